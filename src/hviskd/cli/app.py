@@ -1,0 +1,64 @@
+"""The command `hviskd`: gathers the verbs and turns a mistake into one line and exit status 2."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from hviskd.errors import HviskdError
+
+
+class _Verbs(TyperGroup):
+    """Prints an error that a person can mend as one line; `--debug` shows where it came from."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (HviskdError, OSError) as error:
+            if ctx.params.get("debug") or (isinstance(error, OSError) and error.errno is None):
+                raise
+            print(f"error: {_one_line(error)}", file=sys.stderr)  # noqa: T201
+            raise typer.Exit(2) from error
+
+
+app = typer.Typer(
+    name="hviskd",
+    cls=_Verbs,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train a small tissue classifier to see as a large one does, and show what that gained.\n\n"
+    "Research software, not a medical device.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"hviskd {version('hviskd')}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Options that stand before any verb."""
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, HviskdError):
+        return f"{error.filename or 'file system'}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,34 @@
+"""What a student learns from a teacher: each method one module, student and teacher features in, named losses out.
+
+This room knows only tensors: it imports neither networks nor tiles, and is built from the shapes of feature maps.
+"""
+
+from hviskd.distillation.hviskd import HVisKD, HVisKDOptions
+from hviskd.distillation.kd import KD, KDOptions
+from hviskd.distillation.method import Batch, Method, Options, Setting, Trace, View
+from hviskd.distillation.objective import Objective
+from hviskd.distillation.plain import CrossEntropy, CrossEntropyOptions
+from hviskd.distillation.registry import METHODS, PRESETS, build_methods, resolve_methods
+from hviskd.distillation.relations import region_relation, sample_relation
+
+__all__ = [
+    "KD",
+    "METHODS",
+    "PRESETS",
+    "Batch",
+    "CrossEntropy",
+    "CrossEntropyOptions",
+    "HVisKD",
+    "HVisKDOptions",
+    "KDOptions",
+    "Method",
+    "Objective",
+    "Options",
+    "Setting",
+    "Trace",
+    "View",
+    "build_methods",
+    "region_relation",
+    "resolve_methods",
+    "sample_relation",
+]

@@ -1,0 +1,131 @@
+"""The one shape of every distillation method, and what training hands to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from hviskd.errors import RecipeError
+
+Shape = tuple[int, int, int]
+
+
+class Trace(Protocol):
+    """What one forward pass of a network leaves behind."""
+
+    @property
+    def stages(self) -> list[Tensor]:
+        """Maps (B, C, H, W) of the stem and of every stage, after activation."""
+
+    @property
+    def preactivations(self) -> list[Tensor] | None:
+        """The same maps before activation, where a method needs them."""
+
+    @property
+    def embedding(self) -> Tensor:
+        """The vectors (B, D) that the classifier reads."""
+
+    @property
+    def logits(self) -> Tensor:
+        """Logits (B, K)."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A further view of a batch that a method asked for, and what both networks make of it."""
+
+    images: Tensor
+    student: Trace
+    teacher: Trace | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images (B, 3, H, W) as the networks take them, labels (B,) and positions in the training split (B,)."""
+
+    images: Tensor
+    labels: Tensor
+    index: Tensor
+    views: Mapping[str, View] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that is known before the first batch; a method builds its adapters and memories from it.
+
+    Attributes:
+        student_shapes: (C, H, W) of the student's stem and stages.
+        teacher_shapes: The same of the teacher; None in a training without one.
+        num_classes: Number of classes K.
+        labels: Labels (N,) of the whole training split, int64; a batch's `index` points into it.
+    """
+
+    student_shapes: Sequence[Shape]
+    teacher_shapes: Sequence[Shape] | None
+    num_classes: int
+    labels: Tensor
+
+
+class Options(BaseModel):
+    """A method's options in a recipe; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weight: float = Field(default=1.0, ge=0, allow_inf_nan=False, description="Weight of the whole method.")
+
+
+class Method(nn.Module):
+    """A way to distil: adapters and memories are its parameters and buffers, losses its output.
+
+    One optimizer sees a method's parameters beside the student's, one checkpoint keeps its buffers, and both are
+    thrown away with it after training.
+
+    Attributes:
+        needs: What the training must provide: "teacher" (a teacher at all), "preactivations" (in every Trace),
+            "trained_teacher" (the teacher is a peer that learns too).
+        weights: The weight of each loss that `forward` returns, by its name.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    weights: dict[str, float]
+
+    def views(self, images: Tensor) -> Mapping[str, Tensor]:  # noqa: ARG002
+        """Give further views of the images by name; both networks run on them and `batch.views` holds the result."""
+        return {}
+
+    def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
+        """Give the named, unweighted losses of one batch, each a scalar."""
+        raise NotImplementedError
+
+    def learned(self) -> dict[str, float]:
+        """Give learned scalars worth a column of the log, by name."""
+        return {}
+
+
+def paired_shapes(setting: Setting, pairs: Sequence[tuple[int, int]], who: str) -> list[tuple[Shape, Shape]]:
+    """Give the teacher's and the student's shape of each (teacher stage, student stage) pair.
+
+    Raises:
+        RecipeError: A stage does not exist in its network.
+    """
+    assert setting.teacher_shapes is not None
+    for role, shapes, stages in (
+        ("teacher", setting.teacher_shapes, [pair[0] for pair in pairs]),
+        ("student", setting.student_shapes, [pair[1] for pair in pairs]),
+    ):
+        missing = [stage for stage in stages if not 0 <= stage < len(shapes)]
+        if missing:
+            raise RecipeError(
+                f"methods.{who}.stages: the {role} has no stage {missing[0]}; it has 0 (stem) to {len(shapes) - 1}"
+            )
+    return [
+        (setting.teacher_shapes[of_teacher], setting.student_shapes[of_student]) for of_teacher, of_student in pairs
+    ]
+
+
+def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Give the weighted sum of named losses."""
+    return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()

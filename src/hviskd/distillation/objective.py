@@ -1,0 +1,104 @@
+"""One step's forward pass: both networks see the batch, every method names its losses, one sum is learned."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from hviskd.distillation.method import Batch, Method, Trace, View, total_loss
+
+
+class TracedNetwork(Protocol):
+    """What this room asks of a network."""
+
+    def trace(self, images: Tensor, *, preactivations: bool = False) -> Trace:
+        """Run on images (B, 3, H, W) and keep what a method may read."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one batch gave.
+
+    Attributes:
+        total: The weighted sum that is learned.
+        losses: Every method's losses, unweighted and detached; `method` or `method/term`.
+        logits: The student's logits (B, K), detached.
+    """
+
+    total: Tensor
+    losses: dict[str, Tensor]
+    logits: Tensor
+
+
+class Objective(nn.Module):
+    """The student, its methods with their adapters, and the teacher, as one module that one optimizer learns.
+
+    The teacher stays in evaluation mode and gets no gradient, unless a method declares "trained_teacher".
+    """
+
+    def __init__(self, student: nn.Module, methods: nn.ModuleDict, teacher: nn.Module | None) -> None:
+        super().__init__()
+        self.student = student
+        self.methods = methods
+        self.teacher = teacher
+        self._needs = frozenset().union(*(method.needs for method in self._methods().values()))
+        if teacher is not None and not self._teacher_learns:
+            teacher.requires_grad_(False)
+        self.train()
+
+    @property
+    def _teacher_learns(self) -> bool:
+        return "trained_teacher" in self._needs
+
+    def _methods(self) -> dict[str, Method]:
+        return dict(self.methods.items())  # type: ignore[arg-type]
+
+    def train(self, mode: bool = True) -> "Objective":
+        """Set training mode on everything that learns."""
+        super().train(mode)
+        if self.teacher is not None and not self._teacher_learns:
+            self.teacher.eval()
+        return self
+
+    def forward(self, batch: Batch) -> Step:
+        """Give the losses of one batch; `batch.views` is filled with what the methods ask for."""
+        named = {
+            name: images for method in self._methods().values() for name, images in method.views(batch.images).items()
+        }
+        views = {name: View(images, self._student(images), self._teacher(images)) for name, images in named.items()}
+        batch = replace(batch, views=views)
+        student, teacher = self._student(batch.images), self._teacher(batch.images)
+        totals: list[Tensor] = []
+        losses: dict[str, Tensor] = {}
+        for name, method in self._methods().items():
+            terms = method(batch, student, teacher)
+            totals.append(total_loss(terms, method.weights))
+            losses |= {_column(name, term): loss.detach() for term, loss in terms.items()}
+        return Step(torch.stack(totals).sum(), losses, student.logits.detach())
+
+    def learned(self) -> dict[str, float]:
+        """Give the methods' learned scalars, by log column."""
+        return {
+            _column(name, scalar): value
+            for name, method in self._methods().items()
+            for scalar, value in method.learned().items()
+        }
+
+    def _student(self, images: Tensor) -> Trace:
+        return _trace(self.student, images, preactivations="preactivations" in self._needs)
+
+    def _teacher(self, images: Tensor) -> Trace | None:
+        if self.teacher is None:
+            return None
+        with torch.set_grad_enabled(self._teacher_learns):
+            return _trace(self.teacher, images, preactivations="preactivations" in self._needs)
+
+
+def _trace(network: nn.Module, images: Tensor, *, preactivations: bool) -> Trace:
+    traced: TracedNetwork = network  # type: ignore[assignment]
+    return traced.trace(images, preactivations=preactivations)
+
+
+def _column(method: str, term: str) -> str:
+    return term if term == method else f"{method}/{term}"

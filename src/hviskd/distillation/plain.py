@@ -1,0 +1,28 @@
+"""Learning from the labels alone."""
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from hviskd.distillation.method import Batch, Method, Options, Setting, Trace
+from hviskd.distillation.precision import full_precision
+
+
+class CrossEntropyOptions(Options):
+    """Weight, and how much of the label is spread over all classes."""
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+
+
+class CrossEntropy(Method):
+    """Cross-entropy between the labels and the student's logits, mean over the batch."""
+
+    def __init__(self, options: CrossEntropyOptions, setting: Setting) -> None:  # noqa: ARG002
+        super().__init__()
+        self.label_smoothing = options.label_smoothing
+        self.weights = {"cross_entropy": options.weight}
+
+    def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:  # noqa: ARG002
+        """Give `cross_entropy`."""
+        loss = full_precision(F.cross_entropy)(student.logits, batch.labels, label_smoothing=self.label_smoothing)
+        return {"cross_entropy": loss}

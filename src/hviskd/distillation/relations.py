@@ -1,0 +1,67 @@
+"""Relations between samples and between regions (HVisKD, Sci. Rep. 2025), as pure functions of a feature map.
+
+Called by the HVisKD method; every function runs in at least float32, also inside mixed precision.
+"""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from hviskd.distillation.precision import full_precision
+
+
+@full_precision
+def sample_relation(features: Tensor, scale: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Relate the samples of a batch to each other, and let each sample see the ones it resembles.
+
+    With f the mean of the map over its height and width: M = rows(f fᵀ), S = f + scale · M f, where rows()
+    divides each row by its L2 norm.
+
+    Args:
+        features: Feature map (B, C, H, W), or its mean over height and width (B, C).
+        scale: The learned α, a scalar.
+
+    Returns:
+        The relation M (B, B) and the relation-aware feature S (B, C), float32 or float64.
+    """
+    vectors = features.mean(dim=(2, 3)) if features.ndim == 4 else features
+    relation = _relation(vectors)
+    return relation, vectors + scale * (relation @ vectors)
+
+
+@full_precision
+def region_relation(
+    features: Tensor, scale: Tensor | float, grid: int = 4, levels: Sequence[int] = (1, 2, 4)
+) -> tuple[list[Tensor], Tensor]:
+    """Relate the regions of each tile to each other at several levels of detail.
+
+    P is the map pooled to `grid` × `grid`. At level n, Y is P pooled to n × n and read as n² vectors,
+    R = rows(Y Yᵀ) and Z = R Y, laid out n × n again and enlarged to the grid by nearest neighbour. The aware
+    feature is A = P + scale · Σ Z. Level 1 relates the tile to itself: its relation is 1 for every network and
+    carries no loss, only its Z reaches A.
+
+    Args:
+        features: Feature map (B, C, H, W).
+        scale: The learned β, a scalar.
+        grid: Side of the pooled map.
+        levels: The n of each level.
+
+    Returns:
+        One relation (B, n², n²) a level, and the aware feature A (B, C, grid, grid), float32 or float64.
+    """
+    pooled = F.adaptive_avg_pool2d(features, grid)
+    relations, enlarged = [], []
+    for level in levels:
+        cells = pooled if level == grid else F.adaptive_avg_pool2d(pooled, level)
+        vectors = cells.flatten(2).transpose(1, 2)
+        relation = _relation(vectors)
+        mixed = (relation @ vectors).transpose(1, 2).unflatten(2, (level, level))
+        relations.append(relation)
+        enlarged.append(F.interpolate(mixed, size=(grid, grid), mode="nearest"))
+    return relations, pooled + scale * sum(enlarged[1:], start=enlarged[0])
+
+
+def _relation(vectors: Tensor) -> Tensor:
+    """Give the Gram matrix (…, n, n) of vectors (…, n, C), each row divided by its L2 norm."""
+    return F.normalize(vectors @ vectors.transpose(-1, -2), dim=-1)

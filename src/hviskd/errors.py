@@ -1,0 +1,28 @@
+"""The errors a person can mend; every room raises them and the command line prints them as one line.
+
+A message names the file (or the option), says what is wrong, and says what to do.
+"""
+
+
+class HviskdError(Exception):
+    """A mistake in the input or the request; never a fault of the program."""
+
+
+class DataError(HviskdError):
+    """A file or folder of data is missing, damaged, or not what it should be."""
+
+
+class LeakError(DataError):
+    """A patient, slide, neighbouring tile or identical picture stands in more than one split."""
+
+
+class RecipeError(HviskdError):
+    """A recipe asks for something that does not exist or does not fit together."""
+
+
+class ModelError(HviskdError):
+    """A model folder is missing, damaged, or does not fit what it is asked to do."""
+
+
+class TrainingError(HviskdError):
+    """A training cannot go on: a loss is no longer finite, or a run folder does not fit the request."""

@@ -1,0 +1,51 @@
+"""The one look of every picture this project draws; rooms draw their own pictures with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hviskd.storage import atomic_file
+
+# Okabe and Ito (2008), told apart with any colour vision; black first for the reference.
+PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D00", "#F0E442")
+DASHES = ("-", "--", "-.", ":")  # a second cue beside colour, for print and for more curves than colours
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Give an empty figure of the given size in inches, independent of any window system."""
+    figure = Figure(figsize=(width_in, height_in), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def line_style(position: int) -> dict[str, str]:
+    """Give colour and dash of the curve at `position`; no two of the first 36 are alike."""
+    return {
+        "color": PALETTE[position % len(PALETTE)],
+        "linestyle": DASHES[position // len(PALETTE) % len(DASHES)],
+    }
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG in one step and give its path."""
+    with atomic_file(path) as partial:
+        figure.savefig(partial, format="png", facecolor="white")
+    return path
+
+
+def hex_to_rgb(colour: str) -> tuple[int, int, int]:
+    """Turn `#RRGGBB` into three bytes."""
+    digits = colour.removeprefix("#")
+    return int(digits[0:2], 16), int(digits[2:4], 16), int(digits[4:6], 16)
+
+
+def class_colours(count: int) -> Sequence[tuple[int, int, int]]:
+    """Give `count` RGB colours for classes that came without any: the palette, then darker rounds of it."""
+    colours = []
+    for position in range(count):
+        shade = 0.65 ** (position // (len(PALETTE) - 1))
+        base = hex_to_rgb(PALETTE[1 + position % (len(PALETTE) - 1)])
+        colours.append((round(base[0] * shade), round(base[1] * shade), round(base[2] * shade)))
+    return colours

@@ -1,0 +1,116 @@
+"""Writing that never leaves anything half-written under its final name; every room that writes uses it.
+
+Whatever is written stands beside its place under a temporary name, is flushed to the disk, and is moved
+into place in one step. A process killed at any moment leaves the old content, the new content, or a
+stray `.partial-…` name that nothing reads.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hviskd.errors import DataError
+
+JSON_LIMIT_BYTES = 64 * 2**20  # our own cards are kilobytes; more is damage or malice
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on leaving without an error it takes the name `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".partial-{path.name}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        partial.chmod(0o666 & ~_umask())  # mkstemp's 0600 would shut out the rest of a group
+        _flush(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _flush(path.parent)
+
+
+@contextmanager
+def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; on leaving without an error it takes the name `path`.
+
+    Raises:
+        DataError: `path` is a file, or a folder that holds something, and `overwrite` is not set.
+    """
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not overwrite):
+        raise DataError(f"{path}: already exists; choose another folder or pass --overwrite")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
+    try:
+        yield partial
+        partial.chmod(0o777 & ~_umask())
+        for entry in partial.rglob("*"):
+            _flush(entry)
+        _flush(partial)
+        if path.is_dir() and any(path.iterdir()):
+            old = Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
+            path.replace(old)
+            partial.replace(path)
+            shutil.rmtree(old)
+        else:
+            partial.replace(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    _flush(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text in one step."""
+    with atomic_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON in one step; NaN and infinity are refused, since JSON has no word for them."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a sane size.
+
+    Raises:
+        DataError: The file is missing, larger than 64 MiB, or not JSON.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if path.stat().st_size > JSON_LIMIT_BYTES:
+        raise DataError(f"{path}: larger than {JSON_LIMIT_BYTES // 2**20} MiB; this is not one of our cards")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not valid JSON ({error})") from error
+
+
+def file_digest(path: Path) -> str:
+    """Give the SHA-256 of a file's content, as lower-case hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Have the operating system put a file or a folder's entries on the disk."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,43 @@
+"""Hinton's KD and cross-entropy against SciPy."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax, rel_entr, softmax
+
+from hviskd.distillation import KD, CrossEntropy, CrossEntropyOptions, KDOptions
+from tests.distillation.conftest import SHAPES_STUDENT, draw_batch, draw_trace
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_kd_is_the_softened_divergence_times_t_squared(setting, temperature):
+    student, teacher = (draw_trace(SHAPES_STUDENT, seed=seed, dtype=torch.float64) for seed in (1, 2))
+    loss = KD(KDOptions(temperature=temperature), setting)(draw_batch(), student, teacher)["kd"]
+    ours, theirs = (softmax(trace.logits.numpy() / temperature, axis=1) for trace in (student, teacher))
+    assert loss.item() == pytest.approx(temperature**2 * rel_entr(theirs, ours).sum(axis=1).mean(), rel=1e-12)
+
+
+def test_kd_of_equal_logits_is_zero(setting):
+    trace = draw_trace(SHAPES_STUDENT)
+    assert KD(KDOptions(), setting)(draw_batch(), trace, trace)["kd"].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_kd_gradient_hardly_depends_on_temperature_for_small_logits(setting):
+    sizes = []
+    for temperature in (4.0, 16.0):
+        student, teacher = (draw_trace(SHAPES_STUDENT, seed=seed, dtype=torch.float64) for seed in (1, 2))
+        logits = (student.logits * 1e-3).requires_grad_()
+        small = type(student)(student.stages, student.embedding, logits)
+        target = type(student)(teacher.stages, teacher.embedding, teacher.logits * 1e-3)
+        KD(KDOptions(temperature=temperature), setting)(draw_batch(), small, target)["kd"].backward()
+        sizes.append(logits.grad.norm().item())
+    assert sizes[0] == pytest.approx(sizes[1], rel=1e-2)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy(setting, smoothing):
+    trace, batch = draw_trace(SHAPES_STUDENT, dtype=torch.float64), draw_batch()
+    method = CrossEntropy(CrossEntropyOptions(label_smoothing=smoothing), setting)
+    target = np.full((6, 5), smoothing / 5) + (1 - smoothing) * np.eye(5)[batch.labels]
+    expected = -(target * log_softmax(trace.logits.numpy(), axis=1)).sum(axis=1).mean()
+    assert method(batch, trace, None)["cross_entropy"].item() == pytest.approx(expected, rel=1e-12)

@@ -1,0 +1,35 @@
+"""Recipes' method tables: what is unknown, out of range or impossible is said in one line."""
+
+import pytest
+import torch
+
+from hviskd.distillation import Setting, build_methods, resolve_methods
+from hviskd.errors import RecipeError
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("hviskdd", "method 'hviskdd' is not known; did you mean 'hviskd'"),
+        ({"kdd": {}}, r"methods\.kdd is not known; did you mean 'kd'"),
+        ({"kd": {"temprature": 4}}, r"methods\.kd\.temprature: Extra inputs"),
+        ({"kd": {"temperature": 0}}, r"methods\.kd\.temperature: Input should be greater than 0"),
+        ({"kd": {"weight": float("nan")}}, r"methods\.kd\.weight"),
+        ({"hviskd": {"levels": [0, 2]}}, r"methods\.hviskd\.levels: .*at least 1"),
+        ({"hviskd": {"scale": "learned"}}, r"methods\.hviskd\.scale"),
+        ({}, "at least one"),
+    ],
+)
+def test_mistakes(wanted, message):
+    with pytest.raises(RecipeError, match=message):
+        resolve_methods(wanted)
+
+
+def test_an_empty_entry_means_the_defaults():
+    assert resolve_methods({"kd": None}) == resolve_methods({"kd": {}})
+
+
+def test_a_method_that_needs_a_teacher_says_so():
+    alone = Setting([(4, 8, 8)], None, 3, torch.zeros(1))
+    with pytest.raises(RecipeError, match=r"methods\.kd needs a teacher"):
+        build_methods(resolve_methods("kd"), alone)
