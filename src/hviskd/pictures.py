@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -20,7 +21,7 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     return figure
 
 
-def line_style(position: int) -> dict[str, str]:
+def line_style(position: int) -> dict[str, Any]:
     """Give colour and dash of the curve at `position`; no two of the first 36 are alike."""
     return {
         "color": PALETTE[position % len(PALETTE)],

@@ -6,6 +6,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hviskd.cli.networks import networks
+from hviskd.cli.recipes import recipes
+from hviskd.cli.train import distill, train
 from hviskd.errors import HviskdError
 
 
@@ -51,6 +54,10 @@ def _top(
     ] = False,
 ) -> None:
     """Options that stand before any verb."""
+
+
+for verb in (train, distill, networks, recipes):
+    app.command()(verb)
 
 
 def _one_line(error: Exception) -> str:

@@ -83,7 +83,7 @@ class HVisKD(Method):
         self.weights = {term: options.weight * getattr(options, term) for term in terms}
 
     @full_precision
-    def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:  # noqa: ARG002
+    def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Give the four losses."""
         assert teacher is not None
         losses: dict[str, list[Tensor]] = {term: [] for term in self.weights}

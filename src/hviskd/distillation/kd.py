@@ -19,12 +19,12 @@ class KD(Method):
 
     needs = frozenset({"teacher"})
 
-    def __init__(self, options: KDOptions, setting: Setting) -> None:  # noqa: ARG002
+    def __init__(self, options: KDOptions, setting: Setting) -> None:
         super().__init__()
         self.temperature = options.temperature
         self.weights = {"kd": options.weight}
 
-    def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:  # noqa: ARG002
+    def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Give `kd`."""
         assert teacher is not None
         return {"kd": kd_loss(student.logits, teacher.logits, self.temperature)}

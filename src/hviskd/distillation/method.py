@@ -92,7 +92,7 @@ class Method(nn.Module):
     needs: ClassVar[frozenset[str]] = frozenset()
     weights: dict[str, float]
 
-    def views(self, images: Tensor) -> Mapping[str, Tensor]:  # noqa: ARG002
+    def views(self, images: Tensor) -> Mapping[str, Tensor]:
         """Give further views of the images by name; both networks run on them and `batch.views` holds the result."""
         return {}
 

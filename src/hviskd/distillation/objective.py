@@ -43,12 +43,13 @@ class Objective(nn.Module):
         self.methods = methods
         self.teacher = teacher
         self._needs = frozenset().union(*(method.needs for method in self._methods().values()))
-        if teacher is not None and not self._teacher_learns:
+        if teacher is not None and not self.teacher_learns:
             teacher.requires_grad_(False)
         self.train()
 
     @property
-    def _teacher_learns(self) -> bool:
+    def teacher_learns(self) -> bool:
+        """Whether a method declared the teacher a peer."""
         return "trained_teacher" in self._needs
 
     def _methods(self) -> dict[str, Method]:
@@ -57,7 +58,7 @@ class Objective(nn.Module):
     def train(self, mode: bool = True) -> "Objective":
         """Set training mode on everything that learns."""
         super().train(mode)
-        if self.teacher is not None and not self._teacher_learns:
+        if self.teacher is not None and not self.teacher_learns:
             self.teacher.eval()
         return self
 
@@ -91,7 +92,7 @@ class Objective(nn.Module):
     def _teacher(self, images: Tensor) -> Trace | None:
         if self.teacher is None:
             return None
-        with torch.set_grad_enabled(self._teacher_learns):
+        with torch.set_grad_enabled(self.teacher_learns):
             return _trace(self.teacher, images, preactivations="preactivations" in self._needs)
 
 

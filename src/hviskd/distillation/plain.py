@@ -17,12 +17,12 @@ class CrossEntropyOptions(Options):
 class CrossEntropy(Method):
     """Cross-entropy between the labels and the student's logits, mean over the batch."""
 
-    def __init__(self, options: CrossEntropyOptions, setting: Setting) -> None:  # noqa: ARG002
+    def __init__(self, options: CrossEntropyOptions, setting: Setting) -> None:
         super().__init__()
         self.label_smoothing = options.label_smoothing
         self.weights = {"cross_entropy": options.weight}
 
-    def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:  # noqa: ARG002
+    def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Give `cross_entropy`."""
         loss = full_precision(F.cross_entropy)(student.logits, batch.labels, label_smoothing=self.label_smoothing)
         return {"cross_entropy": loss}

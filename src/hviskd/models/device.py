@@ -1,0 +1,23 @@
+"""Which processor does the work."""
+
+import torch
+
+from hviskd.errors import HviskdError
+
+
+def pick_device(wanted: str) -> torch.device:
+    """Give the device of a name: `auto` is CUDA where there is one, else Apple's, else the CPU.
+
+    Raises:
+        HviskdError: The device is not known, or not there.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise HviskdError(f"device {wanted!r} is not available; use auto, cpu, cuda or mps") from error
+    return device

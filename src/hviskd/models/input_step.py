@@ -1,0 +1,29 @@
+"""The networks' own input step: from stored bytes to what a network reads; training and inference share it."""
+
+import torch
+from torch import Tensor, nn
+
+from hviskd.models.card import Normalisation
+
+IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225))
+
+
+class InputStep(nn.Module):
+    """Scales uint8 tiles (B, H, W, 3) to float32 images (B, 3, H, W), mean 0 and deviation 1 a channel.
+
+    The result lies in memory as the tiles do (channels last), which convolutions on a CPU and in half precision
+    read fastest.
+    """
+
+    factor: Tensor
+    shift: Tensor
+
+    def __init__(self, normalisation: Normalisation) -> None:
+        super().__init__()
+        mean, deviation = (torch.tensor(values) for values in (normalisation.mean, normalisation.deviation))
+        self.register_buffer("factor", 1 / (255 * deviation), persistent=False)
+        self.register_buffer("shift", -mean / deviation, persistent=False)
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Scale one batch."""
+        return torch.addcmul(self.shift, tiles.to(self.factor.dtype), self.factor).permute(0, 3, 1, 2)

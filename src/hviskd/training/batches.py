@@ -1,0 +1,99 @@
+"""Tiles as batches on the training device: shuffled by seed and epoch, shared among processes, read one ahead."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hviskd.tiles import TileSet
+
+_RESIDENT_SHARE = 0.4  # of a GPU's free memory that a split's tiles may take
+
+
+@dataclass(frozen=True)
+class TileBatch:
+    """One batch on the device.
+
+    Attributes:
+        tiles: uint8 (B, H, W, 3).
+        labels: int64 (B,).
+        index: int64 (B,), positions in the split.
+    """
+
+    tiles: Tensor
+    labels: Tensor
+    index: Tensor
+
+
+class TileBatches:
+    """The batches of one split, for process `rank` of `world`.
+
+    On a GPU whose free memory holds the split several times over, the tiles stay there; otherwise each batch is
+    read from the memory-mapped file by a thread while the one before it is computed.
+    """
+
+    def __init__(
+        self, tileset: TileSet, split: str, batch_size: int, device: torch.device, *, rank: int = 0, world: int = 1
+    ) -> None:
+        self.rows: NDArray[np.int64] = tileset.rows(split)
+        self.labels = torch.from_numpy(tileset.labels[self.rows])
+        self.batch_size = batch_size
+        self._pixels = tileset.pixels
+        self._device = device
+        self._rank, self._world = rank, world
+        self._resident = self._on_device() if self._fits() else None
+
+    def __len__(self) -> int:
+        """Give the number of complete batches."""
+        return len(self.rows) // self.batch_size
+
+    def shuffled(self, seed: int) -> Iterator[TileBatch]:
+        """Give an epoch of complete batches in an order that only the seed decides."""
+        order = torch.randperm(len(self.rows), generator=torch.Generator().manual_seed(seed))
+        complete = order[: len(self) * self.batch_size].view(len(self), self.batch_size)
+        return self._read([batch[self._rank :: self._world] for batch in complete])
+
+    def in_order(self) -> Iterator[TileBatch]:
+        """Give this process's share of the split once, the last batch as small as it comes."""
+        mine = torch.arange(self._rank, len(self.rows), self._world)
+        return self._read(list(mine.split(max(1, self.batch_size // self._world))))
+
+    def _read(self, batches: list[Tensor]) -> Iterator[TileBatch]:
+        if self._resident is not None:
+            for index in batches:
+                where = index.to(self._device)
+                yield TileBatch(self._resident[where], self.labels[index].to(self._device), where)
+            return
+        with ThreadPoolExecutor(1) as reader:
+            ahead = deque(reader.submit(self._load, index) for index in batches[:1])
+            for following in batches[1:]:
+                ahead.append(reader.submit(self._load, following))
+                yield self._to_device(ahead.popleft().result())
+            if ahead:
+                yield self._to_device(ahead.popleft().result())
+
+    def _load(self, index: Tensor) -> tuple[Tensor, ...]:
+        tiles = torch.from_numpy(self._pixels[self.rows[index.numpy()]])
+        parts = tiles, self.labels[index], index
+        return parts if self._device.type != "cuda" else tuple(part.pin_memory() for part in parts)
+
+    def _to_device(self, parts: tuple[Tensor, ...]) -> TileBatch:
+        return TileBatch(*(part.to(self._device, non_blocking=True) for part in parts))
+
+    def _fits(self) -> bool:
+        if self._device.type != "cuda" or not len(self.rows):
+            return False
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return len(self.rows) * self._pixels[0].nbytes < _RESIDENT_SHARE * free
+
+    def _on_device(self) -> Tensor:
+        resident = torch.empty((len(self.rows), *self._pixels.shape[1:]), dtype=torch.uint8, device=self._device)
+        for start in range(0, len(self.rows), 4096):
+            chunk = self._pixels[self.rows[start : start + 4096]]
+            resident[start : start + len(chunk)] = torch.from_numpy(chunk).to(self._device)
+        return resident

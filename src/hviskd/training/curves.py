@@ -1,0 +1,62 @@
+"""Learning curves: the log of a run as one picture."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from hviskd.pictures import line_style, new_figure, save_figure
+
+
+def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None = None) -> Path:
+    """Draw accuracy, every loss term, the learned scales and the learning rate against the epoch.
+
+    Args:
+        log: A run's log, one row an epoch.
+        path: The PNG to write.
+        title: What the picture is of.
+        chosen: The epoch to mark as the chosen one.
+    """
+    columns = [str(name) for name in log.columns]
+    terms = [name for name in columns if name.startswith("loss_") and name != "loss_total"]
+    known = {"epoch", "learning_rate", "seconds", "loss_total", *terms}
+    learned = [name for name in columns if name not in known and not name.startswith(("train_", "val_"))]
+    rows = 1 + -(-(len(terms) + 1 + bool(learned)) // 3)
+    figure = new_figure(11, 2.9 * rows)
+    figure.suptitle(title)
+    grid = figure.add_gridspec(rows, 3)
+    accuracy = figure.add_subplot(grid[0, :2])
+    _curves(accuracy, log, [name for name in columns if "accuracy" in name or "top1" in name], percent=True)
+    accuracy.set(ylabel="accuracy (%)", title="accuracy")
+    total = figure.add_subplot(grid[0, 2])
+    _curves(total, log, [name for name in ("loss_total", "val_cross_entropy") if name in log])
+    total.set(title="total loss learned; cross-entropy on val")
+    panels = [([term], term.removeprefix("loss_") + " (unweighted)") for term in terms]
+    panels += [(learned, "learned scales")] if learned else []
+    panels += [(["learning_rate"], "learning rate")]
+    for position, (names, heading) in enumerate(panels):
+        axes = figure.add_subplot(grid[1 + position // 3, position % 3])
+        _curves(axes, log, names, legend=len(names) > 1)
+        axes.set(title=heading)
+        if names == ["learning_rate"]:
+            axes.set_yscale("log")
+    for axes in figure.axes:
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.25)
+        if chosen is not None:
+            axes.axvline(chosen, color="0.4", linewidth=0.8, linestyle=":")
+    if chosen is not None:
+        accuracy.annotate(
+            f"chosen: {chosen}", (chosen, 0.02), xycoords=("data", "axes fraction"), fontsize=8, rotation=90,
+            ha="right", va="bottom", color="0.3",
+        )  # fmt: skip
+    return save_figure(figure, path)
+
+
+def _curves(axes: Axes, log: pd.DataFrame, names: list[str], *, percent: bool = False, legend: bool = True) -> None:
+    for position, name in enumerate(names):
+        label = name.removeprefix("loss_").replace("_", " ")
+        values = log[name] * (100 if percent else 1)
+        axes.plot(log["epoch"], values, label=label, marker="." if len(log) < 40 else "", **line_style(position))
+    if legend:
+        axes.legend(fontsize=8)

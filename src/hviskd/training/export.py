@@ -1,0 +1,95 @@
+"""The end of a Run: its weights become two Models, with cards that say what they are and where they come from."""
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from torch import Tensor
+
+from hviskd.models import (
+    IMAGENET,
+    DataRecord,
+    Licence,
+    Model,
+    ModelCard,
+    NetworkChoice,
+    TeacherRecord,
+    save_model,
+)
+from hviskd.models.model import CHOSEN, LAST
+from hviskd.networks import create_network
+from hviskd.tiles import LeakReport, TileSet
+from hviskd.training.recipe import Recipe
+from hviskd.training.run import Run
+
+
+def export_models(
+    run: Run,
+    recipe: Recipe,
+    tileset: TileSet,
+    teacher: Model | None,
+    independence: LeakReport,
+    *,
+    chosen: tuple[Mapping[str, Tensor], Mapping[str, float]],
+    last: tuple[Mapping[str, Tensor], Mapping[str, float]],
+) -> None:
+    """Write `model` (the chosen epoch) and `model-last` into a run's folder.
+
+    Args:
+        run: The run, all epochs done.
+        recipe: What it followed.
+        tileset: What it learned from.
+        teacher: Whom it learned from.
+        independence: What is known of the splits.
+        chosen: The student's weights at the chosen epoch, and that epoch's row of the log.
+        last: The same of the last epoch.
+    """
+    val_tiles = len(tileset.rows("val"))
+    how = f"epoch with the best {recipe.choose_by} on the val split" if val_tiles else "last epoch (no val split)"
+    for place, name, selection, (weights, row) in (
+        (CHOSEN, run.folder.name, how, chosen),
+        (LAST, f"{run.folder.name}-last", "last epoch", last),
+    ):
+        card = ModelCard(
+            name=name,
+            network=NetworkChoice(name=recipe.network, head=recipe.head),
+            classes=tileset.classes,
+            colours=tileset.card.colours,
+            tile_px=tileset.tile_px,
+            mpp=tileset.mpp,
+            normalisation=IMAGENET,
+            data=DataRecord(
+                name=tileset.folder.resolve().name,
+                fingerprint=tileset.fingerprint,
+                split_fingerprint=tileset.split_fingerprint,
+                train_tiles=len(tileset.rows("train")),
+                val_tiles=val_tiles,
+                independence=independence.statement,
+                leak_allowed=independence.leaks,
+            ),
+            teacher=_teacher_record(teacher),
+            recipe=recipe.model_dump(mode="json"),
+            epoch=int(row["epoch"]),
+            selection=selection,
+            metrics={key: value for key, value in row.items() if key.startswith("val_")},
+            licences=_licence_chain(tileset, teacher),
+            versions={"python": platform.python_version(), "hviskd": version("hviskd"), "torch": version("torch")},
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        network = create_network(recipe.network, len(tileset.classes), recipe.head)
+        network.load_state_dict(dict(weights))
+        save_model(network, card, run.folder / place, overwrite=True)
+
+
+def _teacher_record(teacher: Model | None) -> TeacherRecord | None:
+    if teacher is None:
+        return None
+    return TeacherRecord(name=teacher.card.name, network=teacher.card.network, fingerprint=teacher.fingerprint)
+
+
+def _licence_chain(tileset: TileSet, teacher: Model | None) -> tuple[Licence, ...]:
+    """Give the licences of the data and of everything the teacher was made from, without repetition."""
+    own = Licence(what=f"tiles {tileset.folder.resolve().name}", licence=tileset.card.origin.licence)
+    inherited = teacher.card.licences if teacher else ()
+    return tuple(dict.fromkeys((own, *inherited)))

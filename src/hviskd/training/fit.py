@@ -1,0 +1,186 @@
+"""The training loop, to be read from top to bottom; called by the command line, the demo and the experiments."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
+
+from hviskd.distillation import Batch
+from hviskd.models import IMAGENET, InputStep, Model
+from hviskd.progress import Advance, progress_bar
+from hviskd.storage import atomic_file
+from hviskd.tiles import TileSet, require_no_leak
+from hviskd.tiles.augmentation import turn_and_flip
+from hviskd.training.batches import TileBatches
+from hviskd.training.boards import tensorboard
+from hviskd.training.curves import draw_curves
+from hviskd.training.export import export_models
+from hviskd.training.recipe import Recipe
+from hviskd.training.run import Run
+from hviskd.training.setup import Learner, build_learner, check_fit, facts, open_fabric
+from hviskd.training.tally import LossTally, accuracies, confusion
+
+_LOOK_EVERY = 50  # steps between two looks at the losses on a GPU, where each look waits for the device
+
+
+def train(
+    recipe: Recipe,
+    tileset: TileSet,
+    folder: str | Path,
+    *,
+    teacher: Model | None = None,
+    resume: bool = False,
+    allow_leak: bool = False,
+    device: str = "auto",
+    processes: int = 1,
+) -> Run:
+    """Train a network on a TileSet's train split, choosing the epoch on its val split; the test split is not read.
+
+    Without a teacher this trains a teacher, or a student alone; with one it distils. Killed at any moment, the
+    training goes on with `resume` from its last finished epoch and, on a CPU, ends with the weights of an
+    uninterrupted one. Several processes are started by running the calling script once more for each.
+
+    Raises:
+        LeakError: The split leaks and `allow_leak` is not set.
+        RecipeError, DataError: Recipe, tiles and teacher do not fit together.
+        TrainingError: The folder is taken, or a loss is no longer finite.
+    """
+    independence = require_no_leak(tileset, allow_leak=allow_leak)
+    check_fit(recipe, tileset, teacher, processes)
+    run = Run(Path(folder))
+    fabric = open_fabric(recipe, device, processes)
+    if fabric.is_global_zero:
+        run.begin(recipe, facts(tileset, teacher, fabric, independence), resume=resume)
+    if run.finished:
+        return run
+    learner = build_learner(fabric, recipe, tileset, teacher)
+    _restore(learner, run)
+    shared = {"rank": fabric.global_rank, "world": fabric.world_size}
+    train_split = TileBatches(tileset, "train", recipe.batch_size, fabric.device, **shared)
+    val_split = TileBatches(tileset, "val", recipe.batch_size, fabric.device, **shared)
+    input_step = InputStep(IMAGENET).to(fabric.device)
+    with (
+        _bar(learner, run, len(train_split)) as advance,
+        tensorboard(run.folder / "tensorboard", wanted=fabric.is_global_zero, after_epoch=learner.epoch) as board,
+    ):
+        while learner.epoch < recipe.epochs:
+            row = _train_epoch(learner, train_split, input_step, advance)
+            row |= _validate(learner, val_split, input_step)
+            learner.history.append(row)
+            _keep(learner, run)
+            board(row)
+    if fabric.is_global_zero:
+        draw_curves(run.log, run.curves_file, title=run.folder.name, chosen=int(learner.chosen["epoch"]))
+        chosen = (load_file(run.chosen_file), learner.chosen)
+        last = (learner.student.state_dict(), learner.history[-1])
+        export_models(run, recipe, tileset, teacher, independence, chosen=chosen, last=last)
+        seconds = sum(row["seconds"] for row in learner.history)
+        run.finish({"chosen_epoch": int(learner.chosen["epoch"]), "training_seconds": seconds})
+    fabric.barrier()
+    return run
+
+
+def _train_epoch(learner: Learner, split: TileBatches, input_step: InputStep, advance: Advance) -> dict[str, float]:
+    """Learn from every complete batch once and give the epoch's row of the log."""
+    recipe, fabric = learner.recipe, learner.fabric
+    started = time.perf_counter()
+    order_seed = _epoch_seed(recipe.seed, learner.epoch)
+    own_seed = order_seed + fabric.global_rank
+    torch.manual_seed(own_seed)  # for methods that draw; starting over each epoch is what lets a run resume
+    generator = torch.Generator().manual_seed(own_seed)
+    rate = recipe.learning_rate_at(learner.epoch)
+    for group in learner.optimizer.param_groups:
+        group["lr"] = rate
+    learner.objective.train()
+    tally = LossTally(learner.epoch + 1, every=1 if fabric.device.type == "cpu" else _LOOK_EVERY)
+    counts = _no_counts(learner)
+    for batch in split.shuffled(order_seed):
+        tiles = turn_and_flip(batch.tiles, generator) if recipe.turn_and_flip else batch.tiles
+        step = learner.step(Batch(input_step(tiles), batch.labels, batch.index))
+        tally.add(step.losses | {"total": step.total.detach()})
+        fabric.backward(step.total)
+        learner.optimizer.step()
+        learner.optimizer.zero_grad()
+        counts += confusion(step.logits, batch.labels)
+        advance(1, note=f"epoch {learner.epoch + 1} of {recipe.epochs}")
+    losses = tally.means()
+    learner.epoch += 1
+    return {
+        "epoch": learner.epoch,
+        "learning_rate": rate,
+        "seconds": time.perf_counter() - started,
+        **{f"train_{name}": value for name, value in accuracies(_over_processes(learner, counts)).items()},
+        **{f"loss_{name}": value for name, value in losses.items()},
+        **learner.objective.learned(),
+    }
+
+
+def _validate(learner: Learner, split: TileBatches, input_step: InputStep) -> dict[str, float]:
+    """Measure the student on the val split; nothing where there is none."""
+    if not len(split.rows):
+        return {}
+    fabric, counts = learner.fabric, _no_counts(learner)
+    loss = torch.zeros((), dtype=torch.float64, device=fabric.device)
+    learner.objective.eval()
+    with torch.inference_mode(), fabric.autocast():
+        for batch in split.in_order():
+            logits = learner.student(input_step(batch.tiles)).float()
+            loss += F.cross_entropy(logits, batch.labels, reduction="sum").double()
+            counts += confusion(logits, batch.labels)
+    counts, loss = _over_processes(learner, counts), _over_processes(learner, loss)
+    measured = {"cross_entropy": (loss / counts.sum()).item(), **accuracies(counts)}
+    return {f"val_{name}": value for name, value in measured.items()}
+
+
+def _keep(learner: Learner, run: Run) -> None:
+    """Put the epoch on the disk: the chosen weights first, then the checkpoint that counts them in, then the log."""
+    row, fabric = learner.history[-1], learner.fabric
+    by = f"val_{learner.recipe.choose_by}"
+    if by not in row or not learner.chosen or row[by] > learner.chosen[by]:
+        learner.chosen = {name: value for name, value in row.items() if name == "epoch" or name.startswith("val_")}
+        if fabric.is_global_zero:
+            weights = {name: value.cpu().contiguous() for name, value in learner.student.state_dict().items()}
+            with atomic_file(run.chosen_file) as partial:
+                save_file(weights, partial)
+    with atomic_file(run.checkpoint_file) if fabric.is_global_zero else nullcontext(run.checkpoint_file) as partial:
+        fabric.save(partial, learner.state())
+    if fabric.is_global_zero:
+        run.write_log(learner.history)
+
+
+def _restore(learner: Learner, run: Run) -> None:
+    """Go back to the last finished epoch, where there is one."""
+    if run.checkpoint_file.is_file():
+        state = learner.state()
+        learner.fabric.load(run.checkpoint_file, state, weights_only=True)
+        learner.epoch, learner.history, learner.chosen = state["epoch"], state["history"], state["chosen"]
+
+
+@contextmanager
+def _bar(learner: Learner, run: Run, steps: int) -> Iterator[Advance]:
+    """Show the bar in one of the processes, from where the run goes on."""
+    if not learner.fabric.is_global_zero:
+        yield lambda *_args, **_kwargs: None
+        return
+    with progress_bar(f"train {run.folder.name}", learner.recipe.epochs * steps) as advance:
+        advance(learner.epoch * steps)
+        yield advance
+
+
+def _no_counts(learner: Learner) -> torch.Tensor:
+    classes = len(learner.tileset.classes)
+    return torch.zeros(classes, classes, dtype=torch.int64, device=learner.fabric.device)
+
+
+def _over_processes(learner: Learner, part: torch.Tensor) -> torch.Tensor:
+    total = learner.fabric.all_reduce(part, reduce_op="sum")
+    assert isinstance(total, torch.Tensor)
+    return total
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    return seed * 1_000_003 + epoch * 7_919 + 1

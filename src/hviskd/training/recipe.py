@@ -1,0 +1,183 @@
+"""Recipes: what a training does, complete and validated, and the pair files they are usually taken from."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
+
+from hviskd.distillation import Options, resolve_methods
+from hviskd.errors import RecipeError
+from hviskd.models import NetworkChoice
+from hviskd.training.built_in import built_in_recipes
+
+Role = Literal["teacher", "alone", "distilled"]
+_LIMIT_BYTES = 2**20  # a recipe is a page of text
+
+
+class Recipe(BaseModel):
+    """A complete description of one training; the defaults are the paper's (Sci. Rep. 2025).
+
+    Attributes:
+        network: A network of the zoo.
+        head: `gap` (global average) or `grid` (the paper's).
+        methods: A preset's name, or a mapping of method names to their options; always stored in full.
+        epochs: Passes over the training split.
+        batch_size: Tiles a step, over all processes together. A last, incomplete batch is left out of its epoch,
+            since relations between samples depend on the size of the batch.
+        learning_rate: Of SGD with momentum, at the start.
+        decay_at: Shares of the epochs after which the learning rate is multiplied by `decay`; the paper's epochs
+            75, 90 and 105 of 120.
+        turn_and_flip: Quarter turns and both flips, each with probability one half.
+        precision: Of the networks' arithmetic; losses stay in float32.
+        choose_by: The measurement on the validation split by which the epoch is chosen.
+        seed: Of the weights, the order of the tiles and the augmentation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    network: str
+    head: Literal["gap", "grid"] = "gap"
+    methods: SerializeAsAny[dict[str, Options]] = Field(default="plain", validate_default=True)
+    epochs: int = Field(default=120, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=0.005, gt=0, allow_inf_nan=False)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=5e-4, ge=0, allow_inf_nan=False)
+    decay_at: tuple[float, ...] = (0.625, 0.75, 0.875)
+    decay: float = Field(default=0.1, gt=0, le=1)
+    turn_and_flip: bool = True
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    choose_by: Literal["balanced_accuracy", "top1"] = "balanced_accuracy"
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _complete_methods(cls, wanted: Any) -> dict[str, Options]:
+        if isinstance(wanted, Mapping):
+            plain = {
+                name: options.model_dump() if isinstance(options, Options) else options
+                for name, options in wanted.items()
+            }
+            return resolve_methods(plain)
+        return resolve_methods(wanted)
+
+    @field_validator("decay_at")
+    @classmethod
+    def _decay_within_training(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not 0 < share < 1 for share in shares) or list(shares) != sorted(shares):
+            raise ValueError("shares of the epochs between 0 and 1, in rising order")
+        return shares
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """Give the learning rate of an epoch, counted from 0."""
+        passed = sum(epoch >= round(share * self.epochs) for share in self.decay_at)
+        return float(self.learning_rate * self.decay**passed)
+
+    def to_yaml(self) -> str:
+        """Give the complete recipe as YAML, which `load_recipe` reads back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_recipe(source: str | Path | None, role: Role = "alone", changes: Mapping[str, Any] | None = None) -> Recipe:
+    """Load a recipe by the name of a built-in one or from a YAML file.
+
+    A file describes one training (key `network`) or a pair (keys `teacher` and `student`, each a network and a
+    head, beside what both trainings share). Of a pair, `role` says which training is meant: the `teacher`, the
+    student `alone`, or the student `distilled` with the pair's methods.
+
+    Args:
+        source: Name or path; None starts from the defaults, which need at least `network` among the changes.
+        role: Which training of a pair.
+        changes: Values that replace the file's, by key; dots reach into mappings (`methods.hviskd.scale`).
+
+    Raises:
+        RecipeError: No such recipe, not YAML, an unknown key, or a value that does not fit.
+    """
+    where = "recipe" if source is None else str(source)
+    content: dict[str, Any] = {"methods": "hviskd" if role == "distilled" else "plain"}
+    if source is not None:
+        content = _parse(source)
+        if "network" not in content:
+            content = _of_pair(content, role, where)
+    for key, value in (changes or {}).items():
+        _replace(content, key, value, where)
+    if "network" not in content:
+        raise RecipeError("give --recipe (see `hviskd recipes`) or --network (see `hviskd networks`)")
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(Recipe.model_fields)
+        hint = f"; the keys are {known}" if first["type"] == "extra_forbidden" else ""
+        raise RecipeError(f"{where}: {key}: {first['msg']}{hint}") from error
+
+
+def parse_value(text: str) -> Any:
+    """Read one value of the command line as YAML would."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{text!r} is not a YAML value") from error
+
+
+def _parse(source: str | Path) -> dict[str, Any]:
+    path = Path(source)
+    if path.is_file():
+        if path.stat().st_size > _LIMIT_BYTES:
+            raise RecipeError(f"{path}: larger than 1 MiB; this is not a recipe")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"{path}: not a text file in UTF-8") from error
+    else:
+        built_in = built_in_recipes()
+        if str(source) not in built_in:
+            close = get_close_matches(str(source), built_in, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"built in are {', '.join(built_in)}"
+            raise RecipeError(f"{source}: no such file and no built-in recipe; {hint}")
+        text = built_in[str(source)]
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise RecipeError(f"{source}: not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise RecipeError(f"{source}: a recipe is a mapping of keys to values")
+    return content
+
+
+def _of_pair(content: dict[str, Any], role: Role, where: str) -> dict[str, Any]:
+    shared = dict(content)
+    choices = {}
+    for side in ("teacher", "student"):
+        if side not in shared:
+            raise RecipeError(
+                f"{where}: has neither `network` (one training) nor both `teacher` and `student` (a pair)"
+            )
+        try:
+            choices[side] = NetworkChoice.model_validate(shared.pop(side))
+        except ValidationError as error:
+            raise RecipeError(f"{where}: {side}: {error.errors()[0]['msg']}; write {{name: …, head: gap}}") from error
+    chosen = choices["teacher" if role == "teacher" else "student"]
+    if role != "distilled":
+        shared["methods"] = "plain"
+    return {"network": chosen.name, "head": chosen.head, **shared}
+
+
+def _replace(content: dict[str, Any], key: str, value: Any, where: str) -> None:
+    *parents, last = key.split(".")
+    if parents and isinstance(content.get("methods"), str):
+        content["methods"] = {
+            name: options.model_dump() for name, options in resolve_methods(content["methods"]).items()
+        }
+    target = content
+    for parent in parents:
+        if target.get(parent) is None:
+            target[parent] = {}
+        target = target[parent]
+        if not isinstance(target, dict):
+            raise RecipeError(f"{where}: {key}: {parent} holds a value, not a mapping")
+    target[last] = value
