@@ -1,0 +1,90 @@
+"""`hviskd evaluate`: models and tiles become a table with intervals."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hviskd.evaluation.result import Table
+
+
+def evaluate(
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Model folders or finished runs (each its chosen and its last epoch); the first is the reference.",
+        ),
+    ],
+    tiles: Annotated[Path, typer.Option("--tiles", metavar="TILESET", help="The TileSet to measure on.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the tables and pictures.")],
+    split: Annotated[str, typer.Option("--split", help="Which split to measure on: test, val or train.")] = "test",
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Measure although the splits leak; every output says so.")
+    ] = False,
+    replicates: Annotated[
+        int, typer.Option("--replicates", min=100, help="Resamplings of the patients for the intervals.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the resampling.")] = 0,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles a model sees at once.")] = 128,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder.")] = False,
+) -> None:
+    """Measure models on a split of a TileSet, with 95 % intervals over patients.
+
+    Several models are compared with the first, on the same resamplings.
+
+    Writes tables (md, csv, json), every prediction (parquet), ROC curves and confusion matrices.
+
+    Examples:
+
+      hviskd evaluate runs/student --tiles tiles -o results/student
+
+      hviskd evaluate runs/alone/model runs/kd/model runs/hviskd/model --tiles tiles -o results/compared
+
+      hviskd evaluate model --tiles other-hospital --split test --device cuda -o results/external
+    """
+    from hviskd.evaluation import evaluate as measure
+    from hviskd.evaluation.files import write_files
+    from hviskd.models import load_model, resolve_models
+    from hviskd.storage import atomic_folder
+    from hviskd.tiles import TileSet
+
+    tileset = TileSet.open(tiles)
+    loaded = [load_model(folder) for path in models for folder in resolve_models(path)]
+    with atomic_folder(output, overwrite=overwrite) as folder:  # refuses a full folder before the long work
+        evaluation = measure(
+            loaded,
+            tileset,
+            split=split,
+            allow_leak=allow_leak,
+            replicates=replicates,
+            seed=seed,
+            batch_size=batch_size,
+            device=device,
+        )
+        write_files(evaluation, folder)
+
+    _print(evaluation.summary_table())
+    if evaluation.differences:
+        _print(evaluation.difference_table())
+    for statement in evaluation.statements:
+        typer.echo(statement)
+    for file in sorted(output.iterdir()):
+        typer.echo(f"  {file}")
+
+
+def _print(table: "Table") -> None:
+    """Print a table, the interval below its value; where there is no terminal to fit, as wide as it needs."""
+    import sys
+
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    header, rows = table
+    shown = RichTable(*header)
+    for row in rows:
+        shown.add_row(*(escape(cell).replace(" (", "\n(") for cell in row))
+    Console(width=None if sys.stdout.isatty() else 160).print(shown)

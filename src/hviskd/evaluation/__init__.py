@@ -1,0 +1,19 @@
+"""Measures Models on a TileSet honestly: metrics, intervals over patients, paired differences, and their files."""
+
+from hviskd.evaluation.evaluate import evaluate
+from hviskd.evaluation.intervals import Interval, bootstrap_weights, percentile_interval
+from hviskd.evaluation.metrics import Metrics, Scorer, measure
+from hviskd.evaluation.result import Difference, Evaluation, ModelResult
+
+__all__ = [
+    "Difference",
+    "Evaluation",
+    "Interval",
+    "Metrics",
+    "ModelResult",
+    "Scorer",
+    "bootstrap_weights",
+    "evaluate",
+    "measure",
+    "percentile_interval",
+]

@@ -1,0 +1,240 @@
+"""Measures Models on one split of a TileSet, with intervals and paired differences; users and the verb call it."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hviskd.errors import DataError, LeakError, ModelError
+from hviskd.evaluation.intervals import (
+    Replicates,
+    bootstrap_weights,
+    percentile_interval,
+    replicate,
+    resampling_statement,
+)
+from hviskd.evaluation.metrics import Scorer
+from hviskd.evaluation.result import Difference, Evaluation, ModelResult
+from hviskd.progress import progress_bar
+from hviskd.tiles import TileSet, require_no_leak
+
+if TYPE_CHECKING:
+    from hviskd.models import Model
+
+COMPARED = ("top1", "balanced_accuracy", "macro_f1", "macro_auroc", "ece")
+MIN_REPLICATES = 100
+SAME_MPP = 0.05  # relative; scanners state their pixel size no better than this
+
+
+def evaluate(
+    models: "Model | Sequence[Model]",
+    tileset: TileSet,
+    *,
+    split: str = "test",
+    allow_leak: bool = False,
+    replicates: int = 2000,
+    seed: int = 0,
+    batch_size: int = 128,
+    device: str = "auto",
+) -> Evaluation:
+    """Measure one or several models on a split; the first model is the reference of the differences.
+
+    Args:
+        models: What to measure; all must name the tile set's classes, in any order, and read its tile size.
+        tileset: The tiles.
+        split: Which of its splits.
+        allow_leak: Go on where the splits share something, or a model learned under another split; the
+            result says so.
+        replicates: How often the patients are resampled for the intervals, at least 100.
+        seed: Start of the random numbers.
+        batch_size: Tiles a model sees at once.
+        device: Where the models run: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        LeakError: The splits share something, or a model learned from these tiles under another split.
+        DataError: The split holds no tile, or there are too few replicates.
+        ModelError: A model has other classes or another tile size, or gives no probabilities.
+    """
+    chosen = list(models) if isinstance(models, Sequence) else [models]
+    if not chosen:
+        raise ModelError("no model given; name at least one model folder")
+    if batch_size < 1:
+        raise DataError(f"--batch-size {batch_size}: must be at least 1")
+    if replicates < MIN_REPLICATES:
+        raise DataError(f"--replicates {replicates}: a 95 % interval needs at least {MIN_REPLICATES}")
+    leak = require_no_leak(tileset, allow_leak=allow_leak)
+    rows = tileset.rows(split)
+    if len(rows) == 0:
+        raise DataError(f"{tileset.folder}: no tile is in the split {split!r}; make one with `hviskd tiles split`")
+    for model in chosen:
+        _require_fit(model, tileset)
+    names = _file_names(chosen)
+    cautions = _cautions(chosen, names, tileset, split, allow_leak)
+
+    labels = tileset.labels[rows]
+    unit, cluster_ids = tileset.clusters(rows)
+    clusters = len(np.unique(cluster_ids))
+    probabilities = [_predict(model, tileset, rows, batch_size, device) for model in chosen]
+    scorers = [Scorer(labels, each) for each in probabilities]
+    draws = _replicates(scorers, cluster_ids, replicates, seed) if clusters > 1 else [None] * len(scorers)
+    results = tuple(map(_result, chosen, names, scorers, draws, probabilities))
+    doubts = [*_class_notes(labels, cluster_ids, unit, tileset.classes), *_width_note(results)]
+    table = tileset.table.iloc[rows][["file", "patient", "slide"]].reset_index(drop=True)
+    table.insert(0, "row", rows)
+    return Evaluation(
+        models=results,
+        differences=tuple(_differences(results, draws)),
+        classes=tuple(tileset.classes),
+        split=split,
+        tiles=table,
+        labels=labels,
+        unit=unit,
+        clusters=clusters,
+        replicates=replicates if clusters > 1 else 0,
+        seed=seed,
+        leak=leak.statement,
+        notes=(resampling_statement(unit, clusters), *doubts, *cautions),
+        data_name=tileset.folder.resolve().name,
+        data_fingerprint=tileset.fingerprint,
+        split_fingerprint=tileset.split_fingerprint,
+    )
+
+
+def _require_fit(model: "Model", tileset: TileSet) -> None:
+    """Refuse a model that names other classes or reads tiles of another size."""
+    own, theirs = set(model.card.classes), set(tileset.classes)
+    if own != theirs:
+        only = [f"only the model has {', '.join(sorted(own - theirs))}"] if own - theirs else []
+        only += [f"only the tiles have {', '.join(sorted(theirs - own))}"] if theirs - own else []
+        raise ModelError(f"{model.folder}: its classes are not those of {tileset.folder}: {'; '.join(only)}")
+    tile_px = tileset.pixels.shape[1]
+    if model.card.tile_px != tile_px:
+        raise ModelError(
+            f"{model.folder}: reads tiles of {model.card.tile_px} px, {tileset.folder} holds tiles of {tile_px} px; "
+            "cut tiles of its size"
+        )
+
+
+def _cautions(
+    models: Sequence["Model"], names: Sequence[str], tileset: TileSet, split: str, allow_leak: bool
+) -> list[str]:
+    """Say what each model may have seen of these tiles; models of which the same is true share a sentence."""
+    said: dict[str, list[str]] = {}
+    for model, name in zip(models, names, strict=True):
+        for remark in (_familiarity(model, tileset, split, allow_leak), _scale(model, tileset)):
+            if remark:
+                said.setdefault(remark, []).append(name)
+    return [f"{', '.join(who)}: {remark}" for remark, who in said.items()]
+
+
+def _familiarity(model: "Model", tileset: TileSet, split: str, allow_leak: bool) -> str:
+    """Say what a model may have seen of these tiles; refuse one that learned under another split."""
+    learned = model.card.data
+    if learned.fingerprint != tileset.fingerprint:
+        return f"learned from another tile set ({learned.name}); whether the two share patients is not known."
+    if learned.split_fingerprint != tileset.split_fingerprint:
+        if not allow_leak:
+            raise LeakError(
+                f"{model.folder}: learned from {tileset.folder} under another split, so it may have learned from the "
+                "tiles it would be measured on; restore that split, or go on with --allow-leak"
+            )
+        return "learned from this tile set under another split, so perhaps from the tiles measured here."
+    if split == "train":
+        return "learned from these very tiles; this says nothing about new ones."
+    if split == "val":
+        return "the epoch may have been chosen on these tiles; the values may be too good."
+    return ""
+
+
+def _scale(model: "Model", tileset: TileSet) -> str:
+    """Say so where the tiles are of another magnification than the model learned from."""
+    own, theirs = model.card.mpp, tileset.mpp
+    if own is None or theirs is None or abs(own / theirs - 1) <= SAME_MPP:
+        return ""
+    return f"learned at {own:g} µm per pixel, these tiles have {theirs:g}."
+
+
+def _predict(
+    model: "Model", tileset: TileSet, rows: NDArray[np.int64], batch_size: int, device: str
+) -> NDArray[np.float32]:
+    """Give the model's probabilities, float32 (N, K), columns in the order of the tile set's classes."""
+    chunks = []
+    with progress_bar(f"classify with {model.card.name}", len(rows)) as advance:
+        for start in range(0, len(rows), batch_size):
+            batch = tileset.pixels[rows[start : start + batch_size]]
+            chunks.append(model.predict(batch, batch_size=batch_size, device=device))
+            advance(len(batch))
+    probabilities = np.concatenate(chunks)
+    if probabilities.shape != (len(rows), len(model.card.classes)) or not np.isfinite(probabilities).all():
+        raise ModelError(f"{model.folder}: gives values that are no probabilities; its weights are damaged")
+    order = [model.card.classes.index(name) for name in tileset.classes]
+    return probabilities[:, order]
+
+
+def _replicates(scorers: Sequence[Scorer], cluster_ids: ArrayLike, replicates: int, seed: int) -> list[Replicates]:
+    with progress_bar("resample", replicates) as advance:
+        return replicate(scorers, bootstrap_weights(cluster_ids, replicates, seed), advance)
+
+
+def _result(
+    model: "Model", name: str, scorer: Scorer, draws: Replicates | None, probabilities: NDArray[np.float32]
+) -> ModelResult:
+    metrics = scorer.measure()
+    overall = {metric: percentile_interval(draws.overall[metric]) if draws else None for metric in metrics.overall()}
+    per_class = {
+        metric: [percentile_interval(draws.per_class[metric][:, k]) if draws else None for k in range(len(values))]
+        for metric, values in metrics.per_class().items()
+    }
+    return ModelResult(name, Path(model.folder), model.fingerprint, metrics, overall, per_class, probabilities)
+
+
+def _differences(results: Sequence[ModelResult], draws: Sequence[Replicates | None]) -> list[Difference]:
+    """Compare every model with the first, replicate by replicate."""
+    differences = []
+    for result, own in zip(results[1:], draws[1:], strict=True):
+        for metric in COMPARED:
+            value = result.metrics.overall()[metric] - results[0].metrics.overall()[metric]
+            interval = percentile_interval(own.overall[metric] - draws[0].overall[metric]) if own and draws[0] else None
+            differences.append(Difference(result.name, results[0].name, metric, value, interval))
+    return differences
+
+
+def _class_notes(labels: NDArray[np.int64], cluster_ids: ArrayLike, unit: str, classes: Sequence[str]) -> list[str]:
+    """Name the classes that hold no tile, and those that too few patients hold for an interval."""
+    ids = np.asarray(cluster_ids)
+    holders = {name: len(np.unique(ids[labels == k])) for k, name in enumerate(classes)}
+    absent = [name for name, count in holders.items() if count == 0]
+    rare = [name for name, count in holders.items() if count in (1, 2)]
+    notes = []
+    if absent:
+        notes.append(f"No tile of: {', '.join(absent)}; averages over classes leave them out.")
+    if rare and unit != "tile":
+        notes.append(
+            f"Seen in one or two {unit}s only: {', '.join(rare)}; their values, in averages too, say little of others."
+        )
+    return notes
+
+
+def _width_note(results: Sequence[ModelResult]) -> list[str]:
+    """Warn of intervals of no width, as of a class that is never missed: they are no certainty."""
+    intervals = [interval for result in results for interval in result.intervals.values()]
+    intervals += [each for result in results for column in result.class_intervals.values() for each in column]
+    if any(interval is not None and interval.low == interval.high for interval in intervals):
+        return ["An interval without width means that no resampling changed the value, not that it is certain."]
+    return []
+
+
+def _file_names(models: Sequence["Model"]) -> list[str]:
+    """Give each model a name that is unique, whatever the case, and safe in a file name."""
+    names: list[str] = []
+    for model in models:
+        name = unique = re.sub(r"[^\w.-]+", "-", model.card.name)[:60].strip(".-") or "model"
+        number = 1
+        while unique.lower() in {other.lower() for other in names}:
+            number += 1
+            unique = f"{name}-{number}"
+        names.append(unique)
+    return names

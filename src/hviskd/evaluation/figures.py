@@ -1,0 +1,182 @@
+"""The pictures of an evaluation: ROC curves, a confusion matrix, models side by side; `Evaluation.save` draws them."""
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import roc_curve
+
+from hviskd.evaluation.intervals import Interval
+from hviskd.evaluation.metrics import Metrics
+from hviskd.pictures import DASHES, PALETTE, new_figure
+
+TITLES = {
+    "top1": "top-1",
+    "top3": "top-3",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro-F1",
+    "macro_auroc": "macro AUROC",
+    "ece": "calibration error",
+}
+_MARKERS = "os^DvPX*<>ph"
+
+
+def format_value(value: float, interval: Interval | None, *, signed: bool = False) -> str:
+    """Write a value with its interval, as `0.712 (0.680 to 0.741)`; an undefined value is a dash."""
+    number = "+.3f" if signed else ".3f"
+    if np.isnan(value):
+        return "–"
+    text = format(value, number)
+    if interval is not None:
+        text += f" ({format(interval.low, number)} to {format(interval.high, number)})"
+    return text.replace("-", "−")
+
+
+def roc_figure(
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    classes: Sequence[str],
+    metrics: Metrics,
+    intervals: Sequence[Interval | None],
+    *,
+    title: str,
+    note: str = "",
+) -> Figure:
+    """Draw each class's ROC curve against the rest, told apart by colour, dash and marker.
+
+    Args:
+        labels: True class of every tile, int64 (N,).
+        probabilities: Class probabilities, float32 (N, K).
+        classes: K class names.
+        metrics: What `measure` gave for these tiles.
+        intervals: Interval of each class's AUROC, K of them.
+        title: The model's name.
+        note: What a reader of the lone picture must know, written below it.
+    """
+    figure = new_figure(9.2, 5.3)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
+    for k, name in enumerate(classes):
+        area = format_value(metrics.auroc[k], intervals[k])
+        if np.isnan(metrics.auroc[k]):
+            axes.plot([], [], " ", label=f"{_wrap(name)}  not measurable")
+            continue
+        false_positive, true_positive, _ = roc_curve(labels == k, probabilities[:, k])
+        axes.plot(
+            false_positive,
+            true_positive,
+            color=PALETTE[k % 8],  # the ninth, yellow, is too pale for a thin line
+            linestyle=DASHES[k % len(DASHES)],
+            marker=_MARKERS[k % len(_MARKERS)],
+            markevery=(0.02 + 0.15 * k / len(classes), 0.15),
+            markersize=5,
+            linewidth=1.4,
+            label=f"{_wrap(name)}  {area}",
+        )
+    axes.set(
+        xlabel="false positive rate (1 − specificity)",
+        ylabel="true positive rate (sensitivity)",
+        xlim=(-0.01, 1.01),
+        ylim=(-0.01, 1.01),
+        aspect="equal",
+        title=f"{_wrap(title, 60)}\nmacro AUROC {format_value(metrics.macro_auroc, None)}",
+    )
+    figure.legend(
+        title="one class against the rest: AUROC",
+        loc="outside right center",
+        frameon=False,
+        fontsize=8,
+        title_fontsize=9,
+        handlelength=3.5,
+    )
+    return _with_note(figure, note)
+
+
+def confusion_figure(confusion: NDArray[np.float64], classes: Sequence[str], *, title: str, note: str = "") -> Figure:
+    """Draw a confusion matrix: the share of each true class (rows) given each class, with counts of tiles.
+
+    Args:
+        confusion: Tiles of each true class (rows) given each class (columns), float64 (K, K).
+        classes: K class names.
+        title: The model's name.
+        note: What a reader of the lone picture must know, written below it.
+    """
+    count = len(classes)
+    held = confusion.sum(axis=1, keepdims=True)
+    shares = np.divide(confusion, held, out=np.full_like(confusion, np.nan), where=held > 0)
+    side = max(4.6, 2.2 + 0.72 * count)
+    figure = new_figure(side + 0.9, side + 0.4)
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(count, count):
+        if held[row, 0]:
+            share, tiles = shares[row, column], confusion[row, column]
+            colour = "white" if share > 0.7 else "black"
+            text = f"{share:.0%}\n{tiles:,.0f}" if tiles else "0"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+        elif column == 0:
+            axes.text((count - 1) / 2, row, "no tiles of this class", ha="center", va="center", fontsize=8)
+    names = [_wrap(name, 18) for name in classes]
+    axes.set_xticks(range(count), names, rotation=90 if max(map(len, names)) > 6 else 0)
+    axes.set_yticks(range(count), names)
+    axes.tick_params(labelsize=9)
+    axes.set(xlabel="class given by the model", ylabel="true class", title=_wrap(title, 60))
+    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.7, format="{x:.0%}")
+    return _with_note(figure, note)
+
+
+def comparison_figure(
+    names: Sequence[str],
+    values: Mapping[str, Sequence[tuple[float, Interval | None]]],
+    *,
+    note: str = "",
+) -> Figure:
+    """Draw several models side by side: a dot and its interval for each; a line marks the first, the reference.
+
+    Args:
+        names: Model names, from top to bottom.
+        values: For each metric, by its name in `TITLES`, the value and interval of every model.
+        note: What a reader of the lone picture must know, written below it.
+    """
+    figure = new_figure(3.4 + 3.2 * len(values), 1.2 + 0.4 * len(names))
+    panels: Sequence[Axes] = np.atleast_1d(figure.subplots(1, len(values), sharey=True)).tolist()
+    for axes, (metric, measured) in zip(panels, values.items(), strict=True):
+        axes.axvline(measured[0][0], color="0.6", linewidth=0.8, linestyle="--")
+        for row, (value, interval) in enumerate(measured):
+            if interval is not None:
+                axes.plot([interval.low, interval.high], [row, row], color=PALETTE[1], linewidth=2)
+            axes.plot([value], [row], "o", color=PALETTE[0], markersize=6)
+        axes.set(xlabel=TITLES[metric])
+        axes.grid(axis="x", color="0.9")
+        axes.set_axisbelow(True)
+    shown = [f"{names[0]} (reference)", *names[1:]] if len(names) > 1 else names
+    panels[0].set_yticks(range(len(names)), [_wrap(name) for name in shown])
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    return _with_note(figure, note)
+
+
+def _with_note(figure: Figure, note: str) -> Figure:
+    """Add a strip along the lower edge with the note in small print, five lines of it at most."""
+    if note:
+        width = int(figure.get_figwidth() * 17)
+        lines = textwrap.wrap(note, width, max_lines=5, placeholder=" …")
+        figure.set_figheight(figure.get_figheight() + 0.14 * len(lines))
+        text = "\n".join(lines).replace("$", r"\$")
+        figure.supxlabel(text, fontsize=7, color="0.3", x=0.01, ha="left")
+    return figure
+
+
+def _wrap(name: str, width: int = 28) -> str:
+    """Break a name after spaces, hyphens and underscores into three lines at most; `$` would start a formula."""
+    lines = [""]
+    for part in re.findall(rf"[^\s_-]{{0,{width}}}[\s_-]|[^\s_-]{{1,{width}}}", name):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    if len(lines) > 3:
+        lines[2:] = [lines[2].rstrip() + "…"]
+    return "\n".join(line.rstrip() for line in lines).replace("$", r"\$")

@@ -1,0 +1,67 @@
+"""The files an Evaluation is written to; `Evaluation.save` and the command line call it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from hviskd.evaluation.figures import comparison_figure, confusion_figure, roc_figure
+from hviskd.pictures import save_figure
+from hviskd.storage import write_json, write_text
+
+if TYPE_CHECKING:
+    from hviskd.evaluation.result import Evaluation
+
+
+def write_files(evaluation: "Evaluation", folder: Path) -> None:
+    """Write every table, picture and prediction of an evaluation into a folder that stands."""
+    write_json(folder / "evaluation.json", evaluation.to_dict())
+    write_text(folder / "table.md", evaluation.to_markdown())
+    _write_csv(evaluation.to_dataframe(), folder / "metrics.csv")
+    _write_csv(evaluation.per_class_dataframe(), folder / "per-class.csv")
+    predictions(evaluation).to_parquet(folder / "predictions.parquet", index=False)
+    note = " ".join(evaluation.statements)
+    for model in evaluation.models:
+        areas = model.class_intervals["auroc"]
+        roc = roc_figure(
+            evaluation.labels,
+            model.probabilities,
+            evaluation.classes,
+            model.metrics,
+            areas,
+            title=model.name,
+            note=note,
+        )
+        save_figure(roc, folder / f"roc-{model.name}.png")
+        confusion = confusion_figure(model.metrics.confusion, evaluation.classes, title=model.name, note=note)
+        save_figure(confusion, folder / f"confusion-{model.name}.png")
+    if len(evaluation.models) > 1:
+        _write_csv(evaluation.differences_dataframe(), folder / "differences.csv")
+        values = {
+            metric: [(model.metrics.overall()[metric], model.intervals[metric]) for model in evaluation.models]
+            for metric in ("top1", "macro_auroc")
+        }
+        names = [model.name for model in evaluation.models]
+        save_figure(comparison_figure(names, values, note=note), folder / "comparison.png")
+
+
+def predictions(evaluation: "Evaluation") -> pd.DataFrame:
+    """Give one row a model and tile: the tile, its true class, and the probability of every class.
+
+    Columns: `row`, `file`, `patient`, `slide`, `label` (class name), `model`, and for each class
+    `probability_<class>`, float32. What the reader must know stands in `attrs`, which Parquet keeps.
+    """
+    frames = []
+    for model in evaluation.models:
+        frame = evaluation.tiles.reset_index(drop=True)
+        frame["label"] = [evaluation.classes[label] for label in evaluation.labels]
+        frame["model"] = model.name
+        columns = [f"probability_{name}" for name in evaluation.classes]
+        frames.append(pd.concat([frame, pd.DataFrame(model.probabilities, columns=columns)], axis=1))
+    table = pd.concat(frames, ignore_index=True)
+    table.attrs = {"split": evaluation.split, "leak": evaluation.leak, "notes": list(evaluation.notes)}
+    return table
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    write_text(path, frame.to_csv(index=False))

@@ -1,0 +1,125 @@
+"""How sure a measured value is: resampling whole patients; `evaluate` calls it.
+
+Tiles of one patient resemble each other, so the patient, not the tile, is what a new study would draw anew
+(Efron and Tibshirani 1993, chapter 8; Field and Welsh 2007).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hviskd.errors import DataError
+from hviskd.evaluation.metrics import FloatArray, Metrics, Scorer
+
+LEVEL = 0.95
+FEW_CLUSTERS = 10
+DEFINED_SHARE = 0.9  # a class held by one or two clusters is missing from more than a tenth of the replicates
+
+
+class Interval(NamedTuple):
+    """The ends of a 95 % interval, in the units of the value it belongs to."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """One model's metrics in each of R resamplings.
+
+    Attributes:
+        overall: One-number metrics by name, float64 (R,).
+        per_class: Metrics with a value a class by name, float64 (R, K).
+    """
+
+    overall: dict[str, FloatArray]
+    per_class: dict[str, FloatArray]
+
+
+def bootstrap_weights(cluster_ids: ArrayLike, replicates: int, seed: int) -> Iterator[FloatArray]:
+    """Draw clusters with replacement and give, for each drawing, how often every tile was drawn.
+
+    Args:
+        cluster_ids: The cluster (patient, slide or tile) of every tile, (N,), numbers or text.
+        replicates: How many drawings; each draws as many clusters as there are.
+        seed: Start of the random numbers; the same seed and clusters give the same drawings.
+
+    Yields:
+        Weights, float64 (N,), whole numbers.
+
+    Raises:
+        DataError: There are fewer than two clusters, no replicate, or the seed is negative.
+    """
+    clusters, position = np.unique(np.asarray(cluster_ids), return_inverse=True)
+    if len(clusters) < 2:
+        raise DataError(f"{len(clusters)} cluster: resampling needs at least two")
+    if replicates < 1 or seed < 0:
+        raise DataError(f"{replicates} replicates from seed {seed}: need at least 1, and a seed from 0 up")
+    generator = np.random.default_rng(seed)
+    for _ in range(replicates):
+        drawn = generator.integers(len(clusters), size=len(clusters))
+        yield np.bincount(drawn, minlength=len(clusters)).astype(np.float64)[position]
+
+
+def replicate(
+    scorers: Sequence[Scorer],
+    weightings: Iterator[FloatArray],
+    advance: Callable[[], None] = lambda: None,
+) -> list[Replicates]:
+    """Measure every model under every weighting; all models see the same ones, so differences are paired.
+
+    Args:
+        scorers: One for each model, all of the same N tiles in the same order.
+        weightings: Weights, float64 (N,) each, as `bootstrap_weights` gives them; at least one.
+        advance: Called after each weighting.
+    """
+    measured: list[list[Metrics]] = [[] for _ in scorers]
+    for weights in weightings:
+        for own, scorer in zip(measured, scorers, strict=True):
+            own.append(scorer.measure(weights))
+        advance()
+    return [_gather(own) for own in measured]
+
+
+def _gather(measured: Sequence[Metrics]) -> Replicates:
+    overall, per_class = [each.overall() for each in measured], [each.per_class() for each in measured]
+    return Replicates(
+        {name: np.array([row[name] for row in overall]) for name in overall[0]},
+        {name: np.array([row[name] for row in per_class]) for name in per_class[0]},
+    )
+
+
+def percentile_interval(draws: FloatArray) -> Interval | None:
+    """Give the 2.5 % and 97.5 % points of a value's replicates, float64 (R,), NaN where it was undefined.
+
+    The percentile interval of Efron and Tibshirani (1993), section 13.3. None where more than a tenth of
+    the replicates left the value undefined: then too few clusters hold what it is measured on. The interval
+    of a calibration error leans high, since resampling adds noise to what is a sum of absolute values.
+    """
+    defined = draws[~np.isnan(draws)]
+    if len(defined) == 0 or len(defined) < DEFINED_SHARE * len(draws):
+        return None
+    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high))
+
+
+def resampling_statement(unit: str, clusters: int) -> str:
+    """Say in words what was resampled, and what that does to the intervals.
+
+    Args:
+        unit: "patient", "slide" or "tile".
+        clusters: How many of them the tiles came from.
+    """
+    if clusters == 1:
+        return f"No intervals: all tiles come from one {unit}, and how {unit}s differ cannot be seen in one."
+    text = f"95 % intervals, resampled by {unit} ({clusters} {unit}s)."
+    if clusters < FEW_CLUSTERS:
+        text += f" With fewer than {FEW_CLUSTERS} {unit}s the intervals are unreliable, and likely too narrow."
+    if unit == "tile":
+        text += " No patient or slide is known: the intervals are too narrow, as tiles of a patient are alike."
+    if unit == "slide":
+        text += " No patient is known: the intervals may be too narrow, as slides of a patient are alike."
+    return text

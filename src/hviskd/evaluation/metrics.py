@@ -1,0 +1,170 @@
+"""How good a classifier's probabilities are, tile by tile, under any weighting of the tiles; `evaluate` calls it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hviskd.errors import DataError
+
+FloatArray = NDArray[np.float64]
+IndexArray = NDArray[np.intp]
+
+CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True, eq=False)
+class Metrics:
+    """What was measured on N tiles of K classes; shares and areas lie in 0 to 1, NaN where undefined.
+
+    The averages over classes (balanced accuracy, macro-F1, macro AUROC) run over the classes that hold tiles.
+
+    Attributes:
+        top1: Share of tiles whose most probable class is the true one (the first class wins a tie).
+        top3: Share of tiles whose true class is among the three most probable; None for K <= 3.
+        balanced_accuracy: Mean recall.
+        macro_f1: Mean F1.
+        macro_auroc: Mean one-against-rest AUROC, over the classes that have both positives and negatives.
+        ece: Expected calibration error of the winning probability.
+        recall: Recall of every class, float64 (K,).
+        precision: Precision of every class, float64 (K,); NaN for a class that was never predicted.
+        f1: F1 of every class, float64 (K,).
+        auroc: AUROC of every class against the rest, float64 (K,).
+        confusion: Weight of the tiles of each true class (rows) given each class (columns), float64 (K, K).
+    """
+
+    top1: float
+    top3: float | None
+    balanced_accuracy: float
+    macro_f1: float
+    macro_auroc: float
+    ece: float
+    recall: FloatArray
+    precision: FloatArray
+    f1: FloatArray
+    auroc: FloatArray
+    confusion: FloatArray
+
+    def overall(self) -> dict[str, float]:
+        """Give the one-number metrics by name, always in the same order, without `top3` where it is None."""
+        names = ("top1", "top3", "balanced_accuracy", "macro_f1", "macro_auroc", "ece")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def per_class(self) -> dict[str, FloatArray]:
+        """Give the metrics that have a value a class by name, each float64 (K,), always in the same order."""
+        return {"recall": self.recall, "precision": self.precision, "f1": self.f1, "auroc": self.auroc}
+
+
+def measure(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Metrics:
+    """Measure class probabilities against the truth.
+
+    Args:
+        labels: True class of every tile, integers (N,) in 0 to K - 1.
+        probabilities: Class probabilities, floats (N, K).
+        weights: Weight of every tile, floats (N,), not negative; each tile counts once where None.
+
+    Raises:
+        DataError: Shapes do not fit, a label is no class, a probability is not in 0 to 1, or no tile has weight.
+    """
+    return Scorer(labels, probabilities).measure(weights)
+
+
+class Scorer:
+    """One model's probabilities beside the truth, sorted once, so that thousands of weightings are cheap."""
+
+    def __init__(self, labels: ArrayLike, probabilities: ArrayLike) -> None:
+        truth, shares = _checked(labels, probabilities)
+        self.tiles, self.classes = shares.shape
+        predicted = shares.argmax(axis=1)
+        correct = predicted == truth
+        confidence = shares.max(axis=1)
+        edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+        self._cell: IndexArray = truth * self.classes + predicted
+        self._bin: IndexArray = np.digitize(confidence, edges[1:-1], right=True)
+        self._overconfidence: FloatArray = confidence - correct
+        self._in_top3: FloatArray | None = None
+        if self.classes > 3:
+            self._in_top3 = (_rank_of_truth(truth, shares) < 3).astype(np.float64)
+        self._auroc = [_auroc_of(truth == k, shares[:, k]) for k in range(self.classes)]
+
+    def measure(self, weights: ArrayLike | None = None) -> Metrics:
+        """Measure with the given weight of every tile, floats (N,); see the function `measure`."""
+        weight = np.ones(self.tiles) if weights is None else np.asarray(weights, dtype=np.float64)
+        if weight.shape != (self.tiles,) or not np.isfinite(weight).all() or (weight < 0).any():
+            raise DataError(f"weights: need {self.tiles} finite numbers, none below zero")
+        total = float(weight.sum())
+        if total == 0:
+            raise DataError("weights: every tile has weight zero, so there is nothing to measure")
+
+        square = self.classes * self.classes
+        cells: FloatArray = np.bincount(self._cell, weight, square).astype(np.float64)
+        confusion = cells.reshape(self.classes, self.classes)
+        hits, held, given = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+        present = held > 0
+        recall = _ratio(hits, held)
+        f1 = np.where(present, _ratio(2 * hits, held + given), np.nan)
+        auroc = np.array([area(weight) for area in self._auroc])
+        gap = np.bincount(self._bin, weight * self._overconfidence, CALIBRATION_BINS)
+        return Metrics(
+            top1=float(hits.sum()) / total,
+            top3=None if self._in_top3 is None else float(self._in_top3 @ weight) / total,
+            balanced_accuracy=float(recall[present].mean()),
+            macro_f1=float(f1[present].mean()),
+            macro_auroc=float(auroc[~np.isnan(auroc)].mean()) if not np.isnan(auroc).all() else float("nan"),
+            ece=float(np.abs(gap).sum()) / total,
+            recall=recall,
+            precision=_ratio(hits, given),
+            f1=f1,
+            auroc=auroc,
+            confusion=confusion,
+        )
+
+
+def _auroc_of(positive: NDArray[np.bool_], score: FloatArray) -> Callable[[FloatArray], float]:
+    """Sort one class's scores and give the function from weights (N,) to its AUROC, NaN where undefined.
+
+    The AUROC is the probability that a positive outscores a negative, a tie counting one half (Hanley and
+    McNeil 1982). For each positive the weight of the negatives below it, and of those not above it, is
+    read off one running sum, so that a weighting costs one pass and ties are exact.
+    """
+    positives, negatives = np.flatnonzero(positive), np.flatnonzero(~positive)
+    negatives = negatives[np.argsort(score[negatives])]
+    below = np.searchsorted(score[negatives], score[positives], side="left")
+    not_above = np.searchsorted(score[negatives], score[positives], side="right")
+
+    def area(weight: FloatArray) -> float:
+        running = np.concatenate(([0.0], np.cumsum(weight[negatives])))
+        weight_positive = weight[positives]
+        pairs = float(weight_positive.sum() * running[-1])
+        if pairs == 0:
+            return float("nan")
+        return float(weight_positive @ (running[below] + running[not_above])) / (2 * pairs)
+
+    return area
+
+
+def _rank_of_truth(truth: IndexArray, shares: FloatArray) -> IndexArray:
+    """Count, for every tile, the classes ahead of the true one; of equals the first is ahead, as in argmax."""
+    own = np.take_along_axis(shares, truth[:, None], axis=1)
+    earlier = np.arange(shares.shape[1]) < truth[:, None]
+    return np.count_nonzero((shares > own) | ((shares == own) & earlier), axis=1)
+
+
+def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+    """Divide, with NaN where there is nothing to divide by."""
+    return np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
+
+
+def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[IndexArray, FloatArray]:
+    truth, shares = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
+    if shares.ndim != 2 or truth.shape != shares.shape[:1] or truth.size == 0:
+        raise DataError(
+            f"labels {truth.shape} and probabilities {shares.shape} do not fit; need (N,) and (N, K), N > 0"
+        )
+    if not np.issubdtype(truth.dtype, np.integer) or truth.min() < 0 or truth.max() >= shares.shape[1]:
+        raise DataError(f"labels: need integers in 0 to {shares.shape[1] - 1}, one for each class")
+    wrong = np.count_nonzero(~((shares >= 0) & (shares <= 1 + 1e-6)).all(axis=1))
+    if wrong:
+        raise DataError(f"probabilities: {wrong} tiles hold a value that is not in 0 to 1")
+    return truth.astype(np.intp), shares
