@@ -6,8 +6,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hviskd.cli.demo import demo
+from hviskd.cli.evaluate import evaluate
 from hviskd.cli.networks import networks
 from hviskd.cli.recipes import recipes
+from hviskd.cli.tiles import tiles_app
 from hviskd.cli.train import distill, train
 from hviskd.errors import HviskdError
 
@@ -56,7 +59,8 @@ def _top(
     """Options that stand before any verb."""
 
 
-for verb in (train, distill, networks, recipes):
+app.add_typer(tiles_app, name="tiles")
+for verb in (train, distill, evaluate, networks, recipes, demo):
     app.command()(verb)
 
 

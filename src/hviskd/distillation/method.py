@@ -42,7 +42,7 @@ class View:
     teacher: Trace | None
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: Lightning converts inputs and outputs of a wrapped module field by field
 class Batch:
     """Images (B, 3, H, W) as the networks take them, labels (B,) and positions in the training split (B,)."""
 

@@ -16,7 +16,7 @@ class TracedNetwork(Protocol):
         """Run on images (B, 3, H, W) and keep what a method may read."""
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen, as Batch
 class Step:
     """What one batch gave.
 

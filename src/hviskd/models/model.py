@@ -16,7 +16,6 @@ from hviskd.models.card import ModelCard
 from hviskd.models.device import pick_device
 from hviskd.models.input_step import InputStep
 from hviskd.networks import Network, create_network
-from hviskd.progress import progress_bar
 from hviskd.storage import atomic_folder, file_digest, read_json, write_json
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
@@ -63,12 +62,13 @@ class Model:
         network = self.network.to(where, memory_format=torch.channels_last)
         step = InputStep(self.card.normalisation).to(where)
         probabilities = np.empty((len(tiles), len(self.card.classes)), np.float32)
-        with torch.inference_mode(), progress_bar(f"classify with {self.card.name}", len(tiles)) as advance:
+        with torch.inference_mode():
             for start in range(0, len(tiles), batch_size):
-                batch = torch.from_numpy(np.ascontiguousarray(tiles[start : start + batch_size])).to(where)
+                batch = torch.from_numpy(np.array(tiles[start : start + batch_size])).to(
+                    where
+                )  # a memory map is read here
                 logits = network(step(batch)).float()
                 probabilities[start : start + len(batch)] = torch.softmax(logits, dim=1).cpu().numpy()
-                advance(len(batch))
         return probabilities
 
 

@@ -61,7 +61,7 @@ class TileBatches:
     def in_order(self) -> Iterator[TileBatch]:
         """Give this process's share of the split once, the last batch as small as it comes."""
         mine = torch.arange(self._rank, len(self.rows), self._world)
-        return self._read(list(mine.split(max(1, self.batch_size // self._world))))
+        return self._read(list(mine.split(max(1, self.batch_size // self._world))) if len(mine) else [])
 
     def _read(self, batches: list[Tensor]) -> Iterator[TileBatch]:
         if self._resident is not None:

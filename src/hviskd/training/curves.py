@@ -26,12 +26,15 @@ def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None
     figure.suptitle(title)
     grid = figure.add_gridspec(rows, 3)
     accuracy = figure.add_subplot(grid[0, :2])
-    _curves(accuracy, log, [name for name in columns if "accuracy" in name or "top1" in name], percent=True)
+    shown = ("train_top1", "val_top1", "val_balanced_accuracy")
+    _curves(accuracy, log, [name for name in shown if name in columns], percent=True)
     accuracy.set(ylabel="accuracy (%)", title="accuracy")
     total = figure.add_subplot(grid[0, 2])
-    _curves(total, log, [name for name in ("loss_total", "val_cross_entropy") if name in log])
-    total.set(title="total loss learned; cross-entropy on val")
-    panels = [([term], term.removeprefix("loss_") + " (unweighted)") for term in terms]
+    _curves(total, log, ["loss_total"], legend=False)
+    total.set(title="weighted sum of losses")
+    panels = [([term], term.removeprefix("loss_").replace("_", " ") + ", unweighted") for term in terms]
+    if "val_cross_entropy" in columns and "loss_cross_entropy" in terms:
+        panels[terms.index("loss_cross_entropy")][0].append("val_cross_entropy")
     panels += [(learned, "learned scales")] if learned else []
     panels += [(["learning_rate"], "learning rate")]
     for position, (names, heading) in enumerate(panels):
@@ -55,7 +58,7 @@ def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None
 
 def _curves(axes: Axes, log: pd.DataFrame, names: list[str], *, percent: bool = False, legend: bool = True) -> None:
     for position, name in enumerate(names):
-        label = name.removeprefix("loss_").replace("_", " ")
+        label = name.replace("loss_", "train_").replace("_", " ")
         values = log[name] * (100 if percent else 1)
         axes.plot(log["epoch"], values, label=label, marker="." if len(log) < 40 else "", **line_style(position))
     if legend:

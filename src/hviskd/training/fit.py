@@ -53,11 +53,11 @@ def train(
     check_fit(recipe, tileset, teacher, processes)
     run = Run(Path(folder))
     fabric = open_fabric(recipe, device, processes)
+    learner = build_learner(fabric, recipe, tileset, teacher)
     if fabric.is_global_zero:
         run.begin(recipe, facts(tileset, teacher, fabric, independence), resume=resume)
     if run.finished:
         return run
-    learner = build_learner(fabric, recipe, tileset, teacher)
     _restore(learner, run)
     shared = {"rank": fabric.global_rank, "world": fabric.world_size}
     train_split = TileBatches(tileset, "train", recipe.batch_size, fabric.device, **shared)

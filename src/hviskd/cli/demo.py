@@ -1,0 +1,36 @@
+"""`hviskd demo`: the whole job on built-in data."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything the demo writes.")] = Path(
+        "demo"
+    ),
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demo in that folder.")] = False,
+) -> None:
+    """Do the whole job on tissue that hviskd draws itself: about four minutes on two cores.
+
+    Tiles of eight classes and twenty patients, a teacher, the student alone, with KD and with HVisKD, and one table
+    measured on patients that no network has seen. Drawn tissue says nothing about real tissue.
+
+    Examples:
+
+      hviskd demo -o demo
+    """
+    import time
+
+    from hviskd.experiments import run_demo
+
+    started = time.monotonic()
+    made = run_demo(output, device=device, overwrite=overwrite)
+    typer.echo(made.evaluation.to_markdown())
+    typer.echo(f"tiles       {made.tileset.folder} (look at contact-sheet.png)")
+    for name, run in made.runs.items():
+        typer.echo(f"{name:<11} {run.folder} (model, log.csv, curves.png)")
+    typer.echo(f"evaluation  {output / 'evaluation'} (table.md, roc-*.png, confusion-*.png, comparison.png)")
+    typer.echo(f"done in {time.monotonic() - started:.0f} s")

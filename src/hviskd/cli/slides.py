@@ -1,0 +1,96 @@
+"""`hviskd slides`: what there is to know of slides before anything is done with them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hviskd.slides.survey import SlideReport
+
+slides_app = typer.Typer(no_args_is_help=True, help="Look at whole slides.")
+
+
+@slides_app.callback()
+def _top() -> None:
+    """Look at whole slides."""
+
+
+@slides_app.command()
+def info(
+    slides: Annotated[list[Path], typer.Argument(metavar="SLIDE...", help="Slides, or folders of slides.")],
+    slide_mpp: Annotated[
+        float | None, typer.Option("--slide-mpp", help="µm a pixel, for slides that do not record it or wrongly.")
+    ] = None,
+    mpp_csv: Annotated[
+        Path | None, typer.Option("--mpp-csv", help="The same for each slide: a CSV with the columns slide,mpp.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write a picture of each slide's tissue here.")
+    ] = None,
+    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Search subfolders too.")] = False,
+) -> None:
+    """Show size, µm/px, magnification and levels of slides, and find out which of them cannot be used.
+
+    With -o, writes for each slide a PNG with a scale bar and the outline of its tissue.
+
+    The exit status is 1 if any slide cannot be used.
+
+    Examples:
+
+      hviskd slides info slide.svs
+
+      hviskd slides info slides/ -o slides-info
+
+      hviskd slides info sections/*.jpg --slide-mpp 0.5 -o slides-info
+    """
+    from hviskd.progress import progress_bar
+    from hviskd.slides import find_slides, read_mpp_csv
+    from hviskd.slides.survey import survey
+
+    found = find_slides(slides, recursive=recursive)
+    table = None if mpp_csv is None else read_mpp_csv(mpp_csv)
+    reports = []
+    with progress_bar("slides", len(found)) as advance:
+        for report in survey(found, slide_mpp=slide_mpp, mpp_table=table, pictures=output):
+            reports.append(report)
+            advance(note=report.path.name)
+    _print_reports(reports)
+    if output is not None:
+        typer.echo(f"{sum(report.picture is not None for report in reports)} pictures in {output}")
+    if any(report.problem for report in reports):
+        raise typer.Exit(1)
+
+
+def _print_reports(reports: "list[SlideReport]") -> None:
+    """Print a table of the usable slides, what to know about them, and a line for each that cannot be used."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("slide", "kind", "px", "µm/px", "lens", "levels", "tissue", box=SIMPLE_HEAD, pad_edge=False)
+    table.columns[0].overflow, table.columns[0].min_width = "fold", 16
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    for report in reports:
+        if (facts := report.facts) is None:
+            continue
+        table.add_row(
+            escape(report.path.name),
+            escape(facts["vendor"]),
+            f"{facts['width_px']} × {facts['height_px']}",
+            f"{facts['mpp']:.4g}",
+            "–" if facts["magnification"] is None else f"{facts['magnification']:g}×",
+            " ".join(f"{level.downsample:.4g}" for level in facts["levels"]),
+            "–" if report.tissue_mm2 is None else f"{report.tissue_mm2:.3g} mm²",
+        )
+    if table.rows:
+        console = Console()
+        (console if console.is_terminal else Console(width=160)).print(table)
+    for report in reports:
+        for note in report.facts["notes"] if report.facts else ():
+            typer.echo(f"note: {report.path}: {note}")
+    for report in reports:
+        if report.problem:
+            typer.echo(f"error: {report.problem}", err=True)

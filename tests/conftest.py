@@ -1,0 +1,51 @@
+"""Small real things that several rooms' tests use: a TileSet, a trained teacher."""
+
+import numpy as np
+import pytest
+
+from hviskd.tiles import TileSet, TileSetWriter
+from hviskd.tiles.card import Origin
+
+CLASSES = ("pale", "middle", "dark")
+
+
+def write_tiles(folder, *, patients=10, tiles_per_class=8, tile_px=32, seed=0, splits=True, classes=CLASSES):
+    """Tiles whose brightness tells the class, drawn per patient; the last patients are val and test."""
+    rng = np.random.default_rng(seed)
+    record = {"by": "patient"} if splits else None
+    with TileSetWriter(
+        folder,
+        classes=classes,
+        tile_px=tile_px,
+        mpp=1.0,
+        origin=Origin(verb="test", licence="CC0"),
+        split_record=record,
+    ) as writer:
+        for patient in range(patients):
+            split = "train" if patient < patients - 4 else "val" if patient < patients - 2 else "test"
+            for label, name in enumerate(classes):
+                for number in range(tiles_per_class):
+                    noise = rng.normal(220 - 60 * label, 40, (tile_px, tile_px, 3))
+                    writer.add(
+                        noise.clip(0, 255).astype(np.uint8),
+                        file=f"P{patient}-{name}-{number}",
+                        class_name=name,
+                        patient=f"P{patient}",
+                        split=split if splits else None,
+                    )
+    return TileSet.open(folder)
+
+
+@pytest.fixture(scope="session")
+def tileset(tmp_path_factory):
+    """Ten patients, three classes, 240 tiles of 32 px, split by patient."""
+    return write_tiles(tmp_path_factory.mktemp("data") / "tiles")
+
+
+@pytest.fixture(scope="session")
+def teacher_run(tileset, tmp_path_factory):
+    """A resnet8 that learned for two epochs."""
+    from hviskd.training import load_recipe, train
+
+    changes = {"network": "resnet8", "epochs": 2, "batch_size": 16, "learning_rate": 0.01}
+    return train(load_recipe(None, "teacher", changes), tileset, tmp_path_factory.mktemp("runs") / "teacher")

@@ -1,0 +1,115 @@
+"""A Model folder: what is written is read back, nothing in it is run, and damage is named."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import hviskd
+from hviskd.errors import ModelError
+from hviskd.models import IMAGENET, InputStep, load_model, resolve_models
+from hviskd.storage import file_digest
+
+
+@pytest.fixture
+def folder(teacher_run, tmp_path):
+    return shutil.copytree(teacher_run.folder / "model", tmp_path / "model")
+
+
+def edit_card(folder, **changes):
+    path = folder / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_predict_is_softmax_of_the_network_on_normalised_tiles(teacher_run, tileset):
+    model = teacher_run.chosen()
+    tiles = tileset.pixels[:10]
+    mean, deviation = np.array(IMAGENET.mean), np.array(IMAGENET.deviation)
+    images = ((tiles / 255 - mean) / deviation).transpose(0, 3, 1, 2).astype(np.float32)
+    with torch.no_grad():
+        logits = model.network(torch.from_numpy(images)).double().numpy()
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    expected = shares / shares.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict(tiles), expected, atol=1e-5)
+    np.testing.assert_allclose(model.predict(tiles, batch_size=3), expected, atol=1e-5)
+
+
+def test_the_input_step_keeps_the_tiles_layout():
+    images = InputStep(IMAGENET)(torch.zeros(2, 8, 8, 3, dtype=torch.uint8))
+    assert images.shape == (2, 3, 8, 8)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert images[0, :, 0, 0].tolist() == pytest.approx([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225])
+
+
+@pytest.mark.parametrize("tiles", [np.zeros((2, 31, 32, 3), np.uint8), np.zeros((2, 32, 32, 3), np.float32)])
+def test_tiles_of_another_size_or_type_are_refused(teacher_run, tiles):
+    with pytest.raises(ModelError, match="reads uint8 tiles of shape"):
+        teacher_run.chosen().predict(tiles)
+
+
+def test_the_top_level_name_loads_it(folder, teacher_run):
+    assert hviskd.load_model(folder).card == teacher_run.chosen().card
+
+
+def test_exchanged_weights_are_refused(folder):
+    weights = load_file(folder / "weights.safetensors")
+    first = next(iter(weights))
+    weights[first] = weights[first] + 1
+    save_file(weights, folder / "weights.safetensors")
+    with pytest.raises(ModelError, match="does not match the fingerprint"):
+        load_model(folder)
+
+
+def test_a_pickle_in_the_place_of_the_weights_is_never_opened(folder, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").touch, ())
+
+    torch.save({"weights": Evil()}, folder / "weights.safetensors")
+    edit_card(folder, weights_sha256=file_digest(folder / "weights.safetensors"))
+    with pytest.raises(ModelError, match="do not make a network"):
+        load_model(folder)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": {"name": "resnet20", "head": "gap"}}, "do not make a network"),
+        ({"network": {"name": "resnet9", "head": "gap"}}, "do not make a network .*resnet9"),
+        ({"classes": ["a", "b"]}, "2 classes and 3 colours"),
+        ({"classes": ["a", "a", "b"]}, "two classes have the same name"),
+        ({"format_version": 2}, "format 2 is not known"),
+        ({"surprise": 1}, "surprise: Extra inputs"),
+        ({"tile_px": -1}, "tile_px"),
+        ({"normalisation": {"mean": [0, 0, 0], "deviation": [0, 1, 1]}}, "above zero"),
+    ],
+)
+def test_a_card_that_does_not_fit(folder, changes, message):
+    edit_card(folder, **changes)
+    with pytest.raises(ModelError, match=message) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_missing_is_named(folder, tmp_path):
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(ModelError, match="weights.safetensors: missing"):
+        load_model(folder)
+    with pytest.raises(ModelError, match="no model here"):
+        load_model(tmp_path / "nowhere")
+    (folder / "model.json").write_text("{")
+    with pytest.raises(ModelError, match="not valid JSON"):
+        load_model(folder)
+
+
+def test_a_run_stands_for_its_two_models(teacher_run, tmp_path):
+    chosen, last = resolve_models(teacher_run.folder)
+    assert (chosen.name, last.name) == ("model", "model-last")
+    assert load_model(teacher_run.folder).folder == chosen
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ModelError, match="not finished"):
+        resolve_models(tmp_path)

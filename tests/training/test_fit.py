@@ -1,0 +1,244 @@
+"""The training loop on real tiles: it learns, repeats itself, survives a kill, and says clearly why it stops."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+
+from hviskd.errors import LeakError, RecipeError, TrainingError
+from hviskd.models import load_model
+from hviskd.training import Run, load_recipe, train
+from tests.conftest import write_tiles
+
+QUICK = {"network": "resnet8", "epochs": 3, "batch_size": 16, "learning_rate": 0.005}
+
+
+def weights(run: Run, which="model-last"):
+    return load_file(run.folder / which / "weights.safetensors")
+
+
+def equal(ours, theirs):
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.fixture(scope="module")
+def student_run(tileset, teacher_run, tmp_path_factory):
+    recipe = load_recipe(None, "distilled", QUICK)
+    return train(recipe, tileset, tmp_path_factory.mktemp("runs") / "student", teacher=teacher_run.chosen())
+
+
+def test_it_learns_what_is_easy(teacher_run, tileset):
+    model = teacher_run.chosen()
+    rows = tileset.rows("test")
+    right = model.predict(tileset.pixels[rows]).argmax(axis=1) == tileset.labels[rows]
+    assert right.mean() > 0.6  # a third by chance
+
+
+def test_a_finished_run_holds_what_it_promises(student_run):
+    names = {entry.name for entry in student_run.folder.iterdir()} - {"tensorboard"}
+    assert names == {"run.json", "recipe.yaml", "log.csv", "curves.png", "model", "model-last"}
+    assert student_run.finished
+    with Image.open(student_run.curves_file) as picture:
+        assert min(picture.size) > 500
+    log = student_run.log
+    assert list(log["epoch"]) == [1, 2, 3]
+    terms = ["cross_entropy", "kd", *(f"hviskd/{level}_{what}" for level in ("sample", "region")
+             for what in ("relation", "feature"))]  # fmt: skip
+    wanted = {f"loss_{term}" for term in [*terms, "total"]} | {
+        "hviskd/alpha",
+        "hviskd/beta",
+        "learning_rate",
+        "seconds",
+    }
+    wanted |= {"train_top1", "val_top1", "val_balanced_accuracy", "val_cross_entropy"}
+    assert wanted <= set(log.columns)
+    assert log[sorted(wanted)].notna().all().all()
+    assert (log["hviskd/alpha"] != 0).all()
+
+
+def test_the_logged_total_is_the_weighted_sum_of_the_logged_terms(student_run):
+    row = student_run.log.iloc[-1]
+    methods = student_run.recipe.methods
+    total = methods["cross_entropy"].weight * row["loss_cross_entropy"] + methods["kd"].weight * row["loss_kd"]
+    hviskd = methods["hviskd"]
+    for term in ("sample_relation", "sample_feature", "region_relation", "region_feature"):
+        total += hviskd.weight * getattr(hviskd, term) * row[f"loss_hviskd/{term}"]
+    assert row["loss_total"] == pytest.approx(total, rel=1e-4)
+
+
+def test_the_chosen_epoch_is_the_first_best_on_val(student_run):
+    log = student_run.log
+    best = int(log["epoch"][log["val_balanced_accuracy"].idxmax()])
+    chosen = student_run.chosen()
+    assert chosen.card.epoch == student_run.card["chosen_epoch"] == best
+    assert student_run.last().card.epoch == 3
+    assert chosen.card.metrics["val_top1"] == pytest.approx(log["val_top1"][best - 1], rel=1e-6)
+
+
+def test_the_card_tells_where_the_student_comes_from(student_run, teacher_run, tileset):
+    card = student_run.chosen().card
+    assert card.teacher.fingerprint == teacher_run.chosen().fingerprint
+    assert card.data.fingerprint == tileset.fingerprint
+    assert (card.data.train_tiles, card.data.val_tiles) == (144, 48)
+    assert card.recipe == student_run.recipe.model_dump(mode="json")
+    assert [licence.licence for licence in card.licences] == ["CC0"]
+    assert (card.tile_px, card.mpp, card.classes) == (32, 1.0, tileset.classes)
+    assert str(tileset.folder.parent) not in (student_run.folder / "model" / "model.json").read_text()
+
+
+def test_the_same_recipe_gives_the_same_weights(student_run, tileset, teacher_run, tmp_path):
+    again = train(student_run.recipe, tileset, tmp_path / "again", teacher=teacher_run.chosen())
+    assert equal(weights(again), weights(student_run))
+    other = train(
+        student_run.recipe.model_copy(update={"seed": 1}), tileset, tmp_path / "b", teacher=teacher_run.chosen()
+    )
+    assert not equal(weights(other), weights(student_run))
+
+
+def test_the_teacher_s_file_and_network_stay_as_they_were(student_run, teacher_run):
+    load_model(teacher_run.folder)  # checks the fingerprint
+    assert equal(load_model(teacher_run.folder).network.state_dict(), weights(teacher_run, "model"))
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "hviskd", *map(str, arguments)]
+
+
+def test_killed_again_and_again_it_ends_with_the_same_weights(student_run, tileset, teacher_run, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(student_run.recipe.to_yaml())
+    folder = tmp_path / "killed"
+    arguments = ["distill", tileset.folder, "-o", folder, "--teacher", teacher_run.folder, "--recipe", recipe]
+    killed_at = []
+    for epoch in (1, 2):
+        resume = ["--resume"] if folder.exists() else []
+        process = subprocess.Popen(command(*arguments, *resume), stderr=subprocess.DEVNULL)
+        wait_for(lambda epoch=epoch: logged(folder) >= epoch, process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        killed_at.append(logged(folder))
+        assert not Run(folder).finished
+    assert killed_at[0] < 3
+    refused = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "--resume" in refused.stderr
+    done = subprocess.run(command(*arguments, "--resume"), capture_output=True, text=True, check=True)
+    assert str(folder / "model") in done.stdout
+    for which in ("model", "model-last"):
+        assert equal(weights(Run(folder), which), weights(student_run, which))
+    timeless = student_run.log.drop(columns="seconds")
+    pd.testing.assert_frame_equal(Run(folder).log.drop(columns="seconds"), timeless)
+
+
+def logged(folder: Path) -> int:
+    return len(Run(folder).log) if Run(folder).log_file.is_file() else 0
+
+
+def wait_for(condition, process, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def test_two_processes_train_one_student(tileset, teacher_run, tmp_path):
+    changes = [f"--{key.replace('_', '-')}={value}" for key, value in QUICK.items()]
+    arguments = ["distill", tileset.folder, "-o", tmp_path / "two", "--teacher", teacher_run.folder, *changes]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        command(*arguments, "--processes", "2", "--device", "cpu"), check=True, env=environment, capture_output=True
+    )
+    run = Run(tmp_path / "two")
+    assert run.finished
+    assert len(run.log) == 3
+    assert run.card["machine"]["processes"] == 2
+    assert np.isfinite(run.log.to_numpy()).all()
+
+
+def test_a_loss_that_explodes_stops_the_run_with_its_name_and_keeps_the_checkpoint(tileset, teacher_run, tmp_path):
+    recipe = load_recipe(None, "distilled", QUICK | {"learning_rate": 1e6, "epochs": 50})
+    with pytest.raises(TrainingError, match=r"epoch \d+, step \d+: the loss '.+' is (nan|inf|-inf)"):
+        train(recipe, tileset, tmp_path / "run", teacher=teacher_run.chosen())
+    run = Run(tmp_path / "run")
+    assert not run.finished
+    assert run.checkpoint_file.is_file() == (logged(run.folder) > 0)
+
+
+def test_a_run_is_not_resumed_with_something_else(student_run, tileset, teacher_run, tmp_path):
+    other = student_run.recipe.model_copy(update={"epochs": 9})
+    with pytest.raises(TrainingError, match="cannot resume, since the recipe changed"):
+        train(other, tileset, student_run.folder, teacher=teacher_run.chosen(), resume=True)
+    with pytest.raises(TrainingError, match="cannot resume, since the teacher changed"):
+        train(student_run.recipe, tileset, student_run.folder, teacher=student_run.chosen(), resume=True)
+    with pytest.raises(TrainingError, match="holds a finished run"):
+        train(student_run.recipe, tileset, student_run.folder, teacher=teacher_run.chosen())
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "love.txt").write_text("dear")
+    with pytest.raises(TrainingError, match="holds files but no run"):
+        train(student_run.recipe, tileset, tmp_path / "letters", teacher=teacher_run.chosen())
+
+
+def test_resuming_a_finished_run_changes_nothing(student_run, tileset, teacher_run):
+    before = student_run.card
+    again = train(student_run.recipe, tileset, student_run.folder, teacher=teacher_run.chosen(), resume=True)
+    assert again.card == before
+
+
+def test_a_leaking_split_trains_only_when_asked_and_says_so_everywhere(tmp_path):
+    tiles = write_tiles(tmp_path / "tiles")
+    from hviskd.tiles import split_tiles
+
+    leaking = split_tiles(tiles, by="random", val=0.2, test=0.2)
+    recipe = load_recipe(None, "alone", QUICK | {"epochs": 1})
+    with pytest.raises(LeakError, match="--allow-leak"):
+        train(recipe, leaking, tmp_path / "run")
+    run = train(recipe, leaking, tmp_path / "run", allow_leak=True)
+    assert run.card["independence"].startswith("LEAK")
+    assert run.chosen().card.data.leak_allowed
+    assert run.chosen().card.data.independence.startswith("LEAK")
+
+
+def test_what_does_not_fit_is_said_before_the_first_step(tileset, teacher_run, tmp_path):
+    with pytest.raises(RecipeError, match="batch_size 500 is more than the 144 tiles"):
+        train(load_recipe(None, "alone", QUICK | {"batch_size": 500}), tileset, tmp_path / "run")
+    other = write_tiles(tmp_path / "tiles", patients=6, classes=("one", "two"))
+    with pytest.raises(RecipeError, match="knows the classes pale, middle, dark, the tiles have one, two"):
+        train(load_recipe(None, "distilled", QUICK), other, tmp_path / "run", teacher=teacher_run.chosen())
+    larger = write_tiles(tmp_path / "larger", patients=6, tile_px=40)
+    with pytest.raises(RecipeError, match="reads tiles of 32 px, these have 40 px"):
+        train(load_recipe(None, "distilled", QUICK), larger, tmp_path / "run", teacher=teacher_run.chosen())
+    with pytest.raises(RecipeError, match="methods.kd needs a teacher"):
+        train(load_recipe(None, "distilled", QUICK), tileset, tmp_path / "run")
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_without_a_val_split_the_last_epoch_is_the_chosen_one(tmp_path):
+    tiles = write_tiles(tmp_path / "tiles")
+    from hviskd.tiles import split_tiles
+
+    tiles = split_tiles(tiles, by="patient", val=0, test=0.3)
+    run = train(load_recipe(None, "alone", QUICK), tiles, tmp_path / "run")
+    assert run.chosen().card.epoch == 3
+    assert "no val split" in run.chosen().card.selection
+
+
+def test_mixed_precision_on_the_cpu(tileset, teacher_run, tmp_path):
+    recipe = load_recipe(None, "distilled", QUICK | {"epochs": 1, "precision": "bf16-mixed"})
+    run = train(recipe, tileset, tmp_path / "run", teacher=teacher_run.chosen())
+    assert np.isfinite(run.log.to_numpy()).all()
+
+
+def test_the_stored_recipe_repeats_the_run(student_run):
+    assert yaml.safe_load(student_run.recipe_file.read_text())["seed"] == 0
+    assert load_recipe(student_run.recipe_file) == student_run.recipe

@@ -1,0 +1,86 @@
+"""Recipes: the paper's by default, complete when stored, and every mistake one line."""
+
+import pytest
+import yaml
+
+from hviskd.errors import RecipeError
+from hviskd.training import Recipe, built_in_recipes, load_recipe
+
+PAPER_PAIRS = {
+    "resnet110-resnet8", "resnet110-resnet20", "vgg19-vgg8", "vgg19-shufflenet_v2", "vgg19-mobilenet_v2",
+    "vgg19-shufflenet_v1", "resnet32x4-resnet8x4", "resnet32x4-shufflenet_v1", "resnet32x4-mobilenet_v2",
+    "resnet32x4-shufflenet_v2",
+}  # fmt: skip
+
+
+def test_the_ten_pairs_of_the_paper_have_its_schedule():
+    assert set(built_in_recipes()) >= PAPER_PAIRS
+    for name in PAPER_PAIRS:
+        teacher, student = name.split("-")
+        recipe = load_recipe(name, "distilled")
+        assert (recipe.network, recipe.head) == (student, "grid")
+        assert load_recipe(name, "teacher").network == teacher
+        assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (0.005, 0.9, 5e-4)
+        assert (recipe.batch_size, recipe.epochs) == (64, 120)
+        rates = [recipe.learning_rate_at(epoch) for epoch in (0, 74, 75, 89, 90, 104, 105, 119)]
+        assert rates == pytest.approx([5e-3, 5e-3, 5e-4, 5e-4, 5e-5, 5e-5, 5e-6, 5e-6])
+        assert list(recipe.methods) == ["cross_entropy", "kd", "hviskd"]
+        assert (
+            list(load_recipe(name, "teacher").methods) == list(load_recipe(name, "alone").methods) == ["cross_entropy"]
+        )
+
+
+def test_a_stored_recipe_is_complete_and_reads_back_the_same(tmp_path):
+    recipe = load_recipe("laptop", "distilled", {"methods.hviskd.scale": "positive", "seed": 7})
+    (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
+    content = yaml.safe_load(recipe.to_yaml())
+    assert set(content) == set(Recipe.model_fields)
+    assert content["methods"]["hviskd"]["levels"] == [1, 2, 4]
+    assert load_recipe(tmp_path / "recipe.yaml") == recipe
+
+
+def test_changes_reach_into_presets():
+    recipe = load_recipe(None, "distilled", {"network": "resnet8", "methods.hviskd.weight": 0.1, "methods.kd": None})
+    assert recipe.methods["hviskd"].weight == 0.1
+    assert recipe.methods["kd"].temperature == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("network: resnet8\nepoch: 3", r"epoch: Extra inputs.*the keys are network"),
+        ("network: resnet8\nepochs: 0", "epochs: .*greater than or equal to 1"),
+        ("network: resnet8\nlearning_rate: .nan", "learning_rate"),
+        ("network: resnet8\ndecay_at: [0.9, 0.5]", "decay_at: .*rising order"),
+        ("network: resnet8\nmethods: {hvisk: {}}", "methods.hvisk is not known"),
+        ("teacher: {name: vgg8}\nepochs: 3", "neither `network`"),
+        ("teacher: {name: vgg8}\nstudent: vgg8", "student: .*write {name"),
+        ("- a list", "a recipe is a mapping"),
+        ("a: [", "not valid YAML"),
+        ("1: 2", "a recipe is a mapping"),
+        ("!!python/object/apply:os.system ['true']", "not valid YAML"),
+    ],
+)
+def test_mistakes_in_a_file(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=message) as caught:
+        load_recipe(path, "distilled")
+    assert "\n" not in str(caught.value)
+
+
+def test_other_mistakes(tmp_path):
+    with pytest.raises(RecipeError, match="did you mean 'laptop'"):
+        load_recipe("labtop")
+    with pytest.raises(RecipeError, match=r"--recipe .*or --network"):
+        load_recipe(None)
+    with pytest.raises(RecipeError, match="epochs holds a value, not a mapping"):
+        load_recipe("laptop", changes={"epochs.more": 3})
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00\x01" * 10)
+    with pytest.raises(RecipeError, match="UTF-8"):
+        load_recipe(binary)
+    with binary.open("wb") as stream:
+        stream.truncate(2**21)
+    with pytest.raises(RecipeError, match="larger than 1 MiB"):
+        load_recipe(binary)
