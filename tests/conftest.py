@@ -1,5 +1,9 @@
 """Small real things that several rooms' tests use: a TileSet, a trained teacher."""
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line does; two test processes share the cores
+
 import numpy as np
 import pytest
 

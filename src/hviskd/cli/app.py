@@ -1,5 +1,6 @@
 """The command `hviskd`: gathers the verbs and turns a mistake into one line and exit status 2."""
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -72,4 +73,7 @@ def _one_line(error: Exception) -> str:
 
 def main() -> None:
     """Run the command line."""
+    # Threads that spin while they wait for each other make a training several times slower as soon as another
+    # program wants a core. Read when torch is loaded, so set before; a user's own value stands.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     app()

@@ -59,7 +59,7 @@ class Model:
                 f"not {tiles.dtype} {tiles.shape}"
             )
         where = pick_device(device)
-        network = self.network.to(where, memory_format=torch.channels_last)
+        network = self.network.to(where).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         step = InputStep(self.card.normalisation).to(where)
         probabilities = np.empty((len(tiles), len(self.card.classes)), np.float32)
         with torch.inference_mode():

@@ -1,0 +1,107 @@
+"""Slides: what a scanner wrote (its µm/px, its tissue, its stain), and tissue drawn to stand in for it.
+
+`open_slide` is where every slide comes from. Names load what they need when first used: synthetic tissue takes no
+OpenSlide, and opening a slide no SciPy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hviskd.slides.opening import find_slides, open_slide
+    from hviskd.slides.resolution import mpp_of, read_mpp_csv
+    from hviskd.slides.slide import Level, Slide, SlideFacts
+    from hviskd.slides.stain import (
+        Stain,
+        StainMethod,
+        fit_macenko,
+        fit_reinhard,
+        read_stain,
+        stain_from_json,
+        stain_to_json,
+        write_stain,
+    )
+    from hviskd.slides.stain_sampling import fit_slide_stain, sample_tissue, stain_reference
+    from hviskd.slides.synthetic_tissue import (
+        TISSUE_CLASSES,
+        PatientLook,
+        TissueClass,
+        draw_patient,
+        draw_tile,
+        draw_tissue,
+    )
+    from hviskd.slides.tissue import TissueMask, tissue_mask
+    from hviskd.slides.tissue_picture import draw_tissue_outline
+    from hviskd.slides.transfer import StainTransfer, macenko_matrix, stain_transfer
+
+_HOMES = {
+    "TISSUE_CLASSES": "synthetic_tissue",
+    "Level": "slide",
+    "PatientLook": "synthetic_tissue",
+    "Slide": "slide",
+    "SlideFacts": "slide",
+    "Stain": "stain",
+    "StainMethod": "stain",
+    "StainTransfer": "transfer",
+    "TissueClass": "synthetic_tissue",
+    "TissueMask": "tissue",
+    "draw_patient": "synthetic_tissue",
+    "draw_tile": "synthetic_tissue",
+    "draw_tissue": "synthetic_tissue",
+    "draw_tissue_outline": "tissue_picture",
+    "find_slides": "opening",
+    "fit_macenko": "stain",
+    "fit_reinhard": "stain",
+    "fit_slide_stain": "stain_sampling",
+    "macenko_matrix": "transfer",
+    "mpp_of": "resolution",
+    "open_slide": "opening",
+    "read_mpp_csv": "resolution",
+    "read_stain": "stain",
+    "sample_tissue": "stain_sampling",
+    "stain_from_json": "stain",
+    "stain_reference": "stain_sampling",
+    "stain_to_json": "stain",
+    "stain_transfer": "transfer",
+    "tissue_mask": "tissue",
+    "write_stain": "stain",
+}
+
+__all__ = [
+    "TISSUE_CLASSES",
+    "Level",
+    "PatientLook",
+    "Slide",
+    "SlideFacts",
+    "Stain",
+    "StainMethod",
+    "StainTransfer",
+    "TissueClass",
+    "TissueMask",
+    "draw_patient",
+    "draw_tile",
+    "draw_tissue",
+    "draw_tissue_outline",
+    "find_slides",
+    "fit_macenko",
+    "fit_reinhard",
+    "fit_slide_stain",
+    "macenko_matrix",
+    "mpp_of",
+    "open_slide",
+    "read_mpp_csv",
+    "read_stain",
+    "sample_tissue",
+    "stain_from_json",
+    "stain_reference",
+    "stain_to_json",
+    "stain_transfer",
+    "tissue_mask",
+    "write_stain",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,91 @@
+"""Finds the pictures below a folder and reads class and split from the folders they stand in; importing uses it."""
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hviskd.errors import DataError
+from hviskd.tiles.decoding import PICTURE_SUFFIXES
+
+_SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture file: its path, its path below the imported folder (with `/`), its class, and its split if any."""
+
+    path: Path
+    file: str
+    class_name: str
+    split: str | None
+
+
+def find_pictures(folder: Path, classes: Sequence[str] | None) -> tuple[list[Picture], int]:
+    """List all pictures in class folders, at any depth, sorted by `file`; and count the other files among them.
+
+    Names that start with a dot are passed over.
+
+    Raises:
+        DataError: There are no class folders, split folders and others stand side by side, a class folder holds no
+            picture or is not among `classes`, or a class stands in other splits but not in train.
+    """
+    pictures: list[Picture] = []
+    others = 0
+    for split, top in _split_folders(folder):
+        for class_folder in _folders(top):
+            if classes is not None and class_folder.name not in classes:
+                raise DataError(f"{class_folder}: not one of the classes {', '.join(classes)}; add it or move it away")
+            files = [Path(where, name) for where, _, names in os.walk(class_folder) for name in names]
+            found = [path for path in files if _is_picture(path)]
+            if not found:
+                raise DataError(f"{class_folder}: holds no JPEG, PNG, TIFF or WebP picture; fill it or remove it")
+            others += len(files) - len(found)
+            pictures += [Picture(path, _below(folder, path), class_folder.name, split) for path in found]
+    if not pictures:
+        raise DataError(f"{folder}: holds no class folders; put the pictures of each class into a folder of its name")
+    _require_in_train(folder, pictures)
+    return sorted(pictures, key=lambda picture: picture.file), others
+
+
+def _split_folders(folder: Path) -> list[tuple[str | None, Path]]:
+    """Give split and place of the folders that hold class folders; without split folders that is `folder` itself."""
+    inner = _folders(folder)
+    splits: dict[str, Path] = {}
+    for place in inner:
+        split = _SPLIT_FOLDERS.get(place.name.lower())
+        if split in splits:
+            raise DataError(f"{folder}: both {splits[split].name} and {place.name} mean {split}; keep one of them")
+        if split is not None:
+            splits[split] = place
+    if splits and len(splits) < len(inner):
+        strange = next(place.name for place in inner if place not in splits.values())
+        raise DataError(f"{folder}: {strange} stands beside split folders but is none; move it away or into them")
+    return list(splits.items()) if splits else [(None, folder)]
+
+
+def _require_in_train(folder: Path, pictures: Sequence[Picture]) -> None:
+    """Refuse a class that no training could learn; a folder without any train split is for testing and may pass."""
+    splits_of = defaultdict(set)
+    for picture in pictures:
+        splits_of[picture.class_name].add(picture.split)
+    if not any("train" in splits for splits in splits_of.values()):
+        return
+    for name, splits in sorted(splits_of.items()):
+        if "train" not in splits:
+            where = " and ".join(sorted(str(split) for split in splits))
+            raise DataError(f"{folder}: class {name} stands only under {where}; put some of it under train, or none")
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(place for place in folder.iterdir() if place.is_dir() and not place.name.startswith("."))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _below(folder: Path, path: Path) -> str:
+    """Give the path below `folder` as text; bytes that are no UTF-8 become `?`, since no table can hold them."""
+    return path.relative_to(folder).as_posix().encode("utf-8", "replace").decode()

@@ -1,0 +1,102 @@
+"""Reads one picture file into a tile, or says why it cannot be one; importing uses it from several threads."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.ImageFile import ImageFile
+
+from hviskd.slides.slide import on_white
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+TOO_LARGE_PX = 100_000_000
+
+_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
+_WORST_BYTES_PER_PX = 8  # four channels of 16 bits, not compressed at all
+_DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+_FAULTS = (OSError, SyntaxError, ValueError, EOFError, LookupError, OverflowError, struct.error)  # of Pillow at damage
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Why a picture cannot become a tile: a short reason that is counted, and a detail for the list of names."""
+
+    reason: str
+    detail: str = ""
+
+
+class _UnusableError(Exception):
+    """Carries a `LeftOut` out of the steps that open a file."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.left_out = LeftOut(reason, detail)
+
+
+def picture_size(path: Path) -> tuple[int, int] | LeftOut:
+    """Give width and height of a picture from its header alone, or why it cannot be used."""
+    try:
+        with _opened(path) as image:
+            return image.size
+    except _UnusableError as error:
+        return error.left_out
+
+
+def read_tile(
+    path: Path, *, size: tuple[int, int], square: tuple[int, int, int], tile_px: int
+) -> NDArray[np.uint8] | LeftOut:
+    """Read a square of a picture as a tile, or say why that cannot be.
+
+    Args:
+        path: A JPEG, PNG, TIFF or WebP file; of several pages the first.
+        size: Width and height that `picture_size` gave.
+        square: Left edge, upper edge and side of what is taken of the picture, in its pixels.
+        tile_px: Side of the tile; a square of another side is resampled to it (Lanczos, antialiased).
+
+    Returns:
+        (tile_px, tile_px, 3) uint8, RGB. Transparent pixels are laid over white, as empty glass is.
+    """
+    left, upper, side = square
+    try:
+        with _opened(path, size) as image:
+            tile = on_white(image.crop((left, upper, left + side, upper + side)))
+            if side != tile_px:
+                tile = tile.resize((tile_px, tile_px), Image.Resampling.LANCZOS)
+            return np.asarray(tile)
+    except _UnusableError as error:
+        return error.left_out
+
+
+@contextmanager
+def _opened(path: Path, size: tuple[int, int] | None = None) -> Iterator[ImageFile]:
+    """Open a picture that may be decoded: of a sane size (or the very `size` given) and with 8 bits a channel."""
+    try:
+        if path.stat().st_size > TOO_LARGE_PX * _WORST_BYTES_PER_PX:
+            raise _UnusableError("too large", f"{path.stat().st_size} bytes")
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > TOO_LARGE_PX:
+                raise _UnusableError("too large", f"{image.width} × {image.height} px")
+            if size is not None and image.size != size:
+                raise _UnusableError("damaged", "it changed while it was read")
+            if image.mode in _DEEP_MODES or _holds_deep_colour(image):
+                raise _UnusableError("more than 8 bits a channel")
+            yield image
+    except Image.DecompressionBombError as error:
+        raise _UnusableError("too large", "far more than 100 megapixels") from error
+    except _FAULTS as error:
+        raise _UnusableError("damaged", _short(error, path)) from error
+
+
+def _holds_deep_colour(image: ImageFile) -> bool:
+    """Tell whether the file holds 16-bit colour, which Pillow would silently cut down to 8 bits."""
+    layouts = (tile.args if isinstance(tile.args, str) else str((tile.args or ("",))[0]) for tile in image.tile)
+    return any(";16" in layout for layout in layouts)
+
+
+def _short(error: BaseException, path: Path) -> str:
+    """Give the first words of Pillow's own message, without the path that stands beside it anyway."""
+    return " ".join(str(error).replace(repr(str(path)), "the file").split())[:80]

@@ -1,0 +1,191 @@
+"""Tells whether the splits of a TileSet share something they must not; training and evaluation ask before they start.
+
+Shared is what stands in more than one split: a patient, a slide, tiles of one slide that touch or overlap, or the
+same picture. A picture of a single colour does not count, since empty glass looks the same on every slide.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from hviskd.errors import LeakError
+from hviskd.tiles.rows import SPLITS
+from hviskd.tiles.tileset import TileSet
+
+_NAMES_KEPT = 10
+_NAMES_SAID = 3
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """What of one kind stands in more than one split: its words, how many there are, and the first ten names."""
+
+    one: str
+    many: str
+    count: int
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        what = f"1 {self.one} stands" if self.count == 1 else f"{self.count} {self.many} stand"
+        more = ", …" if self.count > _NAMES_SAID else ""
+        return f"{what} in more than one split ({', '.join(self.names[:_NAMES_SAID])}{more})"
+
+
+@dataclass(frozen=True)
+class LeakReport:
+    """What the splits share.
+
+    Attributes:
+        splits: The splits that hold tiles.
+        known_by: "patient" if every tile in a split has one, else "slide" if every tile has one, else None.
+        units: How many such patients or slides there are; without `known_by`, how many slides and patients are
+            known at all.
+        patients: Patients that cross.
+        slides: Slides that cross.
+        neighbours: Tiles that touch or overlap a tile of another split, each named together with one such.
+        pictures: Pictures that cross, each named by two of its files.
+    """
+
+    splits: tuple[str, ...]
+    known_by: Literal["patient", "slide"] | None
+    units: int
+    patients: Crossing
+    slides: Crossing
+    neighbours: Crossing
+    pictures: Crossing
+
+    @property
+    def crossings(self) -> tuple[Crossing, ...]:
+        """What crosses, kind by kind; empty if nothing does."""
+        return tuple(kind for kind in (self.patients, self.slides, self.neighbours, self.pictures) if kind.count)
+
+    @property
+    def leaks(self) -> bool:
+        """Whether anything crosses."""
+        return bool(self.crossings)
+
+    @property
+    def statement(self) -> str:
+        """One sentence for every output that rests on these splits."""
+        if self.leaks:
+            return f"LEAK: {'; '.join(str(kind) for kind in self.crossings)}."
+        if not self.splits:
+            return "The tiles are not divided into splits."
+        if len(self.splits) == 1:
+            return f"All tiles in a split are in {self.splits[0]}, so nothing can cross."
+        if self.known_by == "patient":
+            return f"No patient crosses the splits ({self.units} patients)."
+        if self.known_by == "slide":
+            return f"No slide crosses the splits ({self.units} slides); whether a patient does cannot be known."
+        known = "are not known of every tile" if self.units else "are unknown"
+        return (
+            f"Patients and slides {known}, so whether the splits are independent cannot be known; "
+            "no identical picture crosses them."
+        )
+
+
+def check_leak(tileset: TileSet) -> LeakReport:
+    """Look for everything that crosses the splits; tiles without a split are passed over."""
+    table = tileset.table[tileset.table["split"].notna()]
+    known_by: Literal["patient", "slide"] | None = None
+    units = table["patient"].nunique() + table["slide"].nunique()
+    if table["patient"].notna().all():
+        known_by, units = "patient", table["patient"].nunique()
+    elif table["slide"].notna().all():
+        known_by, units = "slide", table["slide"].nunique()
+    return LeakReport(
+        splits=tuple(split for split in SPLITS if (table["split"] == split).any()),
+        known_by=known_by,
+        units=units,
+        patients=_crossing("patient", "patients", _in_several(table, "patient")),
+        slides=_crossing("slide", "slides", _in_several(table, "slide")),
+        neighbours=_crossing("tile with a neighbour", "tiles with a neighbour", _neighbours(table)),
+        pictures=_crossing("identical picture", "identical pictures", _same_pictures(tileset, table)),
+    )
+
+
+def require_no_leak(tileset: TileSet, *, allow_leak: bool = False) -> LeakReport:
+    """Give the report of `check_leak`, or refuse splits that leak.
+
+    Raises:
+        LeakError: Something crosses and `allow_leak` is not set.
+    """
+    report = check_leak(tileset)
+    if report.leaks and not allow_leak:
+        way = report.known_by or "random"
+        raise LeakError(
+            f"{tileset.folder}: {report.statement} Split again with `hviskd tiles split {tileset.folder} --by {way}`, "
+            f"{_beyond_splitting(report)}or pass --allow-leak to go on and have every output say so"
+        )
+    return report
+
+
+def _beyond_splitting(report: LeakReport) -> str:
+    """Say what else helps where whole patients or slides are apart already, and something crosses all the same."""
+    apart = {"patient": report.patients, "slide": report.slides}.get(report.known_by or "")
+    return "mend the names or remove the doubles before, " if apart is not None and not apart.count else ""
+
+
+def _crossing(one: str, many: str, names: Iterable[str]) -> Crossing:
+    listed = list(names)
+    return Crossing(one, many, len(listed), tuple(listed[:_NAMES_KEPT]))
+
+
+def _in_several(table: pd.DataFrame, unit: str) -> list[str]:
+    """Name the values of a column that stand in more than one split, in alphabetical order."""
+    splits = table.groupby(unit)["split"].nunique()
+    return [str(name) for name in splits.index[splits > 1]]
+
+
+def _same_pictures(tileset: TileSet, table: pd.DataFrame) -> list[str]:
+    names = []
+    crossing = table[table["digest"].isin(_in_several(table, "digest"))]
+    for _, copies in crossing.groupby("digest", sort=False):
+        pixels = tileset.pixels[copies.index[0]]
+        if (pixels != pixels[0, 0]).any():
+            names.append(" = ".join(copies.drop_duplicates("split")["file"].iloc[:2]))
+    return names
+
+
+def _neighbours(table: pd.DataFrame) -> list[str]:
+    placed = table.dropna(subset=["slide", "x_px", "y_px", "side_px"])
+    names = []
+    for _, tiles in placed.groupby("slide"):
+        if tiles["split"].nunique() > 1:
+            files = tiles["file"].to_numpy()
+            partners = _touching(
+                tiles[["x_px", "y_px"]].to_numpy(dtype=np.float64),
+                tiles["side_px"].to_numpy(dtype=np.float64),
+                tiles["split"].to_numpy(dtype=np.str_),
+            )
+            names += [f"{files[tile]} beside {files[partners[tile]]}" for tile in np.flatnonzero(partners >= 0)]
+    return names
+
+
+def _touching(origins: NDArray[np.float64], sides: NDArray[np.float64], splits: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Give for each square one of another split that it touches or overlaps, or −1.
+
+    Two squares touch where their centres are, along neither axis, further apart than half the sum of their sides.
+
+    Args:
+        origins: (N, 2) upper left corners in px.
+        sides: (N,) in px.
+        splits: (N,) names.
+    """
+    centres = origins + sides[:, None] / 2
+    partners = np.full(len(sides), -1, dtype=np.int64)
+    for split in np.unique(splits):
+        for side in np.unique(sides[splits == split]):
+            theirs = np.flatnonzero((splits == split) & (sides == side))
+            mine = np.flatnonzero((splits != split) & (partners < 0))
+            reach = (sides + side) / 2
+            bound = reach.max() + 1  # the tree leaves out what lies exactly at its bound
+            distance, nearest = KDTree(centres[theirs]).query(centres[mine], p=np.inf, distance_upper_bound=bound)
+            touches = distance <= reach[mine]
+            partners[mine[touches]] = theirs[np.asarray(nearest)[touches]]
+    return partners

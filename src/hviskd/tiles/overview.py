@@ -1,0 +1,105 @@
+"""Shows what a TileSet holds, as a table of counts and as a sheet of examples; the verb `tiles info` calls it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+from PIL import Image
+
+from hviskd.pictures import new_figure, save_figure
+from hviskd.tiles.rows import SPLITS
+from hviskd.tiles.tileset import TileSet
+
+_CELL_PX = 112
+_TALLEST_PX = 8_000  # of the sheet; with very many classes the tiles shrink instead
+_GAP_PX = 4
+_MARGIN_PX = 12
+_CAPTION_PX = 48
+_DPI = 150
+_NAME_ENDS = 16, 9  # of a name that is too long, these many first and last letters are shown
+
+
+def summary_table(tileset: TileSet) -> pd.DataFrame:
+    """Count tiles by class and split, and patients and slides by split.
+
+    Returns:
+        A row a class, then "all tiles", and "patients" and "slides" where any is known; a column for each of train,
+        val, test and "no split" that holds tiles, then "all". Whole numbers.
+    """
+    table = tileset.table.assign(split=tileset.table["split"].fillna("no split"))
+    columns = [name for name in (*SPLITS, "no split") if (table["split"] == name).any()]
+    parts = {name: table[table["split"] == name] for name in columns} | {"all": table}
+    rows: dict[str, list[int]] = {}
+    for name in tileset.classes:
+        rows[name] = [int((part["class"] == name).sum()) for part in parts.values()]
+    rows["all tiles"] = [len(part) for part in parts.values()]
+    for unit in ("patient", "slide"):
+        if table[unit].notna().any():
+            rows[f"{unit}s"] = [part[unit].nunique() for part in parts.values()]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(parts))
+
+
+def draw_contact_sheet(tileset: TileSet, path: Path | str, per_class: int = 8, seed: int = 0) -> Path:
+    """Draw some tiles of every class as a PNG, one row a class with its name, colour and count.
+
+    Args:
+        tileset: What to show.
+        path: Where to write.
+        per_class: How many tiles a class at most.
+        seed: Of the choice of tiles; the same seed gives the same sheet.
+
+    Returns:
+        `path`.
+    """
+    cell = int(np.clip(_TALLEST_PX // len(tileset.classes) - _GAP_PX, 8, _CELL_PX))
+    sheet = _sheet(tileset, per_class, cell, np.random.default_rng(seed))
+    counts = np.bincount(tileset.labels, minlength=len(tileset.classes))
+    names = [f"{_short(name)}\n{count:,} tiles" for name, count in zip(tileset.classes, counts, strict=True)]
+    font_px = min(19.0, cell / 2.4)  # two lines to a row
+    label_px = 40 + 0.7 * font_px * max(len(line) for name in names for line in name.split("\n"))
+
+    # Tiles are shown pixel for pixel, so places are settled here and not by a layout.
+    height, width = sheet.shape[:2]
+    whole_width, whole_height = width + label_px + _MARGIN_PX, height + _MARGIN_PX + _CAPTION_PX
+    figure = new_figure(whole_width / _DPI, whole_height / _DPI)
+    figure.set_layout_engine("none")
+    place = label_px / whole_width, _CAPTION_PX / whole_height, width / whole_width, height / whole_height
+    axes = figure.add_axes(place)
+    axes.imshow(sheet, interpolation="none", aspect="auto")
+    middles = np.arange(len(names)) * (cell + _GAP_PX) + (cell - 1) / 2
+    axes.set_yticks(middles, names, fontsize=font_px * 72 / _DPI, parse_math=False)
+    for middle, colour in zip(middles, tileset.card.colours, strict=True):
+        bar = (-14, middle - cell / 2), 8, cell
+        axes.add_patch(Rectangle(*bar, facecolor=np.array(colour) / 255, edgecolor="0.6", lw=0.4, clip_on=False))
+    axes.tick_params(axis="y", length=0, pad=9)
+    axes.set_xticks([])
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(_caption(tileset), fontsize=9, loc="left")
+    return save_figure(figure, Path(path))
+
+
+def _sheet(tileset: TileSet, per_class: int, cell: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Lay chosen tiles out in a white (rows × cells) picture, each resampled to `cell` px."""
+    step = cell + _GAP_PX
+    sheet = np.full((len(tileset.classes) * step - _GAP_PX, per_class * step - _GAP_PX, 3), 255, dtype=np.uint8)
+    for label in range(len(tileset.classes)):
+        rows = np.flatnonzero(tileset.labels == label)
+        chosen = np.sort(rng.choice(rows, size=min(per_class, len(rows)), replace=False)) if len(rows) else rows
+        for place, row in enumerate(chosen):
+            tile = Image.fromarray(np.asarray(tileset.pixels[row])).resize((cell, cell), Image.Resampling.LANCZOS)
+            sheet[label * step : label * step + cell, place * step : place * step + cell] = np.asarray(tile)
+    return sheet
+
+
+def _caption(tileset: TileSet) -> str:
+    px = tileset.tile_px
+    if tileset.mpp is None:
+        return f"tiles of {px} px, µm/px unknown"
+    return f"tiles of {px} px at {tileset.mpp:.3g} µm/px, {px * tileset.mpp:.3g} µm wide"
+
+
+def _short(name: str) -> str:
+    first, last = _NAME_ENDS
+    return name if len(name) <= first + last + 1 else f"{name[:first]}…{name[-last:]}"

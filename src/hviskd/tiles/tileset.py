@@ -1,0 +1,154 @@
+"""A TileSet: a folder of labelled tiles of one size, which every step after cutting or importing reads.
+
+The folder holds `pixels.npy` (N, tile_px, tile_px, 3) uint8, `tiles.parquet` with one row a tile, and the card
+`tileset.json`. Opening it reads only the two small files; pixels stay on the disk until they are asked for.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hviskd.errors import DataError
+from hviskd.tiles.card import CARD_FILE, TileSetCard, read_card
+from hviskd.tiles.rows import SPLITS, TABLE_FILE, SplitRecord, read_rows
+
+PIXELS_FILE = "pixels.npy"
+
+
+@dataclass(frozen=True, eq=False)
+class TileSet:
+    """An opened folder of tiles; open one with `TileSet.open`.
+
+    Attributes:
+        folder: Where it stands.
+        card: What its tiles are and what made them.
+        table: One row a tile: `file`, `class`, `slide`, `patient`, `x_px`, `y_px` and `side_px` (the square in
+            level-0 px of the slide), `split`, `digest` (of the pixels). All but file, class and digest may be
+            missing.
+        pixels: (N, tile_px, tile_px, 3) uint8, RGB, memory-mapped and read-only.
+        split_record: How the split was made, or None if there is none.
+    """
+
+    folder: Path
+    card: TileSetCard
+    table: pd.DataFrame
+    pixels: NDArray[np.uint8]
+    split_record: SplitRecord | None
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """Open a folder and check that its three files fit each other.
+
+        Raises:
+            DataError: A file is missing, damaged, truncated, or does not fit the others.
+        """
+        folder = Path(folder)
+        if not (folder / CARD_FILE).is_file():
+            raise DataError(f"{folder}: no tile set, there is no {CARD_FILE}; make one with `hviskd tiles import`")
+        card = read_card(folder / CARD_FILE)
+        pixels = _map_pixels(folder / PIXELS_FILE, card.tile_px)
+        table, split_record = read_rows(folder / TABLE_FILE, count=len(pixels))
+        unknown = set(table["class"]) - set(card.classes)
+        if unknown:
+            raise DataError(f"{folder / TABLE_FILE}: class {min(unknown)!r} is not on the card; make it anew")
+        return cls(folder, card, table, pixels, split_record)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        return f"TileSet({str(self.folder)!r}: {len(self)} tiles, {self.tile_px} px, {len(self.classes)} classes)"
+
+    def __reduce__(self) -> tuple[Callable[[Path], "TileSet"], tuple[Path]]:
+        # A worker process maps the same file; the default would send it a copy of every pixel.
+        return TileSet.open, (self.folder,)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of their labels."""
+        return self.card.classes
+
+    @property
+    def tile_px(self) -> int:
+        """Side of every tile in pixels."""
+        return self.card.tile_px
+
+    @property
+    def mpp(self) -> float | None:
+        """µm per tile pixel, or None if unknown."""
+        return self.card.mpp
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,) int64: the position of each tile's class in `classes`."""
+        return np.asarray(pd.Index(self.classes).get_indexer(pd.Index(self.table["class"])), dtype=np.int64)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the tiles' digests, labels and classes, as hexadecimal; the split does not change it."""
+        content = hashlib.sha256(json.dumps([self.tile_px, *self.classes]).encode())
+        content.update("\n".join(self.table["digest"]).encode())
+        content.update(self.labels.astype("<i8").tobytes())
+        return content.hexdigest()
+
+    @property
+    def split_fingerprint(self) -> str:
+        """SHA-256 over `fingerprint` and each tile's split, as hexadecimal."""
+        splits = "\n".join(self.table["split"].fillna(""))
+        return hashlib.sha256(f"{self.fingerprint}\n{splits}".encode()).hexdigest()
+
+    def rows(self, split: str | None = None) -> NDArray[np.int64]:
+        """Give the row numbers of one split in rising order, or of all tiles if `split` is None.
+
+        Raises:
+            DataError: There is no split of that name; a split without tiles gives an empty array instead.
+        """
+        if split is None:
+            return np.arange(len(self), dtype=np.int64)
+        if split not in SPLITS:
+            raise DataError(f"{self.folder}: no split is called {split!r}; splits are {', '.join(SPLITS)}")
+        return np.flatnonzero((self.table["split"] == split).to_numpy(dtype=bool)).astype(np.int64)
+
+    def clusters(self, rows: NDArray[np.int64]) -> tuple[Literal["patient", "slide", "tile"], NDArray[np.str_]]:
+        """Name the independent unit each of `rows` belongs to, for statistics that resample such units.
+
+        Returns:
+            The level, "patient" if every one of `rows` has a patient, else "slide" if every one has a slide,
+            else "tile"; and (len(rows),) names: of the patient, of the slide, or the row number.
+        """
+        chosen = self.table.iloc[rows]
+        if chosen["patient"].notna().all():
+            return "patient", chosen["patient"].to_numpy(dtype=np.str_)
+        if chosen["slide"].notna().all():
+            return "slide", chosen["slide"].to_numpy(dtype=np.str_)
+        return "tile", np.asarray(rows).astype(np.str_)
+
+
+def _map_pixels(path: Path, tile_px: int) -> NDArray[np.uint8]:
+    """Map the pixel file; its header is believed only where it agrees with the card and the file's length."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; the tile set is not complete, make it anew")
+    try:
+        with path.open("rb") as stream:
+            if np.lib.format.read_magic(stream) != (1, 0):
+                raise DataError(f"{path}: not a pixel file of a tile set; make it anew")
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
+            start = stream.tell()
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{path}: not a readable .npy file ({error}); make it anew") from error
+    if dtype != np.uint8 or fortran_order or len(shape) != 4 or shape[1:] != (tile_px, tile_px, 3):
+        raise DataError(
+            f"{path}: holds {dtype} {shape}, the card says uint8 (N, {tile_px}, {tile_px}, 3); make it anew"
+        )
+    expected = start + shape[0] * 3 * tile_px**2
+    if shape[0] < 1 or path.stat().st_size != expected:
+        raise DataError(f"{path}: {path.stat().st_size} bytes where {shape[0]} tiles need {expected}; copy it again")
+    return np.memmap(path, dtype=np.uint8, mode="r", offset=start, shape=shape)

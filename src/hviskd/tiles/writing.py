@@ -1,0 +1,163 @@
+"""Writes a TileSet tile by tile, in memory that does not grow with the pixels; importing and cutting use it."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hviskd.errors import DataError
+from hviskd.pictures import class_colours
+from hviskd.storage import atomic_folder, write_json
+from hviskd.tiles.card import CARD_FILE, FORMAT_VERSION, Origin, check_card
+from hviskd.tiles.rows import COLUMNS, SPLITS, TABLE_FILE, SplitRecord, write_rows
+from hviskd.tiles.tileset import PIXELS_FILE
+
+_NAMES_KEPT = 100  # of what was left out; the counts are complete
+_DIGEST_BYTES = 16
+
+
+class TileSetWriter:
+    """A context manager that takes tiles one by one; the folder gets its name when the block ends without error.
+
+    Example:
+        with TileSetWriter(folder, classes=("A", "B"), tile_px=64, origin=Origin(verb="example")) as writer:
+            writer.add(pixels, file="a.png", class_name="A", patient="P1")
+
+    Args:
+        folder: Where the TileSet shall stand.
+        classes: Class names in the order of their labels; there may be classes without tiles.
+        tile_px: Side of every tile in pixels.
+        origin: What makes the TileSet; what `drop` is told is added to it.
+        mpp: µm per tile pixel, or None if unknown.
+        colours: One RGB colour a class; without them the project's palette.
+        split_record: How the splits that `add` is given were made.
+        overwrite: Replace a TileSet that stands at `folder`.
+
+    Raises:
+        DataError: The card's values are impossible, `folder` is taken, or no tile was added.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        classes: Sequence[str],
+        tile_px: int,
+        origin: Origin,
+        mpp: float | None = None,
+        colours: Sequence[tuple[int, int, int]] | None = None,
+        split_record: SplitRecord | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self._folder = folder
+        content = {
+            "format_version": FORMAT_VERSION,
+            "classes": tuple(classes),
+            "colours": tuple(class_colours(len(classes)) if colours is None else colours),
+            "tile_px": tile_px,
+            "mpp": mpp,
+            "origin": origin,
+        }
+        self._card = check_card(content, folder / CARD_FILE)
+        self._split_record = split_record
+        self._overwrite = overwrite
+        self._rows: list[tuple[str | int | None, ...]] = []
+        self._dropped: Counter[str] = Counter()
+        self._dropped_files: list[str] = []
+
+    def __enter__(self) -> Self:
+        holds_other = self._folder.is_dir() and any(self._folder.iterdir()) and not (self._folder / CARD_FILE).is_file()
+        if holds_other and self._overwrite:
+            raise DataError(f"{self._folder}: holds something that is no tile set; it will not be replaced")
+        with ExitStack() as stack:
+            self._partial: Path = stack.enter_context(atomic_folder(self._folder, overwrite=self._overwrite))
+            self._stream: BinaryIO = stack.enter_context((self._partial / PIXELS_FILE).open("wb"))
+            self._write_header()
+            stack.push(self._finish)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(
+        self,
+        pixels: NDArray[np.uint8],
+        *,
+        file: str,
+        class_name: str,
+        slide: str | None = None,
+        patient: str | None = None,
+        x_px: int | None = None,
+        y_px: int | None = None,
+        side_px: int | None = None,
+        split: str | None = None,
+    ) -> None:
+        """Append one tile.
+
+        Args:
+            pixels: (tile_px, tile_px, 3) uint8, RGB.
+            file: The name by which a person finds the tile again.
+            class_name: One of the classes.
+            slide: Name of the slide, if known.
+            patient: Name of the patient, if known.
+            x_px: Left edge in level-0 px of the slide, if known.
+            y_px: Upper edge in level-0 px of the slide, if known.
+            side_px: Side in level-0 px of the slide, if known.
+            split: "train", "val" or "test", if already settled.
+
+        Raises:
+            DataError: The pixels have another shape or dtype, or the class or the split is unknown.
+        """
+        expected = (self._card.tile_px, self._card.tile_px, 3)
+        if pixels.shape != expected or pixels.dtype != np.uint8:
+            raise DataError(f"{file}: a tile of {pixels.dtype} {pixels.shape} where uint8 {expected} is wanted")
+        if class_name not in self._card.classes:
+            raise DataError(f"{file}: class {class_name!r} is not one of {', '.join(self._card.classes)}")
+        if split is not None and split not in SPLITS:
+            raise DataError(f"{file}: split {split!r} is not one of {', '.join(SPLITS)}")
+        content = np.ascontiguousarray(pixels)
+        self._stream.write(content.data)
+        digest = hashlib.blake2b(content.data, digest_size=_DIGEST_BYTES).hexdigest()
+        self._rows.append((file, class_name, slide, patient, x_px, y_px, side_px, split, digest))
+
+    def drop(self, reason: str, file: str | None = None, detail: str = "", *, times: int = 1) -> None:
+        """Count something that was left out for `reason`, and list it by name if `file` is given."""
+        self._dropped[reason] += times
+        if file is not None and len(self._dropped_files) < _NAMES_KEPT:
+            self._dropped_files.append(f"{file}: {reason}{f' ({detail})' if detail else ''}")
+
+    def left_out(self) -> str:
+        """Say in a few words why and how often something was left out so far."""
+        return ", ".join(f"{count} {reason}" for reason, count in (+self._dropped).most_common()) or "nothing left out"
+
+    def _write_header(self) -> None:
+        side = self._card.tile_px
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(self._rows), side, side, 3)}
+        np.lib.format.write_array_header_1_0(self._stream, header)
+
+    def _finish(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            return
+        if not self._rows:
+            raise DataError(f"{self._folder}: not one tile to write ({self.left_out()})")
+        self._stream.seek(0)
+        self._write_header()  # numpy pads a header so that a larger count takes no more room
+        write_rows(self._partial / TABLE_FILE, pd.DataFrame(self._rows, columns=list(COLUMNS)), self._split_record)
+        left_out = {"dropped": dict(+self._dropped), "dropped_files": tuple(self._dropped_files)}
+        origin = self._card.origin.model_copy(update=left_out)
+        write_json(self._partial / CARD_FILE, self._card.model_copy(update={"origin": origin}).model_dump(mode="json"))

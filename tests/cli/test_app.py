@@ -1,0 +1,80 @@
+"""The command line: help with examples, a mistake is one line and exit status 2."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+from typer.testing import CliRunner
+
+from hviskd.cli.app import app
+
+VERBS = (
+    ["tiles", "import"], ["tiles", "split"], ["tiles", "info"], ["train"], ["distill"], ["evaluate"], ["networks"],
+    ["recipes"], ["demo"],
+)  # fmt: skip
+
+
+def hviskd(*arguments, **kwargs):
+    command = [sys.executable, "-m", "hviskd", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **kwargs)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_every_verb_has_examples(verb):
+    shown = CliRunner().invoke(app, [*verb, "--help"])
+    assert shown.exit_code == 0
+    assert "Examples:" in shown.output
+    assert f"hviskd {' '.join(verb)}" in shown.output.partition("Examples:")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nowhere", "-o", "run", "--network", "resnet8"], "error: nowhere: no tile set"),
+        (["train", "nowhere", "-o", "run", "--recipe", "labtop"], "did you mean 'laptop'"),
+        (["recipes", "mine"], "error: mine: no built-in recipe"),
+        (["evaluate", "nowhere", "--tiles", "t", "-o", "e"], "error: "),
+        (["train", "t", "-o", "run", "--network", "resnet8", "--set", "epochs"], "write KEY=VALUE"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path):
+    done = hviskd(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert not done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_debug_shows_where_it_came_from(tmp_path):
+    done = hviskd("--debug", "recipes", "mine", cwd=tmp_path)
+    assert "Traceback" in done.stderr
+    assert done.returncode != 0
+
+
+def test_a_full_or_forbidden_disk_is_one_line(tmp_path, tileset):
+    (tmp_path / "file").write_text("")
+    done = hviskd("train", tileset.folder, "-o", tmp_path / "file" / "run", "--network", "resnet8", "--epochs", "1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Not a directory" in done.stderr
+
+
+def test_version():
+    assert hviskd("--version").stdout == f"hviskd {version('hviskd')}\n"
+
+
+def test_a_printed_recipe_can_be_used(tmp_path):
+    from hviskd.training import load_recipe
+
+    (tmp_path / "mine.yaml").write_text(hviskd("recipes", "laptop").stdout)
+    assert load_recipe(tmp_path / "mine.yaml", "distilled") == load_recipe("laptop", "distilled")
+    assert "vgg19-shufflenet_v1" in hviskd("recipes").stdout.split()
+
+
+def test_networks_are_listed_with_their_sizes():
+    shown = hviskd("networks", env={"COLUMNS": "120", "PATH": ""}).stdout
+    assert "280,024" in shown
+    assert "shufflenet_v2" in shown
