@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from hviskd.pictures import line_style, new_figure, save_figure
+from hviskd.pictures import DASHES, line_style, new_figure, save_figure
 
 
 def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None = None) -> Path:
@@ -60,6 +60,7 @@ def _curves(axes: Axes, log: pd.DataFrame, names: list[str], *, percent: bool = 
     for position, name in enumerate(names):
         label = name.replace("loss_", "train_").replace("_", " ")
         values = log[name] * (100 if percent else 1)
-        axes.plot(log["epoch"], values, label=label, marker="." if len(log) < 40 else "", **line_style(position))
+        style = line_style(position) | {"linestyle": DASHES[position]}  # curves that coincide still show both
+        axes.plot(log["epoch"], values, label=label, marker="." if len(log) < 40 else "", **style)
     if legend:
         axes.legend(fontsize=8)
