@@ -7,35 +7,53 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
-    "TileSet": "hviskd.tiles",
-    "import_folder": "hviskd.tiles",
-    "split_tiles": "hviskd.tiles",
-    "create_network": "hviskd.networks",
-    "Recipe": "hviskd.training",
-    "load_recipe": "hviskd.training",
-    "train": "hviskd.training",
     "Model": "hviskd.models",
-    "load_model": "hviskd.models",
+    "Recipe": "hviskd.training",
+    "Run": "hviskd.training",
+    "TileSet": "hviskd.tiles",
+    "built_in_recipes": "hviskd.training",
+    "check_leak": "hviskd.tiles",
+    "create_network": "hviskd.networks",
+    "draw_contact_sheet": "hviskd.tiles",
     "evaluate": "hviskd.evaluation",
+    "import_folder": "hviskd.tiles",
+    "load_model": "hviskd.models",
+    "load_recipe": "hviskd.training",
+    "network_names": "hviskd.networks",
+    "open_slide": "hviskd.slides",
+    "run_demo": "hviskd.experiments",
+    "split_tiles": "hviskd.tiles",
+    "summary_table": "hviskd.tiles",
+    "train": "hviskd.training",
 }
 
 if TYPE_CHECKING:
     from hviskd.evaluation import evaluate
+    from hviskd.experiments import run_demo
     from hviskd.models import Model, load_model
-    from hviskd.networks import create_network
-    from hviskd.tiles import TileSet, import_folder, split_tiles
-    from hviskd.training import Recipe, load_recipe, train
+    from hviskd.networks import create_network, network_names
+    from hviskd.slides import open_slide
+    from hviskd.tiles import TileSet, check_leak, draw_contact_sheet, import_folder, split_tiles, summary_table
+    from hviskd.training import Recipe, Run, built_in_recipes, load_recipe, train
 
 __all__ = [
     "Model",
     "Recipe",
+    "Run",
     "TileSet",
+    "built_in_recipes",
+    "check_leak",
     "create_network",
+    "draw_contact_sheet",
     "evaluate",
     "import_folder",
     "load_model",
     "load_recipe",
+    "network_names",
+    "open_slide",
+    "run_demo",
     "split_tiles",
+    "summary_table",
     "train",
 ]
 

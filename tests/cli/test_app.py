@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from hviskd.cli.app import app
 
 VERBS = (
-    ["tiles", "import"], ["tiles", "split"], ["tiles", "info"], ["train"], ["distill"], ["evaluate"], ["networks"],
-    ["recipes"], ["demo"],
+    ["slides", "info"], ["tiles", "import"], ["tiles", "split"], ["tiles", "info"], ["train"], ["distill"],
+    ["evaluate"], ["networks"], ["recipes"], ["demo"],
 )  # fmt: skip
 
 

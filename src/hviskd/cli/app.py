@@ -11,6 +11,7 @@ from hviskd.cli.demo import demo
 from hviskd.cli.evaluate import evaluate
 from hviskd.cli.networks import networks
 from hviskd.cli.recipes import recipes
+from hviskd.cli.slides import slides_app
 from hviskd.cli.tiles import tiles_app
 from hviskd.cli.train import distill, train
 from hviskd.errors import HviskdError
@@ -60,6 +61,7 @@ def _top(
     """Options that stand before any verb."""
 
 
+app.add_typer(slides_app, name="slides")
 app.add_typer(tiles_app, name="tiles")
 for verb in (train, distill, evaluate, networks, recipes, demo):
     app.command()(verb)

@@ -1,0 +1,124 @@
+"""Slides that are one flat picture: JPEG, PNG, or TIFF without tiles. `open_slide` makes them.
+
+The picture is decoded whole at the first read and kept: 4 bytes a px, so 1.6 GB for 20,000 px a side. A JPEG can be
+decoded at a half, a quarter or an eighth for far less, so its low-power views never need the whole.
+"""
+
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from hviskd.errors import DataError
+from hviskd.slides.resolution import settle_mpp
+from hviskd.slides.slide import Level, Slide, on_white
+
+MAX_PIXELS = 2_000_000_000
+
+_READERS: tuple[tuple[bytes, type[ImageFile]], ...] = (
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (b"II*\x00", TiffImageFile),
+    (b"MM\x00*", TiffImageFile),
+    (b"II+\x00", TiffImageFile),
+    (b"MM\x00+", TiffImageFile),
+)
+_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})  # 8 bits or fewer
+_FAULTS = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error)  # of Pillow at damaged files
+
+
+class FlatImage(Slide):
+    """A flat picture as a slide; what it records as resolution is meant for printers and not believed."""
+
+    def __init__(self, path: Path, *, slide_mpp: float | None = None) -> None:
+        """Look at a picture's header.
+
+        Raises:
+            DataError: The file is none of these pictures, damaged, has more than 2 Gpx or more than 8 bits a
+                channel, or `slide_mpp` does not give its µm/px.
+        """
+        with _opened(path) as image:
+            kind, (width_px, height_px) = image.format or "image", image.size
+        scales = (1, 2, 4, 8) if kind == "JPEG" and min(width_px, height_px) >= 64 else (1,)
+        try:
+            mpp, notes = settle_mpp(path, None, slide_mpp)
+        except DataError:
+            decode_image(path, scales[-1])  # of a truncated file, say that it is damaged, not what it lacks
+            raise
+        levels = [Level(-(-width_px // scale), -(-height_px // scale), float(scale)) for scale in scales]
+        super().__init__(path, levels=levels, mpp=mpp, vendor=f"flat {kind}", notes=notes)
+        self._decoded: dict[int, Image.Image] = {}
+        self._decoding = threading.Lock()
+
+    def verify(self) -> None:
+        """Decode the picture, at low power where it is a JPEG.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+        self._level_region(len(self.levels) - 1, 0, 0, 1, 1)
+
+    def _release(self) -> None:
+        with self._decoding:
+            self._decoded.clear()
+
+    def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
+        with self._decoding:
+            if level not in self._decoded:
+                self._decoded[level] = decode_image(self.path, int(self.levels[level].downsample))
+            picture = self._decoded[level]
+        return picture.crop((x, y, x + width, y + height))
+
+
+def decode_image(path: Path, downsample: int = 1) -> Image.Image:
+    """Decode a picture as RGB, white where transparent; a JPEG at a half, a quarter or an eighth if asked.
+
+    Raises:
+        DataError: The file is none of these pictures, damaged, too large, or has more than 8 bits a channel.
+    """
+    with _opened(path) as image:
+        if downsample > 1:
+            image.draft(None, (image.width // downsample, image.height // downsample))
+        image.load()
+        return on_white(image)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile]:
+    """Open a picture with the reader that its first bytes ask for.
+
+    `Image.open` would refuse what Pillow thinks too large, and its limit is one for the whole process.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(8)
+            reader = next((reader for magic, reader in _READERS if start.startswith(magic)), None)
+            if reader is None:
+                raise DataError(f"{path}: neither a slide that OpenSlide reads nor a JPEG, PNG or TIFF")
+            stream.seek(0)
+            with reader(stream, str(path)) as image:
+                _refuse_unfit(path, image)
+                yield image
+    except PermissionError:
+        raise
+    except _FAULTS as error:
+        raise DataError(f"{path}: damaged ({error}); copy or download it again") from error
+
+
+def _refuse_unfit(path: Path, image: ImageFile) -> None:
+    """Judge a picture by its header, before any of it is decoded."""
+    width_px, height_px = image.size
+    if width_px * height_px > MAX_PIXELS:
+        raise DataError(
+            f"{path}: {width_px} × {height_px} px are more than a flat image may have "
+            f"({MAX_PIXELS / 1e9:g} Gpx); convert it to a pyramidal TIFF"
+        )
+    if image.mode not in _MODES:
+        raise DataError(f"{path}: its pixels are of kind {image.mode}; convert it to RGB with 8 bits a channel")

@@ -1,0 +1,104 @@
+"""Opens any slide, and finds slides in folders; everything that takes slides from a user begins here."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hviskd.errors import DataError
+
+if TYPE_CHECKING:
+    from hviskd.slides.slide import Slide
+
+WHOLE_SLIDE_SUFFIXES = (".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".dcm")
+FLAT_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+
+
+def open_slide(path: Path, *, slide_mpp: float | None = None) -> "Slide":
+    """Open a slide: whatever OpenSlide reads, or else a flat JPEG, PNG or TIFF of at most 2 Gpx.
+
+    Args:
+        path: The file; of a DICOM slide any of its files, of a MIRAX slide the `.mrxs`.
+        slide_mpp: µm a level-0 px, for files that do not record it or record it wrongly. It wins over the file's;
+            a difference of more than 5 % stands in the slide's `notes`.
+
+    Raises:
+        DataError: The file is missing, damaged or no slide; or its µm/px is missing or absurd (below 0.05 or above
+            20) and not given.
+    """
+    import openslide
+
+    from hviskd.slides.flat_image import FlatImage
+    from hviskd.slides.openslide_file import OpenSlideFile
+
+    path = Path(path)
+    _require_file(path)
+    try:
+        return OpenSlideFile(path, slide_mpp=slide_mpp)
+    except openslide.OpenSlideUnsupportedFormatError as error:
+        if path.suffix.lower() in FLAT_SUFFIXES:
+            return FlatImage(path, slide_mpp=slide_mpp)
+        hint = " (the folder of the same name must lie beside it)" if path.suffix.lower() == ".mrxs" else ""
+        raise DataError(f"{path}: damaged or not a slide{hint}; copy or download it again") from error
+
+
+def is_flat(path: Path) -> bool:
+    """Tell whether a file is a flat picture, which OpenSlide does not read, by its suffix and its content.
+
+    Raises:
+        DataError: The file is missing or empty.
+    """
+    import openslide
+
+    _require_file(path)
+    return path.suffix.lower() in FLAT_SUFFIXES and openslide.OpenSlide.detect_format(path) is None
+
+
+def find_slides(paths: Sequence[Path], *, recursive: bool = False) -> list[Path]:
+    """List the slides among files and in folders, each once, sorted within a folder.
+
+    A file is taken as it is; in a folder what has a slide's suffix counts, but for hidden files. The many DICOM
+    files of one folder are one slide.
+
+    Raises:
+        DataError: A path does not exist, or a folder holds no slide.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = _slides_in(path, recursive)
+            if not inside:
+                deeper = "" if recursive else " (its subfolders were not searched: --recursive does)"
+                raise DataError(f"{path}: holds no slide{deeper}")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise DataError(f"{path}: no such file or folder")
+    once: dict[Path, Path] = {}
+    for path in found:
+        once.setdefault(path.resolve(), path)
+    return list(once.values())
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise DataError(f"{path}: {'a folder, not a slide' if path.is_dir() else 'no such file'}")
+    with path.open("rb") as stream:  # a file that may not be read says so itself
+        if not stream.read(1):
+            raise DataError(f"{path}: empty; copy or download it again")
+
+
+def _slides_in(folder: Path, recursive: bool) -> list[Path]:
+    slides: list[Path] = []
+    dicom_folders: set[Path] = set()
+    for path in sorted(folder.rglob("*") if recursive else folder.iterdir()):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        suffix = path.suffix.lower()
+        if hidden or suffix not in WHOLE_SLIDE_SUFFIXES + FLAT_SUFFIXES or not path.is_file():
+            continue
+        if suffix == ".dcm":
+            if path.parent in dicom_folders:
+                continue
+            dicom_folders.add(path.parent)
+        slides.append(path)
+    return slides

@@ -1,0 +1,160 @@
+"""Slides that OpenSlide reads: Aperio, Hamamatsu, MIRAX, Leica, Ventana, Philips, Zeiss, DICOM, tiled TIFF, and more.
+
+`open_slide` makes them.
+"""
+
+import contextlib
+import threading
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import openslide
+from PIL import Image
+
+from hviskd.errors import DataError
+from hviskd.slides.resolution import settle_mpp
+from hviskd.slides.slide import Level, Slide, on_white
+
+CACHE_BYTES = 128 * 2**20  # four times OpenSlide's own: two rows of 256 px tiles across a slide of 60,000 px
+_GRID_PX = 512
+_MAX_TILE_PX = 2**28  # 1 GB; for a tile that a damaged header makes larger, OpenSlide ends the whole process
+
+
+class OpenSlideFile(Slide):
+    """A slide read through OpenSlide; label and macro images, which show names, are never touched."""
+
+    def __init__(self, path: Path, *, slide_mpp: float | None = None) -> None:
+        """Open a slide.
+
+        Raises:
+            openslide.OpenSlideUnsupportedFormatError: OpenSlide does not know this kind of file.
+            DataError: The file is damaged, or its µm/px is missing or absurd and `slide_mpp` does not give it.
+        """
+        self._handle = _open_handle(path)
+        self._renewal = threading.Lock()
+        try:
+            vendor = self._handle.properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
+            magnification = _property_number(self._handle, openslide.PROPERTY_NAME_OBJECTIVE_POWER)
+            recorded_x = _property_number(self._handle, openslide.PROPERTY_NAME_MPP_X)
+            recorded_y = _property_number(self._handle, openslide.PROPERTY_NAME_MPP_Y)
+            self._downsamples = self._handle.level_downsamples
+            levels = _levels(self._handle)
+            tile_px = max(_tile_px(self._handle, number) for number in range(len(levels)))
+        except openslide.OpenSlideError as error:
+            raise _damaged(path, error) from error
+        if tile_px > _MAX_TILE_PX:
+            raise _damaged(path, f"a tile of {tile_px:.2g} px")
+        recorded = None if recorded_x is None or recorded_y is None else (recorded_x, recorded_y)
+        try:
+            mpp, notes = settle_mpp(path, recorded, slide_mpp)
+        except DataError:
+            _probe(path, levels)  # of a truncated file, say that it is damaged, not what it lacks
+            raise
+        super().__init__(path, levels=levels, mpp=mpp, vendor=vendor, magnification=magnification, notes=notes)
+
+    def verify(self) -> None:
+        """Read the end of every level, which a file that was cut off lacks.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+        _probe(self.path, self.levels)
+
+    def _release(self) -> None:
+        self._handle.close()
+
+    def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
+        downsample = self._downsamples[level]
+        if downsample.is_integer():
+            return self._read(level, x * int(downsample), y * int(downsample), width, height)
+        # OpenSlide takes its place in level-0 px. Where its downsample is no whole number (4.0001, since a level's
+        # size is rounded), no place hits a level's px exactly, and it interpolates with another blur at each place.
+        # Reading the squares of one fixed grid gives a px the same value, whatever rectangle it is read with.
+        region = Image.new("RGB", (width, height))
+        for top in range(y - y % _GRID_PX, y + height, _GRID_PX):
+            for left in range(x - x % _GRID_PX, x + width, _GRID_PX):
+                square_width = min(_GRID_PX, self.levels[level].width_px - left)
+                square_height = min(_GRID_PX, self.levels[level].height_px - top)
+                corner = round(left * downsample), round(top * downsample)
+                region.paste(self._read(level, *corner, square_width, square_height), (left - x, top - y))
+        return region
+
+    def _read(self, level: int, x_px: int, y_px: int, width: int, height: int) -> Image.Image:
+        """Read from `x_px`, `y_px` in level-0 px on; a handle that fails is replaced, for it fails ever after."""
+        handle = self._handle
+        try:
+            return on_white(handle.read_region((x_px, y_px), level, (width, height)))
+        except openslide.OpenSlideError:
+            pass  # perhaps another thread's fault: try once more, with a handle that no other thread can spoil
+        try:
+            self._renew(handle)
+            with contextlib.closing(_open_handle(self.path)) as own:
+                return on_white(own.read_region((x_px, y_px), level, (width, height)))
+        except openslide.OpenSlideError as error:
+            where = f"at x {x_px}, y {y_px} px, level {level}"
+            raise DataError(f"{self.path}: damaged {where} ({error}); copy or download it again") from error
+
+    def _renew(self, failed: openslide.OpenSlide) -> None:
+        with self._renewal:
+            if self._handle is failed:  # left to the garbage collector: other threads may still be in it
+                self._handle = _open_handle(self.path)
+
+
+@cache
+def _tile_cache() -> openslide.OpenSlideCache:
+    """One cache of decoded tiles for all open slides, so that many slides take no more memory than one."""
+    return openslide.OpenSlideCache(CACHE_BYTES)
+
+
+def _open_handle(path: Path) -> openslide.OpenSlide:
+    try:
+        handle = openslide.OpenSlide(path)
+    except openslide.OpenSlideUnsupportedFormatError:
+        raise
+    except openslide.OpenSlideError as error:
+        raise _damaged(path, error) from error
+    handle.set_cache(_tile_cache())
+    return handle
+
+
+def _probe(path: Path, levels: Sequence[Level]) -> None:
+    """Read the last px of every level, with a handle of its own, for one that fails is of no more use."""
+    try:
+        with contextlib.closing(_open_handle(path)) as handle:
+            for number, level in enumerate(levels):
+                corner = int((level.width_px - 1) * level.downsample), int((level.height_px - 1) * level.downsample)
+                handle.read_region(corner, number, (1, 1))
+    except openslide.OpenSlideError as error:
+        raise _damaged(path, error) from error
+
+
+def _levels(handle: openslide.OpenSlide) -> list[Level]:
+    """List the levels with the downsample they were made by.
+
+    OpenSlide divides the rounded sizes of the levels (46000 / 11500 and 32914 / 8228 give 4.0001); where both
+    sides fit a whole number but for that rounding, it is the whole number.
+    """
+    width_px, height_px = handle.dimensions
+    levels = []
+    for size, downsample in zip(handle.level_dimensions, handle.level_downsamples, strict=True):
+        whole = round(downsample)
+        fits = abs(width_px - whole * size[0]) < whole and abs(height_px - whole * size[1]) < whole
+        levels.append(Level(*size, float(whole) if fits else downsample))
+    return levels
+
+
+def _property_number(handle: openslide.OpenSlide, name: str) -> float | None:
+    try:
+        return float(handle.properties[name])
+    except (KeyError, ValueError):
+        return None
+
+
+def _tile_px(handle: openslide.OpenSlide, level: int) -> float:
+    width, height = (_property_number(handle, f"openslide.level[{level}].tile-{side}") for side in ("width", "height"))
+    return (width or 0) * (height or 0)
+
+
+def _damaged(path: Path, error: openslide.OpenSlideError | str) -> DataError:
+    return DataError(f"{path}: damaged ({error}); copy or download it again")

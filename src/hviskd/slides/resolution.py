@@ -1,0 +1,99 @@
+"""Settles how many µm a pixel of a slide measures; `open_slide` and everything that takes a cohort's CSV use it."""
+
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from hviskd.errors import DataError
+
+MIN_MPP, MAX_MPP = 0.05, 20.0  # beyond any scanner: 72 dpi, which many programs write unasked, is 353 µm/px
+ANISOTROPY, CONFLICT = 0.01, 0.05  # relative differences worth telling
+
+HOW_TO_GIVE_MPP = "give it with --slide-mpp, or in the column mpp of a CSV (columns slide,mpp)"
+
+
+def settle_mpp(
+    path: Path, recorded: tuple[float, float] | None, slide_mpp: float | None
+) -> tuple[float, tuple[str, ...]]:
+    """Choose the µm/px to believe: the user's where given, else the file's mean of x and y.
+
+    Args:
+        path: The slide, for the message.
+        recorded: µm/px along x and y as the file records them.
+        slide_mpp: What the user says.
+
+    Returns:
+        µm/px, and one sentence for each thing about it that a user should know.
+
+    Raises:
+        DataError: There is none, or it is no µm/px any scanner has (below 0.05 or above 20).
+    """
+    if slide_mpp is not None:
+        if not _sane(slide_mpp):
+            raise DataError(f"{path}: {slide_mpp:g} µm/px was given, which is not between {MIN_MPP} and {MAX_MPP:g}")
+        return slide_mpp, _conflict(recorded, slide_mpp)
+    if recorded is None:
+        raise DataError(f"{path}: records no µm/px; {HOW_TO_GIVE_MPP}")
+    if not (_sane(recorded[0]) and _sane(recorded[1])):
+        x_mpp, y_mpp = recorded
+        raise DataError(f"{path}: records {x_mpp:.4g} × {y_mpp:.4g} µm/px, which no scanner has; {HOW_TO_GIVE_MPP}")
+    mpp = sum(recorded) / 2
+    if abs(recorded[0] - recorded[1]) > ANISOTROPY * mpp:
+        return mpp, (f"µm/px differ in x ({recorded[0]:.4g}) and y ({recorded[1]:.4g}); their mean is used",)
+    return mpp, ()
+
+
+def read_mpp_csv(path: Path) -> dict[str, float]:
+    """Read the µm/px of many slides from a CSV with the columns `slide` (a file name) and `mpp`.
+
+    Returns:
+        µm/px by slide as written; `mpp_of` looks a slide up.
+
+    Raises:
+        DataError: The file is missing or not such a CSV, or a row holds no sane number or contradicts another.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    table: dict[str, float] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:  # Excel begins its CSV with a mark
+            rows = csv.DictReader(stream)
+            if not {"slide", "mpp"} <= set(rows.fieldnames or ()):
+                raise DataError(f"{path}: has no columns slide and mpp; begin it with the line slide,mpp")
+            for row in rows:
+                slide, mpp = (row["slide"] or "").strip(), _number(row["mpp"])
+                if not slide or not _sane(mpp):
+                    raise DataError(
+                        f"{path}: line {rows.line_num}: needs a slide and µm/px from {MIN_MPP} to {MAX_MPP:g}"
+                    )
+                if table.setdefault(slide, mpp) != mpp:
+                    raise DataError(f"{path}: line {rows.line_num}: {slide} has two different µm/px")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
+    return table
+
+
+def mpp_of(slide: Path, table: Mapping[str, float]) -> float | None:
+    """Look up a slide in what `read_mpp_csv` gave, by its file name with or without suffix."""
+    return table.get(slide.name, table.get(slide.stem))
+
+
+def _sane(mpp: float) -> bool:
+    return MIN_MPP <= mpp <= MAX_MPP  # False for NaN too
+
+
+def _conflict(recorded: tuple[float, float] | None, slide_mpp: float) -> tuple[str, ...]:
+    if recorded is None:
+        return ()
+    mean = sum(recorded) / 2
+    if abs(mean - slide_mpp) <= CONFLICT * slide_mpp:
+        return ()
+    return (f"the file records {mean:.4g} µm/px; the given {slide_mpp:g} is used",)
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        return math.nan

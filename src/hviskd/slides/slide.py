@@ -1,0 +1,218 @@
+"""What every slide can do, whatever file it comes from: any rectangle at any µm/px, as RGB pixels.
+
+A reader subclasses `Slide` and hands on pixels of its levels; geometry, resampling and padding are here, once.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Self, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hviskd.errors import DataError
+
+RGB = NDArray[np.uint8]
+
+MAX_SIDE_PX = 2_000_000  # a whole glass slide, 76 mm, at 0.04 µm/px; a file that claims more is damaged
+_BLOCK_PX = 2048  # side of what is decoded at a time, so that a read of any size takes little memory
+_FINER = 1.01  # a level this little too coarse still counts as fine enough
+
+
+class Level(NamedTuple):
+    """One power of the image pyramid: its size, and how many level-0 px one of its px spans."""
+
+    width_px: int
+    height_px: int
+    downsample: float
+
+
+class SlideFacts(TypedDict):
+    """What may be told of a slide: sizes in level-0 px, µm/px, and what a user should know about them."""
+
+    width_px: int
+    height_px: int
+    mpp: float
+    vendor: str
+    magnification: float | None
+    levels: list[Level]
+    notes: list[str]
+
+
+class Slide(ABC):
+    """An open slide. Coordinates are level-0 px, x before y; images are RGB uint8 (height, width, 3).
+
+    A slide may be read from several threads at once. It is a context manager.
+
+    Attributes:
+        path: The file.
+        levels: The pyramid; level 0 first, the finest.
+        mpp: µm a level-0 px.
+        vendor: Who wrote the file, in OpenSlide's words, or the kind of flat image.
+        magnification: Of the objective, where recorded.
+        notes: What a user should know about these facts, a sentence each.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        levels: Sequence[Level],
+        mpp: float,
+        vendor: str,
+        magnification: float | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        if not 0 < min(levels[0][:2]) <= max(levels[0][:2]) <= MAX_SIDE_PX:
+            raise DataError(f"{path}: claims {levels[0].width_px} × {levels[0].height_px} px; it is damaged")
+        self.path = path
+        self.levels = tuple(levels)
+        self.mpp = mpp
+        self.vendor = vendor
+        self.magnification = magnification
+        self.notes = tuple(notes)
+        self._closed = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in level-0 px."""
+        return self.levels[0][:2]
+
+    def read(self, x_px: float, y_px: float, width_px: int, height_px: int, mpp: float | None = None) -> RGB:
+        """Read a rectangle.
+
+        At the slide's own µm/px the pixels are exactly the file's (x and y are rounded to whole px). At any other
+        they are the nearest finer level, resampled once with a filter as wide as the reduction (a Hamming
+        window; bicubic where the slide has to be enlarged), whose support reaches beyond the rectangle: rectangles
+        side by side meet as if they had been read in one. Outside the slide all is white.
+
+        Args:
+            x_px: Left edge in level-0 px; may be negative or fractional.
+            y_px: Top edge in level-0 px.
+            width_px: Width of the result, in px of `mpp`.
+            height_px: Height of the result, in px of `mpp`.
+            mpp: µm a px of the result; the slide's own if not given.
+
+        Returns:
+            Pixels, uint8 (height_px, width_px, 3).
+
+        Raises:
+            DataError: The file is damaged there.
+            ValueError: The rectangle is empty, `mpp` is not a positive number, or the slide is closed.
+        """
+        if self._closed:
+            raise ValueError(f"{self.path}: is closed")
+        if width_px < 1 or height_px < 1:
+            raise ValueError(f"nothing to read in {width_px} × {height_px} px")
+        mpp = self.mpp if mpp is None else mpp
+        if not (mpp > 0 and math.isfinite(mpp)):
+            raise ValueError(f"mpp must be a positive number, not {mpp}")
+        reduction = mpp / self.mpp
+        if math.isclose(reduction, 1, rel_tol=1e-6):
+            reduction, x_px, y_px = 1.0, math.floor(x_px + 0.5), math.floor(y_px + 0.5)
+        level = self._level_for(reduction)
+        downsample = self.levels[level].downsample
+        step = reduction / downsample
+        left, top = x_px / downsample, y_px / downsample
+        side = max(1, int(_BLOCK_PX / step))
+        pixels: RGB = np.empty((height_px, width_px, 3), np.uint8)
+        for row in range(0, height_px, side):
+            for col in range(0, width_px, side):
+                block = pixels[row : row + side, col : col + side]
+                size = block.shape[1], block.shape[0]
+                block[:] = np.asarray(self._resampled(level, left + col * step, top + row * step, step, size))
+        return pixels
+
+    def thumbnail(self, max_px: int) -> RGB:
+        """Give the whole slide, reduced so that its longer side is at most `max_px`; never enlarged."""
+        reduction = max(1.0, max(self.size) / max_px)
+        width_px, height_px = (max(1, round(side / reduction)) for side in self.size)
+        return self.read(0, 0, width_px, height_px, self.mpp * reduction)
+
+    def facts(self) -> SlideFacts:
+        """Give what may be told of a slide, ready for JSON; nothing else that the file records is handed on.
+
+        Scanners write names, dates, users and barcodes into slides: those stay where they are.
+        """
+        return SlideFacts(
+            width_px=self.size[0],
+            height_px=self.size[1],
+            mpp=self.mpp,
+            vendor=self.vendor,
+            magnification=self.magnification,
+            levels=list(self.levels),
+            notes=list(self.notes),
+        )
+
+    @abstractmethod
+    def verify(self) -> None:
+        """Read what is missing from a file that was cut off while it was copied.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+
+    def close(self) -> None:
+        """Let go of the file; reading is over."""
+        self._closed = True
+        self._release()
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Let go of the file."""
+
+    @abstractmethod
+    def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
+        """Read a rectangle that lies inside a level, in px of that level, as an RGB image."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _level_for(self, reduction: float) -> int:
+        """Find the coarsest level that is still fine enough."""
+        fine = [i for i, level in enumerate(self.levels) if level.downsample <= reduction * _FINER]
+        return max(fine, key=lambda i: self.levels[i].downsample, default=0)
+
+    def _resampled(self, level: int, left: float, top: float, step: float, size: tuple[int, int]) -> Image.Image:
+        """Make `size` px out of the level's px from (left, top) on, `step` of them for one."""
+        width, height = size
+        if step == 1 and left.is_integer() and top.is_integer():
+            return self._padded(level, int(left), int(top), width, height)
+        enlarges = step * _FINER < 1
+        margin = math.ceil(2 if enlarges else step * _FINER) + 1
+        x, y = math.floor(left) - margin, math.floor(top) - margin
+        right, bottom = left + width * step, top + height * step
+        source = self._padded(level, x, y, math.ceil(right) + margin - x, math.ceil(bottom) + margin - y)
+        method = Image.Resampling.BICUBIC if enlarges else Image.Resampling.HAMMING
+        return source.resize(size, method, box=(left - x, top - y, right - x, bottom - y))
+
+    def _padded(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
+        """Read a rectangle of a level that may reach beyond it; the plane around a slide is white."""
+        x0, y0 = max(x, 0), max(y, 0)
+        x1 = min(x + width, self.levels[level].width_px)
+        y1 = min(y + height, self.levels[level].height_px)
+        if (x0, y0, x1, y1) == (x, y, x + width, y + height):
+            return self._level_region(level, x, y, width, height)
+        canvas = Image.new("RGB", (width, height), "white")
+        if x0 < x1 and y0 < y1:
+            canvas.paste(self._level_region(level, x0, y0, x1 - x0, y1 - y0), (x0 - x, y0 - y))
+        return canvas
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Give an image as RGB, with white where it is transparent."""
+    if not image.has_transparency_data:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    rgba = image.convert("RGBA")
+    opacity = rgba.getchannel("A")
+    if opacity.getextrema() == (255, 255):
+        return rgba.convert("RGB")
+    canvas = Image.new("RGB", rgba.size, "white")
+    canvas.paste(rgba, mask=opacity)
+    return canvas

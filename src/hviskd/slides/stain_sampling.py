@@ -1,0 +1,119 @@
+"""Fits the stain of a whole slide, or of the slide, picture or stored stain that a user names as reference."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hviskd.errors import DataError
+from hviskd.slides.slide import Slide
+from hviskd.slides.stain import FITS, Stain, StainMethod, read_stain
+from hviskd.slides.tissue import TissueMask
+
+RGB = NDArray[np.uint8]
+
+_FIELDS = 200
+_FIELD_PX = 64
+_GLASS_LEVEL = 220  # a pixel that is brighter than this in every channel is glass
+_PICTURE_PIXELS = 1_000_000
+
+
+def fit_slide_stain(
+    slide: Slide, tissue: TissueMask, *, method: StainMethod = "macenko", mpp: float = 0.5, seed: int = 0
+) -> Stain:
+    """Fit the stain of a slide on tissue from all over it.
+
+    Args:
+        slide: An open slide.
+        tissue: Its tissue.
+        method: `macenko` or `reinhard`.
+        mpp: µm/px at which to look, that of the tiles to be changed; never finer than the slide's own.
+        seed: Start of the random numbers that choose where to look; the same seed gives the same stain.
+
+    Returns:
+        The stain, with a `problem` where there is too little tissue or no fit.
+
+    Raises:
+        DataError: The slide is damaged.
+    """
+    return FITS[method](sample_tissue(slide, tissue, mpp=mpp, seed=seed))
+
+
+def sample_tissue(slide: Slide, tissue: TissueMask, *, mpp: float = 0.5, seed: int = 0) -> RGB:
+    """Read two hundred fields of 64 px, one in each of as many equal neighbourhoods of the tissue, without the glass.
+
+    Args:
+        slide: An open slide.
+        tissue: Its tissue.
+        mpp: µm/px to read at; never finer than the slide's own.
+        seed: Start of the random numbers.
+
+    Returns:
+        Tissue pixels, RGB uint8 (N, 3); N is 0 where there is no tissue.
+
+    Raises:
+        DataError: The slide is damaged.
+    """
+    rows, columns = np.nonzero(tissue.tissue)
+    if len(rows) == 0:
+        return np.empty((0, 3), np.uint8)
+    mpp = max(mpp, slide.mpp)
+    half_px = _FIELD_PX / 2 * mpp / slide.mpp
+    order = np.argsort(_quarter_order(rows, columns))
+    count = min(_FIELDS, len(order))
+    places = (np.arange(count) + np.random.default_rng(seed).random(count)) / count * len(order)
+    chosen = order[places.astype(np.intp)]
+    fields = []
+    for row, column in zip(rows[chosen], columns[chosen], strict=True):
+        x_px, y_px = (column + 0.5) * tissue.cell_px - half_px, (row + 0.5) * tissue.cell_px - half_px
+        fields.append(slide.read(x_px, y_px, _FIELD_PX, _FIELD_PX, mpp))
+    return _without_glass(np.stack(fields))
+
+
+def stain_reference(path: Path, *, method: StainMethod = "macenko", slide_mpp: float | None = None) -> Stain:
+    """Give the stain to transfer to, from whatever a user names.
+
+    Args:
+        path: A stored stain (`.json`), a flat picture of tissue, or a slide.
+        method: `macenko` or `reinhard`.
+        slide_mpp: µm/px of a slide that does not record it.
+
+    Raises:
+        DataError: The file is missing or damaged, has no fit, or is a stain that was fitted in another way.
+    """
+    stain = _named_stain(path, method, slide_mpp)
+    if stain.method != method:
+        raise DataError(f"{path}: a stain fitted by {stain.method}, not by {method}")
+    if stain.problem:
+        raise DataError(f"{path}: no stain to transfer to ({stain.problem}); choose one with more tissue")
+    return stain
+
+
+def _named_stain(path: Path, method: StainMethod, slide_mpp: float | None) -> Stain:
+    from hviskd.slides.flat_image import decode_image
+    from hviskd.slides.opening import is_flat, open_slide
+    from hviskd.slides.tissue import tissue_mask
+
+    if path.suffix.lower() == ".json":
+        return read_stain(path)
+    if is_flat(path):
+        pixels = np.asarray(decode_image(path)).reshape(-1, 3)
+        if len(pixels) > _PICTURE_PIXELS:
+            pixels = pixels[np.random.default_rng(0).integers(len(pixels), size=_PICTURE_PIXELS)]
+        return FITS[method](_without_glass(pixels))
+    with open_slide(path, slide_mpp=slide_mpp) as slide:
+        return fit_slide_stain(slide, tissue_mask(slide), method=method)
+
+
+def _without_glass(pixels: RGB) -> RGB:
+    flat = pixels.reshape(-1, 3)
+    return flat[flat.min(axis=1) < _GLASS_LEVEL]
+
+
+def _quarter_order(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Number cells quarter by quarter, and so within each quarter: neighbours come close together (Morton 1966)."""
+    rows, columns = rows.astype(np.int64), columns.astype(np.int64)
+    order = np.zeros(len(rows), np.int64)
+    for bit in range(24):
+        order |= (rows >> bit & 1) << (2 * bit + 1) | (columns >> bit & 1) << (2 * bit)
+    return order

@@ -1,0 +1,106 @@
+"""Where on a slide there is tissue; whatever cuts or maps tiles asks here before it reads any glass."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from hviskd.slides.slide import Slide
+from hviskd.slides.tissue_colour import Bools, Thresholds, drop_small, find_ink, find_tissue, optical_density
+
+
+@dataclass(frozen=True, eq=False)
+class TissueMask:
+    """Tissue on a low-power grid over a whole slide; cell (row, column) begins at level-0 px `cell_px` × (column, row).
+
+    Attributes:
+        tissue: bool (rows, columns).
+        ink: Where marker ink was left out, bool (rows, columns).
+        cell_px: Side of a cell in level-0 px.
+        mpp: Side of a cell in µm.
+        thresholds: Above which optical density and saturation there is tissue.
+    """
+
+    tissue: Bools
+    ink: Bools
+    cell_px: float
+    mpp: float
+    thresholds: Thresholds
+
+    @property
+    def area_um2(self) -> float:
+        """Area of the tissue in µm²."""
+        return float(self.tissue.sum()) * self.mpp**2
+
+    def share(self, x_px: ArrayLike, y_px: ArrayLike, side_px: float) -> NDArray[np.float64]:
+        """Give the share of tissue in level-0 squares; what lies beyond the slide counts as glass.
+
+        Args:
+            x_px: Left edges in level-0 px, any shape.
+            y_px: Top edges in level-0 px, of that shape or one that broadcasts with it.
+            side_px: Side of the squares in level-0 px.
+
+        Returns:
+            Shares from 0 to 1, float64, of the broadcast shape; exact to the cell's fraction.
+        """
+        left, top = np.broadcast_arrays(
+            np.asarray(x_px, np.float64) / self.cell_px, np.asarray(y_px, np.float64) / self.cell_px
+        )
+        side = side_px / self.cell_px
+        area = (
+            self._integral(top + side, left + side)
+            - self._integral(top, left + side)
+            - self._integral(top + side, left)
+            + self._integral(top, left)
+        )
+        return np.clip(area / side**2, 0, 1)
+
+    @cached_property
+    def _sums(self) -> NDArray[np.float64]:
+        """Tissue above and to the left of each grid corner, float64 (rows + 1, columns + 1)."""
+        return np.pad(self.tissue.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+
+    def _integral(self, y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Tissue area above and to the left of any point: bilinear between the corners, and so exact."""
+        rows, columns = self.tissue.shape
+        y, x = np.clip(y, 0, rows), np.clip(x, 0, columns)
+        row, column = np.minimum(y.astype(np.intp), rows - 1), np.minimum(x.astype(np.intp), columns - 1)
+        down, right = y - row, x - column
+        sums = self._sums
+        upper = sums[row, column] * (1 - right) + sums[row, column + 1] * right
+        lower = sums[row + 1, column] * (1 - right) + sums[row + 1, column + 1] * right
+        return upper * (1 - down) + lower * down
+
+
+def tissue_mask(
+    slide: Slide, *, mpp: float = 8.0, min_area_um2: float = 10_000.0, min_hole_um2: float = 10_000.0
+) -> TissueMask:
+    """Find the tissue of a slide by its colour at low power, without marker ink.
+
+    Args:
+        slide: An open slide.
+        mpp: µm a cell of the mask; never finer than the slide itself.
+        min_area_um2: Smaller pieces are dirt.
+        min_hole_um2: Smaller gaps belong to the tissue round them.
+
+    Raises:
+        DataError: The slide is damaged.
+    """
+    mpp = max(mpp, slide.mpp)
+    cell_px = mpp / slide.mpp
+    columns, rows = (math.ceil(side / cell_px) for side in slide.size)
+    density = optical_density(slide.read(0, 0, columns, rows, mpp))
+    ink = find_ink(density, mpp)
+    tissue, thresholds = find_tissue(density, mpp)
+    tissue = drop_small(tissue & ~ink, min_area_um2 / mpp**2)
+    tissue |= _small_holes(tissue, min_hole_um2 / mpp**2) & ~ink
+    return TissueMask(tissue=tissue, ink=ink, cell_px=cell_px, mpp=mpp, thresholds=thresholds)
+
+
+def _small_holes(tissue: Bools, max_px: float) -> Bools:
+    """Find the gaps that tissue surrounds on all sides and that are smaller than `max_px` pixels."""
+    holes = ndimage.binary_fill_holes(tissue) & ~tissue
+    return holes & ~drop_small(holes, max_px)

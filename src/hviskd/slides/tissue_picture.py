@@ -1,0 +1,108 @@
+"""Shows a slide and what was taken for its tissue, side by side; `hviskd slides info` draws it for every slide."""
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from hviskd.pictures import PALETTE, new_figure, save_figure
+from hviskd.slides.slide import RGB, Slide
+from hviskd.slides.tissue import TissueMask
+from hviskd.slides.tissue_colour import Bools
+
+_THUMBNAIL_PX = 1200
+_PANEL_IN = 5.0  # the longer side of a panel
+_TISSUE, _INK = PALETTE[1], PALETTE[2]
+
+
+def draw_tissue_outline(slide: Slide, tissue: TissueMask, path: Path) -> Path:
+    """Write a PNG: the slide with a scale bar, and the slide with its tissue and ink outlined.
+
+    Args:
+        slide: An open slide.
+        tissue: Its tissue.
+        path: Where to write.
+
+    Returns:
+        `path`.
+
+    Raises:
+        DataError: The slide is damaged.
+    """
+    thumbnail = slide.thumbnail(_THUMBNAIL_PX)
+    width_px, height_px = slide.size
+    scale = _PANEL_IN / max(width_px, height_px)
+    panel_width, panel_height = max(width_px * scale, 2.2), max(height_px * scale, 1.0)
+    figure = new_figure(2 * panel_width + 0.3, panel_height + 0.9)
+    plain, outlined = figure.subplots(1, 2)
+    for axes, title in ((plain, slide.path.name), (outlined, "tissue")):
+        _show(axes, thumbnail, slide)
+        axes.set_title(title, fontsize=8, wrap=True)
+    _draw_scale_bar(plain, slide)
+    kinds: list[tuple[Bools, str, Literal["-", "--"], str]] = [
+        (tissue.tissue, _TISSUE, "-", "tissue"),
+        (tissue.ink, _INK, "--", "ink, left out"),
+    ]
+    shown = [kind for kind in kinds if kind[0].any()]
+    for mask, colour, dash, _ in shown:
+        _outline(outlined, mask, tissue.cell_px, colour, dash)
+    if shown:
+        handles = [Line2D([], [], color=colour, linestyle=dash, label=name) for _, colour, dash, name in shown]
+        outlined.legend(handles=handles, fontsize=7, loc="upper right")
+    figure.supxlabel(_caption(slide, tissue), fontsize=8)
+    return save_figure(figure, path)
+
+
+def _show(axes: Axes, thumbnail: RGB, slide: Slide) -> None:
+    width_px, height_px = slide.size
+    axes.imshow(thumbnail, extent=(0, width_px, height_px, 0), interpolation="antialiased")
+    axes.set(xlim=(0, width_px), ylim=(height_px, 0), xticks=[], yticks=[])
+    axes.spines[:].set(color="0.8", linewidth=0.5)
+
+
+def _draw_scale_bar(axes: Axes, slide: Slide) -> None:
+    """Draw a bar of a round length, about a fifth of the slide, on a white ground that keeps it legible."""
+    width_px, height_px = slide.size
+    length_um = _round_length(width_px * slide.mpp / 5)
+    length_px, thickness = length_um / slide.mpp, 0.01 * max(width_px, height_px)
+    left, top = 0.04 * width_px, height_px - 3 * thickness
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+    axes.add_patch(Rectangle((left, top), length_px, thickness, facecolor="black", edgecolor="white", linewidth=1))
+    axes.annotate(
+        f"{length_um:g} µm",
+        (left + length_px / 2, top),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        bbox=ground,
+    )
+
+
+def _outline(axes: Axes, mask: Bools, cell_px: float, colour: str, dash: str) -> None:
+    """Draw the border of a mask; it is framed by False, so that what touches the slide's edge is closed too."""
+    framed = np.pad(mask, 1)
+    x_px = (np.arange(framed.shape[1]) - 0.5) * cell_px
+    y_px = (np.arange(framed.shape[0]) - 0.5) * cell_px
+    lines = axes.contour(x_px, y_px, framed, levels=[0.5], colors=colour, linestyles=dash, linewidths=1.0)
+    lines.set(clip_on=False, zorder=3)  # seen also where it runs along the edge
+
+
+def _caption(slide: Slide, tissue: TissueMask) -> str:
+    width_mm, height_mm = (side * slide.mpp / 1000 for side in slide.size)
+    density, saturation = tissue.thresholds
+    return (
+        f"{width_mm:.3g} × {height_mm:.3g} mm, {slide.mpp:.4g} µm/px; tissue {tissue.area_um2 / 1e6:.3g} mm², "
+        f"seen at {tissue.mpp:g} µm/px\nabove optical density {density:.3f} and saturation {saturation:.3f}"
+    )
+
+
+def _round_length(length_um: float) -> float:
+    """Give the largest of 1, 2, 5, 10, 20, … µm that is no longer than this."""
+    power = 10.0 ** math.floor(math.log10(length_um))
+    return power * max(digit for digit in (1, 2, 5) if digit * power <= length_um * (1 + 1e-9))

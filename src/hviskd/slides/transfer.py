@@ -1,0 +1,115 @@
+"""Gives the pixels of one slide the stain of another, in one step; whatever feeds tiles to a network uses it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hviskd.errors import DataError
+from hviskd.slides.lab import LAB_OFFSET, RGB_TO_XYZ, ROOTS_TO_LAB, levels_of, linear_levels, roots_of
+from hviskd.slides.stain import LIGHT, Stain
+
+RGB = NDArray[np.uint8]
+Step = Callable[[RGB], NDArray[np.float32]]  # RGB (N, 3) → grey levels (N, 3), neither rounded nor clipped
+
+_CHUNK_PX = 8192  # what fits a core's cache
+_LAB_STEPS = 2**15  # entries of the tables for the two curves of Lab; a fifth of a grey level at worst
+
+
+@dataclass(frozen=True)
+class StainTransfer:
+    """A change of stain, ready to be applied to any number of images.
+
+    Attributes:
+        problem: Why the images are left as they are; empty where they are changed.
+    """
+
+    _step: Step | None
+    problem: str = ""
+
+    def __call__(self, images: RGB) -> RGB:
+        """Give images the other stain: uint8 (..., 3) in, a new array of the same shape out."""
+        if self._step is None:
+            return images.copy()
+        pixels = images.reshape(-1, 3)
+        changed = np.empty_like(pixels)
+        for start in range(0, len(pixels), _CHUNK_PX):
+            levels = self._step(pixels[start : start + _CHUNK_PX])
+            levels += 0.5  # to round while cutting off
+            np.minimum(np.maximum(levels, 0, out=levels), 255, out=levels)
+            changed[start : start + _CHUNK_PX] = levels
+        return changed.reshape(images.shape)
+
+
+def stain_transfer(source: Stain, reference: Stain) -> StainTransfer:
+    """Prepare the change from one stain to another.
+
+    Macenko's keeps glass as it is. Reinhard's moves all colours alike, so that glass takes on a tint: choose the
+    slides' method by looking at tiles of both.
+
+    Args:
+        source: The stain of the images to come. With a `problem`, they will be left as they are, and the transfer
+            tells the problem.
+        reference: The stain they are to have.
+
+    Raises:
+        DataError: The reference has a problem, or the two were fitted in different ways.
+    """
+    if reference.problem:
+        raise DataError(f"stain reference: {reference.problem}; choose another one, with more tissue")
+    if source.method != reference.method:
+        raise DataError(f"stain reference: fitted by {reference.method}, the slide by {source.method}; use one method")
+    if source.problem:
+        return StainTransfer(None, source.problem)
+    return StainTransfer(
+        _macenko_step(source, reference) if source.method == "macenko" else _lab_step(source, reference)
+    )
+
+
+def macenko_matrix(source: Stain, reference: Stain) -> NDArray[np.float64]:
+    """Give the change of stain as a matrix on optical density, float64 (3, 3): density_new = matrix @ density.
+
+    It unmixes the source's stains by least squares, scales their amounts to the reference's, and mixes the
+    reference's colours with them (Macenko et al. 2009).
+    """
+    scale = np.divide(reference.max_concentrations or (), source.max_concentrations or ())
+    return np.array(reference.vectors) @ np.diag(scale) @ np.linalg.pinv(np.array(source.vectors))
+
+
+def _macenko_step(source: Stain, reference: Stain) -> Step:
+    density_of = -np.log((np.arange(256) + 1) / LIGHT).astype(np.float32)
+    negated = np.ascontiguousarray(-macenko_matrix(source, reference).T, dtype=np.float32)
+    log_light = np.float32(np.log(LIGHT))
+
+    def step(pixels: RGB) -> NDArray[np.float32]:
+        light = density_of.take(pixels) @ negated
+        light += log_light
+        np.exp(light, out=light)
+        light -= 1  # the one that the densities' logarithm began with
+        return light
+
+    return step
+
+
+def _lab_step(source: Stain, reference: Stain) -> Step:
+    """Fuse Reinhard's change of mean and spread with the way to Lab and back: two matrices between two tables."""
+    spread = np.divide(reference.lab_sd or (), source.lab_sd or ())
+    shift = np.array(reference.lab_mean) - spread * np.array(source.lab_mean)
+    back = np.linalg.inv(ROOTS_TO_LAB)
+    matrix = (back @ np.diag(spread) @ ROOTS_TO_LAB).T.astype(np.float32)
+    offset = (back @ ((spread - 1) * LAB_OFFSET + shift)).astype(np.float32)
+    to_xyz = (RGB_TO_XYZ.T * _LAB_STEPS).astype(np.float32)
+    from_xyz = (np.linalg.inv(RGB_TO_XYZ).T * _LAB_STEPS).astype(np.float32)
+    light_of = linear_levels().astype(np.float32)
+    root_of = roots_of(np.arange(_LAB_STEPS + 2) / _LAB_STEPS).astype(np.float32)
+    level_of = levels_of(np.arange(_LAB_STEPS + 1) / _LAB_STEPS).astype(np.float32)
+
+    def step(pixels: RGB) -> NDArray[np.float32]:
+        roots = root_of.take((light_of.take(pixels) @ to_xyz + 0.5).astype(np.intp))
+        roots = roots @ matrix + offset
+        xyz = np.where(roots > 0.2068966, roots**3, (roots - np.float32(16 / 116)) / np.float32(7.787))
+        light = xyz @ from_xyz + 0.5
+        return level_of.take(np.clip(light, 0, _LAB_STEPS).astype(np.intp))
+
+    return step

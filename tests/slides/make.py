@@ -1,0 +1,91 @@
+"""Real slide files for tests: Aperio SVS with levels, and pictures whose every place can be told from any other."""
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from scipy import ndimage
+
+RGB = NDArray[np.uint8]
+
+
+def write_svs(
+    path: Path,
+    image: RGB,
+    mpp: float | None = 0.5,
+    levels: int = 3,
+    tile: int = 256,
+    quality: int | None = 90,
+    factor: int = 2,
+    note: str = "",
+) -> Path:
+    """Write an Aperio SVS that OpenSlide takes for a scanner's.
+
+    Args:
+        path: Where to; the suffix should be `.svs`.
+        image: Level 0, uint8 (height, width, 3).
+        mpp: µm/px to record; None records none, as some archives' files.
+        levels: How many levels, each the mean of `factor` × `factor` px of the one before, cut as scanners cut it.
+        tile: Side of a tile in px.
+        quality: Of the JPEG; None writes without loss.
+        factor: Reduction from level to level.
+        note: More of what Aperio writes into its description, `|key = value`.
+    """
+    height, width = image.shape[:2]
+    said = "" if mpp is None else f"|AppMag = 20|MPP = {mpp}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tifffile.TiffWriter(path) as writer:
+        for number in range(levels):
+            level = reduce_by(image, factor**number)
+            writer.write(
+                level,
+                tile=(tile, tile),
+                photometric="rgb",
+                compression="jpeg" if quality else "deflate",
+                compressionargs={"level": quality} if quality else None,
+                description=f"Aperio Image Library v12\r\n{width}x{height} ({tile}x{tile}) of test{said}{note}",
+                subfiletype=1 if number else 0,
+                metadata=None,  # with any, OpenSlide does not take it for Aperio's
+            )
+    return path
+
+
+def reduce_by(image: RGB, factor: int) -> RGB:
+    """Give the mean of each `factor` × `factor` px; what is left over at the right and below is cut off."""
+    height, width = image.shape[0] // factor, image.shape[1] // factor
+    squares = image[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
+    return np.rint(squares.mean(axis=(1, 3))).astype(np.uint8)
+
+
+def patterned(width_px: int, height_px: int, seed: int = 0, grain_px: float = 2.0) -> RGB:
+    """Draw coloured noise of a given grain that uses the whole range of greys: no two places are alike."""
+    noise = np.random.default_rng(seed).standard_normal((height_px, width_px, 3))
+    smooth = ndimage.gaussian_filter(noise, (grain_px, grain_px, 0), mode="wrap")
+    return np.clip(128 + 60 * smooth / smooth.std(), 0, 255).astype(np.uint8)
+
+
+GLASS = (243, 241, 244)
+
+
+def stained(shape: tuple[int, ...], haematoxylin: float, eosin: float, seed: int = 0) -> RGB:
+    """Draw H&E of given mean amounts, by the law of Beer and Lambert, with nuclei and noise.
+
+    Args:
+        shape: Height and width of the result, in px.
+        haematoxylin: Mean amount; 0.5 is pale, 1.5 rich.
+        eosin: Mean amount.
+        seed: Start of the random numbers.
+    """
+    rng = np.random.default_rng(seed)
+    texture = ndimage.gaussian_filter(rng.standard_normal(shape), 3, mode="wrap")
+    nuclei = 1 / (1 + np.exp(-8 * (texture / texture.std() - 1)))  # a sixth of the area
+    amounts = np.stack([haematoxylin * (0.4 + 2 * nuclei), eosin * (1 - 0.7 * nuclei)], axis=-1)
+    density = amounts @ np.array([[0.5626, 0.7201, 0.4062], [0.2159, 0.8012, 0.5581]])
+    return np.clip(np.array(GLASS) * np.exp(-density) + rng.normal(0, 2, (*shape, 3)), 0, 255).astype(np.uint8)
+
+
+def glass(shape: tuple[int, ...], seed: int = 0) -> RGB:
+    """Draw empty glass as a scanner sees it, tinted and with some noise; `shape` is height and width in px."""
+    noise = np.random.default_rng(seed).normal(0, 2, (*shape, 3))
+    return np.clip(np.array(GLASS) + noise, 0, 255).astype(np.uint8)

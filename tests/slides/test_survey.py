@@ -1,0 +1,40 @@
+"""Looking at many slides, the broken ones too."""
+
+from PIL import Image
+
+from hviskd.slides import find_slides
+from hviskd.slides.survey import survey
+from tests.slides.make import patterned, stained, write_svs
+
+
+def test_a_broken_slide_does_not_stop_the_others(tmp_path):
+    write_svs(tmp_path / "a.svs", stained((300, 300), 1, 0.6))
+    (tmp_path / "b.svs").write_bytes(b"no slide")
+    whole = write_svs(tmp_path / "c.svs", patterned(600, 500), levels=1).read_bytes()
+    (tmp_path / "c.svs").write_bytes(whole[: len(whole) // 2])
+    write_svs(tmp_path / "d.svs", stained((300, 300), 1, 0.6), mpp=None)
+    reports = list(survey(find_slides([tmp_path])))
+    assert [report.path.name for report in reports] == ["a.svs", "b.svs", "c.svs", "d.svs"]
+    assert [bool(report.problem) for report in reports] == [False, True, True, True]
+    assert "damaged" in reports[2].problem
+    assert "records no µm/px" in reports[3].problem
+    assert reports[0].facts["mpp"] == 0.5
+    assert reports[0].picture is None
+
+
+def test_a_listed_mpp_goes_before_the_one_for_all(tmp_path):
+    slides = [write_svs(tmp_path / f"{name}.svs", patterned(300, 300), mpp=None) for name in "ab"]
+    reports = list(survey(slides, slide_mpp=0.5, mpp_table={"a": 0.25}))
+    assert [report.facts["mpp"] for report in reports] == [0.25, 0.5]
+
+
+def test_each_slide_has_a_picture_of_its_own(tmp_path):
+    slides = [
+        write_svs(tmp_path / "x/a.svs", stained((300, 300), 1, 0.6)),
+        write_svs(tmp_path / "y/a.svs", stained((300, 300), 1, 0.6)),
+    ]
+    reports = list(survey(slides, pictures=tmp_path / "out"))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.svs.2.png", "a.svs.png"]
+    for report in reports:
+        assert report.tissue_mm2 > 0.02
+        Image.open(report.picture).verify()
