@@ -36,6 +36,7 @@ ARMS = {
     "hviskd-authors": "hviskd-authors",
 }
 TEACHER = "teacher"
+SETTINGS = ("data", "epochs", "batch_size", "tile_px", "learning_rate", "precision")  # what every cell shares
 REFERENCES = ("kd", "student")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line does
 
@@ -55,10 +56,10 @@ class Cell:
         return work / "students" / self.pair / f"{self.arm}-{self.seed}"
 
     def finished(self, work: Path) -> bool:
-        """Whether both of its Models are there."""
-        return (self.folder(work) / "model-last" / "model.json").is_file() and not (
-            self.folder(work) / "checkpoint.ckpt"
-        ).is_file()
+        """Whether its run came to its end."""
+        from hviskd.training import Run
+
+        return Run(self.folder(work)).finished
 
 
 def main() -> None:
@@ -70,6 +71,11 @@ def main() -> None:
     teachers = [cell for n, cell in enumerate(teachers) if cell.folder(options.work) not in {
         other.folder(options.work) for other in teachers[:n]
     }]  # fmt: skip
+    settings = {name: str(value) for name, value in vars(options).items() if name in SETTINGS}
+    kept = options.work / "settings.json"
+    if kept.is_file() and json.loads(kept.read_text(encoding="utf-8")) != settings:
+        raise SystemExit(f"{options.work}: holds trainings with other settings ({kept}); choose another --work")
+    kept.write_text(json.dumps(settings, indent=2), encoding="utf-8")
     failed = train_all(teachers, cells, tiles, options)
     missing = [cell for cell in [*teachers, *cells] if not cell.finished(options.work)]
     if missing:

@@ -53,7 +53,7 @@ def parse() -> argparse.Namespace:
 
     from hviskd.training import built_in_recipes
 
-    paper_pairs = [name for name in built_in_recipes() if name != "laptop"]
+    paper_pairs = [name for name in built_in_recipes() if "-" in name]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", nargs="+", default=paper_pairs)
     parser.add_argument("--tile-px", type=int, default=150)

@@ -13,7 +13,7 @@ from hviskd.tiles.card import Origin
 CLASSES = ("pale", "middle", "dark")
 
 
-def write_tiles(folder, *, patients=10, tiles_per_class=8, tile_px=32, seed=0, splits=True, classes=CLASSES):
+def write_tiles(folder, *, patients=10, tiles_per_class=8, tile_px=32, seed=0, splits=True, classes=CLASSES, empty=()):
     """Tiles whose brightness tells the class, drawn per patient; the last patients are val and test."""
     rng = np.random.default_rng(seed)
     record = {"by": "patient"} if splits else None
@@ -28,7 +28,7 @@ def write_tiles(folder, *, patients=10, tiles_per_class=8, tile_px=32, seed=0, s
         for patient in range(patients):
             split = "train" if patient < patients - 4 else "val" if patient < patients - 2 else "test"
             for label, name in enumerate(classes):
-                for number in range(tiles_per_class):
+                for number in range(0 if name in empty else tiles_per_class):
                     noise = rng.normal(220 - 60 * label, 40, (tile_px, tile_px, 3))
                     writer.add(
                         noise.clip(0, 255).astype(np.uint8),

@@ -27,6 +27,8 @@ _HOMES = {
     "train": "hviskd.training",
 }
 
+_ROOMS = {room.removeprefix("hviskd.") for room in _HOMES.values()} | {"distillation", "annotations", "errors"}
+
 if TYPE_CHECKING:
     from hviskd.evaluation import evaluate
     from hviskd.experiments import run_demo
@@ -61,6 +63,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name in _ROOMS:
+        return import_module(f"hviskd.{name}")
     raise AttributeError(f"module 'hviskd' has no attribute {name!r}")
 
 

@@ -3,9 +3,22 @@
 A message names the file (or the option), says what is wrong, and says what to do.
 """
 
+from typing import Any, Protocol
+
 
 class HviskdError(Exception):
     """A mistake in the input or the request; never a fault of the program."""
+
+
+class _ValidationProblems(Protocol):
+    def errors(self) -> list[Any]: ...
+
+
+def first_problem(error: _ValidationProblems, *where: str) -> str:
+    """Give the first problem of a pydantic ValidationError as one line: the key's path, a colon, what is wrong."""
+    problem = error.errors()[0]
+    path = ".".join([*where, *(str(part) for part in problem["loc"])])
+    return f"{path}: {problem['msg']}" if path else str(problem["msg"])
 
 
 class DataError(HviskdError):

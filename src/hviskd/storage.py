@@ -1,8 +1,8 @@
 """Writing that never leaves anything half-written under its final name; every room that writes uses it.
 
 Whatever is written stands beside its place under a temporary name, is flushed to the disk, and is moved
-into place in one step. A process killed at any moment leaves the old content, the new content, or a
-stray `.partial-…` name that nothing reads.
+into place in one step. A process killed at any moment leaves the old content, the new content, or stray
+`.partial-…` names that nothing reads; where a full folder is replaced, for a moment neither stands under its name.
 """
 
 import hashlib

@@ -160,3 +160,10 @@ def test_the_paper_s_mixture_on_real_networks_trains_its_adapters():
     assert {"hviskd.sample_scale.raw", "hviskd.region_adapters.0.weight"} <= set(learned)
     assert all(weight.grad.isfinite().all() and (weight.grad != 0).any() for weight in learned.values())
     assert set(objective.learned()) == {"hviskd/alpha", "hviskd/beta"}
+
+
+def test_a_need_nobody_provides_is_refused_where_the_method_is_written():
+    with pytest.raises(TypeError, match="'teachers' is not one of"):
+
+        class Misspelt(Method):
+            needs: ClassVar = frozenset({"teachers"})

@@ -43,8 +43,18 @@ def test_saving_over_something_must_be_asked_for(evaluation, tmp_path):
     with pytest.raises(DataError, match="overwrite"):
         evaluation.save(tmp_path / "results")
     assert (tmp_path / "results" / "thesis.txt").exists()
+    with pytest.raises(DataError, match="no evaluation; it will not be replaced"):
+        evaluation.save(tmp_path / "results", overwrite=True)
+    assert (tmp_path / "results" / "thesis.txt").exists()
+
+
+def test_an_earlier_evaluation_is_replaced_on_request(evaluation, tmp_path):
+    evaluation.save(tmp_path / "results")
+    (tmp_path / "results" / "old.txt").write_text("old")
+    with pytest.raises(DataError, match="overwrite"):
+        evaluation.save(tmp_path / "results")
     evaluation.save(tmp_path / "results", overwrite=True)
-    assert not (tmp_path / "results" / "thesis.txt").exists()
+    assert not (tmp_path / "results" / "old.txt").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
 
 

@@ -55,6 +55,7 @@ def test_a_full_folder_is_refused_before_the_work_and_replaced_on_request(work):
     out = work / "taken"
     out.mkdir()
     (out / "old.txt").write_text("old")
+    (out / "evaluation.json").write_text("{}")  # what tells an evaluation from a person's own work
     request = (work / "alone", "--tiles", work / "tiles", "-o", out, "--replicates", 100)
     refused = call(*request)
     assert "--overwrite" in str(refused.exception)

@@ -48,6 +48,13 @@ def test_an_earlier_demo_is_not_replaced_unasked(demo):
         run_demo(demo.folder)
 
 
+def test_a_person_s_own_folders_are_never_replaced(tmp_path):
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    with pytest.raises(DataError, match="which no demo made"):
+        run_demo(tmp_path, overwrite=True)
+    assert (tmp_path / "runs" / "mine").is_dir()
+
+
 def test_the_same_seed_draws_the_same_tiles(tmp_path):
     first, again, other = (
         draw_demo_tiles(tmp_path / name, patients=2, tiles_per_class=1, seed=seed)

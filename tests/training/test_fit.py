@@ -1,6 +1,7 @@
 """The training loop on real tiles: it learns, repeats itself, survives a kill, and says clearly why it stops."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,14 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
 
-from hviskd.errors import LeakError, RecipeError, TrainingError
-from hviskd.models import load_model
+from hviskd.errors import DataError, LeakError, RecipeError, TrainingError
+from hviskd.evaluation import evaluate
+from hviskd.models import IMAGENET, InputStep, load_model
+from hviskd.networks import create_network
+from hviskd.tiles import TileSet, split_tiles
+from hviskd.tiles.augmentation import turn_and_flip
 from hviskd.training import Run, load_recipe, train
 from tests.conftest import write_tiles
 
@@ -45,7 +51,7 @@ def test_it_learns_what_is_easy(teacher_run, tileset):
 
 
 def test_a_finished_run_holds_what_it_promises(student_run):
-    names = {entry.name for entry in student_run.folder.iterdir()} - {"tensorboard"}
+    names = {entry.name for entry in student_run.folder.iterdir() if entry.name[0] != "."} - {"tensorboard"}
     assert names == {"run.json", "recipe.yaml", "log.csv", "curves.png", "model", "model-last"}
     assert student_run.finished
     with Image.open(student_run.curves_file) as picture:
@@ -166,13 +172,107 @@ def test_two_processes_train_one_student(tileset, teacher_run, tmp_path):
     assert np.isfinite(run.log.to_numpy()).all()
 
 
-def test_a_loss_that_explodes_stops_the_run_with_its_name_and_keeps_the_checkpoint(tileset, teacher_run, tmp_path):
+def test_a_loss_that_explodes_stops_the_run_with_its_name(tileset, teacher_run, tmp_path):
     recipe = load_recipe(None, "distilled", QUICK | {"learning_rate": 1e6, "epochs": 50})
     with pytest.raises(TrainingError, match=r"epoch \d+, step \d+: the loss '.+' is (nan|inf|-inf)"):
         train(recipe, tileset, tmp_path / "run", teacher=teacher_run.chosen())
+    assert not Run(tmp_path / "run").finished
+
+
+def test_weights_ruined_by_the_last_step_of_an_epoch_are_never_kept(tileset, tmp_path):
+    recipe = load_recipe(None, "alone", QUICK | {"learning_rate": 1e30, "batch_size": 144})  # one step an epoch
+    with pytest.raises(TrainingError, match=r"epoch \d+"):
+        train(recipe, tileset, tmp_path / "run")
     run = Run(tmp_path / "run")
     assert not run.finished
-    assert run.checkpoint_file.is_file() == (logged(run.folder) > 0)
+    if run.checkpoint_file.is_file():
+        kept = torch.load(run.checkpoint_file, weights_only=True)["networks"]
+        assert all(value.isfinite().all() for value in kept.values())
+
+
+def test_val_measurements_on_the_cards_are_those_of_the_saved_weights(student_run, tileset):
+    rows = tileset.rows("val")
+    for model in (student_run.chosen(), student_run.last()):
+        probabilities = model.predict(tileset.pixels[rows])
+        right = probabilities.argmax(axis=1) == tileset.labels[rows]
+        assert right.mean() == pytest.approx(model.card.metrics["val_top1"], abs=1e-9)
+        loss = -np.log(probabilities[np.arange(len(rows)), tileset.labels[rows]]).mean()
+        assert loss == pytest.approx(model.card.metrics["val_cross_entropy"], rel=1e-4)
+
+
+def test_the_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path):
+    """Three epochs of two steps: order, turns and flips, momentum, weight decay and the decay of the learning rate."""
+    changes = QUICK | {"batch_size": 64, "decay_at": [0.5], "weight_decay": 0.01}
+    recipe = load_recipe(None, "alone", changes)
+    run = train(recipe, tileset, tmp_path / "run", device="cpu")
+    torch.manual_seed(recipe.seed)
+    network = create_network("resnet8", 3).to(memory_format=torch.channels_last)
+    speed = {name: torch.zeros_like(weight) for name, weight in network.named_parameters()}
+    rows = tileset.rows("train")
+    for epoch, rate in enumerate((0.005, 0.005, 0.0005)):
+        seed = epoch * 7_919 + 1
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        for step in range(2):
+            index = order[64 * step : 64 * step + 64]
+            tiles = turn_and_flip(torch.from_numpy(tileset.pixels[rows[index]]), generator)
+            logits = network(InputStep(IMAGENET)(tiles))
+            network.zero_grad()
+            cross_entropy(logits, torch.from_numpy(tileset.labels[rows[index]])).backward()
+            with torch.no_grad():
+                for name, weight in network.named_parameters():
+                    speed[name] = 0.9 * speed[name] + weight.grad + 0.01 * weight
+                    weight -= rate * speed[name]
+    assert list(run.log["learning_rate"]) == pytest.approx([0.005, 0.005, 0.0005])
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(weights(run)[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_a_method_may_count_for_a_part_of_the_training_only(tileset, teacher_run, tmp_path):
+    before = {"cross_entropy": {"during": [0.34, 1]}, "hviskd": {"during": [0, 0.34], "weight": 0.01}}
+    run = train(
+        load_recipe(None, "distilled", QUICK | {"methods": before}), tileset, tmp_path / "run",
+        teacher=teacher_run.chosen(),
+    )  # fmt: skip
+    assert list(run.log["loss_cross_entropy"].notna()) == [False, False, True]
+    assert list(run.log["loss_hviskd/sample_relation"].notna()) == [True, True, False]
+    with pytest.raises(RecipeError, match="no method counts when 50% of the training is done"):
+        load_recipe(None, "distilled", QUICK | {"methods": {"kd": {"during": [0, 0.5]}}})
+
+
+def test_two_trainings_never_share_a_folder(tileset, tmp_path):
+    recipe = load_recipe(None, "alone", QUICK)
+    with Run(tmp_path / "run").locked(), pytest.raises(TrainingError, match="another training is at work"):
+        train(recipe, tileset, tmp_path / "run")
+    assert train(recipe, tileset, tmp_path / "run").finished
+
+
+def test_a_teacher_that_saw_the_student_s_test_patients_is_a_leak(teacher_run, tileset, tmp_path):
+    other = TileSet.open(shutil.copytree(tileset.folder, tmp_path / "tiles"))
+    other = split_tiles(other, by="patient", seed=5)
+    recipe = load_recipe(None, "distilled", QUICK | {"epochs": 1})
+    with pytest.raises(LeakError, match="under another split.*--allow-leak"):
+        train(recipe, other, tmp_path / "run", teacher=teacher_run.chosen())
+    run = train(recipe, other, tmp_path / "run", teacher=teacher_run.chosen(), allow_leak=True)
+    assert run.card["independence"].startswith("LEAK: the teacher")
+    assert run.chosen().card.data.leak_allowed
+    evaluation = evaluate(run.chosen(), other, replicates=100)
+    assert evaluation.leak.startswith("LEAK")
+
+
+def test_licences_of_teacher_and_student_data_are_both_kept(teacher_run, tmp_path):
+    own = write_tiles(tmp_path / "tiles", seed=9)  # another set in a folder of the same name
+    recipe = load_recipe(None, "distilled", QUICK | {"epochs": 1})
+    run = train(recipe, own, tmp_path / "run", teacher=teacher_run.chosen())
+    assert len(run.chosen().card.licences) == 2
+    assert "whether it saw these patients is not known" in run.card["independence"]
+
+
+def test_a_run_killed_in_its_first_moment_can_be_started_again(tileset, tmp_path):
+    recipe = load_recipe(None, "alone", QUICK)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text(recipe.to_yaml())
+    assert train(recipe, tileset, tmp_path / "run", resume=True).finished
 
 
 def test_a_run_is_not_resumed_with_something_else(student_run, tileset, teacher_run, tmp_path):
@@ -197,8 +297,6 @@ def test_resuming_a_finished_run_changes_nothing(student_run, tileset, teacher_r
 
 def test_a_leaking_split_trains_only_when_asked_and_says_so_everywhere(tmp_path):
     tiles = write_tiles(tmp_path / "tiles")
-    from hviskd.tiles import split_tiles
-
     leaking = split_tiles(tiles, by="random", val=0.2, test=0.2)
     recipe = load_recipe(None, "alone", QUICK | {"epochs": 1})
     with pytest.raises(LeakError, match="--allow-leak"):
@@ -220,13 +318,18 @@ def test_what_does_not_fit_is_said_before_the_first_step(tileset, teacher_run, t
         train(load_recipe(None, "distilled", QUICK), larger, tmp_path / "run", teacher=teacher_run.chosen())
     with pytest.raises(RecipeError, match="methods.kd needs a teacher"):
         train(load_recipe(None, "distilled", QUICK), tileset, tmp_path / "run")
-    assert not (tmp_path / "run" / "model").exists()
+    with pytest.raises(RecipeError, match="none of the methods cross_entropy learns from a teacher"):
+        train(load_recipe(None, "alone", QUICK), tileset, tmp_path / "run", teacher=teacher_run.chosen())
+    with pytest.raises(RecipeError, match="16-mixed needs a GPU"):
+        train(load_recipe(None, "alone", QUICK | {"precision": "16-mixed"}), tileset, tmp_path / "run", device="cpu")
+    lacking = write_tiles(tmp_path / "lacking", patients=6, classes=("pale", "middle", "dark", "none"), empty=("none",))
+    with pytest.raises(DataError, match="no tile of class none in the train split"):
+        train(load_recipe(None, "alone", QUICK), lacking, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_without_a_val_split_the_last_epoch_is_the_chosen_one(tmp_path):
     tiles = write_tiles(tmp_path / "tiles")
-    from hviskd.tiles import split_tiles
-
     tiles = split_tiles(tiles, by="patient", val=0, test=0.3)
     run = train(load_recipe(None, "alone", QUICK), tiles, tmp_path / "run")
     assert run.chosen().card.epoch == 3

@@ -39,6 +39,14 @@ def test_a_stored_recipe_is_complete_and_reads_back_the_same(tmp_path):
     assert load_recipe(tmp_path / "recipe.yaml") == recipe
 
 
+def test_distilling_means_hviskd_unless_the_file_says_otherwise(tmp_path):
+    (tmp_path / "pair.yaml").write_text("teacher: {name: vgg8}\nstudent: {name: resnet8}\n")
+    assert "hviskd" in load_recipe(tmp_path / "pair.yaml", "distilled").methods
+    (tmp_path / "one.yaml").write_text("network: resnet8\n")
+    assert "hviskd" in load_recipe(tmp_path / "one.yaml", "distilled").methods
+    assert list(load_recipe(tmp_path / "one.yaml", "alone").methods) == ["cross_entropy"]
+
+
 def test_changes_reach_into_presets():
     recipe = load_recipe(None, "distilled", {"network": "resnet8", "methods.hviskd.weight": 0.1, "methods.kd": None})
     assert recipe.methods["hviskd"].weight == 0.1

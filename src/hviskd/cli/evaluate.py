@@ -46,14 +46,13 @@ def evaluate(
       hviskd evaluate model --tiles other-hospital --split test --device cuda -o results/external
     """
     from hviskd.evaluation import evaluate as measure
-    from hviskd.evaluation.files import write_files
+    from hviskd.evaluation.files import evaluation_folder, write_files
     from hviskd.models import load_model, resolve_models
-    from hviskd.storage import atomic_folder
     from hviskd.tiles import TileSet
 
     tileset = TileSet.open(tiles)
     loaded = [load_model(folder) for path in models for folder in resolve_models(path)]
-    with atomic_folder(output, overwrite=overwrite) as folder:  # refuses a full folder before the long work
+    with evaluation_folder(output, overwrite=overwrite) as folder:  # refuses a full folder before the long work
         evaluation = measure(
             loaded,
             tileset,

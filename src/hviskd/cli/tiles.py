@@ -127,6 +127,7 @@ def info(
     from hviskd.tiles import TileSet, check_leak, draw_contact_sheet
 
     opened = TileSet.open(tileset)
+    opened.check_pixels()
     scale = f"{opened.mpp:.4g} µm/px" if opened.mpp else "µm/px unknown"
     typer.echo(
         f"{len(opened):,} tiles of {opened.tile_px} px, {scale}; licence: {opened.card.origin.licence or 'unknown'}"

@@ -1,5 +1,6 @@
 """`hviskd train` and `hviskd distill`: a recipe and tiles become a run."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -168,7 +169,8 @@ def _run(
     except KeyboardInterrupt:
         typer.echo(f"stopped; the same command with --resume goes on with {output}", err=True)
         raise typer.Exit(130) from None
-    _summary(run)
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes one speaks
+        _summary(run)
 
 
 def _summary(run: "Run") -> None:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
 from hviskd.errors import RecipeError
 
 Shape = tuple[int, int, int]
+NEEDS = frozenset({"teacher", "preactivations", "trained_teacher"})
 
 
 class Trace(Protocol):
@@ -75,6 +76,20 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     weight: float = Field(default=1.0, ge=0, allow_inf_nan=False, description="Weight of the whole method.")
+    during: tuple[float, float] = Field(
+        default=(0.0, 1.0), description="Share of the training in which the method counts; (0, 0.25) is a stage before."
+    )
+
+    @field_validator("during")
+    @classmethod
+    def _a_stretch_of_the_training(cls, during: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= during[0] < during[1] <= 1:
+            raise ValueError("two shares of the training, the first below the second, from 0 to 1")
+        return during
+
+    def counts_at(self, progress: float) -> bool:
+        """Say whether the method counts when this share of the training is done."""
+        return self.during[0] <= progress < self.during[1]
 
 
 class Method(nn.Module):
@@ -91,6 +106,12 @@ class Method(nn.Module):
 
     needs: ClassVar[frozenset[str]] = frozenset()
     weights: dict[str, float]
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        unknown = cls.needs - NEEDS
+        if unknown:
+            raise TypeError(f"{cls.__name__}.needs: {min(unknown)!r} is not one of {', '.join(sorted(NEEDS))}")
 
     def views(self, images: Tensor) -> Mapping[str, Tensor]:
         """Give further views of the images by name; both networks run on them and `batch.views` holds the result."""

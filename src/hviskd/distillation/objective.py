@@ -1,12 +1,13 @@
 """One step's forward pass: both networks see the batch, every method names its losses, one sum is learned."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from hviskd.distillation.method import Batch, Method, Trace, View, total_loss
+from hviskd.distillation.method import Batch, Method, Options, Trace, View, total_loss
 
 
 class TracedNetwork(Protocol):
@@ -37,11 +38,20 @@ class Objective(nn.Module):
     The teacher stays in evaluation mode and gets no gradient, unless a method declares "trained_teacher".
     """
 
-    def __init__(self, student: nn.Module, methods: nn.ModuleDict, teacher: nn.Module | None) -> None:
+    def __init__(
+        self,
+        student: nn.Module,
+        methods: nn.ModuleDict,
+        teacher: nn.Module | None,
+        options: Mapping[str, Options] | None = None,
+    ) -> None:
+        """Join them; `options` say during which part of the training each method counts, without them all do."""
         super().__init__()
         self.student = student
         self.methods = methods
         self.teacher = teacher
+        self.progress = 0.0  # share of the training that is done; the loop sets it
+        self._options = options or {}
         self._needs = frozenset().union(*(method.needs for method in self._methods().values()))
         if teacher is not None and not self.teacher_learns:
             teacher.requires_grad_(False)
@@ -55,6 +65,13 @@ class Objective(nn.Module):
     def _methods(self) -> dict[str, Method]:
         return dict(self.methods.items())  # type: ignore[arg-type]
 
+    def _counting(self) -> dict[str, Method]:
+        return {
+            name: method
+            for name, method in self._methods().items()
+            if name not in self._options or self._options[name].counts_at(self.progress)
+        }
+
     def train(self, mode: bool = True) -> "Objective":
         """Set training mode on everything that learns."""
         super().train(mode)
@@ -64,15 +81,14 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> Step:
         """Give the losses of one batch; `batch.views` is filled with what the methods ask for."""
-        named = {
-            name: images for method in self._methods().values() for name, images in method.views(batch.images).items()
-        }
+        counting = self._counting()
+        named = {name: images for method in counting.values() for name, images in method.views(batch.images).items()}
         views = {name: View(images, self._student(images), self._teacher(images)) for name, images in named.items()}
         batch = replace(batch, views=views)
         student, teacher = self._student(batch.images), self._teacher(batch.images)
         totals: list[Tensor] = []
         losses: dict[str, Tensor] = {}
-        for name, method in self._methods().items():
+        for name, method in counting.items():
             terms = method(batch, student, teacher)
             totals.append(total_loss(terms, method.weights))
             losses |= {_column(name, term): loss.detach() for term, loss in terms.items()}

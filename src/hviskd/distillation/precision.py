@@ -18,7 +18,7 @@ def full_precision(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def wide(*args: P.args, **kwargs: P.kwargs) -> R:
         with ExitStack() as stack:
-            for device_type in ("cpu", "cuda"):
+            for device_type in {"cpu", *(value.device.type for value in args if isinstance(value, Tensor))}:
                 stack.enter_context(torch.autocast(device_type, enabled=False))
             return function(*map(_widen, args), **{name: _widen(value) for name, value in kwargs.items()})  # type: ignore[arg-type]
 

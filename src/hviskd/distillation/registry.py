@@ -11,7 +11,7 @@ from hviskd.distillation.hviskd import HVisKD, HVisKDOptions
 from hviskd.distillation.kd import KD, KDOptions
 from hviskd.distillation.method import Method, Options, Setting
 from hviskd.distillation.plain import CrossEntropy, CrossEntropyOptions
-from hviskd.errors import RecipeError
+from hviskd.errors import RecipeError, first_problem
 
 METHODS: Mapping[str, tuple[type[Method], type[Options]]] = {
     "cross_entropy": (CrossEntropy, CrossEntropyOptions),
@@ -47,9 +47,7 @@ def resolve_methods(wanted: str | Mapping[str, Mapping[str, Any] | None]) -> dic
         try:
             resolved[name] = METHODS[name][1].model_validate(options or {})
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in ("methods", name, *first["loc"]))
-            raise RecipeError(f"{where}: {first['msg']}") from error
+            raise RecipeError(first_problem(error, "methods", name)) from error
     return resolved
 
 
@@ -62,7 +60,7 @@ def build_methods(options: Mapping[str, Options], setting: Setting) -> nn.Module
     methods = nn.ModuleDict()
     for name, chosen in options.items():
         kind = METHODS[name][0]
-        if kind.needs and setting.teacher_shapes is None:
+        if "teacher" in kind.needs and setting.teacher_shapes is None:
             raise RecipeError(f"methods.{name} needs a teacher; pass --teacher MODEL to `hviskd distill`")
         methods[name] = kind(chosen, setting)
     return methods

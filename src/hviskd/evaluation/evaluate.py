@@ -95,7 +95,7 @@ def evaluate(
         clusters=clusters,
         replicates=replicates if clusters > 1 else 0,
         seed=seed,
-        leak=leak.statement,
+        leak=_leak_statement(chosen, names, tileset, leak.statement),
         notes=(resampling_statement(unit, clusters), *doubts, *cautions),
         data_name=tileset.folder.resolve().name,
         data_fingerprint=tileset.fingerprint,
@@ -147,6 +147,17 @@ def _familiarity(model: "Model", tileset: TileSet, split: str, allow_leak: bool)
     if split == "val":
         return "the epoch may have been chosen on these tiles; the values may be too good."
     return ""
+
+
+def _leak_statement(models: Sequence["Model"], names: Sequence[str], tileset: TileSet, statement: str) -> str:
+    """Say what the splits share, and first of all which models have seen more than the train split."""
+    own = [(model.card.data, name) for model, name in zip(models, names, strict=True)]
+    own = [(data, name) for data, name in own if data.fingerprint == tileset.fingerprint]
+    other = [name for data, name in own if data.split_fingerprint != tileset.split_fingerprint]
+    leaking = [name for data, name in own if data.leak_allowed and name not in other]
+    said = [f"LEAK: {', '.join(other)} learned from these tiles under another split."] if other else []
+    said += [f"LEAK: {', '.join(leaking)} learned under splits or from a teacher that leak."] if leaking else []
+    return " ".join([*said, statement])
 
 
 def _scale(model: "Model", tileset: TileSet) -> str:

@@ -1,16 +1,33 @@
 """The files an Evaluation is written to; `Evaluation.save` and the command line call it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from hviskd.errors import DataError
 from hviskd.evaluation.figures import comparison_figure, confusion_figure, roc_figure
 from hviskd.pictures import save_figure
-from hviskd.storage import write_json, write_text
+from hviskd.storage import atomic_folder, write_json, write_text
 
 if TYPE_CHECKING:
     from hviskd.evaluation.result import Evaluation
+
+
+@contextmanager
+def evaluation_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary folder that becomes `folder`; only an earlier evaluation is ever replaced.
+
+    Raises:
+        DataError: The folder holds something and `overwrite` is not set, or what it holds is no evaluation.
+    """
+    holds_other = folder.is_dir() and any(folder.iterdir()) and not (folder / "evaluation.json").is_file()
+    if holds_other and overwrite:
+        raise DataError(f"{folder}: holds something that is no evaluation; it will not be replaced")
+    with atomic_folder(folder, overwrite=overwrite) as partial:
+        yield partial
 
 
 def write_files(evaluation: "Evaluation", folder: Path) -> None:

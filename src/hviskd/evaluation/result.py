@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from hviskd.evaluation.figures import TITLES, format_value
-from hviskd.evaluation.files import write_files
+from hviskd.evaluation.files import evaluation_folder, write_files
 from hviskd.evaluation.intervals import LEVEL, Interval
 from hviskd.evaluation.metrics import Metrics
-from hviskd.storage import atomic_folder
 
 Table = tuple[list[str], list[list[str]]]  # header and rows
 
@@ -190,10 +189,10 @@ class Evaluation:
         """Write tables, pictures and predictions to a folder in one step and give its path.
 
         Raises:
-            DataError: The folder holds something and `overwrite` is not set.
+            DataError: The folder holds something and `overwrite` is not set, or what it holds is no evaluation.
         """
         folder = Path(folder)
-        with atomic_folder(folder, overwrite=overwrite) as partial:
+        with evaluation_folder(folder, overwrite=overwrite) as partial:
             write_files(self, partial)
         return folder
 

@@ -3,6 +3,7 @@
 import shutil
 import zlib
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from hviskd.errors import DataError
 from hviskd.evaluation import Evaluation, evaluate
 from hviskd.progress import progress_bar
 from hviskd.slides import TISSUE_CLASSES, draw_patient, draw_tile
+from hviskd.storage import write_json
 from hviskd.tiles import TileSet, TileSetWriter, draw_contact_sheet, split_tiles
 from hviskd.tiles.card import Origin
 from hviskd.training import Run, load_recipe, train
 
 RECIPE = "demo"
+MARK = "demo.json"  # what tells a demo's folder from a person's own work
 STUDENTS = {"alone": "plain", "kd": "kd", "hviskd": "hviskd"}
 
 
@@ -132,7 +135,10 @@ def run_demo(
 
 def _make_room(folder: Path, *, overwrite: bool) -> None:
     taken = [folder / name for name in ("tiles", "runs", "evaluation") if (folder / name).exists()]
+    if taken and not (folder / MARK).is_file():
+        raise DataError(f"{folder}: holds {taken[0].name}, which no demo made; choose another folder")
     if taken and not overwrite:
         raise DataError(f"{folder}: holds an earlier demo; choose another folder or pass --overwrite")
     for place in taken:
         shutil.rmtree(place)
+    write_json(folder / MARK, {"made_by": "hviskd demo", "version": version("hviskd")})

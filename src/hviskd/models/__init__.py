@@ -3,7 +3,7 @@
 from hviskd.models.card import DataRecord, Licence, ModelCard, NetworkChoice, Normalisation, TeacherRecord
 from hviskd.models.device import pick_device
 from hviskd.models.input_step import IMAGENET, InputStep
-from hviskd.models.model import Model, load_model, resolve_models, save_model
+from hviskd.models.model import Model, load_model, resolve_models, save_model, write_weights
 
 __all__ = [
     "IMAGENET",
@@ -19,4 +19,5 @@ __all__ = [
     "pick_device",
     "resolve_models",
     "save_model",
+    "write_weights",
 ]

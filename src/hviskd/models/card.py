@@ -1,10 +1,12 @@
 """What a Model says of itself: `model.json`, validated on reading, complete enough to repeat the training."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Colour = tuple[int, int, int]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Colour = tuple[Byte, Byte, Byte]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Card(BaseModel):
@@ -21,8 +23,8 @@ class NetworkChoice(_Card):
 class Normalisation(_Card):
     """Mean and standard deviation of each channel on a scale of 0 to 1."""
 
-    mean: tuple[float, float, float]
-    deviation: tuple[float, float, float]
+    mean: tuple[Finite, Finite, Finite]
+    deviation: tuple[Finite, Finite, Finite]
 
     @field_validator("deviation")
     @classmethod
@@ -62,11 +64,12 @@ class DataRecord(_Card):
 
 
 class TeacherRecord(_Card):
-    """The teacher of a distilled model."""
+    """The teacher of a distilled model, and the tiles that it learned from."""
 
     name: str
     network: NetworkChoice
     fingerprint: str
+    data: DataRecord
 
 
 class ModelCard(_Card):
@@ -91,7 +94,7 @@ class ModelCard(_Card):
     classes: tuple[str, ...] = Field(min_length=2)
     colours: tuple[Colour, ...]
     tile_px: int = Field(ge=32, le=8192)
-    mpp: float | None = Field(gt=0)
+    mpp: float | None = Field(gt=0, allow_inf_nan=False)
     normalisation: Normalisation
     data: DataRecord
     teacher: TeacherRecord | None

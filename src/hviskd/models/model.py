@@ -1,5 +1,6 @@
 """Loading, saving and running a Model; training writes them, everything after training reads them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -9,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
+from torch import Tensor
 
-from hviskd.errors import DataError, ModelError, RecipeError
+from hviskd.errors import DataError, ModelError, RecipeError, first_problem
 from hviskd.models.card import ModelCard
 from hviskd.models.device import pick_device
 from hviskd.models.input_step import InputStep
@@ -27,7 +29,7 @@ class Model:
     """A trained network with its card.
 
     Attributes:
-        network: The network, in evaluation mode, on the CPU.
+        network: The network, in evaluation mode; `predict` moves it to the device it runs on.
         card: What it is, what it reads and where it comes from.
         folder: Where it was loaded from.
     """
@@ -75,11 +77,15 @@ class Model:
 def save_model(network: Network, card: ModelCard, folder: Path, *, overwrite: bool = False) -> Model:
     """Write a Model folder in one step and give the Model."""
     with atomic_folder(folder, overwrite=overwrite) as partial:
-        weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-        save_file(weights, partial / WEIGHTS)
+        write_weights(network.state_dict(), partial / WEIGHTS)
         card = card.model_copy(update={"weights_sha256": file_digest(partial / WEIGHTS)})
         write_json(partial / CARD, card.model_dump(mode="json"))
     return load_model(folder)
+
+
+def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors as safetensors; a full disk is an OSError, as for every other file."""
+    path.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in weights.items()}))
 
 
 def load_model(folder: str | Path) -> Model:
@@ -130,6 +136,4 @@ def _read_card(path: Path) -> ModelCard:
     except DataError as error:
         raise ModelError(str(error)) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the card"
-        raise ModelError(f"{path}: {where}: {first['msg']}") from error
+        raise ModelError(f"{path}: {first_problem(error)}") from error

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from hviskd.errors import DataError
+from hviskd.errors import DataError, first_problem
 from hviskd.storage import read_json
 
 FORMAT_VERSION = 1
@@ -89,6 +89,4 @@ def check_card(content: object, path: Path) -> TileSetCard:
     try:
         return TileSetCard.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "card"
-        raise DataError(f"{path}: not the card of a tile set ({place}: {first['msg']})") from error
+        raise DataError(f"{path}: not the card of a tile set ({first_problem(error)})") from error

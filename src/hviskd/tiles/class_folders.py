@@ -35,9 +35,11 @@ def find_pictures(folder: Path, classes: Sequence[str] | None) -> tuple[list[Pic
     others = 0
     for split, top in _split_folders(folder):
         for class_folder in _folders(top):
+            if not class_folder.name.isprintable():
+                raise DataError(f"{_below(folder, class_folder)}: a class name of unreadable characters; rename it")
             if classes is not None and class_folder.name not in classes:
                 raise DataError(f"{class_folder}: not one of the classes {', '.join(classes)}; add it or move it away")
-            files = [Path(where, name) for where, _, names in os.walk(class_folder) for name in names]
+            files = [Path(where, name) for where, _, names in os.walk(class_folder, onerror=_refuse) for name in names]
             found = [path for path in files if _is_picture(path)]
             if not found:
                 raise DataError(f"{class_folder}: holds no JPEG, PNG, TIFF or WebP picture; fill it or remove it")
@@ -80,6 +82,11 @@ def _require_in_train(folder: Path, pictures: Sequence[Picture]) -> None:
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(place for place in folder.iterdir() if place.is_dir() and not place.name.startswith("."))
+
+
+def _refuse(error: OSError) -> None:
+    """Pass on what os.walk would pass over: a folder that cannot be read is not an empty one."""
+    raise error
 
 
 def _is_picture(path: Path) -> bool:

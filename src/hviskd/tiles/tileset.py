@@ -21,6 +21,13 @@ from hviskd.tiles.card import CARD_FILE, TileSetCard, read_card
 from hviskd.tiles.rows import SPLITS, TABLE_FILE, SplitRecord, read_rows
 
 PIXELS_FILE = "pixels.npy"
+_SPREAD = 32  # pictures looked at on opening: enough to notice another set's file, too few to wait for
+_DIGEST_BYTES = 16
+
+
+def digest_of(pixels: NDArray[np.uint8]) -> str:
+    """Give the content hash of one tile (tile_px, tile_px, 3), as hexadecimal."""
+    return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +66,23 @@ class TileSet:
         unknown = set(table["class"]) - set(card.classes)
         if unknown:
             raise DataError(f"{folder / TABLE_FILE}: class {min(unknown)!r} is not on the card; make it anew")
-        return cls(folder, card, table, pixels, split_record)
+        tileset = cls(folder, card, table, pixels, split_record)
+        tileset.check_pixels(_SPREAD)
+        return tileset
+
+    def check_pixels(self, most: int | None = None) -> None:
+        """Hold pixels against the digests in the table: of `most` tiles spread over the file, or of all.
+
+        Raises:
+            DataError: A picture is not the one that its row describes.
+        """
+        count = len(self) if most is None else min(most, len(self))
+        for row in np.linspace(0, len(self) - 1, count).round().astype(int):
+            if digest_of(self.pixels[row]) != self.table["digest"].iloc[row]:
+                raise DataError(
+                    f"{self.folder / PIXELS_FILE}: tile {row} is not the picture that {TABLE_FILE} describes; "
+                    "the files belong to different tile sets or are damaged, copy or make them again"
+                )
 
     def __len__(self) -> int:
         return len(self.table)

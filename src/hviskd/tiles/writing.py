@@ -1,6 +1,5 @@
 """Writes a TileSet tile by tile, in memory that does not grow with the pixels; importing and cutting use it."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,10 +16,9 @@ from hviskd.pictures import class_colours
 from hviskd.storage import atomic_folder, write_json
 from hviskd.tiles.card import CARD_FILE, FORMAT_VERSION, Origin, check_card
 from hviskd.tiles.rows import COLUMNS, SPLITS, TABLE_FILE, SplitRecord, write_rows
-from hviskd.tiles.tileset import PIXELS_FILE
+from hviskd.tiles.tileset import PIXELS_FILE, digest_of
 
 _NAMES_KEPT = 100  # of what was left out; the counts are complete
-_DIGEST_BYTES = 16
 
 
 class TileSetWriter:
@@ -128,9 +126,8 @@ class TileSetWriter:
             raise DataError(f"{file}: class {class_name!r} is not one of {', '.join(self._card.classes)}")
         if split is not None and split not in SPLITS:
             raise DataError(f"{file}: split {split!r} is not one of {', '.join(SPLITS)}")
-        content = np.ascontiguousarray(pixels)
-        self._stream.write(content.data)
-        digest = hashlib.blake2b(content.data, digest_size=_DIGEST_BYTES).hexdigest()
+        self._stream.write(np.ascontiguousarray(pixels).data)
+        digest = digest_of(pixels)
         self._rows.append((file, class_name, slide, patient, x_px, y_px, side_px, split, digest))
 
     def drop(self, reason: str, file: str | None = None, detail: str = "", *, times: int = 1) -> None:

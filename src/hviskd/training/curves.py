@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from hviskd.pictures import DASHES, line_style, new_figure, save_figure
 
 
-def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None = None) -> Path:
+def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None = None, note: str = "") -> Path:
     """Draw accuracy, every loss term, the learned scales and the learning rate against the epoch.
 
     Args:
@@ -16,6 +16,7 @@ def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None
         path: The PNG to write.
         title: What the picture is of.
         chosen: The epoch to mark as the chosen one.
+        note: What a reader must know, under the title.
     """
     columns = [str(name) for name in log.columns]
     terms = [name for name in columns if name.startswith("loss_") and name != "loss_total"]
@@ -23,7 +24,7 @@ def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None
     learned = [name for name in columns if name not in known and not name.startswith(("train_", "val_"))]
     rows = 1 + -(-(len(terms) + 1 + bool(learned)) // 3)
     figure = new_figure(11, 2.9 * rows)
-    figure.suptitle(title)
+    figure.suptitle(f"{title}\n{note}" if note else title)
     grid = figure.add_gridspec(rows, 3)
     accuracy = figure.add_subplot(grid[0, :2])
     shown = ("train_top1", "val_top1", "val_balanced_accuracy")
@@ -60,7 +61,9 @@ def _curves(axes: Axes, log: pd.DataFrame, names: list[str], *, percent: bool = 
     for position, name in enumerate(names):
         label = name.replace("loss_", "train_").replace("_", " ")
         values = log[name] * (100 if percent else 1)
-        style = line_style(position) | {"linestyle": DASHES[position]}  # curves that coincide still show both
+        style = line_style(position) | {
+            "linestyle": DASHES[position % len(DASHES)]
+        }  # curves that coincide still show both
         axes.plot(log["epoch"], values, label=label, marker="." if len(log) < 40 else "", **style)
     if legend:
         axes.legend(fontsize=8)

@@ -19,9 +19,10 @@ from hviskd.models import (
 )
 from hviskd.models.model import CHOSEN, LAST
 from hviskd.networks import create_network
-from hviskd.tiles import LeakReport, TileSet
+from hviskd.tiles import TileSet
 from hviskd.training.recipe import Recipe
 from hviskd.training.run import Run
+from hviskd.training.setup import Independence
 
 
 def export_models(
@@ -29,7 +30,7 @@ def export_models(
     recipe: Recipe,
     tileset: TileSet,
     teacher: Model | None,
-    independence: LeakReport,
+    independence: Independence,
     *,
     chosen: tuple[Mapping[str, Tensor], Mapping[str, float]],
     last: tuple[Mapping[str, Tensor], Mapping[str, float]],
@@ -85,11 +86,13 @@ def export_models(
 def _teacher_record(teacher: Model | None) -> TeacherRecord | None:
     if teacher is None:
         return None
-    return TeacherRecord(name=teacher.card.name, network=teacher.card.network, fingerprint=teacher.fingerprint)
+    card = teacher.card
+    return TeacherRecord(name=card.name, network=card.network, fingerprint=teacher.fingerprint, data=card.data)
 
 
 def _licence_chain(tileset: TileSet, teacher: Model | None) -> tuple[Licence, ...]:
     """Give the licences of the data and of everything the teacher was made from, without repetition."""
-    own = Licence(what=f"tiles {tileset.folder.resolve().name}", licence=tileset.card.origin.licence)
+    what = f"tiles {tileset.folder.resolve().name} ({tileset.fingerprint[:12]})"  # many a folder is called tiles
+    own = Licence(what=what, licence=tileset.card.origin.licence)
     inherited = teacher.card.licences if teacher else ()
     return tuple(dict.fromkeys((own, *inherited)))

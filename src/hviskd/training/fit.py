@@ -1,19 +1,21 @@
 """The training loop, to be read from top to bottom; called by the command line, the demo and the experiments."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from lightning.fabric import Fabric
+from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from hviskd.distillation import Batch
-from hviskd.models import IMAGENET, InputStep, Model
+from hviskd.errors import HviskdError, TrainingError
+from hviskd.models import IMAGENET, InputStep, Model, write_weights
 from hviskd.progress import Advance, progress_bar
 from hviskd.storage import atomic_file
-from hviskd.tiles import TileSet, require_no_leak
+from hviskd.tiles import TileSet
 from hviskd.tiles.augmentation import turn_and_flip
 from hviskd.training.batches import TileBatches
 from hviskd.training.boards import tensorboard
@@ -21,7 +23,15 @@ from hviskd.training.curves import draw_curves
 from hviskd.training.export import export_models
 from hviskd.training.recipe import Recipe
 from hviskd.training.run import Run
-from hviskd.training.setup import Learner, build_learner, check_fit, facts, open_fabric
+from hviskd.training.setup import (
+    Independence,
+    Learner,
+    build_learner,
+    check_fit,
+    facts,
+    independence_of,
+    open_fabric,
+)
 from hviskd.training.tally import LossTally, accuracies, confusion
 
 _LOOK_EVERY = 50  # steps between two looks at the losses on a GPU, where each look waits for the device
@@ -49,16 +59,29 @@ def train(
         RecipeError, DataError: Recipe, tiles and teacher do not fit together.
         TrainingError: The folder is taken, or a loss is no longer finite.
     """
-    independence = require_no_leak(tileset, allow_leak=allow_leak)
+    independence = independence_of(tileset, teacher, allow_leak=allow_leak)
     check_fit(recipe, tileset, teacher, processes)
     run = Run(Path(folder))
     fabric = open_fabric(recipe, device, processes)
     learner = build_learner(fabric, recipe, tileset, teacher)
-    if fabric.is_global_zero:
-        run.begin(recipe, facts(tileset, teacher, fabric, independence), resume=resume)
-    if run.finished:
-        return run
-    _restore(learner, run)
+    with run.locked() if fabric.is_global_zero else nullcontext():
+        _in_first_process(
+            fabric, lambda: run.begin(recipe, facts(tileset, teacher, fabric, independence), resume=resume)
+        )
+        if run.finished:
+            run.tidy()
+        else:
+            _restore(learner, run)
+            _learn(learner, run)
+            if fabric.is_global_zero:
+                _finish(learner, run, teacher, independence)
+        fabric.barrier()
+    return run
+
+
+def _learn(learner: Learner, run: Run) -> None:
+    """Go through the epochs that are left."""
+    recipe, tileset, fabric = learner.recipe, learner.tileset, learner.fabric
     shared = {"rank": fabric.global_rank, "world": fabric.world_size}
     train_split = TileBatches(tileset, "train", recipe.batch_size, fabric.device, **shared)
     val_split = TileBatches(tileset, "val", recipe.batch_size, fabric.device, **shared)
@@ -69,19 +92,23 @@ def train(
     ):
         while learner.epoch < recipe.epochs:
             row = _train_epoch(learner, train_split, input_step, advance)
+            _require_finite(learner)
             row |= _validate(learner, val_split, input_step)
             learner.history.append(row)
             _keep(learner, run)
             board(row)
-    if fabric.is_global_zero:
-        draw_curves(run.log, run.curves_file, title=run.folder.name, chosen=int(learner.chosen["epoch"]))
-        chosen = (load_file(run.chosen_file), learner.chosen)
-        last = (learner.student.state_dict(), learner.history[-1])
-        export_models(run, recipe, tileset, teacher, independence, chosen=chosen, last=last)
-        seconds = sum(row["seconds"] for row in learner.history)
-        run.finish({"chosen_epoch": int(learner.chosen["epoch"]), "training_seconds": seconds})
-    fabric.barrier()
-    return run
+
+
+def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Independence) -> None:
+    """Turn the log into pictures and the weights into Models."""
+    epoch = int(learner.chosen["epoch"])
+    run.write_log(learner.history)
+    note = independence.statement if independence.leaks else ""
+    draw_curves(run.log, run.curves_file, title=run.folder.name, chosen=epoch, note=note)
+    chosen = (load_file(run.chosen_file(epoch)), learner.chosen)
+    last = (learner.student.state_dict(), learner.history[-1])
+    export_models(run, learner.recipe, learner.tileset, teacher, independence, chosen=chosen, last=last)
+    run.finish({"chosen_epoch": epoch, "training_seconds": sum(row["seconds"] for row in learner.history)})
 
 
 def _train_epoch(learner: Learner, split: TileBatches, input_step: InputStep, advance: Advance) -> dict[str, float]:
@@ -96,6 +123,7 @@ def _train_epoch(learner: Learner, split: TileBatches, input_step: InputStep, ad
     for group in learner.optimizer.param_groups:
         group["lr"] = rate
     learner.objective.train()
+    learner.objective.progress = learner.epoch / recipe.epochs
     tally = LossTally(learner.epoch + 1, every=1 if fabric.device.type == "cpu" else _LOOK_EVERY)
     counts = _no_counts(learner)
     for batch in split.shuffled(order_seed):
@@ -107,7 +135,8 @@ def _train_epoch(learner: Learner, split: TileBatches, input_step: InputStep, ad
         learner.optimizer.zero_grad()
         counts += confusion(step.logits, batch.labels)
         advance(1, note=f"epoch {learner.epoch + 1} of {recipe.epochs}")
-    losses = tally.means()
+    means = {name: torch.tensor(value) for name, value in tally.means().items()}
+    losses = {name: _over_processes(learner, value, "mean").item() for name, value in means.items()}
     learner.epoch += 1
     return {
         "epoch": learner.epoch,
@@ -124,12 +153,15 @@ def _validate(learner: Learner, split: TileBatches, input_step: InputStep) -> di
     if not len(split.rows):
         return {}
     fabric, counts = learner.fabric, _no_counts(learner)
-    loss = torch.zeros((), dtype=torch.float64, device=fabric.device)
+    loss = torch.zeros((), device=fabric.device)
     learner.objective.eval()
+    if fabric.world_size > 1:  # each process normalised by its own part of the batches; the first one's is what is kept
+        for buffer in learner.student.buffers():
+            buffer.copy_(fabric.broadcast(buffer))
     with torch.inference_mode(), fabric.autocast():
         for batch in split.in_order():
             logits = learner.student(input_step(batch.tiles)).float()
-            loss += F.cross_entropy(logits, batch.labels, reduction="sum").double()
+            loss += F.cross_entropy(logits, batch.labels, reduction="sum")
             counts += confusion(logits, batch.labels)
     counts, loss = _over_processes(learner, counts), _over_processes(learner, loss)
     measured = {"cross_entropy": (loss / counts.sum()).item(), **accuracies(counts)}
@@ -143,13 +175,38 @@ def _keep(learner: Learner, run: Run) -> None:
     if by not in row or not learner.chosen or row[by] > learner.chosen[by]:
         learner.chosen = {name: value for name, value in row.items() if name == "epoch" or name.startswith("val_")}
         if fabric.is_global_zero:
-            weights = {name: value.cpu().contiguous() for name, value in learner.student.state_dict().items()}
-            with atomic_file(run.chosen_file) as partial:
-                save_file(weights, partial)
+            with atomic_file(run.chosen_file(learner.epoch)) as partial:
+                write_weights(learner.student.state_dict(), partial)
     with atomic_file(run.checkpoint_file) if fabric.is_global_zero else nullcontext(run.checkpoint_file) as partial:
         fabric.save(partial, learner.state())
     if fabric.is_global_zero:
+        run.keep_chosen(int(learner.chosen["epoch"]))
         run.write_log(learner.history)
+
+
+def _require_finite(learner: Learner) -> None:
+    """Look at the weights after an epoch's last step, which no loss has seen yet."""
+    for name, value in learner.student.state_dict().items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise TrainingError(
+                f"epoch {learner.epoch}: {name} is no longer finite after the last step; the checkpoint of the epoch "
+                f"before is kept: lower the learning rate in a new run"
+            )
+
+
+def _in_first_process(fabric: Fabric, action: Callable[[], None]) -> None:
+    """Do something in the first process alone; where it fails, all of them stop, and one of them says why."""
+    problem: HviskdError | OSError | None = None
+    if fabric.is_global_zero:
+        try:
+            action()
+        except (HviskdError, OSError) as error:
+            problem = error
+    failed = fabric.broadcast(problem is not None)
+    if problem is not None:
+        raise problem
+    if failed:
+        raise SystemExit(2)
 
 
 def _restore(learner: Learner, run: Run) -> None:
@@ -176,10 +233,10 @@ def _no_counts(learner: Learner) -> torch.Tensor:
     return torch.zeros(classes, classes, dtype=torch.int64, device=learner.fabric.device)
 
 
-def _over_processes(learner: Learner, part: torch.Tensor) -> torch.Tensor:
-    total = learner.fabric.all_reduce(part, reduce_op="sum")
-    assert isinstance(total, torch.Tensor)
-    return total
+def _over_processes(learner: Learner, part: torch.Tensor, how: str = "sum") -> torch.Tensor:
+    joint = learner.fabric.all_reduce(part, reduce_op=how)
+    assert isinstance(joint, torch.Tensor)
+    return joint
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

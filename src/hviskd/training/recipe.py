@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
 
 from hviskd.distillation import Options, resolve_methods
-from hviskd.errors import RecipeError
+from hviskd.errors import RecipeError, first_problem
 from hviskd.models import NetworkChoice
 from hviskd.training.built_in import built_in_recipes
 
@@ -64,6 +64,14 @@ class Recipe(BaseModel):
             return resolve_methods(plain)
         return resolve_methods(wanted)
 
+    @field_validator("methods")
+    @classmethod
+    def _something_is_learned_throughout(cls, methods: dict[str, Options]) -> dict[str, Options]:
+        for progress in sorted({0.0, *(options.during[1] for options in methods.values())} - {1.0}):
+            if not any(options.counts_at(progress) for options in methods.values()):
+                raise ValueError(f"no method counts when {progress:.0%} of the training is done")
+        return methods
+
     @field_validator("decay_at")
     @classmethod
     def _decay_within_training(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
@@ -97,11 +105,10 @@ def load_recipe(source: str | Path | None, role: Role = "alone", changes: Mappin
         RecipeError: No such recipe, not YAML, an unknown key, or a value that does not fit.
     """
     where = "recipe" if source is None else str(source)
-    content: dict[str, Any] = {"methods": "hviskd" if role == "distilled" else "plain"}
-    if source is not None:
-        content = _parse(source)
-        if "network" not in content:
-            content = _of_pair(content, role, where)
+    content: dict[str, Any] = {} if source is None else _parse(source)
+    if source is not None and "network" not in content:
+        content = _of_pair(content, role, where)
+    content.setdefault("methods", "hviskd" if role == "distilled" else "plain")
     for key, value in (changes or {}).items():
         _replace(content, key, value, where)
     if "network" not in content:
@@ -109,11 +116,9 @@ def load_recipe(source: str | Path | None, role: Role = "alone", changes: Mappin
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(Recipe.model_fields)
-        hint = f"; the keys are {known}" if first["type"] == "extra_forbidden" else ""
-        raise RecipeError(f"{where}: {key}: {first['msg']}{hint}") from error
+        unknown = error.errors()[0]["type"] == "extra_forbidden"
+        hint = f"; the keys are {', '.join(Recipe.model_fields)}" if unknown else ""
+        raise RecipeError(f"{where}: {first_problem(error)}{hint}") from error
 
 
 def parse_value(text: str) -> Any:

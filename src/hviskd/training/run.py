@@ -5,17 +5,20 @@ recipe.yaml       the complete resolved recipe
 log.csv           one row an epoch
 curves.png        the log as pictures
 checkpoint.ckpt   the last finished epoch; gone when the run is finished
-chosen.safetensors  the weights of the chosen epoch so far; gone when the run is finished
+chosen-7.safetensors  the weights of the chosen epoch so far; gone when the run is finished
 model/            the Model of the epoch chosen on the validation split
 model-last/       the Model of the last epoch
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from hviskd.errors import TrainingError
 from hviskd.models import Model, load_model
@@ -50,16 +53,38 @@ class Run:
         """All that a resumed training needs, of the last finished epoch."""
         return self.folder / "checkpoint.ckpt"
 
-    @property
-    def chosen_file(self) -> Path:
-        """The student's weights at the epoch chosen so far."""
-        return self.folder / "chosen.safetensors"
+    def chosen_file(self, epoch: int) -> Path:
+        """Give where the student's weights of a chosen epoch stand; the checkpoint says which epoch counts."""
+        return self.folder / f"chosen-{epoch}.safetensors"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other training out of the folder; the lock falls with the process, however that ends.
+
+        Raises:
+            TrainingError: Another training is at work in it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.folder / ".lock", timeout=0):
+                yield
+        except Timeout as error:
+            raise TrainingError(f"{self.folder}: another training is at work in this folder; wait for it") from error
 
     @property
     def card(self) -> dict[str, Any]:
-        """The content of `run.json`; empty where there is none."""
+        """The content of `run.json`; empty where there is none.
+
+        Raises:
+            TrainingError: The file is no card of a run.
+        """
         path = self.folder / "run.json"
-        return dict(read_json(path)) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        content = read_json(path)
+        if not isinstance(content, dict) or not isinstance(content.get("depends_on"), dict):
+            raise TrainingError(f"{path}: not the card of a run; choose another folder")
+        return content
 
     @property
     def finished(self) -> bool:
@@ -98,7 +123,8 @@ class Run:
         """
         card = self.card
         if not card:
-            if self.folder.is_dir() and any(entry.name[0] != "." for entry in self.folder.iterdir()):
+            ours = {self.recipe_file.name}  # all that is there of a run killed in its first moment
+            if any(entry.name[0] != "." and entry.name not in ours for entry in self.folder.iterdir()):
                 raise TrainingError(f"{self.folder}: holds files but no run; choose another folder")
             write_text(self.recipe_file, recipe.to_yaml())
             self._write_card({"state": "running", "started": _now(), **facts})
@@ -120,8 +146,18 @@ class Run:
     def finish(self, facts: dict[str, Any]) -> None:
         """Mark the run as finished, as its last written file, and drop what only a resumed one needs."""
         self._write_card({**self.card, "state": "finished", "finished": _now(), **facts})
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Drop what only a resumed training needs."""
         self.checkpoint_file.unlink(missing_ok=True)
-        self.chosen_file.unlink(missing_ok=True)
+        self.keep_chosen(None)
+
+    def keep_chosen(self, epoch: int | None) -> None:
+        """Drop the chosen weights of every other epoch."""
+        for path in self.folder.glob("chosen-*.safetensors"):
+            if epoch is None or path != self.chosen_file(epoch):
+                path.unlink()
 
     def _write_card(self, card: dict[str, Any]) -> None:
         write_json(self.folder / "run.json", card)

@@ -7,14 +7,26 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.strategies.ddp import DDPStrategy
+from lightning.fabric.strategies.strategy import Strategy
 from torch import nn
 
-from hviskd.distillation import Objective, Setting, build_methods
-from hviskd.errors import DataError, RecipeError
+from hviskd.distillation import METHODS, Objective, Setting, build_methods
+from hviskd.errors import DataError, LeakError, RecipeError
 from hviskd.models import IMAGENET, Model, pick_device
 from hviskd.networks import Network, create_network
-from hviskd.tiles import LeakReport, TileSet
+from hviskd.tiles import TileSet, require_no_leak
 from hviskd.training.recipe import Recipe
+
+_SAME_MPP = 0.05  # relative; scanners state their pixel size no better than this
+
+
+@dataclass(frozen=True)
+class Independence:
+    """One sentence on what the splits share, for every output, and whether that is a leak."""
+
+    statement: str
+    leaks: bool
 
 
 @dataclass
@@ -71,7 +83,7 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
         num_classes=len(tileset.classes),
         labels=torch.from_numpy(tileset.labels[tileset.rows("train")]),
     )
-    objective = Objective(student, build_methods(recipe.methods, setting), guide)
+    objective = Objective(student, build_methods(recipe.methods, setting), guide, recipe.methods)
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(
         [weight for weight in objective.parameters() if weight.requires_grad],
@@ -85,12 +97,17 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
 
 def open_fabric(recipe: Recipe, device: str, processes: int) -> Fabric:
     """Start the device and, for several processes, the others."""
-    fabric = Fabric(
-        accelerator=pick_device(device).type,
-        devices=processes,
-        strategy="ddp" if processes > 1 else "auto",
-        precision=recipe.precision,
-    )
+    where = pick_device(device)
+    if where.type == "cpu" and recipe.precision == "16-mixed":
+        raise RecipeError("precision 16-mixed needs a GPU; use bf16-mixed or 32-true on a CPU")
+    if processes > 1:
+        # A method that counts for a part of the training leaves its adapters without a gradient for the rest.
+        partial = any(options.during != (0.0, 1.0) for options in recipe.methods.values())
+        strategy: Strategy | str = DDPStrategy(find_unused_parameters=partial)
+    else:
+        strategy = "auto"
+    devices = [where.index] if processes == 1 and where.index is not None else processes
+    fabric = Fabric(accelerator=where.type, devices=devices, strategy=strategy, precision=recipe.precision)
     fabric.launch()
     return fabric
 
@@ -109,8 +126,15 @@ def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes
         raise RecipeError(f"batch_size {recipe.batch_size} is more than the {count} tiles of the train split; lower it")
     if recipe.batch_size % processes:
         raise RecipeError(f"batch_size {recipe.batch_size} cannot be shared evenly by {processes} processes")
+    missing = sorted(set(tileset.classes) - set(tileset.table["class"].iloc[tileset.rows("train")]))
+    if missing:
+        raise DataError(f"{tileset.folder}: no tile of class {', '.join(missing)} in the train split; split it anew")
     if teacher is None:
         return
+    if not any("teacher" in METHODS[method][0].needs for method in recipe.methods):
+        raise RecipeError(
+            f"none of the methods {', '.join(recipe.methods)} learns from a teacher; use --method hviskd or kd"
+        )
     name = teacher.card.name
     if teacher.card.classes != tileset.classes:
         raise RecipeError(
@@ -121,9 +145,36 @@ def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes
         raise RecipeError(f"teacher {name} reads tiles of {teacher.card.tile_px} px, these have {tileset.tile_px} px")
     if teacher.card.normalisation != IMAGENET:
         raise RecipeError(f"teacher {name} normalises its input in another way than students do")
+    if teacher.card.mpp and tileset.mpp and abs(teacher.card.mpp / tileset.mpp - 1) > _SAME_MPP:
+        raise RecipeError(f"teacher {name} reads {teacher.card.mpp} µm/px, these tiles have {tileset.mpp} µm/px")
 
 
-def facts(tileset: TileSet, teacher: Model | None, fabric: Fabric, independence: LeakReport) -> dict[str, Any]:
+def independence_of(tileset: TileSet, teacher: Model | None, *, allow_leak: bool) -> Independence:
+    """Give what is known of the splits' independence, the teacher's tiles included.
+
+    Raises:
+        LeakError: The splits leak, or the teacher saw what the student is kept from, and `allow_leak` is not set.
+    """
+    report = require_no_leak(tileset, allow_leak=allow_leak)
+    if teacher is None:
+        return Independence(report.statement, leaks=report.leaks)
+    theirs = teacher.card.data
+    reason = ""
+    if theirs.leak_allowed:
+        reason = f"the teacher {teacher.card.name} learned under splits that leak"
+    elif theirs.fingerprint == tileset.fingerprint and theirs.split_fingerprint != tileset.split_fingerprint:
+        reason = f"the teacher {teacher.card.name} learned from these tiles under another split"
+    if reason and not allow_leak:
+        raise LeakError(f"{tileset.folder}: {reason}; train a teacher under this split, or pass --allow-leak")
+    if reason:
+        return Independence(f"LEAK: {reason}. {report.statement}", leaks=True)
+    if theirs.fingerprint != tileset.fingerprint:
+        note = f"The teacher learned from other tiles ({theirs.name}); whether it saw these patients is not known."
+        return Independence(f"{report.statement} {note}", leaks=report.leaks)
+    return Independence(report.statement, leaks=report.leaks)
+
+
+def facts(tileset: TileSet, teacher: Model | None, fabric: Fabric, independence: Independence) -> dict[str, Any]:
     """Give what the run's card says of data, teacher, machine and versions."""
     on_gpu = fabric.device.type == "cuda"
     return {

@@ -30,7 +30,7 @@ class LossTally:
     def means(self) -> dict[str, float]:
         """Give the mean of every loss over the epoch, all steps checked."""
         self._check()
-        means = torch.stack(self._steps).double().mean(dim=0).tolist()
+        means = torch.stack(self._steps).cpu().double().mean(dim=0).tolist()
         return dict(zip(self._names, means, strict=True))
 
     def _check(self) -> None:
@@ -55,7 +55,7 @@ def confusion(logits: Tensor, labels: Tensor) -> Tensor:
 
 def accuracies(counts: Tensor) -> dict[str, float]:
     """Give `top1` and `balanced_accuracy` (mean recall of the classes that occur) of a confusion matrix (K, K)."""
-    counts = counts.double().cpu()
+    counts = counts.cpu().double()
     truths = counts.sum(dim=1)
     recall = counts.diagonal()[truths > 0] / truths[truths > 0]
     return {
