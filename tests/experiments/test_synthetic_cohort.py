@@ -101,7 +101,6 @@ def test_patients_differ_in_colour_more_than_their_own_slides(tmp_path: Path):
     within = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1).mean()
     means = pairs.mean(axis=1)
     between = np.mean([np.linalg.norm(means[a] - means[b]) for a, b in ((0, 1), (0, 2), (1, 2))])
-    print(between, within)
     assert between > 1.5 * within
 
 
@@ -143,7 +142,6 @@ def test_the_lumina_outlined_are_the_bright_and_red_places_of_the_drawing(vascul
     # Empty lumen is bright, red cells are red, and hardly anything in tumour is either.
     open_or_red = (tile.min(axis=2) > 190) | (tile[..., 0] - tile[..., 2] > 15)
     lumen, wall = (labels == vessels.classes.index(name) for name in ("lumen", "vessel"))
-    print(open_or_red[lumen].mean(), open_or_red[~lumen].mean())
     assert open_or_red[lumen].mean() > 0.6
     assert open_or_red[~lumen].mean() < 0.1
     assert wall.mean() > 0.1

@@ -7,11 +7,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hviskd.cli.annotations import annotations_app
 from hviskd.cli.demo import demo
 from hviskd.cli.evaluate import evaluate
 from hviskd.cli.networks import networks
 from hviskd.cli.recipes import recipes
 from hviskd.cli.slides import slides_app
+from hviskd.cli.synth import synth
 from hviskd.cli.tiles import tiles_app
 from hviskd.cli.train import distill, train
 from hviskd.errors import HviskdError
@@ -62,8 +64,9 @@ def _top(
 
 
 app.add_typer(slides_app, name="slides")
+app.add_typer(annotations_app, name="annotations")
 app.add_typer(tiles_app, name="tiles")
-for verb in (train, distill, evaluate, networks, recipes, demo):
+for verb in (train, distill, evaluate, networks, recipes, demo, synth):
     app.command()(verb)
 
 

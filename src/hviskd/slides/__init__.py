@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         write_stain,
     )
     from hviskd.slides.stain_sampling import fit_slide_stain, sample_tissue, stain_reference
+    from hviskd.slides.svs import write_svs
+    from hviskd.slides.synthetic_section import lay_out_section
     from hviskd.slides.synthetic_tissue import (
         TISSUE_CLASSES,
         PatientLook,
@@ -53,6 +55,7 @@ _HOMES = {
     "fit_macenko": "stain",
     "fit_reinhard": "stain",
     "fit_slide_stain": "stain_sampling",
+    "lay_out_section": "synthetic_section",
     "macenko_matrix": "transfer",
     "mpp_of": "resolution",
     "open_slide": "opening",
@@ -65,6 +68,7 @@ _HOMES = {
     "stain_transfer": "transfer",
     "tissue_mask": "tissue",
     "write_stain": "stain",
+    "write_svs": "svs",
 }
 
 __all__ = [
@@ -86,6 +90,7 @@ __all__ = [
     "fit_macenko",
     "fit_reinhard",
     "fit_slide_stain",
+    "lay_out_section",
     "macenko_matrix",
     "mpp_of",
     "open_slide",
@@ -98,6 +103,7 @@ __all__ = [
     "stain_transfer",
     "tissue_mask",
     "write_stain",
+    "write_svs",
 ]
 
 

@@ -75,8 +75,8 @@ class Layout:
     """A region as decided: maps on a grid of `CELL_UM` that begins `MARGIN_UM` outside the region.
 
     Attributes:
-        maps: float32 (rows, columns) under each name of `_PROPERTIES`, and under `lumen` and `glass`
-            their share.
+        maps: float32 (rows, columns) under each name of `_PROPERTIES`, and under `lumen`, `vessel` (lumen and
+            wall) and `glass` their share.
         along_x: float32 (rows, columns), x part of the unit vector along which the tissue runs.
         along_y: the y part.
     """
@@ -172,6 +172,7 @@ def lay_out(class_map: NDArray[np.integer], mpp: float, rng: np.random.Generator
     maps = dict(zip(_PROPERTIES, properties, strict=True))
     maps["nuclei_per_mm2"] = maps["nuclei_per_mm2"] * np.exp(0.18 * patchy + 0.12 * slow)
     maps |= {name: mix[_STATES.index(name)] for name in ("lumen", "glass")}
+    maps["vessel"] = sum((mix[_STATES.index(name)] for name in ("lining", "wall")), start=maps["lumen"])
     along_x, along_y = _half_angle(direction)
     return Layout(maps, along_x, along_y)
 

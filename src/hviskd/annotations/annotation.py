@@ -1,0 +1,189 @@
+"""What an expert drew on one slide, as labelled regions in level-0 px; tiles are cut under it.
+
+An `Annotation` is either `Outlines` (polygons) or a `LabelMask` (an image of class indices). Both answer one
+question, `rasterise`: which class has each cell of a window, at any resolution, without ever building the image of
+the whole slide.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import shapely
+from shapely import MultiPolygon, Polygon
+
+from hviskd.annotations.legend import Legend
+from hviskd.annotations.scanline import EdgeTable, fill
+from hviskd.errors import DataError
+
+UNCLASSIFIED = "unclassified"  # the label of a region drawn without a class
+NO_CLASS = 255  # in the uint8 index image of a LabelMask
+CELL_LIMIT = 2**30  # 2 GiB of int16
+
+
+@dataclass(frozen=True)
+class Region:
+    """One thing an expert outlined, in level-0 px of the slide.
+
+    Attributes:
+        label: Its class, as the expert called it.
+        geometry: A valid polygon, holes and several parts allowed.
+        name: What the expert called this one thing, if anything.
+        colour: The RGB colour it was drawn in, if the file told.
+    """
+
+    label: str
+    geometry: Polygon | MultiPolygon
+    name: str = ""
+    colour: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Annotation(ABC):
+    """Labelled regions of one slide.
+
+    Attributes:
+        classes: Class names; a class index is a position in it.
+        size: Width and height of the slide in level-0 px, where known.
+        remarks: What a reader mended, left out or found odd, in words, and how often.
+        source: What it was read from, for messages.
+    """
+
+    classes: tuple[str, ...]
+    size: tuple[int, int] | None = None
+    remarks: Mapping[str, int] = field(default_factory=dict)
+    source: Path | str = "annotation"
+
+    def rasterise(self, x_px: float, y_px: float, width_px: float, height_px: float, px_per_cell: float) -> np.ndarray:
+        """Give the class index of every cell of a window; −1 where nothing is labelled or outside the slide.
+
+        A cell has the class that its centre has. The cells cover the window: there are
+        ceil(width_px / px_per_cell) columns, and the last may stand out of it.
+
+        Args:
+            x_px: Left border of the window in level-0 px; may be negative.
+            y_px: Upper border of the window in level-0 px; may be negative.
+            width_px: Width of the window in level-0 px.
+            height_px: Height of the window in level-0 px.
+            px_per_cell: Side of a cell in level-0 px; 1 is full resolution.
+
+        Returns:
+            (rows, columns) int16.
+
+        Raises:
+            ValueError: A number is not finite, or the window or the cell has no extent.
+            DataError: The window has more than 2³⁰ cells.
+        """
+        sides = (width_px, height_px, px_per_cell)
+        if not all(map(math.isfinite, (x_px, y_px, *sides))) or min(sides) <= 0:
+            raise ValueError("a window and its cells need finite numbers and a positive extent")
+        # 150 / (150 / 7) is a hair over 7; without the allowance it would make an eighth column.
+        columns = max(1, math.ceil(width_px / px_per_cell - 1e-6))
+        rows = max(1, math.ceil(height_px / px_per_cell - 1e-6))
+        if rows * columns > CELL_LIMIT:
+            raise DataError(f"{self.source}: {columns} × {rows} cells are too many; choose more px per cell")
+        return self._rasterise(x_px, y_px, rows, columns, px_per_cell)
+
+    @abstractmethod
+    def _rasterise(self, x_px: float, y_px: float, rows: int, columns: int, px_per_cell: float) -> np.ndarray:
+        """Give the (rows, columns) int16 label image of a window whose numbers have been checked."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outlines(Annotation):
+    """An annotation made of polygons; where two overlap, the later one lies over the earlier one.
+
+    A cell belongs to a polygon when its centre lies inside; `hviskd.annotations.scanline` states what happens to a
+    centre that lies exactly on an outline.
+    """
+
+    regions: tuple[Region, ...]
+
+    @classmethod
+    def of(
+        cls,
+        regions: Sequence[Region],
+        *,
+        source: Path | str = "annotation",
+        legend: Legend | None = None,
+        size: tuple[int, int] | None = None,
+        remarks: Mapping[str, int] | None = None,
+    ) -> Self:
+        """Give labelled polygons their classes.
+
+        With a legend its names are the classes, and a region of none of them is left out and remarked; without one
+        the classes are the labels in alphabetical order.
+
+        Raises:
+            DataError: No region has a class of the legend, none lies on the slide, or there are over 32,767 labels.
+        """
+        found = Counter(remarks or {})
+        kept = list(regions)
+        if legend is not None:
+            kept = []
+            for region in regions:
+                index = legend.index(region.label)
+                if index is None:
+                    found[f"regions labelled '{region.label}', which the legend does not know, left out"] += 1
+                else:
+                    kept.append(Region(legend.names[index], region.geometry, region.name, region.colour))
+            if regions and not kept:
+                labels = ", ".join(sorted({region.label for region in regions})[:5])
+                raise DataError(f"{source}: no label of it ({labels}) is in legend {legend.name}; choose another")
+        classes = legend.names if legend else tuple(sorted({region.label for region in kept}))
+        if len(classes) > np.iinfo(np.int16).max:
+            raise DataError(f"{source}: {len(classes)} different labels; these are names, not classes")
+        if size is not None and kept:
+            left, top, right, bottom = shapely.bounds([region.geometry for region in kept]).T
+            outside = int(np.sum((right <= 0) | (bottom <= 0) | (left >= size[0]) | (top >= size[1])))
+            if outside == len(kept):
+                raise DataError(f"{source}: no region lies on a slide of {size[0]} × {size[1]} px; is it this slide's?")
+            found["regions outside the slide"] += outside
+        return cls(classes=classes, size=size, remarks=dict(+found), source=source, regions=tuple(kept))
+
+    @cached_property
+    def _edges(self) -> EdgeTable:
+        return EdgeTable.of(np.array([region.geometry for region in self.regions], dtype=object))
+
+    @cached_property
+    def _values(self) -> np.ndarray:
+        position = {name: index for index, name in enumerate(self.classes)}
+        return np.array([position[region.label] for region in self.regions], dtype=np.int16)
+
+    def _rasterise(self, x_px: float, y_px: float, rows: int, columns: int, px_per_cell: float) -> np.ndarray:
+        image = np.full((rows, columns), -1, dtype=np.int16)
+        fill(image, self._edges, self._values, x_px=x_px, y_px=y_px, px_per_cell=px_per_cell)
+        return image
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LabelMask(Annotation):
+    """An annotation made of an image of class indices, often smaller than the slide.
+
+    Attributes:
+        indices: (H, W) uint8, 255 where nothing is labelled; may lie on the disk.
+        px_per_mask_px: Level-0 px that one mask px is wide and high.
+    """
+
+    indices: np.ndarray
+    px_per_mask_px: tuple[float, float] = (1.0, 1.0)
+
+    def _rasterise(self, x_px: float, y_px: float, rows: int, columns: int, px_per_cell: float) -> np.ndarray:
+        height, width = self.indices.shape
+        column = np.floor((x_px + (np.arange(columns) + 0.5) * px_per_cell) / self.px_per_mask_px[0])
+        row = np.floor((y_px + (np.arange(rows) + 0.5) * px_per_cell) / self.px_per_mask_px[1])
+        on_column, on_row = (column >= 0) & (column < width), (row >= 0) & (row < height)
+        image = np.full((rows, columns), -1, dtype=np.int16)
+        if on_column.any() and on_row.any():
+            labels = self.indices[np.ix_(row[on_row].astype(np.int64), column[on_column].astype(np.int64))]
+            # The cells on the mask are one rectangle of the window.
+            top, left = int(np.argmax(on_row)), int(np.argmax(on_column))
+            part = image[top : top + labels.shape[0], left : left + labels.shape[1]]
+            np.copyto(part, labels, where=labels != NO_CLASS)
+        return image

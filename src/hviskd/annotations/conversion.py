@@ -1,0 +1,90 @@
+"""Turns one kind of annotation into another; the command `annotations convert` calls it."""
+
+from pathlib import Path
+
+import numpy as np
+import shapely
+
+from hviskd.annotations.annotation import Annotation, Outlines, Region
+from hviskd.annotations.labelme import write_labelme
+from hviskd.annotations.legend import Legend
+from hviskd.annotations.masks import write_mask
+from hviskd.annotations.qupath import write_geojson
+from hviskd.annotations.tracing import trace
+from hviskd.errors import DataError
+
+TRACED_LIMIT_PX = 100_000_000
+
+
+def to_outlines(annotation: Annotation, legend: Legend | None = None, *, px_per_cell: float = 1.0) -> Outlines:
+    """Give an annotation as polygons: outlines as they are, a mask traced along its cells.
+
+    Each connected piece of a class becomes one region, in the class's colour if a legend is given.
+
+    Args:
+        annotation: Outlines, or a mask whose slide's size is known.
+        legend: Colours for the classes.
+        px_per_cell: Level-0 px that a cell of the traced grid is wide and high.
+
+    Raises:
+        DataError: The mask has over a hundred million cells, or borders too ragged to trace.
+    """
+    if isinstance(annotation, Outlines):
+        return annotation
+    if annotation.size is None:
+        raise DataError(f"{annotation.source}: can be traced only if the size of its slide is known; give it")
+    width, height = annotation.size
+    if width * height / px_per_cell**2 > TRACED_LIMIT_PX:
+        limit = TRACED_LIMIT_PX // 10**6
+        raise DataError(f"{annotation.source}: over {limit} million cells cannot be traced; choose larger cells")
+    labels = annotation.rasterise(0, 0, width, height, px_per_cell)
+    regions = []
+    for index, name in enumerate(annotation.classes):
+        position = legend.index(name) if legend else None
+        colour = legend.colours[position] if legend and position is not None else None
+        try:
+            pieces = trace(labels == index)
+        except ValueError as error:
+            raise DataError(f"{annotation.source}: class {name}: {error}; choose larger cells") from error
+        scaled = shapely.transform(np.array(pieces, dtype=object), lambda points: points * px_per_cell)
+        regions += [Region(name, piece, colour=colour) for piece in scaled.tolist()]
+    return Outlines(
+        classes=annotation.classes,
+        size=annotation.size,
+        remarks=annotation.remarks,
+        source=annotation.source,
+        regions=tuple(regions),
+    )
+
+
+def convert(
+    annotation: Annotation,
+    path: Path,
+    *,
+    legend: Legend | None = None,
+    px_per_cell: float = 1.0,
+    image_path: str | None = None,
+) -> Path:
+    """Write an annotation as what the suffix of `path` says, and give the path.
+
+    Args:
+        annotation: What to write; a mask needs the size of its slide.
+        path: `.geojson` for QuPath, `.json` for Labelme, `.png` for a colour mask.
+        legend: Colours for the classes; a mask needs it.
+        px_per_cell: Level-0 px of a mask px, written or traced.
+        image_path: The image Labelme shall open, as seen from `path`; by default a PNG of the same name.
+
+    Raises:
+        DataError: The suffix is another, or something needed is missing.
+    """
+    kind = path.suffix.lower()
+    if kind == ".geojson":
+        return write_geojson(to_outlines(annotation, legend, px_per_cell=px_per_cell), path)
+    if kind == ".json":
+        outlines = to_outlines(annotation, legend, px_per_cell=px_per_cell)
+        return write_labelme(outlines, path, image_path=image_path or f"{path.stem}.png")
+    if kind != ".png":
+        raise DataError(f"{path}: cannot be written; name a .geojson (QuPath), .json (Labelme) or .png (mask) file")
+    if legend is None:
+        raise DataError(f"{path}: a colour mask needs a legend; give one, such as ivygap")
+    return write_mask(annotation, path, legend, px_per_cell=px_per_cell)

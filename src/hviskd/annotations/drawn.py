@@ -1,0 +1,131 @@
+"""Turns coordinates and words out of foreign JSON into sound regions; the Labelme and QuPath readers share it."""
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import shapely
+from shapely import MultiPolygon, Polygon
+
+from hviskd.errors import DataError
+
+COORDINATE_LIMIT_PX = 10_000_000.0  # thirty times the widest slides
+OBJECT_LIMIT = 1_000_000
+CROSSING_LIMIT = 100_000  # a second and 400 MB to mend; past that it is not a drawing
+TEXT_LIMIT = 1000
+
+MENDED = "self-crossing outlines mended"
+NO_AREA = "objects without an area (points, lines, empty ones) left out"
+
+Outline = Polygon | MultiPolygon
+
+
+class DrawnFile:
+    """The checks that every coordinate and word of one foreign file goes through.
+
+    Each method names the file and the place in it when it raises `DataError`.
+
+    Attributes:
+        path: The file, for messages.
+        remarks: What was mended or left out, and how often.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.remarks: Counter[str] = Counter()
+        self._crossings_left = CROSSING_LIMIT
+
+    def error(self, place: str, wrong: str) -> DataError:
+        """Give the error of one line that names file, place and what is wrong."""
+        return DataError(f"{self.path}: {place}: {wrong}; mend or export the file again")
+
+    def mapping(self, value: object, place: str) -> dict[str, object]:
+        """Give `value` if it is a JSON object."""
+        if not isinstance(value, dict):
+            raise self.error(place, "must be an object with keys")
+        return value
+
+    def objects(self, value: object, place: str) -> list[object]:
+        """Give `value` if it is a list of at most a million entries."""
+        if not isinstance(value, list):
+            raise self.error(place, "must be a list")
+        if len(value) > OBJECT_LIMIT:
+            raise self.error(place, f"holds {len(value)} objects, more than {OBJECT_LIMIT}")
+        return value
+
+    def text(self, value: object, place: str) -> str:
+        """Give a label or name without blanks around it; an empty one for null."""
+        if value is None:
+            return ""
+        if not isinstance(value, str) or len(value) > TEXT_LIMIT:
+            raise self.error(place, f"must be text of at most {TEXT_LIMIT} characters")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise self.error(place, "holds half a character, which no file can be written with")
+        return value.strip()
+
+    def points(self, value: object, place: str) -> np.ndarray:
+        """Give a list of [x, y] (a third number is dropped) as (N, 2) float64 in px."""
+        if not isinstance(value, list):
+            raise self.error(place, "must be a list of [x, y]")
+        try:
+            points = np.array(value or np.empty((0, 2)), dtype=np.float64)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise self.error(place, "must be a list of [x, y]") from error
+        if points.ndim != 2 or points.shape[1] not in (2, 3):
+            raise self.error(place, "must be a list of [x, y]")
+        points = points[:, :2]
+        if not np.all(np.abs(points) <= COORDINATE_LIMIT_PX):
+            raise self.error(place, "has a coordinate that is not finite or beyond ten million px")
+        return points
+
+    def polygon(self, rings: list[np.ndarray], place: str) -> Outline | None:
+        """Make a valid polygon of a shell and its holes; None, and a remark, if it has no area."""
+        shell, *holes = rings or [np.empty((0, 2))]
+        if len(shell) < 3:
+            return self.outline([], place)
+        return self.outline([Polygon(shell, [hole for hole in holes if len(hole) >= 3])], place)
+
+    def outline(self, parts: list[Polygon], place: str) -> Outline | None:
+        """Make one valid outline of some polygons, valid or not; None, and a remark, if it has no area.
+
+        An outline that crosses itself keeps every place it runs round, and parts that overlap become one.
+        """
+        drawn = parts[0] if len(parts) == 1 else MultiPolygon(parts)
+        sound = drawn if drawn.is_valid else self._mend(drawn, place)
+        if sound.area <= 0:
+            self.remarks[NO_AREA] += 1
+            return None
+        # A hole drawn by a cut through its polygon is mended too, but nothing was wrong with it.
+        if sound is not drawn and not math.isclose(sound.area, drawn.area, rel_tol=1e-9):
+            self.remarks[MENDED] += 1
+        return sound
+
+    def _mend(self, drawn: Outline, place: str) -> Outline:
+        self._count_crossings(drawn, place)
+        try:
+            mended = shapely.make_valid(drawn, method="structure", keep_collapsed=False)
+        except shapely.errors.ShapelyError as error:
+            raise self.error(place, f"an outline that cannot be mended ({error})") from error
+        return polygons_of(mended)
+
+    def _count_crossings(self, drawn: Outline, place: str) -> None:
+        """Raise if the outlines mended in this file cross themselves too often to be mended in bounded memory."""
+        points, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(drawn)), return_index=True)
+        same = ring[1:] == ring[:-1]
+        ends = np.stack([points[:-1][same], points[1:][same]], axis=1)
+        edges = np.array(shapely.linestrings(ends), dtype=object)
+        tree = shapely.STRtree(edges)
+        step = max(1, 2_000_000 // len(edges))  # at worst every edge meets every other
+        for start in range(0, len(edges), step):
+            chunk = edges[start : start + step]
+            met = tree.query(chunk, predicate="intersects").shape[1]
+            self._crossings_left -= max(0, met - 3 * len(chunk)) // 2  # each edge meets itself and its neighbours
+            if self._crossings_left < 0:
+                raise self.error(place, f"crosses itself more than {CROSSING_LIMIT} times")
+
+
+def polygons_of(geometry: shapely.Geometry) -> Outline:
+    """Give the polygons of any geometry as one, and drop its points and lines."""
+    parts = [part for part in shapely.get_parts(geometry).tolist() if isinstance(part, Polygon)]
+    return parts[0] if len(parts) == 1 else MultiPolygon(parts)

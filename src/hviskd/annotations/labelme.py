@@ -1,0 +1,184 @@
+"""Labelme JSON: what is drawn there becomes `Outlines`, and `Outlines` a file that Labelme opens.
+
+The shapes are pixels of the image the file was drawn on, so that image must be the slide at full resolution. Polygons,
+rectangles, circles and masks are read; points and lines have no area and are left out. Neighbouring shapes of one
+label and one `group_id` are parts of one region. The image inside the file is never looked at.
+"""
+
+import base64
+import io
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import shapely
+import shapely.affinity
+from shapely import Point, Polygon
+
+from hviskd.annotations.annotation import UNCLASSIFIED, Outlines, Region
+from hviskd.annotations.colours import TRANSPARENT
+from hviskd.annotations.drawn import COORDINATE_LIMIT_PX, NO_AREA, DrawnFile, Outline
+from hviskd.annotations.legend import Legend
+from hviskd.annotations.png import png_codes, png_size
+from hviskd.annotations.tracing import trace
+from hviskd.annotations.written import bridged, numbers, rounded
+from hviskd.errors import DataError
+from hviskd.storage import atomic_file
+
+CIRCLE_ERROR_PX = 0.05
+MASK_LIMIT_PX = 64_000_000  # of all mask shapes of a file together
+
+
+def parse_labelme(
+    document: dict[str, object], path: Path, *, legend: Legend | None, size: tuple[int, int] | None
+) -> Outlines:
+    """Take the shapes of a parsed Labelme file; `size` is the slide's in level-0 px, where known.
+
+    Raises:
+        DataError: The file is not what Labelme writes, or was drawn on an image of another size.
+    """
+    drawn_size = _image_size(document, path)
+    if size is not None and drawn_size is not None and size != drawn_size:
+        raise DataError(
+            f"{path}: drawn on an image of {drawn_size[0]} × {drawn_size[1]} px, but the slide has "
+            f"{size[0]} × {size[1]} px; draw at full resolution or choose the right slide"
+        )
+    reader = _Shapes(path)
+    found = (
+        reader.shape(shape, f"shapes[{position}]", position)
+        for position, shape in enumerate(reader.objects(document["shapes"], "shapes"))
+    )
+    shapes = [shape for shape in found if shape is not None]
+    regions = []
+    for (label, _), together in groupby(shapes, key=lambda shape: (shape.label, shape.group)):
+        first, *others = together
+        parts = [part for shape in (first, *others) for part in shapely.get_parts(shape.outline).tolist()]
+        outline = reader.outline(parts, first.place) if others else first.outline
+        if outline is not None:
+            regions.append(Region(label, outline, first.name))
+    return Outlines.of(regions, source=path, legend=legend, size=size or drawn_size, remarks=reader.remarks)
+
+
+def _image_size(document: dict[str, object], path: Path) -> tuple[int, int] | None:
+    width, height = document.get("imageWidth"), document.get("imageHeight")
+    if width is None and height is None:
+        return None
+    for side in (width, height):
+        if not isinstance(side, int) or isinstance(side, bool) or not 0 < side <= COORDINATE_LIMIT_PX:
+            raise DataError(f"{path}: imageWidth and imageHeight must be whole numbers of px; mend the file")
+    assert isinstance(width, int)
+    assert isinstance(height, int)
+    return width, height
+
+
+@dataclass(frozen=True)
+class _Shape:
+    label: str
+    name: str
+    group: str  # alike for shapes that are parts of one region
+    outline: Outline
+    place: str
+
+
+class _Shapes(DrawnFile):
+    """Reads one shape after the other and remembers how many mask px the file has held so far."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._mask_px_left = MASK_LIMIT_PX
+
+    def shape(self, value: object, place: str, position: int) -> _Shape | None:
+        """Give a shape; None, and a remark, if it has no area."""
+        shape = self.mapping(value, place)
+        label = self.text(shape.get("label"), f"{place}.label") or UNCLASSIFIED
+        name = self.text(shape.get("description"), f"{place}.description")
+        group = shape.get("group_id")
+        if not isinstance(group, int | str | None):
+            raise self.error(f"{place}.group_id", "must be a number or null")
+        outline = self._outline_of(shape, place)
+        if outline is None:
+            return None
+        return _Shape(label, name, f"alone {position}" if group is None else f"group {group}", outline, place)
+
+    def _outline_of(self, shape: dict[str, object], place: str) -> Outline | None:
+        kind = self.text(shape.get("shape_type"), f"{place}.shape_type") or "polygon"
+        points = self.points(shape.get("points"), f"{place}.points")
+        if kind in ("rectangle", "circle", "mask") and len(points) != 2:
+            raise self.error(place, f"a {kind} needs two points, and has {len(points)}")
+        if kind == "polygon":
+            return self.polygon([points], place)
+        if kind == "rectangle":
+            return self.outline([shapely.box(*points.min(axis=0), *points.max(axis=0))], place)
+        if kind == "circle":
+            return self.outline([_circle(*points)], place)
+        if kind == "mask":
+            return self._mask(shape.get("mask"), points, place)
+        self.remarks[NO_AREA] += 1
+        return None
+
+    def _mask(self, encoded: object, corners: np.ndarray, place: str) -> Outline | None:
+        """Trace a mask shape: a picture, set at the corner of a box whose corner pixels both belong to it."""
+        if not isinstance(encoded, str):
+            raise self.error(place, "a mask needs its picture as base64 text")
+        try:
+            polygons = trace(self._decode(base64.b64decode(encoded, validate=True), corners))
+        except ValueError as error:
+            raise self.error(place, f"a mask that cannot be read ({error})") from error
+        left, top = corners.min(axis=0)
+        return self.outline([shapely.affinity.translate(part, left, top) for part in polygons], place)
+
+    def _decode(self, content: bytes, corners: np.ndarray) -> np.ndarray:
+        """Give the (h, w) bool picture of a mask shape; ValueError if it is damaged, too large, or misses its box."""
+        stream = io.BytesIO(content)
+        width, height = png_size(stream)
+        if np.abs(np.abs(corners[1] - corners[0]) + 1 - (width, height)).max() > 1:
+            raise ValueError("its picture has another size than its box")
+        self._mask_px_left -= width * height
+        if self._mask_px_left < 0:
+            raise ValueError(f"over {MASK_LIMIT_PX // 10**6} million px of masks in one file")
+        return np.concatenate([(codes != 0) & (codes != TRANSPARENT) for _, codes in png_codes(stream)])
+
+
+def _circle(centre: np.ndarray, edge: np.ndarray) -> Polygon:
+    """Give a circle as a polygon that is nowhere more than 0.05 px inside it."""
+    radius = float(np.hypot(*(edge - centre)))
+    # A chord over a quarter turn / n lies r (1 − cos(π / 4n)) ≈ r (π / 4n)² / 2 inside its arc.
+    quarter = math.ceil(math.pi / 4 * math.sqrt(radius / (2 * CIRCLE_ERROR_PX))) + 4
+    return Point(centre).buffer(radius, quad_segs=quarter)
+
+
+def write_labelme(annotation: Outlines, path: Path, *, image_path: str) -> Path:
+    """Write a file that Labelme opens beside the image `image_path` names, and give its path.
+
+    Coordinates are rounded to a hundredth of a px. Labelme knows no holes, so a hole is joined to its border by a cut
+    that encloses nothing; the parts of a region share a `group_id`. Reading the file gives the regions back, without
+    their colours.
+    """
+    width, height = annotation.size or (None, None)
+    head: dict[str, object] = {"version": "5.4.1", "flags": {}, "imagePath": image_path, "imageData": None}
+    head |= {"imageHeight": height, "imageWidth": width}
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as stream:
+        stream.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "shapes": [')
+        for position, shape in enumerate(_shapes_of(annotation)):
+            stream.write(",\n" if position else "\n")
+            json.dump(shape, stream, ensure_ascii=False, allow_nan=False)
+        stream.write("\n]}\n")
+    return path
+
+
+def _shapes_of(annotation: Outlines) -> Iterator[dict[str, object]]:
+    for group, region in enumerate(annotation.regions):
+        parts = shapely.get_parts(rounded(region.geometry)).tolist()
+        for part in parts:
+            yield {
+                "label": region.label,
+                "points": numbers(bridged(part)),
+                "group_id": group if len(parts) > 1 else None,
+                "description": region.name,
+                "shape_type": "polygon",
+                "flags": {},
+            }

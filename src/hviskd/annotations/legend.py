@@ -1,0 +1,151 @@
+"""What the colours and labels of an expert's annotation mean; readers of masks and outlines ask it.
+
+A legend is a YAML file:
+
+    name: lesion
+    classes:
+      - {name: tumour, full_name: solid tumour, colours: [[200, 0, 0]]}
+      - {name: stroma, colours: [[0, 160, 0], [0, 170, 10]]}
+      - {name: necrosis, colours: [[5, 5, 5]]}
+    merge:
+      necrosis: tumour
+
+A class may have several colours; the first is the one it is drawn in. `merge` counts a class as another one.
+"""
+
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Self
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hviskd.errors import DataError
+
+LEGEND_LIMIT_BYTES = 2**16
+LEGEND_LIMIT_CLASSES = 200  # class indices are stored as uint8, and the highest are kept for "no class"
+
+Byte = Annotated[int, Field(ge=0, le=255, strict=True)]
+RGB = tuple[Byte, Byte, Byte]
+
+
+class LegendClass(BaseModel):
+    """One class as a legend lists it: its short name, its name in words, and its colours in a mask."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    full_name: str = ""
+    colours: tuple[RGB, ...] = Field(min_length=1)
+
+
+class Legend(BaseModel):
+    """Class names in order, their colours in a mask, and which classes count as another.
+
+    Attributes:
+        name: What the legend is called.
+        classes: Every class the legend tells apart, merged ones included.
+        merge: Class → the class it counts as. A merged class has no index of its own.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    classes: tuple[LegendClass, ...] = Field(min_length=1, max_length=LEGEND_LIMIT_CLASSES)
+    merge: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        listed = {entry.name for entry in self.classes}
+        if len({name.casefold() for name in listed}) < len(self.classes):
+            raise ValueError("two classes have one name (upper and lower case count as one)")
+        colours = [colour for entry in self.classes for colour in entry.colours]
+        if len(set(colours)) < len(colours):
+            raise ValueError("one colour stands for two classes")
+        for merged, target in self.merge.items():
+            if merged not in listed or target not in listed:
+                raise ValueError(f"merge names '{merged}: {target}', but both must be classes")
+            if target in self.merge:
+                raise ValueError(f"merge sends '{merged}' to '{target}', which is itself merged")
+        return self
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Class names in order; a class index is a position in it."""
+        return tuple(entry.name for entry in self.classes if entry.name not in self.merge)
+
+    @cached_property
+    def full_names(self) -> tuple[str, ...]:
+        """Names in words, in the order of `names`; the short name where the legend gives none."""
+        return tuple(e.full_name or e.name for e in self.classes if e.name not in self.merge)
+
+    @cached_property
+    def colours(self) -> tuple[tuple[int, int, int], ...]:
+        """The RGB colour to draw each class in, in the order of `names`."""
+        return tuple(entry.colours[0] for entry in self.classes if entry.name not in self.merge)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {
+            entry.name.casefold(): self.names.index(self.merge.get(entry.name, entry.name)) for entry in self.classes
+        }
+
+    def index(self, label: str) -> int | None:
+        """Give the class index of a label, whatever its case; None where the legend has no such class."""
+        return self._positions.get(label.strip().casefold())
+
+    def palette(self) -> tuple[np.ndarray, np.ndarray]:
+        """Give every mask colour (K, 3) int64 and the class index each stands for (K,) uint8."""
+        pairs = [(colour, self._positions[e.name.casefold()]) for e in self.classes for colour in e.colours]
+        return np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs], dtype=np.uint8)
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses aliases: they may unfold to more than memory holds, and no legend needs one."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases such as *name are not allowed; write the value out")
+        return super().compose_node(parent, index)
+
+
+def built_in_legends() -> tuple[str, ...]:
+    """Give the names of the legends that come with the package."""
+    folder = resources.files("hviskd.annotations") / "legends"
+    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir()))
+
+
+def load_legend(name_or_path: str | Path) -> Legend:
+    """Give a built-in legend by name, or read one from a YAML file.
+
+    Raises:
+        DataError: There is no such legend or file, or the file is not a legend.
+    """
+    if str(name_or_path) in built_in_legends():
+        text = (resources.files("hviskd.annotations") / "legends" / f"{name_or_path}.yaml").read_text("utf-8")
+    else:
+        text = _read_legend_file(Path(name_or_path))
+    try:
+        content = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - it is a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DataError(f"{name_or_path}: not valid YAML ({error})") from error
+    try:
+        return Legend.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in first["loc"]) or "legend"
+        raise DataError(f"{name_or_path}: {place}: {first['msg']}; mend the legend") from error
+
+
+def _read_legend_file(path: Path) -> str:
+    if not path.is_file():
+        known = ", ".join(built_in_legends())
+        raise DataError(f"{path}: neither a built-in legend ({known}) nor a file; name one of them")
+    if path.stat().st_size > LEGEND_LIMIT_BYTES:
+        raise DataError(f"{path}: larger than {LEGEND_LIMIT_BYTES // 2**10} KiB; this is not a legend")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not text in UTF-8; a legend is a YAML file") from error

@@ -1,0 +1,140 @@
+"""Reads the colours of a mask a block at a time from PNG, JPEG or TIFF; reading a mask and the census use it."""
+
+import io
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+
+from hviskd.annotations.colours import Block, row_blocks
+from hviskd.annotations.png import SIGNATURE, png_codes, png_size
+from hviskd.annotations.tiff import tiff_blocks, tiff_size
+from hviskd.errors import DataError
+
+MASK_LIMIT_PX = 2_000_000_000
+MEMORY_LIMIT_BYTES = 256 * 2**20  # a larger array lies in a temporary file
+JPEG_LIMIT_BYTES = 512 * 2**20
+PROGRESSIVE_LIMIT_PX = 150_000_000  # its decoder holds the whole picture at 6 bytes a px
+
+_JPEG = b"\xff\xd8\xff"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def is_picture(start: bytes) -> bool:
+    """Tell from its first bytes whether a file is a PNG, JPEG or TIFF."""
+    return start.startswith((SIGNATURE, _JPEG, *_TIFF))
+
+
+class MaskPixels:
+    """The pixels of one mask file, of which only a block at a time is in memory.
+
+    Attributes:
+        size: Width and height in px.
+
+    Raises:
+        DataError: The file is missing, no PNG, JPEG or TIFF of 8 bits a sample, damaged, or over two billion px.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise DataError(f"{path}: no such file")
+        self.path = path
+        with path.open("rb") as stream:
+            self._start = stream.read(8)
+        with self._readable():
+            self.size = self._read_size()
+            if not 0 < self.size[0] * self.size[1] <= MASK_LIMIT_PX:
+                limit = MASK_LIMIT_PX // 10**6
+                raise ValueError(f"{self.size[0]} × {self.size[1]} px, over the limit of {limit} million")
+
+    def blocks(self) -> Iterator[Block]:
+        """Give every pixel once, in blocks of some million: first row, first column, (h, w) int32 codes."""
+        if self._start.startswith(SIGNATURE):
+            blocks = self._png_blocks()
+        elif self._start.startswith(_JPEG):
+            blocks = self._jpeg_blocks()
+        else:
+            blocks = tiff_blocks(self.path)
+        left_px = self.size[0] * self.size[1]
+        while left_px:
+            with self._readable():
+                block = next(blocks, None)
+                left_px -= 0 if block is None else block[2].size
+                if block is None or left_px < 0:
+                    raise ValueError("cut short")
+            yield block
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn whatever a decoder says of a damaged file into one line."""
+        try:
+            yield
+        except (
+            *(OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AttributeError),
+            *(AssertionError, SyntaxError, struct.error, zlib.error, Image.DecompressionBombError),
+        ) as error:
+            raise DataError(f"{self.path}: cannot be read as a mask ({error}); save it again") from error
+
+    def _read_size(self) -> tuple[int, int]:
+        if self._start.startswith(SIGNATURE):
+            with self.path.open("rb") as stream:
+                return png_size(stream)
+        if self._start.startswith(_JPEG):
+            with self.path.open("rb") as stream:
+                return _jpeg_size(stream)
+        if self._start.startswith(_TIFF):
+            return tiff_size(self.path)
+        raise ValueError("not a PNG, JPEG or TIFF")
+
+    def _png_blocks(self) -> Iterator[Block]:
+        with self.path.open("rb") as stream:
+            for row, codes in png_codes(stream):
+                yield row, 0, codes
+
+    def _jpeg_blocks(self) -> Iterator[Block]:
+        width, height = self.size
+        if self.path.stat().st_size > JPEG_LIMIT_BYTES:
+            raise ValueError(f"larger than {JPEG_LIMIT_BYTES // 2**20} MiB")
+        content = self.path.read_bytes()
+        # A decoder fills what is missing with grey, without a word; only the picture's end tells. And a plain JPEG,
+        # as all large ones are here, needs two bits for 64 px at the least, so a short file cannot be a large one.
+        ends = content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")
+        if not ends or width * height > max(PROGRESSIVE_LIMIT_PX, len(content) * 256):
+            raise ValueError("cut short")
+        picture = imagecodecs.jpeg8_decode(
+            content, outcolorspace="RGB", out=scratch((height, width, 3), np.dtype(np.uint8))
+        )
+        yield from row_blocks(picture)
+
+
+def scratch(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Give an array of undefined content: in memory if small, else in a temporary file that goes with it."""
+    if int(np.prod(shape)) * dtype.itemsize <= MEMORY_LIMIT_BYTES:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile() as stream:
+        return np.memmap(stream, dtype, "w+", shape=shape)
+
+
+def _jpeg_size(stream: BinaryIO) -> tuple[int, int]:
+    """Find width and height in the frame header of a JPEG (ITU T.81, B.2.2), and refuse what cannot be decoded."""
+    stream.seek(2)
+    while True:
+        marker, length = struct.unpack(">2sH", stream.read(4))
+        if marker[0] != 0xFF or length < 2:
+            raise ValueError("damaged header")
+        if 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):
+            break
+        stream.seek(length - 2, io.SEEK_CUR)
+    depth, height, width, components = struct.unpack(">BHHB", stream.read(6))
+    if marker[1] > 0xC2 or depth != 8 or components not in (1, 3):
+        raise ValueError("a JPEG that is not plain grey or RGB; save it as one")
+    if marker[1] == 0xC2 and width * height > PROGRESSIVE_LIMIT_PX:
+        raise ValueError("a large progressive JPEG; save it as a plain one, or as PNG or tiled TIFF")
+    return width, height

@@ -1,0 +1,232 @@
+"""Reads and writes PNG a band of rows at a time, since a mask of a billion pixels fits no memory; masks use it.
+
+Pillow and its like hold the whole picture. Here the compressed stream is unpacked a band at a time, each band is put
+into a small PNG of its own behind the last row before it (PNG rows are stored as differences to the row above), and
+Pillow decodes that.
+"""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from hviskd.annotations.colours import TRANSPARENT, pack_codes
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+BAND_BYTES = 16 * 2**20
+SIDE_LIMIT_PX = 1_000_000
+INTERLACED_LIMIT_PX = 50_000_000  # rows of an interlaced picture cannot be read one after the other
+
+_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
+_SAMPLES = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
+
+
+@dataclass(frozen=True)
+class _Header:
+    width: int
+    height: int
+    depth: int
+    kind: int
+    interlaced: bool
+
+    @property
+    def row_bytes(self) -> int:
+        return (self.width * self.depth * _SAMPLES[self.kind] + 7) // 8
+
+
+def png_size(stream: BinaryIO) -> tuple[int, int]:
+    """Give width and height in px of a PNG, and set the stream back to its start.
+
+    Raises:
+        ValueError: It is not a PNG, or not one of 8 bits or fewer a sample.
+    """
+    header = _read_header(stream)
+    stream.seek(0)
+    return header.width, header.height
+
+
+def png_codes(stream: BinaryIO) -> Iterator[tuple[int, np.ndarray]]:
+    """Give the colours of a PNG band by band: the band's first row, and its pixels (rows, W) int32 as 0xRRGGBB.
+
+    Pixels less than half opaque have the code TRANSPARENT.
+
+    Raises:
+        ValueError: The PNG is damaged, has over a million px a side or 16 bits a sample, or is interlaced and large.
+    """
+    header = _read_header(stream)
+    if header.interlaced:
+        yield 0, _whole(stream, header)
+        return
+    table = _ColourTable(header)
+    before = np.zeros(header.row_bytes, dtype=np.uint8)
+    first = 0
+    for packed in _packed_bands(stream, header, table):
+        samples = _unfilter(packed, before, header)
+        yield first, table.codes(samples)
+        before = samples[-1]
+        first += len(samples)
+
+
+def write_palette_png(
+    stream: BinaryIO, size: tuple[int, int], palette: list[tuple[int, int, int]], bands: Iterable[np.ndarray]
+) -> None:
+    """Write an indexed PNG band by band; the last colour of the palette is transparent.
+
+    Args:
+        stream: Where to write.
+        size: Width and height in px.
+        palette: Up to 256 RGB colours.
+        bands: (rows, W) uint8 indices into the palette, from top to bottom; together they have the height.
+    """
+    width, height = size
+    stream.write(SIGNATURE)
+    _write_chunk(stream, b"IHDR", struct.pack(">IIBBBBB", width, height, 8, _PALETTE, 0, 0, 0))
+    _write_chunk(stream, b"PLTE", bytes(value for colour in palette for value in colour))
+    _write_chunk(stream, b"tRNS", bytes([255] * (len(palette) - 1) + [0]))
+    packer = zlib.compressobj(6)
+    for band in bands:
+        rows = np.pad(band, ((0, 0), (1, 0)))  # each row begins with its filter, 0 for none
+        _write_chunk(stream, b"IDAT", packer.compress(rows.tobytes()))
+    _write_chunk(stream, b"IDAT", packer.flush())
+    _write_chunk(stream, b"IEND", b"")
+
+
+def _write_chunk(stream: BinaryIO, kind: bytes, content: bytes) -> None:
+    stream.write(struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content)))
+
+
+def _read_header(stream: BinaryIO) -> _Header:
+    start = stream.read(33)
+    if len(start) < 33 or start[:8] != SIGNATURE or start[12:16] != b"IHDR":
+        raise ValueError("not a PNG")
+    width, height, depth, kind, _, _, interlace = struct.unpack(">IIBBBBB", start[16:29])
+    if not (0 < width <= SIDE_LIMIT_PX and 0 < height <= SIDE_LIMIT_PX):
+        raise ValueError(f"a PNG of {width} × {height} px")
+    if kind not in _SAMPLES or depth not in (1, 2, 4, 8) or (depth < 8 and kind not in (_GREY, _PALETTE)):
+        raise ValueError("a PNG of other than 8 bits a sample; save it with 8")
+    return _Header(width, height, depth, kind, bool(interlace))
+
+
+def _whole(stream: BinaryIO, header: _Header) -> np.ndarray:
+    if header.width * header.height > INTERLACED_LIMIT_PX:
+        raise ValueError("a large interlaced PNG; save it without interlacing")
+    stream.seek(0)
+    try:
+        with Image.open(stream, formats=["PNG"]) as picture:
+            return pack_codes(np.asarray(picture.convert("RGBA")))
+    except (OSError, SyntaxError, struct.error, zlib.error) as error:
+        raise ValueError(f"damaged ({error})") from error
+
+
+def _packed_bands(stream: BinaryIO, header: _Header, table: "_ColourTable") -> Iterator[bytes]:
+    """Give the rows, unpacked but still filtered, a band at a time, and fill the colour table on the way."""
+    row_bytes = header.row_bytes + 1  # each row begins with its filter
+    band_bytes = max(1, BAND_BYTES // row_bytes) * row_bytes
+    left = header.height * row_bytes
+    unpacker = zlib.decompressobj()
+    band = bytearray()
+    try:
+        for piece in chain(_image_data(stream, table), [b""]):
+            packed = piece
+            while unpacked := unpacker.decompress(packed, min(band_bytes - len(band), left)):
+                packed = unpacker.unconsumed_tail
+                band += unpacked
+                left -= len(unpacked)
+                if len(band) == band_bytes or left == 0:
+                    yield bytes(band)
+                    band.clear()
+                if left == 0:
+                    return
+    except zlib.error as error:
+        raise ValueError(f"damaged ({error})") from error
+    raise ValueError("cut short")
+
+
+def _image_data(stream: BinaryIO, table: "_ColourTable") -> Iterator[bytes]:
+    """Give the compressed picture in pieces of at most a megabyte."""
+    while True:
+        start = stream.read(8)
+        if len(start) < 8:
+            raise ValueError("cut short")
+        length, kind = struct.unpack(">I4s", start)
+        if kind == b"IEND":
+            return
+        if kind in (b"PLTE", b"tRNS"):
+            table.read(kind, stream.read(min(length, 768)))
+            stream.seek(max(0, length - 768), io.SEEK_CUR)
+        elif kind == b"IDAT":
+            while length:
+                piece = stream.read(min(length, 2**20))
+                if not piece:
+                    raise ValueError("cut short")
+                length -= len(piece)
+                yield piece
+        else:
+            stream.seek(length, io.SEEK_CUR)
+        stream.seek(4, io.SEEK_CUR)  # checksum; the compressed stream has one of its own
+
+
+def _unfilter(packed: bytes, before: np.ndarray, header: _Header) -> np.ndarray:
+    """Undo the row differences of a band: (rows, row bytes) uint8.
+
+    Differences are taken between bytes, whatever they mean, so any picture may be decoded as one of 1 to 4 samples of
+    8 bits that has the same distance between neighbours.
+    """
+    samples = _SAMPLES[header.kind]
+    kind = {1: _GREY, 2: _GREY_ALPHA, 3: _RGB, 4: _RGB_ALPHA}[samples]
+    rows = len(packed) // (header.row_bytes + 1)
+    small = io.BytesIO()
+    small.write(SIGNATURE)
+    _write_chunk(small, b"IHDR", struct.pack(">IIBBBBB", header.row_bytes // samples, rows + 1, 8, kind, 0, 0, 0))
+    _write_chunk(small, b"IDAT", zlib.compress(b"\0" + before.tobytes() + packed, level=0))
+    _write_chunk(small, b"IEND", b"")
+    try:
+        with Image.open(small, formats=["PNG"]) as picture:
+            return np.asarray(picture).reshape(rows + 1, header.row_bytes)[1:]
+    except (OSError, SyntaxError, ValueError, zlib.error) as error:
+        raise ValueError(f"damaged ({error})") from error
+
+
+class _ColourTable:
+    """What the samples of a PNG mean: its palette, and which of its values are transparent."""
+
+    def __init__(self, header: _Header) -> None:
+        self._header = header
+        self._palette = np.zeros(256, dtype=np.int32)
+        self._key: int | None = None
+        if header.kind == _GREY:
+            step = 255 // (2**header.depth - 1)
+            self._palette[: 2**header.depth] = np.arange(2**header.depth) * step * 0x010101
+
+    def read(self, kind: bytes, content: bytes) -> None:
+        """Take the content of a PLTE or tRNS chunk."""
+        if kind == b"PLTE" and self._header.kind == _PALETTE:
+            colours = np.frombuffer(content[: len(content) // 3 * 3], dtype=np.uint8).reshape(-1, 3)
+            self._palette[: len(colours)] = pack_codes(colours)
+        elif kind == b"tRNS" and self._header.kind == _PALETTE:
+            alpha = np.frombuffer(content[:256], dtype=np.uint8)
+            self._palette[: len(alpha)][alpha < 128] = TRANSPARENT
+        elif kind == b"tRNS" and self._header.kind == _GREY and len(content) >= 2:
+            self._palette[content[1]] = TRANSPARENT
+        elif kind == b"tRNS" and self._header.kind == _RGB and len(content) >= 6:
+            self._key = content[1] << 16 | content[3] << 8 | content[5]
+
+    def codes(self, samples: np.ndarray) -> np.ndarray:
+        """Turn rows of bytes into (rows, W) int32 colour codes."""
+        header = self._header
+        if header.kind in (_GREY, _PALETTE):
+            if header.depth < 8:
+                bits = np.unpackbits(samples, axis=1)[:, : header.width * header.depth]
+                weights = (1 << np.arange(header.depth)[::-1]).astype(np.uint8)
+                samples = bits.reshape(len(samples), header.width, header.depth) @ weights
+            return self._palette[samples]
+        codes = pack_codes(samples.reshape(len(samples), header.width, _SAMPLES[header.kind]))
+        if self._key is not None:
+            codes[codes == self._key] = TRANSPARENT
+        return codes

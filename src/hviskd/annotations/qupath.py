@@ -1,0 +1,163 @@
+"""QuPath GeoJSON: what is drawn there becomes `Outlines`, and `Outlines` a file that QuPath opens.
+
+Coordinates are px of the slide at full resolution. A class may be written in any way QuPath has had; of a cell its
+outline is read and its nucleus left. Points and lines have no area and are left out.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import shapely
+from shapely import Polygon
+
+from hviskd.annotations.annotation import UNCLASSIFIED, Outlines, Region
+from hviskd.annotations.drawn import NO_AREA, DrawnFile, Outline
+from hviskd.annotations.legend import Legend
+from hviskd.annotations.written import numbers, rounded
+from hviskd.pictures import class_colours
+from hviskd.storage import atomic_file
+
+_NAMESPACE = uuid.UUID("6d1b0a3e-5c0c-5a43-9f60-2f1d8a5c7b11")
+_WITHOUT_AREA = ("Point", "MultiPoint", "LineString", "MultiLineString")
+RGB = tuple[int, int, int]
+
+
+def parse_geojson(document: object, path: Path, *, legend: Legend | None, size: tuple[int, int] | None) -> Outlines:
+    """Take the objects of a parsed QuPath file: a FeatureCollection, one Feature, or a list of Features.
+
+    Raises:
+        DataError: The file is not what QuPath writes, or fits neither legend nor slide.
+    """
+    reader = _Features(path)
+    if isinstance(document, dict) and document.get("type") == "FeatureCollection":
+        document = document.get("features")
+    elif isinstance(document, dict):
+        document = [document]
+    features = reader.objects(document, "features")
+    found = (reader.region(feature, f"features[{position}]") for position, feature in enumerate(features))
+    regions = [region for region in found if region is not None]
+    return Outlines.of(regions, source=path, legend=legend, size=size, remarks=reader.remarks)
+
+
+class _Features(DrawnFile):
+    """Reads one feature after the other."""
+
+    def region(self, value: object, place: str) -> Region | None:
+        """Give the region of a feature; None, and a remark, if it has no area."""
+        feature = self.mapping(value, place)
+        if feature.get("type") != "Feature":
+            raise self.error(place, "is not a GeoJSON Feature")
+        properties = self.mapping(feature.get("properties") or {}, f"{place}.properties")
+        outline = self._geometry(feature.get("geometry"), f"{place}.geometry")
+        if outline is None:
+            return None
+        label, colour = self._class(properties.get("classification"), f"{place}.properties.classification")
+        name = self.text(properties.get("name"), f"{place}.properties.name")
+        return Region(label or UNCLASSIFIED, outline, name, colour or _colour(properties.get("color")))
+
+    def _class(self, value: object, place: str) -> tuple[str, RGB | None]:
+        if value is None or isinstance(value, str):
+            return self.text(value, place), None
+        classification = self.mapping(value, place)
+        colour = _colour(classification.get("color", classification.get("colorRGB")))
+        if classification.get("names") is None:
+            return self.text(classification.get("name"), f"{place}.name"), colour
+        names = self.objects(classification["names"], f"{place}.names")
+        label = ": ".join(self.text(name, f"{place}.names") for name in names)
+        return self.text(label, f"{place}.names"), colour
+
+    def _geometry(self, value: object, place: str) -> Outline | None:
+        """Collect the polygons of a geometry and of all that a GeometryCollection holds."""
+        if value is None:
+            self.remarks[NO_AREA] += 1
+            return None
+        waiting = [value]
+        parts: list[Outline] = []
+        while waiting:
+            geometry = self.mapping(waiting.pop(), place)
+            kind, coordinates = geometry.get("type"), geometry.get("coordinates")
+            if kind == "GeometryCollection":
+                waiting += reversed(self.objects(geometry.get("geometries"), f"{place}.geometries"))
+            elif kind in ("Polygon", "MultiPolygon"):
+                polygons = [coordinates] if kind == "Polygon" else self.objects(coordinates, place)
+                parts += [part for polygon in polygons if (part := self._polygon(polygon, place)) is not None]
+            elif kind in _WITHOUT_AREA:
+                self.remarks[NO_AREA] += 1
+            else:
+                raise self.error(place, "is no geometry that GeoJSON knows")
+        if not parts:
+            return None
+        return parts[0] if len(parts) == 1 else self.outline(_flat(parts), place)
+
+    def _polygon(self, coordinates: object, place: str) -> Outline | None:
+        rings = self.objects(coordinates, f"{place}.coordinates")
+        return self.polygon([self.points(ring, f"{place}.coordinates") for ring in rings], place)
+
+
+def _flat(parts: list[Outline]) -> list[Polygon]:
+    return [polygon for part in parts for polygon in shapely.get_parts(part).tolist()]
+
+
+def _colour(value: object) -> RGB | None:
+    """Read a colour as QuPath writes it, [r, g, b(, alpha)] or packed 0xAARRGGBB; None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value >> 16) & 255, (value >> 8) & 255, value & 255
+    if isinstance(value, list) and len(value) in (3, 4):
+        channels = [v for v in value[:3] if isinstance(v, int) and not isinstance(v, bool) and 0 <= v <= 255]
+        if len(channels) == 3:
+            return channels[0], channels[1], channels[2]
+    return None
+
+
+def write_geojson(annotation: Outlines, path: Path) -> Path:
+    """Write a file that QuPath opens, feature by feature, and give its path.
+
+    Coordinates are rounded to a hundredth of a px. A region without a colour gets one of its class. The same regions
+    give the same bytes, ids included. Reading the file gives the regions back.
+    """
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as stream:
+        stream.write('{"type":"FeatureCollection","features":[')
+        for position, feature in enumerate(_features_of(annotation)):
+            stream.write(",\n" if position else "\n")
+            json.dump(feature, stream, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        stream.write("\n]}\n")
+    return path
+
+
+def _features_of(annotation: Outlines) -> Iterator[dict[str, object]]:
+    colours = dict(zip(annotation.classes, class_colours(len(annotation.classes)), strict=True))
+    for position, region in enumerate(annotation.regions):
+        outline = rounded(region.geometry)
+        if not outline.is_empty:
+            identity = uuid.uuid5(_NAMESPACE, f"{position} {region.label} {region.name} {outline.wkb_hex}")
+            yield {
+                "type": "Feature",
+                "id": str(identity),
+                "geometry": {"type": outline.geom_type, "coordinates": _coordinates(outline)},
+                "properties": _properties(region, region.colour or colours[region.label]),
+            }
+
+
+def _properties(region: Region, colour: RGB) -> dict[str, object]:
+    properties: dict[str, object] = {"objectType": "annotation"}
+    if region.name:
+        properties["name"] = region.name
+    # QuPath refuses a class object without a colour, and takes a label with ': ' for a class derived from another.
+    names = region.label.split(": ")
+    if region.label == UNCLASSIFIED:
+        properties["color"] = list(colour)
+    elif len(names) > 1:
+        properties["classification"] = {"names": names, "color": list(colour)}
+    else:
+        properties["classification"] = {"name": region.label, "color": list(colour)}
+    return properties
+
+
+def _coordinates(outline: Outline) -> list[object]:
+    polygons = [
+        [numbers(shapely.get_coordinates(ring)) for ring in (polygon.exterior, *polygon.interiors)]
+        for polygon in shapely.get_parts(outline).tolist()
+    ]
+    return list(polygons[0]) if isinstance(outline, Polygon) else list(polygons)

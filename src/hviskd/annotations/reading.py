@@ -1,0 +1,52 @@
+"""Reads an annotation of any kind; which kind it is, its content tells, whatever the file is called."""
+
+from pathlib import Path
+
+from hviskd.annotations.annotation import Annotation
+from hviskd.annotations.documents import read_document
+from hviskd.annotations.labelme import parse_labelme
+from hviskd.annotations.legend import Legend
+from hviskd.annotations.masks import DEFAULT_TOLERANCE, read_mask
+from hviskd.annotations.pixels import is_picture
+from hviskd.annotations.qupath import parse_geojson
+from hviskd.errors import DataError
+
+
+def read_annotation(
+    path: str | Path,
+    *,
+    legend: Legend | None = None,
+    size: tuple[int, int] | None = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+) -> Annotation:
+    """Read what an expert drew: Labelme JSON, QuPath GeoJSON, or a colour mask.
+
+    Args:
+        path: The file.
+        legend: The classes. A mask needs one; outlines without one have their labels as classes.
+        size: Width and height of the slide in level-0 px. It is what the file is checked against, and what a mask
+            is stretched over.
+        tolerance: How far a mask colour may lie from its legend colour, as Euclidean distance of RGB.
+
+    Raises:
+        DataError: The file is missing, damaged, hostile, of another kind, or does not fit the slide or the legend.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    with path.open("rb") as stream:
+        start = stream.read(8)
+    if not start:
+        raise DataError(f"{path}: empty; export it again")
+    if is_picture(start):
+        if legend is None:
+            raise DataError(f"{path}: a colour mask needs a legend; give one, such as ivygap")
+        return read_mask(path, legend, size=size, tolerance=tolerance)
+    document = read_document(path)
+    if isinstance(document, dict) and "shapes" in document:
+        return parse_labelme(document, path, legend=legend, size=size)
+    if isinstance(document, list) or (
+        isinstance(document, dict) and document.get("type") in ("FeatureCollection", "Feature")
+    ):
+        return parse_geojson(document, path, legend=legend, size=size)
+    raise DataError(f"{path}: neither Labelme nor QuPath GeoJSON nor a mask; export it as one of them")

@@ -1,0 +1,146 @@
+"""`hviskd annotations`: what the colours of masks mean, and one kind of annotation turned into another."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hviskd.annotations import Census
+
+SHOWN_COLOURS = 20
+
+annotations_app = typer.Typer(no_args_is_help=True, help="Look at what experts drew, and convert it.")
+
+Legend = Annotated[
+    str, typer.Option("--legend", metavar="NAME_OR_FILE", help="A built-in legend (ivygap, ivygap-paper) or a YAML.")
+]
+Tolerance = Annotated[
+    float,
+    typer.Option("--tolerance", min=0, help="Greatest distance of a colour from its class's, in RGB of 0 to 255."),
+]
+
+
+@annotations_app.callback()
+def _top() -> None:
+    """Look at what experts drew, and convert it."""
+
+
+@annotations_app.command()
+def census(
+    masks: Annotated[Path, typer.Argument(metavar="MASK_OR_FOLDER", help="A colour mask, or a folder of them.")],
+    legend: Legend = "ivygap",
+    tolerance: Tolerance = 20.0,
+    pattern: Annotated[str, typer.Option("--pattern", help="Which files of a folder are masks.")] = "*",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="CSV", help="Write every colour to this file.")
+    ] = None,
+) -> None:
+    """Count the colours of masks and show the legend class nearest to each, before tiles are cut from them.
+
+    The exit status is 1 if any mask cannot be read.
+
+    Examples:
+
+      hviskd annotations census W10-1-1-B.2.02_L.jpg
+
+      hviskd annotations census masks/ --pattern "*_L.jpg" -o colours.csv
+
+      hviskd annotations census masks/ --legend my-legend.yaml --tolerance 10
+    """
+    from hviskd.annotations import find_masks, load_legend, take_census
+    from hviskd.progress import progress_bar
+
+    wanted = load_legend(legend)
+    found = find_masks(masks, pattern)
+    with progress_bar("masks", len(found)) as advance:
+        counted = take_census(found, wanted, tolerance=tolerance, advance=advance)
+    for problem in counted.failed.values():
+        typer.echo(f"error: {problem}", err=True)
+    _print_census(counted)
+    typer.echo(f"{len(found) - len(counted.failed)} of {len(found)} masks, {counted.total_px} px")
+    if output is not None:
+        typer.echo(f"{len(counted.area_px)} colours in {counted.write_csv(output)}")
+    if counted.failed:
+        raise typer.Exit(1)
+
+
+@annotations_app.command()
+def convert(
+    annotation: Annotated[Path, typer.Argument(metavar="ANNOTATION", help="Labelme, QuPath GeoJSON or a mask.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help=".geojson, .json (Labelme) or .png (mask).")],
+    legend: Annotated[
+        str | None,
+        typer.Option(
+            "--legend", metavar="NAME_OR_FILE", help="Classes and colours; masks need it. Other labels are left out."
+        ),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="WxH", help="Size of the slide in px at full resolution.")
+    ] = None,
+    px_per_cell: Annotated[
+        float, typer.Option("--px-per-cell", min=0.01, help="Slide px that one px of a written or traced mask has.")
+    ] = 1.0,
+    image: Annotated[
+        str | None, typer.Option("--image", help="The image that Labelme shall open, as seen from OUTPUT.")
+    ] = None,
+    tolerance: Tolerance = 20.0,
+) -> None:
+    """Turn an annotation into a QuPath GeoJSON, a Labelme JSON or a colour mask; the suffix of OUTPUT says which.
+
+    Examples:
+
+      hviskd annotations convert drawn.json drawn.geojson
+
+      hviskd annotations convert drawn.geojson mask.png --legend ivygap --size 20000x15000 --px-per-cell 8
+
+      hviskd annotations convert W10_L.jpg W10.geojson --legend ivygap --size 20000x15000 --px-per-cell 16
+    """
+    from hviskd.annotations import convert, load_legend, read_annotation
+
+    wanted = None if legend is None else load_legend(legend)
+    slide_size = None if size is None else _parse_size(size)
+    read = read_annotation(annotation, legend=wanted, size=slide_size, tolerance=tolerance)
+    for remark, times in read.remarks.items():
+        typer.echo(f"note: {times} {remark}")
+    convert(read, output, legend=wanted, px_per_cell=px_per_cell, image_path=image)
+    typer.echo(f"classes {', '.join(read.classes)} in {output}")
+
+
+def _parse_size(size: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([1-9]\d{0,6})[x×]([1-9]\d{0,6})", size.strip())
+    if match is None:
+        raise typer.BadParameter(f"'{size}' is no size; write it as 20000x15000", param_hint="--size")
+    return int(match[1]), int(match[2])
+
+
+def _print_census(census: "Census") -> None:
+    """Print the widest colours, then what the classes come to."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    console = console if console.is_terminal else Console(width=120)
+    colours = Table("", "colour", "px", "share", "nearest class", "distance", box=SIMPLE_HEAD, pad_edge=False)
+    for column in colours.columns[2:4]:
+        column.justify = "right"
+    for colour, area_px, share, name, distance in census.rows(SHOWN_COLOURS):
+        far = "" if distance <= census.tolerance else "  beyond the tolerance"
+        swatch = Text("██", style=colour)
+        colours.add_row(swatch, colour, f"{area_px}", f"{share:.3%}", Text(name), f"{distance:.1f}{far}")
+    console.print(colours)
+    if (more := len(census.area_px) - SHOWN_COLOURS) > 0:
+        typer.echo(f"… and {more} more colours, {census.share[SHOWN_COLOURS:].sum():.3%} of the px")
+
+    areas = {name: area_px for name, area_px in census.class_areas().items() if area_px}
+    areas["of no class"] = census.total_px - census.transparent_px - sum(areas.values())
+    areas["transparent"] = census.transparent_px
+    classes = Table(f"class (within {census.tolerance:g})", "px", "share", box=SIMPLE_HEAD, pad_edge=False)
+    for column in classes.columns[1:]:
+        column.justify = "right"
+    for name, area_px in areas.items():
+        classes.add_row(Text(name), f"{area_px}", f"{area_px / max(1, census.total_px):.3%}")
+    console.print(classes)

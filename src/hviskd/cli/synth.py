@@ -1,0 +1,62 @@
+"""`hviskd synth`: a cohort of drawn slides with masks and outlines, to try everything on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def synth(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the cohort.")],
+    patients: Annotated[int, typer.Option("--patients", help="Number of patients.")] = 6,
+    slides_per_patient: Annotated[int, typer.Option("--slides-per-patient", help="Slides of each.")] = 1,
+    width_px: Annotated[int, typer.Option("--width-px", help="Width of a slide; 20 million px at most.")] = 4000,
+    height_px: Annotated[int, typer.Option("--height-px", help="Height of a slide.")] = 3000,
+    mpp: Annotated[float, typer.Option("--mpp", help="µm a pixel, 0.1 to 4.")] = 0.5,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed draws the same cohort.")] = 0,
+    workers: Annotated[int | None, typer.Option("--workers", help="Processes; one a core if not given.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a cohort in that folder.")] = False,
+) -> None:
+    """Draw slides of glioblastoma under H&E, with colour masks, QuPath outlines and vessels in Labelme.
+
+    Every patient has a look of their own, every slide most of the eight classes of the Ivy atlas. The slides are
+    Aperio SVS of three levels (1, 1/4, 1/16). Some 15 seconds a slide and core. Drawn tissue says nothing about real
+    tissue.
+
+    Examples:
+
+      hviskd synth -o cohort
+
+      hviskd synth -o cohort --patients 20 --slides-per-patient 2 --seed 7
+
+      hviskd synth -o small --patients 3 --width-px 1200 --height-px 900
+    """
+    import time
+
+    from hviskd.experiments.synthetic_cohort import draw_cohort
+
+    started = time.monotonic()
+    cohort = draw_cohort(
+        output,
+        patients=patients,
+        slides_per_patient=slides_per_patient,
+        width_px=width_px,
+        height_px=height_px,
+        mpp=mpp,
+        seed=seed,
+        workers=workers,
+        overwrite=overwrite,
+    )
+    drawn = cohort.slides
+    tiles = sum(len(slide.vessel_tiles) for slide in drawn)
+    typer.echo(f"{'class':<7} {'mm²':>7}  slides")
+    for name in drawn[0].area_mm2:
+        areas = [slide.area_mm2[name] for slide in drawn]
+        typer.echo(f"{name:<7} {sum(areas):>7.2f}  {sum(area > 0 for area in areas)} of {len(areas)}")
+    typer.echo(f"slides       {output / 'slides'} ({len(drawn)} SVS of {width_px} × {height_px} px, {mpp:g} µm/px)")
+    typer.echo(f"masks        {output / 'masks'} (one px a px of the slide; legend ivygap-paper)")
+    typer.echo(f"annotations  {output / 'annotations'} (QuPath GeoJSON)")
+    typer.echo(f"vessels      {output / 'vessels'} ({tiles} CTmvp tiles of 150 px with Labelme outlines)")
+    typer.echo(f"patients     {output / 'patients.csv'}")
+    typer.echo(f"card         {output / 'cohort.json'}")
+    typer.echo(f"done in {time.monotonic() - started:.0f} s")

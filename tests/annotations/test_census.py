@@ -1,0 +1,78 @@
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hviskd.annotations import find_masks, load_legend, take_census
+from hviskd.errors import DataError
+
+LEGEND = load_legend("ivygap")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    one = np.full((10, 20, 3), (5, 208, 4), dtype=np.uint8)
+    one[:2] = (128, 0, 128)
+    two = np.full((10, 10, 4), (0, 0, 0, 255), dtype=np.uint8)
+    two[:5, :, 3] = 0
+    Image.fromarray(one).save(tmp_path / "one_L.png")
+    Image.fromarray(two).save(tmp_path / "two_L.tif")
+    (tmp_path / "notes.txt").write_text("not a mask")
+    return tmp_path
+
+
+def test_colours_are_counted_over_all_masks_the_widest_first(folder):
+    census = take_census(find_masks(folder), LEGEND)
+    rows = list(census.rows())
+    assert [row[:2] for row in rows] == [("#05D004", 160), ("#000000", 50), ("#800080", 40)]
+    assert [row[3] for row in rows[:2]] == ["CT", "CTne"]
+    assert rows[1][4] == pytest.approx(np.sqrt(75))
+    assert census.transparent_px == 50
+    assert census.total_px == 300
+    assert rows[0][2] == pytest.approx(160 / 300)
+
+
+def test_class_areas_count_what_is_within_the_tolerance(folder):
+    for tolerance, necrosis in ((20, 50), (5, 0)):
+        areas = take_census(find_masks(folder), LEGEND, tolerance=tolerance).class_areas()
+        assert (areas["CT"], areas["CTne"], sum(areas.values())) == (160, necrosis, 160 + necrosis)
+
+
+def test_large_and_small_masks_are_counted_alike(tmp_path):
+    pixels = np.random.default_rng(0).choice(np.array([0, 51, 255], dtype=np.uint8), (1100, 1000, 3))
+    Image.fromarray(pixels).save(tmp_path / "large.png")
+    for part, name in ((pixels[:500], "a.png"), (pixels[500:], "b.png")):
+        Image.fromarray(part).save(tmp_path / name)
+    whole = take_census([tmp_path / "large.png"], LEGEND)
+    parts = take_census([tmp_path / "a.png", tmp_path / "b.png"], LEGEND)
+    assert list(whole.rows()) == list(parts.rows())
+    colours, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)
+    assert {tuple(c): n for c, n in zip(colours.tolist(), counts.tolist(), strict=True)} == {
+        tuple(c): n for c, n in zip(whole.colours.tolist(), whole.area_px.tolist(), strict=True)
+    }
+
+
+def test_a_mask_that_breaks_off_is_listed_and_does_not_count(folder):
+    content = (folder / "one_L.png").read_bytes()
+    (folder / "bad_L.png").write_bytes(content[:-30])
+    census = take_census(find_masks(folder), LEGEND)
+    assert list(census.failed) == [folder / "bad_L.png"]
+    assert census.total_px == 300
+
+
+def test_the_csv_holds_every_colour(folder):
+    path = take_census(find_masks(folder), LEGEND).write_csv(folder / "out" / "c.csv")
+    with path.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["colour"] for row in rows] == ["#05D004", "#000000", "#800080"]
+    assert [row["within_tolerance"] for row in rows] == ["True", "True", "False"]
+    assert sum(int(row["area_px"]) for row in rows) == 250
+
+
+def test_a_pattern_picks_the_masks_of_a_folder(folder):
+    assert [path.name for path in find_masks(folder, "*_L.png")] == ["one_L.png"]
+    with pytest.raises(DataError, match="no mask"):
+        find_masks(folder, "*.jpg")
+    with pytest.raises(DataError, match="no mask"):
+        find_masks(folder / "none")

@@ -1,0 +1,109 @@
+from importlib import resources
+
+import pytest
+import yaml
+
+from hviskd.annotations import Legend, built_in_legends, load_legend
+from hviskd.errors import DataError
+
+PLAIN = {"name": "l", "classes": [{"name": "a", "colours": [[1, 2, 3]]}, {"name": "b", "colours": [[4, 5, 6]]}]}
+
+
+def written(tmp_path, content):
+    path = tmp_path / "legend.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return path
+
+
+def test_ivygap_keeps_the_ten_classes_of_the_atlas_apart():
+    legend = load_legend("ivygap")
+    assert legend.names == ("CTne", "IT", "LE", "CT", "CThbv", "CTmvp", "CTpan", "CTpnn", "CTpnz", "BG")
+    assert legend.colours[legend.index("CTmvp")] == (255, 51, 0)
+    assert legend.colours[legend.index("CThbv")] == (255, 102, 0)
+
+
+def test_the_perinecrotic_zone_has_its_older_colour_too():
+    colours, classes = load_legend("ivygap").palette()
+    position = load_legend("ivygap").index("CTpnz")
+    assert {tuple(c) for c in colours[classes == position].tolist()} == {(67, 209, 248), (37, 209, 247)}
+
+
+def test_the_papers_legend_merges_to_its_eight_classes_in_its_order():
+    legend = load_legend("ivygap-paper")
+    assert legend.names == ("CTne", "IT", "LE", "CT", "CTmvp", "CTpan", "CTpnz", "BG")
+    assert legend.index("CThbv") == legend.index("CTmvp") == 4
+    assert legend.index("CTpnn") == legend.index("CTpan") == 5
+
+
+def test_both_built_in_legends_know_the_same_colours():
+    assert built_in_legends() == ("ivygap", "ivygap-paper")
+    one, other = (load_legend(name) for name in built_in_legends())
+    assert {tuple(c) for c in one.palette()[0].tolist()} == {tuple(c) for c in other.palette()[0].tolist()}
+
+
+def test_the_atlas_and_not_the_paper_says_what_the_codes_stand_for():
+    for name in built_in_legends():
+        words = dict(zip(load_legend(name).names, load_legend(name).full_names, strict=True))
+        assert words["CTpan"].startswith("pseudopalisading")
+        assert words["CTpnz"] == "perinecrotic zone"
+
+
+def test_a_label_is_found_whatever_its_case(tmp_path):
+    legend = load_legend(written(tmp_path, PLAIN))
+    assert legend.index(" A ") == 0
+    assert legend.index("c") is None
+
+
+def test_a_class_without_words_is_called_by_its_name(tmp_path):
+    assert load_legend(written(tmp_path, PLAIN)).full_names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"color": 1}, "color"),
+        ({"classes": []}, "classes"),
+        ({"classes": [{"name": "a", "colours": [[1, 2, 256]]}]}, "classes.0.colours.0.2"),
+        ({"classes": [{"name": "a", "colours": [[1, 2]]}]}, "classes.0.colours.0.2"),
+        ({"classes": [{"name": "a", "colours": [[1, 2, True]]}]}, "classes.0.colours.0.2"),
+        ({"classes": [{"name": "a", "colours": []}]}, "classes.0.colours"),
+        ({"classes": [{"name": "a", "colours": [[1, 2, 3]]}, {"name": "A", "colours": [[4, 5, 6]]}]}, "one name"),
+        ({"classes": [{"name": "a", "colours": [[1, 2, 3]]}, {"name": "b", "colours": [[1, 2, 3]]}]}, "one colour"),
+        ({"merge": {"a": "c"}}, "both must be classes"),
+        ({"merge": {"a": "b", "b": "a"}}, "itself merged"),
+    ],
+)
+def test_a_legend_that_makes_no_sense_is_refused_in_one_line(tmp_path, change, said):
+    path = written(tmp_path, PLAIN | change)
+    with pytest.raises(DataError, match=said) as caught:
+        load_legend(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "[", "- 1", "a: &x [1]\nb: *x", "\x00", "[" * 5000])
+def test_a_file_that_is_no_legend_is_refused(tmp_path, content):
+    path = written(tmp_path, content)
+    with pytest.raises(DataError, match="legend.yaml: "):
+        load_legend(path)
+
+
+def test_a_file_of_other_bytes_or_of_too_many_is_refused(tmp_path):
+    path = tmp_path / "legend.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="UTF-8"):
+        load_legend(path)
+    path.write_bytes(b" " * (2**16 + 1))
+    with pytest.raises(DataError, match="larger"):
+        load_legend(path)
+
+
+def test_an_unknown_name_lists_the_built_in_ones():
+    with pytest.raises(DataError, match="ivygap, ivygap-paper"):
+        load_legend("ivygapp")
+
+
+def test_the_built_in_files_say_what_they_are_called():
+    for name in built_in_legends():
+        text = (resources.files("hviskd.annotations") / "legends" / f"{name}.yaml").read_text("utf-8")
+        assert Legend.model_validate(yaml.safe_load(text)).name == name

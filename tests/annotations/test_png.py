@@ -1,0 +1,121 @@
+import io
+import zlib
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hviskd.annotations import png
+from hviskd.annotations.colours import TRANSPARENT
+from hviskd.annotations.png import png_codes, png_size, write_palette_png
+
+
+def picture(mode, *, seed=0, size=(37, 53)) -> Image.Image:
+    """Give a smooth picture with some noise, so that Pillow uses every row filter."""
+    rng = np.random.default_rng(seed)
+    width, height = size
+    ramp = np.add.outer(np.arange(height) * 3, np.arange(width) * 2)[..., None] + (0, 60, 120, 200)
+    pixels = (ramp + rng.integers(0, 9, (height, width, 4))).astype(np.uint8)
+    if mode == "P":
+        return Image.fromarray(pixels[..., :3]).quantize(200)
+    return Image.fromarray(pixels).convert(mode)
+
+
+def as_stream(image, **options) -> io.BytesIO:
+    stream = io.BytesIO()
+    image.save(stream, "PNG", **options)
+    stream.seek(0)
+    return stream
+
+
+def decoded(stream) -> np.ndarray:
+    return np.concatenate([codes for _, codes in png_codes(stream)])
+
+
+def by_pillow(stream) -> np.ndarray:
+    red, green, blue, alpha = np.moveaxis(np.asarray(Image.open(stream).convert("RGBA")).astype(np.int64), -1, 0)
+    return np.where(alpha < 128, TRANSPARENT, (red << 16) + (green << 8) + blue)
+
+
+@pytest.mark.parametrize("band_bytes", [1, 500, 2**24])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_every_kind_is_decoded_as_pillow_does_in_bands_of_any_height(monkeypatch, mode, band_bytes):
+    monkeypatch.setattr(png, "BAND_BYTES", band_bytes)
+    stream = as_stream(picture(mode))
+    np.testing.assert_array_equal(decoded(stream), by_pillow(stream))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("width", [1, 7, 8, 33])
+def test_narrow_palettes_are_unpacked(bits, width):
+    indices = np.random.default_rng(0).integers(0, 2**bits, (11, width), dtype=np.uint8)
+    image = Image.fromarray(indices).convert("P")
+    image.putpalette(np.random.default_rng(1).integers(0, 256, 3 * 2**bits, dtype=np.uint8).tolist())
+    stream = as_stream(image, bits=bits)
+    np.testing.assert_array_equal(decoded(stream), by_pillow(stream))
+
+
+@pytest.mark.parametrize(("mode", "key"), [("L", 0), ("RGB", (0, 60, 120)), ("P", 3), ("P", bytes([0, 200, 90]))])
+def test_transparent_colours_are_seen(mode, key):
+    image = picture(mode)
+    if not isinstance(key, bytes):
+        image.putpixel((5, 5), key)
+    stream = as_stream(image, transparency=key)
+    np.testing.assert_array_equal(decoded(stream), by_pillow(stream))
+    assert (decoded(io.BytesIO(stream.getvalue())) == TRANSPARENT).any()
+
+
+def test_the_size_is_read_and_the_stream_set_back():
+    stream = as_stream(picture("RGB", size=(12, 34)))
+    assert png_size(stream) == (12, 34)
+    assert stream.tell() == 0
+
+
+def test_a_picture_cut_short_anywhere_is_refused():
+    content = as_stream(picture("RGB")).getvalue()
+    for length in range(0, len(content) - 20, 97):
+        with pytest.raises(ValueError, match=r"cut short|not a PNG|damaged"):
+            decoded(io.BytesIO(content[:length]))
+
+
+def test_a_picture_with_a_changed_byte_never_decodes_to_other_sizes():
+    content = bytearray(as_stream(picture("RGB")).getvalue())
+    for place in range(33, len(content), 61):
+        changed = bytes(content[:place]) + bytes([content[place] ^ 0xFF]) + bytes(content[place + 1 :])
+        with suppress(ValueError):
+            assert decoded(io.BytesIO(changed)).shape == (53, 37)
+
+
+def test_sixteen_bits_are_refused():
+    with pytest.raises(ValueError, match="8 bits"):
+        decoded(as_stream(Image.fromarray(np.zeros((4, 4), dtype=np.uint16))))
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    rng = np.random.default_rng(0)
+    palette = [tuple(colour) for colour in rng.integers(0, 256, (8, 3)).tolist()]
+    indices = rng.integers(0, 8, (100, 61), dtype=np.uint8)
+    stream = io.BytesIO()
+    write_palette_png(stream, (61, 100), palette, [indices[:30], indices[30:31], indices[31:]])
+    stream.seek(0)
+    codes = np.array([r << 16 | g << 8 | b for r, g, b in palette[:-1]] + [TRANSPARENT])
+    np.testing.assert_array_equal(decoded(stream), codes[indices])
+    np.testing.assert_array_equal(by_pillow(stream), codes[indices])
+
+
+def test_a_small_file_of_a_large_picture_is_read_in_bands():
+    """100 million px, 400 MB as Pillow would hold them in colour."""
+    import tracemalloc
+
+    stream = io.BytesIO()
+    rows = (np.zeros((100, 20_000), dtype=np.uint8) for _ in range(50))
+    write_palette_png(stream, (20_000, 5_000), [(1, 2, 3), (0, 0, 0)], rows)
+    assert len(zlib.compress(stream.getvalue())) < 2**20
+    stream.seek(0)
+    tracemalloc.start()
+    seen = sum(int((codes == 0x010203).sum()) for _, codes in png_codes(stream))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seen == 100_000_000
+    assert peak < 200 * 2**20

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+import shapely
+
+from hviskd.annotations import Outlines, Region
+from hviskd.annotations.tracing import trace
+
+
+@pytest.mark.parametrize("density", [0.1, 0.5, 0.9, 1.0])
+def test_the_polygons_cover_exactly_the_pixels_of_the_mask(density):
+    inside = np.random.default_rng(0).random((60, 70)) < density
+    polygons = trace(inside)
+    assert shapely.is_valid(polygons).all()
+    assert shapely.area(polygons).sum() == inside.sum()
+    image = Outlines.of([Region("a", polygon) for polygon in polygons]).rasterise(0, 0, 70, 60, 1)
+    np.testing.assert_array_equal(image == 0, inside)
+
+
+def test_there_is_one_polygon_for_each_connected_piece():
+    from scipy.ndimage import label
+
+    inside = np.random.default_rng(3).random((50, 50)) < 0.45
+    assert len(trace(inside)) == label(inside)[1]  # pixels that share a side
+
+
+def test_straight_borders_have_no_points_between_their_ends():
+    inside = np.zeros((500, 500), dtype=bool)
+    inside[100:400, 50:450] = True
+    (polygon,) = trace(inside)
+    assert sorted(set(polygon.exterior.coords)) == [(50, 100), (50, 400), (450, 100), (450, 400)]
+
+
+def test_an_empty_mask_has_no_polygons():
+    assert trace(np.zeros((5, 5), dtype=bool)) == []
+
+
+def test_a_mask_of_noise_is_refused_before_it_takes_all_memory():
+    with pytest.raises(ValueError, match="pieces"):
+        trace(np.random.default_rng(0).random((700, 700)) < 0.5)
