@@ -42,10 +42,7 @@ def main() -> None:
             folder = Path(work) / str(factor)
             print(f"drawing a slide of {options.width_px * factor} × {options.height_px} px", file=sys.stderr)
             make_slide(folder, options.width_px * factor, options.height_px)
-            rows.append(
-                measure(folder, options.repeats)
-                | {"px": f"{options.width_px * factor} × {options.height_px}"}
-            )
+            rows.append(measure(folder, options.repeats) | {"px": f"{options.width_px * factor} × {options.height_px}"})
     report = render(rows)
     print(report)
     if options.output:
@@ -54,9 +51,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width-px", type=int, default=15_000)
     parser.add_argument("--height-px", type=int, default=12_000)
     parser.add_argument("--repeats", type=int, default=3)
@@ -77,22 +72,14 @@ def make_slide(folder: Path, width_px: int, height_px: int) -> None:
     region = draw_tissue(classes, draw_patient(0), mpp=MPP, rng=np.random.default_rng(0))
     regions, maps = [region], [classes]
     for factor in (1, 4):
-        regions.append(
-            region if factor == 1 else regions[0].reshape(375, 4, 375, 4, 3).mean((1, 3)).astype(np.uint8)
-        )
-    colours = np.array(
-        [(200, 0, 0), (0, 0, 0), (0, 0, 0), (0, 160, 0), (0, 0, 0), (0, 0, 0), (0, 0, 200)], np.uint8
-    )
+        regions.append(region if factor == 1 else regions[0].reshape(375, 4, 375, 4, 3).mean((1, 3)).astype(np.uint8))
+    colours = np.array([(200, 0, 0), (0, 0, 0), (0, 0, 0), (0, 160, 0), (0, 0, 0), (0, 0, 0), (0, 0, 200)], np.uint8)
     mask = colours[mirrored(maps[0][::2, ::2], np.arange(height_px // 2), width_px // 2)]
     Image.fromarray(mask).save(folder / "masks" / "slide_L.png", compress_level=1)
     listed = [{"name": f"c{place}", "colours": [colours[place].tolist()]} for place in (0, 3, 6)]
-    (folder / "legend.yaml").write_text(
-        json.dumps({"name": "benchmark", "classes": listed}), encoding="utf-8"
-    )
+    (folder / "legend.yaml").write_text(json.dumps({"name": "benchmark", "classes": listed}), encoding="utf-8")
 
-    note = (
-        f"Aperio Image Library v12\r\n{width_px}x{height_px} (256x256) of benchmark|AppMag = 20|MPP = {MPP}"
-    )
+    note = f"Aperio Image Library v12\r\n{width_px}x{height_px} (256x256) of benchmark|AppMag = 20|MPP = {MPP}"
     with tifffile.TiffWriter(folder / "slide.svs") as writer:
         for reduction, small in ((1, regions[1]), (4, regions[2])):
             shape = height_px // reduction, width_px // reduction
@@ -120,9 +107,7 @@ def mirrored(region, rows, width_px):
 def jpeg_tiles(region, shape):
     """Give the tiles of a mosaic row by row."""
     for top in range(0, shape[0], JPEG_TILE_PX):
-        band = mirrored(
-            region, np.arange(top, top + JPEG_TILE_PX), -(-shape[1] // JPEG_TILE_PX) * JPEG_TILE_PX
-        )
+        band = mirrored(region, np.arange(top, top + JPEG_TILE_PX), -(-shape[1] // JPEG_TILE_PX) * JPEG_TILE_PX)
         for left in range(0, shape[1], JPEG_TILE_PX):
             yield np.ascontiguousarray(band[:, left : left + JPEG_TILE_PX])
 

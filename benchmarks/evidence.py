@@ -36,6 +36,7 @@ ARMS = {
     "hviskd-authors": "hviskd-authors",
 }
 TEACHER = "teacher"
+DIVERGED = "diverged.txt"
 SETTINGS = ("data", "epochs", "batch_size", "tile_px", "learning_rate", "precision")  # what every cell shares
 REFERENCES = ("kd", "student")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line does
@@ -59,7 +60,11 @@ class Cell:
         """Whether its run came to its end."""
         from hviskd.training import Run
 
-        return Run(self.folder(work)).finished
+        return Run(self.folder(work)).finished or self.diverged(work)
+
+    def diverged(self, work: Path) -> bool:
+        """Whether a loss of this training exploded; that is a result too, and is reported as one."""
+        return (self.folder(work) / DIVERGED).is_file()
 
 
 def main() -> None:
@@ -178,7 +183,7 @@ def work_through(todo, done, tiles: Path, options: argparse.Namespace) -> None:
     """Train cell after cell in a process of its own."""
     import torch
 
-    from hviskd.errors import HviskdError
+    from hviskd.errors import HviskdError, TrainingError
     from hviskd.tiles import TileSet
 
     torch.set_num_threads(options.threads)
@@ -188,6 +193,9 @@ def work_through(todo, done, tiles: Path, options: argparse.Namespace) -> None:
         started = time.monotonic()
         try:
             train_cell(cell, tileset, options)
+        except TrainingError as error:
+            (cell.folder(options.work) / DIVERGED).write_text(str(error), encoding="utf-8")
+            done.put((cell, "", time.monotonic() - started))
         except (HviskdError, torch.OutOfMemoryError) as error:
             done.put((cell, " ".join(str(error).split()), 0.0))
         else:
@@ -228,6 +236,8 @@ def measure_all(teachers: list[Cell], students: list[Cell], tiles: Path, options
     pixels, labels = tileset.pixels[rows], tileset.labels[rows]
     right = {}
     for cell in [*teachers, *students]:
+        if cell.diverged(options.work):
+            continue
         for place in ("model", "model-last"):
             model = load_model(cell.folder(options.work) / place)
             right[cell, place] = model.predict(pixels, device=options.device).argmax(axis=1) == labels
@@ -244,46 +254,53 @@ def render(right: dict, tiles: Path, options: argparse.Namespace) -> str:
     tileset = TileSet.open(tiles)
     unit, clusters = tileset.clusters(tileset.rows("test"))
     weights = np.stack(list(bootstrap_weights(clusters, 2000, seed=0)))
-    seeds = np.random.default_rng(0).integers(options.seeds, size=(2000, options.seeds))
+    rng = np.random.default_rng(0)
 
-    def correct(pair: str, arm: str, place: str):
-        return np.stack([right[Cell(pair, arm, seed), place] for seed in range(options.seeds)]).astype(float)
+    def there(pair: str, *arms: str) -> list[int]:
+        """Give the seeds with which none of these arms diverged."""
+        return [seed for seed in range(options.seeds) if all((Cell(pair, arm, seed), "model") in right for arm in arms)]
 
-    def interval(difference) -> str:
-        """95 % of the mean of (seeds, tiles), both resampled."""
+    def correct(pair: str, arm: str, place: str, seeds: list[int]):
+        return np.stack([right[Cell(pair, arm, seed), place] for seed in seeds]).astype(float)
+
+    def gain(pair: str, arm: str, reference: str) -> str:
+        """95 % of the mean over (seeds, tiles) of the paired difference, both resampled."""
+        seeds = there(pair, arm, reference)
+        if arm == reference or reference not in options.arms or not seeds:
+            return ""
+        difference = correct(pair, arm, "model", seeds) - correct(pair, reference, "model", seeds)
         by_seed = difference @ weights.T / weights.sum(axis=1)
-        draws = by_seed[seeds, np.arange(2000)[:, None]].mean(axis=1)
-        low, high = np.percentile(draws, [2.5, 97.5])
+        drawn = rng.integers(len(seeds), size=(2000, len(seeds)))
+        low, high = np.percentile(by_seed[drawn, np.arange(2000)[:, None]].mean(axis=1), [2.5, 97.5])
         return f"{100 * difference.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+    def share(pair: str, arm: str, place: str, seeds: list[int]) -> str:
+        by_seed = 100 * correct(pair, arm, place, seeds).mean(axis=1)
+        return f"{by_seed.mean():.1f}" + (f" ± {by_seed.std(ddof=1):.1f}" if len(seeds) > 1 else "")
 
     lines = [*_heading(tileset, check_leak(tileset).statement, unit, len(set(clusters)), options)]
     lines += ["| pair | arm | chosen epoch | last epoch | gain over KD | gain over the student | α, β at the end |"]
     lines += ["|---|---|--:|--:|--:|--:|--:|"]
     for pair in options.pairs:
-        alone = Cell(pair, TEACHER, 0)
-        shares = [f"{100 * right[alone, place].mean():.1f}" for place in ("model", "model-last")]
-        lines.append(f"| {pair} | teacher | {shares[0]} | {shares[1]} | | | |")
+        shares = [share(pair, TEACHER, place, [0]) for place in ("model", "model-last")]
+        lines.append(f"| {pair} | teacher | {' | '.join(shares)} | | | |")
         for arm in options.arms:
-            cells = {place: correct(pair, arm, place) for place in ("model", "model-last")}
-            shares = [f"{100 * c.mean():.1f} ± {100 * c.mean(axis=1).std(ddof=1):.1f}" if options.seeds > 1
-                      else f"{100 * c.mean():.1f}" for c in cells.values()]  # fmt: skip
-            gains = [
-                "" if reference == arm or reference not in options.arms
-                else interval(cells["model"] - correct(pair, reference, "model"))
-                for reference in REFERENCES
-            ]  # fmt: skip
-            lines.append(
-                f"| {pair} | {arm} | {' | '.join(shares)} | {' | '.join(gains)} | {_scales(pair, arm, options)} |"
-            )
+            seeds = there(pair, arm)
+            lost = options.seeds - len(seeds)
+            name = f"{arm} ({lost} of {options.seeds} diverged)" if lost else arm
+            shares = [share(pair, arm, place, seeds) if seeds else "–" for place in ("model", "model-last")]
+            gains = [gain(pair, arm, reference) for reference in REFERENCES]
+            cells = [pair, name, *shares, *gains, _scales(pair, arm, seeds, options)]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _scales(pair: str, arm: str, options: argparse.Namespace) -> str:
+def _scales(pair: str, arm: str, seeds: list[int], options: argparse.Namespace) -> str:
     from hviskd.training import Run
 
-    if not arm.startswith("hviskd"):
+    if not arm.startswith("hviskd") or not seeds:
         return ""
-    logs = [Run(Cell(pair, arm, seed).folder(options.work)).log.iloc[-1] for seed in range(options.seeds)]
+    logs = [Run(Cell(pair, arm, seed).folder(options.work)).log.iloc[-1] for seed in seeds]
     means = [sum(log[f"hviskd/{name}"] for log in logs) / len(logs) for name in ("alpha", "beta")]
     return ", ".join(f"{value:+.3f}" for value in means)
 

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from hviskd.cli.app import app
 
 VERBS = (
-    ["slides", "info"], ["annotations", "census"], ["synth"], ["tiles", "import"], ["tiles", "split"], ["tiles", "info"], ["train"], ["distill"],
+    ["slides", "info"], ["annotations", "census"], ["synth"],
+    ["tiles", "import"], ["tiles", "split"], ["tiles", "info"], ["train"], ["distill"],
     ["evaluate"], ["networks"], ["recipes"], ["demo"],
 )  # fmt: skip
 
