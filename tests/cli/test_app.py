@@ -11,7 +11,7 @@ from hviskd.cli.app import app
 
 VERBS = (
     ["slides", "info"], ["annotations", "census"], ["synth"],
-    ["tiles", "import"], ["tiles", "split"], ["tiles", "info"], ["train"], ["distill"],
+    ["tiles", "import"], ["tiles", "cut"], ["tiles", "split"], ["tiles", "info"], ["train"], ["distill"],
     ["evaluate"], ["networks"], ["recipes"], ["demo"],
 )  # fmt: skip
 

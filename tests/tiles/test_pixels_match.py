@@ -21,7 +21,7 @@ def test_another_set_s_pixels_are_noticed(tmp_path):
 def test_one_exchanged_picture_is_found_by_the_full_check(tmp_path):
     tiles = write_tiles(tmp_path / "a")
     tiles.check_pixels()
-    pixels = np.load(tmp_path / "a" / "pixels.npy", mode="r+")
+    pixels = np.load(tmp_path / "a" / "pixels.npy", mmap_mode="r+")
     pixels[1] = 255 - pixels[1]
     pixels.flush()
     with pytest.raises(DataError, match="tile 1 is not the picture"):

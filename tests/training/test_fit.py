@@ -277,7 +277,7 @@ def test_a_run_killed_in_its_first_moment_can_be_started_again(tileset, tmp_path
 
 def test_a_run_is_not_resumed_with_something_else(student_run, tileset, teacher_run, tmp_path):
     other = student_run.recipe.model_copy(update={"epochs": 9})
-    with pytest.raises(TrainingError, match="cannot resume, since the recipe changed"):
+    with pytest.raises(TrainingError, match=r"cannot resume, since the recipe's epochs \(3, now 9\) changed"):
         train(other, tileset, student_run.folder, teacher=teacher_run.chosen(), resume=True)
     with pytest.raises(TrainingError, match="cannot resume, since the teacher changed"):
         train(student_run.recipe, tileset, student_run.folder, teacher=student_run.chosen(), resume=True)

@@ -15,6 +15,7 @@ from hviskd.cli.recipes import recipes
 from hviskd.cli.slides import slides_app
 from hviskd.cli.synth import synth
 from hviskd.cli.tiles import tiles_app
+from hviskd.cli.tiles_cut import cut
 from hviskd.cli.train import distill, train
 from hviskd.errors import HviskdError
 
@@ -25,6 +26,8 @@ class _Verbs(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read our output has seen enough
+            raise typer.Exit(1) from None
         except (HviskdError, OSError) as error:
             if ctx.params.get("debug") or (isinstance(error, OSError) and error.errno is None):
                 raise
@@ -65,6 +68,7 @@ def _top(
 
 app.add_typer(slides_app, name="slides")
 app.add_typer(annotations_app, name="annotations")
+tiles_app.command()(cut)
 app.add_typer(tiles_app, name="tiles")
 for verb in (train, distill, evaluate, networks, recipes, demo, synth):
     app.command()(verb)

@@ -65,16 +65,16 @@ def evaluate(
         )
         write_files(evaluation, folder)
 
-    _print(evaluation.summary_table())
+    print_table(evaluation.summary_table())
     if evaluation.differences:
-        _print(evaluation.difference_table())
+        print_table(evaluation.difference_table())
     for statement in evaluation.statements:
         typer.echo(statement)
     for file in sorted(output.iterdir()):
         typer.echo(f"  {file}")
 
 
-def _print(table: "Table") -> None:
+def print_table(table: "Table") -> None:
     """Print a table, the interval below its value; where there is no terminal to fit, as wide as it needs."""
     import sys
 

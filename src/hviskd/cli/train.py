@@ -175,12 +175,12 @@ def _run(
 
 def _summary(run: "Run") -> None:
     card, chosen, last = run.card, run.chosen(), run.last()
-    typer.echo(f"{chosen.card.network.name}, {chosen.parameters:,} parameters, {chosen.card.classes} classes")
+    typer.echo(f"{chosen.card.network.name}, {chosen.parameters:,} parameters; {', '.join(chosen.card.classes)}")
     typer.echo(card["independence"])
     for model in (chosen, last):
         val = {name.removeprefix("val_"): value for name, value in model.card.metrics.items() if value is not None}
         shown = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in val.items()) or "no val split"
-        typer.echo(f"epoch {model.card.epoch} ({model.card.selection}): {shown}")
+        typer.echo(f"epoch {model.card.epoch} ({model.card.selection.replace('_', ' ')}): {shown}")
         typer.echo(f"  {model.folder}")
     typer.echo(f"log {run.log_file}, curves {run.curves_file}")
-    typer.echo(f"next: hviskd evaluate {run.folder} --tiles TILESET -o DIR")
+    typer.echo("when every arm is trained: hviskd evaluate RUN … --tiles TILESET -o DIR reads the test split, once")

@@ -41,6 +41,12 @@ def find_pictures(folder: Path, classes: Sequence[str] | None) -> tuple[list[Pic
                 raise DataError(f"{class_folder}: not one of the classes {', '.join(classes)}; add it or move it away")
             files = [Path(where, name) for where, _, names in os.walk(class_folder, onerror=_refuse) for name in names]
             found = [path for path in files if _is_picture(path)]
+            inside = [path.name for path in _folders(class_folder)]
+            if found and inside and all(path.parent != class_folder for path in found):
+                raise DataError(
+                    f"{class_folder}: holds folders ({', '.join(inside[:3])}), not pictures; if these are the classes, "
+                    f"import {class_folder}"
+                )
             if not found:
                 raise DataError(f"{class_folder}: holds no JPEG, PNG, TIFF or WebP picture; fill it or remove it")
             others += len(files) - len(found)

@@ -133,10 +133,10 @@ class Run:
             state = "a finished run" if self.finished else "an unfinished run; --resume goes on with it"
             raise TrainingError(f"{self.folder}: holds {state}; choose another folder to start anew")
         changed = [name for name, value in facts["depends_on"].items() if card["depends_on"].get(name) != value]
-        if self.recipe != recipe:
-            changed.append("recipe")
+        kept, wanted = self.recipe.model_dump(mode="json"), recipe.model_dump(mode="json")
+        changed += [f"recipe's {key} ({kept[key]}, now {wanted[key]})" for key in wanted if kept[key] != wanted[key]]
         if changed:
-            raise TrainingError(f"{self.folder}: cannot resume, since the {' and '.join(changed)} changed")
+            raise TrainingError(f"{self.folder}: cannot resume, since the {' and the '.join(changed)} changed")
 
     def write_log(self, history: list[dict[str, float]]) -> None:
         """Write the whole log in one step, so that a resumed run never repeats a row."""

@@ -1,0 +1,232 @@
+"""What cutting costs: `cut_slides` against a plain loop that reads one tile after the other in one process.
+
+The slide is an Aperio SVS with JPEG tiles, a mosaic of one synthetic region of 1500 px, mirrored; its mask is the
+region's map of classes. The loop finds the same candidates and writes the same TileSet, but reads each tile with a
+`slide.read` of its own, draws no picture and keeps no parts. Either runs in a process of its own, the loop and the
+cutting in turn; the ratio is that of the medians. Peak memory is the process's largest resident set. CPU time is that
+of all threads, imports included: where others use the machine too, it says more than the ratio of times. All is done
+again for a slide of twice the area.
+
+    python benchmarks/cutting.py                          # 15,000 × 12,000 px
+    python benchmarks/cutting.py --width-px 6000 --height-px 6000 --repeats 1
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+REGION_PX, TILE_PX, MPP, JPEG_TILE_PX = 1500, 150, 0.5, 256
+
+
+def main() -> None:
+    """Measure both areas and print one table."""
+    options = parse()
+    if options.child:
+        print(json.dumps(CHILDREN[options.child](options.work)))
+        return
+    if options.draw:
+        make_slide(options.work, options.width_px, options.height_px)
+        return
+    with tempfile.TemporaryDirectory(dir=options.work) as work:
+        rows = []
+        for factor in (1, 2):
+            folder, size = Path(work) / str(factor), (options.width_px * factor, options.height_px)
+            px = "{} × {}".format(*size)
+            print(f"drawing a slide of {px} px", file=sys.stderr)
+            # Not drawn here: a process counts what the one that started it held as its own peak.
+            sides = ["--width-px", str(size[0]), "--height-px", str(size[1])]
+            subprocess.run([sys.executable, __file__, "--draw", "--work", str(folder), *sides], check=True)
+            rows.append(measure(folder, options.repeats) | {"px": px})
+    report = render(rows)
+    print(report)
+    if options.output:
+        options.output.write_text(report, encoding="utf-8")
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--width-px", type=int, default=15_000)
+    parser.add_argument("--height-px", type=int, default=12_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--work", type=Path, help="where there is room for slides and tiles")
+    parser.add_argument("-o", "--output", type=Path, help="also write the table here")
+    parser.add_argument("--child", choices=CHILDREN, help=argparse.SUPPRESS)
+    parser.add_argument("--draw", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def make_slide(folder: Path, width_px: int, height_px: int) -> None:
+    """Write slide, mask and legend; of the slide only a row of JPEG tiles is in memory at a time."""
+    from hviskd.slides import draw_patient, draw_tissue
+
+    (folder / "masks").mkdir(parents=True)
+    classes = np.zeros((REGION_PX, REGION_PX), np.int64)
+    classes[:, REGION_PX // 2 :] = 3
+    classes[REGION_PX // 3 : 2 * REGION_PX // 3, : REGION_PX // 2] = 6
+    region = draw_tissue(classes, draw_patient(0), mpp=MPP, rng=np.random.default_rng(0))
+    regions, maps = [region], [classes]
+    for factor in (1, 4):
+        regions.append(region if factor == 1 else regions[0].reshape(375, 4, 375, 4, 3).mean((1, 3)).astype(np.uint8))
+    colours = np.array([(200, 0, 0), (0, 0, 0), (0, 0, 0), (0, 160, 0), (0, 0, 0), (0, 0, 0), (0, 0, 200)], np.uint8)
+    mask = colours[mirrored(maps[0][::2, ::2], np.arange(height_px // 2), width_px // 2)]
+    Image.fromarray(mask).save(folder / "masks" / "slide_L.png", compress_level=1)
+    listed = [{"name": f"c{place}", "colours": [colours[place].tolist()]} for place in (0, 3, 6)]
+    (folder / "legend.yaml").write_text(json.dumps({"name": "benchmark", "classes": listed}), encoding="utf-8")
+
+    note = f"Aperio Image Library v12\r\n{width_px}x{height_px} (256x256) of benchmark|AppMag = 20|MPP = {MPP}"
+    with tifffile.TiffWriter(folder / "slide.svs") as writer:
+        for reduction, small in ((1, regions[1]), (4, regions[2])):
+            shape = height_px // reduction, width_px // reduction
+            writer.write(
+                jpeg_tiles(small, shape),
+                shape=(*shape, 3),
+                dtype=np.uint8,
+                tile=(JPEG_TILE_PX, JPEG_TILE_PX),
+                photometric="rgb",
+                compression="jpeg",
+                compressionargs={"level": 80},
+                description=note,
+                subfiletype=int(reduction > 1),
+                metadata=None,
+            )
+
+
+def mirrored(region, rows, width_px):
+    """Give some rows of the endless mosaic of a region and its mirror images."""
+    side = len(region)
+    row, column = (np.abs((places + side) % (2 * side) - side) for places in (rows, np.arange(width_px)))
+    return region[np.minimum(row, side - 1)[:, None], np.minimum(column, side - 1)]
+
+
+def jpeg_tiles(region, shape):
+    """Give the tiles of a mosaic row by row."""
+    for top in range(0, shape[0], JPEG_TILE_PX):
+        band = mirrored(region, np.arange(top, top + JPEG_TILE_PX), -(-shape[1] // JPEG_TILE_PX) * JPEG_TILE_PX)
+        for left in range(0, shape[1], JPEG_TILE_PX):
+            yield np.ascontiguousarray(band[:, left : left + JPEG_TILE_PX])
+
+
+def cut(work: Path, stain: str = "none") -> dict:
+    """Cut the slide with all cores."""
+    from hviskd.tiles.cutting import cut_slides
+
+    reference = {"stain": stain, "stain_reference": work / "slide.svs"} if stain != "none" else {}
+    began = time.perf_counter()
+    tileset = cut_slides(
+        [work / "slide.svs"],
+        work / "tiles",
+        masks=work / "masks",
+        legend=work / "legend.yaml",
+        tile_px=TILE_PX,
+        mpp=MPP,
+        cap=None,
+        overwrite=True,
+        **reference,
+    )
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "cpu": time.process_time(), "tiles": len(tileset), "peak_mib": peak_mib()}
+
+
+def plain(work: Path) -> dict:
+    """Do the same in the plainest way, and compare the tiles with those that were cut."""
+    from hviskd.annotations import load_legend, read_annotation
+    from hviskd.slides import open_slide, tissue_mask
+    from hviskd.tiles import Origin, TileSet, TileSetWriter
+    from hviskd.tiles.candidates import TileRule, find_candidates
+
+    legend = load_legend(work / "legend.yaml")
+    began = time.perf_counter()
+    with (
+        open_slide(work / "slide.svs") as slide,
+        TileSetWriter(
+            work / "plain", classes=legend.names, tile_px=TILE_PX, origin=Origin(verb="plain"), overwrite=True
+        ) as writer,
+    ):
+        drawn = read_annotation(work / "masks" / "slide_L.png", legend=legend, size=slide.size)
+        found = find_candidates(slide, drawn, tissue_mask(slide), TileRule(TILE_PX, MPP, 1.0, 0.5))
+        for x_px, y_px, label in zip(found.x_px, found.y_px, found.label, strict=True):
+            tile = slide.read(x_px, y_px, TILE_PX, TILE_PX, MPP)
+            writer.add(tile, file=f"{x_px} {y_px}", class_name=legend.names[label])
+    seconds, cpu, peak = time.perf_counter() - began, time.process_time(), peak_mib()
+    same = TileSet.open(work / "plain").fingerprint == TileSet.open(work / "tiles").fingerprint
+    return {"seconds": seconds, "cpu": cpu, "identical": same, "peak_mib": peak}
+
+
+CHILDREN = {"cut": cut, "plain": plain, "macenko": lambda work: cut(work, "macenko")}
+
+
+def measure(folder: Path, repeats: int) -> dict:
+    """Run cutting and loop in turn, each in a fresh process."""
+    runs: dict[str, list[dict]] = {"cut": [], "plain": [], "macenko": []}
+    for _ in range(repeats):
+        for name in ("cut", "plain"):
+            runs[name].append(child(name, folder))
+            print(f"{name}: {runs[name][-1]}", file=sys.stderr, flush=True)
+    runs["macenko"].append(child("macenko", folder))
+    seconds = {name: statistics.median(run["seconds"] for run in some) for name, some in runs.items()}
+    cpu = {name: statistics.median(run["cpu"] for run in some) for name, some in runs.items()}
+    return {
+        "tiles": runs["cut"][0]["tiles"],
+        "seconds": seconds,
+        "cpu": cpu,
+        "ratio": seconds["plain"] / seconds["cut"],
+        "macenko": 1 - cpu["cut"] / cpu["macenko"],
+        "identical": all(run["identical"] for run in runs["plain"]),
+        "peak": {name: max(run["peak_mib"] for run in some) for name, some in runs.items()},
+    }
+
+
+def child(name: str, folder: Path) -> dict:
+    """Run one measurement in a fresh process."""
+    command = [sys.executable, __file__, "--child", name, "--work", str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def peak_mib() -> float:
+    """Give this process's largest resident set so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def render(rows: list[dict]) -> str:
+    """Put the measurements into a Markdown table."""
+    heads = "slide | tiles | plain loop (CPU) | cut (CPU) | ratio | identical | peak of cut | Macenko's share of CPU"
+    lines = [
+        f"{datetime.now(UTC):%Y-%m-%d}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"load {os.getloadavg()[0]:.1f}: `{' '.join(['benchmarks/cutting.py', *sys.argv[1:]])}`",
+        "",
+        f"| {heads} |",
+        "|" + "---|" * (heads.count("|") + 1),
+    ]
+    for row in rows:
+        time_of = row["seconds"]
+        cells = [
+            f"{row['px']} px",
+            f"{row['tiles']:,}",
+            f"{time_of['plain']:.1f} s ({row['cpu']['plain']:.1f} s)",
+            f"{time_of['cut']:.1f} s ({row['cpu']['cut']:.1f} s)",
+            f"{row['ratio']:.2f}",
+            "yes" if row["identical"] else "NO",
+            f"{row['peak']['cut']:.0f} MiB",
+            f"{row['macenko']:.0%}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""`hviskd tiles cut`: annotated slides become a TileSet."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hviskd.tiles.cutting_report import CutReport
+
+_SHOWN_NOTES = 20
+_SHOWN_PATIENTS = 40
+
+
+class _StainMethod(StrEnum):
+    none = "none"
+    macenko = "macenko"
+    reinhard = "reinhard"
+
+
+def cut(
+    slides: Annotated[list[Path], typer.Argument(metavar="SLIDE...", help="Slides, or folders of slides.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the new TileSet.")],
+    legend: Annotated[
+        str,
+        typer.Option("--legend", metavar="NAME|FILE", help="The classes: ivygap, ivygap-paper, or a YAML file."),
+    ],
+    masks: Annotated[
+        Path | None,
+        typer.Option("--masks", metavar="DIR", help="Colour masks: STEM_L.jpg, STEM_mask.png, STEM.tif …"),
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option("--annotations", metavar="DIR", help="Outlines: STEM.geojson or STEM.json (Labelme)."),
+    ] = None,
+    tile_px: Annotated[int, typer.Option("--tile-px", help="Side of a tile in px.")] = 150,
+    mpp: Annotated[float, typer.Option("--mpp", help="µm a px of the tiles.")] = 0.5,
+    slide_mpp: Annotated[
+        float | None,
+        typer.Option("--slide-mpp", help="µm a px, for slides that do not record it or wrongly."),
+    ] = None,
+    mpp_csv: Annotated[
+        Path | None,
+        typer.Option("--mpp-csv", help="The same for each slide: a CSV with the columns slide,mpp."),
+    ] = None,
+    purity: Annotated[
+        float,
+        typer.Option("--purity", help="Least share of a tile that is of its class; 1: no border crosses it."),
+    ] = 1.0,
+    tissue: Annotated[float, typer.Option("--tissue", help="Least share of a tile that is tissue.")] = 0.5,
+    glass: Annotated[
+        str | None,
+        typer.Option("--glass", metavar="A,B", help="Classes that need no tissue.", show_default="BG"),
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option("--tolerance", min=0, help="Greatest distance of a mask colour from its class's, in RGB."),
+    ] = 20.0,
+    cap: Annotated[int, typer.Option("--cap", min=0, help="The most tiles of one class; 0 for no limit.")] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed draws the same tiles.")] = 0,
+    patients: Annotated[
+        str | None,
+        typer.Option(
+            "--patients",
+            metavar="RULE|CSV",
+            help="Patient from the file name: ivygap, tcga, an expression with one (group); or a CSV slide,patient.",
+        ),
+    ] = None,
+    stain: Annotated[
+        _StainMethod, typer.Option("--stain", help="Give all tiles the stain of a reference.")
+    ] = _StainMethod.none,
+    stain_reference: Annotated[
+        Path | None,
+        typer.Option("--stain-reference", help="That reference: a slide, a picture, a stored stain."),
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option("--licence", help="The slides' licence; it travels with all that is made of them."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Threads; one a core if not given.")] = None,
+    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Search subfolders for slides too.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted cutting.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a TileSet that stands there.")] = False,
+) -> None:
+    """Cut tiles of one size and µm/px from annotated slides: the squares of a grid that lie within one class.
+
+    Under the cap patients and slides share evenly. A report and a picture of each slide, with the tiles in the colours
+    of their classes, stand in DIR-qc. The exit status is 1 if any slide could not be cut; the others are.
+
+    Examples:
+
+      hviskd tiles cut slides/ --masks masks/ --legend ivygap-paper --slide-mpp 0.5 --patients ivygap -o tiles
+
+      hviskd tiles cut slides/*.svs --annotations qupath/ --legend lesion.yaml --patients tcga -o tiles
+
+      hviskd tiles cut slides/ --masks masks/ --legend my.yaml --patients "([A-Z]+[0-9]+)_" --tile-px 256 -o tiles
+    """
+    from hviskd.slides import find_slides
+    from hviskd.tiles.cutting import cut_slides
+    from hviskd.tiles.cutting_report import qc_folder, read_report
+
+    tileset = cut_slides(
+        find_slides(slides, recursive=recursive),
+        output,
+        masks=masks,
+        annotations=annotations,
+        legend=legend,
+        tile_px=tile_px,
+        mpp=mpp,
+        slide_mpp=slide_mpp,
+        mpp_csv=mpp_csv,
+        purity=purity,
+        tissue=tissue,
+        glass=None if glass is None else [name.strip() for name in glass.split(",") if name.strip()],
+        tolerance=tolerance,
+        cap=cap or None,
+        seed=seed,
+        patients=patients,
+        stain=stain.value,
+        stain_reference=stain_reference,
+        licence=licence,
+        workers=workers,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    report = read_report(qc_folder(output))
+    _print_report(report)
+    used = len(report.slides) - len(report.failed)
+    typer.echo(f"{len(tileset):,} tiles from {used} of {len(report.slides)} slides")
+    typer.echo(f"pictures and report in {qc_folder(output)}")
+    typer.echo(f"wrote {tileset.folder}")
+    for failed in report.failed:
+        typer.echo(f"error: {failed.problem}", err=True)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _print_report(report: "CutReport") -> None:
+    """Print what was cut and left out by class, what was cut by patient, and what to know about the slides."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    console = Console()
+    console = console if console.is_terminal else Console(width=160)
+    cut, left_out = report.tiles(), report.left_out()
+    reasons = [reason for reason, counts in left_out.items() if set(counts) & set(report.classes)]
+    heads = ("tiles", "slides", "patients", *reasons)
+    table = Table("class", *(Column(head, justify="right") for head in heads), box=SIMPLE_HEAD, pad_edge=False)
+    for name in report.classes:
+        of_class = [slide for slide in report.slides if slide.tiles.get(name)]
+        known = {slide.patient for slide in of_class if slide.patient}
+        spread = (len(of_class), len(known) or "–")
+        table.add_row(
+            Text(name),
+            f"{cut[name]:,}",
+            *map(str, spread),
+            *(f"{left_out[r].get(name, 0):,}" for r in reasons),
+        )
+    console.print(table)
+    for reason, counts in left_out.items():
+        if reason not in reasons:
+            typer.echo(f"{sum(counts.values()):,} squares {reason}")
+
+    by_patient = report.by_patient()
+    if len(by_patient) > 1 and len(by_patient) <= _SHOWN_PATIENTS:
+        heads = tuple(report.classes)
+        table = Table("patient", *(Column(head, justify="right") for head in heads), box=SIMPLE_HEAD, pad_edge=False)
+        for patient, counts in by_patient.items():
+            table.add_row(Text(patient), *(f"{counts[name]:,}" for name in heads))
+        console.print(table)
+    notes = [f"note: {slide.slide}: {note}" for slide in report.slides for note in slide.notes]
+    for note in notes[:_SHOWN_NOTES]:
+        typer.echo(note)
+    if len(notes) > _SHOWN_NOTES:
+        typer.echo(f"… and {len(notes) - _SHOWN_NOTES} more notes in the report")

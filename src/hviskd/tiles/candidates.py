@@ -1,0 +1,173 @@
+"""Finds on one slide, before any tile is read, where tiles of each class lie; cutting calls it for every slide."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hviskd.annotations import Annotation
+from hviskd.errors import DataError
+from hviskd.slides import Slide, TissueMask
+
+CELLS_PER_TILE = 30  # along a side: 2.5 µm in tiles of 75 µm
+_BAND_CELLS = 4_000_000
+_COARSEST = 1.5  # a slide this much coarser than the tiles has too little to show in them
+_SAME = 1e-6
+
+
+@dataclass(frozen=True)
+class TileRule:
+    """What makes a square of a slide a tile of a class.
+
+    Attributes:
+        tile_px: Side of a tile.
+        mpp: µm per tile pixel.
+        purity: Least share of a tile's annotated cells that is of its class.
+        tissue: Least share of tissue.
+        glass: Positions of the classes that need no tissue.
+    """
+
+    tile_px: int
+    mpp: float
+    purity: float
+    tissue: float
+    glass: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Squares side by side from a slide's upper left corner on; those that would stand out of it are left off.
+
+    The squares are as large as the tiles are in truth, so their side may be no whole number; each begins at the
+    nearest whole px.
+
+    Attributes:
+        side: Of a square, in level-0 px.
+        columns: How many stand side by side.
+        rows: How many stand one below the other.
+    """
+
+    side: float
+    columns: int
+    rows: int
+
+    @classmethod
+    def over(cls, slide: Slide, rule: TileRule) -> "Grid":
+        """Lay the grid of a rule's tiles over a slide.
+
+        Raises:
+            DataError: The slide is much coarser than the tiles, or smaller than one.
+        """
+        if slide.mpp > rule.mpp * _COARSEST:
+            raise DataError(
+                f"{slide.path}: {slide.mpp:.4g} µm/px, too coarse for tiles at {rule.mpp:g}; cut at a larger --mpp"
+            )
+        side = rule.tile_px * rule.mpp / slide.mpp
+        if abs(side - round(side)) < _SAME * side:
+            side = float(round(side))
+        columns, rows = (math.floor(length / side + _SAME) for length in slide.size)
+        if not columns or not rows:
+            raise DataError(f"{slide.path}: {slide.size[0]} × {slide.size[1]} px, smaller than one tile")
+        return cls(side, columns, rows)
+
+    @property
+    def side_px(self) -> int:
+        """The whole level-0 px that a square has on each side; squares of this side never overlap."""
+        return max(1, math.floor(self.side))
+
+    def starts(self, count: int) -> NDArray[np.int64]:
+        """Give where the first `count` columns or rows begin, in level-0 px."""
+        return np.floor(np.arange(count) * self.side + 0.5).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The tiles that one slide could give, row by row, and what became of the other squares of its grid.
+
+    Attributes:
+        x_px: (N,) int64, left edges in level-0 px.
+        y_px: (N,) int64, upper edges in level-0 px.
+        label: (N,) int16, class index.
+        impure: (K,) int64, squares left out by class, since too much of them is of another class or of none.
+        thin: (K,) int64, squares left out by class, since they hold too little tissue.
+        unlabelled: Squares in which nothing is annotated.
+        grid: The grid they are squares of.
+        tissue: The tissue of the slide.
+        mpp: µm per level-0 px.
+        notes: What a user should know about the slide and its annotation.
+    """
+
+    x_px: NDArray[np.int64]
+    y_px: NDArray[np.int64]
+    label: NDArray[np.int16]
+    impure: NDArray[np.int64]
+    thin: NDArray[np.int64]
+    unlabelled: int
+    grid: Grid
+    tissue: TissueMask
+    mpp: float
+    notes: tuple[str, ...]
+
+    def available(self, classes: int) -> NDArray[np.int64]:
+        """Count the tiles that could be cut, by class: (classes,) int64."""
+        return np.bincount(self.label, minlength=classes).astype(np.int64)
+
+
+def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, rule: TileRule) -> Candidates:
+    """Find the squares of a slide's grid that are tiles of a class.
+
+    A tile has the class of most of its cells. The annotation is rasterised in bands, 30 cells a tile side.
+
+    Args:
+        slide: An open slide.
+        annotation: What an expert drew on it.
+        tissue: Where its tissue is.
+        rule: What makes a tile.
+
+    Raises:
+        DataError: The slide is much coarser than the tiles, or smaller than one.
+    """
+    grid = Grid.over(slide, rule)
+    count = len(annotation.classes)
+    labels, shares = _majorities(annotation, grid)
+    y_px, x_px = (
+        places.ravel() for places in np.meshgrid(grid.starts(grid.rows), grid.starts(grid.columns), indexing="ij")
+    )
+    is_labelled = shares > 0
+    is_pure = is_labelled & (shares >= rule.purity - 1e-9)
+    has_tissue = np.isin(labels, rule.glass) | (tissue.share(x_px, y_px, grid.side) >= rule.tissue)
+    kept = is_pure & has_tissue
+    return Candidates(
+        x_px=x_px[kept],
+        y_px=y_px[kept],
+        label=labels[kept],
+        impure=np.bincount(labels[is_labelled & ~is_pure], minlength=count),
+        thin=np.bincount(labels[is_pure & ~has_tissue], minlength=count),
+        unlabelled=int((~is_labelled).sum()),
+        grid=grid,
+        tissue=tissue,
+        mpp=slide.mpp,
+        notes=(
+            *slide.notes,
+            *(f"annotation: {times} {remark}" for remark, times in annotation.remarks.items()),
+        ),
+    )
+
+
+def _majorities(annotation: Annotation, grid: Grid) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+    """Give for each square of the grid, row by row, its commonest class and that class's share of its cells."""
+    count, cells = len(annotation.classes), CELLS_PER_TILE
+    labels = np.empty((grid.rows, grid.columns), np.int16)
+    shares = np.empty((grid.rows, grid.columns))
+    step = max(1, _BAND_CELLS // (grid.columns * cells**2))
+    for first in range(0, grid.rows, step):
+        rows = min(step, grid.rows - first)
+        band = annotation.rasterise(0, first * grid.side, grid.columns * grid.side, rows * grid.side, grid.side / cells)
+        square = np.arange(rows).repeat(cells)[:, None] * grid.columns + np.arange(grid.columns).repeat(cells)
+        entries = square * (count + 1) + band + 1
+        tally = np.bincount(entries.ravel(), minlength=rows * grid.columns * (count + 1))
+        tally = tally.reshape(rows, grid.columns, count + 1)[..., 1:]
+        labels[first : first + rows] = tally.argmax(axis=-1)
+        shares[first : first + rows] = tally.max(axis=-1) / cells**2
+    return labels.ravel(), shares.ravel()

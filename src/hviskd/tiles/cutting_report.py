@@ -1,0 +1,116 @@
+"""Tells what a cutting took from each slide and what it left out, slide by slide; `cut_slides` writes it."""
+
+from collections import Counter
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from hviskd.errors import DataError
+from hviskd.storage import read_json
+
+REPORT_FILE = "report.json"
+UNKNOWN_PATIENT = "unknown"
+
+IMPURE, THIN, OVER, UNLABELLED = "across a border", "too little tissue", "over the cap", "without annotation"
+Counts = dict[str, int]
+
+
+class SlideReport(BaseModel):
+    """What became of one slide.
+
+    Attributes:
+        slide: Its name.
+        path: Its file.
+        patient: Whose it is, or None if unknown.
+        annotation: The file of its annotation.
+        mpp: µm per level-0 px.
+        squares: How many squares its grid has.
+        tiles: Tiles cut, by class.
+        left_out: Squares left out, by reason and class; of those without annotation, the class is "".
+        notes: What a user should know about the slide or its annotation.
+        problem: Why it could not be cut; None if it could.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    slide: str
+    path: str
+    patient: str | None = None
+    annotation: str | None = None
+    mpp: float | None = None
+    squares: int = 0
+    tiles: Counts = Field(default_factory=dict)
+    left_out: dict[str, Counts] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+class CutReport(BaseModel):
+    """What became of all slides of a cutting.
+
+    Attributes:
+        options: The options that shaped the result.
+        classes: Names of the classes, in their order.
+        slides: One report a slide, in their order.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    options: dict[str, JsonValue]
+    classes: tuple[str, ...]
+    slides: tuple[SlideReport, ...]
+
+    @property
+    def failed(self) -> tuple[SlideReport, ...]:
+        """The slides that could not be cut."""
+        return tuple(report for report in self.slides if report.problem is not None)
+
+    def tiles(self) -> Counts:
+        """Give the tiles cut, by class, in the order of the classes."""
+        counts = Counter[str]()
+        for report in self.slides:
+            counts.update(report.tiles)
+        return {name: counts[name] for name in self.classes}
+
+    def by_patient(self) -> dict[str, Counts]:
+        """Give the tiles cut, by patient and class; slides of unknown patients together."""
+        counts: dict[str, Counter[str]] = {}
+        for report in self.slides:
+            if report.tiles:
+                counts.setdefault(report.patient or UNKNOWN_PATIENT, Counter()).update(report.tiles)
+        return {who: {name: counts[who][name] for name in self.classes} for who in sorted(counts)}
+
+    def left_out(self) -> dict[str, Counts]:
+        """Give the squares left out, by reason and class."""
+        counts: dict[str, Counter[str]] = {}
+        for report in self.slides:
+            for reason, by_class in report.left_out.items():
+                counts.setdefault(reason, Counter()).update(by_class)
+        return {reason: dict(by_class) for reason, by_class in counts.items()}
+
+    def to_json(self) -> JsonValue:
+        """Give the report with its sums, ready to be written."""
+        sums = {"tiles": self.tiles(), "by_patient": self.by_patient(), "left_out": self.left_out()}
+        return {**sums, **self.model_dump(mode="json")}
+
+
+def qc_folder(output: Path | str) -> Path:
+    """Give the folder of pictures and report that stands beside a TileSet: `tiles` → `tiles-qc`."""
+    output = Path(output)
+    return output.with_name(f"{output.name}-qc")
+
+
+def read_report(folder: Path) -> CutReport:
+    """Read the report that `cut_slides` wrote into the folder of its pictures.
+
+    Raises:
+        DataError: There is none, or it is damaged.
+    """
+    path = folder / REPORT_FILE
+    content = read_json(path)
+    if isinstance(content, dict):
+        content = {name: content[name] for name in CutReport.model_fields if name in content}
+    try:
+        return CutReport.model_validate(content)
+    except ValidationError as error:
+        raise DataError(f"{path}: not the report of a cutting; cut again") from error

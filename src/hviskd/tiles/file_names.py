@@ -1,0 +1,118 @@
+"""What the name of a slide's file tells: whose slide it is, and which file holds its annotation; cutting asks."""
+
+import csv
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hviskd.errors import DataError
+
+PATIENT_RULES = {
+    "ivygap": r"([^-]+)-",  # W10-1-1-B.2.02 → W10
+    "tcga": r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})-",  # TCGA-02-0001-01C-01-BS1 → TCGA-02-0001
+}
+_MASK_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+_MASK_ENDINGS = ("_L", "_mask", "-mask", "")
+_OUTLINE_SUFFIXES = frozenset({".geojson", ".json"})
+_SHOWN = 3
+
+
+def patients_of(slides: Sequence[Path], rule: str | None) -> list[str | None]:
+    """Give the patient of every slide, or None of each if there is no rule.
+
+    Args:
+        slides: The files.
+        rule: `ivygap`, `tcga`, a regular expression that begins to match at the beginning of the file name and has
+            one group, or a CSV with the columns `slide` (a file name, with or without suffix) and `patient`.
+
+    Raises:
+        DataError: The rule is none of these, or does not tell the patient of every slide.
+    """
+    if rule is None:
+        return [None] * len(slides)
+    look_up = _from_csv(Path(rule)) if rule.lower().endswith(".csv") else _from_expression(rule)
+    patients = [look_up(slide) for slide in slides]
+    unknown = [slide.name for slide, patient in zip(slides, patients, strict=True) if not patient]
+    if unknown:
+        more = ", …" if len(unknown) > _SHOWN else ""
+        raise DataError(
+            f"--patients {rule}: does not tell the patient of {len(unknown)} of {len(slides)} slides "
+            f"({', '.join(unknown[:_SHOWN])}{more}); mend the rule, or list the patients in a CSV (slide,patient)"
+        )
+    return patients
+
+
+def _from_expression(rule: str) -> Callable[[Path], str | None]:
+    try:
+        expression = re.compile(PATIENT_RULES.get(rule, rule))
+    except re.error as error:
+        raise DataError(f"--patients {rule}: not a regular expression ({error})") from error
+    if expression.groups != 1:
+        known = ", ".join(PATIENT_RULES)
+        raise DataError(f"--patients {rule}: needs one group, such as ([^_]+)_; or name {known}, or a CSV")
+
+    def look_up(slide: Path) -> str | None:
+        found = expression.match(slide.name)
+        return found[1] if found else None
+
+    return look_up
+
+
+def _from_csv(path: Path) -> Callable[[Path], str | None]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    table: dict[str, str] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = csv.DictReader(stream)
+            if not {"slide", "patient"} <= set(rows.fieldnames or ()):
+                raise DataError(f"{path}: has no columns slide and patient; begin it with the line slide,patient")
+            for row in rows:
+                slide, patient = (row["slide"] or "").strip(), (row["patient"] or "").strip()
+                if not slide or not patient:
+                    raise DataError(f"{path}: line {rows.line_num}: needs a slide and a patient")
+                if table.setdefault(slide, patient) != patient:
+                    raise DataError(f"{path}: line {rows.line_num}: {slide} has two different patients")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
+    return lambda slide: table.get(slide.name, table.get(slide.stem))
+
+
+class AnnotationFolder:
+    """A folder with a mask (`STEM_L.jpg`, `STEM_mask.png`, `STEM.tif`, …) or outlines (`STEM.geojson`) a slide.
+
+    Args:
+        folder: Where they lie; its subfolders are not searched.
+        masks: Look for colour masks, else for GeoJSON or Labelme JSON.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+
+    def __init__(self, folder: Path, *, masks: bool) -> None:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder")
+        self.folder = folder
+        self._endings = _MASK_ENDINGS if masks else ("",)
+        self._kind = "mask" if masks else "annotation"
+        suffixes = _MASK_SUFFIXES if masks else _OUTLINE_SUFFIXES
+        self._files: dict[str, list[Path]] = {}
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in suffixes and not path.name.startswith("."):
+                self._files.setdefault(path.stem, []).append(path)
+
+    def of(self, slide: Path) -> Path:
+        """Give the annotation of a slide.
+
+        Raises:
+            DataError: There is none, or several that are as good as each other.
+        """
+        for ending in self._endings:
+            found = [path for path in self._files.get(slide.stem + ending, []) if path.resolve() != slide.resolve()]
+            if len(found) > 1:
+                names = " and ".join(path.name for path in found)
+                raise DataError(f"{slide}: has several {self._kind}s in {self.folder}, {names}; keep one")
+            if found:
+                return found[0]
+        wanted = " or ".join(f"{slide.stem}{ending}" for ending in self._endings)
+        raise DataError(f"{slide}: has no {self._kind} in {self.folder}; name it {wanted}")

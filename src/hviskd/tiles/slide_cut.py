@@ -1,0 +1,232 @@
+"""One slide on its way through a cutting: looked at, given its share, then cut; `cut_slides` takes each this way.
+
+Little of a slide is held in memory between the steps, so that a cohort may have any number of them.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hviskd.annotations import Legend, read_annotation
+from hviskd.errors import DataError
+from hviskd.progress import Advance
+from hviskd.slides import (
+    Slide,
+    Stain,
+    StainTransfer,
+    fit_slide_stain,
+    open_slide,
+    stain_to_json,
+    stain_transfer,
+    tissue_mask,
+)
+from hviskd.tiles.candidates import Candidates, TileRule, find_candidates
+from hviskd.tiles.cutting_parts import Parts, file_state, fingerprint
+from hviskd.tiles.cutting_picture import draw_cut_tiles
+from hviskd.tiles.cutting_report import IMPURE, OVER, THIN, UNLABELLED, SlideReport
+from hviskd.tiles.fair_draw import draw_tiles
+from hviskd.tiles.tile_reading import read_tiles
+
+RGB = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What holds for all slides of a cutting.
+
+    Attributes:
+        rule: What makes a tile.
+        legend: The classes.
+        tolerance: How far a mask colour may lie from its legend colour.
+        reference: The stain to give all tiles, if any.
+        seed: Of the draw.
+        threads: How many read at the same time.
+        parts: Where finished parts are kept.
+    """
+
+    rule: TileRule
+    legend: Legend
+    tolerance: float
+    reference: Stain | None
+    seed: int
+    threads: int
+    parts: Parts
+
+
+@dataclass(frozen=True, eq=False)
+class SlideCut:
+    """One slide: what is given of it, then what was found, then how much is to be cut; or why it failed.
+
+    Attributes:
+        path: Its file.
+        patient: Whose it is, if known.
+        slide_mpp: µm/px that the user gave, if any.
+        annotation: What was drawn on it.
+        mpp: µm/px that counts.
+        squares: How many squares its grid has.
+        available: (K,) tiles it could give, by class.
+        left_out: Squares left out, by reason and class.
+        quota: (K,) tiles to be cut, by class.
+        notes: What a user should know.
+        problem: Why it cannot be cut; None if it can.
+    """
+
+    path: Path
+    patient: str | None
+    slide_mpp: float | None
+    annotation: Path | None = None
+    mpp: float | None = None
+    squares: int = 0
+    available: Ints | None = None
+    left_out: dict[str, dict[str, int]] | None = None
+    quota: Ints | None = None
+    notes: tuple[str, ...] = ()
+    problem: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name by which its tiles go: that of its file, without suffix."""
+        return self.path.stem
+
+    def failed(self, error: Exception) -> "SlideCut":
+        """Give up on the slide, for the reason that `error` tells."""
+        text = f"{error.filename or self.path}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        return replace(self, available=None, quota=None, problem=" ".join(text.split()))
+
+    def look(self, job: Job) -> "SlideCut":
+        """Find the slide's candidates, unless that is done, and count them."""
+        if self.problem is not None:
+            return self
+        try:
+            found = job.parts.candidates(self._look_key(job)) or self._find(job)
+        except (DataError, OSError) as error:
+            return self.failed(error)
+        names = job.legend.names
+        left_out = {
+            IMPURE: dict(zip(names, found.impure.tolist(), strict=True)),
+            THIN: dict(zip(names, found.thin.tolist(), strict=True)),
+            UNLABELLED: {"": found.unlabelled},
+        }
+        squares = found.grid.columns * found.grid.rows
+        return replace(
+            self,
+            mpp=found.mpp,
+            squares=squares,
+            available=found.available(len(names)),
+            left_out=left_out,
+            notes=found.notes,
+        )
+
+    def cut(self, job: Job, advance: Advance) -> "SlideCut":
+        """Read the slide's tiles and draw its picture, unless that is done."""
+        if self.quota is None:
+            return self
+        try:
+            found, chosen = self._chosen(job)
+            key = self._cut_key(job, chosen)
+            notes = job.parts.finished(key, len(chosen), job.rule.tile_px)
+            if notes is None:
+                notes = self._read(job, found, chosen, key, advance)
+            else:
+                advance(len(chosen), note=self.name)
+        except (DataError, OSError) as error:
+            return self.failed(error)
+        return replace(self, notes=(*self.notes, *notes))
+
+    def tiles(self, job: Job) -> Iterator[tuple[RGB, str, int, int, int]]:
+        """Give pixels, class, left edge, upper edge and side (level-0 px) of each tile that was cut, row by row.
+
+        Raises:
+            DataError: A finished part has been taken away.
+        """
+        found, chosen = self._chosen(job)
+        pixels = job.parts.tiles(self._cut_key(job, chosen), len(chosen), job.rule.tile_px)
+        for place, tile in zip(chosen.tolist(), pixels, strict=True):
+            name = job.legend.names[found.label[place]]
+            yield tile, name, int(found.x_px[place]), int(found.y_px[place]), found.grid.side_px
+
+    def picture(self, job: Job) -> Path:
+        """Give where the slide's picture was drawn."""
+        return job.parts.picture(self._cut_key(job, self._chosen(job)[1]))
+
+    def report(self, job: Job) -> SlideReport:
+        """Tell what became of the slide."""
+        cut = self.quota if self.quota is not None and self.problem is None else None
+        names, left_out = job.legend.names, dict(self.left_out or {})
+        if cut is not None and self.available is not None:
+            left_out[OVER] = dict(zip(names, (self.available - cut).tolist(), strict=True))
+        return SlideReport(
+            slide=self.name,
+            path=str(self.path),
+            patient=self.patient,
+            annotation=None if self.annotation is None else str(self.annotation),
+            mpp=self.mpp,
+            squares=self.squares,
+            tiles={} if cut is None else {name: n for name, n in zip(names, cut.tolist(), strict=True) if n},
+            left_out={
+                why: kept for why, counts in left_out.items() if (kept := {k: n for k, n in counts.items() if n})
+            },
+            notes=self.notes,
+            problem=self.problem,
+        )
+
+    def _find(self, job: Job) -> Candidates:
+        assert self.annotation is not None
+        key = self._look_key(job)
+        with open_slide(self.path, slide_mpp=self.slide_mpp) as slide, ThreadPoolExecutor(1) as beside:
+            slide.verify()
+            tissue = beside.submit(tissue_mask, slide)
+            drawn = read_annotation(self.annotation, legend=job.legend, size=slide.size, tolerance=job.tolerance)
+            found = find_candidates(slide, drawn, tissue.result(), job.rule)
+        job.parts.keep_candidates(key, found)
+        return found
+
+    def _chosen(self, job: Job) -> tuple[Candidates, Ints]:
+        """Give the slide's candidates and the positions of those to be cut."""
+        assert self.quota is not None
+        found = job.parts.candidates(self._look_key(job)) or self._find(job)
+        return found, draw_tiles(found.label, self.quota, self.name, job.seed)
+
+    def _read(self, job: Job, found: Candidates, chosen: Ints, key: str, advance: Advance) -> tuple[str, ...]:
+        with open_slide(self.path, slide_mpp=self.slide_mpp) as slide, ThreadPoolExecutor(1) as beside:
+            drawn = beside.submit(draw_cut_tiles, slide, found, chosen, job.legend, job.parts.picture(key))
+            transfer = _transfer(job, slide, found)
+            with job.parts.keep_tiles(key, job.rule.tile_px) as file:
+                stacks = read_tiles(
+                    slide,
+                    found.x_px[chosen],
+                    found.y_px[chosen],
+                    tile_px=job.rule.tile_px,
+                    mpp=job.rule.mpp,
+                    threads=job.threads,
+                    change=transfer,
+                )
+                for places, tiles in stacks:
+                    file.put(places, tiles)
+                    advance(len(places), note=self.name)
+            drawn.result()
+        notes = (f"stain left as it is: {transfer.problem}",) if transfer and transfer.problem else ()
+        job.parts.finish(key, notes)
+        return notes
+
+    def _look_key(self, job: Job) -> str:
+        assert self.annotation is not None
+        files = file_state(self.path), file_state(self.annotation)
+        legend = job.legend.model_dump(mode="json")
+        return fingerprint(*files, self.slide_mpp, asdict(job.rule), legend, job.tolerance)
+
+    def _cut_key(self, job: Job, chosen: Ints) -> str:
+        stain = None if job.reference is None else stain_to_json(job.reference)
+        return fingerprint(self._look_key(job), stain, chosen.tolist())
+
+
+def _transfer(job: Job, slide: Slide, found: Candidates) -> StainTransfer | None:
+    if job.reference is None:
+        return None
+    source = fit_slide_stain(slide, found.tissue, method=job.reference.method, mpp=job.rule.mpp)
+    return stain_transfer(source, job.reference)

@@ -1,0 +1,48 @@
+"""The verb `tiles cut`, run as a user runs it."""
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from hviskd.cli.tiles_cut import cut
+from hviskd.tiles import TileSet
+from tests.tiles.cutting_samples import RED, add_slide, halves, write_legend
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cohort")
+    write_legend(folder)
+    add_slide(folder, "P1-a", halves())
+    add_slide(folder, "P2-a", np.full((256, 256), RED), seed=1)
+    return folder
+
+
+def run(folder, *arguments):
+    app = typer.Typer()
+    app.command()(cut)
+    common = ["--masks", str(folder / "masks"), "--legend", str(folder / "legend.yaml"), "--tissue", "0.3"]
+    return CliRunner().invoke(app, [*arguments, *common, "--tile-px", "64", "--patients", "ivygap"])
+
+
+def test_it_says_what_was_cut_left_out_and_written(folder):
+    result = run(folder, str(folder), "-o", str(folder / "tiles"), "--cap", "20")
+    assert result.exit_code == 0, result.output
+    lines = {line.split()[0]: line.split()[1:] for line in result.output.splitlines() if line.strip()}
+    assert lines["red"] == ["20", "2", "2", "26"]
+    assert lines["green"] == ["20", "1", "1", "10"]
+    assert lines["P1"] == ["10", "20", "0"]
+    assert lines["P2"] == ["10", "0", "0"]
+    assert f"wrote {folder / 'tiles'}" in result.output
+    assert len(TileSet.open(folder / "tiles")) == 40
+
+
+def test_a_slide_that_fails_is_named_and_the_exit_status_is_1(folder):
+    (folder / "bad").mkdir()
+    (folder / "bad" / "P3-a.svs").write_text("no slide")
+    result = run(folder, str(folder), str(folder / "bad"), "-o", str(folder / "rest"), "--cap", "0")
+    assert result.exit_code == 1
+    assert "error:" in result.output
+    assert "P3-a.svs: has no mask" in result.output
+    assert len(TileSet.open(folder / "rest")) == 76
