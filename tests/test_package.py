@@ -42,7 +42,7 @@ def test_training_needs_neither_openslide_nor_shapely_nor_imagecodecs():
 
 def test_every_public_name_is_there():
     for name in hviskd.__all__:
-        assert getattr(hviskd, name).__doc__
+        assert getattr(hviskd, name).__doc__ or name == "__version__"
         assert name in dir(hviskd)
     with pytest.raises(AttributeError, match="no attribute 'segmentt'"):
         _ = hviskd.segmentt

@@ -6,6 +6,8 @@ The names below load what they need when first used, so that `import hviskd` cos
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hviskd.version import __version__
+
 _HOMES = {
     "Model": "hviskd.models",
     "Recipe": "hviskd.training",
@@ -43,6 +45,7 @@ __all__ = [
     "Recipe",
     "Run",
     "TileSet",
+    "__version__",
     "built_in_recipes",
     "check_leak",
     "create_network",

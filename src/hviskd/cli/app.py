@@ -18,6 +18,7 @@ from hviskd.cli.tiles import tiles_app
 from hviskd.cli.tiles_cut import cut
 from hviskd.cli.train import distill, train
 from hviskd.errors import HviskdError
+from hviskd.version import __version__
 
 
 class _Verbs(TyperGroup):
@@ -49,9 +50,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        print(f"hviskd {version('hviskd')}")  # noqa: T201
+        print(f"hviskd {__version__}")  # noqa: T201
         raise typer.Exit
 
 

@@ -3,7 +3,6 @@
 import shutil
 import zlib
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from hviskd.storage import write_json
 from hviskd.tiles import TileSet, TileSetWriter, draw_contact_sheet, split_tiles
 from hviskd.tiles.card import Origin
 from hviskd.training import Run, load_recipe, train
+from hviskd.version import __version__
 
 RECIPE = "demo"
 MARK = "demo.json"  # what tells a demo's folder from a person's own work
@@ -141,4 +141,4 @@ def _make_room(folder: Path, *, overwrite: bool) -> None:
         raise DataError(f"{folder}: holds an earlier demo; choose another folder or pass --overwrite")
     for place in taken:
         shutil.rmtree(place)
-    write_json(folder / MARK, {"made_by": "hviskd demo", "version": version("hviskd")})
+    write_json(folder / MARK, {"made_by": "hviskd demo", "version": __version__})

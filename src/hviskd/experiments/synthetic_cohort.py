@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from hviskd.progress import progress_bar
 from hviskd.slides import TISSUE_CLASSES, draw_patient, draw_tissue, lay_out_section, open_slide, write_svs
 from hviskd.slides.synthetic_layout import lay_out
 from hviskd.storage import atomic_folder, write_json, write_text
+from hviskd.version import __version__
 
 CARD = "cohort.json"
 LEGEND = "ivygap-paper"
@@ -248,7 +248,7 @@ def _card(options: dict[str, float], drawn: list[SyntheticSlide]) -> dict[str, o
     return {
         "kind": "synthetic cohort",
         "source": "glioblastoma sections drawn by hviskd; they say nothing about real tissue",
-        "hviskd": version("hviskd"),
+        "hviskd": __version__,
         "licence": "Apache-2.0",
         "options": options,
         "legend": LEGEND,

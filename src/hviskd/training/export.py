@@ -23,6 +23,7 @@ from hviskd.tiles import TileSet
 from hviskd.training.recipe import Recipe
 from hviskd.training.run import Run
 from hviskd.training.setup import Independence
+from hviskd.version import __version__
 
 
 def export_models(
@@ -75,7 +76,7 @@ def export_models(
             selection=selection,
             metrics={key: value for key, value in row.items() if key.startswith("val_")},
             licences=_licence_chain(tileset, teacher),
-            versions={"python": platform.python_version(), "hviskd": version("hviskd"), "torch": version("torch")},
+            versions={"python": platform.python_version(), "hviskd": __version__, "torch": version("torch")},
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         network = create_network(recipe.network, len(tileset.classes), recipe.head)

@@ -17,6 +17,7 @@ from hviskd.models import IMAGENET, Model, pick_device
 from hviskd.networks import Network, create_network
 from hviskd.tiles import TileSet, require_no_leak
 from hviskd.training.recipe import Recipe
+from hviskd.version import __version__
 
 _SAME_MPP = 0.05  # relative; scanners state their pixel size no better than this
 
@@ -190,5 +191,6 @@ def facts(tileset: TileSet, teacher: Model | None, fabric: Fabric, independence:
             "processes": fabric.world_size,
             "threads": torch.get_num_threads(),
         },
-        "versions": {package: version(package) for package in ("hviskd", "torch", "lightning", "numpy")},
+        "versions": {"hviskd": __version__}
+        | {package: version(package) for package in ("torch", "lightning", "numpy")},
     }

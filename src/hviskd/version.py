@@ -1,0 +1,3 @@
+"""The version, in one place: a checkout that was never installed has it too."""
+
+__version__ = "0.1.0"
