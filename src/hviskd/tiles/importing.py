@@ -3,12 +3,10 @@
 import math
 import os
 import warnings
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +18,12 @@ from hviskd.tiles.class_folders import Picture, find_pictures
 from hviskd.tiles.decoding import LeftOut, picture_size, read_tile
 from hviskd.tiles.fitting import Fit, Size, settle_fit
 from hviskd.tiles.identity import Identity, read_identities
+from hviskd.tiles.threads import in_threads
 from hviskd.tiles.tileset import TileSet
 from hviskd.tiles.writing import TileSetWriter
 
-_Given = TypeVar("_Given")
-_Result = TypeVar("_Result")
-
-_MAX_THREADS = 8  # beyond this the disk and the one writer are what one waits for
-_AHEAD_PER_THREAD = 4
+_THREADS = min(8, os.cpu_count() or 1)  # beyond eight the disk and the one writer are what one waits for
+_AHEAD = 4 * _THREADS
 
 
 def import_folder(
@@ -114,7 +110,7 @@ def _look(pictures: Sequence[Picture]) -> list[Size | LeftOut]:
     """Read the size of every picture from its header; nothing is decoded yet."""
     sizes: list[Size | LeftOut] = []
     with progress_bar("sizes", len(pictures)) as advance:
-        for size in _in_threads(picture_size, (picture.path for picture in pictures)):
+        for size in in_threads(picture_size, (picture.path for picture in pictures), threads=_THREADS, ahead=_AHEAD):
             sizes.append(size)
             advance()
     return sizes
@@ -141,7 +137,9 @@ def _write(
 
     kept: Counter[str] = Counter()
     with progress_bar("importing", len(pictures)) as advance:
-        for picture, result in zip(pictures, _in_threads(read, range(len(pictures))), strict=True):
+        for picture, result in zip(
+            pictures, in_threads(read, range(len(pictures)), threads=_THREADS, ahead=_AHEAD), strict=True
+        ):
             if isinstance(result, LeftOut):
                 writer.drop(result.reason, picture.file, result.detail)
             else:
@@ -153,16 +151,3 @@ def _write(
     for name, found in Counter(picture.class_name for picture in pictures).items():
         if not kept[name]:
             raise DataError(f"class {name}: none of its {found} pictures can be used ({writer.left_out()})")
-
-
-def _in_threads(work: Callable[[_Given], _Result], items: Iterable[_Given]) -> Iterator[_Result]:
-    """Give `work(item)` in the order of `items`, with a bounded number of results waiting."""
-    threads = min(_MAX_THREADS, os.cpu_count() or 1)
-    waiting: deque[Future[_Result]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= threads * _AHEAD_PER_THREAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

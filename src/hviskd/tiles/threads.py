@@ -1,4 +1,4 @@
-"""Runs work in threads and hands on the results in order; importing and cutting tiles use it."""
+"""Runs work in threads and hands on the results in order; importing, cutting and training read tiles through it."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

@@ -1,8 +1,6 @@
 """Tiles as batches on the training device: shuffled by seed and epoch, shared among processes, read one ahead."""
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hviskd.tiles import TileSet
+from hviskd.tiles.threads import in_threads
 
 _RESIDENT_SHARE = 0.4  # of a GPU's free memory that a split's tiles may take
 
@@ -69,13 +68,8 @@ class TileBatches:
                 where = index.to(self._device)
                 yield TileBatch(self._resident[where], self.labels[index].to(self._device), where)
             return
-        with ThreadPoolExecutor(1) as reader:
-            ahead = deque(reader.submit(self._load, index) for index in batches[:1])
-            for following in batches[1:]:
-                ahead.append(reader.submit(self._load, following))
-                yield self._to_device(ahead.popleft().result())
-            if ahead:
-                yield self._to_device(ahead.popleft().result())
+        for parts in in_threads(self._load, batches, threads=1, ahead=2):
+            yield self._to_device(parts)
 
     def _load(self, index: Tensor) -> tuple[Tensor, ...]:
         tiles = torch.from_numpy(self._pixels[self.rows[index.numpy()]])
