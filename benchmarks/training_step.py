@@ -99,7 +99,7 @@ def build(pair: str, arm: str, options: argparse.Namespace):
         create_network(recipe.network, CLASSES, recipe.head)
         for recipe in (load_recipe(pair, "teacher"), load_recipe(pair, "alone"))
     )
-    shapes = [network.stage_shapes(options.tile_px) for network in (student, teacher)]
+    shapes = [network.shapes(options.tile_px) for network in (student, teacher)]
     methods = build_methods(resolve_methods(ARMS[arm]), Setting(*shapes, CLASSES, torch.zeros(1)))
     objective = Objective(student, methods, teacher).to(options.device, memory_format=torch.channels_last)
     learned = [weight for weight in objective.parameters() if weight.requires_grad]

@@ -6,7 +6,7 @@ from torch import distributed, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hviskd.distillation import HVisKD, HVisKDOptions, Setting
-from tests.distillation.conftest import SHAPES_STUDENT, SHAPES_TEACHER, FakeTrace, draw_batch, draw_trace
+from tests.distillation.conftest import SHAPES_STUDENT, SHAPES_TEACHER, FakeShapes, FakeTrace, draw_batch, draw_trace
 
 
 class Learner(nn.Module):
@@ -16,7 +16,7 @@ class Learner(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.factors = nn.Parameter(torch.linspace(0.5, 1.5, len(SHAPES_STUDENT), dtype=torch.float64))
-        setting = Setting(SHAPES_STUDENT, SHAPES_TEACHER, 5, torch.zeros(1))
+        setting = Setting(FakeShapes(SHAPES_STUDENT), FakeShapes(SHAPES_TEACHER), 5, torch.zeros(1))
         self.method = HVisKD(HVisKDOptions(), setting).double()
         with torch.no_grad():
             self.method.sample_scale.raw.fill_(0.2)

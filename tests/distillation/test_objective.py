@@ -126,7 +126,7 @@ def test_the_total_is_the_weighted_sum_and_columns_name_their_method():
 
 
 def test_a_memory_is_written_and_kept_with_the_checkpoint():
-    setting = Setting([], [], CLASSES, torch.zeros(9, dtype=torch.int64))
+    setting = Setting(None, None, CLASSES, torch.zeros(9, dtype=torch.int64))
     objective = objective_of(memory=Memory(setting))
     objective(batch())
     bank = objective.methods["memory"].bank
@@ -151,7 +151,7 @@ def test_peers_both_learn():
 
 def test_the_paper_s_mixture_on_real_networks_trains_its_adapters():
     student, teacher = networks()
-    setting = Setting(student.stage_shapes(32), teacher.stage_shapes(32), CLASSES, torch.zeros(4, dtype=torch.int64))
+    setting = Setting(student.shapes(32), teacher.shapes(32), CLASSES, torch.zeros(4, dtype=torch.int64))
     objective = Objective(student, build_methods(resolve_methods("hviskd"), setting), teacher)
     step = objective(batch())
     step.total.backward()

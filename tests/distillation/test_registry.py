@@ -5,6 +5,7 @@ import torch
 
 from hviskd.distillation import Setting, build_methods, resolve_methods
 from hviskd.errors import RecipeError
+from tests.distillation.conftest import FakeShapes
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,6 @@ def test_an_empty_entry_means_the_defaults():
 
 
 def test_a_method_that_needs_a_teacher_says_so():
-    alone = Setting([(4, 8, 8)], None, 3, torch.zeros(1))
+    alone = Setting(FakeShapes([(4, 8, 8)]), None, 3, torch.zeros(1))
     with pytest.raises(RecipeError, match=r"methods\.kd needs a teacher"):
         build_methods(resolve_methods("kd"), alone)

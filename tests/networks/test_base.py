@@ -28,7 +28,7 @@ def test_foretold_shapes_are_those_of_the_maps(name, image_px):
     network = create_network(name, 3).eval()
     with torch.no_grad():
         maps = network.features(torch.randn(1, 3, image_px, image_px))
-    assert network.stage_shapes(image_px) == [tuple(f.shape[1:]) for f in maps]
+    assert network.shapes(image_px).stages == [tuple(f.shape[1:]) for f in maps]
 
 
 def test_foretelling_shapes_leaves_no_mark():
@@ -38,7 +38,7 @@ def test_foretelling_shapes_leaves_no_mark():
     frozen = [parameter.requires_grad for parameter in network.parameters()]
     drawn_next = torch.get_rng_state()
 
-    network.stage_shapes(64)
+    network.shapes(64)
 
     assert torch.equal(torch.get_rng_state(), drawn_next)
     assert all(module.training for module in network.modules())
@@ -137,7 +137,7 @@ def test_images_that_do_not_fit_are_refused_in_one_line(images):
 
 def test_no_shapes_are_foretold_for_images_that_are_too_small():
     with pytest.raises(RecipeError, match=r"31 × 31 px.*at least 32 px"):
-        create_network("resnet8", 4).stage_shapes(31)
+        create_network("resnet8", 4).shapes(31)
 
 
 def test_a_classifier_of_one_class_is_refused():

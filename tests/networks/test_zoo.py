@@ -94,7 +94,7 @@ def test_every_network_is_listed_with_its_map_shapes():
 
 @pytest.mark.parametrize("name", network_names())
 def test_maps_have_their_shapes_at_150_px(name):
-    assert create_network(name, 8).stage_shapes(150) == SHAPES_AT_150_PX[name]
+    assert create_network(name, 8).shapes(150).stages == SHAPES_AT_150_PX[name]
 
 
 @pytest.mark.parametrize("head", ["gap", "grid"])
@@ -115,7 +115,7 @@ def test_every_network_learns_and_shows_its_way(name, head, images):
         maps = network.features(images)
         trace = network.trace(images, preactivations=True)
     assert logits.shape == (2, 5)
-    assert [tuple(f.shape[1:]) for f in maps] == network.stage_shapes(32)
+    assert [tuple(f.shape[1:]) for f in maps] == network.shapes(32).stages
     assert torch.equal(network.head(maps[-1]), logits)
     assert torch.equal(trace.logits, logits)
     assert torch.equal(network.head.classifier(trace.embedding), logits)

@@ -28,6 +28,6 @@ def networks(
     for name in network_names():
         made = [create_network(name, classes, head) for head in ("gap", "grid")]
         counts = [f"{sum(weight.numel() for weight in network.parameters()):,}" for network in made]
-        shapes = made[0].stage_shapes(tile_px)
+        shapes = made[0].shapes(tile_px).stages
         table.add_row(name, *counts, " ".join(str(shape[0]) for shape in shapes), f"{shapes[-1][1]} × {shapes[-1][2]}")
     Console().print(table)

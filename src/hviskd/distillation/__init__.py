@@ -3,11 +3,11 @@
 This room knows only tensors: it imports neither networks nor tiles, and is built from the shapes of feature maps.
 """
 
-from hviskd.distillation.hviskd import HVisKD, HVisKDOptions
-from hviskd.distillation.kd import KD, KDOptions
 from hviskd.distillation.method import Batch, Method, Options, Setting, Trace, View
+from hviskd.distillation.methods.cross_entropy import CrossEntropy, CrossEntropyOptions
+from hviskd.distillation.methods.hviskd import HVisKD, HVisKDOptions
+from hviskd.distillation.methods.kd import KD, KDOptions
 from hviskd.distillation.objective import Objective
-from hviskd.distillation.plain import CrossEntropy, CrossEntropyOptions
 from hviskd.distillation.registry import METHODS, PRESETS, build_methods, resolve_methods
 from hviskd.distillation.relations import region_relation, sample_relation
 

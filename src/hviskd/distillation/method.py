@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hviskd.errors import RecipeError
 
 Shape = tuple[int, int, int]
-NEEDS = frozenset({"teacher", "preactivations", "trained_teacher"})
+NEEDS = frozenset({"teacher", "preactivations", "blocks", "trained_teacher"})
 
 
 class Trace(Protocol):
@@ -26,12 +26,44 @@ class Trace(Protocol):
         """The same maps before activation, where a method needs them."""
 
     @property
+    def blocks(self) -> list[Tensor] | None:
+        """Maps (B, C, H, W) of every block of every stage, after activation, where a method needs them."""
+
+    @property
+    def last(self) -> Tensor:
+        """The map (B, C, H, W) that the head averages."""
+
+    @property
     def embedding(self) -> Tensor:
         """The vectors (B, D) that the classifier reads."""
 
     @property
     def logits(self) -> Tensor:
         """Logits (B, K)."""
+
+    @property
+    def class_weights(self) -> Tensor:
+        """The classifier's matrix (K, D)."""
+
+
+class Shapes(Protocol):
+    """What is known of a network's Traces before the first batch."""
+
+    @property
+    def stages(self) -> Sequence[Shape]:
+        """(C, H, W) of the stem and of every stage."""
+
+    @property
+    def blocks(self) -> Sequence[Shape]:
+        """(C, H, W) of every block of every stage."""
+
+    @property
+    def last(self) -> Shape:
+        """(C, H, W) of the map that the head averages."""
+
+    @property
+    def embedding(self) -> int:
+        """Length D of the vector that the classifier reads."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +77,21 @@ class View:
 
 @dataclass  # not frozen: Lightning converts inputs and outputs of a wrapped module field by field
 class Batch:
-    """Images (B, 3, H, W) as the networks take them, labels (B,) and positions in the training split (B,)."""
+    """One step's tiles.
+
+    Attributes:
+        images: (B, 3, H, W) as the networks take them.
+        labels: (B,).
+        index: Positions (B,) in the training split.
+        views: What methods asked for in `Method.views`, by name.
+        progress: Share of the training that is done, from 0 to below 1.
+    """
 
     images: Tensor
     labels: Tensor
     index: Tensor
     views: Mapping[str, View] = field(default_factory=dict)
+    progress: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,14 +99,14 @@ class Setting:
     """All that is known before the first batch; a method builds its adapters and memories from it.
 
     Attributes:
-        student_shapes: (C, H, W) of the student's stem and stages.
-        teacher_shapes: The same of the teacher; None in a training without one.
+        student: Shapes of the student's maps.
+        teacher: The same of the teacher; None in a training without one.
         num_classes: Number of classes K.
         labels: Labels (N,) of the whole training split, int64; a batch's `index` points into it.
     """
 
-    student_shapes: Sequence[Shape]
-    teacher_shapes: Sequence[Shape] | None
+    student: Shapes
+    teacher: Shapes | None
     num_classes: int
     labels: Tensor
 
@@ -99,8 +140,8 @@ class Method(nn.Module):
     thrown away with it after training.
 
     Attributes:
-        needs: What the training must provide: "teacher" (a teacher at all), "preactivations" (in every Trace),
-            "trained_teacher" (the teacher is a peer that learns too).
+        needs: What the training must provide: "teacher" (a teacher at all), "preactivations" and "blocks" (in every
+            Trace), "trained_teacher" (the teacher is a peer that learns too).
         weights: The weight of each loss that `forward` returns, by its name.
     """
 
@@ -125,6 +166,10 @@ class Method(nn.Module):
         """Give learned scalars worth a column of the log, by name."""
         return {}
 
+    def undecayed(self) -> list[nn.Parameter]:
+        """Give the parameters that weight decay must leave alone, such as learned variances."""
+        return []
+
 
 def paired_shapes(setting: Setting, pairs: Sequence[tuple[int, int]], who: str) -> list[tuple[Shape, Shape]]:
     """Give the teacher's and the student's shape of each (teacher stage, student stage) pair.
@@ -132,10 +177,10 @@ def paired_shapes(setting: Setting, pairs: Sequence[tuple[int, int]], who: str) 
     Raises:
         RecipeError: A stage does not exist in its network.
     """
-    assert setting.teacher_shapes is not None
+    assert setting.teacher is not None
     for role, shapes, stages in (
-        ("teacher", setting.teacher_shapes, [pair[0] for pair in pairs]),
-        ("student", setting.student_shapes, [pair[1] for pair in pairs]),
+        ("teacher", setting.teacher.stages, [pair[0] for pair in pairs]),
+        ("student", setting.student.stages, [pair[1] for pair in pairs]),
     ):
         missing = [stage for stage in stages if not 0 <= stage < len(shapes)]
         if missing:
@@ -143,7 +188,7 @@ def paired_shapes(setting: Setting, pairs: Sequence[tuple[int, int]], who: str) 
                 f"methods.{who}.stages: the {role} has no stage {missing[0]}; it has 0 (stem) to {len(shapes) - 1}"
             )
     return [
-        (setting.teacher_shapes[of_teacher], setting.student_shapes[of_student]) for of_teacher, of_student in pairs
+        (setting.teacher.stages[of_teacher], setting.student.stages[of_student]) for of_teacher, of_student in pairs
     ]
 
 

@@ -13,7 +13,7 @@ from hviskd.distillation.method import Batch, Method, Options, Trace, View, tota
 class TracedNetwork(Protocol):
     """What this room asks of a network."""
 
-    def trace(self, images: Tensor, *, preactivations: bool = False) -> Trace:
+    def trace(self, images: Tensor, *, preactivations: bool = False, blocks: bool = False) -> Trace:
         """Run on images (B, 3, H, W) and keep what a method may read."""
 
 
@@ -84,7 +84,7 @@ class Objective(nn.Module):
         counting = self._counting()
         named = {name: images for method in counting.values() for name, images in method.views(batch.images).items()}
         views = {name: View(images, self._student(images), self._teacher(images)) for name, images in named.items()}
-        batch = replace(batch, views=views)
+        batch = replace(batch, views=views, progress=self.progress)
         student, teacher = self._student(batch.images), self._teacher(batch.images)
         totals: list[Tensor] = []
         losses: dict[str, Tensor] = {}
@@ -102,19 +102,23 @@ class Objective(nn.Module):
             for scalar, value in method.learned().items()
         }
 
+    def undecayed(self) -> list[nn.Parameter]:
+        """Give the methods' parameters that weight decay must leave alone."""
+        return [parameter for method in self._methods().values() for parameter in method.undecayed()]
+
     def _student(self, images: Tensor) -> Trace:
-        return _trace(self.student, images, preactivations="preactivations" in self._needs)
+        return self._trace(self.student, images)
 
     def _teacher(self, images: Tensor) -> Trace | None:
         if self.teacher is None:
             return None
         with torch.set_grad_enabled(self.teacher_learns):
-            return _trace(self.teacher, images, preactivations="preactivations" in self._needs)
+            return self._trace(self.teacher, images)
 
-
-def _trace(network: nn.Module, images: Tensor, *, preactivations: bool) -> Trace:
-    traced: TracedNetwork = network  # type: ignore[assignment]
-    return traced.trace(images, preactivations=preactivations)
+    def _trace(self, network: nn.Module, images: Tensor) -> Trace:
+        traced: TracedNetwork = network  # type: ignore[assignment]
+        needs = self._needs
+        return traced.trace(images, preactivations="preactivations" in needs, blocks="blocks" in needs)
 
 
 def _column(method: str, term: str) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import ValidationError
 from torch import nn
 
-from hviskd.distillation.hviskd import HVisKD, HVisKDOptions
-from hviskd.distillation.kd import KD, KDOptions
 from hviskd.distillation.method import Method, Options, Setting
-from hviskd.distillation.plain import CrossEntropy, CrossEntropyOptions
+from hviskd.distillation.methods.cross_entropy import CrossEntropy, CrossEntropyOptions
+from hviskd.distillation.methods.hviskd import HVisKD, HVisKDOptions
+from hviskd.distillation.methods.kd import KD, KDOptions
 from hviskd.errors import RecipeError, first_problem
 
 METHODS: Mapping[str, tuple[type[Method], type[Options]]] = {
@@ -60,7 +60,7 @@ def build_methods(options: Mapping[str, Options], setting: Setting) -> nn.Module
     methods = nn.ModuleDict()
     for name, chosen in options.items():
         kind = METHODS[name][0]
-        if "teacher" in kind.needs and setting.teacher_shapes is None:
+        if "teacher" in kind.needs and setting.teacher is None:
             raise RecipeError(f"methods.{name} needs a teacher; pass --teacher MODEL to `hviskd distill`")
         methods[name] = kind(chosen, setting)
     return methods

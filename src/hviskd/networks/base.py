@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hviskd.errors import RecipeError
 
 HeadKind = Literal["gap", "grid"]
+Shape = tuple[int, int, int]
 MIN_IMAGE_PX = 32  # below this the deepest stages would look at nothing but padding
 
 
@@ -42,15 +43,31 @@ class Trace:
 
     Attributes:
         stages: The maps f0 (stem), f1, …, fn, each (B, C, H, W), after their activation.
+        last: (B, C, H, W), the map that the head averages: fn, through the neck where there is one.
         embedding: (B, D), the vector that the classifier reads.
         logits: (B, K).
-        preactivations: The same maps before their activation, if they were asked for.
+        class_weights: (K, D), the classifier's matrix.
+        preactivations: The maps of `stages` before their activation, if they were asked for.
+        blocks: The output of every block of every stage after activation, in order, if they were asked for.
     """
 
     stages: list[Tensor]
+    last: Tensor
     embedding: Tensor
     logits: Tensor
+    class_weights: Tensor
     preactivations: list[Tensor] | None
+    blocks: list[Tensor] | None
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The shapes (C, H, W) of a Trace's maps, and the length D of its embedding."""
+
+    stages: list[Shape]
+    blocks: list[Shape]
+    last: Shape
+    embedding: int
 
 
 class Head(nn.Module):
@@ -65,14 +82,14 @@ class Head(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(grid)
         self.classifier = nn.Linear(channels * grid**2, num_classes)
 
-    def embed(self, last: Tensor) -> Tensor:
+    def embed(self, maps: Tensor) -> Tensor:
         """Give the vector (B, C · grid²) that the classifier reads."""
-        pooled: Tensor = self.pool(self.neck(last))
+        pooled: Tensor = self.pool(maps)
         return pooled.flatten(1)
 
-    def forward(self, last: Tensor) -> Tensor:
-        """Give the logits (B, K) of the last map (B, C, H, W)."""
-        logits: Tensor = self.classifier(self.embed(last))
+    def forward(self, maps: Tensor) -> Tensor:
+        """Give the logits (B, K) of the last stage's map (B, C, H, W)."""
+        logits: Tensor = self.classifier(self.embed(self.neck(maps)))
         return logits
 
 
@@ -123,19 +140,22 @@ class Network(nn.Module):
         """Give the maps [f0 (stem), f1, …, fn], each (B, C, H, W), after activation; raises as `forward`."""
         return list(self._maps(images))
 
-    def trace(self, images: Tensor, *, preactivations: bool = False) -> Trace:
+    def trace(self, images: Tensor, *, preactivations: bool = False, blocks: bool = False) -> Trace:
         """Give maps, embedding and logits of one pass; raises as `forward`.
 
-        With `preactivations` the maps before their activation are kept too. Where the activation is the
-        identity, both lists hold the same tensor.
+        With `preactivations` the maps before their activation are kept too, with `blocks` the output of every
+        block. Where an activation is the identity, `stages` and `preactivations` hold the same tensor.
         """
         before: list[Tensor] | None = [] if preactivations else None
-        stages = list(self._maps(images, before))
-        embedding = self.head.embed(stages[-1])
-        return Trace(stages, embedding, self.head.classifier(embedding), before)
+        within: list[Tensor] | None = [] if blocks else None
+        stages = list(self._maps(images, before, within))
+        last = self.head.neck(stages[-1])
+        embedding = self.head.embed(last)
+        classifier = self.head.classifier
+        return Trace(stages, last, embedding, classifier(embedding), classifier.weight, before, within)
 
-    def stage_shapes(self, image_px: int) -> list[tuple[int, int, int]]:
-        """Give (C, H, W) of every map for square images of `image_px`; no weight or state is touched.
+    def shapes(self, image_px: int) -> Shapes:
+        """Give the shapes of what `trace` keeps for square images of `image_px`; no weight or state is touched.
 
         Raises:
             RecipeError: `image_px` is below 32.
@@ -144,19 +164,36 @@ class Network(nn.Module):
         hollow = {id(t): torch.empty_like(t, device="meta") for t in chain(self.parameters(), self.buffers())}
         twin = copy.deepcopy(self, hollow).eval()
         with torch.no_grad():
-            maps = twin.features(torch.empty(1, 3, image_px, image_px, device="meta"))
-        return [(f.shape[1], f.shape[2], f.shape[3]) for f in maps]
+            trace = twin.trace(torch.empty(1, 3, image_px, image_px, device="meta"), blocks=True)
+        assert trace.blocks is not None
+        return Shapes(
+            stages=[_shape(maps) for maps in trace.stages],
+            blocks=[_shape(maps) for maps in trace.blocks],
+            last=_shape(trace.last),
+            embedding=trace.embedding.shape[1],
+        )
 
-    def _maps(self, images: Tensor, before: list[Tensor] | None = None) -> Iterator[Tensor]:
-        """Yield every map after its activation, and add it as it was before to `before`."""
+    def _maps(
+        self, images: Tensor, before: list[Tensor] | None = None, within: list[Tensor] | None = None
+    ) -> Iterator[Tensor]:
+        """Yield every map after its activation; add it as it was before to `before`, its blocks' to `within`."""
         _check_images(images)
         maps = images
-        for part, activation in zip((self.stem, *self.stages), self.activations, strict=True):
-            maps = part(maps)
+        for position, (part, activation) in enumerate(zip((self.stem, *self.stages), self.activations, strict=True)):
+            if position and within is not None:
+                blocks: list[Tensor] = []
+                maps = part(maps, blocks)
+                within += [activation(block) for block in blocks]
+            else:
+                maps = part(maps)
             if before is not None:
                 before.append(maps)
             maps = activation(maps)
             yield maps
+
+
+def _shape(maps: Tensor) -> Shape:
+    return maps.shape[1], maps.shape[2], maps.shape[3]
 
 
 def _check_images(images: Tensor) -> None:

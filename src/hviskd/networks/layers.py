@@ -23,12 +23,14 @@ class Stage(nn.Module):
     def __len__(self) -> int:
         return len(self.blocks)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Maps (B, C_in, H, W) → (B, C_out, H', W'), before activation."""
+    def forward(self, maps: Tensor, kept: list[Tensor] | None = None) -> Tensor:
+        """Maps (B, C_in, H, W) → (B, C_out, H', W'), before activation; every block's output is added to `kept`."""
         for position, block in enumerate(self.blocks):
             if position:
                 maps = self.activation(maps)
             maps = block(maps)
+            if kept is not None:
+                kept.append(maps)
         return maps
 
 

@@ -79,19 +79,22 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
     student = create_network(recipe.network, len(tileset.classes), recipe.head)
     guide = teacher.network if teacher else None
     setting = Setting(
-        student_shapes=student.stage_shapes(tileset.tile_px),
-        teacher_shapes=guide.stage_shapes(tileset.tile_px) if guide else None,
+        student=student.shapes(tileset.tile_px),
+        teacher=guide.shapes(tileset.tile_px) if guide else None,
         num_classes=len(tileset.classes),
         labels=torch.from_numpy(tileset.labels[tileset.rows("train")]),
     )
     objective = Objective(student, build_methods(recipe.methods, setting), guide, recipe.methods)
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
-        [weight for weight in objective.parameters() if weight.requires_grad],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
+    learning = [weight for weight in objective.parameters() if weight.requires_grad]
+    undecayed = objective.undecayed()
+    spared = {id(weight) for weight in undecayed}
+    groups: list[dict[str, Any]] = [
+        {"params": [weight for weight in learning if id(weight) not in spared], "weight_decay": recipe.weight_decay}
+    ]
+    if undecayed:
+        groups.append({"params": undecayed, "weight_decay": 0.0})
+    optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
     step, optimizer = fabric.setup(objective, optimizer)
     return Learner(fabric, recipe, tileset, student, objective, step, optimizer)
 

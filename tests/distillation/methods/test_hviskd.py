@@ -9,7 +9,15 @@ from torch import nn
 
 from hviskd.distillation import PRESETS, HVisKD, HVisKDOptions, Setting, build_methods, resolve_methods
 from hviskd.errors import RecipeError
-from tests.distillation.conftest import SHAPES_STUDENT, SHAPES_TEACHER, FakeTrace, draw_batch, draw_trace
+from tests.distillation.conftest import (
+    SHAPES_STUDENT,
+    SHAPES_TEACHER,
+    FakeShapes,
+    FakeTrace,
+    draw_batch,
+    draw_trace,
+    shapes_of,
+)
 
 TERMS = ("sample_relation", "sample_feature", "region_relation", "region_feature")
 GOLDEN = Path(__file__).with_name("golden_hviskd_losses.npz")
@@ -33,7 +41,7 @@ def test_meets_the_golden_values(case):
     golden = np.load(GOLDEN, allow_pickle=False)
     teacher = [torch.from_numpy(golden[f"teacher{i}"]) for i in range(3)]
     student = [torch.from_numpy(golden[f"student{i}"]) for i in range(3)]
-    setting = Setting([tuple(map_.shape[1:]) for map_ in student], [tuple(map_.shape[1:]) for map_ in teacher], 2, None)
+    setting = Setting(shapes_of(student), shapes_of(teacher), 2, None)
     method = HVisKD(HVisKDOptions(stages=((0, 0), (1, 1), (2, 2))), setting).double()
     set_scales(method, golden[f"case{case}_alpha"].item(), golden[f"case{case}_beta"].item())
     with torch.no_grad():
@@ -58,7 +66,7 @@ def test_does_not_depend_on_the_order_of_the_batch(setting):
 
 def test_is_zero_with_finite_gradients_where_teacher_equals_student():
     shapes = SHAPES_TEACHER
-    method = HVisKD(HVisKDOptions(), Setting(shapes, shapes, 5, torch.zeros(1)))
+    method = HVisKD(HVisKDOptions(), Setting(FakeShapes(shapes), FakeShapes(shapes), 5, torch.zeros(1)))
     for linear, conv in zip(method.sample_adapters, method.region_adapters, strict=True):
         nn.init.eye_(linear.weight)
         nn.init.dirac_(conv.weight)
@@ -141,7 +149,7 @@ def test_full_linear_adapters_are_the_authors_and_far_larger():
     shapes_teacher = [(64, 150, 150), (128, 75, 75), (256, 37, 37), (512, 18, 18), (512, 18, 18)]  # vgg19
     shapes_student = [(24, 150, 150), (240, 75, 75), (480, 38, 38), (960, 19, 19)]  # shufflenet_v1
     with torch.device("meta"):
-        setting = Setting(shapes_student, shapes_teacher, 8, torch.zeros(1))
+        setting = Setting(FakeShapes(shapes_student), FakeShapes(shapes_teacher), 8, torch.zeros(1))
         convolutional = HVisKD(HVisKDOptions(), setting)
         linear = HVisKD(HVisKDOptions(region_adapter="linear"), setting)
     assert sum(weight.numel() for weight in linear.region_adapters.parameters()) == 165_150_720

@@ -1,0 +1,31 @@
+"""Logit standardisation (Sun et al. 2024, CVPR) as an option of every method that compares logits."""
+
+from pydantic import Field
+from torch import Tensor
+
+from hviskd.distillation.method import Options
+
+_EPSILON = 1e-7
+
+
+class LogitOptions(Options):
+    """What every method that compares logits shares.
+
+    Attributes:
+        temperature: Of both softmaxes.
+        standardise: Whether each tile's logits are first brought to mean 0 and deviation 1, so that the student need
+            not learn the teacher's range; the temperature then acts on standardised logits (the authors take 2).
+    """
+
+    temperature: float = Field(default=4.0, gt=0, allow_inf_nan=False)
+    standardise: bool = False
+
+    def scaled(self, logits: Tensor) -> Tensor:
+        """Give logits (B, K) as the method's softmax takes them."""
+        return (standardise(logits) if self.standardise else logits) / self.temperature
+
+
+def standardise(logits: Tensor) -> Tensor:
+    """Give (z − mean) / deviation of each row of logits (B, K), the deviation over K − 1 as the authors have it."""
+    centred = logits - logits.mean(dim=1, keepdim=True)
+    return centred / (logits.std(dim=1, keepdim=True) + _EPSILON)
