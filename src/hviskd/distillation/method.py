@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hviskd.errors import RecipeError
 
 Shape = tuple[int, int, int]
-NEEDS = frozenset({"teacher", "preactivations", "blocks", "trained_teacher"})
+NEEDS = frozenset({"teacher", "preactivations", "blocks", "trained_teacher", "teacher_head"})
 
 
 class Trace(Protocol):
@@ -141,11 +141,14 @@ class Method(nn.Module):
 
     Attributes:
         needs: What the training must provide: "teacher" (a teacher at all), "preactivations" and "blocks" (in every
-            Trace), "trained_teacher" (the teacher is a peer that learns too).
+            Trace), "trained_teacher" (the teacher is a peer that learns too), "teacher_head" (the student is built
+            with a projector, `options.reduction` times narrower inside, and a copy of the teacher's classifier).
+        phased: Whether some of its parameters get no gradient during a part of the training.
         weights: The weight of each loss that `forward` returns, by its name.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    phased: ClassVar[bool] = False
     weights: dict[str, float]
 
     def __init_subclass__(cls, **kwargs: object) -> None:

@@ -8,15 +8,25 @@ from pydantic import ValidationError
 from torch import nn
 
 from hviskd.distillation.method import Method, Options, Setting
+from hviskd.distillation.methods.crd import CRD, CRDOptions
 from hviskd.distillation.methods.cross_entropy import CrossEntropy, CrossEntropyOptions
 from hviskd.distillation.methods.hviskd import HVisKD, HVisKDOptions
 from hviskd.distillation.methods.kd import KD, KDOptions
+from hviskd.distillation.methods.multi_level import MultiLevel, MultiLevelOptions
+from hviskd.distillation.methods.simkd import SimKD, SimKDOptions
+from hviskd.distillation.methods.sskd import SSKD, SSKDOptions
+from hviskd.distillation.methods.wcord import WCoRD, WCoRDOptions
 from hviskd.errors import RecipeError, first_problem
 
 METHODS: Mapping[str, tuple[type[Method], type[Options]]] = {
     "cross_entropy": (CrossEntropy, CrossEntropyOptions),
     "kd": (KD, KDOptions),
     "hviskd": (HVisKD, HVisKDOptions),
+    "crd": (CRD, CRDOptions),
+    "wcord": (WCoRD, WCoRDOptions),
+    "sskd": (SSKD, SSKDOptions),
+    "multi_level": (MultiLevel, MultiLevelOptions),
+    "simkd": (SimKD, SimKDOptions),
 }
 
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -25,6 +35,15 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "hviskd": {"cross_entropy": {}, "kd": {}, "hviskd": {}},
     # What produced the authors' logs: on a GPU their scales were never learned, and KD was left out.
     "hviskd-authors": {"cross_entropy": {}, "hviskd": {"scale": "frozen", "region_adapter": "linear"}},
+    "crd": {"cross_entropy": {}, "crd": {}},
+    "crd-kd": {"cross_entropy": {}, "kd": {}, "crd": {}},
+    "wcord": {"cross_entropy": {}, "wcord": {}},
+    "wcord-kd": {"cross_entropy": {}, "kd": {}, "wcord": {}},
+    "sskd": {"cross_entropy": {"weight": 0.1, "during": (0.2, 1)}, "sskd": {}},
+    "multi-level": {"cross_entropy": {"weight": 0.1}, "multi_level": {}},
+    "multi-level-ls": {"cross_entropy": {"weight": 0.1}, "multi_level": {"standardise": True}},
+    "multi-level-public": {"cross_entropy": {"weight": 0.1}, "multi_level": {"variant": "public"}},
+    "simkd": {"simkd": {}},
 }
 
 

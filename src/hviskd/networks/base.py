@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hviskd.errors import RecipeError
+from hviskd.networks.projector import build_projector
 
 HeadKind = Literal["gap", "grid"]
 Shape = tuple[int, int, int]
@@ -118,11 +119,22 @@ class Network(nn.Module):
         self.stages = nn.ModuleList(backbone.stages)
         self.activations = nn.ModuleList(backbone.activations)
         self.head = Head(backbone.neck, backbone.channels, 1 if head == "gap" else backbone.grid, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        self._kind = head
+        _draw_convolutions(self)
+
+    def put_projector(self, channels: int, reduction: int) -> None:
+        """Replace neck and classifier by a projector to `channels` and a layer that reads them.
+
+        So the classifier of another network can stand there; the projector is `reduction` times narrower inside.
+
+        Raises:
+            RecipeError: The head is not `gap`.
+        """
+        if self._kind != "gap":
+            raise RecipeError("a projector stands before a `gap` head only; set head: gap")
+        own = self.shapes(MIN_IMAGE_PX).stages[-1][0]
+        self.head = Head(build_projector(own, channels, reduction), channels, 1, self.head.classifier.out_features)
+        _draw_convolutions(self.head)
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify images: float (B, 3, H, W), H and W at least 32 px → logits (B, K).
@@ -190,6 +202,14 @@ class Network(nn.Module):
                 before.append(maps)
             maps = activation(maps)
             yield maps
+
+
+def _draw_convolutions(module: nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
 
 
 def _shape(maps: Tensor) -> Shape:

@@ -40,16 +40,21 @@ def network_names() -> tuple[str, ...]:
     return tuple(_ZOO)
 
 
-def create_network(name: str, num_classes: int, head: HeadKind = "gap") -> Network:
+def create_network(
+    name: str, num_classes: int, head: HeadKind = "gap", projector: tuple[int, int] | None = None
+) -> Network:
     """Build a network with fresh weights, drawn from torch's global random generator.
 
     Args:
         name: One of `network_names()`.
         num_classes: K, at least 2.
         head: `gap` (global average) or `grid` (the paper's: a coarse grid of averages, flattened).
+        projector: Channels and reduction of a projector that stands before the average in the place of the
+            network's own neck; for a classifier that was learned on another network's maps.
 
     Raises:
-        RecipeError: The name or the head is not known, or there are fewer than 2 classes.
+        RecipeError: The name or the head is not known, there are fewer than 2 classes, or a projector is asked for
+            before a `grid` head.
     """
     if name not in _ZOO:
         close = get_close_matches(name.lower(), _ZOO, n=3)
@@ -59,4 +64,7 @@ def create_network(name: str, num_classes: int, head: HeadKind = "gap") -> Netwo
 
     module, arguments = _ZOO[name]
     build: Callable[..., Backbone] = import_module(f"hviskd.networks.{module}").build
-    return Network(build(**arguments), num_classes, head)
+    network = Network(build(**arguments), num_classes, head)
+    if projector is not None:
+        network.put_projector(*projector)
+    return network

@@ -180,7 +180,7 @@ def test_presets_are_the_paper_and_the_authors_run():
     authors = resolve_methods("hviskd-authors")
     assert [*authors] == ["cross_entropy", "hviskd"]
     assert (authors["hviskd"].scale, authors["hviskd"].region_adapter) == ("frozen", "linear")
-    assert set(PRESETS) == {"plain", "kd", "hviskd", "hviskd-authors"}
+    assert {"plain", "kd", "hviskd", "hviskd-authors"} <= set(PRESETS)
 
 
 def test_weights_multiply(setting):

@@ -1,0 +1,109 @@
+"""Contrast between teacher and student with memories of all training tiles, as CRD and WCoRD share it."""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hviskd.distillation.gather import gather_batch
+
+
+class Contrast(nn.Module):
+    """Two embeddings of unit length, and for each network a memory with the embedding of every training tile.
+
+    The memories are buffers: a checkpoint keeps them, and under several processes all write the joint batch, so that
+    they stay alike.
+
+    Args:
+        widths: Lengths of the teacher's and the student's vectors.
+        labels: Classes (N,) of the training split; a row of a memory is a tile of it.
+        width: Length of the embeddings.
+        momentum: Share of its old content that a memory's row keeps when its tile is seen.
+        embed: Makes the linear map from one length to another.
+    """
+
+    teacher_memory: Tensor
+    student_memory: Tensor
+    partition: Tensor
+    by_class: Tensor
+    class_start: Tensor
+    class_size: Tensor
+
+    def __init__(
+        self,
+        widths: tuple[int, int],
+        labels: Tensor,
+        *,
+        width: int,
+        momentum: float,
+        embed: Callable[[int, int], nn.Module] = nn.Linear,
+    ) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.embed_teacher, self.embed_student = (embed(length, width) for length in widths)
+        for name in ("teacher_memory", "student_memory"):
+            self.register_buffer(name, F.normalize(torch.randn(len(labels), width), dim=1))
+        self.register_buffer("partition", torch.full((2,), math.inf))  # log Z of either memory, once it is known
+        sizes = torch.bincount(labels)
+        self.register_buffer("by_class", torch.argsort(labels, stable=True))
+        self.register_buffer("class_size", sizes)
+        self.register_buffer("class_start", sizes.cumsum(0) - sizes)
+
+    def embedded(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
+        """Give both networks' embeddings (B, width), each of unit length."""
+        return F.normalize(self.embed_teacher(teacher), dim=1), F.normalize(self.embed_student(student), dim=1)
+
+    def draw(self, index: Tensor, labels: Tensor, negatives: int, *, same_class: bool) -> Tensor:
+        """Draw for each tile (B,) the rows (B, 1 + negatives) it is held against: one positive, then the negatives.
+
+        The positive is the tile itself, or any tile of its class; negatives are tiles of other classes, drawn evenly
+        and with replacement, so that classes may be of any size.
+        """
+        total = len(self.by_class)
+        size, start = self.class_size[labels][:, None], self.class_start[labels][:, None]
+        drawn = torch.rand(len(index), negatives + 1, device=index.device, dtype=torch.float64)
+        place = (drawn[:, 1:] * (total - size)).long()  # counted over the other classes alone
+        others = self.by_class[place + size * (place >= start)]
+        positive = self.by_class[(start[:, 0] + (drawn[:, 0] * size[:, 0]).long())] if same_class else index
+        return torch.cat([positive[:, None], others], dim=1)
+
+    def forward(self, teacher: Tensor, student: Tensor, index: Tensor, rows: Tensor, temperature: float) -> Tensor:
+        """Give the contrastive loss of embeddings (B, width) against memory rows (B, 1 + n), and write the memories.
+
+        For both anchors a (the student against the teacher's memory, and the other way round), with x = a · row / τ:
+        h = eˣ/Z / (eˣ/Z + n/N) and −log h(positive) − Σ log(1 − h(negative)), mean over the batch, added up.
+        """
+        losses = [
+            self._against(anchor, memory, side, rows, temperature)
+            for side, (anchor, memory) in enumerate(
+                ((student, self.teacher_memory.clone()), (teacher, self.student_memory.clone()))
+            )
+        ]
+        self._remember(teacher, student, index)
+        return losses[0] + losses[1]
+
+    def _against(self, anchor: Tensor, memory: Tensor, side: int, rows: Tensor, temperature: float) -> Tensor:
+        # All similarities at once take B · N numbers; picking the rows' vectors would take B · n · width.
+        scores = torch.gather(anchor @ memory.T, 1, rows) / temperature
+        total, negatives = len(memory), rows.shape[1] - 1
+        with torch.no_grad():  # log Z, from the first batch ever seen
+            mean = gather_batch(torch.logsumexp(scores.flatten(), 0)[None] - math.log(scores.numel()))
+            first = torch.logsumexp(mean, 0) - math.log(len(mean)) + math.log(total)
+            self.partition[side] = torch.where(self.partition[side].isinf(), first, self.partition[side])
+        # log h = −softplus(−(x − log Z − log(n / N))), and log(1 − h) the same of the negated argument.
+        margin = scores - self.partition[side] - math.log(negatives / total)
+        return (F.softplus(-margin[:, 0]) + F.softplus(margin[:, 1:]).sum(dim=1)).mean()
+
+    @torch.no_grad()
+    def _remember(self, teacher: Tensor, student: Tensor, index: Tensor) -> None:
+        index = gather_batch(index)
+        for memory, seen in ((self.teacher_memory, teacher), (self.student_memory, student)):
+            mixed = self.momentum * memory[index] + (1 - self.momentum) * gather_batch(seen.detach())
+            memory[index] = F.normalize(mixed, dim=1).to(memory.dtype)
+
+
+def negatives_within(wanted: int, labels: Tensor) -> int:
+    """Give how many negatives may be drawn: no more than the largest class leaves of the other classes."""
+    return max(1, min(wanted, len(labels) - int(torch.bincount(labels).max())))
