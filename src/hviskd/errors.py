@@ -38,4 +38,8 @@ class ModelError(HviskdError):
 
 
 class TrainingError(HviskdError):
-    """A training cannot go on: a loss is no longer finite, or a run folder does not fit the request."""
+    """A training cannot go on, or a run folder does not fit the request."""
+
+
+class DivergedError(TrainingError):
+    """A loss or a weight is no longer finite."""

@@ -1,4 +1,4 @@
-"""Several things at once: the demo (trainings and one table) and the synthetic cohort (slides with their annotations).
+"""Several things at once: comparisons of many trainings, the demo, and the synthetic cohort.
 
 Names load what they need when first used: drawing slides needs no torch.
 """
@@ -7,19 +7,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hviskd.experiments.demo import Demo, draw_demo_tiles, run_demo
+    from hviskd.experiments.comparing import Outcome, compare
+    from hviskd.experiments.comparison import Comparison
+    from hviskd.experiments.demo import Demo, run_demo
+    from hviskd.experiments.design import Design, load_design
     from hviskd.experiments.synthetic_cohort import SyntheticCohort, SyntheticSlide, draw_cohort
 
 _HOMES = {
+    "Comparison": "comparison",
     "Demo": "demo",
+    "Design": "design",
+    "Outcome": "comparing",
     "SyntheticCohort": "synthetic_cohort",
     "SyntheticSlide": "synthetic_cohort",
+    "compare": "comparing",
     "draw_cohort": "synthetic_cohort",
-    "draw_demo_tiles": "demo",
+    "load_design": "design",
     "run_demo": "demo",
 }
 
-__all__ = ["Demo", "SyntheticCohort", "SyntheticSlide", "draw_cohort", "draw_demo_tiles", "run_demo"]
+__all__ = [
+    "Comparison",
+    "Demo",
+    "Design",
+    "Outcome",
+    "SyntheticCohort",
+    "SyntheticSlide",
+    "compare",
+    "draw_cohort",
+    "load_design",
+    "run_demo",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from hviskd.errors import TrainingError
+from hviskd.errors import DivergedError
 
 
 class LossTally:
@@ -20,7 +20,7 @@ class LossTally:
         """Take one step's losses, each a scalar.
 
         Raises:
-            TrainingError: A loss of a recent step is not finite; the message names epoch, step and term.
+            DivergedError: A loss of a recent step is not finite; the message names epoch, step and term.
         """
         self._names = list(losses)
         self._steps.append(torch.stack([loss.float() for loss in losses.values()]))
@@ -39,7 +39,7 @@ class LossTally:
         if len(bad):
             step, term = bad[0].tolist()
             # The sum is named only where every part is finite and adding them up was too much.
-            raise TrainingError(
+            raise DivergedError(
                 f"epoch {self._epoch}, step {self._checked + step + 1}: the loss {self._names[term]!r} is "
                 f"{recent[step, term].item()}; the last good checkpoint is kept: lower the learning rate or the "
                 f"weight of this loss in a new run, or try --resume with the same recipe to see it happen again"

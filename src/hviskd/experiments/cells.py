@@ -1,0 +1,166 @@
+"""One training of an experiment, and what it answers to the unseen tiles; `compare` spreads them over processes."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hviskd.errors import DivergedError
+from hviskd.experiments.design import Arm, Design
+from hviskd.models import Model, load_model, save_model
+from hviskd.models.folder import CHOSEN, LAST
+from hviskd.networks import create_network
+from hviskd.storage import atomic_file, write_text
+from hviskd.tiles import TileSet
+from hviskd.training import Recipe, Run, load_recipe, train
+
+ANSWERS_FILE = "test.npz"
+_DIVERGED = "diverged.txt"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: a teacher (`arm` is None) or a student.
+
+    Attributes:
+        pair: Recipe of the pair.
+        arm: The way of training the student.
+        seed: Of weights, order and augmentation.
+        fold: Which part is unseen; 0 where there is one split only.
+    """
+
+    pair: str
+    arm: Arm | None
+    seed: int
+    fold: int
+
+    @property
+    def title(self) -> str:
+        """What progress and messages call it."""
+        what = "teacher" if self.arm is None else f"{self.arm.name}, seed {self.seed}"
+        return f"{Path(self.pair).stem} · {what} · fold {self.fold}"
+
+
+class Bench:
+    """Where an experiment's cells stand on the disk, and how each is trained.
+
+    Attributes:
+        design: The experiment.
+        folder: Everything it writes.
+        tilesets: One a fold.
+        device: Where trainings run.
+    """
+
+    def __init__(self, design: Design, folder: Path, tilesets: list[TileSet], device: str) -> None:
+        self.design, self.folder, self.tilesets, self.device = design, folder, tilesets, device
+
+    def teachers(self) -> list[Cell]:
+        """Give one cell a teacher network and fold; pairs with one teacher share it."""
+        cells: dict[Path, Cell] = {}
+        for fold in range(len(self.tilesets)):
+            for pair in self.design.pairs:
+                cell = Cell(pair, None, 0, fold)
+                cells.setdefault(self.place(cell), cell)
+        return list(cells.values())
+
+    def students(self) -> Iterator[Cell]:
+        """Give every student, all arms of one seed before the next seed: what is there is balanced at any time."""
+        for seed in self.design.seeds:
+            for fold in range(len(self.tilesets)):
+                for pair in self.design.pairs:
+                    for arm in self.design.arms:
+                        yield Cell(pair, arm, seed, fold)
+
+    def place(self, cell: Cell) -> Path:
+        """Give the folder of a cell's run."""
+        if cell.arm is None:
+            recipe = self.recipe(cell)
+            return self.folder / "teachers" / f"{recipe.network}-{recipe.head}-fold{cell.fold}"
+        return self.folder / "students" / Path(cell.pair).stem / f"{cell.arm.name}-fold{cell.fold}-seed{cell.seed}"
+
+    def recipe(self, cell: Cell) -> Recipe:
+        """Give the complete recipe of a cell: the pair's, with the experiment's and the arm's changes."""
+        if cell.arm is None:
+            return load_recipe(cell.pair, "teacher", {**self.design.settings, **self.design.teacher_settings})
+        changes: dict[str, Any] = {**self.design.settings, **cell.arm.settings, "methods": cell.arm.methods}
+        recipe = load_recipe(cell.pair, "distilled", {**changes, "seed": cell.seed})
+        if cell.arm.epochs == 1:
+            return recipe
+        epochs = max(1, math.ceil(recipe.epochs * cell.arm.epochs))
+        return load_recipe(cell.pair, "distilled", {**changes, "seed": cell.seed, "epochs": epochs})
+
+    def done(self, cell: Cell) -> bool:
+        """Whether a cell is trained and, a student, has answered; or whether its loss exploded, a result as well."""
+        place = self.place(cell)
+        return self.diverged(cell) or (Run(place).finished and (place / ANSWERS_FILE).is_file())
+
+    def diverged(self, cell: Cell) -> bool:
+        """Whether a loss of this training was no longer finite."""
+        return (self.place(cell) / _DIVERGED).is_file()
+
+    def ready(self, cell: Cell) -> bool:
+        """Whether a cell's teacher is there."""
+        if cell.arm is None or not cell.arm.needs_teacher:
+            return True
+        teacher = Cell(cell.pair, None, 0, cell.fold)
+        return self.done(teacher) and not self.diverged(teacher)
+
+    def train(self, cell: Cell) -> None:
+        """Train a cell, or go on with it, and have it answer to the unseen tiles.
+
+        Raises:
+            HviskdError: What hindered it, other than a loss that exploded: that is kept as the cell's result.
+        """
+        place, tileset = self.place(cell), self.tilesets[cell.fold]
+        run = Run(place)
+        try:
+            train(
+                self.recipe(cell),
+                tileset,
+                place,
+                teacher=self._teacher(cell),
+                resume=bool(run.card),
+                device=self.device,
+            )
+        except DivergedError as error:
+            write_text(place / _DIVERGED, f"{error}\n")
+            return
+        self._answer(place, tileset)
+
+    def answers(self, cell: Cell) -> dict[str, NDArray[np.float32]]:
+        """Give the class probabilities (N, K) of the unseen tiles by the `chosen` and the `last` epoch."""
+        with np.load(self.place(cell) / ANSWERS_FILE, allow_pickle=False) as content:
+            return {name: content[name] for name in ("chosen", "last")}
+
+    def _answer(self, place: Path, tileset: TileSet) -> None:
+        """Read the test split once, with both Models of a run, and keep what they say."""
+        tiles = tileset.pixels[tileset.rows("test")]
+        said = {
+            name: load_model(place / part).predict(tiles, device=self.device)
+            for name, part in (("chosen", CHOSEN), ("last", LAST))
+        }
+        with atomic_file(place / ANSWERS_FILE) as partial, partial.open("wb") as stream:
+            np.savez_compressed(stream, **said)  # type: ignore[arg-type]
+
+    def _teacher(self, cell: Cell) -> Model | None:
+        if cell.arm is None or not cell.arm.needs_teacher:
+            return None
+        teacher = load_model(self.place(Cell(cell.pair, None, 0, cell.fold)))
+        return teacher if cell.arm.teacher == "trained" else self._untrained(teacher, cell)
+
+    def _untrained(self, teacher: Model, cell: Cell) -> Model:
+        """Give a teacher of the same shape with weights drawn at random, another one for each seed."""
+        card = teacher.card
+        folder = self.folder / "teachers" / f"{card.network.name}-{card.network.head}-random{cell.seed}-fold{cell.fold}"
+        if not folder.is_dir():
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(1_000_003 + cell.seed)
+                network = create_network(card.network.name, len(card.classes), card.network.head)
+            kept = {"name": f"random {card.network.name}", "selection": "weights drawn at random, never trained"}
+            save_model(network, card.model_copy(update={**kept, "epoch": 0, "metrics": {}}), folder, overwrite=True)
+        return load_model(folder)

@@ -1,0 +1,139 @@
+"""Pairs × ways of training × seeds (× folds) become one table; `hviskd compare` and benchmarks call it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from hviskd.errors import DataError, RecipeError, TrainingError
+from hviskd.experiments.cells import Bench, Cell
+from hviskd.experiments.comparison import Comparison, gather_comparison
+from hviskd.experiments.comparison_files import write_comparison
+from hviskd.experiments.design import Design, load_design
+from hviskd.experiments.folds import make_folds
+from hviskd.experiments.workers import train_all
+from hviskd.progress import progress_bar
+from hviskd.storage import read_json, write_json, write_text
+from hviskd.tiles import TileSet, require_no_leak
+
+_DESIGN_FILE, _DATA_FILE, _DONE_FILE = "experiment.yaml", "data.json", "comparison.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of `compare` left.
+
+    Attributes:
+        comparison: Everything measured so far.
+        left: Cells that are neither trained nor failed.
+        failed: Cells that failed in this call, with what hindered each.
+    """
+
+    comparison: Comparison
+    left: int
+    failed: dict[str, str]
+
+
+def compare(
+    design: Design,
+    tileset: TileSet,
+    folder: str | Path,
+    *,
+    jobs: int = 1,
+    threads: int = 1,
+    minutes: float | None = None,
+    device: str = "auto",
+    title: str = "Which way of training the student helped",
+) -> Outcome:
+    """Train what is missing, measure all that is there on the unseen tiles, and write the table.
+
+    Killed at any moment and called again it does only what is missing, and ends with the same table. Called from a
+    script it must stand under `if __name__ == "__main__":`, since trainings run in processes of their own.
+
+    Args:
+        design: The experiment.
+        tileset: Its tiles; without `folds` they need train, val and test splits.
+        folder: Where everything goes: `teachers`, `students`, `folds`, the tables and pictures.
+        jobs: Trainings side by side on the device.
+        threads: Processor threads of each.
+        minutes: Stop after this time; the next call goes on.
+        device: Where trainings run.
+        title: Heading of the table.
+
+    Raises:
+        DataError: The tiles have no splits, or cannot be dealt out to folds.
+        LeakError: The splits share something.
+        TrainingError: The folder holds another experiment, or is being worked in.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            _claim(folder, design, tileset)
+            bench = Bench(design, folder, _tilesets(design, tileset, folder), device)
+            problems = _train(bench, jobs, threads, minutes)
+            cells = [*bench.teachers(), *bench.students()]
+            failed = [cell for cell in cells if cell.title in problems]
+            comparison = gather_comparison(bench, failed)
+            write_comparison(comparison, folder, title)
+            left = sum(not bench.done(cell) for cell in cells) - len(failed)
+            write_json(folder / _DONE_FILE, {"format_version": 1, "left": left, "failed": problems})
+    except Timeout as error:
+        raise TrainingError(f"{folder}: another comparison is at work in this folder; wait for it") from error
+    return Outcome(comparison, left, problems)
+
+
+def _claim(folder: Path, design: Design, tileset: TileSet) -> None:
+    """Make the folder this experiment's, or see that it is: pairs, arms and seeds may be added, no more."""
+    path, data_path = folder / _DESIGN_FILE, folder / _DATA_FILE
+    data = {"tiles": tileset.fingerprint if design.folds else tileset.split_fingerprint}
+    if not path.is_file():
+        if any(entry.name[0] != "." for entry in folder.iterdir()):
+            raise TrainingError(f"{folder}: holds files but no experiment; choose another folder")
+    else:
+        kept = load_design(path)
+        changed = [
+            name for name in ("settings", "teacher_settings", "folds") if getattr(kept, name) != getattr(design, name)
+        ]
+        theirs = {arm.name: arm for arm in kept.arms}
+        changed += [f"arm {arm.name!r}" for arm in design.arms if arm.name in theirs and theirs[arm.name] != arm]
+        changed += ["tiles or split"] if read_json(data_path) != data else []
+        if changed:
+            raise TrainingError(f"{folder}: holds an experiment with other {', '.join(changed)}; choose another folder")
+    write_json(data_path, data)
+    write_text(path, design.to_yaml())
+
+
+def _tilesets(design: Design, tileset: TileSet, folder: Path) -> list[TileSet]:
+    if design.folds is not None:
+        return make_folds(tileset, design.folds, folder / "folds")
+    for split in ("train", "val", "test"):
+        if not len(tileset.rows(split)):
+            raise DataError(f"{tileset.folder}: no tile is in the split {split!r}; make one with `hviskd tiles split`")
+    require_no_leak(tileset, allow_leak=False)
+    return [tileset]
+
+
+def _train(bench: Bench, jobs: int, threads: int, minutes: float | None) -> dict[str, str]:
+    """Train what is missing and give what hindered the cells that failed."""
+    if jobs < 1 or threads < 1:
+        raise RecipeError("jobs and threads: at least 1 each")
+    cells = [*bench.teachers(), *bench.students()]
+    places = [bench.place(cell) for cell in cells]
+    if len(set(places)) != len(places):
+        raise RecipeError("two pairs have recipe files of one name; rename one")
+    done = sum(bench.done(cell) for cell in cells)
+    problems: dict[str, str] = {}
+    with progress_bar("compare", len(cells)) as advance:
+        advance(done)
+
+        def told(cell: Cell, problem: str | None, seconds: float) -> None:
+            if problem is None:
+                problems.pop(cell.title, None)
+                advance(1, note=f"{cell.title}: {seconds:.0f} s")
+            else:
+                problems[cell.title] = problem
+
+        failed = train_all(bench, jobs=jobs, threads=threads, minutes=minutes, told=told)
+    lost = "its teacher is not there"
+    return {cell.title: problems.get(cell.title, lost) for cell in failed}

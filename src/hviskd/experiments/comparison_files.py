@@ -1,0 +1,269 @@
+"""A comparison as files: Markdown, CSV, LaTeX, HTML and two pictures; `compare` writes them."""
+
+import base64
+import html
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from hviskd.experiments.comparison import REFERENCES, Comparison, Row, Spread
+from hviskd.experiments.design import KD, STUDENT
+from hviskd.experiments.significance import Gain, Ranks
+from hviskd.pictures import PALETTE, new_figure, save_figure
+from hviskd.storage import atomic_file, write_text
+
+_HEADER = (
+    "pair",
+    "arm",
+    "n",
+    "top-1 %, chosen",
+    "95 %",
+    "last",
+    "balanced %",
+    "AUROC",
+    "gain over KD, points",
+    "p",
+    "gain over student, points",
+    "p",
+    "parameters",
+    "passes",
+    "time",
+)
+_MARK = 0.05
+
+
+def write_comparison(comparison: Comparison, folder: Path, title: str) -> None:
+    """Write `table.md`, `table.csv`, `table.tex`, `table.html`, `gains.png` and, with enough arms, `ranks.png`."""
+    pictures = [save_figure(draw_gains(comparison), folder / "gains.png")]
+    if comparison.ranks is not None:
+        pictures.append(save_figure(draw_ranks(comparison.ranks), folder / "ranks.png"))
+    write_text(folder / "table.md", to_markdown(comparison, title))
+    write_text(folder / "table.tex", to_latex(comparison))
+    write_text(folder / "table.html", to_html(comparison, title, pictures))
+    with atomic_file(folder / "table.csv") as partial:
+        comparison.to_dataframe().to_csv(partial, index=False, float_format="%.6g")
+
+
+def table_cells(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Give header and rows as text; a gain whose two corrected p are both below 0.05 carries a star."""
+    return _HEADER, [_cells(row) for row in comparison.rows]
+
+
+def explain() -> tuple[str, ...]:
+    """Say what the columns are."""
+    return (
+        "n: trainings counted in (seeds × folds). passes: forward passes of the student in one training, and time: "
+        "of an epoch, both as multiples (of the student alone; of KD). time is measured under whatever load there was.",
+        "p: over trainings / over patients (or what stands for them), after Holm's correction. A gain with * has both "
+        "below 0.05.",
+    )
+
+
+def to_markdown(comparison: Comparison, title: str) -> str:
+    """Give title, notes and table."""
+    header, rows = table_cells(comparison)
+    lines = [f"# {title}", "", *(f"- {note}" for note in (*comparison.notes, *explain()))]
+    if comparison.ranks is not None:
+        lines += [f"- {_told(comparison.ranks)}"]
+    lines += ["", _line(header), _line(["---", "---", *["--:"] * (len(header) - 2)]), *map(_line, rows)]
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(comparison: Comparison) -> str:
+    """Give a `tabular` of the package booktabs."""
+    header, rows = table_cells(comparison)
+    ends = " \\\\"
+    body: list[str] = []
+    for position, row in enumerate(rows):
+        if position and row[0] != rows[position - 1][0]:
+            body.append("\\midrule")
+        body.append(" & ".join(map(_latex, row)) + ends)
+    top = ["\\begin{tabular}{ll" + "r" * (len(header) - 2) + "}", "\\toprule", " & ".join(map(_latex, header)) + ends]
+    return "\n".join([*top, "\\midrule", *body, "\\bottomrule", "\\end{tabular}"]) + "\n"
+
+
+def to_html(comparison: Comparison, title: str, pictures: Sequence[Path]) -> str:
+    """Give one page that holds everything and fetches nothing."""
+    header, rows = table_cells(comparison)
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+    body = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in (*comparison.notes, *explain()))
+    drawn = "\n".join(
+        f'<img alt="{path.stem}" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
+        for path in pictures
+    )
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>
+body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 95em; padding: 0 1em; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }}
+th, td {{ padding: .25em .6em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }}
+th:nth-child(-n+2), td:nth-child(-n+2) {{ text-align: left; }}
+img {{ max-width: 100%; }}
+</style></head><body>
+<h1>{html.escape(title)}</h1>
+<ul>{notes}</ul>
+<table><thead><tr>{head}</tr></thead><tbody>
+{body}
+</tbody></table>
+{drawn}
+</body></html>
+"""
+
+
+def draw_gains(comparison: Comparison) -> Figure:
+    """Draw every arm's gain over KD and over the student alone with its interval, one panel a pair."""
+    pairs = list(dict.fromkeys(row.pair for row in comparison.rows))
+    arms = {pair: [row for row in comparison.rows if row.pair == pair and row.gains] for pair in pairs}
+    tallest = max((len(rows) for rows in arms.values()), default=1)
+    figure = new_figure(min(4.2 + 3.4 * len(pairs), 20), 1.6 + 0.3 * max(tallest, 3))
+    panels = figure.subplots(1, len(pairs), squeeze=False, sharex=True)[0]
+    for axes, pair in zip(panels, pairs, strict=True):
+        rows = arms[pair]
+        for offset, reference, colour, marker in ((-0.14, KD, PALETTE[1], "o"), (0.14, STUDENT, PALETTE[2], "s")):
+            there = [(place, row.gains[reference]) for place, row in enumerate(rows) if reference in row.gains]
+            if not there:
+                continue
+            values = np.array([gain.value for _, gain in there]) * 100
+            ends = np.array([[gain.value - gain.low, gain.high - gain.value] for _, gain in there]).T * 100
+            name = "KD" if reference == KD else "the student alone"
+            axes.errorbar(
+                values,
+                [place + offset for place, _ in there],
+                xerr=np.clip(np.nan_to_num(ends), 0, None),
+                fmt=marker,
+                color=colour,
+                markersize=4,
+                capsize=2,
+                linewidth=1.1,
+                label=f"over {name}",
+            )
+        axes.axvline(0, color="0.5", linewidth=0.8)
+        axes.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), title=pair)
+        axes.set_yticklabels([row.arm for row in rows], fontsize=8)
+        axes.set_xlabel("gain in top-1, points (95 %)")
+        axes.grid(axis="x", color="0.9")
+        axes.set_axisbelow(True)
+    shown = next((axes for axes in panels if axes.get_legend_handles_labels()[0]), None)
+    if shown is not None:
+        figure.legend(*shown.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def draw_ranks(ranks: Ranks) -> Figure:
+    """Draw mean ranks on a line, and join by bars the arms that do not differ (Demšar 2006, figure 1)."""
+    order = np.argsort(ranks.means, kind="stable")
+    means, names = ranks.means[order], [ranks.names[i] for i in order]
+    half = (len(names) + 1) // 2
+    bars = _cliques(means, ranks.critical_difference)
+    figure = new_figure(9.5, 1.7 + 0.25 * half + 0.12 * len(bars))
+    axes = figure.subplots()
+    low, high = 1, max(len(names), 2)
+    floor = 0.5 + 0.35 * len(bars)
+    for place, (mean, name) in enumerate(zip(means, names, strict=True)):
+        left = place < half
+        level = floor + 0.8 * ((place if left else len(names) - 1 - place) + 1)
+        edge = low - 0.03 * (high - low) if left else high + 0.03 * (high - low)
+        axes.plot([mean, mean, edge], [0, level, level], color="0.3", linewidth=0.9)
+        axes.text(edge, level, f"{name} {mean:.1f} " if left else f" {mean:.1f} {name}", fontsize=8, va="center",
+                  ha="right" if left else "left")  # fmt: skip
+    for level, (first, last) in enumerate(bars):
+        axes.plot([means[first] - 0.04, means[last] + 0.04], [0.35 + 0.35 * level] * 2, color=PALETTE[2], linewidth=3)
+    width = min(ranks.critical_difference, high - low)
+    axes.plot([low, low + width], [-1.1, -1.1], color="black", linewidth=1.5, marker="|")
+    axes.text(low + width / 2, -1.25, f"critical difference {ranks.critical_difference:.2f}", fontsize=8, ha="center",
+              va="bottom")  # fmt: skip
+    axes.set(
+        xlim=(low - 0.45 * (high - low), high + 0.45 * (high - low)), ylim=(floor + 0.8 * half + 0.6, -2.1), yticks=[]
+    )
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    step = max(1, (high - low) // 8)
+    axes.set_xticks(range(low, high + 1, step))
+    axes.set_xlabel(f"mean rank by top-1 over {ranks.blocks} blocks (pair, fold, seed); 1 is best")
+    for side in ("left", "right", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.spines["top"].set_bounds(low, high)
+    return figure
+
+
+def _cliques(means: np.ndarray, difference: float) -> list[tuple[int, int]]:
+    """Give first and last of every longest run of sorted means that lie within the critical difference."""
+    runs: list[tuple[int, int]] = []
+    for first in range(len(means)):
+        last = int(np.searchsorted(means, means[first] + difference, side="right")) - 1
+        if last > first and (not runs or last > runs[-1][1]):
+            runs.append((first, last))
+    return runs
+
+
+def _told(ranks: Ranks) -> str:
+    p = "" if math.isnan(ranks.friedman_p) else f" Friedman's p {_p(ranks.friedman_p)}."
+    order = np.argsort(ranks.means, kind="stable")
+    best = ", ".join(f"{ranks.names[i]} {ranks.means[i]:.1f}" for i in order[:5])
+    return (
+        f"Mean ranks by top-1 over {ranks.blocks} blocks (pair, fold, seed), the first: {best}; ranks nearer than "
+        f"{ranks.critical_difference:.1f} do not differ.{p}"
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    trainings = str(row.trainings)
+    if row.diverged or row.missing:
+        lost = [f"{row.diverged} diverged"] if row.diverged else []
+        trainings += f" ({', '.join([*lost, *([f'{row.missing} missing'] if row.missing else [])])})"
+    chosen = row.chosen
+    interval = chosen["top1"]
+    cells = [row.pair, row.arm, trainings, _percent(interval), _range(interval.low, interval.high)]
+    cells += [_percent(row.last["top1"]), _percent(chosen["balanced_accuracy"]), _plain(chosen["macro_auroc"])]
+    for reference in REFERENCES:
+        cells += list(_gain(row.gains.get(reference), row.corrected.get(reference)))
+    return [*cells, f"{row.parameters:,}" if row.parameters else "–", _times(row.student_passes), _times(row.seconds)]
+
+
+def _percent(spread: Spread) -> str:
+    if math.isnan(spread.mean):
+        return "–"
+    return f"{100 * spread.mean:.1f}" + ("" if math.isnan(spread.deviation) else f" ± {100 * spread.deviation:.1f}")
+
+
+def _plain(spread: Spread) -> str:
+    if math.isnan(spread.mean):
+        return "–"
+    return f"{spread.mean:.3f}" + ("" if math.isnan(spread.deviation) else f" ± {spread.deviation:.3f}")
+
+
+def _range(low: float, high: float) -> str:
+    return "–" if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def _gain(gain: Gain | None, corrected: tuple[float, float] | None) -> tuple[str, str]:
+    if gain is None or corrected is None:
+        return "", ""
+    ends = "" if math.isnan(gain.low) else f" ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+    star = "*" if max(corrected) < _MARK else ""  # NaN is never below
+    return f"{100 * gain.value:+.1f}{star}{ends}".replace("-", "−"), " / ".join(map(_p, corrected))
+
+
+def _p(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _times(ratio: float) -> str:
+    return "–" if math.isnan(ratio) else f"{ratio:.2g} ×"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _latex(text: str) -> str:
+    for plain, safe in (("\\", "\\textbackslash "), ("%", "\\%"), ("_", "\\_"), ("&", "\\&"), ("#", "\\#")):
+        text = text.replace(plain, safe)
+    for plain, safe in (("±", "$\\pm$"), ("×", "$\\times$"), ("−", "$-$"), ("–", "--"), ("<", "$<$")):
+        text = text.replace(plain, safe)
+    return text

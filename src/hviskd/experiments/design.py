@@ -1,0 +1,187 @@
+"""An experiment on paper: which pairs, which ways of training the student, which seeds and folds; `compare` runs it."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from hviskd.distillation import METHODS, resolve_methods
+from hviskd.errors import RecipeError, first_problem
+from hviskd.training import load_recipe
+
+STUDENT, KD = "student", "kd"  # the two baselines that every other arm is held against
+_LIMIT_BYTES = 2**20
+_NAME = r"^[\w][\w.+ -]*$"
+
+
+class Arm(BaseModel):
+    """One way of training the student.
+
+    Attributes:
+        name: What the table calls it; a folder is named so too.
+        methods: A preset's name or a mixture of methods, as in a recipe.
+        epochs: Its epochs as a multiple of the experiment's; whatever is not 1 is said in the table.
+        teacher: `trained`, or `random`: a network with the teacher's shape that never learned anything.
+        settings: Changes of the recipe for this arm alone, by key.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=_NAME, max_length=60)
+    methods: str | dict[str, dict[str, Any] | None]
+    epochs: float = Field(default=1.0, gt=0, le=100)
+    teacher: Literal["trained", "random"] = "trained"
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("methods")
+    @classmethod
+    def _methods_exist(cls, methods: str | dict[str, Any]) -> str | dict[str, Any]:
+        try:
+            resolve_methods(methods)
+        except RecipeError as error:
+            raise ValueError(str(error)) from error
+        return methods
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it learns from a teacher at all."""
+        return any("teacher" in METHODS[name][0].needs for name in resolve_methods(self.methods))
+
+
+BASELINES = (
+    Arm(name=STUDENT, methods="plain"),
+    Arm(name="student-twice", methods="plain", epochs=2),
+    Arm(name="label-smoothing", methods={"cross_entropy": {"label_smoothing": 0.1}}),
+    Arm(name=KD, methods="kd"),
+    Arm(name="kd-0.1-0.9", methods={"cross_entropy": {"weight": 0.1}, "kd": {"weight": 0.9}}),
+    Arm(name="hviskd-random-teacher", methods="hviskd", teacher="random"),
+)
+
+
+class Design(BaseModel):
+    """A complete experiment.
+
+    Attributes:
+        pairs: Built-in recipes or recipe files, each of a teacher and a student.
+        arms: Ways of training the student; a text is a preset and its name. The baselines are always added.
+        seeds: One training an arm, pair, fold and seed.
+        folds: Parts of a cross-validation by patient; None keeps the tile set's own split.
+        settings: Changes of every recipe, teachers' too, by key: `epochs`, `batch_size`, `learning_rate`, …
+        teacher_settings: Changes of the teachers' recipes alone.
+        baselines: Whether arms without which no gain can be read are added; never in a serious experiment false.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pairs: tuple[str, ...] = Field(min_length=1)
+    arms: tuple[Arm, ...] = ()
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    folds: int | None = Field(default=None, ge=2, le=50)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    teacher_settings: dict[str, Any] = Field(default_factory=dict)
+    baselines: bool = True
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _presets_by_name(cls, arms: Any) -> Any:
+        if not isinstance(arms, (list, tuple)):
+            return arms
+        return tuple({"name": arm, "methods": arm} if isinstance(arm, str) else arm for arm in arms)
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds) or min(seeds) < 0:
+            raise ValueError("different whole numbers from 0 up")
+        return seeds
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.baselines:
+            own = {arm.name for arm in self.arms}
+            missing = tuple(arm for arm in BASELINES if arm.name not in own)
+            object.__setattr__(self, "arms", (*missing, *self.arms))
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two arms are called {next(name for name in names if names.count(name) > 1)!r}")
+        if not names:
+            raise ValueError("arms: name at least one")
+        return self
+
+    @model_validator(mode="after")
+    def _recipes_are_sound(self) -> Self:
+        try:
+            for pair in self.pairs:
+                load_recipe(pair, "teacher", {**self.settings, **self.teacher_settings})
+                for arm in self.arms:
+                    load_recipe(pair, "distilled", {**self.settings, **arm.settings, "methods": arm.methods})
+        except RecipeError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def to_yaml(self) -> str:
+        """Give the complete experiment as YAML, baselines included, which `load_design` reads back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def built_in_designs() -> Mapping[str, str]:
+    """Give the experiments that come with the project, by name, as YAML."""
+    folder = files("hviskd.experiments") / "designs"
+    return {
+        entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".yaml")
+    }
+
+
+def load_design(source: str | Path, changes: Mapping[str, Any] | None = None) -> Design:
+    """Load an experiment from a YAML file, or one that comes with the project by its name.
+
+    Args:
+        source: Path or name. Recipe files that it names stand relative to it.
+        changes: Values that replace the file's, by key; `settings.epochs` reaches into a mapping.
+
+    Raises:
+        RecipeError: No such experiment, not YAML, an unknown key, or a value that does not fit.
+    """
+    path = Path(source)
+    if path.is_file():
+        if path.stat().st_size > _LIMIT_BYTES:
+            raise RecipeError(f"{path}: larger than 1 MiB; this is not an experiment")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"{path}: not a text file in UTF-8") from error
+    else:
+        built_in = built_in_designs()
+        if str(source) not in built_in:
+            raise RecipeError(f"{source}: no such file and no built-in experiment; built in are {', '.join(built_in)}")
+        text = built_in[str(source)]
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise RecipeError(f"{source}: not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise RecipeError(f"{source}: an experiment is a mapping of keys to values, such as `pairs` and `arms`")
+    if path.is_file() and isinstance(content.get("pairs"), list):
+        content["pairs"] = [_beside(path, pair) for pair in content["pairs"]]
+    for key, value in (changes or {}).items():
+        parent, _, last = key.rpartition(".")
+        target = content.setdefault(parent, {}) if parent else content
+        if not isinstance(target, dict):
+            raise RecipeError(f"{source}: {key}: {parent} holds no mapping")
+        target[last] = value
+    try:
+        return Design.model_validate(content)
+    except ValidationError as error:
+        unknown = error.errors()[0]["type"] == "extra_forbidden"
+        hint = f"; the keys are {', '.join(Design.model_fields)}" if unknown else ""
+        raise RecipeError(f"{source}: {first_problem(error)}{hint}") from error
+
+
+def _beside(experiment: Path, pair: Any) -> Any:
+    beside = experiment.parent / str(pair)
+    return str(beside) if beside.is_file() else pair

@@ -1,0 +1,172 @@
+"""How sure a gain is: intervals over patients and trainings, paired tests, Holm's correction, ranks; for `compare`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from hviskd.evaluation import percentile_interval
+
+FloatArray = NDArray[np.float64]
+_REPLICATES = 2000
+_FLIPS = 9999
+LEAST_TRAININGS = 3  # fewer say nothing about how trainings vary
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What an arm gained over a reference.
+
+    Attributes:
+        value: Mean difference over tiles and trainings.
+        low, high: 95 % interval, patients and trainings both drawn anew; NaN where there is nothing to draw from.
+        p_trainings: Two-sided paired t-test over trainings (seeds and folds); NaN for fewer than three.
+        p_patients: Two-sided sign-flip test over patients (or slides, or tiles) of the mean over trainings.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_trainings: float
+    p_patients: float
+
+
+def paired_gain(
+    right: Sequence[FloatArray], reference: Sequence[FloatArray], clusters: Sequence[NDArray[np.str_]], *, seed: int = 0
+) -> Gain:
+    """Compare two arms whose trainings go in pairs: same seed, same fold, same teacher.
+
+    Args:
+        right: Of every training, which of its unseen tiles (N,) were right, 1 or 0.
+        reference: The same of the reference.
+        clusters: Of every training, the patient (slide, tile) of each of these tiles.
+        seed: Of the draws.
+    """
+    differences = [ours - theirs for ours, theirs in zip(right, reference, strict=True)]
+    by_training = np.array([difference.mean() for difference in differences])
+    low, high = mean_interval(differences, clusters, seed=seed)
+    names, sums, weights = _by_cluster(differences, clusters)
+    return Gain(
+        value=float(by_training.mean()),
+        low=low,
+        high=high,
+        p_trainings=_paired_t(by_training),
+        p_patients=sign_flip(sums / weights.sum(), seed=seed) if len(names) > 1 else np.nan,
+    )
+
+
+def _paired_t(by_training: FloatArray) -> float:
+    if len(by_training) < LEAST_TRAININGS:
+        return float("nan")
+    if np.ptp(by_training) == 0:  # the t-statistic is 0 / 0, or infinite
+        return 1.0 if by_training[0] == 0 else 0.0
+    return float(stats.ttest_1samp(by_training, 0.0).pvalue)
+
+
+def mean_interval(
+    values: Sequence[FloatArray], clusters: Sequence[NDArray[np.str_]], *, seed: int = 0
+) -> tuple[float, float]:
+    """Give the 95 % interval of a mean over tiles and trainings, patients and trainings both drawn anew.
+
+    Args:
+        values: Of every training, a value for each of its unseen tiles (N,).
+        clusters: Of every training, the patient (slide, tile) of each of these tiles.
+        seed: Of the draws.
+
+    Returns:
+        Both ends; NaN where all tiles come from one patient.
+    """
+    rng = np.random.default_rng(seed)
+    drawn: dict[bytes, FloatArray] = {}  # trainings on one test split see the same draw of patients
+    means = np.empty((len(values), _REPLICATES))
+    for training, (value, own) in enumerate(zip(values, clusters, strict=True)):
+        _, sums, sizes = _by_cluster([value], [own])
+        key = np.unique(own).tobytes()
+        if key not in drawn:
+            even = np.full(len(sums), 1 / len(sums))
+            drawn[key] = rng.multinomial(len(sums), even, size=_REPLICATES).astype(np.float64)
+        means[training] = (drawn[key] @ sums) / (drawn[key] @ sizes)
+    if all(draw.shape[1] < 2 for draw in drawn.values()):
+        return float("nan"), float("nan")
+    trainings = rng.integers(len(values), size=(_REPLICATES, len(values)))
+    interval = percentile_interval(means[trainings, np.arange(_REPLICATES)[:, None]].mean(axis=1))
+    return (float("nan"), float("nan")) if interval is None else (interval.low, interval.high)
+
+
+def _by_cluster(
+    values: Sequence[FloatArray], clusters: Sequence[NDArray[np.str_]]
+) -> tuple[NDArray[np.str_], FloatArray, FloatArray]:
+    """Give the clusters' names, the sum of their values over all trainings, and how many tiles that were."""
+    names, position = np.unique(np.concatenate(list(clusters)), return_inverse=True)
+    joint = np.concatenate(list(values))
+    sums = np.bincount(position, weights=joint, minlength=len(names)).astype(np.float64)
+    return names.astype(np.str_), sums, np.bincount(position, minlength=len(names)).astype(np.float64)
+
+
+def sign_flip(parts: FloatArray, *, seed: int = 0) -> float:
+    """Give the two-sided p of Σ parts = 0 if each part's sign were a coin's; exact for up to 13 parts.
+
+    Fisher's randomisation test for pairs (1935); parts are independent units, such as patients.
+    """
+    parts = parts[parts != 0]
+    if not len(parts):
+        return 1.0
+    observed = abs(parts.sum())
+    slack = 1e-12 * np.abs(parts).sum()  # sums in another order differ by rounding
+    if 2 ** len(parts) <= _FLIPS:
+        bits = (np.arange(2 ** len(parts))[:, None] >> np.arange(len(parts))) & 1
+        return float((np.abs((1 - 2 * bits) @ parts) >= observed - slack).mean())
+    rng = np.random.default_rng(seed)
+    as_large = sum(
+        int((np.abs((1 - 2 * rng.integers(0, 2, size=(chunk, len(parts)))) @ parts) >= observed - slack).sum())
+        for chunk in np.diff(np.r_[0:_FLIPS:500, _FLIPS])
+    )
+    return (as_large + 1) / (_FLIPS + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct for many tests (Holm 1979); what was not tested (NaN) stays NaN and counts for nothing."""
+    values = np.asarray(p_values, np.float64)
+    corrected = np.full(len(values), np.nan)
+    tested = np.flatnonzero(~np.isnan(values))
+    order = tested[np.argsort(values[tested], kind="stable")]
+    steps = values[order] * (len(order) - np.arange(len(order)))
+    corrected[order] = np.minimum(1, np.maximum.accumulate(steps)) if len(order) else steps
+    return [float(value) for value in corrected]
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Mean ranks of arms over blocks (pair, fold and seed), 1 the best.
+
+    Attributes:
+        names: The arms.
+        means: (A,) mean ranks.
+        blocks: Number of blocks in which every arm was measured.
+        friedman_p: Friedman's test that all arms are alike; NaN for fewer than three arms or two blocks.
+        critical_difference: Mean ranks nearer than this do not differ at 5 % (Nemenyi; Demšar 2006, eq. 6).
+    """
+
+    names: tuple[str, ...]
+    means: FloatArray
+    blocks: int
+    friedman_p: float
+    critical_difference: float
+
+
+def rank_arms(names: Sequence[str], values: FloatArray) -> Ranks:
+    """Rank arms by values (blocks, arms), higher better; ties share a rank."""
+    blocks, arms = values.shape
+    ranks = stats.rankdata(-values, axis=1)
+    tested = arms > 2 and blocks > 1
+    p = float(stats.friedmanchisquare(*values.T).pvalue) if tested and np.ptp(ranks) else np.nan
+    studentised = stats.studentized_range.ppf(0.95, arms, np.inf) / np.sqrt(2)
+    return Ranks(
+        names=tuple(names),
+        means=ranks.mean(axis=0),
+        blocks=blocks,
+        friedman_p=p,
+        critical_difference=float(studentised * np.sqrt(arms * (arms + 1) / (6 * blocks))),
+    )

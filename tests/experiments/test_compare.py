@@ -1,0 +1,147 @@
+"""A comparison with real trainings in real processes: killed and resumed it ends with the same table."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hviskd.errors import TrainingError
+from hviskd.experiments import compare, load_design
+from hviskd.experiments.cells import Bench, Cell
+from hviskd.experiments.comparison_files import draw_gains, draw_ranks
+from hviskd.models import load_model
+from hviskd.tiles import TileSet
+
+DESIGN = """
+pairs: [tiny.yaml]
+baselines: false
+arms:
+  - {name: student, methods: plain}
+  - {name: kd, methods: kd, epochs: 2}
+  - simkd
+  - {name: exploding, methods: kd, settings: {learning_rate: 1.0e+30}}
+  - {name: random, methods: kd, teacher: random}
+seeds: [0, 1]
+settings: {epochs: 1, batch_size: 16}
+"""
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experiment")
+    (folder / "tiny.yaml").write_text("teacher: {name: resnet8}\nstudent: {name: resnet8}\nlearning_rate: 0.01\n")
+    (folder / "experiment.yaml").write_text(DESIGN)
+    return folder / "experiment.yaml"
+
+
+@pytest.fixture(scope="module")
+def outcome(experiment, tileset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compared") / "out"
+    return compare(load_design(experiment), tileset, folder, jobs=1, device="cpu"), folder
+
+
+def numbers(folder):
+    table = pd.read_csv(folder / "table.csv")
+    return table.drop(columns=[name for name in table if name == "seconds_ratio"])
+
+
+def test_every_cell_is_counted_and_the_exploded_ones_are_named(outcome):
+    result, folder = outcome
+    assert (result.left, result.failed) == (0, {})
+    rows = {row.arm: row for row in result.comparison.rows}
+    assert list(rows) == ["teacher", "student", "kd", "simkd", "exploding", "random"]
+    assert (rows["exploding"].trainings, rows["exploding"].diverged) == (0, 2)
+    assert all(rows[arm].trainings == 2 for arm in rows if arm not in ("teacher", "exploding"))
+    assert any(note.startswith("Diverged") and "exploding 2" in note for note in result.comparison.notes)
+    assert rows["kd"].student_passes == 2
+    assert any("kd 2 ×" in note for note in result.comparison.notes)
+    assert rows["simkd"].parameters > rows["kd"].parameters
+    assert (folder / "table.md").read_text().count("| tiny |") == 6
+
+
+def test_the_table_is_what_the_models_say(outcome, experiment, tileset):
+    result, folder = outcome
+    bench = Bench(load_design(experiment), folder, [tileset], "cpu")
+    rows = tileset.rows("test")
+    tiles, labels = tileset.pixels[rows], tileset.labels[rows]
+    arm = next(arm for arm in bench.design.arms if arm.name == "kd")
+    places = [bench.place(Cell(str(experiment.parent / "tiny.yaml"), arm, seed, 0)) for seed in (0, 1)]
+    by_hand = [(load_model(place / "model").predict(tiles).argmax(axis=1) == labels).mean() for place in places]
+    row = next(row for row in result.comparison.rows if row.arm == "kd")
+    assert row.chosen["top1"].mean == pytest.approx(sum(by_hand) / 2)
+    assert row.gains["student"].value == pytest.approx(
+        row.chosen["top1"].mean - next(r for r in result.comparison.rows if r.arm == "student").chosen["top1"].mean
+    )
+
+
+def test_a_teacher_that_never_learned_has_other_weights_for_each_seed(outcome):
+    _, folder = outcome
+    untrained = sorted((folder / "teachers").glob("*random*"))
+    assert len(untrained) == 2
+    first, second = (load_model(place).fingerprint for place in untrained)
+    assert first != second
+
+
+def test_every_file_is_there_and_the_page_fetches_nothing(outcome):
+    _, folder = outcome
+    page = (folder / "table.html").read_text()
+    assert "http" not in page.replace("data:image", "")
+    assert "\\toprule" in (folder / "table.tex").read_text()
+    with Image.open(folder / "gains.png") as picture:
+        assert min(picture.size) > 200
+
+
+def test_killed_with_all_its_processes_it_goes_on_and_ends_with_the_same_table(outcome, experiment, tileset, tmp_path):
+    _, reference = outcome
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys\nfrom hviskd.experiments import compare, load_design\nfrom hviskd.tiles import TileSet\n"
+        "if __name__ == '__main__':\n"
+        "    compare(load_design(sys.argv[1]), TileSet.open(sys.argv[2]), sys.argv[3], jobs=2, device='cpu')\n"
+    )
+    folder = tmp_path / "out"
+    process = subprocess.Popen([sys.executable, script, experiment, tileset.folder, folder])
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and not list(folder.glob("students/*/*/run.json")):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = len(list(folder.glob("students/*/*/test.npz")))
+    assert before < 10
+    time.sleep(1)  # its workers notice
+    result = compare(load_design(experiment), TileSet.open(tileset.folder), folder, jobs=2, device="cpu")
+    assert (result.left, result.failed) == (0, {})
+    pd.testing.assert_frame_equal(numbers(folder), numbers(reference))
+
+
+def test_another_experiment_does_not_get_into_the_folder(outcome, experiment, tileset, tmp_path):
+    _, folder = outcome
+    with pytest.raises(TrainingError, match="other settings"):
+        compare(load_design(experiment, {"settings.epochs": 3}), tileset, folder, device="cpu")
+    (tmp_path / "work.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="holds files but no experiment"):
+        compare(load_design(experiment), tileset, tmp_path, device="cpu")
+
+
+def test_a_cell_that_cannot_be_trained_is_named_and_the_others_finish(experiment, tileset, tmp_path):
+    shutil.copy(experiment.parent / "tiny.yaml", tmp_path / "tiny.yaml")
+    (tmp_path / "e.yaml").write_text(
+        "pairs: [tiny.yaml]\nbaselines: false\nseeds: [0]\nsettings: {epochs: 1, batch_size: 16}\n"
+        "arms: [{name: student, methods: plain}, {name: huge, methods: plain, settings: {batch_size: 4096}}]\n"
+    )
+    result = compare(load_design(tmp_path / "e.yaml"), tileset, tmp_path / "out", device="cpu")
+    assert list(result.failed) == ["tiny · huge, seed 0 · fold 0"]
+    assert "batch_size 4096" in next(iter(result.failed.values()))
+    assert next(row for row in result.comparison.rows if row.arm == "student").trainings == 1
+    assert any("Failed" in note for note in result.comparison.notes)
+
+
+def test_pictures_of_many_arms_and_of_few_can_be_drawn(outcome):
+    comparison = outcome[0].comparison
+    draw_gains(comparison)
+    assert comparison.ranks is None or draw_ranks(comparison.ranks)
