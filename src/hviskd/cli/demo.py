@@ -13,10 +13,11 @@ def demo(
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demo in that folder.")] = False,
 ) -> None:
-    """Do the whole job on tissue that hviskd draws itself: about four minutes on two cores.
+    """Do the whole job on slides that hviskd draws itself: about four minutes on two cores.
 
-    Tiles of eight classes and twenty patients, a teacher, the student alone, with KD and with HVisKD, and one table
-    measured on patients that no network has seen. Drawn tissue says nothing about real tissue.
+    Slides of twenty patients with masks of eight classes, tiles cut from them, a teacher, the student alone, with KD
+    and with HVisKD, and one table measured on patients that no network has seen. Drawn tissue says nothing about real
+    tissue.
 
     Examples:
 
@@ -26,6 +27,7 @@ def demo(
 
     from hviskd.cli.evaluate import print_table
     from hviskd.experiments import run_demo
+    from hviskd.tiles import qc_folder
 
     started = time.monotonic()
     made = run_demo(output, device=device, overwrite=overwrite)
@@ -34,7 +36,9 @@ def demo(
     for statement in made.evaluation.statements:
         typer.echo(statement)
     typer.echo("Drawn tissue says nothing about real tissue: this shows how the work is done, not what helps.")
-    typer.echo(f"tiles       {made.tileset.folder} (look at contact-sheet.png)")
+    typer.echo(f"slides      {made.cohort.folder} ({len(made.cohort.slides)} slides, masks, outlines)")
+    typer.echo(f"tiles       {made.tileset.folder} ({len(made.tileset):,}; look at contact-sheet.png)")
+    typer.echo(f"            {qc_folder(made.tileset.folder)} (each slide with the tiles cut from it)")
     for name, run in made.runs.items():
         typer.echo(f"{name:<11} {run.folder} (model, log.csv, curves.png)")
     typer.echo(f"evaluation  {output / 'evaluation'} (table.md, roc-*.png, confusion-*.png, comparison.png)")
