@@ -1,12 +1,13 @@
-"""What one distillation step costs: HVisKD against KD, and against HVisKD with the authors' full linear adapters.
+"""What one step of each way of training costs: time and memory against KD's, for any pair.
 
-For each pair of the paper one process steps the arms in turn (KD, HVisKD, linear, KD, …), so that a drift of the
-machine's speed meets all alike; the ratio is the median over pairs of neighbouring steps. Peak memory is that of a
-process of its own for each arm, less what the process held before its networks: resident memory on a CPU, the
-device's allocations on a GPU. Synthetic images; nothing is read from a disk.
+For each arm a process of its own steps KD and the arm in turn, so that a drift of the machine's speed meets both
+alike; the ratio is the median over pairs of neighbouring steps. Peak memory is that of another process, less what it
+held before its networks: resident memory on a CPU, the device's allocations on a GPU. Synthetic images; nothing is
+read from a disk. Where a stage comes before the main one, the main one is measured.
 
-    python benchmarks/training_step.py                        # the ten pairs; on a GPU batch 64 at 150 px
-    python benchmarks/training_step.py --pairs vgg19-shufflenet_v1 --batch-size 8 --repeats 3
+    python benchmarks/training_step.py                        # HVisKD on the ten pairs; on a GPU batch 64 at 150 px
+    python benchmarks/training_step.py --arms all --pairs resnet32x4-resnet8x4 vgg19-shufflenet_v1
+    python benchmarks/training_step.py --pairs laptop --arms dkd crd --tile-px 64 --batch-size 8 --repeats 3
 """
 
 import argparse
@@ -21,26 +22,22 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-ARMS = {
-    "kd": {"cross_entropy": {}, "kd": {}},
-    "hviskd": {"cross_entropy": {}, "kd": {}, "hviskd": {}},
-    "linear": {"cross_entropy": {}, "kd": {}, "hviskd": {"region_adapter": "linear"}},
-}
-CLASSES = 8
+LINEAR = "hviskd-linear"  # HVisKD with the authors' full linear region adapters
+OWN = {LINEAR: {"cross_entropy": {}, "kd": {}, "hviskd": {"region_adapter": "linear"}}}
+CLASSES, TRAIN_TILES, PROGRESS = 8, 20_000, 0.6
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line does
 
 
 def main() -> None:
-    """Measure every pair and write one table."""
+    """Measure every pair and arm, and write one table."""
     options = parse()
-    if options.arm:
-        print(json.dumps(measure_memory(options.pairs[0], options.arm, options)))
+    if options.child:
+        arm = options.arms[0]
+        measured = measure_time(arm, options) if options.child == "time" else measure_memory(arm, options)
+        print(json.dumps(measured))
         return
-    if options.timing:
-        print(json.dumps(measure_time(options.pairs[0], options)))
-        return
-    rows = [measure_pair(pair, options) for pair in options.pairs]
+    rows = [row for pair in options.pairs for row in measure_pair(pair, options)]
     report = render(rows, options)
     print(report)
     if options.output:
@@ -51,18 +48,21 @@ def parse() -> argparse.Namespace:
     """Read the command line; batch and repeats follow the device."""
     import torch
 
+    from hviskd.distillation import PRESETS
     from hviskd.training import built_in_recipes
 
     paper_pairs = [name for name in built_in_recipes() if "-" in name]
+    every = [LINEAR, *(name for name in PRESETS if name not in ("kd", "plain"))]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", nargs="+", default=paper_pairs)
+    parser.add_argument("--arms", nargs="+", default=["hviskd", LINEAR], choices=["all", "kd", *every])
     parser.add_argument("--tile-px", type=int, default=150)
     parser.add_argument("--batch-size", type=int, help="64 on a GPU, 8 on a CPU")
     parser.add_argument("--repeats", type=int, help="counted steps of each arm: 30 on a GPU, 5 on a CPU")
     parser.add_argument("-o", "--output", type=Path, help="also write the table here")
-    parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
-    parser.add_argument("--timing", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=("time", "memory"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    options.arms = every if options.arms == ["all"] else options.arms
     options.device = "cuda" if torch.cuda.is_available() else "cpu"
     on_gpu = options.device == "cuda"
     options.batch_size = options.batch_size or (64 if on_gpu else 8)
@@ -70,44 +70,56 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def measure_pair(pair: str, options: argparse.Namespace) -> dict:
-    """Give times, ratios, adapter sizes and memory of one pair, each measurement in a fresh process."""
-    row = {"pair": pair, **child(["--timing"], pair, options)}
-    row["memory"] = {arm: child(["--arm", arm], pair, options) for arm in ARMS}
-    print(f"{pair}: HVisKD / KD {row['ratio']['hviskd']:.3f}", file=sys.stderr, flush=True)
-    return row
+def measure_pair(pair: str, options: argparse.Namespace) -> list[dict]:
+    """Give time, memory and what each arm learns beside the student, each measurement in a fresh process."""
+    kd_mb = child("memory", pair, "kd", options).get("peak_mb", float("nan"))
+    rows = []
+    for arm in options.arms:
+        row = {"pair": pair, "arm": arm, "kd_mb": kd_mb, **child("time", pair, arm, options)}
+        if "unfit" not in row:
+            row |= child("memory", pair, arm, options)
+            print(f"{pair} {arm}: {row['ratio']:.3f}", file=sys.stderr, flush=True)
+        rows.append(row)
+    return rows
 
 
-def child(arguments: list[str], pair: str, options: argparse.Namespace) -> dict:
+def child(what: str, pair: str, arm: str, options: argparse.Namespace) -> dict:
     """Run this file again for one measurement."""
-    command = [sys.executable, __file__, "--pairs", pair, "--tile-px", str(options.tile_px)]
-    command += ["--batch-size", str(options.batch_size), "--repeats", str(options.repeats), *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    command = [sys.executable, __file__, "--child", what, "--pairs", pair, "--arms", arm]
+    command += ["--tile-px", str(options.tile_px), "--batch-size", str(options.batch_size)]
+    done = subprocess.run([*command, "--repeats", str(options.repeats)], check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def build(pair: str, arm: str, options: argparse.Namespace):
-    """Give a function that makes one step, and the number of the adapters' weights by level."""
+    """Give a function that makes one step, how many weights learn beside the student, and the forward passes a tile."""
     import torch
 
-    from hviskd.distillation import Batch, Objective, Setting, build_methods, resolve_methods
+    from hviskd.distillation import METHODS, Batch, Objective, Setting, build_methods, resolve_methods
     from hviskd.networks import create_network
     from hviskd.training import load_recipe
 
     torch.manual_seed(0)
     teacher, student = (
-        create_network(recipe.network, CLASSES, recipe.head)
+        create_network(recipe.network, CLASSES, "gap")
         for recipe in (load_recipe(pair, "teacher"), load_recipe(pair, "alone"))
     )
+    chosen = resolve_methods(OWN.get(arm, arm))
+    for name, method_options in chosen.items():
+        if "teacher_head" in METHODS[name][0].needs:
+            student.put_projector(teacher.head.classifier.in_features, method_options.reduction)
+            student.head.classifier.requires_grad_(requires_grad=False)
+    labels = torch.arange(TRAIN_TILES) % CLASSES
     shapes = [network.shapes(options.tile_px) for network in (student, teacher)]
-    methods = build_methods(resolve_methods(ARMS[arm]), Setting(*shapes, CLASSES, torch.zeros(1)))
-    objective = Objective(student, methods, teacher).to(options.device, memory_format=torch.channels_last)
+    methods = build_methods(chosen, Setting(*shapes, CLASSES, labels))
+    objective = Objective(student, methods, teacher, chosen).to(options.device, memory_format=torch.channels_last)
+    objective.progress = PROGRESS
     learned = [weight for weight in objective.parameters() if weight.requires_grad]
-    optimizer = torch.optim.SGD(learned, lr=0.005, momentum=0.9, weight_decay=5e-4)
+    optimizer = torch.optim.SGD(learned, lr=1e-4, momentum=0.9, weight_decay=5e-4)
     images = torch.randn(options.batch_size, 3, options.tile_px, options.tile_px, device=options.device)
     images = images.to(memory_format=torch.channels_last)
-    labels = torch.arange(options.batch_size, device=options.device) % CLASSES
-    batch = Batch(images, labels, labels)
+    index = torch.arange(options.batch_size, device=options.device)
+    batch = Batch(images, labels.to(options.device)[index], index)
 
     def step() -> float:
         started = time.perf_counter()
@@ -118,48 +130,41 @@ def build(pair: str, arm: str, options: argparse.Namespace):
             torch.cuda.synchronize()
         return time.perf_counter() - started
 
-    adapters = {
-        level: sum(w.numel() for name, w in methods.named_parameters() if f"{level}_adapters" in name)
-        for level in ("sample", "region")
-    }
-    return step, adapters
+    beside = sum(weight.numel() for weight in methods.parameters())
+    passes = 1 + sum(len(view) for method in methods.values() for view in method.views(images[:2]).values()) / 2
+    return step, beside, passes
 
 
-def measure_time(pair: str, options: argparse.Namespace) -> dict:
-    """Step the arms in turn and give their median seconds and the median ratios to KD."""
-    steps, adapters = {}, {}
-    for arm in ARMS:
-        steps[arm], adapters[arm] = build(pair, arm, options)
-        steps[arm]()
-    if options.device == "cuda":
-        for step in steps.values():
-            for _ in range(5):
-                step()
-    seconds: dict[str, list[float]] = {arm: [] for arm in ARMS}
-    for _ in range(options.repeats):
-        for arm, step in steps.items():
-            seconds[arm].append(step())
-    ratio = {arm: statistics.median(a / b for a, b in zip(seconds[arm], seconds["kd"], strict=True)) for arm in ARMS}
+def measure_time(arm: str, options: argparse.Namespace) -> dict:
+    """Step KD and the arm in turn and give the arm's median seconds and the median ratio."""
+    from hviskd.errors import RecipeError
+
+    try:
+        step, beside, passes = build(options.pairs[0], arm, options)
+    except RecipeError as error:
+        return {"unfit": str(error)}
+    reference, _, _ = build(options.pairs[0], "kd", options)
+    for _ in range(5 if options.device == "cuda" else 1):
+        reference(), step()
+    pairs = [(step(), reference()) for _ in range(options.repeats)]
     return {
-        "seconds": {arm: statistics.median(values) for arm, values in seconds.items()},
-        "ratio": ratio,
-        "region_adapters": {arm: adapters[arm]["region"] for arm in ARMS},
+        "seconds": statistics.median(ours for ours, _ in pairs),
+        "ratio": statistics.median(ours / theirs for ours, theirs in pairs),
+        "beside": beside,
+        "passes": passes,
     }
 
 
-def measure_memory(pair: str, arm: str, options: argparse.Namespace) -> dict:
+def measure_memory(arm: str, options: argparse.Namespace) -> dict:
     """Give the peak memory in MB of three steps of one arm."""
     import torch
 
-    if options.device == "cuda":
-        step, _ = build(pair, arm, options)
-        for _ in range(3):
-            step()
-        return {"peak_mb": torch.cuda.max_memory_allocated() / 1e6}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    step, _ = build(pair, arm, options)
+    step, _, _ = build(options.pairs[0], arm, options)
     for _ in range(3):
         step()
+    if options.device == "cuda":
+        return {"peak_mb": torch.cuda.max_memory_allocated() / 1e6}
     return {"peak_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e6}
 
 
@@ -173,28 +178,20 @@ def render(rows: list[dict], options: argparse.Namespace) -> str:
         "# One distillation step",
         "",
         f"{machine}{threads}; torch {torch.__version__}; {datetime.now(UTC):%Y-%m-%d}; batch {options.batch_size}, "
-        f"{options.tile_px} px, float32, {options.repeats} counted steps of each arm in turn.",
+        f"{options.tile_px} px, float32, {options.repeats} counted steps of each arm, KD's between them.",
         f"Command: `python benchmarks/training_step.py {' '.join(sys.argv[1:])}`",
         "",
-        "`linear` is HVisKD with the authors' full linear region adapters. Ratios are medians over neighbouring steps.",
+        "Ratios are medians over neighbouring steps. passes: forward passes of the student a tile (KD: 1).",
         "",
-        "| pair | KD, s | HVisKD / KD | linear / KD | region adapters | linear's | KD, MB | HVisKD, MB | linear, MB |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| pair | arm | time / KD | passes | learned beside the student | peak MB | KD's |",
+        "|---|---|--:|--:|--:|--:|--:|",
     ]
     for row in rows:
-        memory = [f"{row['memory'][arm]['peak_mb']:,.0f}" for arm in ARMS]
-        cells = [
-            row["pair"],
-            f"{row['seconds']['kd']:.3f}",
-            f"{row['ratio']['hviskd']:.3f}",
-            f"{row['ratio']['linear']:.3f}",
-            f"{row['region_adapters']['hviskd']:,}",
-            f"{row['region_adapters']['linear']:,}",
-            *memory,
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    worst = max(rows, key=lambda row: row["ratio"]["hviskd"])
-    lines += ["", f"Dearest pair: {worst['pair']}, HVisKD at {worst['ratio']['hviskd']:.3f} times a step of KD."]
+        if "unfit" in row:
+            lines.append(f"| {row['pair']} | {row['arm']} | {row['unfit']} | | | | |")
+            continue
+        cells = [row["pair"], row["arm"], f"{row['ratio']:.2f}", f"{row['passes']:g}", f"{row['beside']:,}"]
+        lines.append(f"| {' | '.join([*cells, format(row['peak_mb'], ',.0f'), format(row['kd_mb'], ',.0f')])} |")
     return "\n".join(lines) + "\n"
 
 
