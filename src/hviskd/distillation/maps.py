@@ -3,11 +3,24 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+# Published weights were tuned on images of 32 × 32 px, whose maps are 32, 16 and 8 px wide.
+PUBLISHED_MAP_PIXELS = 16**2
+_PUBLISHED_IMAGE_PIXELS = 32**2
+
 
 def to_smaller(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
     """Give two maps (B, C, H, W) of one height and width: each side averaged down to the smaller of the two."""
     size = min(teacher.shape[2], student.shape[2]), min(teacher.shape[3], student.shape[3])
     return _averaged(teacher, size), _averaged(student, size)
+
+
+def published_share(images: Tensor) -> float:
+    """Give 32² over the pixels of one of the images (B, 3, H, W).
+
+    Times this, a sum over the pixels of a map is about what it would be for images of 32 × 32 px, and a weight that was
+    published for those keeps its meaning.
+    """
+    return _PUBLISHED_IMAGE_PIXELS / (images.shape[2] * images.shape[3])
 
 
 def _averaged(maps: Tensor, size: tuple[int, int]) -> Tensor:

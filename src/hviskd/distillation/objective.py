@@ -86,10 +86,13 @@ class Objective(nn.Module):
         views = {name: View(images, self._student(images), self._teacher(images)) for name, images in named.items()}
         batch = replace(batch, views=views, progress=self.progress)
         student, teacher = self._student(batch.images), self._teacher(batch.images)
+        # A peer is taught by the methods that call it one; to all others it is a teacher, and gets no gradient.
+        still_batch, still_teacher = _still(batch, teacher) if self.teacher_learns else (batch, teacher)
         totals: list[Tensor] = []
         losses: dict[str, Tensor] = {}
         for name, method in counting.items():
-            terms = method(batch, student, teacher)
+            peer = "trained_teacher" in method.needs
+            terms = method(batch, student, teacher) if peer else method(still_batch, student, still_teacher)
             totals.append(total_loss(terms, method.weights))
             losses |= {_column(name, term): loss.detach() for term, loss in terms.items()}
         return Step(torch.stack(totals).sum(), losses, student.logits.detach())
@@ -119,6 +122,39 @@ class Objective(nn.Module):
         traced: TracedNetwork = network  # type: ignore[assignment]
         needs = self._needs
         return traced.trace(images, preactivations="preactivations" in needs, blocks="blocks" in needs)
+
+
+@dataclass(frozen=True)
+class _StillTrace:
+    """A Trace that hands on no gradient."""
+
+    stages: list[Tensor]
+    last: Tensor
+    embedding: Tensor
+    logits: Tensor
+    class_weights: Tensor
+    preactivations: list[Tensor] | None
+    blocks: list[Tensor] | None
+
+
+def _still(batch: Batch, teacher: Trace | None) -> tuple[Batch, Trace | None]:
+    """Give a batch and a teacher's Trace from which nothing reaches the teacher."""
+    views = {name: replace(view, teacher=_detached(view.teacher)) for name, view in batch.views.items()}
+    return replace(batch, views=views), _detached(teacher)
+
+
+def _detached(trace: Trace | None) -> Trace | None:
+    if trace is None:
+        return None
+    return _StillTrace(
+        stages=[maps.detach() for maps in trace.stages],
+        last=trace.last.detach(),
+        embedding=trace.embedding.detach(),
+        logits=trace.logits.detach(),
+        class_weights=trace.class_weights.detach(),
+        preactivations=None if trace.preactivations is None else [maps.detach() for maps in trace.preactivations],
+        blocks=None if trace.blocks is None else [maps.detach() for maps in trace.blocks],
+    )
 
 
 def _column(method: str, term: str) -> str:

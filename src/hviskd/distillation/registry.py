@@ -8,13 +8,35 @@ from pydantic import ValidationError
 from torch import nn
 
 from hviskd.distillation.method import Method, Options, Setting
+from hviskd.distillation.methods.ab import AB, ABOptions
+from hviskd.distillation.methods.afd import AFD, AFDOptions
+from hviskd.distillation.methods.at import AT, ATOptions
+from hviskd.distillation.methods.cat_kd import CATKD, CATKDOptions
+from hviskd.distillation.methods.cc import CC, CCOptions
 from hviskd.distillation.methods.crd import CRD, CRDOptions
 from hviskd.distillation.methods.cross_entropy import CrossEntropy, CrossEntropyOptions
+from hviskd.distillation.methods.dist import DIST, DISTOptions
+from hviskd.distillation.methods.dkd import DKD, DKDOptions
+from hviskd.distillation.methods.dml import DML, DMLOptions
+from hviskd.distillation.methods.fitnets import FitNets, FitNetsOptions
+from hviskd.distillation.methods.fsp import FSP, FSPOptions
+from hviskd.distillation.methods.ft import FT, FTOptions
 from hviskd.distillation.methods.hviskd import HVisKD, HVisKDOptions
 from hviskd.distillation.methods.kd import KD, KDOptions
+from hviskd.distillation.methods.kdsvd import KDSVD, KDSVDOptions
 from hviskd.distillation.methods.multi_level import MultiLevel, MultiLevelOptions
+from hviskd.distillation.methods.nst import NST, NSTOptions
+from hviskd.distillation.methods.ofd import OFD, OFDOptions
+from hviskd.distillation.methods.pkt import PKT, PKTOptions
+from hviskd.distillation.methods.reviewkd import ReviewKD, ReviewKDOptions
+from hviskd.distillation.methods.rkd import RKD, RKDOptions
+from hviskd.distillation.methods.rld import RLD, RLDOptions
 from hviskd.distillation.methods.simkd import SimKD, SimKDOptions
+from hviskd.distillation.methods.sp import SP, SPOptions
 from hviskd.distillation.methods.sskd import SSKD, SSKDOptions
+from hviskd.distillation.methods.tofd import TOFD, TOFDOptions
+from hviskd.distillation.methods.vid import VID, VIDOptions
+from hviskd.distillation.methods.vkd import VkD, VkDOptions
 from hviskd.distillation.methods.wcord import WCoRD, WCoRDOptions
 from hviskd.errors import RecipeError, first_problem
 
@@ -27,6 +49,28 @@ METHODS: Mapping[str, tuple[type[Method], type[Options]]] = {
     "sskd": (SSKD, SSKDOptions),
     "multi_level": (MultiLevel, MultiLevelOptions),
     "simkd": (SimKD, SimKDOptions),
+    "fitnets": (FitNets, FitNetsOptions),
+    "at": (AT, ATOptions),
+    "vid": (VID, VIDOptions),
+    "ab": (AB, ABOptions),
+    "ft": (FT, FTOptions),
+    "fsp": (FSP, FSPOptions),
+    "ofd": (OFD, OFDOptions),
+    "reviewkd": (ReviewKD, ReviewKDOptions),
+    "afd": (AFD, AFDOptions),
+    "tofd": (TOFD, TOFDOptions),
+    "dkd": (DKD, DKDOptions),
+    "dist": (DIST, DISTOptions),
+    "rld": (RLD, RLDOptions),
+    "sp": (SP, SPOptions),
+    "rkd": (RKD, RKDOptions),
+    "pkt": (PKT, PKTOptions),
+    "vkd": (VkD, VkDOptions),
+    "cat_kd": (CATKD, CATKDOptions),
+    "nst": (NST, NSTOptions),
+    "cc": (CC, CCOptions),
+    "dml": (DML, DMLOptions),
+    "kdsvd": (KDSVD, KDSVDOptions),
 }
 
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -44,6 +88,44 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "multi-level-ls": {"cross_entropy": {"weight": 0.1}, "multi_level": {"standardise": True}},
     "multi-level-public": {"cross_entropy": {"weight": 0.1}, "multi_level": {"variant": "public"}},
     "simkd": {"simkd": {}},
+    "fitnets": {
+        "fitnets": {"during": (0, 0.25)},
+        "cross_entropy": {"during": (0.25, 1)},
+        "kd": {"during": (0.25, 1)},
+    },
+    "fitnets-public": {"cross_entropy": {}, "fitnets": {"variant": "public"}},
+    "at": {"cross_entropy": {}, "at": {}},
+    "at-public": {"cross_entropy": {}, "at": {"variant": "public"}},
+    "vid": {"cross_entropy": {}, "vid": {}},
+    # The public code trains 30 epochs with the method alone before its 240 of the student.
+    "ab": {"ab": {"during": (0, 0.125)}, "cross_entropy": {"during": (0.125, 1)}},
+    "fsp": {"fsp": {"during": (0, 0.125)}, "cross_entropy": {"during": (0.125, 1)}},
+    "ft": {"cross_entropy": {}, "ft": {}},
+    "ft-public": {"cross_entropy": {}, "ft": {"factor": "spatial", "weight": 200.0}},
+    "ofd": {"cross_entropy": {}, "ofd": {}},
+    "reviewkd": {"cross_entropy": {}, "reviewkd": {}},
+    "afd": {"cross_entropy": {}, "kd": {"weight": 0.9}, "afd": {}},
+    "tofd": {"cross_entropy": {}, "tofd": {}},
+    # Logit standardisation with the weights and temperature of its authors' code.
+    "kd-ls": {
+        "cross_entropy": {"weight": 0.1},
+        "kd": {"weight": 9.0, "temperature": 2.0, "standardise": True},
+    },
+    "dkd": {"cross_entropy": {}, "dkd": {}},
+    "dkd-ls": {"cross_entropy": {}, "dkd": {"weight": 9.0, "temperature": 2.0, "standardise": True}},
+    "dist": {"cross_entropy": {}, "dist": {}},
+    "rld": {"cross_entropy": {}, "rld": {}},
+    "sp": {"cross_entropy": {}, "sp": {}},
+    "rkd": {"cross_entropy": {}, "rkd": {}},
+    "pkt": {"cross_entropy": {}, "pkt": {}},
+    "vkd": {"cross_entropy": {}, "kd": {}, "vkd": {}},
+    "cat-kd": {"cross_entropy": {}, "cat_kd": {}},
+    "nst": {"cross_entropy": {}, "nst": {}},
+    "cc": {"cross_entropy": {}, "cc": {}},
+    "cc-public": {"cross_entropy": {}, "cc": {"variant": "public", "weight": 0.02}},
+    "dml": {"cross_entropy": {}, "dml": {}},
+    "kdsvd": {"cross_entropy": {}, "kdsvd": {}},
+    "kdsvd-md": {"cross_entropy": {}, "kdsvd": {"variant": "md"}},
 }
 
 

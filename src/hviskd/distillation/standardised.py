@@ -4,6 +4,8 @@ from pydantic import Field
 from torch import Tensor
 
 from hviskd.distillation.method import Options
+from hviskd.distillation.precision import full_precision
+from hviskd.errors import RecipeError
 
 _EPSILON = 1e-7
 
@@ -20,11 +22,25 @@ class LogitOptions(Options):
     temperature: float = Field(default=4.0, gt=0, allow_inf_nan=False)
     standardise: bool = False
 
+    @full_precision
     def scaled(self, logits: Tensor) -> Tensor:
-        """Give logits (B, K) as the method's softmax takes them."""
+        """Give logits (B, K) as the method's softmax takes them, in at least float32."""
         return (standardise(logits) if self.standardise else logits) / self.temperature
 
+    def require_enough_classes(self, num_classes: int, who: str) -> None:
+        """Refuse to standardise the logits of two classes, where nothing would be left to learn.
 
+        Raises:
+            RecipeError: There are two classes and `standardise` is set.
+        """
+        if self.standardise and num_classes < 3:
+            raise RecipeError(
+                f"methods.{who}.standardise: with 2 classes every tile's standardised logits are the same pair of "
+                "numbers, and nothing is left to learn; leave it off"
+            )
+
+
+@full_precision
 def standardise(logits: Tensor) -> Tensor:
     """Give (z − mean) / deviation of each row of logits (B, K), the deviation over K − 1 as the authors have it."""
     centred = logits - logits.mean(dim=1, keepdim=True)

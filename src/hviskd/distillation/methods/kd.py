@@ -1,17 +1,18 @@
 """Hinton, Vinyals and Dean (2015): the student imitates the teacher's softened class probabilities."""
 
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
-from hviskd.distillation.method import Batch, Method, Options, Setting, Trace
+from hviskd.distillation.method import Batch, Method, Setting, Trace
 from hviskd.distillation.precision import full_precision
+from hviskd.distillation.standardised import LogitOptions
 
 
-class KDOptions(Options):
-    """Weight and temperature."""
+class KDOptions(LogitOptions):
+    """Weight, temperature, and whether logits are standardised first.
 
-    temperature: float = Field(default=4.0, gt=0, allow_inf_nan=False)
+    The authors of the standardisation weigh KD with 9 and cross-entropy with 0.1, at temperature 2: preset `kd-ls`.
+    """
 
 
 class KD(Method):
@@ -21,13 +22,15 @@ class KD(Method):
 
     def __init__(self, options: KDOptions, setting: Setting) -> None:
         super().__init__()
-        self.temperature = options.temperature
+        options.require_enough_classes(setting.num_classes, "kd")
+        self.options = options
         self.weights = {"kd": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Give `kd`."""
         assert teacher is not None
-        return {"kd": kd_loss(student.logits, teacher.logits, self.temperature)}
+        scaled, temperature = self.options.scaled, self.options.temperature
+        return {"kd": kd_loss(scaled(student.logits), scaled(teacher.logits), 1.0) * temperature**2}
 
 
 @full_precision

@@ -1,0 +1,100 @@
+"""OFD (Heo et al., ICCV 2019): before activation, the student follows what the teacher will let through."""
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from hviskd.distillation.adapters import connector
+from hviskd.distillation.gather import gather_batch
+from hviskd.distillation.maps import published_share, to_smaller
+from hviskd.distillation.method import Batch, Method, Options, Setting, Trace, paired_shapes
+from hviskd.distillation.precision import full_precision
+
+
+class OFDOptions(Options):
+    """Weight, stages and scale.
+
+    Attributes:
+        weight: Of the authors on CIFAR, for a sum over channels and pixels.
+        stages: Pairs (teacher stage, student stage) from shallow to deep; 0 is the stem.
+        rescaled: Whether the sum over pixels is brought to images of 32 × 32 px, for which the weight was published;
+            without it, as in the authors' code, the loss grows with the area of the images.
+    """
+
+    weight: float = Field(default=1e-3, ge=0, allow_inf_nan=False)
+    stages: tuple[tuple[int, int], ...] = Field(default=((1, 1), (2, 2), (3, 3)), min_length=1)
+    rescaled: bool = True
+
+
+class OFD(Method):
+    """Partial L2 distance of a margin ReLU of the teacher and the adapted student, both before activation.
+
+    The deepest pair counts whole, each one above it half as much as the next. The margin of a channel is the mean of
+    the teacher's negative responses. The authors work it out from the batch normalisation in front of the activation;
+    here it is the running mean over the batches seen so far, for not every network has such a layer there.
+    """
+
+    needs = frozenset({"teacher", "preactivations"})
+
+    def __init__(self, options: OFDOptions, setting: Setting) -> None:
+        super().__init__()
+        self.options = options
+        shapes = paired_shapes(setting, options.stages, "ofd")
+        self.connectors = nn.ModuleList(connector(ours[0], theirs[0]) for theirs, ours in shapes)
+        self.margins = nn.ModuleList(_Margin(theirs[0]) for theirs, _ in shapes)
+        self.weights = {"ofd": options.weight}
+
+    def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
+        """Give `ofd` and let the margins see the batch."""
+        assert teacher is not None
+        assert teacher.preactivations is not None
+        assert student.preactivations is not None
+        losses = []
+        for position, (of_teacher, of_student) in enumerate(self.options.stages):
+            maps = to_smaller(teacher.preactivations[of_teacher], student.preactivations[of_student])
+            margin = self.margins[position](maps[0])
+            distance = partial_distance(maps[0], self.connectors[position](maps[1]), margin)
+            losses.append(distance * 0.5 ** (len(self.connectors) - 1 - position))
+        scale = published_share(batch.images) if self.options.rescaled else 1.0
+        return {"ofd": torch.stack(losses).sum() * scale}
+
+
+class _Margin(nn.Module):
+    """The running mean of a teacher's negative responses, channel by channel; 0 until a channel has had one."""
+
+    mean: Tensor
+    batches: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("batches", torch.zeros(width))
+
+    @torch.no_grad()
+    def forward(self, theirs: Tensor) -> Tensor:
+        """Take in a batch's maps (B, C, H, W), of all processes, and give the margins (C,)."""
+        of_batch, seen = negative_mean(theirs)
+        self.batches += seen
+        margin = self.mean + seen * (of_batch - self.mean) / self.batches.clamp(min=1)
+        self.mean.copy_(margin)
+        return margin
+
+
+@full_precision
+def negative_mean(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Give each channel's mean (C,) of the entries below zero of maps (B, C, H, W), and 1 where it has any, else 0."""
+    below = (maps < 0).sum(dim=(0, 2, 3)).to(maps.dtype)
+    total = maps.clamp(max=0).sum(dim=(0, 2, 3))
+    total, below = gather_batch(torch.stack([total, below])[None]).sum(dim=0)
+    return total / below.clamp(min=1), below.clamp(max=1)
+
+
+@full_precision
+def partial_distance(teacher: Tensor, student: Tensor, margin: Tensor) -> Tensor:
+    """Give the sum over channels and pixels of (max(t, m) − s)², mean over the batch, for maps (B, C, H, W).
+
+    Where the target is not positive and the student is at or below it, nothing counts: both are inactive.
+    """
+    target = torch.maximum(teacher, margin[:, None, None])
+    counts = (student > target) | (target > 0)
+    return ((target - student).square() * counts).sum() / len(student)

@@ -1,0 +1,43 @@
+"""VkD (Miles et al., CVPR 2024): the student's vector, only turned, is to be the teacher's standardised vector."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import orthogonal
+
+from hviskd.distillation.method import Batch, Method, Options, Setting, Trace
+from hviskd.distillation.precision import full_precision
+from hviskd.distillation.vectors import pooled
+
+
+class VkDOptions(Options):
+    """Weight; the authors take 1, beside cross-entropy and KD."""
+
+
+class VkD(Method):
+    """Smooth L1 between P v_s and the layer norm of v_t, mean over all entries, on the last maps' means over pixels.
+
+    P is learned and orthogonal: it keeps lengths and angles, so that it cannot learn in the student's place. Where the
+    student's vector is the longer one P's rows are orthonormal instead, and what is orthogonal to them is not compared.
+    """
+
+    needs = frozenset({"teacher"})
+
+    def __init__(self, options: VkDOptions, setting: Setting) -> None:
+        super().__init__()
+        assert setting.teacher is not None
+        linear = nn.Linear(setting.student.last[0], setting.teacher.last[0], bias=False)
+        self.projection = orthogonal(linear, orthogonal_map="householder", use_trivialization=False)
+        self.weights = {"vkd": options.weight}
+
+    def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
+        """Give `vkd`."""
+        assert teacher is not None
+        return {"vkd": self._loss(pooled(student.last), pooled(teacher.last))}
+
+    def undecayed(self) -> list[nn.Parameter]:
+        """Give what P is made of: an orthogonal matrix has no size that could decay."""
+        return list(self.projection.parameters())
+
+    @full_precision
+    def _loss(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return F.smooth_l1_loss(self.projection(student), F.layer_norm(teacher, teacher.shape[1:]))

@@ -1,0 +1,30 @@
+"""A method's slow start, as DKD, RLD and ReviewKD have it: its weight rises while the student finds its feet."""
+
+from pydantic import Field
+
+from hviskd.distillation.method import Options
+from hviskd.distillation.standardised import LogitOptions
+
+_FIRST = 1 / 20
+
+
+class WarmedOptions(Options):
+    """What methods that start slowly share.
+
+    Attributes:
+        warm_up: Share of the training over which the losses rise to their weight; the authors take 20 epochs of 240.
+    """
+
+    warm_up: float = Field(default=20 / 240, ge=0, le=1)
+
+    def warmth(self, progress: float) -> float:
+        """Give the factor of the losses when this share of the training is done.
+
+        It starts at 1/20 where the method begins to count. With 20 of 240 epochs it is n / 20 in the n-th, as in the
+        authors' code.
+        """
+        return min(1.0, _FIRST + (progress - self.during[0]) / self.warm_up) if self.warm_up else 1.0
+
+
+class WarmedLogitOptions(WarmedOptions, LogitOptions):
+    """What methods that compare logits and start slowly share."""

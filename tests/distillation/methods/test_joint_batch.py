@@ -1,0 +1,75 @@
+"""Every method that relates tiles to each other gives two processes the loss and gradient of the joint batch."""
+
+import socket
+
+import pytest
+import torch
+from torch import distributed, multiprocessing, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from hviskd.distillation import Batch, Setting, build_methods, resolve_methods
+from tests.distillation.conftest import SHAPES_STUDENT, SHAPES_TEACHER, FakeShapes, FakeTrace, draw_trace
+
+METHODS = {"dist": {}, "sp": {}, "rkd": {}, "pkt": {}, "cc": {}}
+PUBLIC = {"cc": {"variant": "public"}}
+TILES = 8
+
+
+class Learner(nn.Module):
+    """A student with one learned factor a channel, and methods, as one module for data-parallel training."""
+
+    def __init__(self, wanted):
+        super().__init__()
+        torch.manual_seed(0)
+        self.factors = nn.Parameter(torch.linspace(0.5, 1.5, SHAPES_STUDENT[-1][0], dtype=torch.float64))
+        self.scores = nn.Parameter(torch.linspace(0.5, 1.5, 5, dtype=torch.float64))
+        setting = Setting(FakeShapes(SHAPES_STUDENT), FakeShapes(SHAPES_TEACHER), 5, torch.zeros(1))
+        self.methods = build_methods(resolve_methods(wanted), setting).double()
+
+    def forward(self, rows):
+        student, teacher = (
+            draw_trace(shapes, samples=TILES, seed=seed, dtype=torch.float64)
+            for shapes, seed in ((SHAPES_STUDENT, 1), (SHAPES_TEACHER, 2))
+        )
+        last = student.last[rows] * self.factors[:, None, None]
+        ours = FakeTrace([*student.stages[:-1], last], logits=student.logits[rows] * self.scores, last=last)
+        theirs = FakeTrace(
+            [maps[rows] for maps in teacher.stages], logits=teacher.logits[rows], last=teacher.last[rows]
+        )
+        batch = Batch(torch.zeros(len(rows), 3, 4, 4), rows % 5, rows)
+        return [loss for method in self.methods.values() for loss in method(batch, ours, theirs).values()]
+
+
+def measured(learner, module, rows):
+    losses = module(rows)
+    torch.stack([weight * loss for weight, loss in enumerate(losses, start=1)]).sum().backward()
+    grads = {name: weight.grad for name, weight in learner.named_parameters() if weight.grad is not None}
+    return {"losses": torch.stack([loss.detach() for loss in losses]), **grads}
+
+
+def one_of_two(rank, port, results):
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    rows = torch.arange(TILES)[rank * 4 : rank * 4 + 4]
+    found = []
+    for wanted in (METHODS, PUBLIC):
+        learner = Learner(wanted)
+        found.append(measured(learner, DistributedDataParallel(learner, find_unused_parameters=True), rows))
+    if rank == 0:
+        torch.save(found, results)
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    multiprocessing.spawn(one_of_two, args=(port, tmp_path / "rank0.pt"), nprocs=2)
+    for two, wanted in zip(torch.load(tmp_path / "rank0.pt", weights_only=True), (METHODS, PUBLIC), strict=True):
+        learner = Learner(wanted)
+        one = measured(learner, learner, torch.arange(TILES))
+        assert two.keys() == one.keys()
+        assert two["losses"].tolist() == pytest.approx(one["losses"].tolist(), rel=1e-9)
+        for name in one:
+            torch.testing.assert_close(two[name], one[name], rtol=1e-8, atol=1e-12)
