@@ -48,7 +48,7 @@ def test_a_jpeg_has_low_powers_that_need_no_full_decoding(tmp_path):
         assert list(slide._decoded) == [3]
         assert np.array_equal(slide.read(10, 20, 300, 200), np.asarray(Image.open(path))[20:220, 10:310])
         for number, level in enumerate(slide.levels):
-            assert slide._level_region(number, 0, 0, *level[:2]).size == level[:2]
+            assert slide._level_region(number, 0, 0, *level[:2]).shape == (level.height_px, level.width_px, 3)
             assert slide._decoded[number].size == level[:2]
     assert np.abs(low.astype(int) - reduce_by(image, 8)[:80, :100]).mean() < 3
 
@@ -143,3 +143,26 @@ def test_a_picture_with_wrong_bytes_is_read_or_refused(tmp_path, seed):
             except DataError:
                 refused += 1
     assert refused
+
+
+def test_a_picture_its_file_is_too_short_for_is_refused_before_it_takes_memory(tmp_path):
+    path = png_header(tmp_path / "section.png", 40_000, 40_000)
+    with open_slide(path, slide_mpp=0.5) as slide, pytest.raises(DataError, match="too short for 40000 × 40000 px"):
+        slide.verify()
+
+
+def test_a_palette_that_is_missing_is_damage(tmp_path):
+    path = tmp_path / "section.png"
+    Image.fromarray(patterned(90, 70)).quantize(9).save(path)
+    content = path.read_bytes()
+    start = content.index(b"PLTE") - 4
+    length = struct.unpack_from(">I", content, start)[0]
+    path.write_bytes(content[:start] + content[start + 12 + length :])
+    with open_slide(path, slide_mpp=0.5) as slide, pytest.raises(DataError, match="damaged"):
+        slide.verify()
+
+
+def test_a_strip_one_px_wide_is_no_slide(tmp_path):
+    Image.new("L", (1, 5000)).save(tmp_path / "section.png")
+    with pytest.raises(DataError, match="claims 1 × 5000 px"):
+        open_slide(tmp_path / "section.png", slide_mpp=0.5)

@@ -114,6 +114,19 @@ def test_a_header_that_claims_a_giant_tile_does_not_end_the_process(svs):
         open_slide(svs)
 
 
+def test_a_tile_that_claims_more_bytes_than_the_file_has_does_not_end_the_process(tmp_path):
+    path = tmp_path / "slide.tiff"
+    tifffile.imwrite(path, patterned(512, 512), tile=(256, 256), photometric="rgb", compression="zlib", bigtiff=True)
+    with tifffile.TiffFile(path) as tiff:
+        tag = tiff.pages[0].tags["TileByteCounts"]
+    content = bytearray(path.read_bytes())
+    place, size = tag.valueoffset, tag.valuebytecount // tag.count
+    content[place : place + size] = (256**size // 4).to_bytes(size, "little")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="a tile longer than the file"):
+        open_slide(path, slide_mpp=0.5)
+
+
 def test_a_whole_file_passes(svs):
     with open_slide(svs) as slide:
         slide.verify()

@@ -1,11 +1,12 @@
-"""Turning and flipping gives each of a square's eight symmetries equally often, tile by tile."""
+"""What augmentation may do to a tile it does equally often, tile by tile, and the generator decides."""
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
 
-from hviskd.tiles.augmentation import turn_and_flip
+from hviskd.tiles.augmentation import augment, shift_and_flip, turn_and_flip
+from hviskd.tiles.stain_jitter import stain_jitter
 
 
 def symmetries(tile):
@@ -20,25 +21,56 @@ def test_all_eight_symmetries_are_equally_likely():
     assert chisquare(counts).pvalue > 1e-3
 
 
+def test_all_places_of_the_crop_are_equally_likely_mirrored_or_not():
+    tile = np.arange(1, 6 * 5 * 2 + 1, dtype=np.int16).reshape(6, 5, 2)
+    padded = np.pad(tile, ((4, 4), (4, 4), (0, 0)))
+    crops = [padded[top : top + 6, left : left + 5] for top in range(9) for left in range(9)]
+    expected = [side for crop in crops for side in (crop, crop[:, ::-1])]
+    generator = torch.Generator().manual_seed(0)
+    shifted = shift_and_flip(torch.from_numpy(tile).expand(16200, -1, -1, -1), generator).numpy()
+    counts = [int((shifted == crop).all(axis=(1, 2, 3)).sum()) for crop in expected]
+    assert sum(counts) == 16200
+    assert chisquare(counts).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("way", [turn_and_flip, shift_and_flip])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bool])
-def test_kind_and_shape_stay_and_the_input_is_untouched(dtype):
+def test_kind_and_shape_stay_and_the_input_is_untouched(way, dtype):
     images = torch.randint(2, (5, 6, 6, 3), generator=torch.Generator().manual_seed(1)).to(dtype)
     before = images.clone()
-    turned = turn_and_flip(images, torch.Generator().manual_seed(0))
+    turned = way(images, torch.Generator().manual_seed(0))
     assert turned.dtype == dtype
     assert turned.shape == images.shape
     assert torch.equal(images, before)
 
 
-def test_the_generator_alone_decides():
+@pytest.mark.parametrize("way", [turn_and_flip, shift_and_flip])
+def test_the_generator_alone_decides(way):
     images = torch.arange(10 * 48).view(10, 4, 4, 3)
-    first, again = (turn_and_flip(images, torch.Generator().manual_seed(7)) for _ in range(2))
+    first, again = (way(images, torch.Generator().manual_seed(7)) for _ in range(2))
     assert torch.equal(first, again)
-    assert not torch.equal(first, turn_and_flip(images, torch.Generator().manual_seed(8)))
+    assert not torch.equal(first, way(images, torch.Generator().manual_seed(8)))
 
 
-def test_no_tiles_are_no_trouble():
-    assert turn_and_flip(torch.zeros(0, 4, 4, 3), torch.Generator()).shape == (0, 4, 4, 3)
+@pytest.mark.parametrize("way", [turn_and_flip, shift_and_flip])
+def test_no_tiles_are_no_trouble(way):
+    assert way(torch.zeros(0, 4, 4, 3), torch.Generator()).shape == (0, 4, 4, 3)
+
+
+def test_the_stains_vary_before_the_black_border_flows_in():
+    images = torch.randint(40, 250, (20, 16, 16, 3), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    one, other = (torch.Generator().manual_seed(3) for _ in range(2))
+    both = augment(images, one, "shift_and_flip", 0.3)
+    assert torch.equal(both, shift_and_flip(stain_jitter(images, other, 0.3), other))
+    assert (both == 0).all(dim=-1).any()
+
+
+def test_nothing_wanted_leaves_tiles_and_generator_alone():
+    images = torch.zeros(3, 8, 8, 3, dtype=torch.uint8)
+    generator = torch.Generator().manual_seed(0)
+    before = generator.get_state()
+    assert torch.equal(augment(images, generator, "none", 0.0), images)
+    assert torch.equal(generator.get_state(), before)
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 5, 3), (4, 4, 3)])
@@ -47,8 +79,23 @@ def test_what_is_not_square_is_refused(shape):
         turn_and_flip(torch.zeros(shape), torch.Generator())
 
 
+def test_a_shift_takes_batches_alone():
+    with pytest.raises(ValueError, match="B, H, W, C"):
+        shift_and_flip(torch.zeros(4, 4, 3), torch.Generator())
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+@pytest.mark.parametrize("way", [turn_and_flip, shift_and_flip])
 @pytest.mark.parametrize("generator_device", ["cpu", "cuda"])
-def test_tiles_on_a_gpu_stay_there(generator_device):
+def test_tiles_on_a_gpu_stay_there(way, generator_device):
     generator = torch.Generator(generator_device).manual_seed(0)
-    assert turn_and_flip(torch.zeros(4, 8, 8, 3, device="cuda"), generator).is_cuda
+    assert way(torch.zeros(4, 8, 8, 3, device="cuda"), generator).is_cuda
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+def test_a_gpu_augments_as_a_cpu_does():
+    images = torch.randint(256, (8, 16, 16, 3), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    one, other = (torch.Generator().manual_seed(3) for _ in range(2))
+    here = augment(images, one, "shift_and_flip", 0.3).int()
+    there = augment(images.cuda(), other, "shift_and_flip", 0.3).cpu().int()
+    assert (here - there).abs().max() <= 1

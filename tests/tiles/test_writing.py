@@ -7,6 +7,8 @@ import pytest
 
 from hviskd.errors import DataError
 from hviskd.tiles import Origin, TileSet, TileSetWriter
+from hviskd.tiles.tileset import digest_of
+from hviskd.tiles.writing import TileRow, write_header
 from tests.tiles.samples import make_tileset, noise
 
 
@@ -110,6 +112,57 @@ def test_a_view_that_is_not_contiguous_is_written_as_it_looks(tmp_path):
     with writer_at(tmp_path / "set") as writer:
         writer.add(turned, file="a.png", class_name="A")
     assert (TileSet.open(tmp_path / "set").pixels[0] == turned).all()
+
+
+def pixel_file(path, tiles):
+    with path.open("wb") as stream:
+        write_header(stream, 0, 4)
+        stream.write(np.stack(tiles).tobytes())
+    return path
+
+
+def row_of(tile, **changes):
+    given = {"file": "a.png", "class_name": "A", "digest": digest_of(tile)}
+    return TileRow(**{**dict.fromkeys(TileRow._fields), **given, **changes})
+
+
+def test_a_file_of_tiles_that_is_taken_gives_the_set_that_adding_them_gives(tmp_path):
+    tiles = [noise(seed, 4) for seed in range(3)]
+    with writer_at(tmp_path / "added") as writer:
+        for tile in tiles:
+            writer.add(tile, file="a.png", class_name="A")
+    path = pixel_file(tmp_path / "file", tiles)
+    with writer_at(tmp_path / "taken") as writer:
+        writer.take(path, map(row_of, tiles))
+    added, taken = TileSet.open(tmp_path / "added"), TileSet.open(tmp_path / "taken")
+    taken.check_pixels()
+    assert (added.fingerprint, added.card) == (taken.fingerprint, taken.card)
+    assert added.table.equals(taken.table)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("changes", [{"class_name": "C"}, {"split": "dev"}])
+def test_a_file_of_tiles_with_an_unknown_class_or_split_is_refused_and_stays(tmp_path, changes):
+    path = pixel_file(tmp_path / "file", [noise(0, 4)])
+    with pytest.raises(DataError, match="is not one of"), writer_at(tmp_path / "set") as writer:
+        writer.take(path, [row_of(noise(0, 4), **changes)])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_file_of_more_or_fewer_tiles_than_rows_is_refused_and_stays(tmp_path, rows):
+    path = pixel_file(tmp_path / "file", [noise(0, 4), noise(1, 4)])
+    with pytest.raises(DataError, match=f"where {rows} tiles need"), writer_at(tmp_path / "set") as writer:
+        writer.take(path, [row_of(noise(0, 4))] * rows)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_of_tiles_is_taken_before_any_other_tile(tmp_path):
+    path = pixel_file(tmp_path / "file", [noise(0, 4)])
+    with pytest.raises(ValueError, match="can take no file"), writer_at(tmp_path / "set") as writer:
+        writer.add(noise(0, 4), file="a.png", class_name="A")
+        writer.take(path, [row_of(noise(0, 4))])
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_was_left_out_is_counted_in_full_and_named_up_to_a_hundred(tmp_path):

@@ -21,10 +21,11 @@ from hviskd.errors import DataError, LeakError, RecipeError, TrainingError
 from hviskd.evaluation import evaluate
 from hviskd.models import IMAGENET, InputStep, load_model
 from hviskd.networks import create_network
-from hviskd.tiles import TileSet, split_tiles
-from hviskd.tiles.augmentation import turn_and_flip
+from hviskd.tiles import TileSet, import_cifar, split_tiles
+from hviskd.tiles.augmentation import augment
 from hviskd.training import Run, load_recipe, train
 from tests.conftest import write_tiles
+from tests.tiles.cifar_samples import write_cifar
 
 QUICK = {"network": "resnet8", "epochs": 3, "batch_size": 16, "learning_rate": 0.005}
 
@@ -39,7 +40,8 @@ def equal(ours, theirs):
 
 @pytest.fixture(scope="module")
 def student_run(tileset, teacher_run, tmp_path_factory):
-    recipe = load_recipe(None, "distilled", QUICK)
+    varied = {"augmentation": "shift_and_flip", "stain_jitter": 0.2}
+    recipe = load_recipe(None, "distilled", QUICK | varied)
     return train(recipe, tileset, tmp_path_factory.mktemp("runs") / "student", teacher=teacher_run.chosen())
 
 
@@ -97,6 +99,7 @@ def test_the_card_tells_where_the_student_comes_from(student_run, teacher_run, t
     assert card.data.fingerprint == tileset.fingerprint
     assert (card.data.train_tiles, card.data.val_tiles) == (144, 48)
     assert card.recipe == student_run.recipe.model_dump(mode="json")
+    assert (card.recipe["augmentation"], card.recipe["stain_jitter"]) == ("shift_and_flip", 0.2)
     assert [licence.licence for licence in card.licences] == ["CC0"]
     assert (card.tile_px, card.mpp, card.classes) == (32, 1.0, tileset.classes)
     assert str(tileset.folder.parent) not in (student_run.folder / "model" / "model.json").read_text()
@@ -200,9 +203,11 @@ def test_val_measurements_on_the_cards_are_those_of_the_saved_weights(student_ru
         assert loss == pytest.approx(model.card.metrics["val_cross_entropy"], rel=1e-4)
 
 
-def test_the_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path):
-    """Three epochs of two steps: order, turns and flips, momentum, weight decay and the decay of the learning rate."""
+@pytest.mark.parametrize(("augmentation", "strength"), [("turn_and_flip", 0.0), ("shift_and_flip", 0.2), ("none", 0.0)])
+def test_the_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path, augmentation, strength):
+    """Three epochs of two steps: order, augmentation, momentum, weight decay and the decay of the learning rate."""
     changes = QUICK | {"batch_size": 64, "decay_at": [0.5], "weight_decay": 0.01}
+    changes |= {"augmentation": augmentation, "stain_jitter": strength}
     recipe = load_recipe(None, "alone", changes)
     run = train(recipe, tileset, tmp_path / "run", device="cpu")
     torch.manual_seed(recipe.seed)
@@ -215,7 +220,7 @@ def test_the_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path):
         generator = torch.Generator().manual_seed(seed)
         for step in range(2):
             index = order[64 * step : 64 * step + 64]
-            tiles = turn_and_flip(torch.from_numpy(tileset.pixels[rows[index]]), generator)
+            tiles = augment(torch.from_numpy(tileset.pixels[rows[index]]), generator, augmentation, strength)
             logits = network(InputStep(IMAGENET)(tiles))
             network.zero_grad()
             cross_entropy(logits, torch.from_numpy(tileset.labels[rows[index]])).backward()
@@ -238,6 +243,21 @@ def test_a_method_may_count_for_a_part_of_the_training_only(tileset, teacher_run
     assert list(run.log["loss_hviskd/sample_relation"].notna()) == [True, True, False]
     with pytest.raises(RecipeError, match="no method counts when 50% of the training is done"):
         load_recipe(None, "distilled", QUICK | {"methods": {"kd": {"during": [0, 0.5]}}})
+
+
+def test_a_pair_is_distilled_on_cifar_and_every_output_says_what_it_is(tmp_path):
+    tiles = import_cifar(write_cifar(tmp_path), tmp_path / "tiles")
+    quick = {"epochs": 1, "batch_size": 16, "network": "resnet8"}
+    teacher = train(load_recipe("cifar100", "teacher", quick), tiles, tmp_path / "teacher")
+    run = train(load_recipe("cifar100", "distilled", quick), tiles, tmp_path / "run", teacher=teacher.chosen())
+    assert "photographs of no patient" in run.card["independence"]
+    card = run.chosen().card
+    assert card.data.independence == run.card["independence"]
+    assert (card.tile_px, card.mpp, card.normalisation) == (32, None, IMAGENET)
+    assert card.recipe["augmentation"] == "shift_and_flip"
+    evaluation = evaluate(run.chosen(), tiles, replicates=100)
+    assert evaluation.unit == "tile"
+    assert any("photographs of no patient" in statement for statement in evaluation.statements)
 
 
 def test_two_trainings_never_share_a_folder(tileset, tmp_path):

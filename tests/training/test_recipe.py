@@ -30,6 +30,15 @@ def test_the_ten_pairs_of_the_paper_have_its_schedule():
         )
 
 
+def test_the_recipe_for_cifar_has_the_schedule_of_the_field():
+    recipe = load_recipe("cifar100", "distilled")
+    assert (load_recipe("cifar100", "teacher").network, recipe.network) == ("resnet32x4", "resnet8x4")
+    assert (recipe.head, recipe.augmentation, recipe.stain_jitter) == ("gap", "shift_and_flip", 0)
+    assert (recipe.epochs, recipe.batch_size, recipe.momentum, recipe.weight_decay) == (240, 64, 0.9, 5e-4)
+    rates = [recipe.learning_rate_at(epoch) for epoch in (0, 149, 150, 179, 180, 209, 210, 239)]
+    assert rates == pytest.approx([5e-2, 5e-2, 5e-3, 5e-3, 5e-4, 5e-4, 5e-5, 5e-5])
+
+
 def test_a_stored_recipe_is_complete_and_reads_back_the_same(tmp_path):
     recipe = load_recipe("laptop", "distilled", {"methods.hviskd.scale": "positive", "seed": 7})
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
@@ -37,6 +46,13 @@ def test_a_stored_recipe_is_complete_and_reads_back_the_same(tmp_path):
     assert set(content) == set(Recipe.model_fields)
     assert content["methods"]["hviskd"]["levels"] == [1, 2, 4]
     assert load_recipe(tmp_path / "recipe.yaml") == recipe
+
+
+def test_tiles_are_turned_and_flipped_and_keep_their_stains_unless_a_recipe_says_otherwise():
+    recipe = load_recipe(None, changes={"network": "resnet8"})
+    assert (recipe.augmentation, recipe.stain_jitter) == ("turn_and_flip", 0)
+    recipe = load_recipe("laptop", changes={"augmentation": "none", "stain_jitter": 0.2})
+    assert (recipe.augmentation, recipe.stain_jitter) == ("none", 0.2)
 
 
 def test_distilling_means_hviskd_unless_the_file_says_otherwise(tmp_path):
@@ -60,6 +76,9 @@ def test_changes_reach_into_presets():
         ("network: resnet8\nepochs: 0", "epochs: .*greater than or equal to 1"),
         ("network: resnet8\nlearning_rate: .nan", "learning_rate"),
         ("network: resnet8\ndecay_at: [0.9, 0.5]", "decay_at: .*rising order"),
+        ("network: resnet8\naugmentation: flip", "augmentation: .*'turn_and_flip', 'shift_and_flip' or 'none'"),
+        ("network: resnet8\nstain_jitter: -0.1", "stain_jitter: .*greater than or equal to 0"),
+        ("network: resnet8\nturn_and_flip: true", "turn_and_flip: Extra inputs.*augmentation"),
         ("network: resnet8\nmethods: {hvisk: {}}", "methods.hvisk is not known"),
         ("teacher: {name: vgg8}\nepochs: 3", "neither `network`"),
         ("teacher: {name: vgg8}\nstudent: vgg8", "student: .*write {name"),

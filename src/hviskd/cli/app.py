@@ -8,10 +8,14 @@ import typer
 from typer.core import TyperGroup
 
 from hviskd.cli.annotations import annotations_app
+from hviskd.cli.compare import compare
 from hviskd.cli.demo import demo
 from hviskd.cli.evaluate import evaluate
+from hviskd.cli.export import export
 from hviskd.cli.networks import networks
+from hviskd.cli.quantize import quantize
 from hviskd.cli.recipes import recipes
+from hviskd.cli.segment import segment
 from hviskd.cli.slides import slides_app
 from hviskd.cli.synth import synth
 from hviskd.cli.tiles import tiles_app
@@ -69,7 +73,7 @@ app.add_typer(slides_app, name="slides")
 app.add_typer(annotations_app, name="annotations")
 tiles_app.command()(cut)
 app.add_typer(tiles_app, name="tiles")
-for verb in (train, distill, evaluate, networks, recipes, demo, synth):
+for verb in (train, distill, segment, evaluate, compare, networks, recipes, demo, synth, quantize, export):
     app.command()(verb)
 
 

@@ -1,4 +1,4 @@
-"""`hviskd tiles import`, `split` and `info`: class folders become a TileSet, which is divided and shown."""
+"""`hviskd tiles import`, `import-cifar`, `split` and `info`: pictures become a TileSet, which is divided and shown."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -70,6 +70,42 @@ def import_(
         licence=licence,
         overwrite=overwrite,
     )
+    _print_left_out(tileset)
+    _print_table(tileset)
+    typer.echo(check_leak(tileset).statement)
+    typer.echo(f"wrote {tileset.folder}")
+
+
+@tiles_app.command("import-cifar")
+def import_cifar(
+    archive: Annotated[
+        Path, typer.Argument(help="Your copy of cifar-100-python.tar.gz, the folder it unpacks to, or an .npz.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the new TileSet.")],
+    coarse: Annotated[bool, typer.Option("--coarse", help="The 20 superclasses instead of the 100 classes.")] = False,
+    val: Annotated[float, typer.Option("--val", min=0, max=1, help="Share of the train pictures for choosing.")] = 0.1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed draws the same val pictures.")] = 0,
+    licence: Annotated[
+        str | None, typer.Option("--licence", help="The pictures' licence; it travels with all that is made of them.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a TileSet that stands there.")] = False,
+) -> None:
+    """Make a TileSet of CIFAR-100, on which distillation methods are compared.
+
+    The test split stays as it is, val is drawn class by class from train, and train pictures that are in test too are
+    left out. The archive's pickles are read without being run. An .npz holds images (uint8, N × side × side × 3),
+    labels, classes (names), and perhaps test_images and test_labels.
+
+    Examples:
+
+      hviskd tiles import-cifar cifar-100-python.tar.gz -o cifar100
+
+      hviskd tiles import-cifar cifar-100-python -o cifar20 --coarse --val 0.1 --seed 1
+    """
+    from hviskd.tiles import check_leak
+    from hviskd.tiles import import_cifar as make
+
+    tileset = make(archive, output, coarse=coarse, val=val, seed=seed, licence=licence, overwrite=overwrite)
     _print_left_out(tileset)
     _print_table(tileset)
     typer.echo(check_leak(tileset).statement)

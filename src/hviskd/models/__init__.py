@@ -1,14 +1,50 @@
-"""The portable Model: one folder of weights and a card that says what they are, read without running any code in it."""
+"""The portable Model: one folder of weights and a card that says what they are, read without running any code in it.
 
-from hviskd.models.card import DataRecord, Licence, ModelCard, NetworkChoice, Normalisation, TeacherRecord
-from hviskd.models.device import pick_device
-from hviskd.models.input_step import IMAGENET, InputStep
-from hviskd.models.model import Model, load_model, resolve_models, save_model, write_weights
+Names load what they need when first used: to read a card takes no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hviskd.models.card import (
+        DataRecord,
+        Int8Record,
+        Licence,
+        ModelCard,
+        NetworkChoice,
+        Normalisation,
+        TeacherRecord,
+    )
+    from hviskd.models.device import pick_device
+    from hviskd.models.folder import read_model_card, resolve_models
+    from hviskd.models.input_step import IMAGENET, InputStep
+    from hviskd.models.model import Model, load_model, save_model, write_weights
+
+_HOMES = {
+    "DataRecord": "card",
+    "IMAGENET": "input_step",
+    "InputStep": "input_step",
+    "Int8Record": "card",
+    "Licence": "card",
+    "Model": "model",
+    "ModelCard": "card",
+    "NetworkChoice": "card",
+    "Normalisation": "card",
+    "TeacherRecord": "card",
+    "load_model": "model",
+    "pick_device": "device",
+    "read_model_card": "folder",
+    "resolve_models": "folder",
+    "save_model": "model",
+    "write_weights": "model",
+}
 
 __all__ = [
     "IMAGENET",
     "DataRecord",
     "InputStep",
+    "Int8Record",
     "Licence",
     "Model",
     "ModelCard",
@@ -17,7 +53,14 @@ __all__ = [
     "TeacherRecord",
     "load_model",
     "pick_device",
+    "read_model_card",
     "resolve_models",
     "save_model",
     "write_weights",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hviskd.slides.stain import Stain
+
 Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Byte, Byte, Byte]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -14,10 +16,16 @@ class _Card(BaseModel):
 
 
 class NetworkChoice(_Card):
-    """A network of the zoo by name, and its head."""
+    """A network of the zoo by name, and its head.
+
+    Attributes:
+        projector: Channels and reduction of the projector before a classifier that is the teacher's; None where the
+            network has its own head.
+    """
 
     name: str
     head: Literal["gap", "grid"] = "gap"
+    projector: tuple[Annotated[int, Field(ge=1, le=65536)], Annotated[int, Field(ge=1, le=64)]] | None = None
 
 
 class Normalisation(_Card):
@@ -72,6 +80,36 @@ class TeacherRecord(_Card):
     data: DataRecord
 
 
+class Int8Record(_Card):
+    """The int8 variant of a Model, `int8.onnx`, and how it compares with the float weights it was made from.
+
+    Attributes:
+        sha256: SHA-256 of the file.
+        data: Name of the TileSet it was calibrated and measured on; never a path.
+        data_fingerprint: Hash over all its pixels and labels.
+        calibration_split: The split whose tiles the value ranges were taken from.
+        calibration_tiles: How many of them.
+        val_tiles: Number of tiles of the val split, on which both were measured.
+        top1_float: Share of them that the float weights name rightly.
+        top1_int8: The same of the int8 variant.
+        agreement: Share of them on which both name the same class.
+        largest_difference: Of a probability, int8 to float, on the tiles every engine is checked with.
+        engine: The library that measured it, with its version.
+    """
+
+    sha256: str
+    data: str
+    data_fingerprint: str
+    calibration_split: Literal["train", "val"]
+    calibration_tiles: int = Field(ge=1)
+    val_tiles: int = Field(ge=1)
+    top1_float: float = Field(ge=0, le=1)
+    top1_int8: float = Field(ge=0, le=1)
+    agreement: float = Field(ge=0, le=1)
+    largest_difference: float = Field(ge=0, le=1)
+    engine: str
+
+
 class ModelCard(_Card):
     """The content of `model.json`.
 
@@ -80,12 +118,15 @@ class ModelCard(_Card):
         tile_px: Side of the tiles it reads.
         mpp: Size of their pixels in µm; None where the training tiles did not say.
         normalisation: What the input step does to pixels.
+        stain: The stain that its training tiles were given, and that a slide must be given before it; None where
+            they kept their own.
         recipe: The complete resolved recipe, seed and method included.
         epoch: Epochs trained when these weights were taken.
         selection: How that epoch was taken.
         metrics: Measurements on the validation split at that epoch.
         licences: The licence chain of data and teacher.
         weights_sha256: SHA-256 of `weights.safetensors`.
+        int8: What is known of the int8 variant beside the weights; None where there is none.
     """
 
     format_version: Literal[1] = 1
@@ -96,6 +137,7 @@ class ModelCard(_Card):
     tile_px: int = Field(ge=32, le=8192)
     mpp: float | None = Field(gt=0, allow_inf_nan=False)
     normalisation: Normalisation
+    stain: Stain | None = None
     data: DataRecord
     teacher: TeacherRecord | None
     recipe: dict[str, Any]
@@ -106,6 +148,7 @@ class ModelCard(_Card):
     versions: dict[str, str]
     created: str
     weights_sha256: str = ""
+    int8: Int8Record | None = None
 
     @model_validator(mode="after")
     def _classes_and_colours_match(self) -> "ModelCard":

@@ -8,20 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from hviskd.errors import DataError, ModelError, RecipeError, first_problem
+from hviskd.errors import ModelError, RecipeError
 from hviskd.models.card import ModelCard
 from hviskd.models.device import pick_device
+from hviskd.models.folder import CARD, INT8, WEIGHTS, read_model_card, resolve_models
 from hviskd.models.input_step import InputStep
 from hviskd.networks import Network, create_network
-from hviskd.storage import atomic_folder, file_digest, read_json, write_json
-
-WEIGHTS, CARD = "weights.safetensors", "model.json"
-CHOSEN, LAST = "model", "model-last"  # the two Models inside a finished Run
+from hviskd.storage import atomic_folder, file_digest, write_json
 
 
 @dataclass(frozen=True)
@@ -48,8 +45,20 @@ class Model:
         """Number of learned numbers in the network."""
         return sum(weight.numel() for weight in self.network.parameters())
 
+    def int8_onnx(self) -> bytes:
+        """Give the int8 variant, an ONNX file from uint8 tiles to probabilities.
+
+        Raises:
+            ModelError: There is none, or the file is missing, damaged or exchanged.
+        """
+        if self.card.int8 is None:
+            raise ModelError(f"{self.folder}: has no int8 variant; make one with `hviskd quantize`")
+        return _content(self.folder / INT8, self.card.int8.sha256)
+
     def predict(self, tiles: NDArray[np.uint8], *, batch_size: int = 128, device: str = "auto") -> NDArray[np.float32]:
-        """Give class probabilities (N, K) for uint8 RGB tiles (N, tile_px, tile_px, 3).
+        """Give class probabilities (N, K) for uint8 RGB tiles (N, tile_px, tile_px, 3), by torch in float32.
+
+        This is what every engine is held against; `hviskd.models.engines` is faster.
 
         Raises:
             ModelError: The tiles do not have the size or type this model reads.
@@ -74,10 +83,14 @@ class Model:
         return probabilities
 
 
-def save_model(network: Network, card: ModelCard, folder: Path, *, overwrite: bool = False) -> Model:
-    """Write a Model folder in one step and give the Model."""
+def save_model(
+    network: Network, card: ModelCard, folder: Path, *, int8_onnx: bytes | None = None, overwrite: bool = False
+) -> Model:
+    """Write a Model folder in one step and give the Model; `int8_onnx` is what the card's `int8` speaks of."""
     with atomic_folder(folder, overwrite=overwrite) as partial:
         write_weights(network.state_dict(), partial / WEIGHTS)
+        if int8_onnx is not None:
+            (partial / INT8).write_bytes(int8_onnx)
         card = card.model_copy(update={"weights_sha256": file_digest(partial / WEIGHTS)})
         write_json(partial / CARD, card.model_dump(mode="json"))
     return load_model(folder)
@@ -95,45 +108,25 @@ def load_model(folder: str | Path) -> Model:
         ModelError: Something is missing, damaged, changed since it was written, or of another format.
     """
     folder = resolve_models(folder)[0]
-    card = _read_card(folder / CARD)
-    weights = folder / WEIGHTS
-    if not weights.is_file():
-        raise ModelError(f"{weights}: missing; copy the whole model folder, not only {CARD}")
-    content = weights.read_bytes()
-    if sha256(content).hexdigest() != card.weights_sha256:
-        raise ModelError(f"{weights}: does not match the fingerprint in {CARD}; it is damaged or was exchanged")
+    card = read_model_card(folder)
+    content = _content(folder / WEIGHTS, card.weights_sha256)
     try:
-        network = create_network(card.network.name, len(card.classes), card.network.head)
+        network = create_network(card.network.name, len(card.classes), card.network.head, card.network.projector)
         network.load_state_dict(load(content))
     except (RecipeError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{folder}: weights and card do not make a network ({reason})") from error
-    return Model(network.eval(), card, folder)
+    model = Model(network.eval(), card, folder)
+    if card.int8 is not None:
+        model.int8_onnx()
+    return model
 
 
-def resolve_models(path: str | Path) -> list[Path]:
-    """Give the Model folders a path stands for: itself, or a finished Run's chosen and last Model.
-
-    Raises:
-        ModelError: There is no finished Model.
-    """
-    path = Path(path)
-    if (path / CARD).is_file():
-        return [path]
-    if (path / CHOSEN / CARD).is_file() and (path / LAST / CARD).is_file():
-        return [path / CHOSEN, path / LAST]
-    if (path / "run.json").is_file():
-        raise ModelError(f"{path}: this run is not finished; finish it with --resume")
-    raise ModelError(f"{path}: no model here; give a folder that holds {CARD}, or a finished run")
-
-
-def _read_card(path: Path) -> ModelCard:
-    try:
-        content = read_json(path)
-        if isinstance(content, dict) and content.get("format_version") != 1:
-            raise ModelError(f"{path}: format {content.get('format_version')!r} is not known to this version of hviskd")
-        return ModelCard.model_validate(content)
-    except DataError as error:
-        raise ModelError(str(error)) from error
-    except ValidationError as error:
-        raise ModelError(f"{path}: {first_problem(error)}") from error
+def _content(path: Path, digest: str) -> bytes:
+    """Read a file of a Model, if it is the one the card speaks of."""
+    if not path.is_file():
+        raise ModelError(f"{path}: missing; copy the whole model folder, not only {CARD}")
+    content = path.read_bytes()
+    if sha256(content).hexdigest() != digest:
+        raise ModelError(f"{path}: does not match the fingerprint in {CARD}; it is damaged or was exchanged")
+    return content

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -18,9 +19,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from hviskd.errors import DataError
 from hviskd.slides.resolution import settle_mpp
-from hviskd.slides.slide import Level, Slide, on_white
+from hviskd.slides.slide import RGB, Level, Slide, on_white
 
 MAX_PIXELS = 2_000_000_000
+_MAX_PACKING = 4000  # bytes of pixels to one of the file: of a blank picture deflate makes 1032, JPEG some more
 
 _READERS: tuple[tuple[bytes, type[ImageFile]], ...] = (
     (b"\xff\xd8\xff", JpegImageFile),
@@ -31,7 +33,11 @@ _READERS: tuple[tuple[bytes, type[ImageFile]], ...] = (
     (b"MM\x00+", TiffImageFile),
 )
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})  # 8 bits or fewer
-_FAULTS = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error)  # of Pillow at damaged files
+# Of Pillow at damaged files; it believes whatever type a damaged tag claims.
+_FAULTS = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError),
+    *(EOFError, struct.error, Image.DecompressionBombError),
+)
 
 
 class FlatImage(Slide):
@@ -69,12 +75,12 @@ class FlatImage(Slide):
         with self._decoding:
             self._decoded.clear()
 
-    def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
+    def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> RGB:
         with self._decoding:
             if level not in self._decoded:
                 self._decoded[level] = decode_image(self.path, int(self.levels[level].downsample))
             picture = self._decoded[level]
-        return picture.crop((x, y, x + width, y + height))
+        return np.asarray(picture.crop((x, y, x + width, y + height)))
 
 
 def decode_image(path: Path, downsample: int = 1) -> Image.Image:
@@ -84,6 +90,10 @@ def decode_image(path: Path, downsample: int = 1) -> Image.Image:
         DataError: The file is none of these pictures, damaged, too large, or has more than 8 bits a channel.
     """
     with _opened(path) as image:
+        channels = len(image.getbands())
+        least_bits = 8 * channels if channels > 1 else 1  # a channel alone may be packed
+        if image.width * image.height * least_bits > 8 * _MAX_PACKING * path.stat().st_size:
+            raise DataError(f"{path}: too short for {image.width} × {image.height} px; copy or download it again")
         if downsample > 1:
             image.draft(None, (image.width // downsample, image.height // downsample))
         image.load()
@@ -108,6 +118,8 @@ def _opened(path: Path) -> Iterator[ImageFile]:
                 yield image
     except PermissionError:
         raise
+    except MemoryError as error:
+        raise DataError(f"{path}: does not fit into memory; convert it to a pyramidal TIFF") from error
     except _FAULTS as error:
         raise DataError(f"{path}: damaged ({error}); copy or download it again") from error
 

@@ -9,15 +9,19 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import openslide
 from PIL import Image
 
 from hviskd.errors import DataError
+from hviskd.slides.jpeg_tiles import JpegLevel
 from hviskd.slides.resolution import settle_mpp
-from hviskd.slides.slide import Level, Slide, on_white
+from hviskd.slides.slide import RGB, Level, Slide, on_white
+from hviskd.slides.tiff_tiles import find_tiled_jpegs, longest_tile
 
 CACHE_BYTES = 128 * 2**20  # four times OpenSlide's own: two rows of 256 px tiles across a slide of 60,000 px
 _GRID_PX = 512
+_PLAIN_VENDORS = ("aperio", "generic-tiff")  # of whose levels each is one picture in the file, tile by tile
 _MAX_TILE_PX = 2**28  # 1 GB; for a tile that a damaged header makes larger, OpenSlide ends the whole process
 
 
@@ -31,6 +35,8 @@ class OpenSlideFile(Slide):
             openslide.OpenSlideUnsupportedFormatError: OpenSlide does not know this kind of file.
             DataError: The file is damaged, or its µm/px is missing or absurd and `slide_mpp` does not give it.
         """
+        if longest_tile(path) > path.stat().st_size:
+            raise _damaged(path, "a tile longer than the file")  # OpenSlide would end the process, lacking memory
         self._handle = _open_handle(path)
         self._renewal = threading.Lock()
         try:
@@ -40,6 +46,7 @@ class OpenSlideFile(Slide):
             recorded_y = _property_number(self._handle, openslide.PROPERTY_NAME_MPP_Y)
             self._downsamples = self._handle.level_downsamples
             levels = _levels(self._handle)
+            origin_px = _origin_px(self._handle)
             tile_px = max(_tile_px(self._handle, number) for number in range(len(levels)))
         except openslide.OpenSlideError as error:
             raise _damaged(path, error) from error
@@ -51,7 +58,16 @@ class OpenSlideFile(Slide):
         except DataError:
             _probe(path, levels)  # of a truncated file, say that it is damaged, not what it lacks
             raise
-        super().__init__(path, levels=levels, mpp=mpp, vendor=vendor, magnification=magnification, notes=notes)
+        self._jpeg_levels = _jpeg_levels(path, self._handle) if vendor in _PLAIN_VENDORS else [None] * len(levels)
+        super().__init__(
+            path,
+            levels=levels,
+            mpp=mpp,
+            vendor=vendor,
+            magnification=magnification,
+            notes=notes,
+            origin_px=origin_px,
+        )
 
     def verify(self) -> None:
         """Read the end of every level, which a file that was cut off lacks.
@@ -64,7 +80,13 @@ class OpenSlideFile(Slide):
     def _release(self) -> None:
         self._handle.close()
 
-    def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
+    def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> RGB:
+        decoded = self._jpeg_levels[level]
+        pixels = None if decoded is None else decoded.region(x, y, width, height)
+        return np.asarray(self._drawn(level, x, y, width, height)) if pixels is None else pixels
+
+    def _drawn(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
+        """Have OpenSlide draw a rectangle inside a level, in px of that level."""
         downsample = self._downsamples[level]
         if downsample.is_integer():
             return self._read(level, x * int(downsample), y * int(downsample), width, height)
@@ -144,6 +166,17 @@ def _levels(handle: openslide.OpenSlide) -> list[Level]:
     return levels
 
 
+def _jpeg_levels(path: Path, handle: openslide.OpenSlide) -> list[JpegLevel | None]:
+    """Find the levels that can be decoded without OpenSlide: those of which just one picture has size and tiles."""
+    found = find_tiled_jpegs(path)
+    levels: list[JpegLevel | None] = []
+    for number, size in enumerate(handle.level_dimensions):
+        tile_size = _tile_size(handle, number)
+        same = [picture for picture in found if (picture.size, picture.tile_size) == (size, tile_size)]
+        levels.append(JpegLevel(path, same[0]) if len(same) == 1 else None)
+    return levels
+
+
 def _property_number(handle: openslide.OpenSlide, name: str) -> float | None:
     try:
         return float(handle.properties[name])
@@ -151,10 +184,23 @@ def _property_number(handle: openslide.OpenSlide, name: str) -> float | None:
         return None
 
 
-def _tile_px(handle: openslide.OpenSlide, level: int) -> float:
+def _tile_size(handle: openslide.OpenSlide, level: int) -> tuple[float, float]:
+    """Give width and height of a level's tiles; 0 where not told."""
     width, height = (_property_number(handle, f"openslide.level[{level}].tile-{side}") for side in ("width", "height"))
-    return (width or 0) * (height or 0)
+    return width or 0, height or 0
+
+
+def _origin_px(handle: openslide.OpenSlide) -> tuple[int, int]:
+    x_px = _property_number(handle, openslide.PROPERTY_NAME_BOUNDS_X)
+    y_px = _property_number(handle, openslide.PROPERTY_NAME_BOUNDS_Y)
+    return (0, 0) if x_px is None or y_px is None else (int(x_px), int(y_px))
+
+
+def _tile_px(handle: openslide.OpenSlide, level: int) -> float:
+    width, height = _tile_size(handle, level)
+    return width * height
 
 
 def _damaged(path: Path, error: openslide.OpenSlideError | str) -> DataError:
-    return DataError(f"{path}: damaged ({error}); copy or download it again")
+    said = " ".join(str(error).split())  # libtiff and libjpeg speak in lines
+    return DataError(f"{path}: damaged ({said}); copy or download it again")

@@ -18,6 +18,7 @@ from hviskd.errors import DataError
 RGB = NDArray[np.uint8]
 
 MAX_SIDE_PX = 2_000_000  # a whole glass slide, 76 mm, at 0.04 µm/px; a file that claims more is damaged
+_MAX_ASPECT = 100  # a glass slide has 3; of a picture one px wide, a thumbnail would be made of white beside it
 _BLOCK_PX = 2048  # side of what is decoded at a time, so that a read of any size takes little memory
 _FINER = 1.01  # a level this little too coarse still counts as fine enough
 
@@ -54,6 +55,7 @@ class Slide(ABC):
         vendor: Who wrote the file, in OpenSlide's words, or the kind of flat image.
         magnification: Of the objective, where recorded.
         notes: What a user should know about these facts, a sentence each.
+        origin_px: Where what was scanned begins, x and y in level-0 px; QuPath counts from there.
     """
 
     def __init__(
@@ -65,8 +67,10 @@ class Slide(ABC):
         vendor: str,
         magnification: float | None = None,
         notes: Sequence[str] = (),
+        origin_px: tuple[int, int] = (0, 0),
     ) -> None:
-        if not 0 < min(levels[0][:2]) <= max(levels[0][:2]) <= MAX_SIDE_PX:
+        short_px, long_px = sorted(levels[0][:2])
+        if not 0 < short_px <= long_px <= min(MAX_SIDE_PX, _MAX_ASPECT * short_px):
             raise DataError(f"{path}: claims {levels[0].width_px} × {levels[0].height_px} px; it is damaged")
         self.path = path
         self.levels = tuple(levels)
@@ -74,6 +78,7 @@ class Slide(ABC):
         self.vendor = vendor
         self.magnification = magnification
         self.notes = tuple(notes)
+        self.origin_px = origin_px
         self._closed = False
 
     @property
@@ -123,7 +128,7 @@ class Slide(ABC):
             for col in range(0, width_px, side):
                 block = pixels[row : row + side, col : col + side]
                 size = block.shape[1], block.shape[0]
-                block[:] = np.asarray(self._resampled(level, left + col * step, top + row * step, step, size))
+                block[:] = self._resampled(level, left + col * step, top + row * step, step, size)
         return pixels
 
     def thumbnail(self, max_px: int) -> RGB:
@@ -165,8 +170,8 @@ class Slide(ABC):
         """Let go of the file."""
 
     @abstractmethod
-    def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
-        """Read a rectangle that lies inside a level, in px of that level, as an RGB image."""
+    def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> RGB:
+        """Read a rectangle that lies inside a level, in px of that level."""
 
     def __enter__(self) -> Self:
         return self
@@ -179,7 +184,7 @@ class Slide(ABC):
         fine = [i for i, level in enumerate(self.levels) if level.downsample <= reduction * _FINER]
         return max(fine, key=lambda i: self.levels[i].downsample, default=0)
 
-    def _resampled(self, level: int, left: float, top: float, step: float, size: tuple[int, int]) -> Image.Image:
+    def _resampled(self, level: int, left: float, top: float, step: float, size: tuple[int, int]) -> RGB:
         """Make `size` px out of the level's px from (left, top) on, `step` of them for one."""
         width, height = size
         if step == 1 and left.is_integer() and top.is_integer():
@@ -188,20 +193,22 @@ class Slide(ABC):
         margin = math.ceil(2 if enlarges else step * _FINER) + 1
         x, y = math.floor(left) - margin, math.floor(top) - margin
         right, bottom = left + width * step, top + height * step
-        source = self._padded(level, x, y, math.ceil(right) + margin - x, math.ceil(bottom) + margin - y)
+        source = Image.fromarray(
+            self._padded(level, x, y, math.ceil(right) + margin - x, math.ceil(bottom) + margin - y)
+        )
         method = Image.Resampling.BICUBIC if enlarges else Image.Resampling.HAMMING
-        return source.resize(size, method, box=(left - x, top - y, right - x, bottom - y))
+        return np.asarray(source.resize(size, method, box=(left - x, top - y, right - x, bottom - y)))
 
-    def _padded(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
+    def _padded(self, level: int, x: int, y: int, width: int, height: int) -> RGB:
         """Read a rectangle of a level that may reach beyond it; the plane around a slide is white."""
         x0, y0 = max(x, 0), max(y, 0)
         x1 = min(x + width, self.levels[level].width_px)
         y1 = min(y + height, self.levels[level].height_px)
         if (x0, y0, x1, y1) == (x, y, x + width, y + height):
             return self._level_region(level, x, y, width, height)
-        canvas = Image.new("RGB", (width, height), "white")
+        canvas: RGB = np.full((height, width, 3), 255, np.uint8)
         if x0 < x1 and y0 < y1:
-            canvas.paste(self._level_region(level, x0, y0, x1 - x0, y1 - y0), (x0 - x, y0 - y))
+            canvas[y0 - y : y1 - y, x0 - x : x1 - x] = self._level_region(level, x0, y0, x1 - x0, y1 - y0)
         return canvas
 
 

@@ -3,7 +3,7 @@
 All is done in optical density, log10(glass / light), in which the colours of one stain lie on one line.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from scipy import ndimage
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
+_Image = TypeVar("_Image", NDArray[np.uint8], NDArray[np.float32])
 
 # Otsu's threshold is believed only within these bounds. On a slide that is all glass it would part noise from noise,
 # on one that is all tissue pale from dark.
@@ -40,7 +41,7 @@ def optical_density(image: NDArray[np.uint8]) -> Floats:
         float32 (height, width, 3); glass, taken to be the brightest hundredth of each channel, is at zero. Pure
         white, which scanners put where they did not scan, does not count.
     """
-    scanned = image[image.min(axis=-1) < _PURE_WHITE]
+    scanned = image[_least(image) < _PURE_WHITE]
     glass = np.percentile(scanned, 99, axis=0) if len(scanned) else np.full(3, 255.0)
     glass = np.maximum(glass, _MOST_TINTED_GLASS * max(glass.max(), _DIMMEST_GLASS))
     table = np.log10(glass / np.maximum(np.arange(256), 1)[:, None])  # (256, 3)
@@ -82,7 +83,7 @@ def find_ink(density: Floats, mpp: float) -> Bools:
     """
     smooth = ndimage.gaussian_filter(density, (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0))
     red, green, blue = (smooth[..., channel] for channel in range(3))
-    mean, least, most = smooth.mean(axis=-1), smooth.min(axis=-1), smooth.max(axis=-1)
+    mean, least, most = smooth.mean(axis=-1), _least(smooth), _most(smooth)
     cold = ((red > 0.15) & (red > 1.2 * green)) | ((red > 0.5) & (red > green))
     black = ((mean > 0.5) & (most < 1.25 * least)) | (least > 0.7)
     warm = (green > 0.5) & (blue > 0.85 * green) & (red < 0.15 * green)
@@ -123,4 +124,17 @@ def otsu(values: Floats, bounds: tuple[float, float]) -> float:
 
 def _saturation(density: Floats) -> Floats:
     """Saturation of the colour that light of this density has: (max − min) / max of red, green, blue."""
-    return 1 - 10 ** (density.min(axis=-1) - density.max(axis=-1))
+    return 1 - 10 ** (_least(density) - _most(density))
+
+
+def _least(image: _Image) -> _Image:
+    """Give the smallest of the three channels of each px; numpy's own `min` takes ten times as long over so few."""
+    red, green, blue = np.moveaxis(image, -1, 0)
+    least: _Image = np.minimum(np.minimum(red, green), blue)
+    return least
+
+
+def _most(image: _Image) -> _Image:
+    red, green, blue = np.moveaxis(image, -1, 0)
+    most: _Image = np.maximum(np.maximum(red, green), blue)
+    return most

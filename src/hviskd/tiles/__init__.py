@@ -1,22 +1,42 @@
-"""TileSets: folders of labelled tiles, made from class folders, divided into splits, and checked for leaks.
+"""TileSets: folders of labelled tiles, cut or imported, divided into splits, and checked for leaks.
 
-Augmentation stands in modules that this one does not import, since it alone needs torch; cutting loads its own when
-first used, since it alone needs slides and annotations.
+Names load what they need when first used: only augmentation needs torch, only cutting slides and annotations, and who
+reads the tiles of a slide needs no table of them.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hviskd.tiles.card import Origin, TileSetCard
-from hviskd.tiles.importing import import_folder
-from hviskd.tiles.leaks import Crossing, LeakReport, check_leak, require_no_leak
-from hviskd.tiles.overview import draw_contact_sheet, summary_table
-from hviskd.tiles.splitting import split_tiles
-from hviskd.tiles.tileset import TileSet
-from hviskd.tiles.writing import TileSetWriter
-
 if TYPE_CHECKING:
+    from hviskd.tiles.card import Origin, TileSetCard
+    from hviskd.tiles.cifar import import_cifar
     from hviskd.tiles.cutting import cut_slides
     from hviskd.tiles.cutting_report import qc_folder, read_report
+    from hviskd.tiles.importing import import_folder
+    from hviskd.tiles.leaks import Crossing, LeakReport, check_leak, require_no_leak
+    from hviskd.tiles.overview import draw_contact_sheet, summary_table
+    from hviskd.tiles.splitting import split_tiles
+    from hviskd.tiles.tileset import TileSet
+    from hviskd.tiles.writing import TileSetWriter
+
+_HOMES = {
+    "Crossing": "leaks",
+    "LeakReport": "leaks",
+    "Origin": "card",
+    "TileSet": "tileset",
+    "TileSetCard": "card",
+    "TileSetWriter": "writing",
+    "check_leak": "leaks",
+    "cut_slides": "cutting",
+    "draw_contact_sheet": "overview",
+    "import_cifar": "cifar",
+    "import_folder": "importing",
+    "qc_folder": "cutting_report",
+    "read_report": "cutting_report",
+    "require_no_leak": "leaks",
+    "split_tiles": "splitting",
+    "summary_table": "overview",
+}
 
 __all__ = [
     "Crossing",
@@ -28,6 +48,7 @@ __all__ = [
     "check_leak",
     "cut_slides",
     "draw_contact_sheet",
+    "import_cifar",
     "import_folder",
     "qc_folder",
     "read_report",
@@ -38,9 +59,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    homes = {"cut_slides": "cutting", "qc_folder": "cutting_report", "read_report": "cutting_report"}
-    if name not in homes:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{homes[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

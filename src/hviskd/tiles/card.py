@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from hviskd.errors import DataError, first_problem
+from hviskd.slides.stain import Stain
 from hviskd.storage import read_json
 
 FORMAT_VERSION = 1
@@ -23,6 +24,7 @@ class Origin(BaseModel):
         source: Where the pictures came from, as the user wrote it.
         options: The options that shaped the result.
         licence: The licence of the source in the user's words, or None if none was stated.
+        photographs: The pictures are no tissue but photographs, each on its own: there are no patients to know.
         dropped: Why and how often something was left out; the counts are complete.
         dropped_files: The first of what was left out, by name and with the reason.
     """
@@ -33,6 +35,7 @@ class Origin(BaseModel):
     source: str | None = None
     options: dict[str, JsonValue] = Field(default_factory=dict)
     licence: str | None = None
+    photographs: bool = False
     dropped: dict[str, int] = Field(default_factory=dict)
     dropped_files: tuple[str, ...] = ()
 
@@ -47,6 +50,7 @@ class TileSetCard(BaseModel):
         tile_px: Side of every tile in pixels.
         mpp: µm per tile pixel, or None if unknown.
         origin: What made the TileSet.
+        stain: The stain that all tiles were given; None where each slide kept its own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +61,7 @@ class TileSetCard(BaseModel):
     tile_px: int = Field(gt=0, le=10_000)
     mpp: float | None = Field(gt=0, allow_inf_nan=False)
     origin: Origin
+    stain: Stain | None = None
 
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> Self:

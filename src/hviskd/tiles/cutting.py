@@ -26,7 +26,6 @@ from hviskd.tiles.cutting_report import REPORT_FILE, CutReport, qc_folder
 from hviskd.tiles.fair_draw import share_cap
 from hviskd.tiles.file_names import AnnotationFolder, patients_of
 from hviskd.tiles.slide_cut import Job, SlideCut
-from hviskd.tiles.threads import in_threads
 from hviskd.tiles.tileset import TileSet
 from hviskd.tiles.writing import TileSetWriter
 
@@ -113,9 +112,16 @@ def cut_slides(
         "patients": patients,
         "stain": stain,
     }
-    parts = Parts(output, resume=resume, overwrite=overwrite)
+    parts = Parts(output, tile_px=tile_px, resume=resume, overwrite=overwrite)
     job = Job(rule, legend, tolerance, reference, seed, workers or os.cpu_count() or 1, parts)
     rows = _share_out(job, _look(job, rows), cap)
+    with parts.tiles:
+        rows = _cut(job, rows)
+    report = CutReport(options=options, classes=legend.names, slides=tuple(row.report(job) for row in rows))
+    _write_qc(job, rows, report, qc_folder(output))
+    if not parts.tiles.count:
+        parts.remove()
+        raise _nothing(output, report)
     source = ", ".join(sorted({str(row.path.parent) for row in rows}))
     with TileSetWriter(
         output,
@@ -123,16 +129,11 @@ def cut_slides(
         colours=legend.colours,
         tile_px=tile_px,
         mpp=mpp,
+        stain=reference,
         origin=Origin(verb="tiles cut", source=source, options=options, licence=licence),
         overwrite=overwrite,
     ) as writer:
-        rows = _cut(job, rows, writer)
-        reports = tuple(row.report(job) for row in rows)
-        report = CutReport(options=options, classes=legend.names, slides=reports)
-        _write_qc(job, rows, report, qc_folder(output))
-        if not len(writer):
-            parts.remove()
-            raise _nothing(output, report)
+        writer.take(parts.tiles.path, (tile for row in rows for tile in row.rows(job)))
         _tell_left_out(writer, report)
     parts.remove()
     return TileSet.open(output)
@@ -194,27 +195,11 @@ def _share_out(job: Job, rows: list[SlideCut], cap: int | None) -> list[SlideCut
     ]
 
 
-def _cut(job: Job, rows: list[SlideCut], writer: TileSetWriter) -> list[SlideCut]:
-    """Read one slide after the other, and write the tiles of each while the next is being read."""
-    cut_rows = []
+def _cut(job: Job, rows: list[SlideCut]) -> list[SlideCut]:
+    """Put the tiles of one slide after the other into the parts' file."""
     total = sum(int(row.quota.sum()) for row in rows if row.quota is not None)
     with progress_bar("cutting tiles", total) as advance:
-        for row in in_threads(lambda row: row.cut(job, advance), rows, threads=1, ahead=2):
-            cut_rows.append(row)
-            if row.quota is None:
-                continue
-            for tile, class_name, x_px, y_px, side_px in row.tiles(job):
-                writer.add(
-                    tile,
-                    file=f"{row.name}_x{x_px}_y{y_px}",
-                    class_name=class_name,
-                    slide=row.name,
-                    patient=row.patient,
-                    x_px=x_px,
-                    y_px=y_px,
-                    side_px=side_px,
-                )
-    return cut_rows
+        return [row.cut(job, advance) for row in rows]
 
 
 def _write_qc(job: Job, rows: list[SlideCut], report: CutReport, folder: Path) -> None:

@@ -1,18 +1,20 @@
 """Keeps what a cutting has finished in a folder beside its output, so that it can go on after a kill.
 
-Each part is one file, named after a fingerprint of all that shaped it: the slide's and the annotation's size and time
-of change, and the settings. A part that fits is used again, one that does not is never looked at.
+Candidates, pictures and marks of finished slides are files, named after a fingerprint of all that shaped them: the
+slide's and the annotation's size and time of change, and the settings. The tiles of all slides stand in one file, one
+slide after the other, which becomes the TileSet's own: so each tile is written once.
 """
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +24,12 @@ from hviskd.slides import TissueMask
 from hviskd.slides.tissue_colour import Thresholds
 from hviskd.storage import atomic_file, read_json, write_json
 from hviskd.tiles.candidates import Candidates, Grid
+from hviskd.tiles.tileset import PIXELS_FILE
+from hviskd.tiles.writing import write_header
 
 RGB = NDArray[np.uint8]
 
-_PARTS_VERSION = 1  # higher whenever the same slide and settings would give other parts
-_READ_BYTES = 16 * 2**20
+_PARTS_VERSION = 2  # higher whenever the same slide and settings would give other parts
 
 
 def fingerprint(*content: object) -> str:
@@ -41,19 +44,38 @@ def file_state(path: Path) -> list[object]:
     return [str(path.resolve()), state.st_size, state.st_mtime_ns]
 
 
+class FinishedSlide(NamedTuple):
+    """What is kept of a slide whose tiles are in the file.
+
+    Attributes:
+        first: Position of its first tile.
+        digests: Of the tiles, in their order.
+        notes: What a user should know about it.
+    """
+
+    first: int
+    digests: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 class Parts:
     """The folder of finished parts, `.parts-NAME` beside the output NAME.
 
     Args:
         output: Where the TileSet shall stand.
+        tile_px: Side of its tiles.
         resume: Go on with the parts that are there.
         overwrite: Throw away the parts that are there, unless `resume` is set.
+
+    Attributes:
+        folder: The folder.
+        tiles: The tiles of all slides.
 
     Raises:
         DataError: There are parts of an interrupted cutting, and neither is set.
     """
 
-    def __init__(self, output: Path, *, resume: bool, overwrite: bool) -> None:
+    def __init__(self, output: Path, *, tile_px: int, resume: bool, overwrite: bool) -> None:
         self.folder = output.parent / f".parts-{output.name}"
         if self.folder.is_dir() and any(self.folder.iterdir()) and not resume:
             if not overwrite:
@@ -62,6 +84,9 @@ class Parts:
                 )
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.tiles = TileFile(self.folder / PIXELS_FILE, tile_px)
+        self._finished: set[str] = set()
+        self._goes_on = resume
 
     def remove(self) -> None:
         """Delete the folder; the cutting is finished."""
@@ -84,59 +109,101 @@ class Parts:
         with atomic_file(self.folder / f"{key}.npz") as partial, partial.open("wb") as stream:
             np.savez_compressed(stream, allow_pickle=False, **_pack(found))
 
-    def finish(self, key: str, notes: Sequence[str]) -> None:
-        """Mark a slide as cut, with what a user should know about it."""
-        write_json(self.folder / f"{key}.json", list(notes))
+    def finish(self, key: str, digests: Sequence[str], notes: Sequence[str]) -> FinishedSlide:
+        """Mark a slide as cut, whose tiles have been put into the file and are to stay there."""
+        slide = FinishedSlide(self.tiles.count, tuple(digests), tuple(notes))
+        self.tiles.keep(len(digests))
+        write_json(self._mark(key), slide._asdict())
+        self._finished.add(key)
+        return slide
 
-    def finished(self, key: str, count: int, tile_px: int) -> tuple[str, ...] | None:
-        """Give the notes of a slide whose tiles and picture are there; None where it has to be cut."""
-        mark, tiles = self.folder / f"{key}.json", self._tiles(key)
-        if not (mark.is_file() and self.picture(key).is_file() and tiles.is_file()):
+    def finished(self, key: str, count: int) -> FinishedSlide | None:
+        """Give a slide whose `count` tiles were cut before; None where it has to be cut now.
+
+        Since all tiles are in one file, it goes on without a gap: from the first slide on that has to be cut, the file
+        is written anew, and what was finished beyond is forgotten.
+        """
+        if not self._goes_on:
             return None
-        if tiles.stat().st_size != count * 3 * tile_px**2:
-            return None
-        return tuple(map(str, read_json(mark)))
+        with contextlib.suppress(DataError):  # there is no mark
+            slide = self.slide(key)
+            fits = (slide.first, len(slide.digests)) == (self.tiles.count, count) and self.tiles.has(count)
+            if fits and self.picture(key).is_file():
+                self.tiles.keep(count)
+                self._finished.add(key)
+                return slide
+        for mark in self.folder.glob("*.json"):
+            if mark.stem not in self._finished:
+                mark.unlink()
+        self._goes_on = False
+        return None
 
-    @contextmanager
-    def keep_tiles(self, key: str, tile_px: int) -> Iterator["TileFile"]:
-        """Store a slide's tiles: give where to put them; the part counts from the end of the block on."""
-        with atomic_file(self._tiles(key)) as partial, partial.open("wb", buffering=0) as stream:
-            yield TileFile(stream, tile_px)
-
-    def tiles(self, key: str, count: int, tile_px: int) -> Iterator[RGB]:
-        """Give a slide's tiles one by one, uint8 (tile_px, tile_px, 3).
+    def slide(self, key: str) -> FinishedSlide:
+        """Give a slide that is finished.
 
         Raises:
-            DataError: The part is not complete.
+            DataError: Its mark has been taken away or is damaged.
         """
-        if self.finished(key, count, tile_px) is None:
-            raise DataError(f"{self._tiles(key)}: missing or cut short; cut again with --resume")
-        shape = (tile_px, tile_px, 3)
-        at_once = max(1, _READ_BYTES // (3 * tile_px**2))
-        with self._tiles(key).open("rb") as stream:  # not mapped: mapped pages would count as this process's memory
-            for first in range(0, count, at_once):
-                number = min(at_once, count - first)
-                yield from np.fromfile(stream, np.uint8, number * 3 * tile_px**2).reshape(number, *shape)
+        content = read_json(self._mark(key))
+        try:
+            return FinishedSlide(int(content["first"]), tuple(map(str, content["digests"])), tuple(content["notes"]))
+        except (TypeError, KeyError, ValueError) as error:
+            raise DataError(f"{self._mark(key)}: damaged; delete {self.folder} and cut again") from error
 
-    def _tiles(self, key: str) -> Path:
-        return self.folder / f"{key}.tiles"
+    def _mark(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
 
 
 class TileFile:
-    """A file of tiles that may be put down in any order."""
+    """A pixel file as a TileSet has it, filled slide by slide, and within a slide in any order.
 
-    def __init__(self, stream: BinaryIO, tile_px: int) -> None:
-        self._stream = stream
-        self._bytes = 3 * tile_px**2
+    It is a context manager: open within the block, and at its end without error cut off behind the tiles that stay.
+
+    Args:
+        path: The file; what is in it stays until it is overwritten.
+        tile_px: Side of a tile.
+
+    Attributes:
+        count: How many tiles are there to stay.
+    """
+
+    def __init__(self, path: Path, tile_px: int) -> None:
+        self.path = path
+        self.count = 0
+        self._tile_px = tile_px
+
+    def __enter__(self) -> Self:
+        self.path.touch()
+        self._stream = self.path.open("r+b", buffering=0)
+        write_header(self._stream, 0, self._tile_px)
+        self._start = self._stream.tell()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._stream.truncate(self._end(0))
+        self._stream.close()
 
     def put(self, places: NDArray[np.int64], tiles: RGB) -> None:
-        """Put tiles (n, tile_px, tile_px, 3) at their places (n,), runs of neighbours in one go."""
+        """Put tiles (n, tile_px, tile_px, 3) at places (n,) behind those that stay, runs of neighbours in one go."""
         runs = np.flatnonzero(np.diff(places) != 1) + 1
         for first, some in zip(places[np.r_[0, runs]].tolist(), np.split(tiles, runs), strict=True):
-            self._stream.seek(first * self._bytes)
+            self._stream.seek(self._end(first))
             left = np.ascontiguousarray(some).data.cast("B")
             while left:
                 left = left[self._stream.write(left) :]
+
+    def has(self, more: int) -> bool:
+        """Tell whether the file is long enough for so many tiles behind those that stay."""
+        return os.fstat(self._stream.fileno()).st_size >= self._end(more)
+
+    def keep(self, more: int) -> None:
+        """Let so many tiles behind those that stay, stay too, whatever happens to this computer."""
+        os.fsync(self._stream.fileno())
+        self.count += more
+
+    def _end(self, more: int) -> int:
+        return self._start + (self.count + more) * 3 * self._tile_px**2
 
 
 def _pack(found: Candidates) -> dict[str, NDArray[Any]]:

@@ -49,6 +49,7 @@ class LeakReport:
         slides: Slides that cross.
         neighbours: Tiles that touch or overlap a tile of another split, each named together with one such.
         pictures: Pictures that cross, each named by two of its files.
+        photographs: The pictures are photographs of no patient.
     """
 
     splits: tuple[str, ...]
@@ -58,6 +59,7 @@ class LeakReport:
     slides: Crossing
     neighbours: Crossing
     pictures: Crossing
+    photographs: bool = False
 
     @property
     def crossings(self) -> tuple[Crossing, ...]:
@@ -82,6 +84,11 @@ class LeakReport:
             return f"No patient crosses the splits ({self.units} patients)."
         if self.known_by == "slide":
             return f"No slide crosses the splits ({self.units} slides); whether a patient does cannot be known."
+        if self.photographs:
+            return (
+                "The pictures are photographs of no patient, each taken to stand for itself; no identical picture "
+                "crosses the splits, near doubles are not looked for."
+            )
         known = "are not known of every tile" if self.units else "are unknown"
         return (
             f"Patients and slides {known}, so whether the splits are independent cannot be known; "
@@ -106,6 +113,7 @@ def check_leak(tileset: TileSet) -> LeakReport:
         slides=_crossing("slide", "slides", _in_several(table, "slide")),
         neighbours=_crossing("tile with a neighbour", "tiles with a neighbour", _neighbours(table)),
         pictures=_crossing("identical picture", "identical pictures", _same_pictures(tileset, table)),
+        photographs=tileset.card.origin.photographs,
     )
 
 

@@ -25,13 +25,14 @@ from hviskd.slides import (
     tissue_mask,
 )
 from hviskd.tiles.candidates import Candidates, TileRule, find_candidates
-from hviskd.tiles.cutting_parts import Parts, file_state, fingerprint
+from hviskd.tiles.cutting_parts import FinishedSlide, Parts, file_state, fingerprint
 from hviskd.tiles.cutting_picture import draw_cut_tiles
 from hviskd.tiles.cutting_report import IMPURE, OVER, THIN, UNLABELLED, SlideReport
 from hviskd.tiles.fair_draw import draw_tiles
 from hviskd.tiles.tile_reading import read_tiles
+from hviskd.tiles.tileset import digest_of
+from hviskd.tiles.writing import TileRow
 
-RGB = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
 
@@ -129,26 +130,38 @@ class SlideCut:
         try:
             found, chosen = self._chosen(job)
             key = self._cut_key(job, chosen)
-            notes = job.parts.finished(key, len(chosen), job.rule.tile_px)
-            if notes is None:
-                notes = self._read(job, found, chosen, key, advance)
+            finished = job.parts.finished(key, len(chosen))
+            if finished is None:
+                finished = self._read(job, found, chosen, key, advance)
             else:
                 advance(len(chosen), note=self.name)
         except (DataError, OSError) as error:
             return self.failed(error)
-        return replace(self, notes=(*self.notes, *notes))
+        return replace(self, notes=(*self.notes, *finished.notes))
 
-    def tiles(self, job: Job) -> Iterator[tuple[RGB, str, int, int, int]]:
-        """Give pixels, class, left edge, upper edge and side (level-0 px) of each tile that was cut, row by row.
+    def rows(self, job: Job) -> Iterator[TileRow]:
+        """Tell of each tile that was cut, row by row.
 
         Raises:
             DataError: A finished part has been taken away.
         """
+        if self.quota is None:
+            return
         found, chosen = self._chosen(job)
-        pixels = job.parts.tiles(self._cut_key(job, chosen), len(chosen), job.rule.tile_px)
-        for place, tile in zip(chosen.tolist(), pixels, strict=True):
-            name = job.legend.names[found.label[place]]
-            yield tile, name, int(found.x_px[place]), int(found.y_px[place]), found.grid.side_px
+        digests = job.parts.slide(self._cut_key(job, chosen)).digests
+        for place, digest in zip(chosen.tolist(), digests, strict=True):
+            x_px, y_px = int(found.x_px[place]), int(found.y_px[place])
+            yield TileRow(
+                file=f"{self.name}_x{x_px}_y{y_px}",
+                class_name=job.legend.names[found.label[place]],
+                slide=self.name,
+                patient=self.patient,
+                x_px=x_px,
+                y_px=y_px,
+                side_px=found.grid.side_px,
+                split=None,
+                digest=digest,
+            )
 
     def picture(self, job: Job) -> Path:
         """Give where the slide's picture was drawn."""
@@ -192,27 +205,28 @@ class SlideCut:
         found = job.parts.candidates(self._look_key(job)) or self._find(job)
         return found, draw_tiles(found.label, self.quota, self.name, job.seed)
 
-    def _read(self, job: Job, found: Candidates, chosen: Ints, key: str, advance: Advance) -> tuple[str, ...]:
+    def _read(self, job: Job, found: Candidates, chosen: Ints, key: str, advance: Advance) -> FinishedSlide:
+        digests = [""] * len(chosen)
         with open_slide(self.path, slide_mpp=self.slide_mpp) as slide, ThreadPoolExecutor(1) as beside:
             drawn = beside.submit(draw_cut_tiles, slide, found, chosen, job.legend, job.parts.picture(key))
             transfer = _transfer(job, slide, found)
-            with job.parts.keep_tiles(key, job.rule.tile_px) as file:
-                stacks = read_tiles(
-                    slide,
-                    found.x_px[chosen],
-                    found.y_px[chosen],
-                    tile_px=job.rule.tile_px,
-                    mpp=job.rule.mpp,
-                    threads=job.threads,
-                    change=transfer,
-                )
-                for places, tiles in stacks:
-                    file.put(places, tiles)
-                    advance(len(places), note=self.name)
+            stacks = read_tiles(
+                slide,
+                found.x_px[chosen],
+                found.y_px[chosen],
+                tile_px=job.rule.tile_px,
+                mpp=job.rule.mpp,
+                threads=job.threads,
+                change=transfer,
+            )
+            for places, tiles in stacks:
+                job.parts.tiles.put(places, tiles)
+                for place, tile in zip(places.tolist(), tiles, strict=True):
+                    digests[place] = digest_of(tile)
+                advance(len(places), note=self.name)
             drawn.result()
         notes = (f"stain left as it is: {transfer.problem}",) if transfer and transfer.problem else ()
-        job.parts.finish(key, notes)
-        return notes
+        return job.parts.finish(key, digests, notes)
 
     def _look_key(self, job: Job) -> str:
         assert self.annotation is not None

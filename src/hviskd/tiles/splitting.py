@@ -55,7 +55,7 @@ def split_tiles(
         unit = "different pictures" if way == "random" else f"{way}s"
         raise DataError(f"{tileset.folder}: {groups.max() + 1} {unit} cannot make {len(names)} splits; ask for fewer")
     if way == "random":
-        which = _draw(groups, labels, fractions, seed)
+        which = draw_splits(groups, labels, fractions, seed)
     else:
         counts = np.zeros((groups.max() + 1, len(tileset.classes)), dtype=np.int64)
         np.add.at(counts, (groups, labels), 1)
@@ -118,7 +118,7 @@ def _settle(tileset: TileSet, rows: NDArray[np.int64], by: str) -> str:
     return by
 
 
-def _draw(
+def draw_splits(
     pictures: NDArray[np.int64], labels: NDArray[np.int64], fractions: NDArray[np.float64], seed: int
 ) -> NDArray[np.int64]:
     """Give each tile a split by chance, class by class; tiles that show the same picture go together.

@@ -74,7 +74,7 @@ def read_tiles(
 def _neighbourhoods(x_px: Ints, y_px: Ints, across_px: float, down_px: float) -> list[Ints]:
     """Put places into rectangles, and these into strips from top to bottom; each one's positions rise.
 
-    A rectangle begins in the middle of the file's own tiles. In a strip, those are still in OpenSlide's cache when the
+    A rectangle begins in the middle of the file's own tiles. In a strip, those are still in the slide's cache when the
     rectangle below asks for them; a whole row of a wide slide would have pushed them out.
     """
     if not len(x_px):

@@ -1,11 +1,11 @@
 """Writes a TileSet tile by tile, in memory that does not grow with the pixels; importing and cutting use it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,33 @@ from numpy.typing import NDArray
 
 from hviskd.errors import DataError
 from hviskd.pictures import class_colours
+from hviskd.slides.stain import Stain
 from hviskd.storage import atomic_folder, write_json
 from hviskd.tiles.card import CARD_FILE, FORMAT_VERSION, Origin, check_card
 from hviskd.tiles.rows import COLUMNS, SPLITS, TABLE_FILE, SplitRecord, write_rows
 from hviskd.tiles.tileset import PIXELS_FILE, digest_of
 
 _NAMES_KEPT = 100  # of what was left out; the counts are complete
+
+
+class TileRow(NamedTuple):
+    """What a TileSet tells of one tile, in the order of its table; `TileSetWriter.add` describes the fields."""
+
+    file: str
+    class_name: str
+    slide: str | None
+    patient: str | None
+    x_px: int | None
+    y_px: int | None
+    side_px: int | None
+    split: str | None
+    digest: str
+
+
+def write_header(stream: BinaryIO, count: int, tile_px: int) -> None:
+    """Begin a pixel file of `count` tiles; numpy pads the header, so that any other count takes as much room."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, tile_px, tile_px, 3)}
+    np.lib.format.write_array_header_1_0(stream, header)
 
 
 class TileSetWriter:
@@ -35,6 +56,7 @@ class TileSetWriter:
         origin: What makes the TileSet; what `drop` is told is added to it.
         mpp: µm per tile pixel, or None if unknown.
         colours: One RGB colour a class; without them the project's palette.
+        stain: The stain that all tiles were given; None where each slide kept its own.
         split_record: How the splits that `add` is given were made.
         overwrite: Replace a TileSet that stands at `folder`.
 
@@ -51,6 +73,7 @@ class TileSetWriter:
         origin: Origin,
         mpp: float | None = None,
         colours: Sequence[tuple[int, int, int]] | None = None,
+        stain: Stain | None = None,
         split_record: SplitRecord | None = None,
         overwrite: bool = False,
     ) -> None:
@@ -62,11 +85,12 @@ class TileSetWriter:
             "tile_px": tile_px,
             "mpp": mpp,
             "origin": origin,
+            "stain": stain,
         }
         self._card = check_card(content, folder / CARD_FILE)
         self._split_record = split_record
         self._overwrite = overwrite
-        self._rows: list[tuple[str | int | None, ...]] = []
+        self._rows: list[TileRow] = []
         self._dropped: Counter[str] = Counter()
         self._dropped_files: list[str] = []
 
@@ -76,8 +100,9 @@ class TileSetWriter:
             raise DataError(f"{self._folder}: holds something that is no tile set; it will not be replaced")
         with ExitStack() as stack:
             self._partial: Path = stack.enter_context(atomic_folder(self._folder, overwrite=self._overwrite))
-            self._stream: BinaryIO = stack.enter_context((self._partial / PIXELS_FILE).open("wb"))
-            self._write_header()
+            self._stream: BinaryIO = (self._partial / PIXELS_FILE).open("wb")
+            stack.callback(lambda: self._stream.close())
+            write_header(self._stream, 0, self._card.tile_px)
             stack.push(self._finish)
             self._stack = stack.pop_all()
         return self
@@ -122,13 +147,32 @@ class TileSetWriter:
         expected = (self._card.tile_px, self._card.tile_px, 3)
         if pixels.shape != expected or pixels.dtype != np.uint8:
             raise DataError(f"{file}: a tile of {pixels.dtype} {pixels.shape} where uint8 {expected} is wanted")
-        if class_name not in self._card.classes:
-            raise DataError(f"{file}: class {class_name!r} is not one of {', '.join(self._card.classes)}")
-        if split is not None and split not in SPLITS:
-            raise DataError(f"{file}: split {split!r} is not one of {', '.join(SPLITS)}")
+        row = TileRow(file, class_name, slide, patient, x_px, y_px, side_px, split, digest_of(pixels))
+        self._check_row(row)
         self._stream.write(np.ascontiguousarray(pixels).data)
-        digest = digest_of(pixels)
-        self._rows.append((file, class_name, slide, patient, x_px, y_px, side_px, split, digest))
+        self._rows.append(row)
+
+    def take(self, pixels: Path, rows: Iterable[TileRow]) -> None:
+        """Take a finished pixel file, on the same disk as the TileSet, for this TileSet's own; nothing is copied.
+
+        Args:
+            pixels: The file; it is moved away. It begins with what `write_header` writes, for any count.
+            rows: One a tile, in the file's order.
+
+        Raises:
+            DataError: A row's class or split is unknown, or there are more or fewer tiles than rows.
+            ValueError: A tile was added before.
+        """
+        if self._rows:
+            raise ValueError("a writer that has tiles can take no file of others")
+        for row in rows:
+            self._check_row(row)
+            self._rows.append(row)
+        expected = self._stream.tell() + len(self._rows) * 3 * self._card.tile_px**2
+        if pixels.stat().st_size != expected:
+            raise DataError(f"{pixels}: {pixels.stat().st_size} bytes where {len(self._rows)} tiles need {expected}")
+        self._stream.close()
+        self._stream = pixels.replace(self._partial / PIXELS_FILE).open("r+b")
 
     def drop(self, reason: str, file: str | None = None, detail: str = "", *, times: int = 1) -> None:
         """Count something that was left out for `reason`, and list it by name if `file` is given."""
@@ -140,10 +184,11 @@ class TileSetWriter:
         """Say in a few words why and how often something was left out so far."""
         return ", ".join(f"{count} {reason}" for reason, count in (+self._dropped).most_common()) or "nothing left out"
 
-    def _write_header(self) -> None:
-        side = self._card.tile_px
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(self._rows), side, side, 3)}
-        np.lib.format.write_array_header_1_0(self._stream, header)
+    def _check_row(self, row: TileRow) -> None:
+        if row.class_name not in self._card.classes:
+            raise DataError(f"{row.file}: class {row.class_name!r} is not one of {', '.join(self._card.classes)}")
+        if row.split is not None and row.split not in SPLITS:
+            raise DataError(f"{row.file}: split {row.split!r} is not one of {', '.join(SPLITS)}")
 
     def _finish(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -153,7 +198,7 @@ class TileSetWriter:
         if not self._rows:
             raise DataError(f"{self._folder}: not one tile to write ({self.left_out()})")
         self._stream.seek(0)
-        self._write_header()  # numpy pads a header so that a larger count takes no more room
+        write_header(self._stream, len(self._rows), self._card.tile_px)
         write_rows(self._partial / TABLE_FILE, pd.DataFrame(self._rows, columns=list(COLUMNS)), self._split_record)
         left_out = {"dropped": dict(+self._dropped), "dropped_files": tuple(self._dropped_files)}
         origin = self._card.origin.model_copy(update=left_out)

@@ -17,7 +17,7 @@ from hviskd.models import (
     TeacherRecord,
     save_model,
 )
-from hviskd.models.model import CHOSEN, LAST
+from hviskd.models.folder import CHOSEN, LAST
 from hviskd.networks import create_network
 from hviskd.tiles import TileSet
 from hviskd.training.recipe import Recipe
@@ -29,6 +29,7 @@ from hviskd.version import __version__
 def export_models(
     run: Run,
     recipe: Recipe,
+    choice: NetworkChoice,
     tileset: TileSet,
     teacher: Model | None,
     independence: Independence,
@@ -41,6 +42,7 @@ def export_models(
     Args:
         run: The run, all epochs done.
         recipe: What it followed.
+        choice: What the student is.
         tileset: What it learned from.
         teacher: Whom it learned from.
         independence: What is known of the splits.
@@ -55,12 +57,13 @@ def export_models(
     ):
         card = ModelCard(
             name=name,
-            network=NetworkChoice(name=recipe.network, head=recipe.head),
+            network=choice,
             classes=tileset.classes,
             colours=tileset.card.colours,
             tile_px=tileset.tile_px,
             mpp=tileset.mpp,
             normalisation=IMAGENET,
+            stain=tileset.card.stain,
             data=DataRecord(
                 name=tileset.folder.resolve().name,
                 fingerprint=tileset.fingerprint,
@@ -79,7 +82,7 @@ def export_models(
             versions={"python": platform.python_version(), "hviskd": __version__, "torch": version("torch")},
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        network = create_network(recipe.network, len(tileset.classes), recipe.head)
+        network = create_network(choice.name, len(tileset.classes), choice.head, choice.projector)
         network.load_state_dict(dict(weights))
         save_model(network, card, run.folder / place, overwrite=True)
 

@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from hviskd.distillation import Batch
-from hviskd.errors import HviskdError, TrainingError
+from hviskd.errors import DivergedError, HviskdError
 from hviskd.models import IMAGENET, InputStep, Model, write_weights
 from hviskd.progress import Advance, progress_bar
 from hviskd.storage import atomic_file
 from hviskd.tiles import TileSet
-from hviskd.tiles.augmentation import turn_and_flip
+from hviskd.tiles.augmentation import augment
 from hviskd.training.batches import TileBatches
 from hviskd.training.boards import tensorboard
 from hviskd.training.curves import draw_curves
@@ -57,7 +57,8 @@ def train(
     Raises:
         LeakError: The split leaks and `allow_leak` is not set.
         RecipeError, DataError: Recipe, tiles and teacher do not fit together.
-        TrainingError: The folder is taken, or a loss is no longer finite.
+        TrainingError: The folder is taken.
+        DivergedError: A loss or a weight is no longer finite.
     """
     independence = independence_of(tileset, teacher, allow_leak=allow_leak)
     check_fit(recipe, tileset, teacher, processes)
@@ -107,7 +108,7 @@ def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Ind
     draw_curves(run.log, run.curves_file, title=run.folder.name, chosen=epoch, note=note)
     chosen = (load_file(run.chosen_file(epoch)), learner.chosen)
     last = (learner.student.state_dict(), learner.history[-1])
-    export_models(run, learner.recipe, learner.tileset, teacher, independence, chosen=chosen, last=last)
+    export_models(run, learner.recipe, learner.choice, learner.tileset, teacher, independence, chosen=chosen, last=last)
     run.finish({"chosen_epoch": epoch, "training_seconds": sum(row["seconds"] for row in learner.history)})
 
 
@@ -127,7 +128,7 @@ def _train_epoch(learner: Learner, split: TileBatches, input_step: InputStep, ad
     tally = LossTally(learner.epoch + 1, every=1 if fabric.device.type == "cpu" else _LOOK_EVERY)
     counts = _no_counts(learner)
     for batch in split.shuffled(order_seed):
-        tiles = turn_and_flip(batch.tiles, generator) if recipe.turn_and_flip else batch.tiles
+        tiles = augment(batch.tiles, generator, recipe.augmentation, recipe.stain_jitter)
         step = learner.step(Batch(input_step(tiles), batch.labels, batch.index))
         tally.add(step.losses | {"total": step.total.detach()})
         fabric.backward(step.total)
@@ -188,7 +189,7 @@ def _require_finite(learner: Learner) -> None:
     """Look at the weights after an epoch's last step, which no loss has seen yet."""
     for name, value in learner.student.state_dict().items():
         if value.is_floating_point() and not value.isfinite().all():
-            raise TrainingError(
+            raise DivergedError(
                 f"epoch {learner.epoch}: {name} is no longer finite after the last step; the checkpoint of the epoch "
                 f"before is kept: lower the learning rate in a new run"
             )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from hviskd.distillation import Options, resolve_methods
 from hviskd.errors import RecipeError, first_problem
 from hviskd.models import NetworkChoice
+from hviskd.tiles.augmentation import Augmentation
 from hviskd.training.built_in import built_in_recipes
 
 Role = Literal["teacher", "alone", "distilled"]
@@ -30,7 +31,11 @@ class Recipe(BaseModel):
         learning_rate: Of SGD with momentum, at the start.
         decay_at: Shares of the epochs after which the learning rate is multiplied by `decay`; the paper's epochs
             75, 90 and 105 of 120.
-        turn_and_flip: Quarter turns and both flips, each with probability one half.
+        augmentation: Of the training tiles. `turn_and_flip`: quarter turns and both flips, each with probability one
+            half. `shift_and_flip`: 4 px of black all round, a crop of the former size, and every other tile mirrored
+            left to right, as is usual for CIFAR. `none`.
+        stain_jitter: How much haematoxylin and eosin of the training tiles vary: each is multiplied by a factor
+            between exp(−stain_jitter) and exp(stain_jitter), tile by tile.
         precision: Of the networks' arithmetic; losses stay in float32.
         choose_by: The measurement on the validation split by which the epoch is chosen.
         seed: Of the weights, the order of the tiles and the augmentation.
@@ -48,7 +53,8 @@ class Recipe(BaseModel):
     weight_decay: float = Field(default=5e-4, ge=0, allow_inf_nan=False)
     decay_at: tuple[float, ...] = (0.625, 0.75, 0.875)
     decay: float = Field(default=0.1, gt=0, le=1)
-    turn_and_flip: bool = True
+    augmentation: Augmentation = "turn_and_flip"
+    stain_jitter: float = Field(default=0.0, ge=0, le=2, allow_inf_nan=False)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     choose_by: Literal["balanced_accuracy", "top1"] = "balanced_accuracy"
     seed: int = Field(default=0, ge=0, lt=2**31)

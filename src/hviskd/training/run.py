@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from hviskd.errors import TrainingError
 from hviskd.models import Model, load_model
-from hviskd.models.model import CHOSEN, LAST
+from hviskd.models.folder import CHOSEN, LAST
 from hviskd.storage import atomic_file, read_json, write_json, write_text
 from hviskd.training.recipe import Recipe, load_recipe
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from hviskd.distillation import METHODS, Objective, Setting, build_methods
 from hviskd.errors import DataError, LeakError, RecipeError
-from hviskd.models import IMAGENET, Model, pick_device
+from hviskd.models import IMAGENET, Model, NetworkChoice, pick_device
 from hviskd.networks import Network, create_network
 from hviskd.tiles import TileSet, require_no_leak
 from hviskd.training.recipe import Recipe
@@ -36,6 +36,7 @@ class Learner:
 
     Attributes:
         fabric: Devices, precision and processes.
+        choice: What the student is, with the projector that its method gave it.
         objective: The student, its methods and the teacher.
         step: The objective as the fabric wrapped it: to be called, never read.
         optimizer: Over all that learns.
@@ -47,6 +48,7 @@ class Learner:
     fabric: Fabric
     recipe: Recipe
     tileset: TileSet
+    choice: NetworkChoice
     student: Network
     objective: Objective
     step: nn.Module
@@ -76,8 +78,12 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
         RecipeError: A network or stage does not exist, or a method cannot serve this pair.
     """
     torch.manual_seed(recipe.seed)
-    student = create_network(recipe.network, len(tileset.classes), recipe.head)
     guide = teacher.network if teacher else None
+    choice = NetworkChoice(name=recipe.network, head=recipe.head, projector=_projector(recipe, guide))
+    student = create_network(choice.name, len(tileset.classes), choice.head, choice.projector)
+    if guide is not None and choice.projector is not None:
+        student.head.classifier.load_state_dict(guide.head.classifier.state_dict())
+        student.head.classifier.requires_grad_(requires_grad=False)
     setting = Setting(
         student=student.shapes(tileset.tile_px),
         teacher=guide.shapes(tileset.tile_px) if guide else None,
@@ -96,7 +102,18 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
         groups.append({"params": undecayed, "weight_decay": 0.0})
     optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
     step, optimizer = fabric.setup(objective, optimizer)
-    return Learner(fabric, recipe, tileset, student, objective, step, optimizer)
+    return Learner(fabric, recipe, tileset, choice, student, objective, step, optimizer)
+
+
+def _projector(recipe: Recipe, guide: Network | None) -> tuple[int, int] | None:
+    """Give channels and reduction of the projector that a method wants before the teacher's classifier."""
+    wanting = [name for name in recipe.methods if "teacher_head" in METHODS[name][0].needs]
+    if not wanting or guide is None:
+        return None
+    channels = guide.head.classifier.in_features
+    if guide.head.pool.output_size != 1:
+        raise RecipeError(f"methods.{wanting[0]} takes over the teacher's classifier, which must have the head gap")
+    return channels, recipe.methods[wanting[0]].reduction  # type: ignore[attr-defined]
 
 
 def open_fabric(recipe: Recipe, device: str, processes: int) -> Fabric:
@@ -106,7 +123,9 @@ def open_fabric(recipe: Recipe, device: str, processes: int) -> Fabric:
         raise RecipeError("precision 16-mixed needs a GPU; use bf16-mixed or 32-true on a CPU")
     if processes > 1:
         # A method that counts for a part of the training leaves its adapters without a gradient for the rest.
-        partial = any(options.during != (0.0, 1.0) for options in recipe.methods.values())
+        partial = any(
+            METHODS[name][0].phased or options.during != (0.0, 1.0) for name, options in recipe.methods.items()
+        )
         strategy: Strategy | str = DDPStrategy(find_unused_parameters=partial)
     else:
         strategy = "auto"

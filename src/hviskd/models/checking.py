@@ -1,0 +1,73 @@
+"""Holds whatever runs a Model against torch; engines, the int8 variant and exports are trusted only after it."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hviskd.errors import ModelError
+from hviskd.models.model import Model
+from hviskd.slides import TISSUE_CLASSES, draw_patient, draw_tile
+
+# Largest difference of a probability to torch's in float32. The order of sums alone makes less than 1e-5; the value
+# of int8 comes on top of the difference that was measured when the int8 variant was made, by whichever engine.
+TOLERANCES = {"float32": 1e-3, "float16": 0.02, "int8": 0.1}
+
+_MOST_TILES, _FEWEST_TILES = 8, 2
+_MOST_PX = 256  # a larger tile is checked on repetitions of one of this side
+_DRAWN_MPP = (0.1, 4.0)  # what the drawing of tissue can do
+
+
+def check_tiles(model: Model) -> NDArray[np.uint8]:
+    """Draw the tiles of a check, uint8 (B, tile_px, tile_px, 3), always the same for the same Model.
+
+    Eight, or fewer where tiles are large: tissue under H&E from several patients at the Model's own µm/px, one tile of
+    noise and one of black beside white.
+    """
+    card = model.card
+    side = min(card.tile_px, _MOST_PX)
+    mpp = float(np.clip(card.mpp or 0.5, *_DRAWN_MPP))
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+    edge = np.zeros((side, side, 3), np.uint8)
+    edge[:, side // 2 :] = 255
+    count = int(np.clip(_MOST_TILES * _MOST_PX**2 // card.tile_px**2, _FEWEST_TILES, _MOST_TILES))
+    drawn = [
+        draw_tile(patient % len(TISSUE_CLASSES), draw_patient(patient), tile_px=side, mpp=mpp, rng=rng)
+        for patient in range(count - 1)
+    ]
+    tiles = np.stack([drawn[0], noise, edge, *drawn[1:]][:count])
+    repeats = -(-card.tile_px // side)
+    return np.tile(tiles, (1, repeats, repeats, 1))[:, : card.tile_px, : card.tile_px]
+
+
+def largest_difference(model: Model, classify: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> float:
+    """Give the largest difference of a probability to torch's in float32 on the CPU, over `check_tiles`.
+
+    Infinite where `classify` gives something that is not a number.
+    """
+    tiles = check_tiles(model)
+    difference = np.abs(classify(tiles) - model.predict(tiles, batch_size=_FEWEST_TILES, device="cpu")).max()
+    return float(difference) if np.isfinite(difference) else float("inf")
+
+
+def require_agreement(model: Model, what: str, precision: str, difference: float, remedy: str) -> None:
+    """Refuse what runs a Model but differs too much from torch.
+
+    Args:
+        model: The Model.
+        what: Runs it, in words.
+        precision: What it calculates with.
+        difference: Its `largest_difference`.
+        remedy: What to do if it is too large.
+
+    Raises:
+        ModelError: The difference is above the tolerance of that precision.
+    """
+    known = model.card.int8.largest_difference if precision == "int8" and model.card.int8 else 0.0
+    tolerance = known + TOLERANCES[precision]
+    if difference > tolerance:
+        raise ModelError(
+            f"{model.folder}: by {what} a probability differs from torch's by {difference:.2g}, "
+            f"more than {tolerance:.2g}; {remedy}"
+        )

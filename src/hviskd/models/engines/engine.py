@@ -1,0 +1,63 @@
+"""What every engine looks like from outside; `open_engine` makes them, segmentation and evaluation call them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hviskd.errors import ModelError
+
+# One batch: uint8 tiles (B, tile_px, tile_px, 3) lying contiguously, 1 ≤ B ≤ batch_size → float32 (B, K).
+Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A Model ready to classify tiles; one thread at a time may call it.
+
+    Attributes:
+        name: `onnxruntime`, `openvino` or `torch`.
+        version: Of the library of that name.
+        precision: `float32`, `float16` or `int8`: what it calculates with.
+        device: `cpu`, `cuda` or `mps`.
+        threads: Threads of the CPU that it takes.
+        batch_size: Tiles it takes at once; of any other number it makes batches of this size.
+        tile_px: Side of the tiles.
+        num_classes: K.
+        largest_difference: Of a probability to torch's in float32, on the tiles it was checked with.
+        run: What computes one batch.
+    """
+
+    name: str
+    version: str
+    precision: str
+    device: str
+    threads: int
+    batch_size: int
+    tile_px: int
+    num_classes: int
+    largest_difference: float
+    run: Runner
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Give class probabilities (B, K) for uint8 RGB tiles (B, tile_px, tile_px, 3); B may be any number.
+
+        Raises:
+            ModelError: The tiles do not have the size or type that the Model reads.
+        """
+        expected = (self.tile_px, self.tile_px, 3)
+        if tiles.ndim != 4 or tiles.shape[1:] != expected or tiles.dtype != np.uint8:
+            raise ModelError(
+                f"this model reads uint8 tiles of shape (B, {', '.join(map(str, expected))}), "
+                f"not {tiles.dtype} {tiles.shape}"
+            )
+        probabilities = np.empty((len(tiles), self.num_classes), np.float32)
+        for start in range(0, len(tiles), self.batch_size):
+            batch = np.ascontiguousarray(tiles[start : start + self.batch_size])
+            probabilities[start : start + len(batch)] = self.run(batch)
+        return probabilities
+
+    def __str__(self) -> str:
+        threads = f", {self.threads} thread{'s' * (self.threads != 1)}" if self.device == "cpu" else ""
+        return f"{self.name} {self.version}, {self.precision} on {self.device}{threads}"

@@ -1,0 +1,146 @@
+"""Writes a Model in the formats of other programs, checked against torch; `hviskd export` calls it."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hviskd.errors import DataError, ModelError
+from hviskd.models.checking import check_tiles, largest_difference, require_agreement
+from hviskd.models.engines.engine import Runner
+from hviskd.models.engines.openvino_runner import has_openvino
+from hviskd.models.export_formats import Facts, write_onnx, write_openvino, write_torchscript, write_wsinfer
+from hviskd.models.model import Model
+from hviskd.storage import atomic_file, atomic_folder
+from hviskd.version import __version__
+
+NOTICE = "Research software, not a medical device. Nothing it computes may decide about a patient."
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How a format is written, whether to one file or a folder, and whether it can hold an int8 variant."""
+
+    write: Callable[[Model, Facts, Path], Runner]
+    one_file: bool
+    holds_int8: bool
+
+
+_FORMATS = {
+    "onnx": _Format(write_onnx, one_file=True, holds_int8=True),
+    "openvino": _Format(write_openvino, one_file=False, holds_int8=True),
+    "torchscript": _Format(write_torchscript, one_file=True, holds_int8=False),
+    "wsinfer": _Format(write_wsinfer, one_file=False, holds_int8=False),
+}
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        path: The file or folder.
+        precision: `float32` or `int8`: what it calculates with.
+        check_tiles: How many tiles it was checked with.
+        largest_difference: Of a probability to torch's in float32, on those tiles.
+        remarks: What whoever uses it must see to themselves.
+    """
+
+    path: Path
+    precision: str
+    check_tiles: int
+    largest_difference: float
+    remarks: tuple[str, ...]
+
+
+def export_formats() -> tuple[str, ...]:
+    """Name the formats."""
+    return tuple(_FORMATS)
+
+
+def export_model(
+    model: Model, to: str, path: Path | str, *, mpp: float | None = None, overwrite: bool = False
+) -> Export:
+    """Write a Model in another program's format, read it back, and keep it only if it agrees with torch.
+
+    Args:
+        model: The Model; its int8 variant, if it has one, where the format can hold it.
+        to: One of `export_formats()`.
+        path: The file (onnx, torchscript) or folder (openvino, wsinfer) to write.
+        mpp: µm per pixel of the tiles, where the Model's card does not say; WSInfer's format needs it.
+        overwrite: Whether what stands there is replaced.
+
+    Raises:
+        ModelError: The format is not known or cannot be written, the µm/px are missing or contradict the card, or a
+            probability differs from torch's by more than the tolerance; nothing is written.
+        DataError: Something stands at `path`.
+    """
+    path = Path(path)
+    if to not in _FORMATS:
+        raise ModelError(f"format {to!r}: unknown; use {', '.join(_FORMATS)}")
+    if to == "openvino" and not has_openvino():
+        raise ModelError("openvino is not installed; install it by pip install openvino, or export to onnx")
+    form = _FORMATS[to]
+    precision = "int8" if model.card.int8 and form.holds_int8 else "float32"
+    facts = _facts(model, precision, _known_mpp(model, to, mpp))
+    with _place(path, overwrite=overwrite, one_file=form.one_file) as partial:
+        difference = largest_difference(model, form.write(model, facts, partial))
+        require_agreement(
+            model, f"its export to {to}", precision, difference, "nothing was written, try another format"
+        )
+    return Export(path, precision, len(check_tiles(model)), difference, tuple(_remarks(facts)))
+
+
+def _known_mpp(model: Model, to: str, given: float | None) -> float | None:
+    """Settle the µm per pixel between card and user."""
+    mpp = model.card.mpp if model.card.mpp is not None else given
+    if given is not None and not (given > 0 and math.isfinite(given)):
+        raise ModelError(f"--mpp {given:g}: µm per pixel must be above zero")
+    if given is not None and mpp is not None and not math.isclose(given, mpp, rel_tol=1e-6):
+        raise ModelError(f"{model.folder}: learned at {mpp:g} µm/px, not {given:g}; leave --mpp out")
+    if mpp is None and to == "wsinfer":
+        raise ModelError(
+            f"{model.folder}: does not say at how many µm/px it learned, and WSInfer must know; "
+            "give the µm per pixel of its training tiles by --mpp"
+        )
+    return mpp
+
+
+def _facts(model: Model, precision: str, mpp: float | None) -> Facts:
+    """Gather what must travel with the file."""
+    card = model.card.model_dump(mode="json")
+    kept = ("name", "network", "classes", "colours", "tile_px", "stain", "licences", "weights_sha256", "created")
+    return {
+        "notice": NOTICE,
+        **{key: card[key] for key in kept},
+        "mpp": mpp,
+        "precision": precision,
+        "int8": card["int8"] if precision == "int8" else None,
+        "hviskd_version": __version__,
+    }
+
+
+def _remarks(facts: Facts) -> Iterator[str]:
+    if facts["stain"] is not None:
+        yield "It learned from tiles brought to one stain; the other program must do so too, or expect worse results."
+    if facts["mpp"] is None:
+        yield "At how many µm/px it reads tiles is not known; give --mpp to write it down."
+    unknown = [licence["what"] for licence in facts["licences"] if licence["licence"] is None]
+    if unknown:
+        yield f"Before you pass it on: the licence is not known of {', '.join(unknown)}."
+
+
+@contextmanager
+def _place(path: Path, *, overwrite: bool, one_file: bool) -> Iterator[Path]:
+    """Give a temporary place for a file or a folder that takes the name `path` once all went well."""
+    if not one_file:
+        with atomic_folder(path, overwrite=overwrite) as partial:
+            yield partial
+        return
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name the file to write")
+    if path.exists() and not overwrite:
+        raise DataError(f"{path}: already exists; choose another name or pass --overwrite")
+    with atomic_file(path) as partial:
+        yield partial

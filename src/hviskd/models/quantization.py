@@ -1,0 +1,200 @@
+"""Makes the int8 variant of a Model and measures what that costs; `hviskd quantize` calls it."""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import load as load_graph
+from onnxruntime.quantization import (  # type: ignore[import-untyped]
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
+
+from hviskd.errors import DataError, ModelError
+from hviskd.models.card import Int8Record
+from hviskd.models.engines.conversion import INPUT, onnx_of
+from hviskd.models.engines.engine import Engine
+from hviskd.models.engines.opening import cpu_runner, int8_engine, measured, open_engine
+from hviskd.models.engines.threads import usable_cpus
+from hviskd.models.model import Model, save_model
+from hviskd.progress import Advance, progress_bar
+from hviskd.tiles import TileSet
+
+CALIBRATION_TILES = 512
+TOLERANCE_POINTS = 0.5
+_BATCH = 32
+
+
+def quantize(
+    model: Model,
+    tileset: TileSet,
+    output: Path | str,
+    *,
+    calibration_tiles: int = CALIBRATION_TILES,
+    tolerance_points: float = TOLERANCE_POINTS,
+    threads: int | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Model:
+    """Write a copy of a Model with an int8 variant, if that names the tiles of the val split as well as the float does.
+
+    Weights and maps become whole numbers of 8 bits; the range of every map is taken from tiles of the train split, or
+    of the val split where train is empty. The test split is not read.
+
+    Args:
+        model: The Model.
+        tileset: Tiles of its size and classes, with a val split.
+        output: Folder of the new Model.
+        calibration_tiles: How many tiles the ranges are taken from.
+        tolerance_points: How far top-1 on the val split may fall, in percentage points.
+        threads: Of the CPU; all that this process may use if None.
+        seed: Draws the calibration tiles.
+        overwrite: Whether a Model that stands there is replaced.
+
+    Raises:
+        ModelError: The tiles do not fit the Model, or top-1 falls by more than the tolerance; nothing is written.
+        DataError: There is no val split, a number is out of range, or the output folder holds something.
+    """
+    if calibration_tiles < 1 or not 0 <= tolerance_points <= 100:
+        raise DataError("at least 1 calibration tile, and a tolerance of 0 to 100 points, are needed")
+    output = Path(output)
+    if output.exists() and not overwrite and (output.is_file() or any(output.iterdir())):  # before the long work
+        raise DataError(f"{output}: already exists; choose another folder or pass --overwrite")
+    _require_fit(model, tileset)
+    val = tileset.rows("val")
+    if len(val) == 0:
+        raise DataError(f"{tileset.folder}: its val split is empty; make one with `hviskd tiles split`")
+    split, rows = _calibration_rows(tileset, calibration_tiles, seed)
+    with progress_bar("calibrate", len(rows)) as advance:
+        onnx = quantized_onnx(onnx_of(model), _batches(tileset, rows, advance))
+
+    name, threads = int8_engine(), threads or usable_cpus()
+    run = cpu_runner(name, onnx, batch_size=_BATCH, tile_px=model.card.tile_px, threads=threads)
+    int8 = measured(model, run, name=name, precision="int8", device="cpu", batch_size=_BATCH, threads=threads)
+    exact = open_engine(model, "onnxruntime", precision="float32", batch_size=_BATCH, threads=threads)
+    truth = tileset.labels[val]
+    from_float, from_int8 = (_named(model, tileset, val, engine) for engine in (exact, int8))
+    record = Int8Record(
+        sha256=sha256(onnx).hexdigest(),
+        data=tileset.folder.resolve().name,
+        data_fingerprint=tileset.fingerprint,
+        calibration_split=split,
+        calibration_tiles=len(rows),
+        val_tiles=len(val),
+        top1_float=float((from_float == truth).mean()),
+        top1_int8=float((from_int8 == truth).mean()),
+        agreement=float((from_float == from_int8).mean()),
+        largest_difference=int8.largest_difference,
+        engine=f"{int8.name} {int8.version}",
+    )
+    _require_little_loss(model, record, tolerance_points)
+    card = model.card.model_copy(update={"int8": record})
+    return save_model(model.network, card, output, int8_onnx=onnx, overwrite=overwrite)
+
+
+def quantized_onnx(onnx: bytes, batches: Iterator[NDArray[np.uint8]]) -> bytes:
+    """Quantize an ONNX file from `onnx_of`: same input, same output, whole numbers between.
+
+    A map's range is the mean of those of the batches, so that one odd tile cannot coarsen it for all. Weights have a
+    range a channel. They are kept to 7 bits: then two products fit the 16 bits in which CPUs without VNNI add them,
+    and the file is right on every computer. The softmax stays in float32, or probabilities would come in steps of
+    1/255 and not sum to 1.
+
+    Args:
+        onnx: The file's content.
+        batches: uint8 tiles (B, tile_px, tile_px, 3) from which the ranges of the maps are taken.
+    """
+    with tempfile.TemporaryDirectory(prefix="hviskd-") as name, _quiet():
+        folder = Path(name)
+        (folder / "float32.onnx").write_bytes(onnx)
+        quant_pre_process(folder / "float32.onnx", folder / "prepared.onnx", skip_symbolic_shape=True)
+        quantize_static(
+            folder / "prepared.onnx",
+            folder / "int8.onnx",
+            _Batches(batches),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=_nodes_of(folder / "prepared.onnx", "Softmax"),
+            extra_options={"CalibMovingAverage": True},
+        )
+        return (folder / "int8.onnx").read_bytes()
+
+
+def _nodes_of(file: Path, kind: str) -> list[str]:
+    """Give the names of the nodes of a kind."""
+    return [node.name for node in load_graph(file).graph.node if node.op_type == kind]
+
+
+class _Batches(CalibrationDataReader):  # type: ignore[misc]
+    """Hands tiles to the calibration in the shape it asks for."""
+
+    def __init__(self, batches: Iterator[NDArray[np.uint8]]) -> None:
+        self._batches = batches
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {INPUT: batch}
+
+
+def _require_fit(model: Model, tileset: TileSet) -> None:
+    if set(model.card.classes) != set(tileset.classes) or model.card.tile_px != tileset.tile_px:
+        raise ModelError(
+            f"{model.folder}: names {', '.join(model.card.classes)} on tiles of {model.card.tile_px} px, "
+            f"{tileset.folder} holds {', '.join(tileset.classes)} on tiles of {tileset.tile_px} px; "
+            "give tiles like those it learned from"
+        )
+
+
+def _calibration_rows(tileset: TileSet, most: int, seed: int) -> tuple[Literal["train", "val"], NDArray[np.int64]]:
+    split: Literal["train", "val"] = "train" if len(tileset.rows("train")) else "val"
+    rows = tileset.rows(split)
+    drawn = np.random.default_rng(seed).choice(rows, min(most, len(rows)), replace=False)
+    return split, np.sort(drawn)
+
+
+def _batches(tileset: TileSet, rows: NDArray[np.int64], advance: Advance) -> Iterator[NDArray[np.uint8]]:
+    for start in range(0, len(rows), _BATCH):
+        batch = np.asarray(tileset.pixels[rows[start : start + _BATCH]])
+        yield batch
+        advance(len(batch))
+
+
+def _named(model: Model, tileset: TileSet, rows: NDArray[np.int64], engine: Engine) -> NDArray[np.int64]:
+    """Give the class that an engine finds most probable, as labels of the tile set (len(rows),)."""
+    own = np.array([tileset.classes.index(name) for name in model.card.classes])
+    with progress_bar(f"measure {engine.precision}", len(rows)) as advance:
+        chosen = [engine(batch).argmax(axis=1) for batch in _batches(tileset, rows, advance)]
+    return own[np.concatenate(chosen)]
+
+
+def _require_little_loss(model: Model, record: Int8Record, tolerance_points: float) -> None:
+    loss = 100 * (record.top1_float - record.top1_int8)
+    if loss > tolerance_points + 1e-9:
+        raise ModelError(
+            f"{model.folder}: on {record.val_tiles} val tiles top-1 is {record.top1_float:.1%} in float32 and "
+            f"{record.top1_int8:.1%} in int8: it falls by {loss:.2f} points, more than {tolerance_points:g}; "
+            "nothing was written; stay with the float model, or allow more with --tolerance"
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the quantizer's advice to those who write programs from the user; it goes to the root logger."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

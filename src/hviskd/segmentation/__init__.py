@@ -1,0 +1,54 @@
+"""Model × Slide → SlideMap, one slide or a cohort, and the files that a SlideMap is written to.
+
+`segment` gives the map of one slide, `segment_cohort` a folder of maps. Names load what they need when first used:
+the network itself is loaded only while a slide is already being read.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hviskd.segmentation.cohort import SlideOutcome, segment_cohort
+    from hviskd.segmentation.cohort_list import CohortSlide, find_cohort
+    from hviskd.segmentation.loading import find_model
+    from hviskd.segmentation.outputs import Summary, load_slide_map, read_summary, save_slide_map
+    from hviskd.segmentation.segmenting import segment
+    from hviskd.segmentation.slide_map import NO_CLASS, MapCard, SlideMap
+
+_HOMES = {
+    "NO_CLASS": "slide_map",
+    "CohortSlide": "cohort_list",
+    "MapCard": "slide_map",
+    "SlideMap": "slide_map",
+    "SlideOutcome": "cohort",
+    "Summary": "outputs",
+    "find_cohort": "cohort_list",
+    "find_model": "loading",
+    "load_slide_map": "outputs",
+    "read_summary": "outputs",
+    "save_slide_map": "outputs",
+    "segment": "segmenting",
+    "segment_cohort": "cohort",
+}
+
+__all__ = [
+    "NO_CLASS",
+    "CohortSlide",
+    "MapCard",
+    "SlideMap",
+    "SlideOutcome",
+    "Summary",
+    "find_cohort",
+    "find_model",
+    "load_slide_map",
+    "read_summary",
+    "save_slide_map",
+    "segment",
+    "segment_cohort",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

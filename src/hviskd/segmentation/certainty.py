@@ -1,0 +1,60 @@
+"""Sets apart what a Model is not sure of; the pictures and the QuPath file of a map ask it, the map never does."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hviskd.segmentation.slide_map import NO_CLASS, Colour, SlideMap
+
+UNSURE = "unsure"
+UNSURE_COLOUR: Colour = (150, 150, 150)
+NOTHING = -1  # in a grid of labels, where there is no tile
+
+
+class Labels(NamedTuple):
+    """The classes of a map and, behind them, 'unsure' where it was asked for.
+
+    Attributes:
+        names: What the labels mean; a label is a position in it.
+        colours: One RGB colour a label.
+        of_tiles: int64 (N,), label of each tile.
+        of_cells: int16 (rows, columns), label of each cell of the class grid; −1 where there is no tile.
+    """
+
+    names: tuple[str, ...]
+    colours: tuple[Colour, ...]
+    of_tiles: NDArray[np.int64]
+    of_cells: NDArray[np.int16]
+
+    def areas_mm2(self, stride_um: float) -> NDArray[np.float64]:
+        """Give the area of each label, float64 (labels,): its cells, each `stride_um` wide."""
+        cells = np.bincount(self.of_cells[self.of_cells != NOTHING], minlength=len(self.names))
+        return cells.astype(np.float64) * (stride_um**2 / 1e6)
+
+
+def label_map(slide_map: SlideMap, unsure_below: float | None = None) -> Labels:
+    """Give every tile and every cell its most probable class, or 'unsure' where that is less probable than asked for.
+
+    Args:
+        slide_map: A map.
+        unsure_below: Probability of the most probable class from which on it counts; None takes every class.
+
+    Raises:
+        ValueError: `unsure_below` is not between 0 and 1.
+    """
+    of_tiles, of_cells = slide_map.class_index, slide_map.class_grid().astype(np.int16)
+    of_cells[of_cells == NO_CLASS] = NOTHING
+    if unsure_below is None:
+        return Labels(slide_map.classes, slide_map.colours, of_tiles, of_cells)
+    check_share(unsure_below, "unsure_below")
+    unsure = len(slide_map.classes)
+    of_tiles = np.where(slide_map.probabilities.max(axis=1) < unsure_below, unsure, of_tiles)
+    of_cells[slide_map.grid().max(axis=-1) < unsure_below] = unsure  # NaN, where there is no tile, is not below
+    return Labels((*slide_map.classes, UNSURE), (*slide_map.colours, UNSURE_COLOUR), of_tiles, of_cells)
+
+
+def check_share(share: float, name: str) -> None:
+    """Raise ValueError if `share` is not between 0 and 1."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"{name} must be between 0 and 1, not {share}")

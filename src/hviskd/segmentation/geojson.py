@@ -1,0 +1,168 @@
+"""A map as objects that QuPath opens: merged regions as annotations, tiles with their probabilities as measurements.
+
+What QuPath asks of such a file: an `id` is a UUID, everything else stands in `properties`, a class has a colour, and
+coordinates are px of the full image, whose corner QuPath sets where the scanned part begins. It is written object by
+object, so a million tiles take no more memory than some thousands.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import Polygon
+
+from hviskd.annotations.tracing import trace
+from hviskd.errors import DataError
+from hviskd.segmentation.certainty import NOTHING, Labels, check_share, label_map
+from hviskd.segmentation.slide_map import Colour, SlideMap
+from hviskd.storage import atomic_file
+
+_NAMESPACE = uuid.UUID("0d0f3b1e-77f5-5b7c-8a38-1f6f6f0c2b54")
+_AT_ONCE = 2000
+_DECIMALS = 4
+_BORDERS_AT_ONCE = 100_000  # sides of cells; a map of noise has more and is outlined in parts
+
+Ints = NDArray[np.int64]
+
+
+def write_geojson(
+    slide_map: SlideMap,
+    path: Path,
+    *,
+    tiles: bool = True,
+    regions: bool = True,
+    min_probability: float = 0.0,
+    unsure_below: float | None = None,
+) -> Path:
+    """Write a file for QuPath; the same map gives the same bytes, ids included.
+
+    Args:
+        slide_map: A map.
+        path: Where to write.
+        tiles: Write every tile as a `tile`, with `prob_CLASS` and `entropy_bits` as measurements.
+        regions: Write each class as one locked `annotation` along the borders of the class grid, with `area_mm2` and
+            `mean_prob` (of the class; of the most probable one where unsure).
+        min_probability: What is less probable, tile or cell, is left out.
+        unsure_below: What is less probable is classed 'unsure' instead.
+
+    Returns:
+        `path`.
+
+    Raises:
+        DataError: The step of the grid is less than a px, so tiles have no whole coordinates.
+        ValueError: `min_probability` or `unsure_below` is not between 0 and 1.
+    """
+    check_share(min_probability, "min_probability")
+    if slide_map.stride0_px < 1:
+        raise DataError(f"{path}: tiles {slide_map.stride0_px:.3g} px apart have no whole coordinates in QuPath")
+    labels = label_map(slide_map, unsure_below)
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write('{"type":"FeatureCollection","features":[')
+        kinds = []
+        if regions:
+            kinds.append(_regions(slide_map, labels, min_probability))
+        if tiles:
+            kinds.append(_tiles(slide_map, labels, min_probability))
+        for position, feature in enumerate(chain(*kinds)):
+            stream.write((",\n" if position else "\n") + feature)
+        stream.write("\n]}\n")
+    return path
+
+
+def _tiles(slide_map: SlideMap, labels: Labels, min_probability: float) -> Iterator[str]:
+    """Give the tiles as JSON, some prepared at a time."""
+    identity, origin_px = _identity(slide_map), slide_map.card.slide_origin_px
+    classes = [_json(_classification(name, colour)) for name, colour in zip(labels.names, labels.colours, strict=True)]
+    keys = [_json(f"prob_{name}") for name in slide_map.classes]
+    entropies = slide_map.entropy.round(_DECIMALS)
+    kept = np.flatnonzero(slide_map.probabilities.max(axis=1) >= min_probability)
+    for first in range(0, len(kept), _AT_ONCE):
+        chosen = kept[first : first + _AT_ONCE]
+        row, column = slide_map.row[chosen].astype(np.int64), slide_map.column[chosen].astype(np.int64)
+        edges = np.stack([*_span_px(slide_map, column, origin_px[0]), *_span_px(slide_map, row, origin_px[1])], axis=1)
+        probabilities = slide_map.probabilities[chosen].astype(np.float64).round(_DECIMALS)
+        columns = (row, column, edges, probabilities, entropies[chosen], labels.of_tiles[chosen])
+        for r, c, (x0, x1, y0, y1), shares, entropy, label in zip(*(part.tolist() for part in columns), strict=True):
+            measured = ",".join(f"{key}:{share}" for key, share in zip(keys, shares, strict=True))
+            yield (
+                f'{{"type":"Feature","id":"{uuid.uuid5(identity, f"tile {r} {c}")}","geometry":{{"type":"Polygon",'
+                f'"coordinates":[[[{x0},{y0}],[{x1},{y0}],[{x1},{y1}],[{x0},{y1}],[{x0},{y0}]]]}},"properties":'
+                f'{{"objectType":"tile","isLocked":true,"classification":{classes[label]},'
+                f'"measurements":{{{measured},"entropy_bits":{entropy}}}}}}}'
+            )
+
+
+def _span_px(slide_map: SlideMap, steps: Ints, origin_px: int) -> tuple[Ints, Ints]:
+    """Give where tiles begin and end, rounded alike, so that neighbours meet."""
+    reach = slide_map.card.tile_px / slide_map.card.stride_px
+    ends = np.floor((steps + reach) * slide_map.stride0_px + 0.5).astype(np.int64)
+    return slide_map.layout.starts_px(steps) - origin_px, ends - origin_px
+
+
+def _regions(slide_map: SlideMap, labels: Labels, min_probability: float) -> Iterator[str]:
+    """Give what each label covers as JSON."""
+    identity = _identity(slide_map)
+    grid = slide_map.grid()
+    best = grid.max(axis=-1)
+    cells = np.where(best >= min_probability, labels.of_cells, NOTHING)
+    for label, (name, colour) in enumerate(zip(labels.names, labels.colours, strict=True)):
+        probabilities = grid[..., label] if label < len(slide_map.classes) else best
+        for first, part in _parts(cells == label):
+            polygons = [_placed(polygon, first, slide_map) for polygon in trace(part)]
+            coordinates = [[ring.tolist() for ring in polygon] for polygon in polygons]
+            geometry = {"type": "Polygon", "coordinates": coordinates[0]}
+            if len(coordinates) > 1:
+                geometry = {"type": "MultiPolygon", "coordinates": coordinates}
+            area_mm2 = np.count_nonzero(part) * slide_map.stride_um**2 / 1e6
+            mean = probabilities[first : first + len(part)][part].mean(dtype=np.float64)
+            measured = {"area_mm2": round(area_mm2, 6), "mean_prob": round(float(mean), _DECIMALS)}
+            properties = {
+                "objectType": "annotation",
+                "isLocked": True,
+                "classification": _classification(name, colour),
+                "measurements": measured,
+            }
+            region = str(uuid.uuid5(identity, f"region {first} {name}"))
+            yield _json({"type": "Feature", "id": region, "geometry": geometry, "properties": properties})
+
+
+def _parts(inside: NDArray[np.bool_], first: int = 0) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Give a mask, with its first row, in bands whose borders can be traced in little time; nothing if it is empty."""
+    borders = sum(int(np.count_nonzero(np.diff(np.pad(inside, 1), axis=axis))) for axis in (0, 1))
+    if borders > _BORDERS_AT_ONCE and len(inside) > 1:
+        half = len(inside) // 2
+        yield from _parts(inside[:half], first)
+        yield from _parts(inside[half:], first + half)
+    elif borders:
+        yield first, inside
+
+
+def _placed(polygon: Polygon, first: int, slide_map: SlideMap) -> list[Ints]:
+    """Give the rings (N, 2) of a polygon of cells, `first` rows down, in whole px of QuPath's image."""
+    rings = []
+    for ring in (polygon.exterior, *polygon.interiors):
+        corners = shapely.get_coordinates(ring).astype(np.int64) + np.array([0, first])
+        rings.append(slide_map.layout.starts_px(corners) - slide_map.card.slide_origin_px)
+    return rings
+
+
+def _identity(slide_map: SlideMap) -> uuid.UUID:
+    """Give what the ids of a map's objects derive from: slide, Model and settings, but not the time."""
+    card = slide_map.card
+    facts = card.slide_fingerprint, card.model_fingerprint, card.tile_px, card.mpp, card.stride_px, card.stain
+    return uuid.uuid5(_NAMESPACE, json.dumps(facts))
+
+
+def _classification(name: str, colour: Colour) -> dict[str, object]:
+    """Give a class as QuPath writes it: 'A: B' is B derived from A, and a name has no line ends."""
+    names = [" ".join(part.split()) for part in name.split(": ")]
+    return {"names": names, "color": list(colour)} if len(names) > 1 else {"name": names[0], "color": list(colour)}
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -1,0 +1,143 @@
+"""The legend of an overview: a number, a colour, a name, an area and a share a class; `draw_overview` places it."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+
+from hviskd.segmentation.certainty import Labels
+from hviskd.segmentation.drawing import fitted, short, text_width_in, wrapped
+from hviskd.segmentation.slide_map import Colour, SlideMap
+
+NUMBER_PT = 7.0
+LINE_IN = 0.16
+
+_NAME_PT, _ABSENT_PT = 8.0, 7.5
+_MOST_ROWS, _NAME_LINES = 40, 3
+_LEAST_IN, _MOST_IN = 1.3, 2.0  # of the column of names
+_NAME_IN, _AREA_IN, _SHARE_IN = 0.38, 0.75, 0.65  # where names begin, and how wide the columns of numbers are
+
+
+@dataclass(frozen=True)
+class LegendRow:
+    """A label that covers something: its number, its name in lines, its area in mm² and its share of all tiles."""
+
+    label: int
+    mark: str
+    colour: Colour
+    striped: bool
+    lines: list[str]
+    area: str
+    share: str
+
+
+@dataclass(frozen=True)
+class MapLegend:
+    """What stands beside a map.
+
+    Attributes:
+        rows: The labels that cover something, in the order of the classes; the largest if there are many.
+        together: Area of all tiles, in mm².
+        absent: Lines that name the classes of no tile.
+        name_in: Width of the column of names, in inches.
+    """
+
+    rows: list[LegendRow]
+    together: str
+    absent: list[str]
+    name_in: float
+
+    @classmethod
+    def of(cls, slide_map: SlideMap, labels: Labels) -> "MapLegend":
+        """Sum up a map."""
+        areas = labels.areas_mm2(slide_map.stride_um)
+        total = float(areas.sum())
+        decimals = max(0, 2 - math.floor(math.log10(total))) if total else 0
+        largest = np.argsort(-areas, kind="stable")[:_MOST_ROWS]
+        rows = []
+        for label in np.sort(largest[areas[largest] > 0]).tolist():
+            unsure = label == len(slide_map.classes)
+            share = areas[label] / total
+            rows.append(
+                LegendRow(
+                    label=label,
+                    mark="?" if unsure else str(label + 1),
+                    colour=labels.colours[label],
+                    striped=unsure,
+                    lines=fitted(labels.names[label], _MOST_IN, _NAME_PT, lines=_NAME_LINES),
+                    area=_area(float(areas[label]), decimals),
+                    share=f"{share:.1%}" if share >= 0.0005 else "<0.1%",
+                )
+            )
+        name_in = max([_LEAST_IN, *(text_width_in(line, _NAME_PT) for row in rows for line in row.lines)])
+        missing = [name for name, area in zip(labels.names, areas, strict=True) if not area]
+        return cls(rows, _area(total, decimals), _absent(missing, name_in + _AREA_IN + _SHARE_IN), name_in)
+
+    @property
+    def width_in(self) -> float:
+        """Width in inches."""
+        return _NAME_IN + self.name_in + _AREA_IN + _SHARE_IN
+
+    @property
+    def height_in(self) -> float:
+        """Height in inches."""
+        lines = sum(len(row.lines) + 0.5 for row in self.rows) + len(self.absent)
+        return LINE_IN * (lines + 5)
+
+    def draw(self, axes: Axes) -> None:
+        """Draw it into axes whose x and y are inches, y downwards."""
+        area_x = _NAME_IN + self.name_in + _AREA_IN
+        share_x = area_x + _SHARE_IN
+        for x, words, side in ((_NAME_IN, "class", "left"), (area_x, "mm²", "right"), (share_x, "share", "right")):
+            axes.text(x, LINE_IN, words, fontsize=8, color="0.35", ha=side, va="center")
+        y = 2 * LINE_IN
+        for row in self.rows:
+            middle = y + LINE_IN * len(row.lines) / 2
+            _draw_swatch(axes, row, middle)
+            text = "\n".join(row.lines)
+            axes.text(_NAME_IN, middle, text, fontsize=_NAME_PT, va="center", linespacing=1.15, parse_math=False)
+            axes.text(area_x, middle, row.area, fontsize=8, ha="right", va="center")
+            axes.text(share_x, middle, row.share, fontsize=8, ha="right", va="center")
+            y += LINE_IN * (len(row.lines) + 0.5)
+        if self.rows:
+            y += 0.5 * LINE_IN
+            axes.plot([_NAME_IN, share_x], [y - 0.4 * LINE_IN] * 2, color="0.7", linewidth=0.6)
+            axes.text(_NAME_IN, y + 0.5 * LINE_IN, "together", fontsize=8, va="center")
+            axes.text(area_x, y + 0.5 * LINE_IN, self.together, fontsize=8, ha="right", va="center")
+            y += 2 * LINE_IN
+        axes.text(_NAME_IN, y, "\n".join(self.absent), fontsize=_ABSENT_PT, color="0.35", va="top", parse_math=False)
+
+
+def write_number(axes: Axes, x: float, y: float, mark: str, colour: Colour) -> None:
+    """Write a class's number on its colour: black or white, whichever stands out, with a rim of the other."""
+    red, green, blue = (part / 255 for part in colour)
+    light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 > 0.18  # black and white contrast alike there
+    ink, rim = ("black", "white") if light else ("white", "black")
+    effects = [withStroke(linewidth=1.5, foreground=rim)]
+    text = axes.text(x, y, mark, color=ink, fontsize=NUMBER_PT, fontweight="bold", path_effects=effects)
+    text.set(ha="center", va="center")
+
+
+def _draw_swatch(axes: Axes, row: LegendRow, middle: float) -> None:
+    swatch = Rectangle((0.05, middle - 0.09), 0.24, 0.18, facecolor=np.array(row.colour) / 255, edgecolor="0.4", lw=0.6)
+    if row.striped:
+        swatch.set(hatch="////", edgecolor=to_rgb("0.92"))
+    axes.add_patch(swatch)
+    write_number(axes, 0.17, middle + 0.005, row.mark, row.colour)
+
+
+def _area(area_mm2: float, decimals: int) -> str:
+    least = 10.0**-decimals
+    return f"{area_mm2:.{decimals}f}" if not 0 < area_mm2 < least / 2 else f"<{least:.{decimals}f}"
+
+
+def _absent(names: list[str], width_in: float) -> list[str]:
+    if not names:
+        return []
+    listed = ", ".join(short(name, 30) for name in names[:_MOST_ROWS])
+    more = f" and {len(names) - _MOST_ROWS} more" if len(names) > _MOST_ROWS else ""
+    return wrapped(f"not found: {listed}{more}", width_in, _ABSENT_PT)

@@ -1,0 +1,119 @@
+"""Finds a Model and loads it into an engine while something else is done; `segment` and cohorts call it."""
+
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hviskd.errors import DataError
+from hviskd.models import ModelCard, read_model_card, resolve_models
+
+if TYPE_CHECKING:
+    from hviskd.models import Model
+    from hviskd.models.engines import Engine
+
+# Pixels of a batch: 32 tiles of 150 px on a CPU, where more take memory and bring no speed.
+_PX_ON_CPU, _PX_ON_GPU = 720_000, 12_000_000
+_MOST_TILES = 256
+_MOST_READERS = 4  # more threads wait for each other rather than for the disk
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """How to compute; engine and precision may change the numbers, the rest only the speed.
+
+    Attributes:
+        engine: `auto`, `onnxruntime`, `openvino` or `torch`.
+        precision: `auto`, `float32`, `float16` or `int8`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        batch_size: Tiles at a time; None: as many as keep the processor busy in little memory.
+        threads: Of the computation; None: one a core.
+        workers: Threads that read the slide; None: one a core, at most four.
+    """
+
+    engine: str = "auto"
+    precision: str = "auto"
+    device: str = "auto"
+    batch_size: int | None = None
+    threads: int | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing; the messages name the options as a user writes them.
+
+        Raises:
+            DataError: A number is below 1.
+        """
+        for name, number in (
+            ("--batch-size", self.batch_size),
+            ("--threads", self.threads),
+            ("--workers", self.workers),
+        ):
+            if number is not None and number < 1:
+                raise DataError(f"{name} {number}: must be at least 1")
+
+    @property
+    def readers(self) -> int:
+        """How many threads read."""
+        return self.workers or min(_MOST_READERS, os.cpu_count() or 1)
+
+    def open(self, model: "Model | Path") -> "Engine":
+        """Load the Model into the engine.
+
+        Raises:
+            ModelError: The Model is damaged, or the engine cannot run it.
+        """
+        from hviskd.models import load_model, pick_device
+        from hviskd.models.engines import open_engine
+
+        model = load_model(model) if isinstance(model, Path) else model
+        on_gpu = self.engine in ("auto", "torch") and pick_device(self.device).type != "cpu"
+        at_once = _PX_ON_GPU if on_gpu else _PX_ON_CPU
+        return open_engine(
+            model,
+            self.engine,
+            precision=self.precision,
+            device=self.device,
+            batch_size=self.batch_size or min(_MOST_TILES, max(1, at_once // model.card.tile_px**2)),
+            threads=self.threads,
+        )
+
+
+class LateEngine:
+    """An engine that is opened in a thread of its own, and only once it is known to be needed.
+
+    To load a network takes seconds, in which a slide can be opened; and a cohort that is done needs none.
+    """
+
+    def __init__(self, choice: EngineChoice, model: "Model | Path") -> None:
+        self._choice, self._model = choice, model
+        self._pool = ThreadPoolExecutor(1)
+        self._opening: Future[Engine] | None = None
+
+    def start(self) -> None:
+        """Begin to open it, unless that is begun; one thread at a time may call this."""
+        if self._opening is None:
+            self._opening = self._pool.submit(self._choice.open, self._model)
+
+    def __call__(self) -> "Engine":
+        """Wait for it.
+
+        Raises:
+            ModelError: The Model is damaged, or the engine cannot run it.
+        """
+        self.start()
+        assert self._opening is not None
+        return self._opening.result()
+
+
+def find_model(model: "Model | Path | str") -> "tuple[Model | Path, ModelCard]":
+    """Give a Model or its folder, and its card, without loading weights.
+
+    Raises:
+        ModelError: There is no Model, or its card is damaged.
+    """
+    if isinstance(model, (str, Path)):
+        folder = resolve_models(model)[0]
+        return folder, read_model_card(folder)
+    return model, model.card

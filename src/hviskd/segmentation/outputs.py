@@ -1,0 +1,142 @@
+"""The folder that a SlideMap is written to, and how it is read again; a cohort has one a slide.
+
+`summary.json` is written last and in one step: a folder without it is unfinished.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hviskd.errors import DataError, first_problem
+from hviskd.segmentation.slide_map import MapCard, SlideMap
+from hviskd.storage import read_json, write_json
+
+RGB = NDArray[np.uint8]
+
+SUMMARY = "summary.json"
+MAP, TILES, OVERVIEW = "map.npz", "tiles.parquet", "overview.png"
+CLASSES, PROBABILITIES = "classes.ome.tiff", "probabilities.ome.tiff"
+
+
+class Summary(BaseModel):
+    """What a folder holds, and what it was made of.
+
+    Attributes:
+        map: What the map is of.
+        tiles: How many were classified.
+        areas_mm2: Area by class.
+        seconds: What each stage took.
+        files: What was written beside it.
+        fingerprint: Of all that shaped the files: slide, Model and settings.
+        place: Stands for where the slide lay, and tells nothing of it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    format_version: Literal[1] = 1
+    map: MapCard
+    tiles: int
+    areas_mm2: dict[str, float]
+    seconds: dict[str, float]
+    files: tuple[str, ...]
+    fingerprint: str = ""
+    place: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        slide_map: SlideMap,
+        files: tuple[str, ...],
+        *,
+        seconds: Mapping[str, float] = MappingProxyType({}),
+        fingerprint: str = "",
+        place: str = "",
+    ) -> "Summary":
+        """Sum up a map whose files are written."""
+        return cls(
+            map=slide_map.card,
+            tiles=len(slide_map),
+            areas_mm2=slide_map.areas_mm2(),
+            seconds={stage: round(spent, 3) for stage, spent in seconds.items()},
+            files=files,
+            fingerprint=fingerprint,
+            place=place,
+        )
+
+
+def write_files(slide_map: SlideMap, folder: Path, thumbnail: RGB) -> tuple[str, ...]:
+    """Write a map in every format but the summary, each file in one step, and give their names.
+
+    Any summary that stands there is taken away first, for it speaks of other files.
+    """
+    from hviskd.pictures import save_figure
+    from hviskd.segmentation.ome_tiff import write_ome_tiff, write_probability_tiff
+    from hviskd.segmentation.overview import draw_overview
+    from hviskd.segmentation.tables import write_npz, write_parquet
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SUMMARY).unlink(missing_ok=True)
+    for leftover in folder.glob(".partial-*"):  # of a run that was killed
+        leftover.unlink(missing_ok=True)
+    outlines = f"{Path(slide_map.card.slide).stem}.geojson"
+    write_npz(slide_map, folder / MAP)
+    write_parquet(slide_map, folder / TILES)
+    slide_map.to_geojson(folder / outlines)
+    write_ome_tiff(slide_map, folder / CLASSES)
+    write_probability_tiff(slide_map, folder / PROBABILITIES)
+    save_figure(draw_overview(slide_map, thumbnail), folder / OVERVIEW)
+    return MAP, TILES, outlines, CLASSES, PROBABILITIES, OVERVIEW
+
+
+def save_slide_map(slide_map: SlideMap, folder: Path | str, thumbnail: RGB) -> Path:
+    """Write a map in every format, as `hviskd segment` does, and give its folder.
+
+    Args:
+        slide_map: What `segment` gave.
+        folder: Where to; what a map before it left there is replaced.
+        thumbnail: The slide at low power, as `Slide.thumbnail` gives it, to draw the map on.
+    """
+    folder = Path(folder)
+    files = write_files(slide_map, folder, thumbnail)
+    write_summary(folder, Summary.of(slide_map, files))
+    return folder
+
+
+def write_summary(folder: Path, summary: Summary) -> None:
+    """Say that a folder is complete."""
+    write_json(folder / SUMMARY, summary.model_dump(mode="json"))
+
+
+def read_summary(folder: Path) -> Summary:
+    """Read what a finished folder holds.
+
+    Raises:
+        DataError: There is no summary, or it is damaged.
+    """
+    path = folder / SUMMARY
+    try:
+        return Summary.model_validate(read_json(path))
+    except ValidationError as error:
+        raise DataError(f"{path}: not the summary of a map ({first_problem(error)}); segment again") from error
+
+
+def load_slide_map(folder: Path | str) -> SlideMap:
+    """Load a map from the folder that `hviskd segment` wrote.
+
+    Raises:
+        DataError: The folder is unfinished, or a file in it is damaged.
+    """
+    from hviskd.segmentation.tables import read_npz
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    if not (folder / SUMMARY).is_file():
+        raise DataError(f"{folder}: holds no finished map; give the folder of one slide that `hviskd segment` wrote")
+    read_summary(folder)
+    return read_npz(folder / MAP)

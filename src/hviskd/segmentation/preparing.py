@@ -1,0 +1,235 @@
+"""Opens a slide for a Model: where its tissue is, which tiles to read, and how to change its stain.
+
+`segment` and cohorts call it, a cohort for the next slide while the one before is still being classified.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hviskd.errors import DataError, ModelError
+from hviskd.models import ModelCard
+from hviskd.segmentation.grid import MapGrid
+from hviskd.slides import Slide, StainTransfer, TissueMask, fit_slide_stain, open_slide, stain_transfer, tissue_mask
+from hviskd.tiles.tile_reading import read_tiles
+
+RGB = NDArray[np.uint8]
+
+THUMBNAIL_PX = 1600
+_COARSEST = 1.5  # a slide this much coarser than the Model's tiles has too little to show in them
+_SAME_MPP = 1e-6
+_MOST_OVERLAP = 4  # tiles over one place in either direction: sixteen times the work
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to look at on every slide, settled from a Model's card and the user's wishes.
+
+    Attributes:
+        card: Of the Model.
+        mpp: µm a px of the tiles.
+        stride_px: Step of the grid in px of `mpp`.
+        min_tissue: Least share of tissue of a tile.
+    """
+
+    card: ModelCard
+    mpp: float
+    stride_px: int
+    min_tissue: float
+
+    @classmethod
+    def of(cls, card: ModelCard, *, mpp: float | None, stride_px: int | None, min_tissue: float) -> "Request":
+        """Settle a request.
+
+        Raises:
+            ModelError: The Model does not know its µm/px and none is given, or another is.
+            DataError: A number is impossible.
+        """
+        if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
+            raise DataError(f"--mpp {mpp}: must be above 0 µm/px")
+        if card.mpp is None and mpp is None:
+            raise ModelError(f"{card.name}: its card does not say at which µm/px it reads tiles; give it with --mpp")
+        if card.mpp is not None and mpp is not None and not math.isclose(mpp, card.mpp, rel_tol=_SAME_MPP):
+            raise ModelError(f"{card.name}: reads tiles at {card.mpp:g} µm/px; leave --mpp {mpp:g} out")
+        stride = card.tile_px if stride_px is None else stride_px
+        least = math.ceil(card.tile_px / _MOST_OVERLAP)
+        if not least <= stride <= card.tile_px:
+            raise DataError(
+                f"--stride {stride}: must be from {least} to {card.tile_px}, a quarter of a tile of {card.name} to one"
+            )
+        if not 0 <= min_tissue <= 1:
+            raise DataError(f"--tissue {min_tissue}: must be from 0 to 1")
+        return cls(card, card.mpp or mpp or 0.0, stride, min_tissue)
+
+
+@dataclass
+class Stopwatch:
+    """Seconds that each stage took, by its name.
+
+    Attributes:
+        seconds: So far.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the block's time to a stage."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSlide:
+    """An open slide with the places of the tiles to classify; close it with `slide.close()`.
+
+    Attributes:
+        slide: It.
+        request: What is wanted of it.
+        tissue: Where its tissue is.
+        row: int32 (N,), grid rows of the tiles, which stand row by row.
+        column: int32 (N,), their grid columns.
+        x_px: int64 (N,), left edges in level-0 px.
+        y_px: int64 (N,), upper edges in level-0 px.
+        transfer: The change of stain that the Model's training tiles have seen too; None if they have not.
+        thumbnail: The whole slide, RGB uint8, at most 1600 px a side.
+        watch: What it took so far.
+    """
+
+    slide: Slide
+    request: Request
+    tissue: TissueMask
+    row: NDArray[np.int32]
+    column: NDArray[np.int32]
+    x_px: NDArray[np.int64]
+    y_px: NDArray[np.int64]
+    transfer: StainTransfer | None
+    thumbnail: RGB
+    watch: Stopwatch
+
+    def __len__(self) -> int:
+        """Give the number of tiles."""
+        return len(self.row)
+
+    @property
+    def stain(self) -> str:
+        """What is done to the slide's stain."""
+        if self.request.card.stain is None or self.transfer is None:
+            return "none"
+        return "none" if self.transfer.problem else self.request.card.stain.method
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the slide."""
+        found = list(self.slide.notes)
+        if self.transfer is not None and self.transfer.problem:
+            found.append(f"stain left as it is, unlike that of the model's tiles: {self.transfer.problem}")
+        if not len(self):
+            found.append(f"no tile holds {self.request.min_tissue:.0%} tissue or more")
+        return tuple(found)
+
+    def batches(self, batch_size: int, workers: int) -> Iterator[tuple[NDArray[np.int64], RGB]]:
+        """Read all tiles in threads, and hand them on in full batches, the last as small as it comes.
+
+        Yields:
+            Positions (B,), and their tiles, uint8 (B, tile_px, tile_px, 3); each position once.
+
+        Raises:
+            DataError: The slide is damaged.
+        """
+        side = self.request.card.tile_px
+        stacks = read_tiles(
+            self.slide,
+            self.x_px,
+            self.y_px,
+            tile_px=side,
+            mpp=self.request.mpp,
+            threads=workers,
+            change=self.transfer,
+        )
+        places, tiles = np.empty(0, np.int64), np.empty((0, side, side, 3), np.uint8)
+        for more_places, more_tiles in stacks:
+            places, tiles = np.concatenate([places, more_places]), np.concatenate([tiles, more_tiles])
+            while len(places) >= batch_size:
+                yield places[:batch_size], tiles[:batch_size]
+                places, tiles = places[batch_size:], tiles[batch_size:]
+        if len(places):
+            yield places, tiles
+
+
+def prepare_slide(
+    path: Path, request: Request, *, slide_mpp: float | None = None, when_open: Callable[[], None] = lambda: None
+) -> PreparedSlide:
+    """Open a slide, find its tissue and the tiles on it, and fit its stain if the Model wants another.
+
+    Args:
+        path: The file.
+        request: What is wanted of it.
+        slide_mpp: µm a level-0 px, where the file does not say or says it wrongly.
+        when_open: Called as soon as the slide proves fit, before its tissue is sought.
+
+    Raises:
+        DataError: The slide is damaged, has no µm/px, is much coarser than the Model's tiles, or smaller than one.
+    """
+    watch = Stopwatch()
+    with watch.stage("open"):
+        slide = open_slide(path, slide_mpp=slide_mpp)
+    try:
+        with watch.stage("open"):
+            slide.verify()
+            grid = _grid_over(slide, request)
+            when_open()
+            thumbnail = slide.thumbnail(THUMBNAIL_PX)
+        with watch.stage("tissue"):
+            tissue = tissue_mask(slide)
+            x_px, y_px = (grid.starts_px(np.arange(count)) for count in (grid.tile_columns, grid.tile_rows))
+            share = tissue.share(x_px[None, :], y_px[:, None], grid.tile0_px)
+            row, column = np.nonzero(share >= request.min_tissue)
+        with watch.stage("stain"):
+            transfer = _transfer(slide, tissue, request) if len(row) else None
+    except BaseException:
+        slide.close()
+        raise
+    return PreparedSlide(
+        slide=slide,
+        request=request,
+        tissue=tissue,
+        row=row.astype(np.int32),
+        column=column.astype(np.int32),
+        x_px=x_px[column],
+        y_px=y_px[row],
+        transfer=transfer,
+        thumbnail=thumbnail,
+        watch=watch,
+    )
+
+
+def _grid_over(slide: Slide, request: Request) -> MapGrid:
+    tile_px, mpp = request.card.tile_px, request.mpp
+    if slide.mpp > mpp * _COARSEST:
+        raise DataError(
+            f"{slide.path}: {slide.mpp:.4g} µm/px, too coarse for {request.card.name}, which reads {mpp:g} µm/px"
+        )
+    grid = MapGrid.over(slide.size, slide.mpp, tile_px=tile_px, mpp=mpp, stride_px=request.stride_px)
+    if not grid.tile_rows or not grid.tile_columns:
+        raise DataError(
+            f"{slide.path}: {slide.size[0]} × {slide.size[1]} px, smaller than one tile of {request.card.name} "
+            f"({grid.tile0_px:.0f} px here)"
+        )
+    return grid
+
+
+def _transfer(slide: Slide, tissue: TissueMask, request: Request) -> StainTransfer | None:
+    reference = request.card.stain
+    if reference is None:
+        return None
+    return stain_transfer(fit_slide_stain(slide, tissue, method=reference.method, mpp=request.mpp), reference)

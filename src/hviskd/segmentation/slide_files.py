@@ -1,0 +1,54 @@
+"""Tells slide files apart: which files a slide consists of, and whether two are the same; maps and cohorts use it."""
+
+import hashlib
+import json
+from pathlib import Path
+
+_SAMPLE_BYTES = 65_536
+_WITH_FOLDER = (".mrxs",)  # the pixels lie in a folder of the slide's name
+_WITH_NEIGHBOURS = (".dcm", ".vms", ".vmu")  # the pixels lie in files beside it
+
+
+def slide_fingerprint(path: Path) -> str:
+    """Give a digest that tells the same slide, wherever it lies: of the size, beginning, middle and end of its files.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for file in _files_of(path):
+        size = file.stat().st_size
+        digest.update(str(size).encode())
+        with file.open("rb") as stream:
+            for start in (0, size // 2, max(0, size - _SAMPLE_BYTES)):
+                stream.seek(start)
+                digest.update(stream.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def changed_at(path: Path) -> int:
+    """Give the latest time of change of a slide's files, in ns.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    return max(file.stat().st_mtime_ns for file in _files_of(path))
+
+
+def place_digest(path: Path) -> str:
+    """Give eight hexadecimal digits that stand for where a file lies, and tell nothing of it."""
+    return hashlib.blake2b(str(path.resolve()).encode(), digest_size=4).hexdigest()
+
+
+def settings_fingerprint(*content: object) -> str:
+    """Give 32 hexadecimal digits that stand for what JSON can hold."""
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _files_of(path: Path) -> list[Path]:
+    suffix = path.suffix.lower()
+    if suffix in _WITH_FOLDER and path.with_suffix("").is_dir():
+        return [path, *sorted(file for file in path.with_suffix("").iterdir() if file.is_file())]
+    if suffix in _WITH_NEIGHBOURS:
+        return [path, *sorted(file for file in path.parent.iterdir() if file.is_file() and file != path)]
+    return [path]

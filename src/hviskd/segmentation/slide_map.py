@@ -1,0 +1,272 @@
+"""The SlideMap: what a Model says of every tile of a slide, and where on the slide that is.
+
+`segment` makes it; everything that writes, draws, reports or compares maps reads it.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hviskd.segmentation.grid import MapGrid
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+RGB = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+NO_CLASS = 255  # in a class grid, where there is no tile
+MAX_CLASSES = NO_CLASS
+
+_SUM_TOLERANCE = 1e-3
+
+
+class MapCard(BaseModel):
+    """What a map is of, what made it, and where it lies; no path and nothing that a scanner recorded of a person.
+
+    Attributes:
+        slide: File name of the slide, without its folder.
+        slide_fingerprint: Digest that tells the same slide file, wherever it lies.
+        slide_width_px: Width in level-0 px.
+        slide_height_px: Height in level-0 px.
+        slide_mpp: µm a level-0 px.
+        slide_origin_px: Where what was scanned begins, x and y in level-0 px; QuPath counts from there.
+        model: Name of the Model.
+        model_fingerprint: SHA-256 of its weights.
+        classes: Their names.
+        colours: One RGB colour a class.
+        tile_px: Side of a tile that the Model reads.
+        mpp: µm a px of it.
+        stride_px: Step of the grid in px of `mpp`; `tile_px` where tiles do not overlap.
+        min_tissue: Least share of tissue of a tile that was classified.
+        stain: What was done to the slide's stain, such as `macenko` or `none`.
+        engine: What computed the probabilities.
+        tissue_area_um2: Area of the tissue found.
+        notes: What a user should know of this slide and this map.
+        versions: Of the programs that took part.
+        created: When, ISO 8601, UTC.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    format_version: Literal[1] = 1
+    slide: str
+    slide_fingerprint: str
+    slide_width_px: int = Field(gt=0)
+    slide_height_px: int = Field(gt=0)
+    slide_mpp: float = Field(gt=0)
+    slide_origin_px: tuple[int, int] = (0, 0)
+    model: str
+    model_fingerprint: str
+    classes: tuple[str, ...] = Field(min_length=2, max_length=MAX_CLASSES)
+    colours: tuple[Colour, ...]
+    tile_px: int = Field(gt=0)
+    mpp: float = Field(gt=0)
+    stride_px: int = Field(gt=0)
+    min_tissue: float = Field(ge=0, le=1)
+    stain: str = "none"
+    engine: str
+    tissue_area_um2: float = Field(ge=0)
+    notes: tuple[str, ...] = ()
+    versions: dict[str, str]
+    created: str
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "MapCard":
+        if len(self.colours) != len(self.classes):
+            raise ValueError(f"{len(self.classes)} classes and {len(self.colours)} colours")
+        if not all(0 <= part <= 255 for colour in self.colours for part in colour):
+            raise ValueError("a colour is three numbers from 0 to 255")
+        if self.stride_px > self.tile_px:
+            raise ValueError(f"the step of {self.stride_px} px is more than a tile of {self.tile_px} px")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class SlideMap:
+    """Class probabilities on the tile grid of one slide; without any tile where the slide holds no tissue.
+
+    Attributes:
+        card: What it is of and what made it.
+        column: int32 (N,), position on the grid; the tile begins at level-0 px `column` × `stride0_px`.
+        row: int32 (N,), likewise downwards. Tiles stand row by row, each place once.
+        probabilities: float32 (N, K); each row sums to 1.
+    """
+
+    card: MapCard
+    column: NDArray[np.int32]
+    row: NDArray[np.int32]
+    probabilities: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        """Make sure that the parts fit each other and the slide.
+
+        Raises:
+            ValueError: They do not.
+        """
+        count = len(self.row)
+        if self.row.shape != (count,) or self.column.shape != (count,):
+            raise ValueError(f"rows of shape {self.row.shape} and columns of shape {self.column.shape}")
+        if self.probabilities.shape != (count, len(self.card.classes)):
+            raise ValueError(f"probabilities of shape {self.probabilities.shape} for {count} tiles")
+        if not count:
+            return
+        rows, columns = self.layout.tile_rows, self.layout.tile_columns
+        if self.row.min() < 0 or self.column.min() < 0 or self.row.max() >= rows or self.column.max() >= columns:
+            raise ValueError(f"a tile lies outside the grid of {rows} × {columns}")
+        if (np.diff(self.row.astype(np.int64) * columns + self.column) <= 0).any():
+            raise ValueError("the tiles do not stand row by row, each once")
+        sums = self.probabilities.sum(axis=1, dtype=np.float64)
+        if not (np.abs(sums - 1) < _SUM_TOLERANCE).all() or self.probabilities.min() < 0:
+            raise ValueError("the probabilities of a tile do not sum to 1")
+
+    def __len__(self) -> int:
+        """Give the number of tiles."""
+        return len(self.row)
+
+    @cached_property
+    def layout(self) -> MapGrid:
+        """The grid over the whole slide."""
+        card = self.card
+        return MapGrid.over(
+            (card.slide_width_px, card.slide_height_px),
+            card.slide_mpp,
+            tile_px=card.tile_px,
+            mpp=card.mpp,
+            stride_px=card.stride_px,
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.card.classes
+
+    @property
+    def colours(self) -> tuple[Colour, ...]:
+        """One RGB colour a class."""
+        return self.card.colours
+
+    @property
+    def tile_um(self) -> float:
+        """Side of a tile in µm."""
+        return self.card.tile_px * self.card.mpp
+
+    @property
+    def stride_um(self) -> float:
+        """Step of the grid in µm."""
+        return self.card.stride_px * self.card.mpp
+
+    @property
+    def tile0_px(self) -> float:
+        """Side of a tile in level-0 px."""
+        return self.layout.tile0_px
+
+    @property
+    def stride0_px(self) -> float:
+        """Step of the grid in level-0 px."""
+        return self.layout.stride0_px
+
+    @property
+    def x_px(self) -> NDArray[np.int64]:
+        """Left edges of the tiles in level-0 px, int64 (N,)."""
+        return self.layout.starts_px(self.column)
+
+    @property
+    def y_px(self) -> NDArray[np.int64]:
+        """Upper edges of the tiles in level-0 px, int64 (N,)."""
+        return self.layout.starts_px(self.row)
+
+    @property
+    def class_index(self) -> NDArray[np.int64]:
+        """The most probable class of each tile, int64 (N,)."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def entropy(self) -> NDArray[np.float64]:
+        """How undecided the Model is on each tile, in bits: 0 to log2(K), float64 (N,) (Shannon 1948)."""
+        shares = self.probabilities.astype(np.float64)
+        logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
+        return np.abs((shares * logs).sum(axis=1))
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """Rows and columns of the cells, squares of `stride_um`, over the whole slide."""
+        return self.layout.shape
+
+    def grid(self) -> NDArray[np.float32]:
+        """Give the probabilities as a picture, float32 (rows, columns, K); NaN where there is no tile.
+
+        Cell (row, column) begins at level-0 px `stride0_px` × (column, row). Where tiles overlap, a cell is the mean
+        of the tiles over it, weighted by how much of the cell each covers.
+        """
+        rows, columns = self.grid_shape
+        reach = self.card.tile_px / self.card.stride_px
+        total = np.zeros((rows, columns, len(self.classes)), np.float32)
+        weight = np.zeros((rows, columns, 1), np.float32)
+        for down in range(math.ceil(reach)):
+            for right in range(math.ceil(reach)):
+                covered = np.float32(min(1.0, reach - down) * min(1.0, reach - right))
+                inside = (self.row + down < rows) & (self.column + right < columns)
+                cells = self.row[inside] + down, self.column[inside] + right  # each once, for each tile is there once
+                total[cells] += covered * self.probabilities[inside]
+                weight[cells] += covered
+        return np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
+
+    def class_grid(self) -> NDArray[np.uint8]:
+        """Give the most probable class of each cell, uint8 (rows, columns); 255 where there is no tile."""
+        probabilities = self.grid()
+        missing = np.isnan(probabilities).any(axis=-1)
+        probabilities[missing] = 0
+        best = probabilities.argmax(axis=-1).astype(np.uint8)
+        best[missing] = NO_CLASS
+        return best
+
+    def areas_mm2(self) -> dict[str, float]:
+        """Give the area of each class in mm²: its cells of the class grid."""
+        cells = np.bincount(self.class_grid().ravel(), minlength=NO_CLASS + 1)
+        area = self.stride_um**2 / 1e6
+        return {name: float(count * area) for name, count in zip(self.classes, cells, strict=False)}
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Give one row a tile: slide, row, column, x_px, y_px, side_px, class, entropy_bits, prob_CLASS …."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "slide": pd.Series([self.card.slide] * len(self), dtype="str"),
+                "row": self.row,
+                "column": self.column,
+                "x_px": self.x_px,
+                "y_px": self.y_px,
+                "side_px": np.full(len(self), self.tile0_px),
+                "class": pd.Series([self.classes[place] for place in self.class_index], dtype="str"),
+                "entropy_bits": self.entropy,
+                **{f"prob_{name}": self.probabilities[:, place] for place, name in enumerate(self.classes)},
+            }
+        )
+
+    def to_geojson(self, path: Path | str) -> Path:
+        """Write the map for QuPath and give its path."""
+        from hviskd.segmentation.geojson import write_geojson
+
+        return write_geojson(self, Path(path))
+
+    def plot(self, thumbnail: RGB | None = None) -> "Figure":
+        """Draw the map.
+
+        Args:
+            thumbnail: The slide at low power, as `Slide.thumbnail` gives it, to draw it on; white if not given.
+        """
+        from hviskd.segmentation.overview import draw_overview
+
+        if thumbnail is None:
+            scale = 1000 / max(self.card.slide_width_px, self.card.slide_height_px)
+            sides = (max(1, round(side * scale)) for side in (self.card.slide_height_px, self.card.slide_width_px))
+            thumbnail = np.full((*sides, 3), 255, np.uint8)
+        return draw_overview(self, thumbnail)

@@ -1,0 +1,134 @@
+"""The tables of a map: Parquet for people who count tiles, a compressed npz to load the map from; no pickle."""
+
+import math
+import struct
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from hviskd.errors import DataError, first_problem
+from hviskd.segmentation.slide_map import MapCard, SlideMap
+from hviskd.storage import atomic_file
+
+MAX_BYTES = 2**31  # of an array unpacked; ten million tiles of eight classes are a sixth of that
+_CARD_BYTES = 2**22
+_HEADER_BYTES = 4096
+_CARD_KEY = b"hviskd.map"
+_FAULTS = (  # of damaged files
+    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
+    *(EOFError, OSError, ValueError, SyntaxError, RuntimeError, OverflowError),
+)
+
+_Kind = TypeVar("_Kind", bound=np.generic)
+
+
+class MapArrays(NamedTuple):
+    """What `map.npz` holds.
+
+    Attributes:
+        card: The map's card as JSON.
+        row: int32 (N,), position of each tile on the grid, downwards.
+        column: int32 (N,), likewise to the right.
+        probabilities: float32 (N, K).
+    """
+
+    card: str
+    row: NDArray[np.int32]
+    column: NDArray[np.int32]
+    probabilities: NDArray[np.float32]
+
+
+def write_parquet(slide_map: SlideMap, path: Path) -> Path:
+    """Write one row a tile, as `SlideMap.to_dataframe` gives them, with the card in the file's metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(slide_map.to_dataframe(), preserve_index=False)
+    table = table.replace_schema_metadata({_CARD_KEY: slide_map.card.model_dump_json().encode()})
+    with atomic_file(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
+    return path
+
+
+def write_npz(slide_map: SlideMap, path: Path) -> Path:
+    """Write a map so that `read_npz` gives it back bit for bit; the same map gives the same bytes."""
+    card = np.frombuffer(slide_map.card.model_dump_json().encode(), np.uint8)
+    with atomic_file(path) as partial, partial.open("wb") as stream:
+        np.savez_compressed(
+            stream,
+            card=card,
+            row=slide_map.row.astype("<i4"),
+            column=slide_map.column.astype("<i4"),
+            probabilities=slide_map.probabilities.astype("<f4"),
+        )
+    return path
+
+
+def read_npz(path: Path) -> SlideMap:
+    """Read a map.
+
+    Raises:
+        DataError: The file is missing, damaged, or holds no map.
+    """
+    arrays = read_map_arrays(path)
+    try:
+        card = MapCard.model_validate_json(arrays.card)
+    except ValidationError as error:
+        raise DataError(f"{path}: its card is not one of a map ({first_problem(error)}); segment again") from error
+    try:
+        return SlideMap(card, arrays.column, arrays.row, arrays.probabilities)
+    except ValueError as error:
+        raise DataError(f"{path}: not a map ({error}); segment again") from error
+
+
+def read_map_arrays(path: Path, *, most_bytes: int = MAX_BYTES) -> MapArrays:
+    """Read the arrays of a map, and believe nothing the file says of their sizes before it has been checked.
+
+    Args:
+        path: The file.
+        most_bytes: What an array may take in memory.
+
+    Raises:
+        DataError: The file is missing, damaged, or holds other arrays.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; segment again")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            card = _read(archive, "card", np.uint8, 1, _CARD_BYTES)
+            row, column = (_read(archive, name, np.int32, 1, most_bytes) for name in ("row", "column"))
+            probabilities = _read(archive, "probabilities", np.float32, 2, most_bytes)
+            if not len(row) == len(column) == len(probabilities):
+                raise ValueError("its arrays are of different length")
+            return MapArrays(card.tobytes().decode(), row, column, probabilities)
+    except _FAULTS as error:
+        raise DataError(f"{path}: not a readable map ({error}); copy it again or segment again") from error
+
+
+def _read(archive: zipfile.ZipFile, name: str, kind: type[_Kind], dimensions: int, most_bytes: int) -> NDArray[_Kind]:
+    """Read one array whose header must agree with the number of bytes that the archive states, and is held to."""
+    try:
+        entry = archive.getinfo(f"{name}.npy")
+    except KeyError as error:
+        raise ValueError(f"it has no {name}") from error
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.file_size > most_bytes:
+        raise ValueError(f"{name} claims {entry.file_size} bytes, packed in way {entry.compress_type}")
+    with archive.open(entry) as stream:
+        if npy.read_magic(stream) != (1, 0):
+            raise ValueError(f"{name} is of another version")
+        shape, fortran_order, dtype = npy.read_array_header_1_0(stream, max_header_size=_HEADER_BYTES)
+        size = entry.file_size - stream.tell()
+        fits = dtype == kind and not fortran_order and len(shape) == dimensions and min(shape) >= 0
+        if not fits or math.prod(shape) * dtype.itemsize != size:
+            raise ValueError(f"{name} is {dtype} {shape} in {size} bytes")
+        content = stream.read()
+    if len(content) != size:
+        raise ValueError(f"{name} ends early")
+    return np.frombuffer(content, kind).reshape(shape)

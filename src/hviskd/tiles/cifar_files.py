@@ -1,0 +1,82 @@
+"""Finds the three files of CIFAR-100 in a folder or an archive, and reads no more than they can be; importing calls."""
+
+import gzip
+import io
+import tarfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from hviskd.errors import DataError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+_FILES = ("meta", "test", "train")
+_LIMIT_BYTES = 256 * 2**20  # unpacked; the original is 178 MiB
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class _Limited(io.RawIOBase):
+    """A stream that ends in an error where an honest archive has long ended."""
+
+    def __init__(self, stream: io.BufferedIOBase, archive: Path) -> None:
+        self._stream, self._archive, self._left = stream, archive, _LIMIT_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "Buffer") -> int:
+        count = self._stream.readinto(buffer)
+        self._left -= count
+        if self._left < 0:
+            raise _too_large(self._archive)
+        return count
+
+
+def read_cifar_files(archive: Path) -> dict[str, bytes]:
+    """Read `train`, `test` and `meta` of CIFAR-100's python version, from its archive or from a folder.
+
+    Raises:
+        DataError: The archive is damaged or far too large, or one of the three is missing.
+    """
+    files = _from_folder(archive) if archive.is_dir() else _from_tar(archive)
+    missing = [name for name in _FILES if name not in files]
+    if missing:
+        raise DataError(
+            f"{archive}: holds no {' and no '.join(missing)}; give cifar-100-python.tar.gz or the folder it unpacks to"
+        )
+    return files
+
+
+def _from_folder(folder: Path) -> dict[str, bytes]:
+    inner = folder / "cifar-100-python"
+    paths = [(inner if inner.is_dir() else folder) / name for name in _FILES]
+    paths = [path for path in paths if path.is_file()]
+    if sum(path.stat().st_size for path in paths) > _LIMIT_BYTES:
+        raise _too_large(folder)
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def _from_tar(archive: Path) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    try:
+        with archive.open("rb") as packed:
+            magic = packed.read(2)
+            packed.seek(0)
+            with (
+                gzip.open(packed) if magic == _GZIP_MAGIC else packed as unpacked,
+                tarfile.open(fileobj=_Limited(unpacked, archive), mode="r|") as members,
+            ):
+                for member in members:
+                    stream = members.extractfile(member) if member.isreg() else None
+                    name = PurePosixPath(member.name).name
+                    if stream is not None and name in _FILES:
+                        files.setdefault(name, stream.read())
+    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{archive}: not a readable archive ({error}); give cifar-100-python.tar.gz") from error
+    return files
+
+
+def _too_large(archive: Path) -> DataError:
+    return DataError(f"{archive}: more than {_LIMIT_BYTES // 2**20} MiB unpacked; this is not CIFAR-100")

@@ -1,0 +1,67 @@
+"""The verb `segment`, run as a user runs it."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from hviskd.cli.app import app
+from hviskd.segmentation import load_slide_map
+from tests.segmentation.make import tissue_on_glass, write_model, write_slide
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cohort")
+    write_model(folder / "student")
+    write_model(folder / "unscaled", mpp=None)
+    write_slide(folder / "slides" / "good.svs", tissue_on_glass(500, 400))
+    (folder / "slides" / "bad.svs").write_text("no slide")
+    return folder
+
+
+def run(folder, *arguments, model="student"):
+    given = ["segment", *map(str, arguments), "-m", str(folder / model), "--engine", "torch", "--threads", "1"]
+    return CliRunner().invoke(app, given)
+
+
+def test_it_says_what_it_does_what_it_took_and_what_it_wrote(folder):
+    result = run(folder, folder / "slides" / "good.svs", "-o", folder / "maps")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0] == "student: 3 classes, tiles of 64 px at 0.5 µm/px; 1 slide"
+    count = len(load_slide_map(folder / "maps" / "good"))
+    assert any(line.startswith("good.svs: ") and f"{count} tiles at " in line for line in lines)
+    for stage in ("opening slides", "finding tissue", "waiting for tiles", "classifying", "writing maps"):
+        assert any(line.strip().startswith(stage) for line in lines)
+    assert lines[-2:] == ["1 of 1 slides have a map", f"wrote {folder / 'maps'}"]
+
+
+def test_a_slide_that_fails_is_named_and_the_exit_status_is_1(folder):
+    result = run(folder, folder / "slides", "-o", folder / "some")
+    assert result.exit_code == 1
+    assert "error: " in result.output
+    assert "bad.svs: damaged or not a slide" in result.output
+    assert "1 of 2 slides have a map" in result.output
+    assert len(load_slide_map(folder / "some" / "good"))
+
+
+@pytest.mark.parametrize(
+    ("options", "model", "message"),
+    [
+        ([], "unscaled", "unscaled: its card does not say at which µm/px it reads tiles; give it with --mpp"),
+        ([], "nothing", "no model here"),
+        (["--stride", "1"], "student", "--stride 1: must be from 16 to 64"),
+        (["--mpp", "0.25"], "student", "leave --mpp 0.25 out"),
+        (["--precision", "int8"], "student", "has no int8 variant"),
+        (["elsewhere.svs"], "student", "elsewhere.svs: no such file"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_2(folder, tmp_path, options, model, message):
+    command = [sys.executable, "-m", "hviskd", "segment", folder / "slides" / "good.svs", "-m", folder / model]
+    done = subprocess.run([*command, "-o", tmp_path / "maps", *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.glob("maps/*/summary.json"))

@@ -1,0 +1,246 @@
+"""Cohorts: every slide is attempted, nothing finished is done twice or lost, and nothing half-written counts."""
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from hviskd.errors import DataError
+from hviskd.segmentation import find_cohort, load_slide_map, read_summary, save_slide_map, segment, segment_cohort
+from hviskd.slides import open_slide
+from tests.segmentation.make import CLASSES, tissue_on_glass, write_model, write_slide
+from tests.slides.make import glass
+
+PLAIN = {"engine": "torch", "threads": 1, "workers": 1}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("models") / "student").folder
+
+
+@pytest.fixture
+def slides(tmp_path):
+    """Three slides; the second is cut off in the middle."""
+    paths = [
+        write_slide(tmp_path / "slides" / f"{name}.svs", tissue_on_glass(500, 400, seed=seed))
+        for seed, name in enumerate(("first", "second", "third"))
+    ]
+    content = paths[1].read_bytes()
+    paths[1].write_bytes(content[: len(content) // 2])
+    return paths
+
+
+def states(outcomes):
+    return [outcome.state for outcome in outcomes]
+
+
+def test_a_bad_slide_is_named_and_the_others_are_done(model, slides, tmp_path):
+    told = []
+    outcomes = segment_cohort(model, slides, tmp_path / "maps", report=told.append, **PLAIN)
+    assert states(outcomes) == ["done", "failed", "done"]
+    assert told == outcomes
+    assert "second.svs: damaged" in outcomes[1].problem
+    assert not (tmp_path / "maps" / "second").exists()
+    for outcome in (outcomes[0], outcomes[2]):
+        found, expected = load_slide_map(outcome.folder), segment(model, outcome.slide, **PLAIN)
+        np.testing.assert_array_equal(found.row, expected.row)
+        np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
+        assert sorted(path.name for path in outcome.folder.iterdir()) == sorted(
+            (*outcome.summary.files, "summary.json")
+        )
+
+
+def test_the_table_of_slides_holds_areas_and_reasons_and_no_path(model, slides, tmp_path):
+    outcomes = segment_cohort(model, slides, tmp_path / "maps", **PLAIN)
+    text = (tmp_path / "maps" / "slides.csv").read_text()
+    assert str(tmp_path) not in text
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [row["state"] for row in rows] == ["done", "failed", "done"]
+    assert "damaged" in rows[1]["problem"]
+    total = sum(float(rows[0][f"{name}_mm2"]) for name in CLASSES)
+    assert total == pytest.approx(outcomes[0].summary.tiles * 0.032**2, abs=1e-3)
+
+
+def test_what_is_done_is_kept(model, slides, tmp_path):
+    first = segment_cohort(model, slides, tmp_path / "maps", **PLAIN)
+    written = (first[0].folder / "summary.json").stat().st_mtime_ns
+    again = segment_cohort(model, slides, tmp_path / "maps", **PLAIN)
+    assert states(again) == ["kept", "failed", "kept"]
+    assert again[0].summary == first[0].summary
+    assert (first[0].folder / "summary.json").stat().st_mtime_ns == written
+    assert states(segment_cohort(model, slides[:1], tmp_path / "maps", overwrite=True, **PLAIN)) == ["done"]
+
+
+def test_a_cohort_that_is_done_loads_no_network(model, slides, tmp_path):
+    segment_cohort(model, slides[:1], tmp_path / "maps", **PLAIN)
+    code = """
+import sys
+from hviskd.segmentation import segment_cohort
+model, slide, maps = sys.argv[1:]
+print(segment_cohort(model, [slide], maps, engine="torch")[0].state, "torch" in sys.modules)
+"""
+    command = [sys.executable, "-c", code, model, slides[0], tmp_path / "maps"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["kept", "False"]
+
+
+@pytest.mark.parametrize("change", ["stride", "tissue", "precision", "slide", "slide_mpp", "model", "lost file"])
+def test_what_has_changed_is_done_again(model, slides, tmp_path, change):
+    slide, settings, chosen = slides[0], dict(PLAIN), model
+    (first,) = segment_cohort(model, [slide], tmp_path / "maps", **PLAIN)
+    listed = [slide]
+    match change:
+        case "stride":
+            settings["stride_px"] = 32
+        case "tissue":
+            settings["min_tissue"] = 0.9
+        case "precision":
+            settings["precision"] = "float32"
+        case "slide":
+            write_slide(slide, tissue_on_glass(640, 400, seed=5))
+        case "slide_mpp":
+            listed = find_cohort([slide], slide_mpp=0.25)
+        case "model":
+            chosen = write_model(tmp_path / "other", seed=1).folder
+        case "lost file":
+            (first.folder / "map.npz").unlink()
+    (again,) = segment_cohort(chosen, listed, tmp_path / "maps", **settings)
+    assert (again.state, again.folder) == ("done", first.folder)
+    assert (again.summary.fingerprint == first.summary.fingerprint) is (change == "lost file")
+    expected = segment(chosen, slide, slide_mpp=0.25 if change == "slide_mpp" else None, **settings)
+    np.testing.assert_allclose(load_slide_map(again.folder).probabilities, expected.probabilities, atol=1e-5)
+
+
+def test_slides_of_one_name_do_not_overwrite_each_other(model, tmp_path):
+    paths = [
+        write_slide(tmp_path / folder / "section.svs", tissue_on_glass(500, 400, seed=seed))
+        for seed, folder in enumerate(("left", "right"))
+    ]
+    together = segment_cohort(model, paths, tmp_path / "maps", **PLAIN)
+    assert len({outcome.folder for outcome in together}) == 2
+    for outcome in together:
+        assert outcome.folder.name.startswith("section-")
+    assert states(segment_cohort(model, paths[::-1], tmp_path / "maps", **PLAIN)) == ["kept", "kept"]
+
+    (alone,) = segment_cohort(model, paths[:1], tmp_path / "apart", **PLAIN)
+    assert alone.folder == tmp_path / "apart" / "section"
+    (other,) = segment_cohort(model, paths[1:], tmp_path / "apart", **PLAIN)
+    assert other.folder != alone.folder
+    assert read_summary(alone.folder) == alone.summary
+    assert states(segment_cohort(model, paths, tmp_path / "apart", **PLAIN)) == ["kept", "kept"]
+
+
+def test_a_cohort_that_was_moved_is_still_done(model, tmp_path):
+    slide = write_slide(tmp_path / "here" / "section.svs", tissue_on_glass(500, 400))
+    segment_cohort(model, [slide], tmp_path / "maps", **PLAIN)
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    assert states(segment_cohort(model, [tmp_path / "there" / "section.svs"], tmp_path / "maps", **PLAIN)) == ["kept"]
+
+
+def test_a_slide_without_tissue_gets_all_files_too(model, tmp_path):
+    slide = write_slide(tmp_path / "glass.svs", glass((400, 500)))
+    (outcome,) = segment_cohort(model, [slide], tmp_path / "maps", **PLAIN)
+    assert (outcome.state, outcome.summary.tiles) == ("done", 0)
+    assert len(load_slide_map(outcome.folder)) == 0
+    for name in outcome.summary.files:
+        assert (outcome.folder / name).stat().st_size > 0
+    assert json.loads((outcome.folder / "glass.geojson").read_text())["features"] == []
+
+
+def test_a_map_that_cannot_be_written_fails_alone(model, slides, tmp_path):
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "first").write_text("a file where a folder should be")
+    outcomes = segment_cohort(model, [slides[0], slides[2]], tmp_path / "maps", **PLAIN)
+    assert states(outcomes) == ["failed", "done"]
+    assert "first" in outcomes[0].problem
+
+
+def test_a_map_of_ones_own_is_saved_and_loaded(model, slides, tmp_path):
+    found = segment(model, slides[0], **PLAIN)
+    with open_slide(slides[0]) as slide:
+        folder = save_slide_map(found, tmp_path / "map", slide.thumbnail(300))
+    loaded = load_slide_map(folder)
+    assert loaded.card == found.card
+    np.testing.assert_array_equal(loaded.probabilities, found.probabilities)
+    (folder / "summary.json").unlink()
+    with pytest.raises(DataError, match="holds no finished map"):
+        load_slide_map(folder)
+
+
+def test_a_table_lists_slides_and_their_mpp(slides, tmp_path):
+    table = tmp_path / "slides" / "cohort.csv"
+    table.write_text("slide,mpp,patient\nfirst.svs,,P1\nthird.svs,0.25,P2\nmissing.svs,,P3\n")
+    listed = find_cohort([table, slides[0]], slide_mpp=1.0)
+    assert [(slide.path.name, slide.slide_mpp) for slide in listed] == [
+        ("first.svs", 1.0),
+        ("third.svs", 0.25),
+        ("missing.svs", 1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file\na.svs\n", "no column slide"),
+        ("slide\n", "lists no slide"),
+        ("slide,mpp\na.svs,half\n", "line 2: 'half' is no number"),
+        ("slide,mpp\n,0.5\n", "line 2: names no slide"),
+        (b"slide\n\xff\xfe\n", "not a CSV in UTF-8"),
+    ],
+)
+def test_a_table_that_is_none_is_refused(tmp_path, content, message):
+    table = tmp_path / "cohort.csv"
+    table.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=message):
+        find_cohort([table])
+
+
+def test_a_listed_slide_that_is_missing_fails_alone(model, slides, tmp_path):
+    table = tmp_path / "slides" / "cohort.csv"
+    table.write_text("slide\nmissing.svs\nfirst.svs\n")
+    outcomes = segment_cohort(model, find_cohort([table]), tmp_path / "maps", **PLAIN)
+    assert states(outcomes) == ["failed", "done"]
+    assert "missing.svs: " in outcomes[0].problem
+
+
+def test_killed_at_any_moment_it_goes_on_with_what_is_missing(model, tmp_path):
+    paths = [
+        write_slide(tmp_path / "slides" / f"{seed}.svs", tissue_on_glass(500, 400, seed=seed)) for seed in range(3)
+    ]
+    maps = tmp_path / "maps"
+    command = [sys.executable, "-m", "hviskd", "segment", *paths, "-m", model, "-o", maps]
+    command += ["--engine", "torch", "--threads", "1", "--stride", "32"]
+
+    kill_when(lambda: any(maps.glob("*/map.npz")), command)  # in the midst of the first slide's files
+    assert not list(maps.glob("*/summary.json"))
+    kill_when(lambda: any(maps.glob("*/summary.json")), command)
+    done = {path: path.stat().st_mtime_ns for path in maps.glob("*/summary.json")}
+    assert 1 <= len(done) < len(paths)
+    for summary in done:
+        assert len(load_slide_map(summary.parent))
+
+    again = segment_cohort(model, paths, maps, stride_px=32, engine="torch", threads=1)
+    assert states(again).count("kept") == len(done)
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    for path in paths:
+        expected = segment(model, path, stride_px=32, **PLAIN)
+        np.testing.assert_allclose(load_slide_map(maps / path.stem).probabilities, expected.probabilities, atol=1e-5)
+    assert not list(maps.glob("*/.partial-*"))
+
+
+def kill_when(happened, command, timeout_s=60.0):
+    """Run a process until something has happened, and then kill it as a power cut would."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        end = time.monotonic() + timeout_s
+        while not happened():
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < end, "nothing happened"
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
