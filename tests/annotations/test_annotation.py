@@ -79,3 +79,13 @@ def test_a_label_mask_has_at_each_centre_what_the_mask_has_there():
 def test_a_window_beside_a_label_mask_is_not_labelled():
     mask = LabelMask(classes=("a",), indices=np.zeros((4, 4), dtype=np.uint8))
     assert (mask.rasterise(100, 0, 5, 5, 1) == -1).all()
+
+
+def test_a_mask_is_rasterised_alike_however_many_cells_there_are():
+    indices = np.random.default_rng(0).choice(np.array([0, 1, 255], dtype=np.uint8), (50, 70))
+    mask = LabelMask(classes=("a", "b"), indices=indices)
+    labels = mask.rasterise(-10, -20, 90, 80, 1 / 40)  # 11 million cells, some at a time
+    expected = np.full((80, 90), -1)
+    expected[20:70, 10:80] = np.where(indices == 255, -1, indices.astype(np.int16))
+    np.testing.assert_array_equal(labels[::40, ::40], expected)
+    np.testing.assert_array_equal(labels[39::40, 39::40], expected)

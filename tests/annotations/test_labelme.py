@@ -169,3 +169,7 @@ def test_labels_of_any_script_survive(tmp_path):
 def test_a_legend_turns_labels_into_its_classes(tmp_path):
     annotation = read(tmp_path, [shape("polygon", SQUARE, label="ctpnn")], legend=load_legend("ivygap-paper"))
     assert annotation.regions[0].label == "CTpan"
+
+
+def test_a_label_cannot_break_a_line_or_steer_a_terminal(tmp_path):
+    assert read(tmp_path, [shape("polygon", SQUARE, "a\nb\x1b[31m")]).classes == ("a b [31m",)

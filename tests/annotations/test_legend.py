@@ -107,3 +107,10 @@ def test_the_built_in_files_say_what_they_are_called():
     for name in built_in_legends():
         text = (resources.files("hviskd.annotations") / "legends" / f"{name}.yaml").read_text("utf-8")
         assert Legend.model_validate(yaml.safe_load(text)).name == name
+
+
+@pytest.mark.parametrize("content", ["a: [\n- b", '"x\\e[31m": 1', "{\n  a: {\n"])
+def test_a_file_cannot_break_the_line_that_tells_of_it(tmp_path, content):
+    with pytest.raises(DataError) as caught:
+        load_legend(written(tmp_path, content))
+    assert str(caught.value).isprintable()

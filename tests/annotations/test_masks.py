@@ -1,9 +1,11 @@
+import gc
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from hviskd.annotations import Outlines, load_legend, read_annotation, write_mask
-from hviskd.annotations.masks import ColourDecoder
+from hviskd.annotations.masks import ColourDecoder, read_mask
 from hviskd.errors import DataError
 
 from .make import REAL, blobs
@@ -147,3 +149,17 @@ def test_real_nucleus_masks_are_read_pixel_for_pixel(tmp_path):
     for path in paths:
         image = read_annotation(path, legend=legend).rasterise(0, 0, 150, 150, 1)
         np.testing.assert_array_equal(image == 0, np.asarray(Image.open(path)) == 255)
+
+
+def test_what_a_damaged_mask_took_is_given_back_at_once(tmp_path):
+    path = tmp_path / "m.png"
+    Image.new("1", (3000, 3000)).save(path)
+    path.write_bytes(path.read_bytes()[:-60])
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(DataError):
+            read_mask(path, LEGEND)
+        assert not gc.collect()  # no ring of objects that only the collector could find
+    finally:
+        gc.enable()

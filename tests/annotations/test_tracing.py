@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import shapely
@@ -37,3 +39,12 @@ def test_an_empty_mask_has_no_polygons():
 def test_a_mask_of_noise_is_refused_before_it_takes_all_memory():
     with pytest.raises(ValueError, match="pieces"):
         trace(np.random.default_rng(0).random((700, 700)) < 0.5)
+
+
+def test_a_checkerboard_is_refused_in_little_more_memory_than_it_takes_itself():
+    inside = np.indices((2000, 2000)).sum(axis=0) % 2 == 0
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="8000000 pieces"):
+        trace(inside)
+    assert tracemalloc.get_traced_memory()[1] < 10 * inside.nbytes
+    tracemalloc.stop()

@@ -25,6 +25,7 @@ from hviskd.errors import DataError
 UNCLASSIFIED = "unclassified"  # the label of a region drawn without a class
 NO_CLASS = 255  # in the uint8 index image of a LabelMask
 CELL_LIMIT = 2**30  # 2 GiB of int16
+_CELLS_AT_ONCE = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -181,9 +182,12 @@ class LabelMask(Annotation):
         on_column, on_row = (column >= 0) & (column < width), (row >= 0) & (row < height)
         image = np.full((rows, columns), -1, dtype=np.int16)
         if on_column.any() and on_row.any():
-            labels = self.indices[np.ix_(row[on_row].astype(np.int64), column[on_column].astype(np.int64))]
-            # The cells on the mask are one rectangle of the window.
+            # The cells on the mask are one rectangle of the window, filled some rows at a time for the memory's sake.
             top, left = int(np.argmax(on_row)), int(np.argmax(on_column))
-            part = image[top : top + labels.shape[0], left : left + labels.shape[1]]
-            np.copyto(part, labels, where=labels != NO_CLASS)
+            lines, places = row[on_row].astype(np.int64), column[on_column].astype(np.int64)
+            step = max(1, _CELLS_AT_ONCE // len(places))
+            for start in range(0, len(lines), step):
+                labels = self.indices[np.ix_(lines[start : start + step], places)]
+                part = image[top + start :, left : left + len(places)][: len(labels)]
+                np.copyto(part, labels, where=labels != NO_CLASS)
         return image

@@ -125,7 +125,7 @@ def take_census(
     return Census(
         legend=legend,
         tolerance=tolerance,
-        colours=unpack_codes(codes).astype(np.uint8),
+        colours=unpack_codes(codes),
         area_px=counts[codes],
         nearest=nearest,
         distance=distance,

@@ -23,8 +23,8 @@ def pack_codes(pixels: np.ndarray) -> np.ndarray:
 
 
 def unpack_codes(codes: np.ndarray) -> np.ndarray:
-    """Turn (N,) codes 0xRRGGBB into (N, 3) int64."""
-    return (codes[:, None].astype(np.int64) >> (16, 8, 0)) & 255
+    """Turn (N,) codes 0xRRGGBB into (N, 3) uint8."""
+    return np.stack([(codes >> shift).astype(np.uint8) for shift in (16, 8, 0)], axis=1)
 
 
 def row_blocks(pixels: np.ndarray, table: np.ndarray | None = None) -> Iterator[Block]:

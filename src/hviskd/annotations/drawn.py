@@ -8,6 +8,7 @@ import numpy as np
 import shapely
 from shapely import MultiPolygon, Polygon
 
+from hviskd.annotations.words import one_line
 from hviskd.errors import DataError
 
 COORDINATE_LIMIT_PX = 10_000_000.0  # thirty times the widest slides
@@ -55,14 +56,14 @@ class DrawnFile:
         return value
 
     def text(self, value: object, place: str) -> str:
-        """Give a label or name without blanks around it; an empty one for null."""
+        """Give a label or name as one line without blanks around it; an empty one for null."""
         if value is None:
             return ""
         if not isinstance(value, str) or len(value) > TEXT_LIMIT:
             raise self.error(place, f"must be text of at most {TEXT_LIMIT} characters")
         if any("\ud800" <= character <= "\udfff" for character in value):
             raise self.error(place, "holds half a character, which no file can be written with")
-        return value.strip()
+        return one_line(value)
 
     def points(self, value: object, place: str) -> np.ndarray:
         """Give a list of [x, y] (a third number is dropped) as (N, 2) float64 in px."""

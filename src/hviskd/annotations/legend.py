@@ -22,6 +22,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hviskd.annotations.words import one_line
 from hviskd.errors import DataError
 
 LEGEND_LIMIT_BYTES = 2**16
@@ -130,13 +131,13 @@ def load_legend(name_or_path: str | Path) -> Legend:
     try:
         content = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - it is a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DataError(f"{name_or_path}: not valid YAML ({error})") from error
+        raise DataError(f"{name_or_path}: not valid YAML ({one_line(str(error))}); mend the legend") from error
     try:
         return Legend.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(step) for step in first["loc"]) or "legend"
-        raise DataError(f"{name_or_path}: {place}: {first['msg']}; mend the legend") from error
+        raise DataError(f"{name_or_path}: {one_line(place)}: {one_line(first['msg'])}; mend the legend") from error
 
 
 def _read_legend_file(path: Path) -> str:

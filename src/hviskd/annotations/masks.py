@@ -50,7 +50,7 @@ class ColourDecoder:
         classes = np.empty(len(codes), dtype=np.uint8)
         distances = np.empty(len(codes))
         for start in range(0, len(codes), 100_000):
-            colours = unpack_codes(codes[start : start + 100_000])
+            colours = unpack_codes(codes[start : start + 100_000]).astype(np.int64)
             squares = ((colours[:, None, :] - self._colours) ** 2).sum(axis=2)
             best = squares.argmin(axis=1)
             classes[start : start + len(best)] = self._classes[best]

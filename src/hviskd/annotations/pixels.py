@@ -1,19 +1,18 @@
 """Reads the colours of a mask a block at a time from PNG, JPEG or TIFF; reading a mask and the census use it."""
 
-import io
 import struct
 import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
 from PIL import Image
 
 from hviskd.annotations.colours import Block, row_blocks
+from hviskd.annotations.jpeg import PROGRESSIVE_LIMIT_PX, jpeg_size
 from hviskd.annotations.png import SIGNATURE, png_codes, png_size
 from hviskd.annotations.tiff import tiff_blocks, tiff_size
 from hviskd.errors import DataError
@@ -21,7 +20,6 @@ from hviskd.errors import DataError
 MASK_LIMIT_PX = 2_000_000_000
 MEMORY_LIMIT_BYTES = 256 * 2**20  # a larger array lies in a temporary file
 JPEG_LIMIT_BYTES = 512 * 2**20
-PROGRESSIVE_LIMIT_PX = 150_000_000  # its decoder holds the whole picture at 6 bytes a px
 
 _JPEG = b"\xff\xd8\xff"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -80,7 +78,9 @@ class MaskPixels:
             *(OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AttributeError),
             *(AssertionError, SyntaxError, struct.error, zlib.error, Image.DecompressionBombError),
         ) as error:
-            raise DataError(f"{self.path}: cannot be read as a mask ({error}); save it again") from error
+            # The others speak to programmers. As text, for a local that holds the error would keep all arrays alive.
+            said = str(error) if isinstance(error, OSError | ValueError | RuntimeError) else ""
+            raise DataError(f"{self.path}: cannot be read as a mask ({said or 'damaged'}); save it again") from error
 
     def _read_size(self) -> tuple[int, int]:
         if self._start.startswith(SIGNATURE):
@@ -88,7 +88,7 @@ class MaskPixels:
                 return png_size(stream)
         if self._start.startswith(_JPEG):
             with self.path.open("rb") as stream:
-                return _jpeg_size(stream)
+                return jpeg_size(stream)
         if self._start.startswith(_TIFF):
             return tiff_size(self.path)
         raise ValueError("not a PNG, JPEG or TIFF")
@@ -120,21 +120,3 @@ def scratch(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile() as stream:
         return np.memmap(stream, dtype, "w+", shape=shape)
-
-
-def _jpeg_size(stream: BinaryIO) -> tuple[int, int]:
-    """Find width and height in the frame header of a JPEG (ITU T.81, B.2.2), and refuse what cannot be decoded."""
-    stream.seek(2)
-    while True:
-        marker, length = struct.unpack(">2sH", stream.read(4))
-        if marker[0] != 0xFF or length < 2:
-            raise ValueError("damaged header")
-        if 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):
-            break
-        stream.seek(length - 2, io.SEEK_CUR)
-    depth, height, width, components = struct.unpack(">BHHB", stream.read(6))
-    if marker[1] > 0xC2 or depth != 8 or components not in (1, 3):
-        raise ValueError("a JPEG that is not plain grey or RGB; save it as one")
-    if marker[1] == 0xC2 and width * height > PROGRESSIVE_LIMIT_PX:
-        raise ValueError("a large progressive JPEG; save it as a plain one, or as PNG or tiled TIFF")
-    return width, height

@@ -20,6 +20,7 @@ from hviskd.annotations.colours import TRANSPARENT, pack_codes
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BAND_BYTES = 16 * 2**20
+BAND_PX = 8_000_000  # of one bit each, a band of bytes has many more px
 SIDE_LIMIT_PX = 1_000_000
 INTERLACED_LIMIT_PX = 50_000_000  # rows of an interlaced picture cannot be read one after the other
 
@@ -127,7 +128,7 @@ def _whole(stream: BinaryIO, header: _Header) -> np.ndarray:
 def _packed_bands(stream: BinaryIO, header: _Header, table: "_ColourTable") -> Iterator[bytes]:
     """Give the rows, unpacked but still filtered, a band at a time, and fill the colour table on the way."""
     row_bytes = header.row_bytes + 1  # each row begins with its filter
-    band_bytes = max(1, BAND_BYTES // row_bytes) * row_bytes
+    band_bytes = max(1, min(BAND_BYTES // row_bytes, BAND_PX // header.width)) * row_bytes
     left = header.height * row_bytes
     unpacker = zlib.decompressobj()
     band = bytearray()

@@ -15,7 +15,8 @@ import tifffile
 from PIL import Image
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
-from hviskd.annotations.colours import Block, pack_codes, row_blocks, to_codes
+from hviskd.annotations.colours import Block, pack_codes, row_blocks
+from hviskd.annotations.jpeg import jpeg_size
 
 SEGMENT_LIMIT_PX = 64_000_000
 _BY_TIFFFILE = (COMPRESSION.NONE, COMPRESSION.JPEG, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
@@ -48,13 +49,17 @@ def tiff_blocks(path: Path) -> Iterator[Block]:
             yield from row_blocks(np.memmap(path, np.uint8, "r", offset=page.dataoffsets[0], shape=shape), table)
             return
         rows, columns = page.chunks[:2]
+        if len(page.dataoffsets) != len(page.databytecounts):
+            raise ValueError("damaged header")
         across = math.ceil(width / columns)
         for position, (offset, length) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
             row, column = position // across * rows, position % across * columns
             tiff.filehandle.seek(offset)
             stored_rows = rows if page.is_tiled else min(rows, height - row)
-            samples = _unpacked(page, tiff.filehandle.read(length), position, stored_rows, columns)
-            yield row, column, to_codes(samples[: height - row, : width - column], table)
+            packed = tiff.filehandle.read(min(length, tiff.filehandle.size))
+            samples = _unpacked(page, packed, position, stored_rows, columns)
+            for below, right, codes in row_blocks(samples[: height - row, : width - column], table):
+                yield row + below, column + right, codes
 
 
 def _unpacked(page: TiffPage, packed: bytes, position: int, rows: int, columns: int) -> np.ndarray:
@@ -62,6 +67,10 @@ def _unpacked(page: TiffPage, packed: bytes, position: int, rows: int, columns: 
     shape = (rows, columns, page.samplesperpixel)
     if page.compression in _BY_PILLOW:
         return np.asarray(_unpacked_by_pillow(page, packed, shape)).reshape(shape).astype(np.uint8, copy=False)
+    if page.compression == COMPRESSION.JPEG:
+        width, height = jpeg_size(io.BytesIO(packed))
+        if width > columns or height > page.chunks[0]:
+            raise ValueError(f"a piece of {columns} × {rows} px holds a JPEG of {width} × {height} px")
     samples = page.decode(packed, position, jpegtables=page.jpegtables, jpegheader=page.jpegheader)[0]
     if samples is None:
         raise ValueError("a piece is missing")

@@ -24,11 +24,12 @@ def trace(inside: np.ndarray) -> list[Polygon]:
     upright = framed[1:-1, 1:] != framed[1:-1, :-1]  # [r, c]: a border from (c, r) to (c, r + 1)
     turns = np.pad(upright, ((1, 0), (0, 0))) | np.pad(upright, ((0, 1), (0, 0)))  # where level pieces begin and end
     turns &= np.pad(level, ((0, 0), (1, 0))) | np.pad(level, ((0, 0), (0, 1)))
+    count = np.count_nonzero(level & turns[:, :-1]) + np.count_nonzero(upright & turns[:-1])
+    if count > EDGE_LIMIT:
+        raise ValueError(f"the border of the mask has {count} pieces, more than {EDGE_LIMIT}")
     left_to_right = _pieces(level, turns)
     top_to_bottom = _pieces(upright.T, turns.T)[..., ::-1]
     pieces = np.concatenate([left_to_right, top_to_bottom])
-    if len(pieces) > EDGE_LIMIT:
-        raise ValueError(f"the border of the mask has {len(pieces)} pieces, more than {EDGE_LIMIT}")
     faces = shapely.get_parts(shapely.polygonize(np.array(shapely.linestrings(pieces), dtype=object)))
     column, row = np.floor(shapely.get_coordinates(shapely.point_on_surface(faces))).astype(np.int64).T
     return faces[inside[row, column]].tolist()

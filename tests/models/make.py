@@ -1,0 +1,47 @@
+"""Small Models with drawn weights, for tests of whatever runs or writes them."""
+
+import torch
+from torch import nn
+
+from hviskd.models import IMAGENET, DataRecord, Licence, ModelCard, NetworkChoice, save_model
+from hviskd.networks import create_network
+
+
+def make_model(folder, network="resnet8", *, head="gap", tile_px=64, mpp=0.5, classes=("a", "b", "c", "d"), seed=0):
+    """A Model whose normalisations have seen some noise, so that its probabilities are neither 0 nor 1."""
+    torch.manual_seed(seed)
+    built = create_network(network, len(classes), head)
+    for module in built.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the mean of all batches, here of one
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.2)
+    with torch.no_grad():
+        built.train()(torch.randn(8, 3, tile_px, tile_px))
+    card = ModelCard(
+        name=f"{network} drawn",
+        network=NetworkChoice(name=network, head=head),
+        classes=classes,
+        colours=tuple((9 * number, 99, 200) for number in range(len(classes))),
+        tile_px=tile_px,
+        mpp=mpp,
+        normalisation=IMAGENET,
+        data=DataRecord(
+            name="none",
+            fingerprint="0",
+            split_fingerprint="0",
+            train_tiles=0,
+            val_tiles=0,
+            independence="",
+            leak_allowed=False,
+        ),
+        teacher=None,
+        recipe={},
+        epoch=0,
+        selection="none",
+        metrics={},
+        licences=(Licence(what="tiles none", licence="CC0"),),
+        versions={},
+        created="2026-01-01T00:00:00+00:00",
+    )
+    return save_model(built, card, folder)
