@@ -15,15 +15,18 @@ _HOMES = {
     "TileSet": "hviskd.tiles",
     "built_in_recipes": "hviskd.training",
     "check_leak": "hviskd.tiles",
+    "compare": "hviskd.experiments",
     "create_network": "hviskd.networks",
     "draw_contact_sheet": "hviskd.tiles",
     "evaluate": "hviskd.evaluation",
     "import_folder": "hviskd.tiles",
+    "load_design": "hviskd.experiments",
     "load_model": "hviskd.models",
     "load_recipe": "hviskd.training",
     "network_names": "hviskd.networks",
     "open_slide": "hviskd.slides",
     "run_demo": "hviskd.experiments",
+    "segment": "hviskd.segmentation",
     "split_tiles": "hviskd.tiles",
     "summary_table": "hviskd.tiles",
     "train": "hviskd.training",
@@ -33,9 +36,10 @@ _ROOMS = {room.removeprefix("hviskd.") for room in _HOMES.values()} | {"distilla
 
 if TYPE_CHECKING:
     from hviskd.evaluation import evaluate
-    from hviskd.experiments import run_demo
+    from hviskd.experiments import compare, load_design, run_demo
     from hviskd.models import Model, load_model
     from hviskd.networks import create_network, network_names
+    from hviskd.segmentation import segment
     from hviskd.slides import open_slide
     from hviskd.tiles import TileSet, check_leak, draw_contact_sheet, import_folder, split_tiles, summary_table
     from hviskd.training import Recipe, Run, built_in_recipes, load_recipe, train
@@ -48,15 +52,18 @@ __all__ = [
     "__version__",
     "built_in_recipes",
     "check_leak",
+    "compare",
     "create_network",
     "draw_contact_sheet",
     "evaluate",
     "import_folder",
+    "load_design",
     "load_model",
     "load_recipe",
     "network_names",
     "open_slide",
     "run_demo",
+    "segment",
     "split_tiles",
     "summary_table",
     "train",

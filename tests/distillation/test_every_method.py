@@ -20,7 +20,7 @@ PAIRS = {  # teacher and student of every family that a recipe pairs, the smalle
     "vgg-shufflenet": ("vgg8", "shufflenet_v2"),
 }
 UNFIT = dict.fromkeys(("fsp", "kdsvd"), ("wide", "resnet-mobilenet", "vgg-shufflenet"))  # widths must be alike
-COUNTED_IN = (0.0, 0.1, 0.5, 0.9)  # shares of a training; every stage before the main one is met
+COUNTED_IN = (0.05, 0.6)  # shares of a training; every stage before the main one is met
 
 
 def build(preset, pair="resnet", tile_px=32, seed=0):
@@ -84,7 +84,7 @@ def test_it_learns_on_every_pair(preset, pair):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_tiles_may_be_of_any_size(preset):
-    for tile_px in (47, 224):
+    for tile_px in (47, 150):
         step = run(build(preset, tile_px=tile_px), batch(tile_px, samples=4))
         assert step.total.isfinite()
 

@@ -102,7 +102,8 @@ def _first_page(tiff: TiffFile) -> TiffPage:
     """Give the page at full resolution, and refuse what is not a picture of 8 bits a sample."""
     page = tiff.pages.first
     depth, samples = page.bitspersample, page.samplesperpixel
-    if not all(isinstance(side, int) for side in (page.imagewidth, page.imagelength, samples, *page.chunks)):
+    numbers = (page.imagewidth, page.imagelength, depth, samples, page.compression, page.predictor, *page.chunks)
+    if not all(isinstance(number, int) for number in numbers):
         raise ValueError("damaged header")  # tifffile hands on whatever type a damaged tag claims
     if page.sampleformat != 1 or page.planarconfig != 1 or page.imagedepth != 1 or samples > 4:
         raise ValueError("a TIFF that is no plain picture; save it as RGB, samples together")

@@ -18,11 +18,17 @@ def full_precision(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def wide(*args: P.args, **kwargs: P.kwargs) -> R:
         with ExitStack() as stack:
-            for device_type in {"cpu", *(value.device.type for value in args if isinstance(value, Tensor))}:
+            # Whatever the arguments hold, so that tensors inside a Trace are computed on in full as well.
+            for device_type in _device_types():
                 stack.enter_context(torch.autocast(device_type, enabled=False))
             return function(*map(_widen, args), **{name: _widen(value) for name, value in kwargs.items()})  # type: ignore[arg-type]
 
     return wide
+
+
+def _device_types() -> tuple[str, ...]:
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return ("cpu",) if accelerator is None else ("cpu", accelerator.type)
 
 
 def _widen(value: object) -> object:

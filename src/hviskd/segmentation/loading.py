@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from hviskd.models import Model
     from hviskd.models.engines import Engine
 
-# Pixels of a batch: 32 tiles of 150 px on a CPU, where more take memory and bring no speed.
-_PX_ON_CPU, _PX_ON_GPU = 720_000, 12_000_000
+# Pixels of a batch: 16 tiles of 150 px on a CPU, where more take memory and bring no speed.
+_PX_ON_CPU, _PX_ON_GPU = 360_000, 12_000_000
 _MOST_TILES = 256
 _MOST_READERS = 4  # more threads wait for each other rather than for the disk
 

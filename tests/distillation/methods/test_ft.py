@@ -78,9 +78,9 @@ def test_preparing_makes_the_factors_hold_the_teachers_map(setting):
     torch.manual_seed(0)
     method = FT(FTOptions(), setting)
     mixing = torch.randn(16, 2)  # sixteen channels that tell two things
-    student, teacher = FakeTrace([]), FakeTrace([], last=torch.einsum("oc,bchw->bohw", mixing, torch.randn(4, 2, 5, 5)))
-    optimizer = torch.optim.SGD(method.parameters(), lr=0.05, momentum=0.9)
-    for _ in range(60):
+    student, teacher = FakeTrace([]), FakeTrace([], last=torch.einsum("oc,bchw->bohw", mixing, torch.randn(4, 2, 3, 3)))
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(40):
         loss = method(at(0.0), student, teacher)["reconstruction"]
         loss.backward()
         optimizer.step()

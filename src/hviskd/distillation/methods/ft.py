@@ -25,7 +25,7 @@ class FTOptions(PreparedOptions):
         factor: `full`: all entries of the factors (the paper). `spatial`: the mean of their squares over the channels,
             as in the public code (RepDistiller).
         width: The factors' channels as a share of the teacher's.
-        reconstruction: Weight of the reconstruction. The paraphraser learns at the recipe's rate: raise the weight where
+        reconstruction: Weight of the reconstruction. The paraphraser learns at the recipe's rate; raise the weight if
             the log's `ft/reconstruction` hardly falls.
         preparation: Share of the training in which the teacher's paraphraser learns to reconstruct; the student gets
             nothing from this method meanwhile.
@@ -78,7 +78,10 @@ def factor_distance(teacher: Tensor, student: Tensor, factor: Literal["full", "s
 def _convolutions(*widths: int, normalised: bool = False) -> nn.Sequential:
     layers: list[nn.Module] = []
     for width_in, width_out in pairwise(widths):
-        layers.append(nn.Conv2d(width_in, width_out, kernel_size=3, padding=1))
+        convolution = nn.Conv2d(width_in, width_out, kernel_size=3, padding=1)
+        # With torch's own, smaller start nothing comes through six layers, and a recipe's rate never gets them going.
+        nn.init.kaiming_normal_(convolution.weight, a=_SLOPE, nonlinearity="leaky_relu")
+        layers.append(convolution)
         if normalised:
             layers.append(nn.BatchNorm2d(width_out))
         layers.append(nn.LeakyReLU(_SLOPE))

@@ -43,7 +43,7 @@ class KDSVD(Method):
     """Σ (exp(−(v − w)² / 8)_s − exp(−(v − w)² / 8)_t)², mean over the batch, summed over successive stages.
 
     v and w are entries of the vectors of one stage and of the one before, and every pair of entries counts. A vector's
-    sign means nothing, so the teacher's are turned to a sum above zero and the student's to the teacher's. Slow: one
+    sign means nothing, so the teacher's are turned to a sum above zero and the student's to the teacher's. It costs one
     eigendecomposition a tile, stage and network.
     """
 
