@@ -127,6 +127,17 @@ def test_a_tile_that_claims_more_bytes_than_the_file_has_does_not_end_the_proces
         open_slide(path, slide_mpp=0.5)
 
 
+def test_a_level_of_more_tiles_than_the_one_before_it_does_not_end_the_process(svs):
+    with tifffile.TiffFile(svs) as tiff:
+        tall, narrow = tiff.pages[0].tags["ImageLength"], tiff.pages[1].tags["TileWidth"]
+    content = bytearray(svs.read_bytes())
+    content[tall.valueoffset : tall.valueoffset + 4] = (5000).to_bytes(4, "little")  # most of its tiles are missing
+    content[narrow.valueoffset : narrow.valueoffset + 4] = (16).to_bytes(4, "little")
+    svs.write_bytes(content)
+    with pytest.raises(DataError, match="a level with more tiles than the one before it"):
+        open_slide(svs)
+
+
 def test_a_whole_file_passes(svs):
     with open_slide(svs) as slide:
         slide.verify()

@@ -17,7 +17,7 @@ from hviskd.errors import DataError
 from hviskd.slides.jpeg_tiles import JpegLevel
 from hviskd.slides.resolution import settle_mpp
 from hviskd.slides.slide import RGB, Level, Slide, on_white
-from hviskd.slides.tiff_tiles import find_tiled_jpegs, longest_tile
+from hviskd.slides.tiff_tiles import find_tiled_jpegs, has_growing_grid, longest_tile
 
 CACHE_BYTES = 128 * 2**20  # four times OpenSlide's own: two rows of 256 px tiles across a slide of 60,000 px
 _GRID_PX = 512
@@ -35,8 +35,11 @@ class OpenSlideFile(Slide):
             openslide.OpenSlideUnsupportedFormatError: OpenSlide does not know this kind of file.
             DataError: The file is damaged, or its µm/px is missing or absurd and `slide_mpp` does not give it.
         """
+        # Either would have OpenSlide end the whole process: for lack of memory, or dividing by the tiles' quotient.
         if longest_tile(path) > path.stat().st_size:
-            raise _damaged(path, "a tile longer than the file")  # OpenSlide would end the process, lacking memory
+            raise _damaged(path, "a tile longer than the file")
+        if openslide.OpenSlide.detect_format(path) == "aperio" and has_growing_grid(path):
+            raise _damaged(path, "a level with more tiles than the one before it")
         self._handle = _open_handle(path)
         self._renewal = threading.Lock()
         try:

@@ -85,6 +85,23 @@ def longest_tile(path: Path) -> int:
     return longest
 
 
+def has_growing_grid(path: Path) -> bool:
+    """Tell whether a TIFF holds a picture of over twice the tiles, across or down, of the tiled one before it."""
+    before = None
+    with path.open("rb") as stream, contextlib.suppress(struct.error, OSError, OverflowError, ValueError):
+        for _, tags in _directories(stream):
+            if {_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT} <= tags.keys():
+                width, height, tile_width, tile_height = (
+                    int(np.frombuffer(tags[tag][2], tags[tag][0], 1)[0])
+                    for tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT)
+                )
+                grid = -(-width // max(1, tile_width)), -(-height // max(1, tile_height))
+                if before is not None and any(now > 2 * then for now, then in zip(grid, before, strict=True)):
+                    return True
+                before = grid
+    return False
+
+
 def _directories(stream: BinaryIO) -> Iterator[tuple[str, _Tags]]:
     """Give byte order and tags of one picture after the other."""
     start = stream.read(16)

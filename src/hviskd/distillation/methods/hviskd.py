@@ -16,6 +16,7 @@ from hviskd.distillation.gather import gather_batch, joint_norm
 from hviskd.distillation.method import Batch, Method, Options, Setting, Trace, paired_shapes
 from hviskd.distillation.precision import full_precision
 from hviskd.distillation.relations import region_relation, sample_relation
+from hviskd.distillation.vectors import pooled
 
 ScaleMode = Literal["shared", "student", "positive", "frozen"]
 
@@ -102,7 +103,7 @@ class HVisKD(Method):
         return {"alpha": self.sample_scale().item(), "beta": self.region_scale().item()}
 
     def _sample_losses(self, teacher: Tensor, student: Tensor, adapter: nn.Module) -> tuple[Tensor, Tensor]:
-        theirs, ours = (gather_batch(_mean_over_pixels(features)) for features in (teacher, student))
+        theirs, ours = (gather_batch(pooled(features)) for features in (teacher, student))
         relation_t, aware_t = sample_relation(theirs, self.sample_scale.for_teacher())
         relation_s, aware_s = sample_relation(ours, self.sample_scale())
         # Every process holds the joint batch here, so the local norm is already the joint one.
@@ -158,9 +159,3 @@ def _region_adapter(width_in: int, width_out: int, kind: Literal["conv", "linear
     if kind == "linear":
         return _LinearRegions(width_in, width_out, grid)
     return nn.Conv2d(width_in, width_out, kernel_size=1, bias=False)
-
-
-def _mean_over_pixels(features: Tensor) -> Tensor:
-    """Give (B, C) in at least float32, without widening the whole map."""
-    wide = torch.promote_types(features.dtype, torch.float32)
-    return features.mean(dim=(2, 3), dtype=wide)
