@@ -71,7 +71,9 @@ class ColourDecoder:
 def read_mask(
     path: Path, legend: Legend, *, size: tuple[int, int] | None = None, tolerance: float = DEFAULT_TOLERANCE
 ) -> LabelMask:
-    """Read a colour mask of up to two billion px in bounded memory.
+    """Read a colour mask of up to two billion px in under 1 GB of memory beside the image of class indices.
+
+    That image lies in a temporary file if it is large, and so does an unpacked JPEG, at 3 bytes a px.
 
     Args:
         path: A PNG, JPEG or TIFF of 8 bits a sample.
