@@ -6,33 +6,34 @@ The names below load what they need when first used, so that `import hviskd` cos
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hviskd.lazy import load_on_use
 from hviskd.version import __version__
 
 _HOMES = {
-    "Model": "hviskd.models",
-    "Recipe": "hviskd.training",
-    "Run": "hviskd.training",
-    "TileSet": "hviskd.tiles",
-    "built_in_recipes": "hviskd.training",
-    "check_leak": "hviskd.tiles",
-    "compare": "hviskd.experiments",
-    "create_network": "hviskd.networks",
-    "draw_contact_sheet": "hviskd.tiles",
-    "evaluate": "hviskd.evaluation",
-    "import_folder": "hviskd.tiles",
-    "load_design": "hviskd.experiments",
-    "load_model": "hviskd.models",
-    "load_recipe": "hviskd.training",
-    "network_names": "hviskd.networks",
-    "open_slide": "hviskd.slides",
-    "run_demo": "hviskd.experiments",
-    "segment": "hviskd.segmentation",
-    "split_tiles": "hviskd.tiles",
-    "summary_table": "hviskd.tiles",
-    "train": "hviskd.training",
+    "Model": "models",
+    "Recipe": "training",
+    "Run": "training",
+    "TileSet": "tiles",
+    "built_in_recipes": "training",
+    "check_leak": "tiles",
+    "compare": "experiments",
+    "create_network": "networks",
+    "draw_contact_sheet": "tiles",
+    "evaluate": "evaluation",
+    "import_folder": "tiles",
+    "load_design": "experiments",
+    "load_model": "models",
+    "load_recipe": "training",
+    "network_names": "networks",
+    "open_slide": "slides",
+    "run_demo": "experiments",
+    "segment": "segmentation",
+    "split_tiles": "tiles",
+    "summary_table": "tiles",
+    "train": "training",
 }
 
-_ROOMS = {room.removeprefix("hviskd.") for room in _HOMES.values()} | {"distillation", "annotations", "errors"}
+_ROOMS = {*_HOMES.values(), "annotations", "distillation", "errors"}
 
 if TYPE_CHECKING:
     from hviskd.evaluation import evaluate
@@ -70,12 +71,11 @@ __all__ = [
 ]
 
 
+_load = load_on_use(__name__, _HOMES)
+
+
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    if name in _ROOMS:
-        return import_module(f"hviskd.{name}")
-    raise AttributeError(f"module 'hviskd' has no attribute {name!r}")
+    return import_module(f"hviskd.{name}") if name in _ROOMS else _load(name)
 
 
 def __dir__() -> list[str]:

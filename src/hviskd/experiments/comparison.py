@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from hviskd.distillation import Setting, build_methods
 from hviskd.evaluation import measure
+from hviskd.evaluation.significance import Gain, Ranks, holm, mean_interval, paired_gain, rank_arms
 from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.design import KD, STUDENT, Arm
-from hviskd.experiments.significance import Gain, Ranks, holm, mean_interval, paired_gain, rank_arms
 from hviskd.models import load_model
 from hviskd.networks import create_network
 from hviskd.training import Run

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from hviskd.evaluation.significance import Gain, Ranks
 from hviskd.experiments.comparison import REFERENCES, Comparison, Row, Spread
 from hviskd.experiments.design import KD, STUDENT
-from hviskd.experiments.significance import Gain, Ranks
 from hviskd.pictures import PALETTE, new_figure, save_figure
 from hviskd.storage import atomic_file, write_text
 

@@ -3,8 +3,9 @@
 Names load what they need when first used: to read a card takes no torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
     from hviskd.models.card import (
@@ -59,8 +60,4 @@ __all__ = [
     "write_weights",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = load_on_use(__name__, _HOMES)

@@ -4,8 +4,9 @@
 the names does not import torch.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hviskd.lazy import load_on_use
 from hviskd.networks.zoo import create_network, network_names
 
 if TYPE_CHECKING:
@@ -13,10 +14,4 @@ if TYPE_CHECKING:
 
 __all__ = ["HeadKind", "Network", "Trace", "create_network", "network_names"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from hviskd.networks import base
-
-    return getattr(base, name)
+__getattr__ = load_on_use(__name__, {"HeadKind": "base", "Network": "base", "Trace": "base"})

@@ -4,8 +4,9 @@
 the network itself is loaded only while a slide is already being read.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
     from hviskd.segmentation.cohort import SlideOutcome, segment_cohort
@@ -47,8 +48,4 @@ __all__ = [
     "segment_cohort",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = load_on_use(__name__, _HOMES)

@@ -4,8 +4,9 @@
 OpenSlide, and opening a slide no SciPy.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
     from hviskd.slides.opening import find_slides, open_slide
@@ -106,8 +107,4 @@ __all__ = [
     "write_svs",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = load_on_use(__name__, _HOMES)

@@ -4,8 +4,9 @@ Names load what they need when first used: only augmentation needs torch, only c
 reads the tiles of a slide needs no table of them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
     from hviskd.tiles.card import Origin, TileSetCard
@@ -57,8 +58,4 @@ __all__ = [
     "summary_table",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = load_on_use(__name__, _HOMES)

@@ -1,7 +1,8 @@
 """A Recipe becomes a Run: fit, log, checkpoint, resume."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hviskd.lazy import load_on_use
 from hviskd.training.built_in import built_in_recipes
 
 if TYPE_CHECKING:
@@ -11,11 +12,5 @@ if TYPE_CHECKING:
 
 __all__ = ["Recipe", "Run", "built_in_recipes", "load_recipe", "train"]
 
-
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    homes = {"Recipe": "recipe", "load_recipe": "recipe", "Run": "run", "train": "fit"}
-    if name not in homes:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{homes[name]}"), name)
+_HOMES = {"Recipe": "recipe", "Run": "run", "load_recipe": "recipe", "train": "fit"}
+__getattr__ = load_on_use(__name__, _HOMES)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hviskd.experiments.significance import holm, mean_interval, paired_gain, rank_arms, sign_flip
+from hviskd.evaluation.significance import holm, mean_interval, paired_gain, rank_arms, sign_flip
 
 
 def trainings(count=4, tiles=60, gain=0.1, seed=0):

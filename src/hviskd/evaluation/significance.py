@@ -1,4 +1,4 @@
-"""How sure a gain is: intervals over patients and trainings, paired tests, Holm's correction, ranks; for `compare`."""
+"""How sure a gain is: intervals over patients and trainings, paired tests, Holm's correction, ranks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from hviskd.evaluation import percentile_interval
+from hviskd.evaluation.intervals import percentile_interval
 
 FloatArray = NDArray[np.float64]
 _REPLICATES = 2000
