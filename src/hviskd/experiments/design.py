@@ -1,7 +1,6 @@
 """An experiment on paper: which pairs, which ways of training the student, which seeds and folds; `compare` runs it."""
 
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from hviskd.distillation import METHODS, resolve_methods
 from hviskd.errors import RecipeError, first_problem
 from hviskd.training import load_recipe
+from hviskd.training.yaml_mapping import built_in_texts, read_mapping
 
 STUDENT, KD = "student", "kd"  # the two baselines that every other arm is held against
-_LIMIT_BYTES = 2**20
 _NAME = r"^[\w][\w.+ -]*$"
 
 
@@ -129,12 +128,7 @@ class Design(BaseModel):
 
 def built_in_designs() -> Mapping[str, str]:
     """Give the experiments that come with the project, by name, as YAML."""
-    folder = files("hviskd.experiments") / "designs"
-    return {
-        entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
-        if entry.name.endswith(".yaml")
-    }
+    return built_in_texts("hviskd.experiments", "designs")
 
 
 def load_design(source: str | Path, changes: Mapping[str, Any] | None = None) -> Design:
@@ -148,24 +142,7 @@ def load_design(source: str | Path, changes: Mapping[str, Any] | None = None) ->
         RecipeError: No such experiment, not YAML, an unknown key, or a value that does not fit.
     """
     path = Path(source)
-    if path.is_file():
-        if path.stat().st_size > _LIMIT_BYTES:
-            raise RecipeError(f"{path}: larger than 1 MiB; this is not an experiment")
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"{path}: not a text file in UTF-8") from error
-    else:
-        built_in = built_in_designs()
-        if str(source) not in built_in:
-            raise RecipeError(f"{source}: no such file and no built-in experiment; built in are {', '.join(built_in)}")
-        text = built_in[str(source)]
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise RecipeError(f"{source}: not valid YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise RecipeError(f"{source}: an experiment is a mapping of keys to values, such as `pairs` and `arms`")
+    content = read_mapping(source, built_in_designs(), "an experiment")
     if path.is_file() and isinstance(content.get("pairs"), list):
         content["pairs"] = [_beside(path, pair) for pair in content["pairs"]]
     for key, value in (changes or {}).items():

@@ -1,7 +1,6 @@
 """Recipes: what a training does, complete and validated, and the pair files they are usually taken from."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +12,9 @@ from hviskd.errors import RecipeError, first_problem
 from hviskd.models import NetworkChoice
 from hviskd.tiles.augmentation import Augmentation
 from hviskd.training.built_in import built_in_recipes
+from hviskd.training.yaml_mapping import read_mapping
 
 Role = Literal["teacher", "alone", "distilled"]
-_LIMIT_BYTES = 2**20  # a recipe is a page of text
 
 
 class Recipe(BaseModel):
@@ -111,7 +110,7 @@ def load_recipe(source: str | Path | None, role: Role = "alone", changes: Mappin
         RecipeError: No such recipe, not YAML, an unknown key, or a value that does not fit.
     """
     where = "recipe" if source is None else str(source)
-    content: dict[str, Any] = {} if source is None else _parse(source)
+    content: dict[str, Any] = {} if source is None else read_mapping(source, built_in_recipes(), "a recipe")
     if source is not None and "network" not in content:
         content = _of_pair(content, role, where)
     content.setdefault("methods", "hviskd" if role == "distilled" else "plain")
@@ -133,31 +132,6 @@ def parse_value(text: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"{text!r} is not a YAML value") from error
-
-
-def _parse(source: str | Path) -> dict[str, Any]:
-    path = Path(source)
-    if path.is_file():
-        if path.stat().st_size > _LIMIT_BYTES:
-            raise RecipeError(f"{path}: larger than 1 MiB; this is not a recipe")
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"{path}: not a text file in UTF-8") from error
-    else:
-        built_in = built_in_recipes()
-        if str(source) not in built_in:
-            close = get_close_matches(str(source), built_in, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"built in are {', '.join(built_in)}"
-            raise RecipeError(f"{source}: no such file and no built-in recipe; {hint}")
-        text = built_in[str(source)]
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise RecipeError(f"{source}: not valid YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise RecipeError(f"{source}: a recipe is a mapping of keys to values")
-    return content
 
 
 def _of_pair(content: dict[str, Any], role: Role, where: str) -> dict[str, Any]:
