@@ -172,11 +172,8 @@ class Network(nn.Module):
         Raises:
             RecipeError: `image_px` is below 32.
         """
-        # A copy whose tensors have shapes but no content: no weight is copied and nothing is computed.
-        hollow = {id(t): torch.empty_like(t, device="meta") for t in chain(self.parameters(), self.buffers())}
-        twin = copy.deepcopy(self, hollow).eval()
         with torch.no_grad():
-            trace = twin.trace(torch.empty(1, 3, image_px, image_px, device="meta"), blocks=True)
+            trace = self.hollow().trace(torch.empty(1, 3, image_px, image_px, device="meta"), blocks=True)
         assert trace.blocks is not None
         return Shapes(
             stages=[_shape(maps) for maps in trace.stages],
@@ -184,6 +181,11 @@ class Network(nn.Module):
             last=_shape(trace.last),
             embedding=trace.embedding.shape[1],
         )
+
+    def hollow(self) -> "Network":
+        """Give a copy in evaluation mode whose tensors have shapes but no content: nothing it does is computed."""
+        empty = {id(t): torch.empty_like(t, device="meta") for t in chain(self.parameters(), self.buffers())}
+        return copy.deepcopy(self, empty).eval()
 
     def _maps(
         self, images: Tensor, before: list[Tensor] | None = None, within: list[Tensor] | None = None

@@ -1,0 +1,90 @@
+"""What one tile costs a network, counted from shapes alone; `profile` and `compare` ask it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hviskd.networks import Network
+
+_BYTES = 4  # of a number in float32
+_NORMALISED_FLOPS = 2  # a learned normalisation, its constants folded, is one multiplication and one addition
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Cost of one tile in inference, float32, batch 1.
+
+    Attributes:
+        tile_px: Side of the tile.
+        parameters: Learned numbers.
+        weight_bytes: Of the parameters and the running statistics of the normalisations.
+        multiply_adds: Pairs of one multiplication and one addition in convolutions and linear layers.
+        flops: Single operations: two a multiply-add, two an element of a batch normalisation, one an element of a
+            ReLU, one an element that is pooled, one a bias.
+        activation_bytes: Of the largest layer, input and output together; a branch around it comes on top.
+        all_activation_bytes: Of the outputs of all layers; what a training has to keep.
+        bytes_read: By all layers one after the other, none fused: inputs and weights.
+        bytes_written: Likewise, outputs.
+    """
+
+    tile_px: int
+    parameters: int
+    weight_bytes: int
+    multiply_adds: int
+    flops: int
+    activation_bytes: int
+    all_activation_bytes: int
+    bytes_read: int
+    bytes_written: int
+
+
+def complexity(network: Network, tile_px: int) -> Complexity:
+    """Count what a tile of `tile_px` costs; nothing is computed and the network is not touched.
+
+    Raises:
+        RecipeError: `tile_px` is below what a network reads.
+    """
+    twin = network.hollow()
+    count = _Count()
+    hooks = [part.register_forward_hook(count) for part in twin.modules() if not any(part.children())]
+    with torch.no_grad():
+        twin(torch.empty(1, 3, tile_px, tile_px, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    return Complexity(
+        tile_px=tile_px,
+        parameters=sum(weight.numel() for weight in network.parameters()),
+        weight_bytes=sum(one.numel() * one.element_size() for one in network.state_dict().values()),
+        multiply_adds=count.multiply_adds,
+        flops=2 * count.multiply_adds + count.other_flops,
+        activation_bytes=_BYTES * count.largest,
+        all_activation_bytes=_BYTES * count.written,
+        bytes_read=_BYTES * count.read,
+        bytes_written=_BYTES * count.written,
+    )
+
+
+class _Count:
+    """A forward hook of every layer that adds up what the layer does."""
+
+    def __init__(self) -> None:
+        self.multiply_adds = self.other_flops = self.largest = self.read = self.written = 0
+
+    def __call__(self, layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        if isinstance(layer, nn.Identity):
+            return
+        taken, given = inputs[0].numel(), output.numel()
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            self.multiply_adds += given * layer.weight[0].numel()  # each output is a sum over one filter
+            self.other_flops += given if layer.bias is not None else 0
+        elif isinstance(layer, nn.BatchNorm2d):
+            self.other_flops += _NORMALISED_FLOPS * given
+        elif isinstance(layer, nn.ReLU):
+            self.other_flops += given
+        elif isinstance(layer, nn.AdaptiveAvgPool2d | nn.AvgPool2d | nn.MaxPool2d):
+            self.other_flops += taken
+        self.largest = max(self.largest, taken + given)
+        self.read += taken + sum(weight.numel() for weight in layer.state_dict().values())
+        self.written += given
