@@ -61,6 +61,7 @@ def test_every_cell_is_counted_and_the_exploded_ones_are_named(outcome):
     assert rows["kd"].student_passes == 2
     assert any("kd 2 ×" in note for note in result.comparison.notes)
     assert rows["simkd"].parameters > rows["kd"].parameters
+    assert rows["simkd"].multiply_adds > rows["kd"].multiply_adds == rows["student"].multiply_adds > 1e6
     assert (folder / "table.md").read_text().count("| tiny |") == 6
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hviskd.distillation import Setting, build_methods
 from hviskd.evaluation import measure
+from hviskd.evaluation.complexity import complexity
 from hviskd.evaluation.significance import Gain, Ranks, holm, mean_interval, paired_gain, rank_arms
 from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.design import KD, STUDENT, Arm
@@ -49,6 +50,7 @@ class Row:
         gains: What it gained in top-1 over each reference.
         corrected: p over trainings and over patients for each reference, after Holm's correction.
         parameters: Of what must be deployed.
+        multiply_adds: Of what must be deployed, a tile.
         student_passes: Forward passes of the student in one training, as a multiple of the student alone.
         teacher_passes: The same of the teacher.
         seconds: Mean time of an epoch as a multiple of KD's; NaN where KD is not there.
@@ -64,6 +66,7 @@ class Row:
     gains: dict[str, Gain] = field(default_factory=dict)
     corrected: dict[str, tuple[float, float]] = field(default_factory=dict)
     parameters: int = 0
+    multiply_adds: int = 0
     student_passes: float = math.nan
     teacher_passes: float = math.nan
     seconds: float = math.nan
@@ -151,6 +154,8 @@ def _row(
                 [clusters[fold][1] for fold, _ in shared],
             )
     student, teacher = (math.nan, math.nan) if arm is None else _passes(bench, pair, arm)
+    deployed = load_model(bench.place(own.cells[0])) if own.cells else None
+    cost = complexity(deployed.network, deployed.card.tile_px) if deployed else None
     return Row(
         pair=name,
         arm="teacher" if arm is None else arm.name,
@@ -160,7 +165,8 @@ def _row(
         chosen=spreads["chosen"],
         last=spreads["last"],
         gains=gains,
-        parameters=load_model(bench.place(own.cells[0])).parameters if own.cells else 0,
+        parameters=cost.parameters if cost else 0,
+        multiply_adds=cost.multiply_adds if cost else 0,
         student_passes=student,
         teacher_passes=teacher,
         seconds=_seconds(bench, own) / _seconds(bench, others[KD]) if arm is not None and KD in others else math.nan,
@@ -256,9 +262,8 @@ def _notes(
 
 
 def _flat(row: Row) -> dict[str, object]:
-    flat: dict[str, object] = {
-        name: getattr(row, name) for name in ("pair", "arm", "trainings", "diverged", "missing", "parameters")
-    }
+    plain = ("pair", "arm", "trainings", "diverged", "missing", "parameters", "multiply_adds")
+    flat: dict[str, object] = {name: getattr(row, name) for name in plain}
     flat |= {f"{name}_ratio": getattr(row, name) for name in ("student_passes", "teacher_passes", "seconds")}
     for which in ("chosen", "last"):
         for metric, spread in getattr(row, which).items():

@@ -29,6 +29,7 @@ _HEADER = (
     "gain over student, points",
     "p",
     "parameters",
+    "multiply-adds",
     "passes",
     "time",
 )
@@ -55,7 +56,8 @@ def table_cells(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]
 def explain() -> tuple[str, ...]:
     """Say what the columns are."""
     return (
-        "n: trainings counted in (seeds × folds). passes: forward passes of the student in one training, and time: "
+        "n: trainings counted in (seeds × folds). parameters and multiply-adds (of a tile): of what must be "
+        "deployed. passes: forward passes of the student in one training, and time: "
         "of an epoch, both as multiples (of the student alone; of KD). time is measured under whatever load there was.",
         "p: over trainings / over patients (or what stands for them), after Holm's correction. A gain with * has both "
         "below 0.05.",
@@ -220,7 +222,9 @@ def _cells(row: Row) -> list[str]:
     cells += [_percent(row.last["top1"]), _percent(chosen["balanced_accuracy"]), _plain(chosen["macro_auroc"])]
     for reference in REFERENCES:
         cells += list(_gain(row.gains.get(reference), row.corrected.get(reference)))
-    return [*cells, f"{row.parameters:,}" if row.parameters else "–", _times(row.student_passes), _times(row.seconds)]
+    cells += [f"{row.parameters:,}" if row.parameters else "–"]
+    cells += [f"{row.multiply_adds / 1e6:,.1f} M" if row.multiply_adds else "–"]
+    return [*cells, _times(row.student_passes), _times(row.seconds)]
 
 
 def _percent(spread: Spread) -> str:
