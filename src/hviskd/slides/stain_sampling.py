@@ -12,8 +12,8 @@ from hviskd.slides.tissue import TissueMask
 
 RGB = NDArray[np.uint8]
 
-_FIELDS = 200
-_FIELD_PX = 64
+_FIELDS = 256
+_FIELD_PX = 32
 _GLASS_LEVEL = 220  # a pixel that is brighter than this in every channel is glass
 _PICTURE_PIXELS = 1_000_000
 
@@ -40,7 +40,7 @@ def fit_slide_stain(
 
 
 def sample_tissue(slide: Slide, tissue: TissueMask, *, mpp: float = 0.5, seed: int = 0) -> RGB:
-    """Read two hundred fields of 64 px, one in each of as many equal neighbourhoods of the tissue, without the glass.
+    """Read 256 fields of 32 px, one in each of as many equal neighbourhoods of the tissue, without the glass.
 
     Args:
         slide: An open slide.
