@@ -1,0 +1,232 @@
+"""How far a class's border in a map lies from the one an expert drew, and what the map says near it; `agree` asks.
+
+All of it is measured on samples: the centres of squares of one size laid over the whole slide, at most a cell wide
+unless the slide has more cells than two million. Distances are Euclidean and in µm.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from hviskd.annotations import Annotation
+from hviskd.segmentation import NO_CLASS, SlideMap
+
+Labels = NDArray[np.int16]
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+SAMPLE_LIMIT = 2_000_000  # of one slide; a distance transform of so many takes about a second and 100 MB
+_FINEST = 8  # samples along a cell
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What map and expert say at the same places of a slide.
+
+    Attributes:
+        step_px: From sample to sample in level-0 px; the first lies half a step from the slide's corner.
+        step_um: The same in µm.
+        mapped: int16 (H, W), class of the map; −1 where there is no tile.
+        expert: int16 (H, W), class of the expert by the map's numbers; K where it is another; −1 where none is drawn.
+    """
+
+    step_px: float
+    step_um: float
+    mapped: Labels
+    expert: Labels
+
+    @property
+    def compared(self) -> Mask:
+        """Where both say something, (H, W)."""
+        return (self.mapped >= 0) & (self.expert >= 0)
+
+
+def sample(slide_map: SlideMap, annotation: Annotation, lookup: Labels, *, limit: int = SAMPLE_LIMIT) -> Samples:
+    """Sample a map and an annotation side by side.
+
+    Args:
+        slide_map: The map.
+        annotation: What the expert drew on the same slide.
+        lookup: int16 (classes of the annotation + 1,), the map's number of each; the last is for what is not drawn.
+        limit: The most samples.
+    """
+    card, cell_px = slide_map.card, slide_map.stride0_px
+    sides = card.slide_width_px, card.slide_height_px
+    least = max(1.0, math.sqrt(sides[0] * sides[1] / limit))
+    # A whole number of samples a cell keeps the map's steps exact.
+    step = cell_px / min(_FINEST, math.floor(cell_px / least)) if least <= cell_px else least
+    expert = lookup[annotation.rasterise(0, 0, *sides, step)]
+    cells = np.pad(slide_map.class_grid(), (0, 1), constant_values=NO_CLASS).astype(np.int16)
+    cells[cells == NO_CLASS] = -1
+    row, column = (
+        np.minimum(np.floor((np.arange(count) + 0.5) * step / cell_px).astype(np.int64), last - 1)
+        for count, last in zip(expert.shape, cells.shape, strict=True)
+    )
+    return Samples(step, step * card.slide_mpp, cells[np.ix_(row, column)], expert)
+
+
+def border(inside: Mask, compared: Mask) -> Mask:
+    """Give the samples of a class that have a neighbour (of four) of another; places not compared are no neighbours."""
+    other = compared & ~inside
+    beside = np.zeros_like(other)
+    beside[1:] |= other[:-1]
+    beside[:-1] |= other[1:]
+    beside[:, 1:] |= other[:, :-1]
+    beside[:, :-1] |= other[:, 1:]
+    return inside & compared & beside
+
+
+def hausdorff95_um(mapped: Mask, expert: Mask, compared: Mask, step_um: float) -> float:
+    """Give the 95 % Hausdorff distance of two areas: how far their borders lie apart, but for the worst twentieth.
+
+    For each border sample of one area the distance to the nearest border sample of the other is taken, and of these
+    the 95th percentile; the distance is the larger of the two percentiles, one for each direction (Huttenlocher,
+    Klanderman and Rucklidge 1993, the ranked distance of section IV, at 95 %).
+
+    Args:
+        mapped: bool (H, W), one area.
+        expert: bool (H, W), the other.
+        compared: bool (H, W); what lies outside takes no part, nor does a border with it.
+        step_um: From sample to sample.
+
+    Returns:
+        µm; NaN where either area has no border.
+    """
+    borders = border(mapped, compared), border(expert, compared)
+    if not (borders[0].any() and borders[1].any()):
+        return math.nan
+    rows, columns = (np.flatnonzero((borders[0] | borders[1]).any(axis=axis)) for axis in (1, 0))
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    first, second = borders[0][window], borders[1][window]
+    directed = (
+        np.percentile(ndimage.distance_transform_edt(~target)[source], 95)
+        for source, target in ((first, second), (second, first))
+    )
+    return float(max(directed)) * step_um
+
+
+def signed_distance_um(inside: Mask, step_um: float) -> Floats:
+    """Give how far each sample lies from an area's outline, negative inside, float64 (H, W).
+
+    The outline runs half a step beyond the outermost samples of the area; the picture's edge is no outline.
+
+    Raises:
+        ValueError: The area is empty or everything: it has no outline.
+    """
+    if inside.all() or not inside.any():
+        raise ValueError("an area that is empty or everything has no outline")
+    outwards = ndimage.distance_transform_edt(~inside)
+    inwards = ndimage.distance_transform_edt(inside)
+    distance: Floats = np.where(inside, 0.5 - inwards, outwards - 0.5) * step_um
+    return distance
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """Mean probability of a class at steps of distance from the expert's outline of it, on one slide.
+
+    Attributes:
+        slide: Name of the slide.
+        model: Name of what made the map.
+        class_name: The class.
+        edges_um: float64 (B + 1,), ends of the steps; negative is inside. A step holds its lower end.
+        cells: int64 (B,), how many cells lie in each step.
+        mean: float64 (B,), their mean probability; NaN where there is none.
+    """
+
+    slide: str
+    model: str
+    class_name: str
+    edges_um: Floats
+    cells: NDArray[np.int64]
+    mean: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class MeanProfile:
+    """Profiles of one model and class over slides; each slide counts once.
+
+    Attributes:
+        model: Name of what made the maps.
+        class_name: The class.
+        edges_um: float64 (B + 1,).
+        slides: int64 (B,), how many slides have cells in each step.
+        mean: float64 (B,), mean of the slides' means; NaN where there is none.
+        sd: float64 (B,), standard deviation over slides (n − 1); NaN for fewer than two.
+    """
+
+    model: str
+    class_name: str
+    edges_um: Floats
+    slides: NDArray[np.int64]
+    mean: Floats
+    sd: Floats
+
+
+def distance_edges_um(bin_um: float, reach_um: float) -> Floats:
+    """Give the ends of steps of `bin_um` on both sides of zero, as far as `reach_um` in whole steps.
+
+    Raises:
+        ValueError: A length is not positive and finite, or there are over 10,000 steps.
+    """
+    if not (0 < bin_um < math.inf and 0 < reach_um < math.inf and reach_um / bin_um <= 5000):
+        raise ValueError(f"steps of {bin_um} µm up to {reach_um} µm: both must be positive, and at most 5,000 a side")
+    count = max(1, math.ceil(reach_um / bin_um - 1e-9))
+    edges: Floats = np.arange(-count, count + 1) * float(bin_um)
+    return edges
+
+
+def boundary_profile(
+    slide_map: SlideMap, samples: Samples, place: int, edges_um: Floats, *, slide: str, model: str
+) -> Profile | None:
+    """Give how probable the map holds a class at each distance from its outline.
+
+    Every cell with a tile takes part, whether the expert drew there or not, by the distance of its centre.
+
+    Args:
+        slide_map: The map.
+        samples: Of it and its annotation.
+        place: Number of the class in the map.
+        edges_um: As `distance_edges_um` gives them.
+        slide: What the slide is called.
+        model: What the map's maker is called.
+
+    Returns:
+        None where the expert's area has no outline.
+    """
+    inside = samples.expert == place
+    if inside.all() or not inside.any():
+        return None
+    grid = slide_map.grid()[..., place]
+    there = ~np.isnan(grid)
+    centres = (np.argwhere(there).T + 0.5) * slide_map.stride0_px / samples.step_px - 0.5
+    distance = ndimage.map_coordinates(signed_distance_um(inside, samples.step_um), centres, order=1, mode="nearest")
+    # Distances are sums of roots; the rounding puts one that should be an end of a step there.
+    step = np.searchsorted(edges_um, np.round(distance, 6), side="right") - 1
+    kept = (step >= 0) & (step < len(edges_um) - 1)
+    cells = np.bincount(step[kept], minlength=len(edges_um) - 1).astype(np.int64)
+    total = np.bincount(step[kept], weights=grid[there][kept].astype(np.float64), minlength=len(cells))
+    mean = np.divide(total, cells, out=np.full(len(cells), np.nan), where=cells > 0)
+    return Profile(slide, model, slide_map.classes[place], edges_um, cells, mean)
+
+
+def mean_profile(profiles: Sequence[Profile]) -> MeanProfile:
+    """Average profiles of one model and class over slides.
+
+    Raises:
+        ValueError: There is none, or they differ in model, class or steps.
+    """
+    if len({(one.model, one.class_name, one.edges_um.tobytes()) for one in profiles}) != 1:
+        raise ValueError("profiles to average need one model, one class and the same steps")
+    values = np.stack([one.mean for one in profiles])
+    there = ~np.isnan(values)
+    slides = there.sum(axis=0)
+    mean = np.divide(np.where(there, values, 0).sum(axis=0), slides, out=np.full(len(slides), np.nan), where=slides > 0)
+    squares = np.where(there, values - np.where(slides > 0, mean, 0), 0) ** 2
+    variance = np.divide(squares.sum(axis=0), slides - 1, out=np.full(len(slides), np.nan), where=slides > 1)
+    first = profiles[0]
+    return MeanProfile(first.model, first.class_name, first.edges_um, slides, mean, np.sqrt(variance))

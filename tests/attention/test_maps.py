@@ -1,0 +1,132 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from captum.attr import LayerGradCam
+
+from hviskd.attention.maps import attention_maps, scaled_maps
+from hviskd.errors import RecipeError
+from hviskd.networks import create_network
+
+NETWORKS = ("resnet8", "wrn_16_1", "vgg8", "mobilenet_v2", "shufflenet_v1", "shufflenet_v2")
+
+
+def drawn(name, head="gap"):
+    """A network in double precision whose normalisations have seen something."""
+    torch.manual_seed(0)
+    network = create_network(name, 4, head).double()
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.randn(8, 3, 64, 64, dtype=torch.float64))
+    return network.eval()
+
+
+def batch():
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(5, 3, 64, 64, generator=generator, dtype=torch.float64)
+    return images, torch.tensor([0, 3, 1, 2, 0])
+
+
+@pytest.mark.parametrize("head", ["gap", "grid"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_grad_cam_is_captums_on_every_stage(name, head):
+    network = drawn(name, head)
+    images, classes = batch()
+    layers = {None: network.head.neck, **dict(enumerate(network.activations))}
+    for stage, layer in layers.items():
+        theirs = LayerGradCam(network, layer).attribute(images, target=classes, relu_attributions=True)
+        ours = attention_maps(network, images, classes, stage=stage)
+        torch.testing.assert_close(ours, theirs[:, 0].detach(), rtol=1e-9, atol=1e-14)
+    assert ours.max() > 0
+
+
+def test_hires_cam_by_finite_differences():
+    """What a logit changes by when one pixel of the map grows, times that pixel, summed over channels."""
+    network = drawn("resnet8")
+    images, classes = batch()
+    found = attention_maps(network, images, classes, kind="hires-cam")
+    with torch.no_grad():
+        last = network.trace(images).last
+    step, row, column = 1e-4, 3, 5
+    total = torch.zeros(len(images), dtype=torch.float64)
+    for channel in range(last.shape[1]):
+        logits = []
+        for sign in (1, -1):
+            moved = last.clone()
+            moved[:, channel, row, column] += sign * step
+            embedding = moved.mean((2, 3))
+            logits.append(network.head.classifier(embedding).detach().gather(1, classes[:, None])[:, 0])
+        total += (logits[0] - logits[1]) / (2 * step) * last[:, channel, row, column]
+    torch.testing.assert_close(found[:, row, column], total.clamp(min=0), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["resnet8", "shufflenet_v2"])
+def test_with_a_gap_head_all_three_are_one(name):
+    """The gradient of a mean is the classifier's weight over the number of pixels."""
+    network = drawn(name)
+    images, classes = batch()
+    cam, grad, hires = (
+        attention_maps(network, images, classes, kind=kind) for kind in ("cam", "grad-cam", "hires-cam")
+    )
+    pixels = cam.shape[1] * cam.shape[2]
+    torch.testing.assert_close(grad * pixels, cam)
+    torch.testing.assert_close(hires * pixels, cam)
+
+
+def test_an_image_s_map_does_not_depend_on_its_neighbours():
+    network = drawn("mobilenet_v2")
+    images, classes = batch()
+    together = attention_maps(network, images, classes)
+    alone = torch.cat([attention_maps(network, images[i : i + 1], classes[i : i + 1]) for i in range(len(images))])
+    torch.testing.assert_close(together, alone)
+
+
+def test_the_network_is_left_as_it_was():
+    network = drawn("resnet8")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    images, classes = batch()
+    with torch.inference_mode(False):
+        attention_maps(network, images, classes)
+    assert all(weight.grad is None for weight in network.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert not images.requires_grad
+
+
+def test_frozen_weights_give_the_same_maps():
+    network = drawn("resnet8")
+    images, classes = batch()
+    free = attention_maps(network, images, classes, stage=1)
+    torch.testing.assert_close(attention_maps(network.requires_grad_(False), images, classes, stage=1), free)
+
+
+def test_scaled_maps_are_shares_of_the_largest_value():
+    maps = torch.rand(3, 5, 7, dtype=torch.float64) + 0.2
+    maps[1] = 0
+    scaled = scaled_maps(maps, 40)
+    assert scaled.shape == (3, 40, 40)
+    assert scaled.amax((1, 2)).tolist() == [1, 0, 1]
+    large = F.interpolate(maps[None], size=40, mode="bilinear")[0]
+    torch.testing.assert_close(scaled[0] * large[0].max(), large[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "score-cam"}, "score-cam.*grad-cam, hires-cam, cam"),
+        ({"stage": 9}, "stage 9.*0 .stem. to 3"),
+        ({"stage": -1}, "stage -1"),
+        ({"kind": "cam", "stage": 1}, "last map only"),
+    ],
+)
+def test_mistakes(options, message):
+    with pytest.raises(RecipeError, match=message):
+        attention_maps(drawn("resnet8"), *batch(), **options)
+
+
+def test_cam_wants_one_mean_a_channel():
+    with pytest.raises(RecipeError, match="`gap` head"):
+        attention_maps(drawn("resnet8", "grid"), *batch(), kind="cam")
+
+
+def test_a_network_in_training_is_refused():
+    with pytest.raises(RecipeError, match="evaluation mode"):
+        attention_maps(drawn("resnet8").train(), *batch())
