@@ -1,0 +1,105 @@
+"""How far an attention map and an expert's outline agree in one tile; `attend` calls it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hviskd.errors import DataError
+
+FloatArray = NDArray[np.float64]
+
+AREA_SHARE = 0.2  # of a tile; what a look takes in when nothing else is said
+LEVEL = 0.5  # of the map's largest value
+
+MEASURES = {
+    "dice_share": "Dice, hottest part as large as a fixed share of the tile",
+    "dice_otsu": "Dice, threshold by Otsu",
+    "dice_level": "Dice, threshold at half of the largest value",
+    "dice_best": "Dice at its best threshold",
+    "dice_mean": "Dice, mean over all thresholds",
+    "soft_dice": "soft Dice",
+    "pointing": "hottest point inside",
+    "energy": "share of the attention inside",
+}
+
+
+def measure_tile(
+    attention: NDArray[np.floating], outline: NDArray[np.bool_], *, area_share: float = AREA_SHARE, level: float = LEVEL
+) -> dict[str, float]:
+    """Measure a map against an outline, by every rule.
+
+    With A the map as shares of its largest value and O the outline, Dice of a part P of the tile is
+    2 |P ∩ O| / (|P| + |O|), and P is: `dice_share`, the pixels of largest A that make up `area_share` of the tile, the
+    pixels of equal A at the edge counted in proportion; `dice_otsu`, A above the threshold that parts its 256 levels
+    best (Otsu 1979); `dice_level`, A ≥ `level`. Over all thresholds t, P = {A ≥ t}: `dice_best` is the largest Dice of
+    any t, chosen with the outline in view and so too good, `dice_mean` the mean for t even between 0 and 1.
+    `soft_dice` is 2 Σ A O / (Σ A² + Σ O), `pointing` the share of A's largest pixels that are inside
+    (Zhang et al. 2018), `energy` Σ A O / Σ A (Wang et al. 2020).
+
+    Args:
+        attention: (H, W), finite, from 0 to 1 with 1 somewhere, or 0 everywhere.
+        outline: (H, W), true inside.
+        area_share: Of the tile, above 0, at most 1.
+        level: Above 0, at most 1.
+
+    Returns:
+        Every one of `MEASURES`; NaN for all where nothing is outlined. A map that is zero everywhere has looked at
+        nothing: 0, and no `energy` (NaN).
+
+    Raises:
+        DataError: The two differ in size, the map is not within 0 and 1, or a rule's number is impossible.
+    """
+    if attention.shape != outline.shape or attention.ndim != 2 or attention.size == 0:
+        raise DataError(f"attention {attention.shape} and outline {outline.shape}: need one size (H, W)")
+    if not 0 < area_share <= 1 or not 0 < level <= 1:
+        raise DataError(f"area share {area_share} and level {level}: need more than 0 and at most 1")
+    a, inside = attention.astype(np.float64).ravel(), outline.ravel()
+    if not np.isfinite(a).all() or a.min() < 0 or a.max() > 1:
+        raise DataError("attention: need finite values from 0 to 1")
+    if not inside.any():
+        return dict.fromkeys(MEASURES, float("nan"))
+    if a.max() == 0:
+        return {**dict.fromkeys(MEASURES, 0.0), "energy": float("nan")}
+    order = np.argsort(-a, kind="stable")
+    values, last = _runs(a[order])
+    area = (last + 1).astype(np.float64)  # pixels that are at least as hot as each distinct value
+    hits = np.cumsum(inside[order])[last].astype(np.float64)
+    outlined = float(inside.sum())
+    dice = 2 * hits / (area + outlined)
+    wanted = area_share * a.size
+    shared_hits = np.interp(wanted, np.r_[0, area], np.r_[0, hits])
+    # For t in (values[i + 1], values[i]] the part is that of values[i]; a map's lowest value reaches down to 0.
+    steps = values - np.r_[values[1:], 0.0]
+    top = a == a.max()
+    return {
+        "dice_share": float(2 * shared_hits / (wanted + outlined)),
+        "dice_otsu": _dice(a > _otsu(a), inside),
+        "dice_level": _dice(a >= level, inside),
+        "dice_best": float(dice.max()),
+        "dice_mean": float(dice @ steps),
+        "soft_dice": float(2 * a[inside].sum() / (a @ a + outlined)),
+        "pointing": float(inside[top].mean()),
+        "energy": float(a[inside].sum() / a.sum()),
+    }
+
+
+def _runs(descending: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Give the distinct values of a sorted array and the position of the last of each."""
+    last = np.flatnonzero(np.r_[descending[1:] != descending[:-1], True])
+    return descending[last], last
+
+
+def _dice(part: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
+    return float(2 * np.count_nonzero(part & inside) / (np.count_nonzero(part) + np.count_nonzero(inside)))
+
+
+def _otsu(values: FloatArray) -> float:
+    """Give the level, of 256 between 0 and 1, above which the values' two groups lie farthest apart (Otsu 1979)."""
+    counts, edges = np.histogram(values, bins=256, range=(0, 1))
+    below = np.cumsum(counts)[:-1].astype(np.float64)
+    centres = (edges[:-1] + edges[1:]) / 2
+    sums = np.cumsum(counts * centres)
+    above = len(values) - below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = sums[:-1] / below - (sums[-1] - sums[:-1]) / above
+        between = np.where((below > 0) & (above > 0), below * above * gap**2, -1.0)
+    return float(edges[1 + int(between.argmax())])
