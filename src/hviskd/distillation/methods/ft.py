@@ -21,9 +21,10 @@ class FTOptions(PreparedOptions):
     """Weight, factors and preparation.
 
     Attributes:
-        weight: The authors', for `factor: full`; for `spatial` the public code has 200, as the preset `ft-public`.
+        weight: For `factor: full` 500, the default of the authors' code (`--beta`, CIFAR); for `spatial` the public
+            code (RepDistiller) has 200, as the preset `ft-public`.
         factor: `full`: all entries of the factors (the paper). `spatial`: the mean of their squares over the channels,
-            as in the public code (RepDistiller).
+            as in the public code.
         width: The factors' channels as a share of the teacher's.
         reconstruction: Weight of the reconstruction. The paraphraser learns at the recipe's rate; raise the weight if
             the log's `ft/reconstruction` hardly falls.
