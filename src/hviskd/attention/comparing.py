@@ -1,0 +1,167 @@
+"""Does one model look where the expert does more than another? Intervals, paired tests, effect sizes; for `attend`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from hviskd.errors import DataError
+from hviskd.evaluation.significance import holm, mean_interval, sign_flip
+
+FloatArray = NDArray[np.float64]
+TESTS = ("p_t_tiles", "p_wilcoxon_tiles", "p_t_patients", "p_wilcoxon_patients", "p_flip_patients")
+_LEAST = 3  # pairs; fewer say nothing about how they vary
+_FIXED = ("model", "tile", "patient")
+
+
+@dataclass(frozen=True)
+class AttentionComparison:
+    """Models held against each other on the same tiles.
+
+    Attributes:
+        tiles: What was compared: one row a model and tile, a column a measure.
+        measures: Names of the measures.
+        reference: The model that the others are held against.
+        means: One row a model and measure: `tiles` with a value, `missing`, `patients`, `mean`, and the ends `low` and
+            `high` of its 95 % interval, patients drawn anew; NaN where there is one patient.
+        tests: One row a measure and model other than the reference, over the tiles on which both have a value:
+            `tiles`, `patients`, mean `difference` with `low` and `high`, Cohen's `d_z` (mean difference over the
+            standard deviation of the differences) and the `rank_biserial` correlation of matched pairs (Kerby 2014:
+            share of the ranks that speak for the model less that of those against), both over patients' means; and
+            two-sided p of the paired t-test and of Wilcoxon's signed-rank test over tiles, of the same over patients'
+            means, and of the sign-flip test over patients, each also after Holm's correction over the models (`_holm`).
+        notes: What a reader must know before believing the numbers, a sentence each.
+    """
+
+    tiles: pd.DataFrame
+    measures: tuple[str, ...]
+    reference: str
+    means: pd.DataFrame
+    tests: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def compare_attention(table: pd.DataFrame, reference: str) -> AttentionComparison:
+    """Compare models on the same tiles.
+
+    Args:
+        table: Columns `model`, `tile`, `patient`, and one a measure, higher better, NaN where undefined; a model has
+            a tile once.
+        reference: One of the models.
+
+    Raises:
+        DataError: A column is missing, the reference is not there, or a model has a tile twice.
+    """
+    lacking = [name for name in _FIXED if name not in table]
+    if lacking:
+        raise DataError(f"attention table: has no column {lacking[0]!r}")
+    if reference not in set(table["model"]):
+        raise DataError(f"reference {reference!r}: no such model; there are {', '.join(table['model'].unique())}")
+    if table.duplicated(["model", "tile"]).any():
+        raise DataError("attention table: a model has the same tile twice")
+    measures = tuple(name for name in table.columns if name not in _FIXED)
+    models = list(dict.fromkeys(table["model"]))
+    patients = table.drop_duplicates("tile").set_index("tile")["patient"].astype(str)
+    means, tests = [], []
+    for measure in measures:
+        wide = table.pivot(index="tile", columns="model", values=measure).reindex(patients.index)
+        means += [_mean_row(model, measure, wide[model], patients) for model in models]
+        rows = [_test_row(model, measure, wide, reference, patients) for model in models if model != reference]
+        for test in TESTS:
+            for row, corrected in zip(rows, holm([float(row[test]) for row in rows]), strict=True):
+                row[f"{test}_holm"] = corrected
+        tests += rows
+    count = patients.nunique()
+    return AttentionComparison(
+        table, measures, reference, pd.DataFrame(means), pd.DataFrame(tests), _notes(len(patients), count, reference)
+    )
+
+
+def _mean_row(model: str, measure: str, values: pd.Series, patients: pd.Series) -> dict[str, str | int | float]:
+    known = values.notna().to_numpy()
+    low, high = _interval(values.to_numpy(np.float64)[known], patients.to_numpy(str)[known])
+    return {
+        "model": model,
+        "measure": measure,
+        "tiles": int(known.sum()),
+        "missing": int((~known).sum()),
+        "patients": int(patients[known].nunique()),
+        "mean": float(values.mean()),
+        "low": low,
+        "high": high,
+    }
+
+
+def _test_row(model: str, measure: str, wide: pd.DataFrame, reference: str, patients: pd.Series) -> dict[str, str | int | float]:
+    difference = (wide[model] - wide[reference]).dropna()
+    owner = patients[difference.index]
+    of_tiles = difference.to_numpy(np.float64)
+    of_patients = difference.groupby(owner).mean().to_numpy(np.float64)
+    low, high = _interval(of_tiles, owner.to_numpy(str))
+    return {
+        "model": model,
+        "reference": reference,
+        "measure": measure,
+        "tiles": len(of_tiles),
+        "patients": len(of_patients),
+        "difference": float(of_tiles.mean()) if len(of_tiles) else np.nan,
+        "low": low,
+        "high": high,
+        "d_z": _d_z(of_patients),
+        "rank_biserial": _rank_biserial(of_patients),
+        "p_t_tiles": _t(of_tiles),
+        "p_wilcoxon_tiles": _wilcoxon(of_tiles),
+        "p_t_patients": _t(of_patients),
+        "p_wilcoxon_patients": _wilcoxon(of_patients),
+        "p_flip_patients": sign_flip(of_patients) if len(of_patients) >= _LEAST else np.nan,
+    }
+
+
+def _interval(values: FloatArray, owner: NDArray[np.str_]) -> tuple[float, float]:
+    return mean_interval([values], [owner]) if len(values) else (np.nan, np.nan)
+
+
+def _t(differences: FloatArray) -> float:
+    if len(differences) < _LEAST:
+        return np.nan
+    if np.ptp(differences) == 0:  # the statistic is 0 / 0, or infinite
+        return 1.0 if differences[0] == 0 else 0.0
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def _wilcoxon(differences: FloatArray) -> float:
+    if len(differences) < _LEAST:
+        return np.nan
+    return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
+
+
+def _d_z(differences: FloatArray) -> float:
+    if len(differences) < _LEAST or np.ptp(differences) == 0:
+        return np.nan
+    return float(differences.mean() / differences.std(ddof=1))
+
+
+def _rank_biserial(differences: FloatArray) -> float:
+    moved = differences[differences != 0]
+    if len(differences) < _LEAST or not len(moved):
+        return np.nan
+    ranks = stats.rankdata(np.abs(moved))
+    return float((ranks[moved > 0].sum() - ranks[moved < 0].sum()) / ranks.sum())
+
+
+def _notes(tiles: int, patients: int, reference: str) -> tuple[str, ...]:
+    notes = [
+        f"{tiles:,} tiles of {patients} patients; every model is held against {reference}. Intervals are 95 %, "
+        "patients drawn anew; p is two-sided, after Holm's correction over the models.",
+        "Tests over tiles take tiles of one patient for independent, so that their p is too small; believe those over "
+        "patients.",
+    ]
+    if patients < _LEAST:
+        notes.append("With fewer than three patients no test over patients is made.")
+    elif patients < 6:
+        notes.append(
+            f"With {patients} patients the sign-flip test cannot give less than p = {2 ** (1 - patients):.3g}."
+        )
+    return tuple(notes)
