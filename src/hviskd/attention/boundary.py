@@ -84,8 +84,8 @@ def hausdorff95_um(mapped: Mask, expert: Mask, compared: Mask, step_um: float) -
     """Give the 95 % Hausdorff distance of two areas: how far their borders lie apart, but for the worst twentieth.
 
     For each border sample of one area the distance to the nearest border sample of the other is taken, and of these
-    the 95th percentile; the distance is the larger of the two percentiles, one for each direction (Huttenlocher,
-    Klanderman and Rucklidge 1993, the ranked distance of section IV, at 95 %).
+    the 95th percentile; the distance is the larger of the two percentiles, one for each direction (the ranked
+    distance of Huttenlocher, Klanderman and Rucklidge 1993, at 95 %).
 
     Args:
         mapped: bool (H, W), one area.
@@ -176,7 +176,7 @@ def distance_edges_um(bin_um: float, reach_um: float) -> Floats:
     if not (0 < bin_um < math.inf and 0 < reach_um < math.inf and reach_um / bin_um <= 5000):
         raise ValueError(f"steps of {bin_um} µm up to {reach_um} µm: both must be positive, and at most 5,000 a side")
     count = max(1, math.ceil(reach_um / bin_um - 1e-9))
-    edges: Floats = np.arange(-count, count + 1) * float(bin_um)
+    edges: Floats = np.arange(-count, count + 1, dtype=np.float64) * bin_um
     return edges
 
 

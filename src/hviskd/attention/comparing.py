@@ -12,6 +12,7 @@ from hviskd.evaluation.significance import holm, mean_interval, sign_flip
 
 FloatArray = NDArray[np.float64]
 TESTS = ("p_t_tiles", "p_wilcoxon_tiles", "p_t_patients", "p_wilcoxon_patients", "p_flip_patients")
+_Row = dict[str, str | int | float]
 _LEAST = 3  # pairs; fewer say nothing about how they vary
 _FIXED = ("model", "tile", "patient")
 
@@ -79,7 +80,7 @@ def compare_attention(table: pd.DataFrame, reference: str) -> AttentionCompariso
     )
 
 
-def _mean_row(model: str, measure: str, values: pd.Series, patients: pd.Series) -> dict[str, str | int | float]:
+def _mean_row(model: str, measure: str, values: pd.Series, patients: pd.Series) -> _Row:
     known = values.notna().to_numpy()
     low, high = _interval(values.to_numpy(np.float64)[known], patients.to_numpy(str)[known])
     return {
@@ -94,7 +95,7 @@ def _mean_row(model: str, measure: str, values: pd.Series, patients: pd.Series) 
     }
 
 
-def _test_row(model: str, measure: str, wide: pd.DataFrame, reference: str, patients: pd.Series) -> dict[str, str | int | float]:
+def _test_row(model: str, measure: str, wide: pd.DataFrame, reference: str, patients: pd.Series) -> _Row:
     difference = (wide[model] - wide[reference]).dropna()
     owner = patients[difference.index]
     of_tiles = difference.to_numpy(np.float64)

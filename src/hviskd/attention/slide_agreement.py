@@ -98,7 +98,7 @@ class Compared:
     agreement: SlideAgreement
 
 
-def overlap(counts: Counts, places: Sequence[int]) -> Scores:
+def class_scores(counts: Counts, places: Sequence[int]) -> Scores:
     """Give Dice, precision and recall of some classes taken together; of one class, if there is one.
 
     With TP what map and expert call the same, FP what only the map calls so and FN what only the expert does, each
@@ -113,7 +113,8 @@ def overlap(counts: Counts, places: Sequence[int]) -> Scores:
     hits = int(counts[chosen, chosen].sum())
     mapped, expert = int(counts[chosen].sum()), int(counts[:, chosen].sum())
     dice, precision, recall = (
-        part / whole if whole else math.nan for part, whole in ((2 * hits, mapped + expert), (hits, mapped), (hits, expert))
+        part / whole if whole else math.nan
+        for part, whole in ((2 * hits, mapped + expert), (hits, mapped), (hits, expert))
     )
     return Scores(dice, precision, recall)
 
@@ -199,21 +200,20 @@ def agree(
     Raises:
         DataError: A map or an annotation is missing or damaged, or does not fit the others.
     """
-    folders = _map_folders(maps)
-    cards = [(load_slide_map(folder), folder) for folder in folders]
-    names = _model_names([slide_map for slide_map, _ in cards])
-    slides = sorted({slide_map.card.slide for slide_map, _ in cards})
-    if annotations.is_file() and len(slides) > 1:
-        raise DataError(f"{annotations}: one annotation for {len(slides)} slides; give a folder with one for each")
+    loaded = [load_slide_map(folder) for folder in _map_folders(maps)]
+    names = _model_names(loaded)
+    slides = len({slide_map.card.slide for slide_map in loaded})
+    if annotations.is_file() and slides > 1:
+        raise DataError(f"{annotations}: one annotation for {slides} slides; give a folder with one for each")
     try:
-        edges_um = distance_edges_um(bin_um or max(slide_map.stride_um for slide_map, _ in cards), reach_um)
+        widest_um = max(slide_map.stride_um for slide_map in loaded)
+        edges_um = distance_edges_um(widest_um if bin_um is None else bin_um, reach_um)
     except ValueError as error:
         raise DataError(f"--bin-um, --reach-um: {error}") from error
-    order = sorted(range(len(cards)), key=lambda at: (cards[at][0].card.slide, at))
-    with progress_bar("maps", len(cards)) as advance:
+    order = sorted(range(len(loaded)), key=lambda at: loaded[at].card.slide)
+    with progress_bar("maps", len(loaded)) as advance:
         for at in order:
-            slide_map = cards[at][0]
-            card = slide_map.card
+            slide_map, card = loaded[at], loaded[at].card
             size = card.slide_width_px, card.slide_height_px
             path = annotations if annotations.is_file() else _annotation_of(card.slide, annotations, legend)
             drawn = read_annotation(path, legend=legend, size=size, tolerance=tolerance)
@@ -249,9 +249,8 @@ def _count(slide_map: SlideMap, annotation: Annotation, lookup: Labels) -> tuple
     cells, px = (np.zeros((classes + 1, classes + 2), np.int64) for _ in range(2))  # with "no tile" and "no label"
     for mapped, areas in zip(grid, _areas(slide_map, annotation, lookup), strict=True):
         np.add.at(px, mapped, areas)
-        if areas is not None and len(mapped):
-            np.add.at(cells, (mapped, areas.argmax(axis=1)), 1)
-    without_tile = int((slide_map.class_grid() == NO_CLASS).sum())
+        np.add.at(cells, (mapped, areas.argmax(axis=1)), 1)  # the most area; of equals the first
+    without_tile = int((grid[:-1, :-1] == classes).sum())
     left_out = LeftOut(without_tile, int(cells[:-1, -1].sum()), int(px[-1, :-1].sum()), int(px[:-1, -1].sum()))
     return cells[:-1, :-1], px[:-1, :-1], left_out
 

@@ -70,9 +70,9 @@ def evaluate(
     if len(rows) == 0:
         raise DataError(f"{tileset.folder}: no tile is in the split {split!r}; make one with `hviskd tiles split`")
     for model in chosen:
-        _require_fit(model, tileset)
-    names = _file_names(chosen)
-    cautions = _cautions(chosen, names, tileset, split, allow_leak)
+        require_fit(model, tileset)
+    names = file_names(chosen)
+    seen = cautions(chosen, names, tileset, split, allow_leak)
 
     labels = tileset.labels[rows]
     unit, cluster_ids = tileset.clusters(rows)
@@ -96,14 +96,14 @@ def evaluate(
         replicates=replicates if clusters > 1 else 0,
         seed=seed,
         leak=_leak_statement(chosen, names, tileset, leak.statement),
-        notes=(resampling_statement(unit, clusters), *doubts, *cautions),
+        notes=(resampling_statement(unit, clusters), *doubts, *seen),
         data_name=tileset.folder.resolve().name,
         data_fingerprint=tileset.fingerprint,
         split_fingerprint=tileset.split_fingerprint,
     )
 
 
-def _require_fit(model: "Model", tileset: TileSet) -> None:
+def require_fit(model: "Model", tileset: TileSet) -> None:
     """Refuse a model that names other classes or reads tiles of another size."""
     own, theirs = set(model.card.classes), set(tileset.classes)
     if own != theirs:
@@ -118,7 +118,7 @@ def _require_fit(model: "Model", tileset: TileSet) -> None:
         )
 
 
-def _cautions(
+def cautions(
     models: Sequence["Model"], names: Sequence[str], tileset: TileSet, split: str, allow_leak: bool
 ) -> list[str]:
     """Say what each model may have seen of these tiles; models of which the same is true share a sentence."""
@@ -238,7 +238,7 @@ def _width_note(results: Sequence[ModelResult]) -> list[str]:
     return []
 
 
-def _file_names(models: Sequence["Model"]) -> list[str]:
+def file_names(models: Sequence["Model"]) -> list[str]:
     """Give each model a name that is unique, whatever the case, and safe in a file name."""
     names: list[str] = []
     for model in models:
