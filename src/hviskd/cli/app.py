@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hviskd.cli.agree import agree
 from hviskd.cli.annotations import annotations_app
+from hviskd.cli.attend import attend
 from hviskd.cli.compare import compare
 from hviskd.cli.demo import demo
 from hviskd.cli.evaluate import evaluate
@@ -73,7 +75,8 @@ app.add_typer(slides_app, name="slides")
 app.add_typer(annotations_app, name="annotations")
 tiles_app.command()(cut)
 app.add_typer(tiles_app, name="tiles")
-for verb in (train, distill, segment, evaluate, compare, networks, recipes, demo, synth, quantize, export):
+_VERBS = train, distill, segment, attend, agree, evaluate, compare, networks, recipes, demo, synth, quantize, export
+for verb in _VERBS:
     app.command()(verb)
 
 

@@ -1,0 +1,80 @@
+"""The pictures of `attend`: tiles with outline and maps side by side, and a measure of every model as boxes."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from hviskd.attention.attend import CHANCE, EDGES, Attention
+from hviskd.attention.comparing import AttentionComparison
+from hviskd.attention.overlap import MEASURES
+from hviskd.pictures import PALETTE, new_figure
+
+_MAP = "cividis"  # read alike with any colour vision
+_OUTLINE = "#00E5FF"  # no stain comes near it
+_SHADE = 0.55
+
+
+def draw_examples(attention: Attention, most: int = 6) -> Figure:
+    """Draw tiles spread evenly over what was looked at: the tile with the expert's outline, then each model's map."""
+    chosen = np.unique(np.linspace(0, len(attention.files) - 1, most).round().astype(int))
+    columns = 1 + len(attention.names)
+    figure = new_figure(1.75 * columns + 0.6, 1.75 * len(chosen) + 0.75)
+    grid = figure.subplots(len(chosen), columns, squeeze=False)
+    for row, position in zip(grid, chosen, strict=True):
+        outline = None if attention.outlines is None else attention.outlines[position]
+        _tile(row[0], attention.tiles[position], outline)
+        row[0].set_ylabel(f"{attention.classes[position]}\n{_short(attention.files[position])}", fontsize=7)
+        for axes, name in zip(row[1:], attention.names, strict=True):
+            _tile(axes, attention.tiles[position], outline)
+            painted = axes.imshow(attention.scaled(name, position), cmap=_MAP, vmin=0, vmax=1, alpha=_SHADE)
+    for axes, title in zip(grid[0], ("tile", *attention.names), strict=True):
+        axes.set_title(title, fontsize=8)
+    bar = figure.colorbar(painted, ax=grid, fraction=0.025, pad=0.02)
+    bar.set_label("attention, share of the map's largest value", fontsize=7)
+    bar.ax.tick_params(labelsize=7)
+    said = "" if attention.outlines is None else "; the line is the expert's outline"
+    figure.supxlabel(f"{attention.kind} for the class named at the left{said}", fontsize=7)
+    return figure
+
+
+def draw_boxes(comparison: AttentionComparison, measure: str) -> Figure:
+    """Draw a measure of every model as a box over its tiles, with the p over patients against the reference."""
+    models = list(dict.fromkeys(comparison.tiles["model"]))
+    figure = new_figure(max(4.5, 1.15 * len(models) + 1.4), 4.2)
+    axes = figure.subplots()
+    rng = np.random.default_rng(0)
+    tests = comparison.tests[comparison.tests["measure"] == measure].set_index("model")
+    for place, model in enumerate(models):
+        values = comparison.tiles.loc[comparison.tiles["model"] == model, measure].dropna().to_numpy(np.float64)
+        colour = "0.55" if model in (CHANCE, EDGES) else PALETTE[1]
+        axes.plot(place + rng.uniform(-0.22, 0.22, len(values)), values, ".", color=colour, alpha=0.35, markersize=3)
+        axes.boxplot(
+            [values], positions=[place], widths=0.5, showfliers=False, medianprops={"color": "black", "linewidth": 1.6}
+        )
+        p = float(tests.loc[model]["p_flip_patients_holm"]) if model in tests.index else np.nan
+        said = "reference" if model == comparison.reference else "not tested" if np.isnan(p) else f"p = {p:.3f}"
+        axes.annotate(said, (place, 1.01), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8)
+    axes.set_xticks(range(len(models)), models, fontsize=8, rotation=20 if len(models) > 4 else 0)
+    axes.set_ylabel(MEASURES.get(measure, measure), fontsize=9)
+    axes.set_ylim(-0.02, 1.02)
+    axes.tick_params(axis="y", labelsize=8)
+    patients = comparison.means["patients"].max()
+    figure.supxlabel(
+        f"a point a tile; p: sign-flip test over {patients} patients against {comparison.reference}, after Holm",
+        fontsize=7,
+    )
+    return figure
+
+
+def _tile(axes: Axes, pixels: NDArray[np.uint8], outline: NDArray[np.bool_] | None) -> None:
+    axes.imshow(pixels)
+    if outline is not None and outline.any() and not outline.all():
+        axes.contour(outline, levels=[0.5], colors=_OUTLINE, linewidths=0.9)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _short(file: str) -> str:
+    name = file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    return name if len(name) <= 20 else f"{name[:9]}…{name[-9:]}"

@@ -1,0 +1,89 @@
+"""The files of an `Attention`: maps, tables, pictures; `attend` the verb writes them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hviskd.attention.attend import Attention
+from hviskd.attention.attention_figures import draw_boxes, draw_examples
+from hviskd.attention.overlap import MEASURES
+from hviskd.pictures import save_figure
+from hviskd.storage import atomic_file, atomic_folder, write_json, write_text
+from hviskd.version import __version__
+
+SHOWN = ("dice_share", "dice_otsu", "dice_mean", "pointing", "energy")
+
+
+def save_attention(attention: Attention, folder: Path, *, overwrite: bool = False) -> Path:
+    """Write everything in one step.
+
+    `maps-NAME.npy`: float32 (N, h, w), a row a tile of `tiles.csv`, as large as the stage's map. `examples.png`. With
+    an expert's outlines also `attention.csv` (a row a model and tile), `means.csv`, `tests.csv`, `attention.md` and
+    `boxes.png`. `summary.json` says what was done.
+
+    Raises:
+        FileExistsError: The folder is there and `overwrite` is not set.
+    """
+    with atomic_folder(folder, overwrite=overwrite) as partial:
+        for name, maps in attention.maps.items():
+            with atomic_file(partial / f"maps-{name}.npy") as path, path.open("wb") as stream:
+                np.save(stream, maps, allow_pickle=False)
+        listed = pd.DataFrame({"file": attention.files, "class": attention.classes})
+        _write(listed, partial / "tiles.csv")
+        save_figure(draw_examples(attention), partial / "examples.png")
+        if attention.comparison is not None:
+            found = attention.comparison
+            _write(found.tiles, partial / "attention.csv")
+            _write(found.means, partial / "means.csv")
+            _write(found.tests, partial / "tests.csv")
+            write_text(partial / "attention.md", to_markdown(attention))
+            save_figure(draw_boxes(found, "dice_share"), partial / "boxes.png")
+        summary = {
+            "format_version": 1,
+            "models": list(attention.names),
+            "kind": attention.kind,
+            "stage": attention.stage,
+            "tiles": len(attention.files),
+            "notes": list(attention.notes),
+            "versions": {"hviskd": __version__},
+        }
+        write_json(partial / "summary.json", summary)
+    return folder
+
+
+def summary_table(attention: Attention) -> tuple[list[str], list[list[str]]]:
+    """Give header and rows as text: the mean of the main measures with intervals, and p against the reference."""
+    assert attention.comparison is not None
+    means = attention.comparison.means.set_index(["model", "measure"])
+    tests = attention.comparison.tests.set_index(["model", "measure"])
+    rows = []
+    for model in means.index.unique("model"):
+        cells = [str(model)]
+        for measure in SHOWN:
+            one = means.loc[(model, measure)]
+            cells.append(
+                _number(one["mean"])
+                + ("" if np.isnan(one["low"]) else f" ({_number(one['low'])} to {_number(one['high'])})")
+            )
+        tested = (model, "dice_share") in tests.index
+        p = tests.loc[(model, "dice_share")]["p_flip_patients_holm"] if tested else np.nan
+        rows.append([*cells, "–" if np.isnan(p) else f"{p:.3f}"])
+    return ["model", *(MEASURES[name] for name in SHOWN), "p of the first Dice, over patients"], rows
+
+
+def to_markdown(attention: Attention) -> str:
+    """Give the table and every note as Markdown."""
+    header, rows = summary_table(attention)
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    table = "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+    return "# Attention against the expert's outlines\n\n" + " ".join(attention.notes) + f"\n\n{table}\n"
+
+
+def _number(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.3f}"
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    with atomic_file(path) as partial:
+        table.to_csv(partial, index=False, float_format="%.6g")

@@ -1,0 +1,70 @@
+"""`hviskd attend`: models and tiles become maps of where the models looked, held against an expert's outlines."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def attend(
+    models: Annotated[
+        list[Path],
+        typer.Argument(metavar="MODEL...", help="Model folders or finished runs; the first is the reference."),
+    ],
+    tiles: Annotated[Path, typer.Option("--tiles", metavar="TILESET", help="The TileSet to look at.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of maps, tables and pictures.")],
+    annotations: Annotated[
+        Path | None,
+        typer.Option("--annotations", metavar="DIR", help="The expert's masks or outlines, named as the tiles' files."),
+    ] = None,
+    class_name: Annotated[
+        str | None, typer.Option("--class", metavar="C", help="Look for this class only; each tile's own if not given.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="Which tiles: test, val or train.")] = "test",
+    method: Annotated[str, typer.Option("--method", help="grad-cam, hires-cam or cam.")] = "grad-cam",
+    stage: Annotated[
+        int | None, typer.Option("--stage", min=0, help="Which map; 0 is the stem's. The last one if not given.")
+    ] = None,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Go on although a model may know the tiles.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder.")] = False,
+) -> None:
+    """Show where models look in tiles, and how far an expert agrees.
+
+    A chance map and plain edges stand beside the models. Research software, not a medical device.
+
+    Examples:
+
+      hviskd attend runs/student --tiles tiles -o results/attention
+
+      hviskd attend runs/kd/model runs/hviskd/model --tiles tiles --class CTmvp --annotations vessels -o results/vessels
+    """
+    from hviskd.attention.attend import attend as look
+    from hviskd.attention.attention_files import save_attention, summary_table
+    from hviskd.cli.evaluate import print_table
+    from hviskd.errors import DataError
+    from hviskd.models import load_model, resolve_models
+    from hviskd.tiles import TileSet
+
+    if output.exists() and not overwrite:
+        raise DataError(f"{output}: is there already; choose another folder or give --overwrite")
+    found = look(
+        [load_model(resolve_models(path)[0]) for path in models],
+        TileSet.open(tiles),
+        annotations=annotations,
+        class_name=class_name,
+        split=split,
+        kind=method,  # type: ignore[arg-type]  # checked where it is used
+        stage=stage,
+        device=device,
+        allow_leak=allow_leak,
+    )
+    save_attention(found, output, overwrite=overwrite)
+    if found.comparison is not None:
+        print_table(summary_table(found))
+    for note in found.notes:
+        typer.echo(note)
+    for file in sorted(output.iterdir()):
+        typer.echo(f"  {file}")

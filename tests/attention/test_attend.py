@@ -1,0 +1,122 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from hviskd.attention.attend import CHANCE, EDGES, attend
+from hviskd.attention.maps import attention_maps
+from hviskd.attention.overlap import measure_tile
+from hviskd.cli.app import app
+from hviskd.errors import DataError, ModelError
+from hviskd.models import InputStep
+from hviskd.tiles import TileSet, import_folder, split_tiles
+from tests.models.make import make_model
+from tests.slides.make import stained
+
+PX = 64
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Two classes, eight patients of three tiles, outlines of all tiles but one, and two Models."""
+    folder = tmp_path_factory.mktemp("attend")
+    rng = np.random.default_rng(0)
+    listed = []
+    for number in range(24):
+        name, patient = f"tile{number}", f"p{number // 3}"
+        for part in ("images", "masks"):
+            (folder / part / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        picture = stained((PX, PX), 0.4 + 0.03 * number, 0.7, number)
+        Image.fromarray(picture).save(folder / "images" / "ab"[number % 2] / f"{name}.png")
+        mask = np.zeros((PX, PX), np.uint8)
+        top, left = rng.integers(0, 40, 2)
+        mask[top : top + 20, left : left + 20] = 255
+        if number != 5:
+            Image.fromarray(mask).save(folder / "masks" / "ab"[number % 2] / f"{name}.png")
+        listed.append({"file": name, "patient": patient})
+    pd.DataFrame(listed).to_csv(folder / "index.csv", index=False)
+    tileset = import_folder(
+        folder / "images", folder / "tiles", csv=folder / "index.csv", patient_column="patient", mpp=0.5
+    )
+    split_tiles(tileset)
+    for seed in (0, 1):
+        make_model(folder / f"model{seed}", classes=("b", "a"), seed=seed)  # in another order than the tiles'
+    return folder
+
+
+def load(place):
+    from hviskd.models import load_model
+
+    return [load_model(place / f"model{seed}") for seed in (0, 1)], TileSet.open(place / "tiles")
+
+
+def test_maps_are_those_of_each_tile_s_own_class(place):
+    models, tileset = load(place)
+    found = attend(models, tileset, split="train", batch_size=5)
+    rows = tileset.rows("train")
+    images = InputStep(models[0].card.normalisation)(torch.from_numpy(np.array(tileset.pixels[rows])))
+    classes = [("b", "a").index(tileset.classes[label]) for label in tileset.labels[rows]]
+    expected = attention_maps(models[0].network, images, torch.tensor(classes))
+    np.testing.assert_allclose(found.maps[found.names[0]], expected.numpy(), rtol=1e-3, atol=1e-6)
+    assert found.comparison is None
+    assert any("another tile set" in note for note in found.notes)
+
+
+def test_tiles_without_an_outline_are_left_out_and_every_other_is_measured(place):
+    models, tileset = load(place)
+    found = attend(models, tileset, annotations=place / "masks", split="train")
+    rows = tileset.rows("train")
+    files = tileset.table["file"].iloc[rows]
+    left_out = int(files.str.contains("tile5.png").sum())
+    assert len(found.files) == len(rows) - left_out
+    table = found.comparison.tiles
+    assert list(dict.fromkeys(table["model"])) == [*found.names, CHANCE, EDGES]
+    one = table[table["model"] == found.names[1]].iloc[2]
+    mask = np.asarray(Image.open(place / "masks" / found.files[2])) > 0
+    for measure, value in measure_tile(found.scaled(found.names[1], 2), mask).items():
+        assert one[measure] == pytest.approx(value)
+
+
+def test_a_class_is_looked_for_in_its_own_tiles(place):
+    models, tileset = load(place)
+    found = attend(models[:1], tileset, class_name="b", split="train", kind="cam")
+    assert set(found.classes) == {"b"}
+    assert len(found.files) == int((tileset.labels[tileset.rows("train")] == tileset.classes.index("b")).sum())
+
+
+def test_mistakes(place, tmp_path):
+    models, tileset = load(place)
+    with pytest.raises(DataError, match="--class c: no such class; there are a, b"):
+        attend(models, tileset, class_name="c")
+    with pytest.raises(ModelError, match="no model given"):
+        attend([], tileset)
+    for file in tileset.table["file"].iloc[tileset.rows("test")]:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        Image.new("L", (PX, PX)).save(tmp_path / file)
+    with pytest.raises(DataError, match="every outline is empty"):
+        attend(models, tileset, annotations=tmp_path)
+
+
+def test_the_verb_writes_maps_tables_and_pictures(place, tmp_path):
+    out = tmp_path / "out"
+    words = ["attend", str(place / "model0"), str(place / "model1"), "--tiles", str(place / "tiles")]
+    words += ["--annotations", str(place / "masks"), "--split", "train", "-o", str(out)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    listed = pd.read_csv(out / "tiles.csv")
+    maps = [np.load(path, allow_pickle=False) for path in sorted(out.glob("maps-*.npy"))]
+    assert len(maps) == 2
+    assert all(len(one) == len(listed) for one in maps)
+    tests = pd.read_csv(out / "tests.csv")
+    assert set(tests["model"]) == {"resnet8-drawn-2", CHANCE, EDGES}
+    assert "| resnet8-drawn |" in (out / "attention.md").read_text()
+    assert json.loads((out / "summary.json").read_text())["kind"] == "grad-cam"
+    for picture in ("examples.png", "boxes.png"):
+        assert min(Image.open(out / picture).size) > 300
+    again = CliRunner().invoke(app, words)
+    assert again.exit_code == 2
+    assert "is there already" in again.output

@@ -1,0 +1,48 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hviskd.attention.expert import read_outlines
+from hviskd.errors import DataError
+
+
+def draw(path, side=40):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mask = np.zeros((side, side), np.uint8)
+    mask[5:15, 10:30] = 1  # a mask of 0 and 1 looks black, and is none
+    Image.fromarray(mask).save(path)
+    return mask > 0
+
+
+def test_masks_are_found_by_path_and_by_name(tmp_path):
+    drawn = draw(tmp_path / "LGG" / "one.png")
+    draw(tmp_path / "GBM" / "one.png")
+    draw(tmp_path / "two.png")
+    first, second, third = read_outlines(tmp_path, ["LGG/one.jpg", "GBM/two.png", "GBM/three.png"], 40)
+    np.testing.assert_array_equal(first, drawn)
+    assert second.sum() == 200
+    assert third is None
+
+
+def test_labelme_polygons_are_filled(tmp_path):
+    polygon = {"label": "vessel", "points": [[10, 5], [30, 5], [30, 15], [10, 15]], "shape_type": "polygon"}
+    document = {"shapes": [polygon], "imageWidth": 40, "imageHeight": 40, "imagePath": "one.png"}
+    (tmp_path / "one.json").write_text(json.dumps(document))
+    (outline,) = read_outlines(tmp_path, ["a/one.png"], 40)
+    np.testing.assert_array_equal(outline, draw(tmp_path / "mask.png"))
+
+
+def test_mistakes_name_the_file(tmp_path):
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        read_outlines(tmp_path / "nowhere", ["one.png"], 40)
+    draw(tmp_path / "one.png", side=50)
+    with pytest.raises(DataError, match="no outline has the name of a tile, such as two"):
+        read_outlines(tmp_path, ["two.png"], 40)
+    with pytest.raises(DataError, match=r"one.png: 50 × 50 px, the tiles have 40"):
+        read_outlines(tmp_path, ["one.png"], 40)
+    draw(tmp_path / "a" / "two.png")
+    draw(tmp_path / "b" / "two.png")
+    with pytest.raises(DataError, match="both are called as the tile two"):
+        read_outlines(tmp_path, ["two.png"], 40)
