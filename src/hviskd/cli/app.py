@@ -15,6 +15,7 @@ from hviskd.cli.demo import demo
 from hviskd.cli.evaluate import evaluate
 from hviskd.cli.export import export
 from hviskd.cli.networks import networks
+from hviskd.cli.profile import profile
 from hviskd.cli.quantize import quantize
 from hviskd.cli.recipes import recipes
 from hviskd.cli.segment import segment
@@ -75,8 +76,9 @@ app.add_typer(slides_app, name="slides")
 app.add_typer(annotations_app, name="annotations")
 tiles_app.command()(cut)
 app.add_typer(tiles_app, name="tiles")
-_VERBS = train, distill, segment, attend, agree, evaluate, compare, networks, recipes, demo, synth, quantize, export
-for verb in _VERBS:
+_VERBS = (train, distill, segment, evaluate, attend, agree, profile, compare)
+_HELPERS = (networks, recipes, demo, synth, quantize, export)
+for verb in (*_VERBS, *_HELPERS):
     app.command()(verb)
 
 

@@ -14,7 +14,7 @@ _NORMALISED_FLOPS = 2  # a learned normalisation, its constants folded, is one m
 
 @dataclass(frozen=True)
 class Complexity:
-    """Cost of one tile in inference, float32, batch 1.
+    """Cost of one tile in inference, float32, batch 1; additions and joins of branches are not counted.
 
     Attributes:
         tile_px: Side of the tile.
@@ -38,6 +38,16 @@ class Complexity:
     all_activation_bytes: int
     bytes_read: int
     bytes_written: int
+
+    @property
+    def layer_operations(self) -> int:
+        """Multiply-adds, and the single operations of all other layers: what torchstat calls FLOPs."""
+        return self.flops - self.multiply_adds
+
+
+def multiply_adds(network: Network, tile_px: int) -> int:
+    """Count the multiply-adds of one tile, from shapes alone; raises as `complexity`."""
+    return complexity(network, tile_px).multiply_adds
 
 
 def complexity(network: Network, tile_px: int) -> Complexity:

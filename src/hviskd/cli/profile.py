@@ -1,0 +1,65 @@
+"""`hviskd profile`: what a network costs, counted and measured."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def profile(
+    networks: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL|NETWORK...", help="Model folders, finished runs, or names of networks."),
+    ],
+    tile_px: Annotated[
+        int, typer.Option("--tile-px", min=32, help="Side of the tiles of networks by name; a model knows its own.")
+    ] = 150,
+    classes: Annotated[int, typer.Option("--classes", min=2, help="Number of classes of networks by name.")] = 8,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the tables and pictures.")] = None,
+    accuracy: Annotated[
+        Path | None,
+        typer.Option(
+            "--accuracy",
+            metavar="EVALUATION",
+            help="Folder of `hviskd evaluate` on these models: draws accuracy against cost; needs -o.",
+        ),
+    ] = None,
+    speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Also measure tiles a second here.")] = True,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.01, help="About how long to measure an engine.")] = 3.0,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Processor threads; all it may use if not given.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder.")] = False,
+) -> None:
+    """Say what networks cost: parameters, operations, memory, and tiles a second on this computer.
+
+    Operations and memory are counted from shapes alone; speed is measured with every engine that runs here.
+
+    Examples:
+
+      hviskd profile resnet20 mobilenet_v2 --no-speed
+
+      hviskd profile runs/student runs/teacher -o results/cost
+
+      hviskd profile student teacher -o results/cost --accuracy results/compared
+    """
+    from hviskd.cli.evaluate import print_table
+    from hviskd.errors import DataError
+    from hviskd.evaluation.profile import check_output, save_profile
+    from hviskd.evaluation.profile import profile as measure
+
+    if accuracy is not None and output is None:
+        raise DataError(f"--accuracy {accuracy}: draws pictures; say where with -o FOLDER")
+    if output is not None:
+        check_output(output, accuracy, overwrite=overwrite)
+    found = measure(networks, tile_px=tile_px, classes=classes, speed=speed, threads=threads, seconds=seconds)
+    if output is not None:
+        save_profile(found, output, accuracy=accuracy, overwrite=overwrite)
+    print_table(found.summary_table())
+    if found.machine is not None:
+        print_table(found.rate_table())
+    for statement in found.statements:
+        typer.echo(statement)
+    if output is not None:
+        for file in sorted(output.iterdir()):
+            typer.echo(f"  {file}")

@@ -1,0 +1,301 @@
+"""What networks cost: one table of sizes, operations, memory and speed; the command line's `profile` calls it."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from pydantic import JsonValue
+
+from hviskd.errors import DataError
+from hviskd.evaluation.complexity import Complexity, complexity
+from hviskd.evaluation.cost_figure import Point, cost_figure, read_accuracy
+from hviskd.evaluation.throughput import Machine, Rate, machine, rates
+from hviskd.models import (
+    IMAGENET,
+    DataRecord,
+    Model,
+    ModelCard,
+    NetworkChoice,
+    load_model,
+    read_model_card,
+    resolve_models,
+    save_model,
+)
+from hviskd.models.folder import INT8, WEIGHTS
+from hviskd.networks import create_network, network_names
+from hviskd.pictures import save_figure
+from hviskd.progress import progress_bar
+from hviskd.storage import atomic_folder, write_json, write_text
+
+_MIB = 2**20
+_CARD = "profile.json"  # what tells a profile from a person's own folder
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network's cost.
+
+    Attributes:
+        name: Of the Model, or of the network.
+        network: Name of the network.
+        classes: K.
+        fingerprint: SHA-256 of a Model's weights; None for a network without training.
+        complexity: What is counted.
+        file_bytes: Size of a Model's weight file; for a network that of the file it would have.
+        int8_bytes: Size of its int8 variant; None where it has none.
+        rates: What is measured, one an engine.
+    """
+
+    name: str
+    network: str
+    classes: int
+    fingerprint: str | None
+    complexity: Complexity
+    file_bytes: int
+    int8_bytes: int | None
+    rates: tuple[Rate, ...]
+
+    @property
+    def fastest(self) -> Rate | None:
+        """The rate of the fastest engine; None where nothing was measured."""
+        return max(self.rates, key=lambda rate: rate.best, default=None)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Networks and the computer they were measured on.
+
+    Attributes:
+        entries: In the order asked for.
+        machine: None where no speed was measured.
+        refused: One line for each engine that did not run.
+    """
+
+    entries: tuple[Entry, ...]
+    machine: Machine | None
+    refused: tuple[str, ...]
+
+    def summary_table(self) -> tuple[list[str], list[list[str]]]:
+        """Give header and rows, as text: one row a network."""
+        header = ["network", "tile, px", "parameters", "weights, MiB", "multiply-adds, M", "FLOPs, M"]
+        header += ["largest layer, MiB", "all maps, MiB", "read + written, MiB"]
+        rows = []
+        for entry in self.entries:
+            cost = entry.complexity
+            moved = cost.bytes_read + cost.bytes_written
+            sizes = (entry.file_bytes, cost.activation_bytes, cost.all_activation_bytes, moved)
+            weights, *memory = (f"{size / _MIB:,.2f}" for size in sizes)
+            operations = (f"{number / 1e6:,.1f}" for number in (cost.multiply_adds, cost.flops))
+            rows.append([entry.name, str(cost.tile_px), f"{cost.parameters:,}", weights, *operations, *memory])
+        return header, rows
+
+    def rate_table(self) -> tuple[list[str], list[list[str]]]:
+        """Give header and rows, as text: one row a network and engine."""
+        header = ["network", "engine", "precision", "device", "tiles/s, one by one", "tiles/s, best", "at batch"]
+        rows = [
+            [
+                entry.name,
+                rate.engine,
+                rate.precision,
+                rate.device,
+                f"{rate.single:,.1f}",
+                f"{rate.best:,.1f}",
+                str(rate.best_batch),
+            ]
+            for entry in self.entries
+            for rate in entry.rates
+        ]
+        return header, rows
+
+    @property
+    def statements(self) -> list[str]:
+        """What a reader must know of the numbers."""
+        measured = [f"Speed was measured on {self.machine}."] if self.machine else []
+        return [*measured, *(f"Not measured: {line}" for line in self.refused)]
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Give everything as plain JSON values."""
+        return {
+            "format_version": 1,
+            "machine": asdict(self.machine) if self.machine else None,
+            "refused": list(self.refused),
+            "networks": [asdict(entry) for entry in self.entries],
+        }
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Give one row a network and engine, counts repeated; one row with empty rates where none was measured."""
+        rows = []
+        for entry in self.entries:
+            facts = asdict(entry)
+            counts = facts.pop("complexity")
+            del facts["rates"]
+            rows += [facts | counts | asdict(rate) for rate in entry.rates] or [facts | counts]
+        return pd.DataFrame(rows)
+
+    def to_markdown(self) -> str:
+        """Give the tables and every statement as Markdown."""
+        tables = [self.summary_table()] + ([self.rate_table()] if self.machine else [])
+        return "\n\n".join([*map(_markdown, tables), *self.statements]) + "\n"
+
+
+def profile(
+    names: Sequence[str],
+    *,
+    tile_px: int = 150,
+    classes: int = 8,
+    speed: bool = True,
+    threads: int | None = None,
+    seconds: float = 3.0,
+) -> Profile:
+    """Profile Models and networks.
+
+    Args:
+        names: Folders of Models or finished Runs (their chosen Model), or names of networks.
+        tile_px: Side of the tiles of networks given by name; a Model knows its own.
+        classes: Number of classes of networks given by name.
+        speed: Whether to measure speed as well as to count.
+        threads: On the CPU; all that this process may use if None.
+        seconds: About how long each engine is measured.
+
+    Raises:
+        DataError: Something is neither a Model nor the name of a network, or two things have one name.
+        ModelError: A Model is damaged.
+        RecipeError: The tile or the number of classes is too small.
+    """
+    for name in set(names) - set(network_names()):  # before the first is measured
+        if not Path(name).is_dir():
+            raise DataError(f"{name}: neither a model folder nor a network; `hviskd networks` lists the networks")
+        read_model_card(resolve_models(name)[0])
+    entries, refused = [], []
+    with progress_bar("profile", len(names)) as advance:
+        for name in names:
+            with _opened(name, tile_px, classes) as (model, trained):
+                found, not_run = rates(model, threads=threads, seconds=seconds) if speed else ([], [])
+                entries.append(_entry(model, trained, found))
+                refused += not_run
+            advance(note=name)
+    labels = [entry.name for entry in entries]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise DataError(f"{twice}: this name is there twice; give each model once, and a name of its own")
+    return Profile(tuple(entries), machine(threads) if speed else None, tuple(refused))
+
+
+def save_profile(found: Profile, folder: Path, *, accuracy: Path | None = None, overwrite: bool = False) -> Path:
+    """Write `profile.md`, `.csv`, `.json`, and with an evaluation's folder the pictures of accuracy against cost.
+
+    Raises:
+        DataError: The folder holds something and `overwrite` is not set or it is no profile; or the evaluation is
+            damaged or knows none of the Models.
+    """
+    check_output(folder, accuracy, overwrite=overwrite)
+    points = _points(found, accuracy) if accuracy else {}
+    with atomic_folder(folder, overwrite=overwrite) as partial:
+        write_json(partial / _CARD, found.to_dict())
+        write_text(partial / "profile.md", found.to_markdown())
+        write_text(partial / "profile.csv", found.to_dataframe().to_csv(index=False))
+        for (cost, metric), each in points.items():
+            picture = cost_figure(each, cost=cost, metric=metric, note=" ".join(found.statements))
+            save_figure(picture, partial / f"{metric}-{cost}.png")
+    return folder
+
+
+def check_output(folder: Path, accuracy: Path | None = None, *, overwrite: bool = False) -> None:
+    """Refuse before the long work what `save_profile` would refuse after it, as far as can be known.
+
+    Raises:
+        DataError: The folder holds something and `overwrite` is not set or it is no profile; or there is no evaluation.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        if not overwrite:
+            raise DataError(f"{folder}: already exists; choose another folder or pass --overwrite")
+        if not (folder / _CARD).is_file():
+            raise DataError(f"{folder}: holds something that is no profile; it will not be replaced")
+    if accuracy is not None:
+        read_accuracy(accuracy, "top1")
+
+
+def _points(found: Profile, accuracy: Path) -> dict[tuple[str, str], list[Point]]:
+    """Pair costs with accuracies by the weights' fingerprint, for each picture that can be drawn."""
+    pictures: dict[tuple[str, str], list[Point]] = {}
+    for metric in ("top1", "macro_auroc"):
+        known = read_accuracy(accuracy, metric)
+        for entry in found.entries:
+            if entry.fingerprint not in known:
+                continue
+            value, interval = known[entry.fingerprint]
+            costs = {"multiply-adds": entry.complexity.multiply_adds / 1e6}
+            if entry.fastest:
+                costs["milliseconds"] = entry.fastest.milliseconds
+            for cost, amount in costs.items():
+                point = Point(entry.name, amount, value, interval, entry.complexity.parameters)
+                pictures.setdefault((cost, metric), []).append(point)
+    if not pictures:
+        raise DataError(f"{accuracy}: measures none of these models; give the folders that `hviskd evaluate` was given")
+    return pictures
+
+
+def _entry(model: Model, trained: bool, found: Sequence[Rate]) -> Entry:
+    card = model.card
+    return Entry(
+        name=card.name,
+        network=card.network.name,
+        classes=len(card.classes),
+        fingerprint=model.fingerprint if trained else None,
+        complexity=complexity(model.network, card.tile_px),
+        file_bytes=(model.folder / WEIGHTS).stat().st_size,
+        int8_bytes=(model.folder / INT8).stat().st_size if card.int8 else None,
+        rates=tuple(found),
+    )
+
+
+@contextmanager
+def _opened(name: str, tile_px: int, classes: int) -> Iterator[tuple[Model, bool]]:
+    """Give a Model and whether it was trained; a network by name becomes a Model of fresh weights while it is open."""
+    if name not in network_names():
+        yield load_model(resolve_models(name)[0]), True
+        return
+    with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(0)  # always the same, so that what an engine keeps of it is found again
+        network = create_network(name, classes)
+        yield save_model(network, _untrained_card(name, tile_px, classes), Path(folder) / name), False
+
+
+def _untrained_card(name: str, tile_px: int, classes: int) -> ModelCard:
+    data = DataRecord(
+        name="none",
+        fingerprint="",
+        split_fingerprint="",
+        train_tiles=0,
+        val_tiles=0,
+        independence="not trained",
+        leak_allowed=False,
+    )
+    return ModelCard(
+        name=name,
+        network=NetworkChoice(name=name),
+        classes=tuple(f"class {k}" for k in range(classes)),
+        colours=((0, 0, 0),) * classes,
+        tile_px=tile_px,
+        mpp=None,
+        normalisation=IMAGENET,
+        data=data,
+        teacher=None,
+        recipe={},
+        epoch=0,
+        selection="not trained",
+        metrics={},
+        licences=(),
+        versions={},
+        created="",
+    )
+
+
+def _markdown(table: tuple[list[str], list[list[str]]]) -> str:
+    header, rows = table
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
