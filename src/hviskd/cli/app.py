@@ -14,6 +14,7 @@ from hviskd.cli.compare import compare
 from hviskd.cli.demo import demo
 from hviskd.cli.evaluate import evaluate
 from hviskd.cli.export import export
+from hviskd.cli.figures import figures_app
 from hviskd.cli.networks import networks
 from hviskd.cli.profile import profile
 from hviskd.cli.quantize import quantize
@@ -76,6 +77,7 @@ app.add_typer(slides_app, name="slides")
 app.add_typer(annotations_app, name="annotations")
 tiles_app.command()(cut)
 app.add_typer(tiles_app, name="tiles")
+app.add_typer(figures_app, name="figures")
 _VERBS = (train, distill, segment, evaluate, attend, agree, profile, compare)
 _HELPERS = (networks, recipes, demo, synth, quantize, export)
 for verb in (*_VERBS, *_HELPERS):

@@ -41,7 +41,7 @@ class Complexity:
 
     @property
     def layer_operations(self) -> int:
-        """Multiply-adds, and the single operations of all other layers: what torchstat calls FLOPs."""
+        """Multiply-adds, and the single operations of all other layers, much as torchstat counts FLOPs."""
         return self.flops - self.multiply_adds
 
 

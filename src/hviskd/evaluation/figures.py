@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
@@ -63,7 +64,7 @@ def roc_figure(
     for k, name in enumerate(classes):
         area = format_value(metrics.auroc[k], intervals[k])
         if np.isnan(metrics.auroc[k]):
-            axes.plot([], [], " ", label=f"{_wrap(name)}  not measurable")
+            axes.plot([], [], " ", label=f"{wrap_name(name)}  not measurable")
             continue
         false_positive, true_positive, _ = roc_curve(labels == k, probabilities[:, k])
         axes.plot(
@@ -75,7 +76,7 @@ def roc_figure(
             markevery=(0.02 + 0.15 * k / len(classes), 0.15),
             markersize=5,
             linewidth=1.4,
-            label=f"{_wrap(name)}  {area}",
+            label=f"{wrap_name(name)}  {area}",
         )
     axes.set(
         xlabel="false positive rate (1 − specificity)",
@@ -83,7 +84,7 @@ def roc_figure(
         xlim=(-0.01, 1.01),
         ylim=(-0.01, 1.01),
         aspect="equal",
-        title=f"{_wrap(title, 60)}\nmacro AUROC {format_value(metrics.macro_auroc, None)}",
+        title=f"{wrap_name(title, 60)}\nmacro AUROC {format_value(metrics.macro_auroc, None)}",
     )
     figure.legend(
         title="one class against the rest: AUROC",
@@ -93,7 +94,7 @@ def roc_figure(
         title_fontsize=9,
         handlelength=3.5,
     )
-    return _with_note(figure, note)
+    return with_note(figure, note)
 
 
 def confusion_figure(confusion: NDArray[np.float64], classes: Sequence[str], *, title: str, note: str = "") -> Figure:
@@ -105,12 +106,33 @@ def confusion_figure(confusion: NDArray[np.float64], classes: Sequence[str], *, 
         title: The model's name.
         note: What a reader of the lone picture must know, written below it.
     """
-    count = len(classes)
-    held = confusion.sum(axis=1, keepdims=True)
-    shares = np.divide(confusion, held, out=np.full_like(confusion, np.nan), where=held > 0)
-    side = max(4.6, 2.2 + 0.72 * count)
+    side = max(4.6, 2.2 + 0.72 * len(classes))
     figure = new_figure(side + 0.9, side + 0.4)
     axes = figure.subplots()
+    image = draw_confusion(axes, confusion, confusion.sum(axis=1), classes)
+    axes.set(title=wrap_name(title, 60))
+    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.7, format="{x:.0%}")
+    return with_note(figure, note)
+
+
+def draw_confusion(
+    axes: Axes,
+    confusion: NDArray[np.float64],
+    held: NDArray[np.float64],
+    classes: Sequence[str],
+    rows: Sequence[str] | None = None,
+) -> AxesImage:
+    """Draw a confusion matrix into `axes`, every cell a share of its row's tiles and a count, and give the image.
+
+    Args:
+        axes: Where to draw.
+        confusion: Tiles of each true class (rows) given each class (columns), float64 (K, K).
+        held: All tiles of each true class, also those given a class that is not drawn, float64 (K,).
+        classes: K class names.
+        rows: What stands beside the rows, K texts; the class names where there is none.
+    """
+    count, held = len(classes), held[:, None]
+    shares = np.divide(confusion, held, out=np.full_like(confusion, np.nan), where=held > 0)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(count, count):
         if held[row, 0]:
@@ -120,13 +142,12 @@ def confusion_figure(confusion: NDArray[np.float64], classes: Sequence[str], *, 
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
         elif column == 0:
             axes.text((count - 1) / 2, row, "no tiles of this class", ha="center", va="center", fontsize=8)
-    names = [_wrap(name, 18) for name in classes]
+    names = [wrap_name(name, 18) for name in classes]
     axes.set_xticks(range(count), names, rotation=90 if max(map(len, names)) > 6 else 0)
-    axes.set_yticks(range(count), names)
+    axes.set_yticks(range(count), names if rows is None else rows)
     axes.tick_params(labelsize=9)
-    axes.set(xlabel="class given by the model", ylabel="true class", title=_wrap(title, 60))
-    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.7, format="{x:.0%}")
-    return _with_note(figure, note)
+    axes.set(xlabel="class given by the model", ylabel="true class")
+    return image
 
 
 def comparison_figure(
@@ -154,12 +175,12 @@ def comparison_figure(
         axes.grid(axis="x", color="0.9")
         axes.set_axisbelow(True)
     shown = [f"{names[0]} (reference)", *names[1:]] if len(names) > 1 else names
-    panels[0].set_yticks(range(len(names)), [_wrap(name) for name in shown])
+    panels[0].set_yticks(range(len(names)), [wrap_name(name) for name in shown])
     panels[0].set_ylim(len(names) - 0.5, -0.5)
-    return _with_note(figure, note)
+    return with_note(figure, note)
 
 
-def _with_note(figure: Figure, note: str) -> Figure:
+def with_note(figure: Figure, note: str) -> Figure:
     """Add a strip along the lower edge with the note in small print, five lines of it at most."""
     if note:
         width = int(figure.get_figwidth() * 17)
@@ -170,7 +191,7 @@ def _with_note(figure: Figure, note: str) -> Figure:
     return figure
 
 
-def _wrap(name: str, width: int = 28) -> str:
+def wrap_name(name: str, width: int = 28) -> str:
     """Break a name after spaces, hyphens and underscores into three lines at most; `$` would start a formula."""
     lines = [""]
     for part in re.findall(rf"[^\s_-]{{0,{width}}}[\s_-]|[^\s_-]{{1,{width}}}", name):
