@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from hviskd.attention.attend import CHANCE, EDGES, attend
+from hviskd.attention.attending import CHANCE, EDGES, attend
 from hviskd.attention.maps import attention_maps
 from hviskd.attention.overlap import measure_tile
 from hviskd.cli.app import app

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hviskd.attention.attend import CHANCE, EDGES, Attention
+from hviskd.attention.attending import CHANCE, EDGES, Attention
 from hviskd.attention.comparing import AttentionComparison
 from hviskd.attention.overlap import MEASURES
 from hviskd.pictures import PALETTE, new_figure

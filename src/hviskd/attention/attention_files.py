@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hviskd.attention.attend import Attention
+from hviskd.attention.attending import Attention
 from hviskd.attention.attention_figures import draw_boxes, draw_examples
 from hviskd.attention.overlap import MEASURES
 from hviskd.pictures import save_figure

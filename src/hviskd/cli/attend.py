@@ -41,7 +41,7 @@ def attend(
 
       hviskd attend runs/kd/model runs/hviskd/model --tiles tiles --class CTmvp --annotations vessels -o results/vessels
     """
-    from hviskd.attention.attend import attend as look
+    from hviskd.attention.attending import attend as look
     from hviskd.attention.attention_files import save_attention, summary_table
     from hviskd.cli.evaluate import print_table
     from hviskd.errors import DataError
