@@ -8,6 +8,7 @@ import pandas as pd
 from hviskd.attention.attending import Attention
 from hviskd.attention.attention_figures import draw_boxes, draw_examples
 from hviskd.attention.overlap import MEASURES
+from hviskd.evaluation.tables import Table, markdown_table
 from hviskd.pictures import save_figure
 from hviskd.storage import atomic_file, atomic_folder, write_json, write_text
 from hviskd.version import __version__
@@ -52,7 +53,7 @@ def save_attention(attention: Attention, folder: Path, *, overwrite: bool = Fals
     return folder
 
 
-def summary_table(attention: Attention) -> tuple[list[str], list[list[str]]]:
+def summary_table(attention: Attention) -> Table:
     """Give header and rows as text: the mean of the main measures with intervals, and p against the reference."""
     assert attention.comparison is not None
     means = attention.comparison.means.set_index(["model", "measure"])
@@ -74,10 +75,8 @@ def summary_table(attention: Attention) -> tuple[list[str], list[list[str]]]:
 
 def to_markdown(attention: Attention) -> str:
     """Give the table and every note as Markdown."""
-    header, rows = summary_table(attention)
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    table = "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
-    return "# Attention against the expert's outlines\n\n" + " ".join(attention.notes) + f"\n\n{table}\n"
+    notes, table = " ".join(attention.notes), markdown_table(summary_table(attention))
+    return f"# Attention against the expert's outlines\n\n{notes}\n\n{table}\n"
 
 
 def _number(value: float) -> str:

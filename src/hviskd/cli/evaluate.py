@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from hviskd.evaluation.result import Table
+    from hviskd.evaluation.tables import Table
 
 
 def evaluate(
@@ -29,13 +29,17 @@ def evaluate(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the resampling.")] = 0,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles a model sees at once.")] = 128,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Measure again on worse tiles: noise, blur, focus, JPEG, stain, light.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder.")] = False,
 ) -> None:
     """Measure models on a split of a TileSet, with 95 % intervals over patients.
 
     Several models are compared with the first, on the same resamplings.
 
-    Writes tables (md, csv, json), every prediction (parquet), ROC curves and confusion matrices.
+    Writes tables (md, csv, json), every prediction (parquet), ROC curves, confusion matrices, and how far the stated
+    probabilities can be believed.
 
     Examples:
 
@@ -43,10 +47,14 @@ def evaluate(
 
       hviskd evaluate runs/alone/model runs/kd/model runs/hviskd/model --tiles tiles -o results/compared
 
+      hviskd evaluate runs/kd runs/hviskd --tiles tiles --robustness -o results/robust
+
       hviskd evaluate model --tiles other-hospital --split test --device cuda -o results/external
     """
     from hviskd.evaluation import evaluate as measure
     from hviskd.evaluation.files import evaluation_folder, write_files
+    from hviskd.evaluation.robustness import robustness as measure_again
+    from hviskd.evaluation.robustness_files import write_robustness
     from hviskd.models import load_model, resolve_models
     from hviskd.tiles import TileSet
 
@@ -64,10 +72,17 @@ def evaluate(
             device=device,
         )
         write_files(evaluation, folder)
+        worse = None
+        if robustness:
+            worse = measure_again(evaluation, loaded, tileset, batch_size=batch_size, device=device)
+            write_robustness(worse, tileset, folder)
 
     print_table(evaluation.summary_table())
     if evaluation.differences:
         print_table(evaluation.difference_table())
+    if worse is not None:
+        typer.echo("change of top-1 on worse tiles, mean over five levels")
+        print_table(worse.summary_table())
     for statement in evaluation.statements:
         typer.echo(statement)
     for file in sorted(output.iterdir()):

@@ -168,21 +168,31 @@ def _scale(model: "Model", tileset: TileSet) -> str:
     return f"learned at {own:g} µm per pixel, these tiles have {theirs:g}."
 
 
+def classify(
+    model: "Model", classes: Sequence[str], tiles: NDArray[np.uint8], *, batch_size: int = 128, device: str = "auto"
+) -> NDArray[np.float32]:
+    """Give a model's probabilities for tiles, uint8 (N, H, W, 3), as float32 (N, K), a column a class of `classes`.
+
+    Raises:
+        ModelError: The model gives values that are no probabilities.
+    """
+    probabilities = model.predict(tiles, batch_size=batch_size, device=device)
+    if probabilities.shape != (len(tiles), len(model.card.classes)) or not np.isfinite(probabilities).all():
+        raise ModelError(f"{model.folder}: gives values that are no probabilities; its weights are damaged")
+    return probabilities[:, [model.card.classes.index(name) for name in classes]]
+
+
 def _predict(
     model: "Model", tileset: TileSet, rows: NDArray[np.int64], batch_size: int, device: str
 ) -> NDArray[np.float32]:
-    """Give the model's probabilities, float32 (N, K), columns in the order of the tile set's classes."""
+    """Give the model's probabilities of rows of a tile set, float32 (N, K)."""
     chunks = []
     with progress_bar(f"classify with {model.card.name}", len(rows)) as advance:
         for start in range(0, len(rows), batch_size):
             batch = tileset.pixels[rows[start : start + batch_size]]
-            chunks.append(model.predict(batch, batch_size=batch_size, device=device))
+            chunks.append(classify(model, tileset.classes, batch, batch_size=batch_size, device=device))
             advance(len(batch))
-    probabilities = np.concatenate(chunks)
-    if probabilities.shape != (len(rows), len(model.card.classes)) or not np.isfinite(probabilities).all():
-        raise ModelError(f"{model.folder}: gives values that are no probabilities; its weights are damaged")
-    order = [model.card.classes.index(name) for name in tileset.classes]
-    return probabilities[:, order]
+    return np.concatenate(chunks)
 
 
 def _replicates(scorers: Sequence[Scorer], cluster_ids: ArrayLike, replicates: int, seed: int) -> list[Replicates]:

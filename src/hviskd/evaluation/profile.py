@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from hviskd.errors import DataError
 from hviskd.evaluation.complexity import Complexity, complexity
 from hviskd.evaluation.cost_figure import Point, cost_figure, read_accuracy
+from hviskd.evaluation.tables import Table, markdown_table
 from hviskd.evaluation.throughput import Machine, Rate, machine, rates
 from hviskd.models import (
     IMAGENET,
@@ -79,7 +80,7 @@ class Profile:
     machine: Machine | None
     refused: tuple[str, ...]
 
-    def summary_table(self) -> tuple[list[str], list[list[str]]]:
+    def summary_table(self) -> Table:
         """Give header and rows, as text: one row a network."""
         header = ["network", "tile, px", "parameters", "weights, MiB", "multiply-adds, M", "FLOPs, M"]
         header += ["largest layer, MiB", "all maps, MiB", "read + written, MiB"]
@@ -93,7 +94,7 @@ class Profile:
             rows.append([entry.name, str(cost.tile_px), f"{cost.parameters:,}", weights, *operations, *memory])
         return header, rows
 
-    def rate_table(self) -> tuple[list[str], list[list[str]]]:
+    def rate_table(self) -> Table:
         """Give header and rows, as text: one row a network and engine."""
         header = ["network", "engine", "precision", "device", "tiles/s, one by one", "tiles/s, best", "at batch"]
         rows = [
@@ -139,7 +140,7 @@ class Profile:
     def to_markdown(self) -> str:
         """Give the tables and every statement as Markdown."""
         tables = [self.summary_table()] + ([self.rate_table()] if self.machine else [])
-        return "\n\n".join([*map(_markdown, tables), *self.statements]) + "\n"
+        return "\n\n".join([*map(markdown_table, tables), *self.statements]) + "\n"
 
 
 def profile(
@@ -293,9 +294,3 @@ def _untrained_card(name: str, tile_px: int, classes: int) -> ModelCard:
         versions={},
         created="",
     )
-
-
-def _markdown(table: tuple[list[str], list[list[str]]]) -> str:
-    header, rows = table
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)

@@ -1,7 +1,6 @@
 """What an evaluation found: numbers with their intervals, as tables and as JSON; `evaluate` makes it."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,7 @@ from hviskd.evaluation.figures import TITLES, format_value
 from hviskd.evaluation.files import evaluation_folder, write_files
 from hviskd.evaluation.intervals import LEVEL, Interval
 from hviskd.evaluation.metrics import Metrics
-
-Table = tuple[list[str], list[list[str]]]  # header and rows
+from hviskd.evaluation.tables import Table, markdown_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,10 +177,10 @@ class Evaluation:
 
     def to_markdown(self) -> str:
         """Give the tables and every statement as Markdown."""
-        blocks = [" ".join(self.statements), _markdown(self.summary_table())]
+        blocks = [" ".join(self.statements), markdown_table(self.summary_table())]
         if self.differences:
-            blocks += ["Paired differences:", _markdown(self.difference_table())]
-        blocks += ["One class against the rest:", _markdown(self.class_table())]
+            blocks += ["Paired differences:", markdown_table(self.difference_table())]
+        blocks += ["One class against the rest:", markdown_table(self.class_table())]
         return "\n\n".join(blocks) + "\n"
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
@@ -240,9 +238,3 @@ def _flat(values: dict[str, float], intervals: dict[str, Interval | None]) -> di
 def _json_value(value: float, interval: Interval | None) -> dict[str, JsonValue]:
     low, high = interval or (None, None)
     return {"value": None if math.isnan(value) else value, "low": low, "high": high}
-
-
-def _markdown(table: Table) -> str:
-    header, rows = table
-    lines: list[Sequence[str]] = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)

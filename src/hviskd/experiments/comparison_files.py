@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hviskd.evaluation.significance import Gain, Ranks
+from hviskd.evaluation.tables import markdown_table
 from hviskd.experiments.comparison import REFERENCES, Comparison, Row, Spread
 from hviskd.experiments.design import KD, STUDENT
 from hviskd.pictures import PALETTE, new_figure, save_figure
@@ -66,11 +67,10 @@ def explain() -> tuple[str, ...]:
 
 def to_markdown(comparison: Comparison, title: str) -> str:
     """Give title, notes and table."""
-    header, rows = table_cells(comparison)
     lines = [f"# {title}", "", *(f"- {note}" for note in (*comparison.notes, *explain()))]
     if comparison.ranks is not None:
         lines += [f"- {_told(comparison.ranks)}"]
-    lines += ["", _line(header), _line(["---", "---", *["--:"] * (len(header) - 2)]), *map(_line, rows)]
+    lines += ["", markdown_table(table_cells(comparison), words=2)]
     return "\n".join(lines) + "\n"
 
 
@@ -259,10 +259,6 @@ def _p(value: float) -> str:
 
 def _times(ratio: float) -> str:
     return "–" if math.isnan(ratio) else f"{ratio:.2g} ×"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
 def _latex(text: str) -> str:

@@ -28,9 +28,25 @@ def stain_jitter(images: Tensor, generator: torch.Generator, strength: float) ->
     """
     if strength < 0:
         raise ValueError(f"strength must not be negative: {strength}")
+    factors = torch.exp(strength * (2 * torch.rand(len(images), 2, generator=generator) - 1))
+    return scale_stains(images, factors)
+
+
+def scale_stains(images: Tensor, factors: Tensor) -> Tensor:
+    """Multiply the amounts of haematoxylin and of eosin in each tile.
+
+    Args:
+        images: RGB uint8 (B, H, W, 3), on any device.
+        factors: Of haematoxylin and of eosin, (B, 2), above 0, on the CPU.
+
+    Returns:
+        New images, uint8 (B, H, W, 3); glass stays as it is.
+
+    Raises:
+        ValueError: `images` are not uint8 (B, H, W, 3).
+    """
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(f"need uint8 (B, H, W, 3), not {images.dtype} {tuple(images.shape)}")
-    factors = torch.exp(strength * (2 * torch.rand(len(images), 2, generator=generator) - 1))
     matrices = _density_matrices(factors).to(images.device)
     light = images.flatten(1, 2).float().add_(1).div_(256)
     light = torch.bmm(light.log_(), matrices).exp_()  # the logarithm of light is density, but for its sign

@@ -1,0 +1,210 @@
+"""How much worse models get on worse tiles: noise, blur, focus, JPEG, stain and light, five steps each.
+
+`hviskd evaluate --robustness` calls it after `evaluate`, on the same tiles.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hviskd.evaluation.evaluate import classify
+from hviskd.evaluation.figures import TITLES, format_value
+from hviskd.evaluation.intervals import Interval, Replicates, bootstrap_weights, percentile_interval, replicate
+from hviskd.evaluation.metrics import Metrics, Scorer
+from hviskd.evaluation.result import Evaluation
+from hviskd.evaluation.tables import Table, markdown_table
+from hviskd.progress import progress_bar
+from hviskd.tiles import TileSet
+from hviskd.tiles.corruptions import LEVELS, Corruption, choose_corruptions, corrupt
+
+if TYPE_CHECKING:
+    from hviskd.models import Model
+
+METRICS = ("top1", "macro_auroc", "ece")
+REPLICATES = 500  # 31 measurements a model are resampled; more would change the third decimal of an interval's end
+Row = dict[str, Any]
+Scores = dict[tuple[int, str, int], Scorer]  # by model, corruption and level
+
+
+@dataclass(frozen=True, eq=False)
+class Robustness:
+    """What worse tiles cost.
+
+    Attributes:
+        evaluation: Of the same models on the clean tiles.
+        corruptions: In which ways the tiles were worsened.
+        levels: One row a model, corruption, level (0: clean) and metric: its `strength`, the `value`, the `change` from
+            the clean tiles, and the `relative_change` as a share of the clean value, each with `_low` and `_high`, the
+            ends of its 95 % interval (patients drawn anew, the same for clean and worse tiles).
+        means: One row a model, corruption and metric: the `change`, mean over the five levels; and, for every model
+            but the first, its `difference` from the first model's change; each with its interval.
+        notes: What a reader must know before believing the numbers, a sentence or two each.
+    """
+
+    evaluation: Evaluation
+    corruptions: tuple[Corruption, ...]
+    levels: pd.DataFrame
+    means: pd.DataFrame
+    notes: tuple[str, ...]
+
+    def summary_table(self) -> Table:
+        """Give, for each model, the mean change of top-1 in each way of worsening, as text."""
+        rows = []
+        for model in self.evaluation.models:
+            cells = [_only(self.means, model.name, each.name, "top1")[0] for each in self.corruptions]
+            rows.append([model.name, *(format_value(*_told(cell, "change"), signed=True) for cell in cells)])
+        return ["model", *(each.title for each in self.corruptions)], rows
+
+    def difference_table(self) -> Table:
+        """Give, for each model but the first, how much more or less top-1 it loses than the first, as text."""
+        rows = []
+        for model in self.evaluation.models[1:]:
+            cells = [_only(self.means, model.name, each.name, "top1")[0] for each in self.corruptions]
+            told = f"{model.name} − {self.evaluation.models[0].name}"
+            rows.append([told, *(format_value(*_told(cell, "difference"), signed=True) for cell in cells)])
+        return ["change against the first model's", *(each.title for each in self.corruptions)], rows
+
+    def to_markdown(self) -> str:
+        """Give the tables and every statement as Markdown."""
+        blocks = [" ".join([*self.evaluation.statements, *self.notes])]
+        blocks += ["Change of top-1 from the clean tiles, mean over five levels:", markdown_table(self.summary_table())]
+        if len(self.evaluation.models) > 1:
+            blocks += ["The same, held against the first model:", markdown_table(self.difference_table())]
+        for metric in METRICS:
+            rows = []
+            for model, each in product(self.evaluation.models, self.corruptions):
+                steps = _only(self.levels, model.name, each.name, metric)
+                rows.append([model.name, each.title, *(format_value(*_told(step, "value")) for step in steps)])
+            head = ["model", "", "clean", *(f"level {level}" for level in range(1, LEVELS + 1))]
+            blocks += [f"{TITLES[metric]} at each level:", markdown_table((head, rows), words=2)]
+        return "\n\n".join(blocks) + "\n"
+
+    def steps(self, model: str, corruption: str, metric: str) -> pd.DataFrame:
+        """Give the six rows of `levels` of one model, corruption and metric, the clean tiles first."""
+        return pd.DataFrame(_only(self.levels, model, corruption, metric))
+
+
+def robustness(
+    evaluation: Evaluation,
+    models: "Sequence[Model]",
+    tileset: TileSet,
+    *,
+    corruptions: Sequence[str] = (),
+    replicates: int = REPLICATES,
+    batch_size: int = 128,
+    device: str = "auto",
+) -> Robustness:
+    """Measure models again on worsened copies of the tiles of an evaluation.
+
+    Args:
+        evaluation: What `evaluate` found.
+        models: The models it measured, in the same order.
+        tileset: The tiles it measured them on.
+        corruptions: Names of `hviskd.tiles.corruptions.CORRUPTIONS`; all where it is empty.
+        replicates: How often the patients are drawn anew.
+        batch_size: Tiles a model sees at once.
+        device: Where the models run.
+
+    Raises:
+        DataError: A corruption is unknown.
+        ModelError: A model gives values that are no probabilities.
+    """
+    chosen = choose_corruptions(corruptions)
+    rows = evaluation.tiles["row"].to_numpy(np.int64)
+    scores: Scores = {
+        (place, "", 0): Scorer(evaluation.labels, model.probabilities) for place, model in enumerate(evaluation.models)
+    }
+    with progress_bar("classify worse tiles", len(rows) * len(models) * len(chosen) * LEVELS) as advance:
+        for corruption in chosen:
+            for level in range(1, LEVELS + 1):
+                answers: list[list[NDArray[np.float32]]] = [[] for _ in models]
+                for start in range(0, len(rows), batch_size):
+                    batch = rows[start : start + batch_size]
+                    worse = corrupt(
+                        tileset.pixels[batch], corruption, level, numbers=batch.tolist(), seed=evaluation.seed
+                    )
+                    for own, model in zip(answers, models, strict=True):
+                        own.append(classify(model, tileset.classes, worse, batch_size=batch_size, device=device))
+                        advance(len(batch))
+                for place, own in enumerate(answers):
+                    scores[place, corruption.name, level] = Scorer(evaluation.labels, np.concatenate(own))
+    draws = _draws(scores, evaluation, tileset, rows, replicates)
+    values = {key: scorer.measure() for key, scorer in scores.items()}
+    levels, means = _tables(evaluation, chosen, values, draws)
+    notes = (
+        "Worse tiles: every tile is worsened in its own way, by the same random numbers for every model.",
+        f"Intervals of worse tiles and of changes: {replicates} resamplings." if draws else "",
+    )
+    return Robustness(evaluation, tuple(chosen), levels, means, tuple(filter(None, notes)))
+
+
+def _draws(
+    scores: Scores, evaluation: Evaluation, tileset: TileSet, rows: NDArray[np.int64], replicates: int
+) -> dict[tuple[int, str, int], Replicates]:
+    """Resample patients for all measurements at once, so that changes and differences are paired."""
+    if evaluation.clusters < 2:
+        return {}
+    _, owner = tileset.clusters(rows)
+    with progress_bar("resample", replicates) as advance:
+        drawn = replicate(list(scores.values()), bootstrap_weights(owner, replicates, evaluation.seed), advance)
+    return dict(zip(scores, drawn, strict=True))
+
+
+def _tables(
+    evaluation: Evaluation,
+    corruptions: Sequence[Corruption],
+    values: dict[tuple[int, str, int], Metrics],
+    draws: dict[tuple[int, str, int], Replicates],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Lay out values, changes and differences with their intervals."""
+    levels: list[dict[str, str | float]] = []
+    means: list[dict[str, str | float]] = []
+    for metric in METRICS:
+        # The first entry is what was measured, the others are its replicates: one formula serves both.
+        series = {
+            key: np.append(metrics.overall()[metric], draws[key].overall[metric] if draws else [])
+            for key, metrics in values.items()
+        }
+        for corruption in corruptions:
+            reference = np.empty(0)
+            for place, model in enumerate(evaluation.models):
+                clean = series[place, "", 0]
+                steps = [clean, *(series[place, corruption.name, level] for level in range(1, LEVELS + 1))]
+                named = {"model": model.name, "corruption": corruption.name, "metric": metric}
+                for level, step in enumerate(steps):
+                    strength = corruption.strengths[level - 1] if level else math.nan
+                    with np.errstate(divide="ignore", invalid="ignore"):
+                        relative = (step - clean) / clean
+                    levels.append(
+                        {**named, "level": level, "strength": strength, **_flat("value", step),
+                         **_flat("change", step - clean), **_flat("relative_change", relative)}
+                    )  # fmt: skip
+                change = np.mean(steps[1:], axis=0) - clean
+                reference = change if place == 0 else reference
+                against = _flat("difference", change - reference if place else change * math.nan)
+                means.append({**named, **_flat("change", change), **against})
+    return pd.DataFrame(levels), pd.DataFrame(means)
+
+
+def _flat(name: str, series: NDArray[np.float64]) -> dict[str, float]:
+    """Give the first entry as the value, the interval of the others as `_low` and `_high`."""
+    interval = percentile_interval(series[1:]) if len(series) > 1 else None
+    low, high = interval or (math.nan, math.nan)
+    return {name: float(series[0]), f"{name}_low": low, f"{name}_high": high}
+
+
+def _only(table: pd.DataFrame, model: str, corruption: str, metric: str) -> list[Row]:
+    own = (table["model"] == model) & (table["corruption"] == corruption) & (table["metric"] == metric)
+    return [{str(name): value for name, value in row.items()} for row in table[own].to_dict("records")]
+
+
+def _told(row: Row, name: str) -> tuple[float, Interval | None]:
+    """Give a value of a row with its interval."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return row[name], None if math.isnan(low) else Interval(low, high)
