@@ -25,8 +25,9 @@ def evaluation(tmp_path_factory):
 def test_save_writes_every_file(evaluation, tmp_path):
     folder = evaluation.save(tmp_path / "results")
     assert sorted(path.name for path in folder.iterdir()) == [
-        "comparison.png", "confusion-a-b.png", "confusion-colours.png", "differences.csv", "evaluation.json",
-        "metrics.csv", "per-class.csv", "predictions.parquet", "roc-a-b.png", "roc-colours.png", "table.md",
+        "comparison.png", "confidence.png", "confusion-a-b.png", "confusion-colours.png", "differences.csv",
+        "evaluation.json", "metrics.csv", "per-class.csv", "predictions.parquet", "reliability.csv",
+        "risk-coverage.csv", "roc-a-b.png", "roc-colours.png", "table.md",
     ]  # fmt: skip
 
 

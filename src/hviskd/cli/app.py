@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from hviskd.cli.agree import agree
 from hviskd.cli.annotations import annotations_app
 from hviskd.cli.attend import attend
+from hviskd.cli.calibrate import calibrate
 from hviskd.cli.compare import compare
 from hviskd.cli.demo import demo
 from hviskd.cli.evaluate import evaluate
@@ -78,7 +79,7 @@ app.add_typer(annotations_app, name="annotations")
 tiles_app.command()(cut)
 app.add_typer(tiles_app, name="tiles")
 app.add_typer(figures_app, name="figures")
-_VERBS = (train, distill, segment, evaluate, attend, agree, profile, compare)
+_VERBS = (train, distill, segment, evaluate, calibrate, attend, agree, profile, compare)
 _HELPERS = (networks, recipes, demo, synth, quantize, export)
 for verb in (*_VERBS, *_HELPERS):
     app.command()(verb)

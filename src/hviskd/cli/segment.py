@@ -63,6 +63,15 @@ def segment(
         typer.Option("--stride", help="px from tile to tile; less than a tile: they overlap.", show_default="a tile"),
     ] = None,
     tissue: Annotated[float, typer.Option("--tissue", help="Least share of a tile that is tissue.")] = 0.5,
+    unsure_below: Annotated[
+        float | None,
+        typer.Option(
+            "--unsure-below",
+            metavar="P",
+            help="Draw tiles as unsure whose class is less probable; 0: none.",
+            show_default="the Model's own, if calibrated",
+        ),
+    ] = None,
     engine: Annotated[_Engine, typer.Option("--engine", help="What runs the network.")] = _Engine.auto,
     precision: Annotated[
         _Precision, typer.Option("--precision", help="What it calculates with; int8 needs an int8 variant.")
@@ -92,6 +101,8 @@ def segment(
 
       hviskd segment slides/ -r -m runs/student -o maps --stride 75
 
+      hviskd segment slide.svs -m student-calibrated -o maps --unsure-below 0.8
+
       hviskd segment cohort.csv -m student-model -o maps --precision int8
     """
     from hviskd.segmentation import find_cohort, find_model, segment_cohort
@@ -111,6 +122,7 @@ def segment(
         mpp=mpp,
         stride_px=stride,
         min_tissue=tissue,
+        unsure_below=unsure_below,
         engine=engine.value,
         precision=precision.value,
         device=device,

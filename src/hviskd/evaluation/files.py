@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from hviskd.errors import DataError
+from hviskd.evaluation.confidence_files import draw_confidence, reliability_table, risk_table
 from hviskd.evaluation.figures import comparison_figure, confusion_figure, roc_figure
 from hviskd.pictures import save_figure
 from hviskd.storage import atomic_folder, write_json, write_text
@@ -37,7 +38,10 @@ def write_files(evaluation: "Evaluation", folder: Path) -> None:
     _write_csv(evaluation.to_dataframe(), folder / "metrics.csv")
     _write_csv(evaluation.per_class_dataframe(), folder / "per-class.csv")
     predictions(evaluation).to_parquet(folder / "predictions.parquet", index=False)
+    _write_csv(reliability_table(evaluation), folder / "reliability.csv")
+    _write_csv(risk_table(evaluation), folder / "risk-coverage.csv")
     note = " ".join(evaluation.statements)
+    save_figure(draw_confidence(evaluation, note), folder / "confidence.png")
     for model in evaluation.models:
         areas = model.class_intervals["auroc"]
         roc = roc_figure(

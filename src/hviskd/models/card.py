@@ -110,6 +110,38 @@ class Int8Record(_Card):
     engine: str
 
 
+class CalibrationRecord(_Card):
+    """How far a Model's probabilities can be believed, and what was done about it.
+
+    Attributes:
+        temperature: The weights of the classifier were divided by it (Guo et al. 2017); above 1, the Model had claimed
+            too much.
+        data: Name of the TileSet it was fitted on; never a path.
+        data_fingerprint: Hash over all its pixels and labels.
+        val_tiles: Number of tiles of its val split.
+        nll_before: Mean negative log-likelihood (nats) of the true class there, before.
+        nll_after: The same, after; on the tiles that the temperature was fitted on, so too good.
+        ece_before: Calibration error there, before.
+        ece_after: The same, after; likewise too good.
+        accuracy: Share of right tiles that was asked for where the Model is sure.
+        unsure_below: Probability of the most probable class from which on that share was reached; None where it is
+            not reached at all.
+        sure_share: Share of the val tiles that are that probable; 0 where it is not reached.
+    """
+
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    data: str
+    data_fingerprint: str
+    val_tiles: int = Field(ge=1)
+    nll_before: float = Field(ge=0, allow_inf_nan=False)
+    nll_after: float = Field(ge=0, allow_inf_nan=False)
+    ece_before: float = Field(ge=0, le=1)
+    ece_after: float = Field(ge=0, le=1)
+    accuracy: float = Field(gt=0, le=1)
+    unsure_below: float | None = Field(ge=0, le=1)
+    sure_share: float = Field(ge=0, le=1)
+
+
 class ModelCard(_Card):
     """The content of `model.json`.
 
@@ -127,6 +159,7 @@ class ModelCard(_Card):
         licences: The licence chain of data and teacher.
         weights_sha256: SHA-256 of `weights.safetensors`.
         int8: What is known of the int8 variant beside the weights; None where there is none.
+        calibration: How its probabilities were calibrated; None where they were not.
     """
 
     format_version: Literal[1] = 1
@@ -149,6 +182,7 @@ class ModelCard(_Card):
     created: str
     weights_sha256: str = ""
     int8: Int8Record | None = None
+    calibration: CalibrationRecord | None = None
 
     @model_validator(mode="after")
     def _classes_and_colours_match(self) -> "ModelCard":

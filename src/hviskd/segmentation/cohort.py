@@ -89,6 +89,7 @@ def segment_cohort(
     mpp: float | None = None,
     stride_px: int | None = None,
     min_tissue: float = 0.5,
+    unsure_below: float | None = None,
     engine: str = "auto",
     precision: str = "auto",
     device: str = "auto",
@@ -110,6 +111,7 @@ def segment_cohort(
         mpp: As for `segment`, and so are the other settings.
         stride_px: See there.
         min_tissue: See there.
+        unsure_below: See there.
         engine: See there.
         precision: See there.
         device: See there.
@@ -131,14 +133,22 @@ def segment_cohort(
         raise DataError(f"{output}: a file; name a folder for the maps")
     choice = EngineChoice(engine, precision, device, batch_size, threads, workers)
     source, card = find_model(model)
-    request = Request.of(card, mpp=mpp, stride_px=stride_px, min_tissue=min_tissue)
+    request = Request.of(card, mpp=mpp, stride_px=stride_px, min_tissue=min_tissue, unsure_below=unsure_below)
     run = LateEngine(choice, source)
     listed = [slide if isinstance(slide, CohortSlide) else CohortSlide(Path(slide)) for slide in slides]
     tasks = [
         _Task(slide, folder, f"{number}/{len(listed)} {slide.path.name}")
         for number, (slide, folder) in enumerate(zip(listed, assign_folders(listed, output), strict=True), start=1)
     ]
-    settings = [request.mpp, stride_px, min_tissue, engine, precision, card.model_dump(mode="json")]
+    settings = [
+        request.mpp,
+        stride_px,
+        min_tissue,
+        request.unsure_below,
+        engine,
+        precision,
+        card.model_dump(mode="json"),
+    ]
     begin = partial(_begin, request=request, settings=settings, engine=run, overwrite=overwrite)
 
     def classified() -> Iterator[SlideOutcome | _Classified]:

@@ -89,7 +89,7 @@ def write_files(slide_map: SlideMap, folder: Path, thumbnail: RGB) -> tuple[str,
     slide_map.to_geojson(folder / outlines)
     write_ome_tiff(slide_map, folder / CLASSES)
     write_probability_tiff(slide_map, folder / PROBABILITIES)
-    save_figure(draw_overview(slide_map, thumbnail), folder / OVERVIEW)
+    save_figure(draw_overview(slide_map, thumbnail, unsure_below=slide_map.card.unsure_below), folder / OVERVIEW)
     return MAP, TILES, outlines, CLASSES, PROBABILITIES, OVERVIEW
 
 

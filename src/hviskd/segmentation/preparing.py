@@ -36,15 +36,25 @@ class Request:
         mpp: µm a px of the tiles.
         stride_px: Step of the grid in px of `mpp`.
         min_tissue: Least share of tissue of a tile.
+        unsure_below: Tiles whose most probable class is less probable are drawn as unsure; None draws every class.
     """
 
     card: ModelCard
     mpp: float
     stride_px: int
     min_tissue: float
+    unsure_below: float | None
 
     @classmethod
-    def of(cls, card: ModelCard, *, mpp: float | None, stride_px: int | None, min_tissue: float) -> "Request":
+    def of(
+        cls,
+        card: ModelCard,
+        *,
+        mpp: float | None,
+        stride_px: int | None,
+        min_tissue: float,
+        unsure_below: float | None,
+    ) -> "Request":
         """Settle a request.
 
         Raises:
@@ -65,7 +75,11 @@ class Request:
             )
         if not 0 <= min_tissue <= 1:
             raise DataError(f"--tissue {min_tissue}: must be from 0 to 1")
-        return cls(card, card.mpp or mpp or 0.0, stride, min_tissue)
+        if unsure_below is None and card.calibration is not None:
+            unsure_below = card.calibration.unsure_below
+        if unsure_below is not None and not 0 <= unsure_below <= 1:
+            raise DataError(f"--unsure-below {unsure_below}: must be from 0 to 1")
+        return cls(card, card.mpp or mpp or 0.0, stride, min_tissue, unsure_below or None)
 
 
 @dataclass

@@ -35,6 +35,7 @@ def segment(
     slide_mpp: float | None = None,
     stride_px: int | None = None,
     min_tissue: float = 0.5,
+    unsure_below: float | None = None,
     engine: str = "auto",
     precision: str = "auto",
     device: str = "auto",
@@ -54,6 +55,8 @@ def segment(
         slide_mpp: µm a level-0 px, for a slide that does not record it or wrongly.
         stride_px: Step from tile to tile, in px of the Model's µm/px; a tile if not given. Smaller ones overlap.
         min_tissue: Least share of tissue of a tile.
+        unsure_below: Tiles whose most probable class is less probable are drawn as unsure; if None, the Model's own
+            threshold, where it is calibrated; 0 draws every class.
         engine: What computes, as `hviskd.models.engines.open_engine` takes it.
         precision: What it calculates with, likewise.
         device: `auto`, `cpu`, `cuda` or `mps`.
@@ -70,7 +73,7 @@ def segment(
     """
     choice = EngineChoice(engine, precision, device, batch_size, threads, workers)
     source, card = find_model(model)
-    request = Request.of(card, mpp=mpp, stride_px=stride_px, min_tissue=min_tissue)
+    request = Request.of(card, mpp=mpp, stride_px=stride_px, min_tissue=min_tissue, unsure_below=unsure_below)
     run = LateEngine(choice, source)
     prepared = prepare_slide(Path(slide), request, slide_mpp=slide_mpp, when_open=run.start)
     with prepared.slide:
@@ -130,6 +133,7 @@ def _slide_map(prepared: PreparedSlide, probabilities: NDArray[np.float32], engi
         mpp=request.mpp,
         stride_px=request.stride_px,
         min_tissue=request.min_tissue,
+        unsure_below=request.unsure_below,
         stain=prepared.stain,
         engine=engine,
         tissue_area_um2=prepared.tissue.area_um2,

@@ -45,6 +45,7 @@ class MapCard(BaseModel):
         mpp: µm a px of it.
         stride_px: Step of the grid in px of `mpp`; `tile_px` where tiles do not overlap.
         min_tissue: Least share of tissue of a tile that was classified.
+        unsure_below: Tiles whose most probable class is less probable are drawn as unsure; None draws every class.
         stain: What was done to the slide's stain, such as `macenko` or `none`.
         engine: What computed the probabilities.
         tissue_area_um2: Area of the tissue found.
@@ -70,6 +71,7 @@ class MapCard(BaseModel):
     mpp: float = Field(gt=0)
     stride_px: int = Field(gt=0)
     min_tissue: float = Field(ge=0, le=1)
+    unsure_below: float | None = Field(default=None, ge=0, le=1)
     stain: str = "none"
     engine: str
     tissue_area_um2: float = Field(ge=0)
@@ -255,7 +257,7 @@ class SlideMap:
         """Write the map for QuPath and give its path."""
         from hviskd.segmentation.geojson import write_geojson
 
-        return write_geojson(self, Path(path))
+        return write_geojson(self, Path(path), unsure_below=self.card.unsure_below)
 
     def plot(self, thumbnail: RGB | None = None) -> "Figure":
         """Draw the map.
@@ -269,4 +271,4 @@ class SlideMap:
             scale = 1000 / max(self.card.slide_width_px, self.card.slide_height_px)
             sides = (max(1, round(side * scale)) for side in (self.card.slide_height_px, self.card.slide_width_px))
             thumbnail = np.full((*sides, 3), 255, np.uint8)
-        return draw_overview(self, thumbnail)
+        return draw_overview(self, thumbnail, unsure_below=self.card.unsure_below)

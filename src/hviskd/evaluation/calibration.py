@@ -1,0 +1,151 @@
+"""Makes a Model's probabilities mean what they say, and finds from which one on it is sure; `hviskd calibrate`."""
+
+import copy
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
+
+from hviskd.errors import DataError
+from hviskd.evaluation.confidence import risk_coverage
+from hviskd.evaluation.evaluate import classify, require_fit
+from hviskd.evaluation.metrics import measure
+from hviskd.models import save_model
+from hviskd.models.card import CalibrationRecord
+from hviskd.tiles import TileSet
+
+if TYPE_CHECKING:
+    from hviskd.models import Model
+
+FloatArray = NDArray[np.float64]
+LIMITS = (0.05, 20.0)  # a temperature near one of them is no optimum
+MIN_SURE_TILES = 30  # an accuracy of fewer says nothing
+_SMALLEST = float(np.finfo(np.float32).tiny)  # float32 probabilities below are 0
+
+
+def tempered(probabilities: ArrayLike, temperature: float) -> FloatArray:
+    """Give softmax(z / T) of the logits z behind probabilities, float (N, K), as float64 (N, K)."""
+    logs = np.log(np.maximum(np.asarray(probabilities, np.float64), _SMALLEST)) / temperature
+    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float64)
+
+
+def negative_log_likelihood(labels: NDArray[np.int64], probabilities: ArrayLike) -> float:
+    """Give the mean of −ln p of the true class, in nats, for labels (N,) and probabilities (N, K)."""
+    own = np.take_along_axis(np.asarray(probabilities, np.float64), labels[:, None], axis=1)
+    return float(-np.log(np.maximum(own, _SMALLEST)).mean())
+
+
+def fit_temperature(labels: NDArray[np.int64], probabilities: ArrayLike) -> float:
+    """Find the temperature at which the true classes are most probable (Guo et al. 2017, section 4.2).
+
+    Args:
+        labels: True class of every tile, int64 (N,).
+        probabilities: Float (N, K).
+
+    Raises:
+        DataError: There is no optimum, as where every tile is right or the probabilities say nothing.
+    """
+    found = minimize_scalar(
+        lambda exponent: negative_log_likelihood(labels, tempered(probabilities, math.exp(exponent))),
+        bounds=(math.log(LIMITS[0]), math.log(LIMITS[1])),
+        method="bounded",
+        options={"xatol": 1e-6},
+    )
+    temperature = math.exp(found.x)
+    if not 1.02 * LIMITS[0] < temperature < LIMITS[1] / 1.02:
+        raise DataError(
+            f"no temperature fits: the best lies at or beyond {temperature:.3g}; val has too few tiles, or all of them "
+            "are right"
+        )
+    return temperature
+
+
+def sure_from(labels: NDArray[np.int64], probabilities: ArrayLike, accuracy: float) -> tuple[float | None, float]:
+    """Find the lowest probability from which on enough tiles are right.
+
+    Args:
+        labels: True class of every tile, int64 (N,).
+        probabilities: Float (N, K).
+        accuracy: Share of right tiles that is asked for.
+
+    Returns:
+        The probability and the share of tiles that reach it; None and 0 where no 30 tiles or more reach `accuracy`.
+    """
+    curve = risk_coverage(labels, probabilities)
+    enough = (curve.risk <= 1 - accuracy + 1e-12) & (curve.coverage * len(labels) >= MIN_SURE_TILES - 1e-6)
+    if not enough.any():
+        return None, 0.0
+    place = int(np.flatnonzero(enough)[-1])
+    return float(curve.threshold[place]), float(curve.coverage[place])
+
+
+def calibrate(
+    model: "Model",
+    tileset: TileSet,
+    output: Path | str,
+    *,
+    accuracy: float = 0.95,
+    batch_size: int = 128,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> "Model":
+    """Write a copy of a Model with calibrated probabilities and a threshold below which it is unsure.
+
+    The weights of the classifier are divided by the temperature, so that every engine and export gives the new
+    probabilities; no tile's class changes. An int8 variant is left out: it holds the old ones.
+
+    Args:
+        model: The Model.
+        tileset: Tiles of its size and classes; the val split is read, no other.
+        output: Folder of the new Model.
+        accuracy: Share of right tiles that is asked for where it is sure.
+        batch_size: Tiles at a time.
+        device: Where the Model runs.
+        overwrite: Whether a Model that stands there is replaced.
+
+    Raises:
+        DataError: There is no val split, the output folder holds something, `accuracy` is out of range, or no
+            temperature fits.
+        ModelError: The tiles do not fit the Model.
+    """
+    output = Path(output)
+    if not 0 < accuracy <= 1:
+        raise DataError(f"--accuracy {accuracy:g}: must be above 0 and at most 1")
+    if output.exists() and not overwrite and (output.is_file() or any(output.iterdir())):  # before the work
+        raise DataError(f"{output}: already exists; choose another folder or pass --overwrite")
+    if model.card.calibration is not None:
+        raise DataError(f"{model.folder}: is calibrated already; calibrate the Model it was made from")
+    require_fit(model, tileset)
+    rows = tileset.rows("val")
+    if len(rows) == 0:
+        raise DataError(f"{tileset.folder}: its val split is empty; make one with `hviskd tiles split`")
+    labels = tileset.labels[rows]
+    before = classify(model, tileset.classes, tileset.pixels[rows], batch_size=batch_size, device=device)
+    temperature = fit_temperature(labels, before)
+    after = tempered(before, temperature)
+    threshold, share = sure_from(labels, after, accuracy)
+    record = CalibrationRecord(
+        temperature=temperature,
+        data=tileset.folder.resolve().name,
+        data_fingerprint=tileset.fingerprint,
+        val_tiles=len(rows),
+        nll_before=negative_log_likelihood(labels, before),
+        nll_after=negative_log_likelihood(labels, after),
+        ece_before=measure(labels, before).ece,
+        ece_after=measure(labels, after).ece,
+        accuracy=accuracy,
+        unsure_below=threshold,
+        sure_share=share,
+    )
+    network = copy.deepcopy(model.network).cpu()
+    with torch.no_grad():
+        for weight in network.head.classifier.parameters():
+            weight.div_(temperature)
+    name = f"{model.card.name}-calibrated"
+    card = model.card.model_copy(update={"name": name, "calibration": record, "int8": None})
+    return save_model(network, card, output, overwrite=overwrite)
