@@ -10,9 +10,11 @@ from typer.testing import CliRunner
 from hviskd.cli.app import app
 
 VERBS = (
-    ["slides", "info"], ["annotations", "census"], ["synth"],
+    ["slides", "info"], ["annotations", "census"], ["annotations", "convert"], ["synth"],
     ["tiles", "import"], ["tiles", "cut"], ["tiles", "split"], ["tiles", "info"], ["train"], ["distill"],
-    ["evaluate"], ["networks"], ["recipes"], ["demo"],
+    ["segment"], ["evaluate"], ["calibrate"], ["attend"], ["agree"], ["profile"], ["compare"], ["report"],
+    ["figures", "curves"], ["figures", "roc"], ["figures", "radar"], ["figures", "confusion"], ["figures", "gain"],
+    ["quantize"], ["export"], ["networks"], ["recipes"], ["demo"],
 )  # fmt: skip
 
 

@@ -1,12 +1,18 @@
 """The demo, small: everything it promises is there, and no patient is on two sides."""
 
+import re
+
 import pytest
 from PIL import Image
 
 from hviskd.errors import DataError
 from hviskd.experiments import run_demo
+from hviskd.reports.report import write_report
 from hviskd.slides import TISSUE_CLASSES, open_slide
 from hviskd.tiles import check_leak, qc_folder, read_report
+from hviskd.training import load_recipe
+
+from ..browser import look_at
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +60,31 @@ def test_it_measures_on_patients_apart(demo):
     assert demo.evaluation.unit == "patient"
     names = [model.name for model in demo.evaluation.models]
     assert names == ["alone", "alone-last", "kd", "kd-last", "hviskd", "hviskd-last", "teacher", "teacher-last"]
+
+
+def test_it_maps_the_slides_of_unseen_patients(demo):
+    unseen = set(demo.tileset.table.iloc[demo.tileset.rows("test")]["slide"])
+    assert {outcome.slide.stem for outcome in demo.maps} == unseen
+    assert all(outcome.state == "done" and outcome.summary.tiles for outcome in demo.maps)
+
+
+def test_its_report_opens_without_network_or_complaint(demo, tmp_path):
+    path = tmp_path / "report.html"
+    write_report([demo.folder], path)
+    seen = look_at(path)
+    assert seen.requests == [path.as_uri()]
+    assert seen.complaints == []
+    assert all(width > 200 for width in seen.picture_widths)
+    assert len(seen.picture_widths) == 1 + 2 + 2 * 4 + len(demo.maps)  # curves; shared; ROC, confusion; maps
+    assert seen.headings == ["Trainings", "Evaluation: evaluation", "Slide maps: maps", "Limits", "How to repeat it"]
+    assert "No patient crosses the splits" in seen.text
+    assert not re.search(r"P0\d(?!-)", seen.text)  # the slides' names alone
+
+
+def test_a_reports_recipe_repeats_the_training(demo):
+    for run in demo.runs.values():
+        for role in ("teacher", "alone", "distilled"):
+            assert load_recipe(str(run.recipe_file), role) == run.recipe
 
 
 def test_students_are_told_apart_by_their_methods_alone(demo):

@@ -17,7 +17,7 @@ from hviskd.pictures import save_figure
 from hviskd.storage import atomic_folder, write_json, write_text
 
 SUMMARY, TABLE, PROFILES = "summary.json", "agreement.csv", "boundary.csv"
-_KIND = "hviskd agreement"
+KIND = "hviskd agreement"
 _SCORES = ("dice", "precision", "recall", "hausdorff95_um")
 STATEMENTS = (
     "Dice, precision and recall are of places that both the map has a tile for and the expert labelled.",
@@ -125,7 +125,7 @@ def boundary_table(agreements: Sequence[SlideAgreement], means: Sequence[MeanPro
 
 def _summary(means: pd.DataFrame, agreements: Sequence[SlideAgreement]) -> dict[str, object]:
     return {
-        "kind": _KIND,
+        "kind": KIND,
         "format_version": 1,
         "means": [
             {str(key): None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}

@@ -16,8 +16,8 @@ def demo(
     """Do the whole job on slides that hviskd draws itself: about four minutes on two cores.
 
     Slides of twenty patients with masks of eight classes, tiles cut from them, a teacher, the student alone, with KD
-    and with HVisKD, and one table measured on patients that no network has seen. Drawn tissue says nothing about real
-    tissue.
+    and with HVisKD, one table measured on patients that no network has seen, maps of their slides, and a page that
+    shows it all. Drawn tissue says nothing about real tissue.
 
     Examples:
 
@@ -27,10 +27,13 @@ def demo(
 
     from hviskd.cli.evaluate import print_table
     from hviskd.experiments import run_demo
+    from hviskd.reports.report import write_report
     from hviskd.tiles import qc_folder
 
     started = time.monotonic()
     made = run_demo(output, device=device, overwrite=overwrite)
+    page = output / "report.html"
+    write_report([output], page)
     for table in (made.evaluation.summary_table(), made.evaluation.difference_table()):
         print_table(table)
     for statement in made.evaluation.statements:
@@ -42,4 +45,6 @@ def demo(
     for name, run in made.runs.items():
         typer.echo(f"{name:<11} {run.folder} (model, log.csv, curves.png)")
     typer.echo(f"evaluation  {output / 'evaluation'} (table.md, roc-*.png, confusion-*.png, comparison.png)")
+    typer.echo(f"maps        {output / 'maps'} ({len(made.maps)} slides of unseen patients)")
+    typer.echo(f"report      {page} (all of it on one page; open it in a browser)")
     typer.echo(f"done in {time.monotonic() - started:.0f} s")

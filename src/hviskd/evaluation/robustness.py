@@ -26,6 +26,7 @@ from hviskd.tiles.corruptions import LEVELS, Corruption, choose_corruptions, cor
 if TYPE_CHECKING:
     from hviskd.models import Model
 
+EACH_LEVEL = "at each level:"  # ends the title of a table with every level
 METRICS = ("top1", "macro_auroc", "ece")
 REPLICATES = 500  # 31 measurements a model are resampled; more would change the third decimal of an interval's end
 Row = dict[str, Any]
@@ -82,7 +83,7 @@ class Robustness:
                 steps = _only(self.levels, model.name, each.name, metric)
                 rows.append([model.name, each.title, *(format_value(*_told(step, "value")) for step in steps)])
             head = ["model", "", "clean", *(f"level {level}" for level in range(1, LEVELS + 1))]
-            blocks += [f"{TITLES[metric]} at each level:", markdown_table((head, rows), words=2)]
+            blocks += [f"{TITLES[metric]} {EACH_LEVEL}", markdown_table((head, rows), words=2)]
         return "\n\n".join(blocks) + "\n"
 
     def steps(self, model: str, corruption: str, metric: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The whole job on slides that the project draws itself: tiles, teacher, three students, one table; `hviskd demo`."""
+"""The whole job on slides that the project draws itself: tiles, teacher, students, table, maps; `hviskd demo`."""
 
 import shutil
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 from hviskd.errors import DataError
 from hviskd.evaluation import Evaluation, evaluate
 from hviskd.experiments.synthetic_cohort import LEGEND, SyntheticCohort, draw_cohort
+from hviskd.segmentation import SlideOutcome, segment_cohort
 from hviskd.storage import write_json
 from hviskd.tiles import TileSet, cut_slides, draw_contact_sheet, qc_folder, split_tiles
 from hviskd.training import Run, load_recipe, train
@@ -30,6 +31,7 @@ class Demo:
         tileset: The tiles cut from them, split by patient.
         runs: The teacher's and the students' runs, by name.
         evaluation: All of them on the test patients; the student alone is the reference.
+        maps: The test patients' slides, mapped by the student that HVisKD taught.
     """
 
     folder: Path
@@ -37,6 +39,7 @@ class Demo:
     tileset: TileSet
     runs: dict[str, Run]
     evaluation: Evaluation
+    maps: tuple[SlideOutcome, ...]
 
 
 def run_demo(
@@ -50,12 +53,12 @@ def run_demo(
     device: str = "auto",
     overwrite: bool = False,
 ) -> Demo:
-    """Draw slides, cut them, split by patient, train a teacher and three students, and measure on unseen patients.
+    """Draw slides, cut them, split by patient, train a teacher and three students, measure and map unseen patients.
 
     Called from a script it must stand under `if __name__ == "__main__":`, since processes share the drawing.
 
     Args:
-        folder: Where everything goes: `cohort`, `tiles`, `tiles-qc`, `runs`, `evaluation`.
+        folder: Where everything goes: `cohort`, `tiles`, `tiles-qc`, `runs`, `evaluation`, `maps`.
         patients: Number of drawn patients, a slide each.
         width_px: Width of a slide, at 1 µm/px.
         height_px: Its height.
@@ -84,7 +87,10 @@ def run_demo(
     models = [model for name in (*STUDENTS, "teacher") for model in (runs[name].chosen(), runs[name].last())]
     evaluation = evaluate(models, tileset, device=device)
     evaluation.save(folder / "evaluation")
-    return Demo(folder, cohort, tileset, runs, evaluation)
+    unseen = set(tileset.table.iloc[tileset.rows("test")]["patient"])
+    slides = [cohort.folder / slide.file for slide in cohort.slides if slide.patient in unseen]
+    maps = segment_cohort(runs["hviskd"].chosen(), slides, folder / "maps", device=device)
+    return Demo(folder, cohort, tileset, runs, evaluation, tuple(maps))
 
 
 def _cut(cohort: SyntheticCohort, output: Path, cap: int) -> TileSet:
@@ -109,7 +115,7 @@ def _cut(cohort: SyntheticCohort, output: Path, cap: int) -> TileSet:
 
 def _make_room(folder: Path, *, overwrite: bool) -> None:
     tiles = folder / "tiles"
-    places = (folder / "cohort", tiles, qc_folder(tiles), folder / "runs", folder / "evaluation")
+    places = (folder / "cohort", tiles, qc_folder(tiles), folder / "runs", folder / "evaluation", folder / "maps")
     taken = [place for place in places if place.exists()]
     if taken and not (folder / MARK).is_file():
         raise DataError(f"{folder}: holds {taken[0].name}, which no demo made; choose another folder")

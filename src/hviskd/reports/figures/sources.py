@@ -67,7 +67,9 @@ class _Data(_Part):
     split_fingerprint: str
 
 
-class _Card(_Part):
+class EvaluationCard(_Part):
+    """What `evaluation.json` says, as far as pictures and reports read it."""
+
     split: str
     tiles: int = Field(ge=1)
     classes: list[str] = Field(min_length=2)
@@ -111,7 +113,7 @@ def read_evaluations(folders: Sequence[Path], only: Sequence[str] = ()) -> Evalu
     """
     if not folders:
         raise DataError("no evaluation given; name a folder that `hviskd evaluate` wrote")
-    cards = [_read_card(folder) for folder in folders]
+    cards = [read_evaluation_card(folder) for folder in folders]
     models: dict[str, tuple[ModelNumbers, tuple[Path, str]]] = {}
     for folder, card in zip(folders, cards, strict=True):
         if card.classes != cards[0].classes:
@@ -235,12 +237,17 @@ def png_path(path: Path) -> Path:
     return path
 
 
-def _read_card(folder: Path) -> _Card:
+def read_evaluation_card(folder: Path) -> EvaluationCard:
+    """Read what an evaluation measured.
+
+    Raises:
+        DataError: The folder is no evaluation, or damaged.
+    """
     path = folder / "evaluation.json"
     if not path.is_file():
         raise DataError(f"{folder}: not an evaluation (no evaluation.json); name a folder that `hviskd evaluate` wrote")
     try:
-        card = _Card.model_validate(read_json(path))
+        card = EvaluationCard.model_validate(read_json(path))
     except ValidationError as error:
         raise DataError(f"{path}: damaged or not an evaluation ({first_problem(error)}); evaluate again") from error
     count = len(card.classes)

@@ -1,0 +1,127 @@
+"""Makes one page of what stands in folders; `hviskd report` and the demo call it."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from hviskd.errors import DataError
+from hviskd.progress import progress_bar
+from hviskd.reports.section import Section, name_of
+from hviskd.reports.sections import agreement, attention, comparisons, evaluations, maps, runs
+from hviskd.storage import write_text
+from hviskd.version import __version__
+
+DEEPEST = 2  # folders below one that was named: a demo's runs
+LIMITS = (
+    "Numbers hold for tissue like that which they were measured on: the same scanners, stains, hospitals and classes.",
+    "Research software, not a medical device. Nothing here may decide about a patient.",
+)
+
+
+class _Kind(NamedTuple):
+    """A kind of folder: how to tell it, and how to make sections of all folders of this kind."""
+
+    matches: Callable[[Path], bool]
+    describe: Callable[[Sequence[Path]], list[Section]]
+
+
+_KINDS = tuple(
+    _Kind(module.matches, module.describe) for module in (runs, evaluations, comparisons, maps, agreement, attention)
+)
+
+
+def write_report(folders: Sequence[Path | str], output: Path | str, *, title: str | None = None) -> list[Section]:
+    """Write one self-contained HTML page: no script, nothing fetched, every picture inside.
+
+    It names folders and slides by their file names, never by their paths, and no patient.
+
+    Args:
+        folders: What `hviskd train`, `distill`, `evaluate`, `compare`, `segment`, `agree`, `attend` or `demo` wrote,
+            or folders that hold such folders.
+        output: The page, ending in `.html`; one that stands there is replaced.
+        title: Its heading; of the folders' names if not given.
+
+    Returns:
+        What the page holds.
+
+    Raises:
+        DataError: A folder is damaged or none of these, or the output is no `.html`.
+    """
+    output, places = Path(output), [Path(folder) for folder in folders]
+    if output.suffix.lower() not in {".html", ".htm"} or output.is_dir():
+        raise DataError(f"{output}: a report is one HTML file; give a name that ends in .html")
+    if not places:
+        raise DataError("no folder given; name what hviskd wrote")
+    found = [(_kind_of(part), part) for place in places for part in _parts(place)]
+    sections: list[Section] = []
+    with progress_bar("report", len(found)) as advance:
+        for kind in _KINDS:
+            own = list(dict.fromkeys(part.resolve() for one, part in found if one is kind))
+            sections += kind.describe(own) if own else []
+            advance(len(own))
+    named = ", ".join(dict.fromkeys(name_of(place) for place in places))
+    write_text(output, render(sections, title or f"Report on {named}"))
+    return sections
+
+
+def render(sections: Sequence[Section], title: str) -> str:
+    """Give the page of sections as HTML; every word of theirs is escaped."""
+    environment = Environment(
+        loader=PackageLoader("hviskd.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # Tables, lists and headings alone: a foreign file can put neither HTML nor a link nor a picture into the page.
+    reader = MarkdownIt("zero").enable(["table", "heading", "list", "escape", "backticks"])
+    environment.filters["markdown"] = lambda text: _markup(reader, text)
+    page = environment.get_template("report.html.j2")
+    today = datetime.now(UTC).date().isoformat()
+    return page.render(title=title, sections=sections, limits=LIMITS, version=__version__, today=today)
+
+
+def _markup(reader: MarkdownIt, text: str) -> Markup:
+    tokens = reader.parse(text)
+    for token in tokens:
+        if token.type in {"heading_open", "heading_close"}:  # below the section's own heading
+            token.tag = f"h{min(6, int(token.tag[1:]) + 2)}"
+        for word in token.children or ():  # an interval is broken before its bracket, not within
+            word.content = re.sub(
+                r"\([^()]{1,30}\)", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), word.content
+            )
+    return Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704  # the reader escapes
+
+
+def _kind_of(folder: Path) -> _Kind | None:
+    return next((kind for kind in _KINDS if kind.matches(folder)), None)
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Give a folder itself, if it is of a known kind, or those in it.
+
+    Raises:
+        DataError: There is no such folder, or nothing in it is known.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; name what hviskd wrote")
+    parts = list(_known(folder, DEEPEST))
+    if not parts:
+        raise DataError(
+            f"{folder}: holds no run, evaluation, comparison, map, agreement or attention; name what hviskd wrote"
+        )
+    return parts
+
+
+def _known(folder: Path, depth: int) -> Iterator[Path]:
+    if _kind_of(folder) is not None:
+        yield folder
+    elif depth:
+        for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+            yield from _known(child, depth - 1)

@@ -1,0 +1,127 @@
+"""What a report is made of: sections of words, tables and pictures; each kind of folder has a module that fills one."""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from hviskd.errors import DataError
+from hviskd.storage import read_json
+from hviskd.tiles.leaks import without_names
+
+WIDEST_PX = 1800  # sharp on paper 18 cm wide
+LARGEST_PX = 10**8
+DPI = 150  # of every picture of this project
+TEXT_LIMIT_BYTES = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that travels inside the page.
+
+    Attributes:
+        caption: What it shows.
+        uri: The picture itself, as a `data:` address.
+        width_px: Width at which its words have the size they were drawn for, in CSS px (96 an inch).
+        height_px: Height likewise.
+    """
+
+    caption: str
+    uri: str
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a report.
+
+    Attributes:
+        title: Its heading.
+        lead: What was done on which data, a paragraph each.
+        tables: Markdown with tables in it.
+        meaning: What the numbers are, in a sentence each.
+        pictures: In the order they are shown.
+        limits: What speaks against believing it.
+        commands: How to repeat it.
+        texts: Files that repeating needs, each a name and its content.
+    """
+
+    title: str
+    lead: tuple[str, ...]
+    tables: tuple[str, ...] = ()
+    meaning: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    limits: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
+
+
+def name_of(folder: Path) -> str:
+    """Give the name of a folder, without what lies above it."""
+    return folder.resolve().name
+
+
+def card_of(folder: Path, file: str) -> dict[str, Any]:
+    """Give the JSON object in a folder's file; empty where there is no such file, or it holds something else.
+
+    Raises:
+        DataError: The file is no JSON, or larger than a card can be.
+    """
+    path = folder / file
+    content = read_json(path) if path.is_file() else None
+    return content if isinstance(content, dict) else {}
+
+
+def picture_of(source: Path | Figure, caption: str) -> Picture:
+    """Take a PNG file or a figure into a report, at most 1,800 px wide and with nothing in it but pixels.
+
+    Raises:
+        DataError: The file is no PNG, damaged, or absurdly large.
+    """
+    stream: Path | io.BytesIO
+    if isinstance(source, Path):
+        stream = source
+    else:
+        stream = io.BytesIO()
+        source.savefig(stream, format="png", facecolor="white")
+    try:
+        with Image.open(stream, formats=("PNG",)) as opened:
+            if opened.width * opened.height > LARGEST_PX:
+                raise DataError(f"{source}: {opened.width} × {opened.height} px; this is not one of our pictures")
+            pixels = opened.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{source}: cannot be read as a picture ({str(error)[:120]}); make it again") from error
+    shown = [round(side * 96 / DPI) for side in pixels.size]
+    pixels.thumbnail((WIDEST_PX, 10 * WIDEST_PX), Image.Resampling.LANCZOS)
+    bare = Image.new("RGB", pixels.size)
+    bare.paste(pixels)
+    written = io.BytesIO()
+    bare.save(written, format="webp", quality=88, method=4)
+    uri = f"data:image/webp;base64,{base64.b64encode(written.getvalue()).decode()}"
+    return Picture(caption, uri, shown[0], shown[1])
+
+
+def pictures_there(folder: Path, captions: dict[str, str]) -> tuple[Picture, ...]:
+    """Take those of a folder's pictures that are there, by file name and caption."""
+    return tuple(picture_of(folder / name, text) for name, text in captions.items() if (folder / name).is_file())
+
+
+def text_of(path: Path) -> str:
+    """Give a text file that hviskd wrote, without the names of patients.
+
+    Raises:
+        DataError: The file is missing, too large, or no text.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; make the folder again")
+    if path.stat().st_size > TEXT_LIMIT_BYTES:
+        raise DataError(f"{path}: larger than {TEXT_LIMIT_BYTES // 2**20} MiB; this is not one of our tables")
+    try:
+        return without_names(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: no text; make the folder again") from error

@@ -1,0 +1,54 @@
+"""Attention: where models look in tiles, beside an expert's outlines where there are any."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hviskd.reports.section import Section, card_of, name_of, pictures_there, text_of
+
+_MEANING = (
+    "Dice: how far the brightest part of a map and the expert's outline are the same, 0 to 1.",
+    "pointing game: the share of tiles whose brightest point lies inside the outline; energy: the share of the map's "
+    "light inside it.",
+    "A chance map and plain edges stand beside the models: what does not beat them shows nothing.",
+)
+_PICTURES = {
+    "examples.png": "Tiles, the expert's outlines where there are any, and where each model looked.",
+    "boxes.png": "Dice of every tile, by model.",
+}
+_TABLE = "attention.md"
+
+
+def matches(folder: Path) -> bool:
+    """Say whether `hviskd attend` wrote a folder."""
+    return (folder / "examples.png").is_file() and {"stage", "kind", "models"} <= card_of(folder, "summary.json").keys()
+
+
+def describe(folders: Sequence[Path]) -> list[Section]:
+    """Give each look at attention a section.
+
+    Raises:
+        DataError: A folder is damaged.
+    """
+    return [_section(folder) for folder in folders]
+
+
+def _section(folder: Path) -> Section:
+    card = card_of(folder, "summary.json")
+    models = [str(name) for name in card["models"]]
+    notes = tuple(str(note) for note in card.get("notes", ()))
+    stage = card["stage"]
+    place = "the last map" if stage is None else f"the map of stage {stage}"
+    measured = (folder / _TABLE).is_file()
+    return Section(
+        title=f"Where it looks: {name_of(folder)}",
+        lead=(f"{card['kind']} at {place} of {', '.join(models)}, on {card.get('tiles')} tiles.",),
+        tables=(text_of(folder / _TABLE),) if measured else (),
+        meaning=_MEANING if measured else (),
+        pictures=pictures_there(folder, _PICTURES),
+        limits=("Where a network looks is not why it decides.", *notes),
+        commands=(
+            f"hviskd attend {' '.join(models)} --tiles TILESET -o {name_of(folder)} --method {card['kind']}"
+            + ("" if stage is None else f" --stage {stage}")
+            + (" --annotations DIR" if measured else ""),
+        ),
+    )

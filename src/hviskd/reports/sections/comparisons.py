@@ -1,0 +1,39 @@
+"""Comparisons: pairs, ways of training and seeds in one table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hviskd.reports.section import Section, card_of, name_of, pictures_there, text_of
+
+_PICTURES = {
+    "gains.png": "What each way of training gained in top-1 over KD and over the student alone, with 95 % intervals.",
+    "ranks.png": "Mean ranks; ways of training under one bar do not differ.",
+}
+
+
+def matches(folder: Path) -> bool:
+    """Say whether `hviskd compare` wrote a folder."""
+    return (folder / "comparison.json").is_file() and (folder / "table.md").is_file()
+
+
+def describe(folders: Sequence[Path]) -> list[Section]:
+    """Give each comparison a section.
+
+    Raises:
+        DataError: A folder is damaged.
+    """
+    return [_section(folder) for folder in folders]
+
+
+def _section(folder: Path) -> Section:
+    left = card_of(folder, "comparison.json").get("left")
+    path = folder / "experiment.yaml"
+    return Section(
+        title=f"Comparison: {name_of(folder)}",
+        lead=("Ways of training the same student, each under the same budget.",),
+        tables=(text_of(folder / "table.md"),),
+        pictures=pictures_there(folder, _PICTURES),
+        limits=(f"Unfinished: {left} trainings are left.",) if left else (),
+        commands=(f"hviskd compare {name_of(folder)}.yaml --tiles TILESET -o {name_of(folder)}",),
+        texts=((f"{name_of(folder)}.yaml", text_of(path)),) if path.is_file() else (),
+    )

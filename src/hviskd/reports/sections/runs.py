@@ -1,0 +1,123 @@
+"""Trainings: what learned what from whom, for how long, and how well on validation."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hviskd.evaluation.tables import markdown_table
+from hviskd.models import ModelCard
+from hviskd.models.folder import CHOSEN, LAST, read_model_card
+from hviskd.reports.figures import training_curves
+from hviskd.reports.section import Section, name_of, picture_of, text_of
+from hviskd.tiles.leaks import without_names
+from hviskd.training import Run
+
+_MEANING = (
+    "top-1: the share of tiles whose most probable class is the true one, here on the validation tiles.",
+    "chosen: the epoch that was best on validation, so its value there is too good; last: the last epoch.",
+)
+
+
+@dataclass(frozen=True)
+class _Training:
+    name: str
+    recipe: Mapping[str, Any]
+    recipe_text: str
+    card: Mapping[str, Any]
+    chosen: ModelCard | None  # None while it is unfinished
+    last: ModelCard | None
+
+
+def matches(folder: Path) -> bool:
+    """Say whether `hviskd train` or `distill` wrote a folder."""
+    return (folder / "run.json").is_file()
+
+
+def describe(folders: Sequence[Path]) -> list[Section]:
+    """Put all trainings into one section.
+
+    Raises:
+        DataError: A folder is damaged.
+        TrainingError: Likewise.
+        ModelError: A Model's card is damaged.
+    """
+    trainings = [_read(folder) for folder in folders]
+    lead = [f"{len(trainings)} training{'s' * (len(trainings) > 1)}.", *_data(trainings)]
+    begun = [folder for folder in folders if Run(folder).log_file.is_file()]
+    caption = "Every loss term, top-1 and the learning rate by epoch; a star: the chosen epoch."
+    unfinished = [one.name for one in trainings if one.chosen is None]
+    limits = ["One training says nothing of how trainings with other seeds vary."]
+    if unfinished:
+        limits.append(f"Not finished: {', '.join(unfinished)}.")
+    return [
+        Section(
+            title="Trainings",
+            lead=tuple(lead),
+            tables=(markdown_table(_table(trainings), words=4),),
+            meaning=_MEANING,
+            pictures=(picture_of(training_curves(begun), caption),) if begun else (),
+            limits=tuple(limits),
+            commands=tuple(map(_command, trainings)),
+            texts=tuple((f"{one.name}.yaml", one.recipe_text) for one in trainings),
+        )
+    ]
+
+
+def _read(folder: Path) -> _Training:
+    run = Run(folder)
+    done = run.finished
+    chosen, last = (read_model_card(folder / place) if done else None for place in (CHOSEN, LAST))
+    recipe = chosen.recipe if chosen else run.recipe.model_dump(mode="json")
+    return _Training(name_of(folder), recipe, text_of(run.recipe_file), run.card, chosen, last)
+
+
+def _data(trainings: Sequence[_Training]) -> list[str]:
+    """Say once for each TileSet what was learned from, what the splits share, and whose the tiles are."""
+    said: dict[str, None] = {}
+    for one in trainings:
+        if one.chosen is None:
+            said[without_names(str(one.card.get("independence", "")))] = None
+            continue
+        data = one.chosen.data
+        tiles = f"train {data.train_tiles:,} and val {data.val_tiles:,} tiles of {len(one.chosen.classes)} classes"
+        scale = f", {one.chosen.tile_px} px" + (f" at {one.chosen.mpp:g} µm/px" if one.chosen.mpp else "")
+        named, apart = f"Tile set {data.name} ({data.fingerprint[:12]})", without_names(data.independence)
+        said[f"{named}: {tiles}{scale}. {apart}"] = None
+        owners = "; ".join(f"{owner.what}: {owner.licence or 'unknown'}" for owner in one.chosen.licences)
+        said[f"Licences: {owners}."] = None
+    return [text for text in said if text]
+
+
+def _table(trainings: Sequence[_Training]) -> tuple[list[str], list[list[str]]]:
+    header = ["run", "network", "learned from", "losses", "epochs", "chosen", "top-1 chosen", "top-1 last", "minutes"]
+    rows = []
+    for one in trainings:
+        teacher = one.chosen.teacher.name if one.chosen and one.chosen.teacher else "–"
+        seconds = one.card.get("training_seconds")
+        rows.append(
+            [
+                one.name,
+                str(one.recipe["network"]),
+                teacher,
+                ", ".join(name.replace("_", " ") for name in one.recipe["methods"]),
+                str(one.recipe["epochs"]),
+                str(one.chosen.epoch) if one.chosen else "unfinished",
+                _share(one.chosen),
+                _share(one.last),
+                f"{seconds / 60:.1f}" if isinstance(seconds, int | float) else "–",
+            ]
+        )
+    return header, rows
+
+
+def _share(card: ModelCard | None) -> str:
+    value = card.metrics.get("val_top1") if card else None
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _command(one: _Training) -> str:
+    taught = one.chosen is not None and one.chosen.teacher is not None
+    if taught:
+        return f"hviskd distill TILESET -o {one.name} --teacher TEACHER --recipe {one.name}.yaml"
+    return f"hviskd train TILESET -o {one.name} --recipe {one.name}.yaml"
