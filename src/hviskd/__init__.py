@@ -14,7 +14,10 @@ _HOMES = {
     "Recipe": "training",
     "Run": "training",
     "TileSet": "tiles",
+    "agree": "attention",
+    "attend": "attention",
     "built_in_recipes": "training",
+    "calibrate": "evaluation",
     "check_leak": "tiles",
     "compare": "experiments",
     "create_network": "networks",
@@ -31,15 +34,18 @@ _HOMES = {
     "split_tiles": "tiles",
     "summary_table": "tiles",
     "train": "training",
+    "write_report": "reports",
 }
 
 _ROOMS = {*_HOMES.values(), "annotations", "distillation", "errors"}
 
 if TYPE_CHECKING:
-    from hviskd.evaluation import evaluate
+    from hviskd.attention import agree, attend
+    from hviskd.evaluation import calibrate, evaluate
     from hviskd.experiments import compare, load_design, run_demo
     from hviskd.models import Model, load_model
     from hviskd.networks import create_network, network_names
+    from hviskd.reports import write_report
     from hviskd.segmentation import segment
     from hviskd.slides import open_slide
     from hviskd.tiles import TileSet, check_leak, draw_contact_sheet, import_folder, split_tiles, summary_table
@@ -51,7 +57,10 @@ __all__ = [
     "Run",
     "TileSet",
     "__version__",
+    "agree",
+    "attend",
     "built_in_recipes",
+    "calibrate",
     "check_leak",
     "compare",
     "create_network",
@@ -68,6 +77,7 @@ __all__ = [
     "split_tiles",
     "summary_table",
     "train",
+    "write_report",
 ]
 
 

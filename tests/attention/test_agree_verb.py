@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 from hviskd.annotations import Outlines, Region, write_geojson
 from hviskd.cli.app import app
 from hviskd.segmentation import save_slide_map
+from hviskd.segmentation.slide_files import slide_fingerprint
 from tests.attention.rectangles import WHOLE, halves_map
+from tests.slides.make import write_svs
 
 THUMBNAIL = np.full((45, 64, 3), 230, np.uint8)
 
@@ -89,3 +91,23 @@ def test_models_with_other_classes_are_measured_on_what_they_know(cohort: Path) 
     table = pd.read_csv(cohort / "two" / "agreement.csv")
     assert set(table[table["model"] == "other"]["class"]) == {"left", "(overall)"}
     assert table[(table["model"] == "other") & (table["class"] == "left")]["dice"].eq(1).all()
+
+
+def test_the_slide_itself_stands_in_the_picture_if_it_is_the_one_that_was_mapped(tmp_path: Path) -> None:
+    image = np.full((448, 640, 3), (255, 0, 255), np.uint8)
+    slide = write_svs(tmp_path / "slides" / "deeper" / "a.svs", image, mpp=0.25, quality=None)
+    mapped = halves_map(slide="a.svs", slide_fingerprint=slide_fingerprint(slide))
+    save_slide_map(mapped, tmp_path / "maps" / "a", THUMBNAIL)
+    regions = [Region("left", box(0, 0, 320, 448)), Region("right", box(320, 0, 640, 448))]
+    drawn = write_geojson(Outlines.of(regions, size=WHOLE), tmp_path / "a.geojson")
+    arguments = (tmp_path / "maps", "--annotations", drawn or tmp_path / "a.geojson", "--slides", tmp_path / "slides")
+    status, words = _run(*arguments, "-o", tmp_path / "out")
+    assert status == 0, words
+    with Image.open(tmp_path / "out" / "slide-1-a.svs.png") as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert (pixels == (255, 0, 255)).all(axis=-1).mean() > 0.05
+    write_svs(slide, image[::-1] // 2, mpp=0.25, quality=None)
+    status, words = _run(*arguments, "-o", tmp_path / "again")
+    assert status == 2
+    assert "has changed since it was mapped" in words
+    assert not (tmp_path / "again").exists()

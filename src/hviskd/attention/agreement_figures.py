@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hviskd.attention.boundary import MeanProfile, border
 from hviskd.pictures import line_style, new_figure
-from hviskd.segmentation.drawing import DISCLAIMER, draw_scale_bar
+from hviskd.segmentation.drawing import DISCLAIMER, draw_scale_bar, show_slide
 
 if TYPE_CHECKING:
     from hviskd.attention.slide_agreement import Compared
@@ -23,7 +23,9 @@ _SHOWN_SAMPLES = 600  # along a side; an outline needs no more
 
 
 def draw_slide(compared: Sequence["Compared"]) -> Figure:
-    """Draw the maps of one slide: a row for each class, for each model the slide and a window at the outline.
+    """Draw the maps of one slide: a row for each class, for each model its map and a window at the outline.
+
+    Where the slide is at hand, it stands first in each row, under the same outline.
 
     Shown are the classes with the largest areas and the first models if there are more than fit; the picture says so.
 
@@ -38,24 +40,32 @@ def draw_slide(compared: Sequence["Compared"]) -> Figure:
     card = first.slide_map.card
     panel_in = 2.9
     tall = panel_in * min(2.0, max(0.5, card.slide_height_px / card.slide_width_px))
-    figure = new_figure(1.2 + 2 * panel_in * len(models), 0.9 + (max(tall, panel_in * 0.9) + 0.3) * len(places))
-    axes = figure.subplots(len(places), 2 * len(models), squeeze=False)
+    lead = 0 if first.thumbnail is None else 1
+    across = lead + 2 * len(models)
+    figure = new_figure(1.2 + panel_in * across, 0.9 + (max(tall, panel_in * 0.9) + 0.3) * len(places))
+    axes = figure.subplots(len(places), across, squeeze=False)
     image: AxesImage | None = None
     for row, name in enumerate(names):
         window = _detail(first, name)
+        if first.thumbnail is not None:
+            show_slide(axes[row, 0], first.thumbnail, card)
+            _draw_outline(axes[row, 0], first, name, window=None)
+            axes[row, 0].set_title(_short(f"{name}: slide and expert"), fontsize=8, loc="left", parse_math=False)
+            draw_scale_bar(figure, axes[row, 0], card)
         for at, one in enumerate(models):
+            whole, near = axes[row, lead + 2 * at : lead + 2 * at + 2]
             if name not in one.agreement.classes:  # another model may know other classes
-                for panel in axes[row, 2 * at : 2 * at + 2]:
-                    panel.axis("off")
+                whole.axis("off")
+                near.axis("off")
                 continue
-            for panel, detail in ((axes[row, 2 * at], None), (axes[row, 2 * at + 1], window)):
+            for panel, detail in ((whole, None), (near, window)):
                 image = _draw_map(panel, one, name, window=detail)
                 title = one.agreement.model if detail is None else "at the outline"
                 panel.set_title(_short(f"{name}: {title}"), fontsize=8, loc="left", parse_math=False)
-            draw_scale_bar(figure, axes[row, 2 * at], card)
+            draw_scale_bar(figure, whole, card)
             if window is not None:
                 left, top, side = window
-                axes[row, 2 * at].plot(
+                whole.plot(
                     [left, left + side, left + side, left, left],
                     [top, top, top + side, top + side, top],
                     color="#E69F00",
@@ -114,10 +124,9 @@ def draw_profiles(profiles: Sequence[MeanProfile]) -> Figure:
 
 def _draw_map(axes: Axes, one: "Compared", name: str, *, window: tuple[float, float, float] | None) -> AxesImage:
     """Draw the probabilities of a class with the expert's outline, in level-0 px; whole, or a window of it."""
-    slide_map, samples = one.slide_map, one.samples
+    slide_map = one.slide_map
     card, step = slide_map.card, slide_map.stride0_px
-    place = slide_map.classes.index(name)
-    grid = slide_map.grid()[..., place]
+    grid = slide_map.grid()[..., slide_map.classes.index(name)]
     axes.set_facecolor("0.75")
     image = axes.imshow(
         grid if grid.size else np.full((1, 1), np.nan),
@@ -127,7 +136,21 @@ def _draw_map(axes: Axes, one: "Compared", name: str, *, window: tuple[float, fl
         cmap="viridis",
         interpolation="nearest",
     )
-    inside = samples.expert == place
+    _draw_outline(axes, one, name, window=window)
+    if window is None:
+        axes.set(xlim=(0, card.slide_width_px), ylim=(card.slide_height_px, 0))
+    else:
+        left, top, side = window
+        axes.set(xlim=(left, left + side), ylim=(top + side, top))
+        axes.set_xlabel(f"{side * card.slide_mpp:.0f} µm wide", fontsize=7)
+    axes.set(xticks=[], yticks=[], aspect="equal")
+    return image
+
+
+def _draw_outline(axes: Axes, one: "Compared", name: str, *, window: tuple[float, float, float] | None) -> None:
+    """Draw the expert's outline of a class, white on black, in level-0 px."""
+    samples = one.samples
+    inside = samples.expert == one.slide_map.classes.index(name)
     cut = _window_of(inside, window, samples.step_px)
     part = inside[cut]
     thin = max(1, math.ceil(max(part.shape, default=1) / _SHOWN_SAMPLES))
@@ -139,14 +162,6 @@ def _draw_map(axes: Axes, one: "Compared", name: str, *, window: tuple[float, fl
         )
         for colour, width in (("black", 2.6), ("white", 1.1)):
             axes.contour(x, y, part.astype(float), levels=[0.5], colors=colour, linewidths=width)
-    if window is None:
-        axes.set(xlim=(0, card.slide_width_px), ylim=(card.slide_height_px, 0))
-    else:
-        left, top, side = window
-        axes.set(xlim=(left, left + side), ylim=(top + side, top))
-        axes.set_xlabel(f"{side * card.slide_mpp:.0f} µm wide", fontsize=7)
-    axes.set(xticks=[], yticks=[], aspect="equal")
-    return image
 
 
 def _detail(one: "Compared", name: str) -> tuple[float, float, float] | None:

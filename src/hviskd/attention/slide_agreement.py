@@ -1,8 +1,9 @@
 """How far the map of a slide agrees with what an expert drew on it; `hviskd agree` measures with it."""
 
+import glob
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +22,11 @@ from hviskd.attention.boundary import (
 )
 from hviskd.errors import DataError
 from hviskd.progress import progress_bar
-from hviskd.segmentation import NO_CLASS, SlideMap, load_slide_map
+from hviskd.segmentation import NO_CLASS, MapCard, SlideMap, load_slide_map
 
 OVERALL = "(overall)"
 DEFAULT_REACH_UM = 1000.0
+THUMBNAIL_PX = 800
 _STRIP_PX = 4_000_000  # level-0 px held at once, however large the slide
 
 Counts = NDArray[np.int64]
@@ -91,11 +93,19 @@ class SlideAgreement:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """A map, what the expert drew on its slide, and both at the same places; pictures are drawn from it."""
+    """A map, what the expert drew on its slide, and both at the same places; pictures are drawn from it.
+
+    Attributes:
+        slide_map: The map.
+        samples: What map and expert say, place by place.
+        agreement: How far they agree.
+        thumbnail: The slide at low power, uint8 (H, W, 3), where it is at hand.
+    """
 
     slide_map: SlideMap
     samples: Samples
     agreement: SlideAgreement
+    thumbnail: NDArray[np.uint8] | None = None
 
 
 def class_scores(counts: Counts, places: Sequence[int]) -> Scores:
@@ -185,6 +195,7 @@ def agree(
     bin_um: float | None = None,
     reach_um: float = DEFAULT_REACH_UM,
     unlabelled_is_other: bool = False,
+    slides: Path | None = None,
 ) -> Iterator[Compared]:
     """Compare maps with the annotations of their slides, one after the other, slide by slide.
 
@@ -196,15 +207,16 @@ def agree(
         bin_um: Width of the steps of the profiles; the widest cell of all maps if not given.
         reach_um: How far from the outline they go.
         unlabelled_is_other: As in `agree_on_slide`.
+        slides: The slide, or a folder with the slides somewhere in it, to show them in the pictures.
 
     Raises:
-        DataError: A map or an annotation is missing or damaged, or does not fit the others.
+        DataError: A map, an annotation or a slide is missing or damaged, or does not fit the others.
     """
     loaded = [load_slide_map(folder) for folder in _map_folders(maps)]
     names = _model_names(loaded)
-    slides = len({slide_map.card.slide for slide_map in loaded})
-    if annotations.is_file() and slides > 1:
-        raise DataError(f"{annotations}: one annotation for {slides} slides; give a folder with one for each")
+    count = len({slide_map.card.slide for slide_map in loaded})
+    if annotations.is_file() and count > 1:
+        raise DataError(f"{annotations}: one annotation for {count} slides; give a folder with one for each")
     try:
         widest_um = max(slide_map.stride_um for slide_map in loaded)
         edges_um = distance_edges_um(widest_um if bin_um is None else bin_um, reach_um)
@@ -217,9 +229,10 @@ def agree(
             size = card.slide_width_px, card.slide_height_px
             path = annotations if annotations.is_file() else _annotation_of(card.slide, annotations, legend)
             drawn = read_annotation(path, legend=legend, size=size, tolerance=tolerance)
-            yield agree_on_slide(
+            compared = agree_on_slide(
                 slide_map, drawn, edges_um=edges_um, unlabelled_is_other=unlabelled_is_other, model=names[at]
             )
+            yield compared if slides is None else replace(compared, thumbnail=_thumbnail(card, slides))
             advance(note=card.slide)
 
 
@@ -333,6 +346,20 @@ def _model_names(maps: Sequence[SlideMap]) -> list[str]:
             else card.model
         )
     return names
+
+
+def _thumbnail(card: MapCard, slides: Path) -> NDArray[np.uint8]:
+    """Find the slide that a map is of, and give it at low power."""
+    from hviskd.segmentation.slide_files import slide_fingerprint
+    from hviskd.slides import open_slide
+
+    found = [slides] if slides.is_file() else sorted(slides.rglob(glob.escape(card.slide)))
+    alike = [path for path in found if slide_fingerprint(path) == card.slide_fingerprint]
+    if not alike:
+        told = "has changed since it was mapped, or is another of that name" if found else "is not there"
+        raise DataError(f"{slides}: the slide {card.slide} {told}; leave --slides away, or map it again")
+    with open_slide(alike[0], slide_mpp=card.slide_mpp) as slide:
+        return slide.thumbnail(THUMBNAIL_PX)
 
 
 def _annotation_of(slide: str, folder: Path, legend: Legend | None) -> Path:

@@ -31,6 +31,10 @@ def agree(
         bool,
         typer.Option("--unlabelled-is-other", help="What the expert left unlabelled counts as none of the classes."),
     ] = False,
+    slides: Annotated[
+        Path | None,
+        typer.Option("--slides", metavar="FILE|DIR", help="The slides themselves, to show them in the pictures."),
+    ] = None,
     bin_um: Annotated[
         float | None,
         typer.Option("--bin-um", help="Width of the boundary profile's steps, µm.", show_default="a cell of the map"),
@@ -51,7 +55,7 @@ def agree(
 
       hviskd agree maps-alone/section maps-hviskd/section --annotations section.geojson -o agreement
 
-      hviskd agree maps --annotations masks --legend ivygap -o agreement
+      hviskd agree maps --annotations masks --legend ivygap --slides slides -o agreement
 
       hviskd agree maps --annotations normal-tissue --unlabelled-is-other -o agreement
     """
@@ -75,14 +79,15 @@ def agree(
         bin_um=bin_um,
         reach_um=reach_um,
         unlabelled_is_other=unlabelled_is_other,
+        slides=slides,
     )
     with agreement_folder(output, overwrite=overwrite) as folder:  # refuses a full folder before the long work
         agreements = write_agreement(found, folder)
 
     header = ["model", "class", "resolution", "Dice", "precision", "recall", "95 % Hausdorff, µm"]
     print_table((header, mean_rows(mean_table(agreement_table(agreements)))))
-    slides = len({one.slide for one in agreements})
-    typer.echo(f"means over {slides} slide{'s' * (slides != 1)}; in brackets, the slides that have the number")
+    count = len({one.slide for one in agreements})
+    typer.echo(f"means over {count} slide{'s' * (count != 1)}; in brackets, the slides that have the number")
     for one in agreements:
         for note in one.notes:
             typer.echo(f"note: {one.slide}: {note}")

@@ -34,5 +34,6 @@ def report(
 
     sections = write_report(folders, output, title=title)
     for section in sections:
-        typer.echo(f"  {section.title} ({len(section.pictures)} pictures)")
+        count = len(section.pictures)
+        typer.echo(f"  {section.title} ({count} picture{'s' * (count != 1)})")
     typer.echo(f"wrote {output} ({output.stat().st_size / 2**20:.1f} MiB)")

@@ -1,5 +1,6 @@
 """Measures Models on a TileSet honestly: metrics, intervals over patients, paired differences, and their files."""
 
+from hviskd.evaluation.calibration import calibrate
 from hviskd.evaluation.evaluate import evaluate
 from hviskd.evaluation.intervals import Interval, bootstrap_weights, percentile_interval
 from hviskd.evaluation.metrics import Metrics, Scorer, measure
@@ -13,6 +14,7 @@ __all__ = [
     "ModelResult",
     "Scorer",
     "bootstrap_weights",
+    "calibrate",
     "evaluate",
     "measure",
     "percentile_interval",

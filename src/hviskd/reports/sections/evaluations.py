@@ -53,7 +53,7 @@ def _section(folder: Path) -> Section:
     first = [name for name in names if not (name.endswith("-last") and name.removesuffix("-last") in names)]
     shown = first[:SHOWN]
     tiles = f"{card.tiles:,} tiles of {len(card.classes)} classes"
-    lead = [f"{len(card.models)} models on the {card.split} split, {tiles}."]
+    lead = [f"{len(names)} model{'s' * (len(names) != 1)} on the {card.split} split, {tiles}."]
     if len(names) > len(shown):
         lead.append(f"Pictures of {len(names) - len(shown)} more models lie in the evaluation's folder.")
     tables = [text_of(folder / "table.md")]
