@@ -1,5 +1,6 @@
 import json
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +9,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hviskd.attention.attending import CHANCE, EDGES, attend
+from hviskd.attention.attention_figures import overlay
+from hviskd.attention.attention_files import save_attention
 from hviskd.attention.maps import attention_maps
 from hviskd.attention.overlap import measure_tile
 from hviskd.cli.app import app
@@ -120,3 +123,33 @@ def test_the_verb_writes_maps_tables_and_pictures(place, tmp_path):
     again = CliRunner().invoke(app, words)
     assert again.exit_code == 2
     assert "is there already" in again.output
+
+
+def test_an_overlay_is_the_tile_under_its_map_and_the_outline_a_line():
+    rng = np.random.default_rng(0)
+    tile = rng.integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    scaled = rng.random((8, 8)).astype(np.float32)
+    outline = np.zeros((8, 8), bool)
+    outline[2:7, 2:7] = True
+    drawn = overlay(tile, scaled, outline)
+    line = np.zeros((8, 8), bool)
+    line[2:7, 2:7] = True
+    line[3:6, 3:6] = False
+    assert (drawn[line] == (0, 0xE5, 0xFF)).all()
+    colour = np.array(matplotlib.colormaps["cividis"](float(scaled[0, 7]))[:3]) * 255
+    np.testing.assert_allclose(drawn[0, 7], 0.45 * tile[0, 7] + 0.55 * colour, atol=1)
+    assert (overlay(tile, scaled)[~line] == drawn[~line]).all()
+
+
+def test_single_tiles_are_drawn_for_each_model(place, tmp_path):
+    models, tileset = load(place)
+    found = attend(models, tileset, annotations=place / "masks", split="train")
+    save_attention(found, tmp_path / "some", overlays=3)
+    for name in found.names:
+        pictures = sorted((tmp_path / "some" / "overlays" / name).iterdir())
+        assert [int(path.name[:6]) for path in pictures] == [0, round((len(found.files) - 1) / 2), len(found.files) - 1]
+        expected = overlay(found.tiles[0], found.scaled(name, 0), found.outlines[0])
+        with Image.open(pictures[0]) as opened:
+            assert (np.asarray(opened) == expected).all()
+    save_attention(found, tmp_path / "none", overlays=0)
+    assert not (tmp_path / "none" / "overlays").exists()

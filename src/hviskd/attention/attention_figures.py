@@ -1,14 +1,16 @@
-"""The pictures of `attend`: tiles with outline and maps side by side, and a measure of every model as boxes."""
+"""The pictures of `attend`: maps laid over tiles, side by side and one by one, and a measure of every model as boxes."""
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion
 
 from hviskd.attention.attending import CHANCE, EDGES, Attention
 from hviskd.attention.comparing import AttentionComparison
 from hviskd.attention.overlap import MEASURES
-from hviskd.pictures import PALETTE, new_figure
+from hviskd.pictures import PALETTE, hex_to_rgb, new_figure
 
 _MAP = "cividis"  # read alike with any colour vision
 _OUTLINE = "#00E5FF"  # no stain comes near it
@@ -17,7 +19,7 @@ _SHADE = 0.55
 
 def draw_examples(attention: Attention, most: int = 6) -> Figure:
     """Draw tiles spread evenly over what was looked at: the tile with the expert's outline, then each model's map."""
-    chosen = np.unique(np.linspace(0, len(attention.files) - 1, most).round().astype(int))
+    chosen = spread(len(attention.files), most)
     columns = 1 + len(attention.names)
     figure = new_figure(1.75 * columns + 0.6, 1.75 * len(chosen) + 0.75)
     grid = figure.subplots(len(chosen), columns, squeeze=False)
@@ -36,6 +38,31 @@ def draw_examples(attention: Attention, most: int = 6) -> Figure:
     said = "" if attention.outlines is None else "; the line is the expert's outline"
     figure.supxlabel(f"{attention.kind} for the class named at the left{said}", fontsize=7)
     return figure
+
+
+def overlay(
+    tile: NDArray[np.uint8], scaled: NDArray[np.float32], outline: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
+    """Lay a map over its tile, px by px, in the colours of `draw_examples`, and the expert's outline over both.
+
+    Args:
+        tile: uint8 (H, W, 3).
+        scaled: The map as shares of its largest value, float32 (H, W).
+        outline: bool (H, W), true inside.
+
+    Returns:
+        The picture, uint8 (H, W, 3).
+    """
+    colours = matplotlib.colormaps[_MAP](scaled)[..., :3]
+    mixed = np.round((1 - _SHADE) * tile + _SHADE * 255 * colours).astype(np.uint8)
+    if outline is not None:
+        mixed[outline & ~binary_erosion(outline, border_value=1)] = hex_to_rgb(_OUTLINE)
+    return mixed
+
+
+def spread(count: int, most: int) -> NDArray[np.int64]:
+    """Give at most so many positions, evenly from the first of `count` to the last."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
 
 
 def draw_boxes(comparison: AttentionComparison, measure: str) -> Figure:

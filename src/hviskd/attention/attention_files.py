@@ -1,26 +1,30 @@
 """The files of an `Attention`: maps, tables, pictures; `attend` the verb writes them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from hviskd.attention.attending import Attention
-from hviskd.attention.attention_figures import draw_boxes, draw_examples
+from hviskd.attention.attention_figures import draw_boxes, draw_examples, overlay, spread
 from hviskd.attention.overlap import MEASURES
 from hviskd.evaluation.tables import Table, markdown_table
 from hviskd.pictures import save_figure
 from hviskd.storage import atomic_file, atomic_folder, write_json, write_text
 from hviskd.version import __version__
 
+OVERLAYS = 24
 SHOWN = ("dice_share", "dice_otsu", "dice_mean", "pointing", "energy")
 
 
-def save_attention(attention: Attention, folder: Path, *, overwrite: bool = False) -> Path:
+def save_attention(attention: Attention, folder: Path, *, overlays: int = OVERLAYS, overwrite: bool = False) -> Path:
     """Write everything in one step.
 
-    `maps-NAME.npy`: float32 (N, h, w), a row a tile of `tiles.csv`, as large as the stage's map. `examples.png`. With
-    an expert's outlines also `attention.csv` (a row a model and tile), `means.csv`, `tests.csv`, `attention.md` and
+    `maps-NAME.npy`: float32 (N, h, w), a row a tile of `tiles.csv`, as large as the stage's map. `examples.png`.
+    `overlays/NAME/`: the map over each of at most `overlays` tiles, evenly spread, named by row and tile. With an
+    expert's outlines also `attention.csv` (a row a model and tile), `means.csv`, `tests.csv`, `attention.md` and
     `boxes.png`. `summary.json` says what was done.
 
     Raises:
@@ -33,6 +37,7 @@ def save_attention(attention: Attention, folder: Path, *, overwrite: bool = Fals
         listed = pd.DataFrame({"file": attention.files, "class": attention.classes})
         _write(listed, partial / "tiles.csv")
         save_figure(draw_examples(attention), partial / "examples.png")
+        _write_overlays(attention, partial / "overlays", overlays)
         if attention.comparison is not None:
             found = attention.comparison
             _write(found.tiles, partial / "attention.csv")
@@ -51,6 +56,17 @@ def save_attention(attention: Attention, folder: Path, *, overwrite: bool = Fals
         }
         write_json(partial / "summary.json", summary)
     return folder
+
+
+def _write_overlays(attention: Attention, folder: Path, most: int) -> None:
+    for position in spread(len(attention.files), most) if most else ():
+        outline = None if attention.outlines is None else attention.outlines[position]
+        stem = re.sub(r"[^\w.-]+", "_", Path(attention.files[position]).stem)[:80]
+        for name in attention.names:
+            drawn = overlay(attention.tiles[position], attention.scaled(name, position), outline)
+            place = folder / name / f"{position:06}-{stem}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(drawn).save(place)
 
 
 def summary_table(attention: Attention) -> Table:

@@ -25,6 +25,9 @@ def attend(
     stage: Annotated[
         int | None, typer.Option("--stage", min=0, help="Which map; 0 is the stem's. The last one if not given.")
     ] = None,
+    overlays: Annotated[
+        int, typer.Option("--overlays", min=0, help="How many tiles get a picture of their own for each model.")
+    ] = 24,
     allow_leak: Annotated[
         bool, typer.Option("--allow-leak", help="Go on although a model may know the tiles.")
     ] = False,
@@ -61,7 +64,7 @@ def attend(
         device=device,
         allow_leak=allow_leak,
     )
-    save_attention(found, output, overwrite=overwrite)
+    save_attention(found, output, overlays=overlays, overwrite=overwrite)
     if found.comparison is not None:
         print_table(summary_table(found))
     for note in found.notes:
