@@ -1,6 +1,6 @@
 import json
 
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -136,7 +136,7 @@ def test_an_overlay_is_the_tile_under_its_map_and_the_outline_a_line():
     line[2:7, 2:7] = True
     line[3:6, 3:6] = False
     assert (drawn[line] == (0, 0xE5, 0xFF)).all()
-    colour = np.array(matplotlib.colormaps["cividis"](float(scaled[0, 7]))[:3]) * 255
+    colour = np.array(mpl.colormaps["cividis"](float(scaled[0, 7]))[:3]) * 255
     np.testing.assert_allclose(drawn[0, 7], 0.45 * tile[0, 7] + 0.55 * colour, atol=1)
     assert (overlay(tile, scaled)[~line] == drawn[~line]).all()
 

@@ -1,6 +1,6 @@
-"""The pictures of `attend`: maps laid over tiles, side by side and one by one, and a measure of every model as boxes."""
+"""The pictures of `attend`: maps over tiles, side by side and one by one, and a measure of every model as boxes."""
 
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -53,7 +53,7 @@ def overlay(
     Returns:
         The picture, uint8 (H, W, 3).
     """
-    colours = matplotlib.colormaps[_MAP](scaled)[..., :3]
+    colours = mpl.colormaps[_MAP](scaled)[..., :3]
     mixed = np.round((1 - _SHADE) * tile + _SHADE * 255 * colours).astype(np.uint8)
     if outline is not None:
         mixed[outline & ~binary_erosion(outline, border_value=1)] = hex_to_rgb(_OUTLINE)
