@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hviskd.evaluation.result import Evaluation
 
 MAX_POINTS = 1001  # of a curve of risk in the table
+FEWEST_DRAWN = 10  # tiles in a step of probability; the hit rate of fewer is noise
 
 
 def draw_confidence(evaluation: "Evaluation", note: str) -> Figure:
@@ -25,7 +26,7 @@ def draw_confidence(evaluation: "Evaluation", note: str) -> Figure:
     for place, model in enumerate(evaluation.models):
         style = line_style(place)
         steps = reliability(evaluation.labels, model.probabilities)
-        filled = steps.tiles > 0
+        filled = steps.tiles >= FEWEST_DRAWN
         left.plot(steps.stated[filled], steps.right[filled], linewidth=1.2, **style)
         left.scatter(
             steps.stated[filled],
@@ -62,7 +63,7 @@ def draw_confidence(evaluation: "Evaluation", note: str) -> Figure:
         title_fontsize=9,
         handlelength=3.5,
     )
-    return with_note(figure, f"Points: larger where more tiles are. {note}")
+    return with_note(figure, f"Points: larger where more tiles are, none for fewer than {FEWEST_DRAWN}. {note}")
 
 
 def reliability_table(evaluation: "Evaluation") -> pd.DataFrame:
