@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from hviskd.slides.tissue_colour import drop_small, find_ink, optical_density, otsu
+from hviskd.slides.tissue_colour import drop_small, find_ink, optical_density, otsu, smoothed
 from tests.slides.test_tissue import REAL
 
 OPEN = (-np.inf, np.inf)
@@ -51,4 +51,4 @@ def test_real_tissue_is_no_ink(folder):
     tiles = [np.asarray(Image.open(file).convert("RGB").resize((14, 14), Image.Resampling.BOX)) for file in files]
     rows = [np.concatenate(tiles[start : start + 7], axis=1) for start in range(0, len(tiles) // 7 * 7, 7)]
     mosaic = np.concatenate(rows)
-    assert ndimage.label(find_ink(optical_density(mosaic), 8.0))[1] == 0
+    assert ndimage.label(find_ink(smoothed(optical_density(mosaic), 8.0), 8.0))[1] == 0

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from hviskd.slides.slide import Slide
-from hviskd.slides.tissue_colour import Bools, Thresholds, drop_small, find_ink, find_tissue, optical_density
+from hviskd.slides.tissue_colour import Bools, Thresholds, drop_small, find_ink, find_tissue, optical_density, smoothed
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +92,9 @@ def tissue_mask(
     mpp = max(mpp, slide.mpp)
     cell_px = mpp / slide.mpp
     columns, rows = (math.ceil(side / cell_px) for side in slide.size)
-    density = optical_density(slide.read(0, 0, columns, rows, mpp))
-    ink = find_ink(density, mpp)
-    tissue, thresholds = find_tissue(density, mpp)
+    smooth = smoothed(optical_density(slide.read(0, 0, columns, rows, mpp)), mpp)
+    ink = find_ink(smooth, mpp)
+    tissue, thresholds = find_tissue(smooth)
     tissue = drop_small(tissue & ~ink, min_area_um2 / mpp**2)
     tissue |= _small_holes(tissue, min_hole_um2 / mpp**2) & ~ink
     return TissueMask(tissue=tissue, ink=ink, cell_px=cell_px, mpp=mpp, thresholds=thresholds)

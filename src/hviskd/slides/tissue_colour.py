@@ -44,28 +44,33 @@ def optical_density(image: NDArray[np.uint8]) -> Floats:
     scanned = image[_least(image) < _PURE_WHITE]
     glass = np.percentile(scanned, 99, axis=0) if len(scanned) else np.full(3, 255.0)
     glass = np.maximum(glass, _MOST_TINTED_GLASS * max(glass.max(), _DIMMEST_GLASS))
-    table = np.log10(glass / np.maximum(np.arange(256), 1)[:, None])  # (256, 3)
-    density = np.stack([table[:, channel].take(image[..., channel]) for channel in range(3)], axis=-1)
-    return np.maximum(density, 0).astype(np.float32)
+    table = np.log10(glass / np.maximum(np.arange(256), 1)[:, None]).clip(0).astype(np.float32)  # (256, 3)
+    density = np.empty(image.shape, np.float32)  # filled in place: a large slide's view has millions of px
+    for channel in range(3):
+        density[..., channel] = table[:, channel].take(image[..., channel])
+    return density
 
 
-def find_tissue(density: Floats, mpp: float) -> tuple[Bools, Thresholds]:
+def smoothed(density: Floats, mpp: float) -> Floats:
+    """Blur optical density, float32 (height, width, 3) at `mpp` µm a px, as finding tissue and ink asks for."""
+    return ndimage.gaussian_filter(density, (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0))
+
+
+def find_tissue(smooth: Floats) -> tuple[Bools, Thresholds]:
     """Find what is both dense and coloured; grey shadows, dust and pencil are only dense.
 
     Args:
-        density: Optical density, float32 (height, width, 3).
-        mpp: µm a px.
+        smooth: What `smoothed` gave, float32 (height, width, 3).
 
     Returns:
         Tissue, bool (height, width), and the thresholds.
     """
-    smooth = ndimage.gaussian_filter(density, (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0))
     mean, saturation = smooth.mean(axis=-1), _saturation(smooth)
     thresholds = Thresholds(otsu(mean, DENSITY_BOUNDS), otsu(saturation, SATURATION_BOUNDS))
     return (mean > thresholds.density) & (saturation > thresholds.saturation), thresholds
 
 
-def find_ink(density: Floats, mpp: float) -> Bools:
+def find_ink(smooth: Floats, mpp: float) -> Bools:
     """Find blue, green, black and red marker ink.
 
     Haematoxylin and eosin both absorb green the most (red at most 0.95 of it, 0.8 where dense). Blue and green ink
@@ -75,13 +80,12 @@ def find_ink(density: Floats, mpp: float) -> Bools:
     pass for red ink, and violet ink for tissue: look at the picture.
 
     Args:
-        density: Optical density, float32 (height, width, 3).
+        smooth: What `smoothed` gave, float32 (height, width, 3).
         mpp: µm a px.
 
     Returns:
         Ink, bool (height, width).
     """
-    smooth = ndimage.gaussian_filter(density, (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0))
     red, green, blue = (smooth[..., channel] for channel in range(3))
     mean, least, most = smooth.mean(axis=-1), _least(smooth), _most(smooth)
     cold = ((red > 0.15) & (red > 1.2 * green)) | ((red > 0.5) & (red > green))
