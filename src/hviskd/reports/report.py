@@ -22,17 +22,18 @@ LIMITS = (
     "Numbers hold for tissue like that which they were measured on: the same scanners, stains, hospitals and classes.",
     "Research software, not a medical device. Nothing here may decide about a patient.",
 )
+_IN_BRACKETS = re.compile(r"\([^()]{1,30}\)")
 
 
 class _Kind(NamedTuple):
-    """A kind of folder: how to tell it, and how to make sections of all folders of this kind."""
+    """A kind of folder: how to tell it, and how to make a section of one such folder."""
 
     matches: Callable[[Path], bool]
-    describe: Callable[[Sequence[Path]], list[Section]]
+    describe: Callable[[Path], Section]
 
 
 _KINDS = tuple(
-    _Kind(module.matches, module.describe) for module in (runs, evaluations, comparisons, maps, agreement, attention)
+    _Kind(module.matches, module.describe) for module in (evaluations, comparisons, maps, agreement, attention)
 )
 
 
@@ -58,13 +59,16 @@ def write_report(folders: Sequence[Path | str], output: Path | str, *, title: st
         raise DataError(f"{output}: a report is one HTML file; give a name that ends in .html")
     if not places:
         raise DataError("no folder given; name what hviskd wrote")
-    found = [(_kind_of(part), part) for place in places for part in _parts(place)]
-    sections: list[Section] = []
-    with progress_bar("report", len(found)) as advance:
+    parts = list(dict.fromkeys(part.resolve() for place in places for part in _parts(place)))
+    trainings = [part for part in parts if runs.matches(part)]
+    sections = [runs.describe(trainings)] if trainings else []
+    with progress_bar("report", len(parts)) as advance:
+        advance(len(trainings))
         for kind in _KINDS:
-            own = list(dict.fromkeys(part.resolve() for one, part in found if one is kind))
-            sections += kind.describe(own) if own else []
-            advance(len(own))
+            for part in parts:
+                if part not in trainings and _kind_of(part) is kind:
+                    sections.append(kind.describe(part))
+                    advance()
     named = ", ".join(dict.fromkeys(name_of(place) for place in places))
     write_text(output, render(sections, title or f"Report on {named}"))
     return sections
@@ -93,9 +97,7 @@ def _markup(reader: MarkdownIt, text: str) -> Markup:
         if token.type in {"heading_open", "heading_close"}:  # below the section's own heading
             token.tag = f"h{min(6, int(token.tag[1:]) + 2)}"
         for word in token.children or ():  # an interval is broken before its bracket, not within
-            word.content = re.sub(
-                r"\([^()]{1,30}\)", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), word.content
-            )
+            word.content = _IN_BRACKETS.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), word.content)
     return Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704  # the reader escapes
 
 
@@ -120,7 +122,7 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _known(folder: Path, depth: int) -> Iterator[Path]:
-    if _kind_of(folder) is not None:
+    if runs.matches(folder) or _kind_of(folder) is not None:
         yield folder
     elif depth:
         for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):

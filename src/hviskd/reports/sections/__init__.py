@@ -1,1 +1,1 @@
-"""One module a kind of folder: `matches` tells it, `describe` makes its sections of a report."""
+"""One module a kind of folder: `matches` tells it, `describe` makes its section of a report; all runs share one."""

@@ -1,6 +1,5 @@
 """Agreement: slide maps held against an expert's outlines."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from hviskd.attention.agreement_files import KIND, SUMMARY, TABLE
@@ -20,16 +19,12 @@ def matches(folder: Path) -> bool:
     return (folder / TABLE).is_file() and card_of(folder, SUMMARY).get("kind") == KIND
 
 
-def describe(folders: Sequence[Path]) -> list[Section]:
-    """Give each agreement a section.
+def describe(folder: Path) -> Section:
+    """Make the section of an agreement.
 
     Raises:
-        DataError: A folder is damaged.
+        DataError: The folder is damaged.
     """
-    return [_section(folder) for folder in folders]
-
-
-def _section(folder: Path) -> Section:
     slides = sorted(folder.glob("slide-*.png"))
     mean = pictures_there(folder, {"boundary.png": "Probability of a class by distance to the expert's boundary."})
     each = [picture_of(path, "The expert's outlines and each model's probability.") for path in slides[:SHOWN]]

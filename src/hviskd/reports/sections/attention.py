@@ -1,6 +1,5 @@
 """Attention: where models look in tiles, beside an expert's outlines where there are any."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from hviskd.reports.section import Section, card_of, name_of, pictures_there, text_of
@@ -23,16 +22,12 @@ def matches(folder: Path) -> bool:
     return (folder / "examples.png").is_file() and {"stage", "kind", "models"} <= card_of(folder, "summary.json").keys()
 
 
-def describe(folders: Sequence[Path]) -> list[Section]:
-    """Give each look at attention a section.
+def describe(folder: Path) -> Section:
+    """Make the section of a look at attention.
 
     Raises:
-        DataError: A folder is damaged.
+        DataError: The folder is damaged.
     """
-    return [_section(folder) for folder in folders]
-
-
-def _section(folder: Path) -> Section:
     card = card_of(folder, "summary.json")
     models = [str(name) for name in card["models"]]
     notes = tuple(str(note) for note in card.get("notes", ()))

@@ -1,6 +1,5 @@
 """Comparisons: pairs, ways of training and seeds in one table."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from hviskd.reports.section import Section, card_of, name_of, pictures_there, text_of
@@ -16,16 +15,12 @@ def matches(folder: Path) -> bool:
     return (folder / "comparison.json").is_file() and (folder / "table.md").is_file()
 
 
-def describe(folders: Sequence[Path]) -> list[Section]:
-    """Give each comparison a section.
+def describe(folder: Path) -> Section:
+    """Make the section of a comparison.
 
     Raises:
-        DataError: A folder is damaged.
+        DataError: The folder is damaged.
     """
-    return [_section(folder) for folder in folders]
-
-
-def _section(folder: Path) -> Section:
     left = card_of(folder, "comparison.json").get("left")
     path = folder / "experiment.yaml"
     return Section(

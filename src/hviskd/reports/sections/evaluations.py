@@ -1,6 +1,5 @@
 """Evaluations: models measured on tiles that they have not seen."""
 
-from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
@@ -37,16 +36,12 @@ def matches(folder: Path) -> bool:
     return is_evaluation(folder)
 
 
-def describe(folders: Sequence[Path]) -> list[Section]:
-    """Give each evaluation a section.
+def describe(folder: Path) -> Section:
+    """Make the section of an evaluation.
 
     Raises:
-        DataError: A folder is damaged.
+        DataError: The folder is damaged.
     """
-    return [_section(folder) for folder in folders]
-
-
-def _section(folder: Path) -> Section:
     card = read_evaluation_card(folder)
     names = [model.name for model in card.models]
     # What a run's last epoch did stands in the tables; its pictures would say little more.

@@ -27,16 +27,12 @@ def matches(folder: Path) -> bool:
     return (folder / SLIDES_CSV).is_file() or "map" in card_of(folder, SUMMARY)
 
 
-def describe(folders: Sequence[Path]) -> list[Section]:
-    """Give each folder of maps a section.
+def describe(folder: Path) -> Section:
+    """Make the section of a folder of maps.
 
     Raises:
-        DataError: A folder is damaged.
+        DataError: The folder is damaged.
     """
-    return [_section(folder) for folder in folders]
-
-
-def _section(folder: Path) -> Section:
     alone = "map" in card_of(folder, SUMMARY)
     homes = [folder] if alone else sorted(path for path in folder.iterdir() if "map" in card_of(path, SUMMARY))
     summaries = [read_summary(home) for home in homes]

@@ -34,7 +34,7 @@ def matches(folder: Path) -> bool:
     return (folder / "run.json").is_file()
 
 
-def describe(folders: Sequence[Path]) -> list[Section]:
+def describe(folders: Sequence[Path]) -> Section:
     """Put all trainings into one section.
 
     Raises:
@@ -50,18 +50,16 @@ def describe(folders: Sequence[Path]) -> list[Section]:
     limits = ["One training says nothing of how trainings with other seeds vary."]
     if unfinished:
         limits.append(f"Not finished: {', '.join(unfinished)}.")
-    return [
-        Section(
-            title="Trainings",
-            lead=tuple(lead),
-            tables=(markdown_table(_table(trainings), words=4),),
-            meaning=_MEANING,
-            pictures=(picture_of(training_curves(begun), caption),) if begun else (),
-            limits=tuple(limits),
-            commands=tuple(map(_command, trainings)),
-            texts=tuple((f"{one.name}.yaml", one.recipe_text) for one in trainings),
-        )
-    ]
+    return Section(
+        title="Trainings",
+        lead=tuple(lead),
+        tables=(markdown_table(_table(trainings), words=4),),
+        meaning=_MEANING,
+        pictures=(picture_of(training_curves(begun), caption),) if begun else (),
+        limits=tuple(limits),
+        commands=tuple(map(_command, trainings)),
+        texts=tuple((f"{one.name}.yaml", one.recipe_text) for one in trainings),
+    )
 
 
 def _read(folder: Path) -> _Training:
