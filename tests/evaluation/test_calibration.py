@@ -111,3 +111,13 @@ def test_a_calibrated_model_is_not_calibrated_again_nor_a_folder_replaced(made):
     full = CliRunner().invoke(app, ["calibrate", str(loud.folder), str(tileset.folder), "-o", str(out)])
     assert full.exit_code == 2
     assert load_model(out).card.calibration is not None
+
+
+def test_a_model_that_may_know_the_val_tiles_is_refused(made, tmp_path):
+    _, loud, _, tileset = made
+    other = write_tiles(tmp_path / "tiles", splits=("val", "test", "train"))
+    assert other.fingerprint == tileset.fingerprint
+    refused = CliRunner().invoke(app, ["calibrate", str(loud.folder), str(other.folder), "-o", str(tmp_path / "out")])
+    assert refused.exit_code == 2
+    assert "under another split" in refused.stderr
+    assert not (tmp_path / "out").exists()

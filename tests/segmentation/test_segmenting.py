@@ -1,11 +1,13 @@
 """Segmenting one slide: the map is what the Model says of the tiles that anyone would cut there."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
 from hviskd.errors import DataError, ModelError
+from hviskd.models.card import CalibrationRecord
 from hviskd.segmentation import segment
 from hviskd.slides import fit_slide_stain, open_slide, stain_reference, stain_transfer, tissue_mask
 from tests.segmentation.make import CLASSES, TILE_PX, tissue_on_glass, write_model, write_slide
@@ -175,3 +177,32 @@ def test_a_model_whose_numbers_are_none_is_named(slide, tmp_path):
     broken = save_model(broken.network, broken.card, tmp_path / "broken")
     with pytest.raises(ModelError, match=r"broken: .* differs from torch's by inf"):
         segment(broken, slide, **PLAIN)
+
+
+def test_a_calibrated_model_brings_its_own_threshold(tmp_path):
+    record = CalibrationRecord(
+        temperature=2.0,
+        data="tiles",
+        data_fingerprint="0",
+        val_tiles=100,
+        nll_before=1.0,
+        nll_after=0.9,
+        ece_before=0.2,
+        ece_after=0.1,
+        accuracy=0.95,
+        unsure_below=0.9,
+        sure_share=0.5,
+    )
+    model = write_model(tmp_path / "model", calibration=record)
+    slide = write_slide(tmp_path / "slide.svs")
+    for given, expected in ((None, 0.9), (0.4, 0.4), (0, None)):
+        mapped = segment(model, slide, unsure_below=given)
+        assert mapped.card.unsure_below == expected
+    unsure = int((mapped.probabilities.max(axis=1) < 0.9).sum())
+    assert unsure
+    drawn = json.loads(segment(model, slide).to_geojson(tmp_path / "map.geojson").read_text())["features"]
+    named = [feature["properties"].get("classification", {}).get("name") for feature in drawn]
+    tiles = [name for name, feature in zip(named, drawn, strict=True) if feature["properties"]["objectType"] == "tile"]
+    assert tiles.count("unsure") == unsure
+    with pytest.raises(DataError, match="--unsure-below 1.5"):
+        segment(model, slide, unsure_below=1.5)

@@ -89,7 +89,7 @@ for verb in (*_VERBS, *_HELPERS):
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, HviskdError):
         return f"{error.filename or 'file system'}: {error.strerror}"
-    return " ".join(str(error).split())
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(error)).split())
 
 
 def main() -> None:

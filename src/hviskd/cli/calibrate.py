@@ -15,6 +15,9 @@ def calibrate(
     accuracy: Annotated[
         float, typer.Option("--accuracy", help="Share of tiles that shall be right where the Model is sure.")
     ] = 0.95,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Go on although the Model may know the val tiles.")
+    ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder.")] = False,
 ) -> None:
@@ -35,7 +38,15 @@ def calibrate(
 
     loaded = load_model(model)
     target = output or loaded.folder.with_name(f"{loaded.folder.name}-calibrated")
-    made = fit(loaded, TileSet.open(tileset), target, accuracy=accuracy, device=device, overwrite=overwrite)
+    made = fit(
+        loaded,
+        TileSet.open(tileset),
+        target,
+        accuracy=accuracy,
+        allow_leak=allow_leak,
+        device=device,
+        overwrite=overwrite,
+    )
     record = made.card.calibration
     assert record is not None
     claimed = "too much" if record.temperature > 1 else "too little"

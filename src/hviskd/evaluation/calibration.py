@@ -12,11 +12,11 @@ from scipy.optimize import minimize_scalar
 
 from hviskd.errors import DataError
 from hviskd.evaluation.confidence import risk_coverage
-from hviskd.evaluation.evaluate import classify, require_fit
+from hviskd.evaluation.evaluate import cautions, predict_rows, require_fit
 from hviskd.evaluation.metrics import measure
 from hviskd.models import save_model
 from hviskd.models.card import CalibrationRecord
-from hviskd.tiles import TileSet
+from hviskd.tiles import TileSet, require_no_leak
 
 if TYPE_CHECKING:
     from hviskd.models import Model
@@ -91,6 +91,7 @@ def calibrate(
     *,
     accuracy: float = 0.95,
     batch_size: int = 128,
+    allow_leak: bool = False,
     device: str = "auto",
     overwrite: bool = False,
 ) -> "Model":
@@ -105,12 +106,15 @@ def calibrate(
         output: Folder of the new Model.
         accuracy: Share of right tiles that is asked for where it is sure.
         batch_size: Tiles at a time.
+        allow_leak: Go on where the splits share something or the Model learned under another split, so that it may
+            know the val tiles and be believed too much.
         device: Where the Model runs.
         overwrite: Whether a Model that stands there is replaced.
 
     Raises:
         DataError: There is no val split, the output folder holds something, `accuracy` is out of range, or no
             temperature fits.
+        LeakError: The Model may have learned from the val tiles.
         ModelError: The tiles do not fit the Model.
     """
     output = Path(output)
@@ -121,11 +125,13 @@ def calibrate(
     if model.card.calibration is not None:
         raise DataError(f"{model.folder}: is calibrated already; calibrate the Model it was made from")
     require_fit(model, tileset)
+    require_no_leak(tileset, allow_leak=allow_leak)
+    cautions([model], [model.card.name], tileset, "val", allow_leak)
     rows = tileset.rows("val")
     if len(rows) == 0:
         raise DataError(f"{tileset.folder}: its val split is empty; make one with `hviskd tiles split`")
     labels = tileset.labels[rows]
-    before = classify(model, tileset.classes, tileset.pixels[rows], batch_size=batch_size, device=device)
+    before = predict_rows(model, tileset, rows, batch_size=batch_size, device=device)
     temperature = fit_temperature(labels, before)
     after = tempered(before, temperature)
     threshold, share = sure_from(labels, after, accuracy)

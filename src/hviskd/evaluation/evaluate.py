@@ -77,7 +77,7 @@ def evaluate(
     labels = tileset.labels[rows]
     unit, cluster_ids = tileset.clusters(rows)
     clusters = len(np.unique(cluster_ids))
-    probabilities = [_predict(model, tileset, rows, batch_size, device) for model in chosen]
+    probabilities = [predict_rows(model, tileset, rows, batch_size=batch_size, device=device) for model in chosen]
     scorers = [Scorer(labels, each) for each in probabilities]
     draws = _replicates(scorers, cluster_ids, replicates, seed) if clusters > 1 else [None] * len(scorers)
     results = tuple(map(_result, chosen, names, scorers, draws, probabilities))
@@ -182,10 +182,14 @@ def classify(
     return probabilities[:, [model.card.classes.index(name) for name in classes]]
 
 
-def _predict(
-    model: "Model", tileset: TileSet, rows: NDArray[np.int64], batch_size: int, device: str
+def predict_rows(
+    model: "Model", tileset: TileSet, rows: NDArray[np.int64], *, batch_size: int = 128, device: str = "auto"
 ) -> NDArray[np.float32]:
-    """Give the model's probabilities of rows of a tile set, float32 (N, K)."""
+    """Give a model's probabilities for rows of a tile set, float32 (N, K), a batch in memory at a time.
+
+    Raises:
+        ModelError: The model gives values that are no probabilities.
+    """
     chunks = []
     with progress_bar(f"classify with {model.card.name}", len(rows)) as advance:
         for start in range(0, len(rows), batch_size):

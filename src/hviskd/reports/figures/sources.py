@@ -51,7 +51,7 @@ class ClassNumbers(_Part):
 class ModelNumbers(_Part):
     """One model of an evaluation: its metrics, its classes in order, its confusion matrix (rows: true class)."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, pattern=r"^[^/\\]+$")  # it is part of file names
     metrics: dict[str, Number]
     per_class: list[ClassNumbers]
     confusion: list[list[int]]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hviskd.errors import DataError
 from hviskd.reports.section import Section, card_of, name_of, pictures_there, text_of
 
 _MEANING = (
@@ -29,8 +30,9 @@ def describe(folder: Path) -> Section:
         DataError: The folder is damaged.
     """
     card = card_of(folder, "summary.json")
-    models = [str(name) for name in card["models"]]
-    notes = tuple(str(note) for note in card.get("notes", ()))
+    models, notes = card["models"], card.get("notes", [])
+    if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in (models, notes)):
+        raise DataError(f"{folder / 'summary.json'}: its models or notes are no names; run `hviskd attend` again")
     stage = card["stage"]
     place = "the last map" if stage is None else f"the map of stage {stage}"
     measured = (folder / _TABLE).is_file()

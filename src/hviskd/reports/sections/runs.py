@@ -96,10 +96,10 @@ def _table(trainings: Sequence[_Training]) -> tuple[list[str], list[list[str]]]:
         rows.append(
             [
                 one.name,
-                str(one.recipe["network"]),
+                str(one.recipe.get("network", "–")),
                 teacher,
-                ", ".join(name.replace("_", " ") for name in one.recipe["methods"]),
-                str(one.recipe["epochs"]),
+                ", ".join(name.replace("_", " ") for name in one.recipe.get("methods", ())),
+                str(one.recipe.get("epochs", "–")),
                 str(one.chosen.epoch) if one.chosen else "unfinished",
                 _share(one.chosen),
                 _share(one.last),
