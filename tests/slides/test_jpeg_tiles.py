@@ -16,7 +16,7 @@ from PIL import Image
 
 from hviskd.errors import DataError
 from hviskd.slides import open_slide
-from hviskd.slides.jpeg_tiles import JpegLevel, _is_sound, _Kept
+from hviskd.slides.jpeg_tiles import JpegLevel, _decoded_tiles, _is_sound, _Kept
 from hviskd.slides.tiff_tiles import find_tiled_jpegs
 from tests.slides.make import patterned, reduce_by, write_svs
 
@@ -282,3 +282,18 @@ def test_what_is_kept_stays_within_its_limit_whoever_writes():
     for thread in threads:
         thread.join()
     assert sum(kept.get((None, number)) is not None for number in range(1000)) == 25
+
+
+def test_a_closed_slide_holds_no_tiles_and_another_keeps_its_own(tmp_path):
+    paths = [write_svs(tmp_path / f"{name}.svs", patterned(1024, 768), levels=2) for name in "ab"]
+    first, second = map(open_slide, paths)
+    before = _decoded_tiles()._bytes
+    expected = second.read(0, 0, 512, 512)
+    own = _decoded_tiles()._bytes - before
+    assert own > 0
+    first.read(0, 0, 512, 512)
+    first.close()
+    assert _decoded_tiles()._bytes == before + own
+    assert np.array_equal(second.read(0, 0, 512, 512), expected)
+    second.close()
+    assert _decoded_tiles()._bytes == before

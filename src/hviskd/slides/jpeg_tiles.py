@@ -55,6 +55,10 @@ class JpegLevel:
                 pixels[y0 - y : y1 - y, x0 - x : x1 - x] = tile[y0 - top : y1 - top, x0 - left : x1 - left]
         return pixels
 
+    def forget(self) -> None:
+        """Let go of the tiles decoded so far; for a slide that is closed."""
+        _decoded_tiles().drop(self)
+
     def _tiles(self, numbers: list[int]) -> dict[int, RGB] | None:
         """Give decoded tiles by number; None if one of them cannot be had."""
         kept, picture = _decoded_tiles(), self._picture
@@ -113,6 +117,11 @@ class _Kept:
             self._bytes += tile.nbytes
             while self._bytes > self._limit_bytes:
                 self._bytes -= self._tiles.popitem(last=False)[1].nbytes
+
+    def drop(self, level: JpegLevel) -> None:
+        with self._lock:
+            for key in [key for key in self._tiles if key[0] is level]:
+                self._bytes -= self._tiles.pop(key).nbytes
 
 
 @cache

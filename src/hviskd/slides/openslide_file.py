@@ -82,6 +82,9 @@ class OpenSlideFile(Slide):
 
     def _release(self) -> None:
         self._handle.close()
+        for level in self._jpeg_levels:
+            if level is not None:
+                level.forget()
 
     def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> RGB:
         decoded = self._jpeg_levels[level]
