@@ -61,12 +61,13 @@ def write_report(folders: Sequence[Path | str], output: Path | str, *, title: st
         raise DataError("no folder given; name what hviskd wrote")
     parts = list(dict.fromkeys(part.resolve() for place in places for part in _parts(place)))
     trainings = [part for part in parts if runs.matches(part)]
+    others = [(_kind_of(part), part) for part in parts if part not in trainings]
     sections = [runs.describe(trainings)] if trainings else []
     with progress_bar("report", len(parts)) as advance:
         advance(len(trainings))
         for kind in _KINDS:
-            for part in parts:
-                if part not in trainings and _kind_of(part) is kind:
+            for own, part in others:
+                if own is kind:
                     sections.append(kind.describe(part))
                     advance()
     named = ", ".join(dict.fromkeys(name_of(place) for place in places))

@@ -36,5 +36,5 @@ def describe(folder: Path) -> Section:
         meaning=_MEANING,
         pictures=(*mean, *each),
         limits=("One expert's outline is no truth: another one would draw it elsewhere.",),
-        commands=(f"hviskd agree MAPS ANNOTATIONS -o {name_of(folder)}",),
+        commands=(f"hviskd agree MAPS --annotations DIR -o {name_of(folder)}",),
     )

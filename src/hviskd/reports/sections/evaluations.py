@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hviskd.evaluation.robustness import EACH_LEVEL
 from hviskd.reports.figures.sources import is_evaluation, read_evaluation_card
-from hviskd.reports.section import Picture, Section, name_of, picture_of, pictures_there, text_of
+from hviskd.reports.section import Picture, Section, name_of, pictures_there, text_of
 from hviskd.tiles.leaks import without_names
 
 SHOWN = 6  # models with pictures of their own
@@ -59,10 +59,12 @@ def describe(folder: Path) -> Section:
         worse = pictures_there(folder, _WORSE)
     each: tuple[Picture, ...] = ()
     for name in shown:
-        each += tuple(
-            picture_of(folder / f"{kind}-{name}.png", f"{name}: {text}")
-            for kind, text in (("roc", "one class against the rest."), ("confusion", "what each class was taken for."))
-            if (folder / f"{kind}-{name}.png").is_file()
+        each += pictures_there(
+            folder,
+            {
+                f"roc-{name}.png": f"{name}: one class against the rest.",
+                f"confusion-{name}.png": f"{name}: what each class was taken for.",
+            },
         )
     return Section(
         title=f"Evaluation: {name_of(folder)}",
