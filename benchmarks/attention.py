@@ -10,17 +10,18 @@ command goes on after a kill.
 """
 
 import argparse
-import os
 import platform
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line does
-
 import numpy as np
 import pandas as pd
+
+from hviskd.processor import let_threads_sleep
+
+let_threads_sleep()  # as the command line does
 
 MEASURES = ("dice_share", "dice_otsu", "dice_mean", "soft_dice", "pointing", "energy")
 

@@ -12,13 +12,14 @@ not done yet.
 """
 
 import argparse
-import os
 import platform
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line does
+from hviskd.processor import let_threads_sleep
+
+let_threads_sleep()  # as the command line does
 
 
 def main() -> None:

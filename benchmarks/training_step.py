@@ -12,7 +12,6 @@ read from a disk. Where a stage comes before the main one, the main one is measu
 
 import argparse
 import json
-import os
 import platform
 import resource
 import statistics
@@ -22,11 +21,14 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hviskd.processor import keep_freed_memory, let_threads_sleep
+
 LINEAR = "hviskd-linear"  # HVisKD with the authors' full linear region adapters
 OWN = {LINEAR: {"cross_entropy": {}, "kd": {}, "hviskd": {"region_adapter": "linear"}}}
 CLASSES, TRAIN_TILES, PROGRESS = 8, 20_000, 0.6
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line does
+let_threads_sleep()  # as the command line does
+keep_freed_memory()  # as a training does
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Small real things that several rooms' tests use: a TileSet, a trained teacher."""
 
-import os
+from hviskd.processor import let_threads_sleep
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line does; two test processes share the cores
+let_threads_sleep()  # as the command line does; two test processes share the cores
 
 import numpy as np
 import pytest

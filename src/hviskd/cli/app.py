@@ -1,6 +1,5 @@
 """The command `hviskd`: gathers the verbs and turns a mistake into one line and exit status 2."""
 
-import os
 import sys
 from typing import Annotated, Any
 
@@ -28,6 +27,7 @@ from hviskd.cli.tiles import tiles_app
 from hviskd.cli.tiles_cut import cut
 from hviskd.cli.train import distill, train
 from hviskd.errors import HviskdError
+from hviskd.processor import let_threads_sleep
 from hviskd.version import __version__
 
 
@@ -94,7 +94,5 @@ def _one_line(error: Exception) -> str:
 
 def main() -> None:
     """Run the command line."""
-    # Threads that spin while they wait for each other make a training several times slower as soon as another
-    # program wants a core. Read when torch is loaded, so set before; a user's own value stands.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    let_threads_sleep()
     app()

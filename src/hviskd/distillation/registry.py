@@ -104,6 +104,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "ft-public": {"cross_entropy": {}, "ft": {"factor": "spatial", "weight": 200.0}},
     "ofd": {"cross_entropy": {}, "ofd": {}},
     "reviewkd": {"cross_entropy": {}, "reviewkd": {}},
+    "reviewkd-public": {"cross_entropy": {}, "reviewkd": {"narrowing": 1}},
     "afd": {"cross_entropy": {}, "kd": {"weight": 0.9}, "afd": {}},
     "tofd": {"cross_entropy": {}, "tofd": {}},
     # Logit standardisation with the weights and temperature of its authors' code.

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from hviskd.distillation import Batch
 from hviskd.errors import DivergedError, HviskdError
 from hviskd.models import IMAGENET, InputStep, Model, write_weights
+from hviskd.processor import keep_freed_memory
 from hviskd.progress import Advance, progress_bar
 from hviskd.storage import atomic_file
 from hviskd.tiles import TileSet
@@ -64,6 +65,8 @@ def train(
     check_fit(recipe, tileset, teacher, processes)
     run = Run(Path(folder))
     fabric = open_fabric(recipe, device, processes)
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     learner = build_learner(fabric, recipe, tileset, teacher)
     with run.locked() if fabric.is_global_zero else nullcontext():
         _in_first_process(

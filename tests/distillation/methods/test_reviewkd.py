@@ -59,8 +59,8 @@ def test_maps_are_fused_from_deep_to_shallow(setting):
         deeper = nearest(below, side)
         logits = mixed(
             np.concatenate([own, deeper], axis=1),
-            numbers(fusion.attention[0].weight),
-            numbers(fusion.attention[0].bias),
+            numbers(fusion.attention.weight),
+            numbers(fusion.attention.bias),
         )
         share = 1 / (1 + np.exp(-logits))
         below = own * share[:, :1] + deeper * share[:, 1:]
@@ -89,10 +89,10 @@ def test_the_deepest_vectors_teach_the_shallowest_map(setting):
     assert all(weight.grad.isfinite().all() for weight in method.parameters())
 
 
-def test_width_is_bounded_by_the_option_and_by_the_student(setting):
-    for width, expected in ((4, 4), (512, 16)):
-        method = ReviewKD(ReviewKDOptions(width=width), setting)
-        assert {fusion.narrow[0].out_channels for fusion in method.fusions} == {expected}
+@pytest.mark.parametrize(("narrowing", "width"), [(1, 16), (4, 4), (64, 1)])
+def test_maps_are_fused_in_a_share_of_the_last_maps_channels(setting, narrowing, width):
+    method = ReviewKD(ReviewKDOptions(narrowing=narrowing), setting)
+    assert {fusion.narrow[0].out_channels for fusion in method.fusions} == {width}
 
 
 def test_a_stage_that_is_not_there(setting):

@@ -78,10 +78,10 @@ def main_directions(student: Tensor, teacher: Tensor, count: int, variant: Matri
     the teacher's singular value, those in turn of length 1. The teacher gets no gradient.
     """
     with torch.no_grad():
-        theirs, squared = _Eigenvectors.apply(_gram(teacher, variant), count)
+        theirs, values = _SingularVectors.apply(_matrices(teacher, variant), count)
         theirs = theirs * _sign(theirs.sum(dim=1, keepdim=True))
-        strength = unit(squared.clamp(min=0).sqrt())[:, None]
-    ours, _ = _Eigenvectors.apply(_gram(student, variant), count + _SPARE)
+        strength = unit(values)[:, None]
+    ours, _ = _SingularVectors.apply(_matrices(student, variant), count + _SPARE)
     cosines = ours.transpose(1, 2) @ theirs
     nearest = cosines.detach().abs().argmax(dim=1, keepdim=True)
     ours = ours.gather(2, nearest.expand(-1, ours.shape[1], -1)) * _sign(cosines.gather(1, nearest))
@@ -93,45 +93,43 @@ def _changes(vectors: Tensor, before: Tensor) -> Tensor:
     return (-(vectors[:, :, None] - before[:, None]).square() / 8).exp()
 
 
-def _gram(maps: Tensor, variant: Matrix) -> Tensor:
-    """Give the Gram matrix (B, n, n) of the map as a matrix of n columns and of length 1."""
-    rows = maps.flatten(2).transpose(1, 2) if variant == "rep" else maps.flatten(1, 2)
-    rows = unit(rows.flatten(1)).view(rows.shape)
-    return rows.transpose(1, 2) @ rows
+def _matrices(maps: Tensor, variant: Matrix) -> Tensor:
+    return maps.flatten(2).transpose(1, 2) if variant == "rep" else maps.flatten(1, 2)
 
 
 def _sign(numbers: Tensor) -> Tensor:
     return torch.where(numbers.detach() < 0, -1.0, 1.0).to(numbers.dtype)
 
 
-class _Eigenvectors(torch.autograd.Function):
-    """Eigenvectors (B, n, k) and eigenvalues (B, k) of the k largest, with a gradient that close values cannot blow up.
+class _SingularVectors(torch.autograd.Function):
+    """Right singular vectors (B, n, k) and values (B, k), the k largest, of matrices (B, m, n).
 
-    The gradient of an eigenvector divides by its eigenvalue's gap to every other; here gap / (gap² + ε²) stands in for
-    1 / gap. The eigenvalues have none.
+    They are eigenvectors of the n × n Gram matrix. The gradient of one divides by its eigenvalue's gap to every other;
+    here gap / (gap² + ε²) stands in for 1 / gap, so that close values cannot blow it up. The values have no gradient.
     """
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, gram: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def forward(ctx: torch.autograd.function.FunctionCtx, matrices: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        gram = matrices.transpose(1, 2) @ matrices
         finite = gram.isfinite().flatten(1).all(dim=1)[:, None, None]
         # A diverged network is to end in a loss that is not a number, not in an eigensolver's complaint.
-        values, vectors = torch.linalg.eigh(torch.where(finite, gram, 0.0))
-        values, vectors = values.flip(1), torch.where(finite, vectors.flip(2), torch.nan)
-        ctx.save_for_backward(values, vectors)
-        largest = values[:, :count].contiguous()
-        ctx.mark_non_differentiable(largest)
-        return vectors[:, :, :count].contiguous(), largest
+        squares, vectors = torch.linalg.eigh(torch.where(finite, gram, 0.0))
+        squares, vectors = squares.flip(1), torch.where(finite, vectors.flip(2), torch.nan)
+        ctx.save_for_backward(matrices, squares, vectors)
+        values = squares[:, :count].clamp(min=0).sqrt()
+        ctx.mark_non_differentiable(values)
+        return vectors[:, :, :count].contiguous(), values
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None]:
-        values, vectors = ctx.saved_tensors  # type: ignore[attr-defined]
+        matrices, squares, vectors = ctx.saved_tensors  # type: ignore[attr-defined]
         wanted = grads[0]
         count = wanted.shape[2]
-        gaps = values[:, None, :count] - values[:, :, None]
-        close = _CLOSE * values[:, :1, None] + torch.finfo(values.dtype).tiny ** 0.5
+        gaps = squares[:, None, :count] - squares[:, :, None]
+        close = _CLOSE * squares[:, :1, None] + torch.finfo(squares.dtype).tiny ** 0.5
         mixing = vectors.transpose(1, 2) @ wanted * gaps / (gaps.square() + close.square())
-        gradient = vectors @ mixing @ vectors[:, :, :count].transpose(1, 2)
-        return (gradient + gradient.transpose(1, 2)) / 2, None
+        of_gram = vectors @ mixing @ vectors[:, :, :count].transpose(1, 2)
+        return matrices @ (of_gram + of_gram.transpose(1, 2)), None
 
 
 def _require_enough(options: KDSVDOptions, pair: tuple[int, int], teacher: Shape, student: Shape) -> None:

@@ -1,0 +1,55 @@
+"""Threads that wait and memory that is freed: what a process asks of its C library, seen from outside."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+SPINS = "import os; from hviskd.processor import let_threads_sleep as f; f(); print(*map(os.environ.get, {names}))"
+PAGES = """
+import resource
+import numpy as np
+from hviskd.processor import keep_freed_memory
+
+def pages():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+if {keep}:
+    keep_freed_memory()
+for _ in range(3):
+    before = pages()
+    np.ones(2**23)
+    taken = pages() - before
+print(taken)
+"""
+
+
+def printed(code, **environment):
+    ours = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "MALLOC_TRIM_THRESHOLD_")
+    clean = {name: value for name, value in os.environ.items() if name not in ours}
+    done = subprocess.run([sys.executable, "-c", code], env=clean | environment, capture_output=True, check=True)
+    return done.stdout.decode().split()
+
+
+@pytest.mark.parametrize(
+    ("environment", "policy", "spins"),
+    [
+        ({}, "passive", "1000"),
+        ({"OMP_WAIT_POLICY": "active"}, "active", "None"),
+        ({"GOMP_SPINCOUNT": "7"}, "passive", "7"),
+    ],
+)
+def test_a_users_own_waiting_stands(environment, policy, spins):
+    assert printed(SPINS.format(names=("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")), **environment) == [policy, spins]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library decides for itself")
+def test_freed_memory_is_not_asked_for_anew():
+    anew, kept, users_own = (
+        int(printed(PAGES.format(keep=keep), **environment)[0])
+        for keep, environment in ((False, {}), (True, {}), (True, {"MALLOC_TRIM_THRESHOLD_": "131072"}))
+    )
+    assert kept < anew / 10
+    assert users_own > anew / 2
