@@ -12,6 +12,7 @@ import hviskd
 from hviskd.errors import ModelError
 from hviskd.models import IMAGENET, InputStep, load_model, resolve_models
 from hviskd.storage import file_digest
+from tests.conftest import CLASSES
 
 
 @pytest.fixture
@@ -93,6 +94,26 @@ def test_a_card_that_does_not_fit(folder, changes, message):
     with pytest.raises(ModelError, match=message) as caught:
         load_model(folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"classes": CLASSES[::-1]},
+        {"normalisation": {"mean": [0, 0, 0], "deviation": [1, 1, 1]}},
+        {"tile_px": 64},
+        {"stain": {"method": "reinhard", "pixels": 0, "lab_mean": [1, 1, 1], "lab_sd": [1, 1, 1]}},
+    ],
+)
+def test_a_card_that_gives_the_weights_another_meaning(folder, changes):
+    edit_card(folder, **changes)
+    with pytest.raises(ModelError, match=r"model\.json: was changed"):
+        load_model(folder)
+
+
+def test_a_name_may_be_changed(folder):
+    edit_card(folder, name="ours", mpp=0.25)
+    assert (load_model(folder).card.name, load_model(folder).card.mpp) == ("ours", 0.25)
 
 
 def test_what_is_missing_is_named(folder, tmp_path):

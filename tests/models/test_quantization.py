@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from hviskd.errors import DataError, ModelError
+from hviskd.evaluation import evaluate
 from hviskd.models import load_model
 from hviskd.models.engines import open_engine
 from hviskd.models.engines.openvino_runner import has_openvino
@@ -60,6 +61,22 @@ def test_both_engines_run_the_one_file(int8, tileset, name):
     np.testing.assert_allclose(given.sum(axis=1), 1, atol=1e-3)
     float32 = open_engine(int8, name, precision="float32", threads=1)
     np.testing.assert_allclose(float32(tiles), exact, atol=1e-5)
+
+
+def test_an_evaluation_measures_it_where_asked(int8, teacher_run, tileset):
+    models = [teacher_run.chosen(), int8]
+    evaluation = evaluate(models, tileset, split="val", int8=True, replicates=100)
+    assert [result.name for result in evaluation.models] == ["teacher", "teacher-int8"]
+    assert [result.fingerprint for result in evaluation.models] == [int8.fingerprint, int8.card.int8.sha256]
+    tiles = np.asarray(tileset.pixels[tileset.rows("val")])
+    by_float, by_int8 = (result.probabilities for result in evaluation.models)
+    np.testing.assert_array_equal(by_int8, open_engine(int8, precision="int8", batch_size=128)(tiles))
+    np.testing.assert_array_equal(
+        by_float, evaluate(int8, tileset, split="val", replicates=100).models[0].probabilities
+    )
+    assert (by_float != by_int8).any()
+    with pytest.raises(ModelError, match="hviskd quantize"):
+        evaluate(teacher_run.chosen(), tileset, int8=True)
 
 
 def test_the_file_is_smaller_and_its_weights_keep_to_seven_bits(int8):

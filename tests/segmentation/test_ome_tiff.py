@@ -1,8 +1,11 @@
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
+import ome_types
 import pytest
 import tifffile
+import xmlschema
 from hypothesis import given, settings
 from PIL import Image
 
@@ -20,6 +23,12 @@ WRITERS = [write_ome_tiff, write_probability_tiff]
 def large():
     """A map of 300 × 700 cells, which takes three levels."""
     return random_map(300, 700, density=0.6)
+
+
+@pytest.fixture(scope="module")
+def schema():
+    """What the Open Microscopy Environment publishes of OME-XML, as it comes with ome-types."""
+    return xmlschema.XMLSchema(Path(ome_types.__file__).with_name("ome-2016-06.xsd"))
 
 
 def levels_of(path):
@@ -49,6 +58,12 @@ def test_every_cell_is_read_back(tmp_path_factory, some):
     expected = np.moveaxis(some.grid(), -1, 0)
     if expected.size:
         np.testing.assert_allclose(probability_of(stored), expected, atol=0.51 / 65534)
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_the_xml_keeps_to_its_schema(tmp_path, large, schema, write):
+    with tifffile.TiffFile(write(large, tmp_path / "map.ome.tiff")) as tiff:
+        schema.validate(tiff.ome_metadata)
 
 
 @pytest.mark.parametrize("write", WRITERS)

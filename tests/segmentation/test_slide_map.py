@@ -119,7 +119,14 @@ def test_numbers_that_are_no_probabilities_are_refused(shares):
 
 @pytest.mark.parametrize(
     "facts",
-    [{"stride_px": 33}, {"colours": ((0, 0, 0),)}, {"slide_mpp": 0}, {"path": "/home/someone"}, {"mpp": np.nan}],
+    [
+        {"stride_px": 33},
+        {"colours": ((0, 0, 0),)},
+        {"classes": (CLASSES[0],) * len(CLASSES)},
+        {"slide_mpp": 0},
+        {"path": "/home/someone"},
+        {"mpp": np.nan},
+    ],
 )
 def test_impossible_cards_are_refused(facts):
     with pytest.raises(ValueError):

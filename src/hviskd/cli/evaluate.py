@@ -29,6 +29,9 @@ def evaluate(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the resampling.")] = 0,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles a model sees at once.")] = 128,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Measure the int8 variant of every model that has one, on the CPU.")
+    ] = False,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Measure again on worse tiles: noise, blur, focus, JPEG, stain, light.")
     ] = False,
@@ -48,6 +51,8 @@ def evaluate(
       hviskd evaluate runs/alone/model runs/kd/model runs/hviskd/model --tiles tiles -o results/compared
 
       hviskd evaluate runs/kd runs/hviskd --tiles tiles --robustness -o results/robust
+
+      hviskd evaluate student student-int8 --tiles tiles --int8 -o results/int8
 
       hviskd evaluate model --tiles other-hospital --split test --device cuda -o results/external
     """
@@ -70,11 +75,12 @@ def evaluate(
             seed=seed,
             batch_size=batch_size,
             device=device,
+            int8=int8,
         )
         write_files(evaluation, folder)
         worse = None
         if robustness:
-            worse = measure_again(evaluation, loaded, tileset, batch_size=batch_size, device=device)
+            worse = measure_again(evaluation, loaded, tileset, batch_size=batch_size, device=device, int8=int8)
             write_robustness(worse, tileset, folder)
 
     print_table(evaluation.summary_table())

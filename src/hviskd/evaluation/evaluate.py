@@ -1,7 +1,8 @@
 """Measures Models on one split of a TileSet, with intervals and paired differences; users and the verb call it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ from hviskd.tiles import TileSet, require_no_leak
 if TYPE_CHECKING:
     from hviskd.models import Model
 
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # tiles (N, H, W, 3) → probabilities (N, K)
+
 COMPARED = ("top1", "balanced_accuracy", "macro_f1", "macro_auroc", "ece")
 MIN_REPLICATES = 100
 SAME_MPP = 0.05  # relative; scanners state their pixel size no better than this
@@ -39,6 +42,7 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 128,
     device: str = "auto",
+    int8: bool = False,
 ) -> Evaluation:
     """Measure one or several models on a split; the first model is the reference of the differences.
 
@@ -52,11 +56,13 @@ def evaluate(
         seed: Start of the random numbers.
         batch_size: Tiles a model sees at once.
         device: Where the models run: "auto", "cpu", "cuda" or "mps".
+        int8: Measure the int8 variant of every model that has one, on the CPU, by the engine that runs it fastest.
 
     Raises:
         LeakError: The splits share something, or a model learned from these tiles under another split.
         DataError: The split holds no tile, or there are too few replicates.
-        ModelError: A model has other classes or another tile size, or gives no probabilities.
+        ModelError: A model has other classes or another tile size, or gives no probabilities; or `int8` is asked for
+            and none has such a variant.
     """
     chosen = list(models) if isinstance(models, Sequence) else [models]
     if not chosen:
@@ -71,16 +77,23 @@ def evaluate(
         raise DataError(f"{tileset.folder}: no tile is in the split {split!r}; make one with `hviskd tiles split`")
     for model in chosen:
         require_fit(model, tileset)
-    names = file_names(chosen)
+    if int8 and all(model.card.int8 is None for model in chosen):
+        raise ModelError("none of these models has an int8 variant; make one with `hviskd quantize`")
+    names = file_names(chosen, int8=int8)
     seen = cautions(chosen, names, tileset, split, allow_leak)
 
     labels = tileset.labels[rows]
     unit, cluster_ids = tileset.clusters(rows)
     clusters = len(np.unique(cluster_ids))
-    probabilities = [predict_rows(model, tileset, rows, batch_size=batch_size, device=device) for model in chosen]
+    probabilities = [
+        predict_rows(model, tileset, rows, batch_size=batch_size, device=device, int8=int8) for model in chosen
+    ]
     scorers = [Scorer(labels, each) for each in probabilities]
     draws = _replicates(scorers, cluster_ids, replicates, seed) if clusters > 1 else [None] * len(scorers)
-    results = tuple(map(_result, chosen, names, scorers, draws, probabilities))
+    results = tuple(
+        _result(*each, fingerprint=_fingerprint(model, int8=int8))
+        for model, *each in zip(chosen, chosen, names, scorers, draws, probabilities, strict=True)
+    )
     doubts = [*_class_notes(labels, cluster_ids, unit, tileset.classes), *_width_note(results)]
     table = tileset.table.iloc[rows][["file", "patient", "slide"]].reset_index(drop=True)
     table.insert(0, "row", rows)
@@ -168,33 +181,57 @@ def _scale(model: "Model", tileset: TileSet) -> str:
     return f"learned at {own:g} µm per pixel, these tiles have {theirs:g}."
 
 
-def classify(
-    model: "Model", classes: Sequence[str], tiles: NDArray[np.uint8], *, batch_size: int = 128, device: str = "auto"
-) -> NDArray[np.float32]:
+def predictor(model: "Model", *, batch_size: int = 128, device: str = "auto", int8: bool = False) -> Predict:
+    """Give what classifies tiles: the model itself, or its int8 variant where that is asked for and there.
+
+    Raises:
+        ModelError: The int8 variant is damaged, or does on this computer what it did not where it was made.
+    """
+    if int8 and model.card.int8 is not None:
+        from hviskd.models.engines import open_engine
+
+        return open_engine(model, precision="int8", device="cpu", batch_size=batch_size)
+    return partial(model.predict, batch_size=batch_size, device=device)
+
+
+def classify(model: "Model", classes: Sequence[str], tiles: NDArray[np.uint8], predict: Predict) -> NDArray[np.float32]:
     """Give a model's probabilities for tiles, uint8 (N, H, W, 3), as float32 (N, K), a column a class of `classes`.
+
+    Args:
+        model: The model.
+        classes: Its classes, in the wanted order.
+        tiles: The tiles.
+        predict: Its `predictor`.
 
     Raises:
         ModelError: The model gives values that are no probabilities.
     """
-    probabilities = model.predict(tiles, batch_size=batch_size, device=device)
+    probabilities = predict(tiles)
     if probabilities.shape != (len(tiles), len(model.card.classes)) or not np.isfinite(probabilities).all():
         raise ModelError(f"{model.folder}: gives values that are no probabilities; its weights are damaged")
     return probabilities[:, [model.card.classes.index(name) for name in classes]]
 
 
 def predict_rows(
-    model: "Model", tileset: TileSet, rows: NDArray[np.int64], *, batch_size: int = 128, device: str = "auto"
+    model: "Model",
+    tileset: TileSet,
+    rows: NDArray[np.int64],
+    *,
+    batch_size: int = 128,
+    device: str = "auto",
+    int8: bool = False,
 ) -> NDArray[np.float32]:
     """Give a model's probabilities for rows of a tile set, float32 (N, K), a batch in memory at a time.
 
     Raises:
         ModelError: The model gives values that are no probabilities.
     """
+    predict = predictor(model, batch_size=batch_size, device=device, int8=int8)
     chunks = []
     with progress_bar(f"classify with {model.card.name}", len(rows)) as advance:
         for start in range(0, len(rows), batch_size):
             batch = tileset.pixels[rows[start : start + batch_size]]
-            chunks.append(classify(model, tileset.classes, batch, batch_size=batch_size, device=device))
+            chunks.append(classify(model, tileset.classes, batch, predict))
             advance(len(batch))
     return np.concatenate(chunks)
 
@@ -205,7 +242,13 @@ def _replicates(scorers: Sequence[Scorer], cluster_ids: ArrayLike, replicates: i
 
 
 def _result(
-    model: "Model", name: str, scorer: Scorer, draws: Replicates | None, probabilities: NDArray[np.float32]
+    model: "Model",
+    name: str,
+    scorer: Scorer,
+    draws: Replicates | None,
+    probabilities: NDArray[np.float32],
+    *,
+    fingerprint: str,
 ) -> ModelResult:
     metrics = scorer.measure()
     overall = {metric: percentile_interval(draws.overall[metric]) if draws else None for metric in metrics.overall()}
@@ -213,7 +256,13 @@ def _result(
         metric: [percentile_interval(draws.per_class[metric][:, k]) if draws else None for k in range(len(values))]
         for metric, values in metrics.per_class().items()
     }
-    return ModelResult(name, Path(model.folder), model.fingerprint, metrics, overall, per_class, probabilities)
+    return ModelResult(name, Path(model.folder), fingerprint, metrics, overall, per_class, probabilities)
+
+
+def _fingerprint(model: "Model", *, int8: bool) -> str:
+    """Give the SHA-256 of what was measured: the weights, or the int8 variant."""
+    record = model.card.int8
+    return record.sha256 if int8 and record is not None else model.fingerprint
 
 
 def _differences(results: Sequence[ModelResult], draws: Sequence[Replicates | None]) -> list[Difference]:
@@ -252,11 +301,12 @@ def _width_note(results: Sequence[ModelResult]) -> list[str]:
     return []
 
 
-def file_names(models: Sequence["Model"]) -> list[str]:
-    """Give each model a name that is unique, whatever the case, and safe in a file name."""
+def file_names(models: Sequence["Model"], *, int8: bool = False) -> list[str]:
+    """Give each model a name that is unique, whatever the case, and safe in a file name; it tells an int8 variant."""
     names: list[str] = []
     for model in models:
-        name = unique = re.sub(r"[^\w.-]+", "-", model.card.name)[:60].strip(".-") or "model"
+        name = re.sub(r"[^\w.-]+", "-", model.card.name)[:60].strip(".-") or "model"
+        name = unique = f"{name}-int8" if int8 and model.card.int8 is not None else name
         number = 1
         while unique.lower() in {other.lower() for other in names}:
             number += 1

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hviskd.evaluation.evaluate import classify
+from hviskd.evaluation.evaluate import classify, predictor
 from hviskd.evaluation.figures import TITLES, format_value
 from hviskd.evaluation.intervals import Interval, Replicates, bootstrap_weights, percentile_interval, replicate
 from hviskd.evaluation.metrics import Metrics, Scorer
@@ -100,6 +100,7 @@ def robustness(
     replicates: int = REPLICATES,
     batch_size: int = 128,
     device: str = "auto",
+    int8: bool = False,
 ) -> Robustness:
     """Measure models again on worsened copies of the tiles of an evaluation.
 
@@ -111,6 +112,7 @@ def robustness(
         replicates: How often the patients are drawn anew.
         batch_size: Tiles a model sees at once.
         device: Where the models run.
+        int8: Whether the evaluation measured int8 variants where there are any.
 
     Raises:
         DataError: A corruption is unknown.
@@ -121,6 +123,7 @@ def robustness(
     scores: Scores = {
         (place, "", 0): Scorer(evaluation.labels, model.probabilities) for place, model in enumerate(evaluation.models)
     }
+    predicts = [predictor(model, batch_size=batch_size, device=device, int8=int8) for model in models]
     with progress_bar("classify worse tiles", len(rows) * len(models) * len(chosen) * LEVELS) as advance:
         for corruption in chosen:
             for level in range(1, LEVELS + 1):
@@ -130,8 +133,8 @@ def robustness(
                     worse = corrupt(
                         tileset.pixels[batch], corruption, level, numbers=batch.tolist(), seed=evaluation.seed
                     )
-                    for own, model in zip(answers, models, strict=True):
-                        own.append(classify(model, tileset.classes, worse, batch_size=batch_size, device=device))
+                    for own, model, predict in zip(answers, models, predicts, strict=True):
+                        own.append(classify(model, tileset.classes, worse, predict))
                         advance(len(batch))
                 for place, own in enumerate(answers):
                     scores[place, corruption.name, level] = Scorer(evaluation.labels, np.concatenate(own))

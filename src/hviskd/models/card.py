@@ -1,5 +1,6 @@
 """What a Model says of itself: `model.json`, validated on reading, complete enough to repeat the training."""
 
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -183,6 +184,12 @@ class ModelCard(_Card):
     weights_sha256: str = ""
     int8: Int8Record | None = None
     calibration: CalibrationRecord | None = None
+
+    @property
+    def meaning(self) -> str:
+        """SHA-256 of what gives the weights their meaning: network, classes in order, tile, normalisation and stain."""
+        told = self.model_dump_json(include={"network", "classes", "tile_px", "normalisation", "stain"})
+        return sha256(told.encode()).hexdigest()
 
     @model_validator(mode="after")
     def _classes_and_colours_match(self) -> "ModelCard":

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -19,6 +19,8 @@ from hviskd.models.folder import CARD, INT8, WEIGHTS, read_model_card, resolve_m
 from hviskd.models.input_step import InputStep
 from hviskd.networks import Network, create_network
 from hviskd.storage import atomic_folder, file_digest, write_json
+
+_MEANING = "meaning"  # in the header of the weights: the card's, for names could be swapped there unseen
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def save_model(
 ) -> Model:
     """Write a Model folder in one step and give the Model; `int8_onnx` is what the card's `int8` speaks of."""
     with atomic_folder(folder, overwrite=overwrite) as partial:
-        write_weights(network.state_dict(), partial / WEIGHTS)
+        write_weights(network.state_dict(), partial / WEIGHTS, {_MEANING: card.meaning})
         if int8_onnx is not None:
             (partial / INT8).write_bytes(int8_onnx)
         card = card.model_copy(update={"weights_sha256": file_digest(partial / WEIGHTS)})
@@ -96,9 +98,9 @@ def save_model(
     return load_model(folder)
 
 
-def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors as safetensors; a full disk is an OSError, as for every other file."""
-    path.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in weights.items()}))
+def write_weights(weights: Mapping[str, Tensor], path: Path, notes: dict[str, str] | None = None) -> None:
+    """Write tensors as safetensors, with notes in its header; a full disk is an OSError, as for every other file."""
+    path.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in weights.items()}, notes))
 
 
 def load_model(folder: str | Path) -> Model:
@@ -113,9 +115,16 @@ def load_model(folder: str | Path) -> Model:
     try:
         network = create_network(card.network.name, len(card.classes), card.network.head, card.network.projector)
         network.load_state_dict(load(content))
+        with safe_open(folder / WEIGHTS, framework="pt") as stored:
+            meaning = (stored.metadata() or {}).get(_MEANING)
     except (RecipeError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{folder}: weights and card do not make a network ({reason})") from error
+    if meaning != card.meaning:
+        raise ModelError(
+            f"{folder / CARD}: was changed: its network, classes, tile size, normalisation or stain are not those that "
+            "the weights were saved with; restore the file"
+        )
     model = Model(network.eval(), card, folder)
     if card.int8 is not None:
         model.int8_onnx()

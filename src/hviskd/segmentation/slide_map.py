@@ -81,6 +81,8 @@ class MapCard(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "MapCard":
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("two classes have the same name")
         if len(self.colours) != len(self.classes):
             raise ValueError(f"{len(self.classes)} classes and {len(self.colours)} colours")
         if not all(0 <= part <= 255 for colour in self.colours for part in colour):
