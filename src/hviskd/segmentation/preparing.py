@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hviskd.errors import DataError, ModelError
 from hviskd.models import ModelCard
+from hviskd.processor import give_back_memory
 from hviskd.segmentation.grid import MapGrid
 from hviskd.slides import Slide, StainTransfer, TissueMask, fit_slide_stain, open_slide, stain_transfer, tissue_mask
 from hviskd.tiles.tile_reading import read_tiles
@@ -208,6 +209,7 @@ def prepare_slide(
             x_px, y_px = (grid.starts_px(np.arange(count)) for count in (grid.tile_columns, grid.tile_rows))
             share = tissue.share(x_px[None, :], y_px[:, None], grid.tile0_px)
             row, column = np.nonzero(share >= request.min_tissue)
+        give_back_memory()
         with watch.stage("stain"):
             transfer = _transfer(slide, tissue, request) if len(row) else None
     except BaseException:

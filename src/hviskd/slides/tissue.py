@@ -59,9 +59,14 @@ class TissueMask:
         return np.clip(area / side**2, 0, 1)
 
     @cached_property
-    def _sums(self) -> NDArray[np.float64]:
-        """Tissue above and to the left of each grid corner, float64 (rows + 1, columns + 1)."""
-        return np.pad(self.tissue.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    def _sums(self) -> NDArray[np.int32]:
+        """Cells of tissue above and to the left of each grid corner, int32 (rows + 1, columns + 1)."""
+        rows, columns = self.tissue.shape
+        sums = np.zeros((rows + 1, columns + 1), np.int32)
+        inner = sums[1:, 1:]
+        np.cumsum(self.tissue, axis=0, out=inner)
+        np.cumsum(inner, axis=1, out=inner)
+        return sums
 
     def _integral(self, y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Tissue area above and to the left of any point: bilinear between the corners, and so exact."""

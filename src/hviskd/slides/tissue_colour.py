@@ -52,8 +52,9 @@ def optical_density(image: NDArray[np.uint8]) -> Floats:
 
 
 def smoothed(density: Floats, mpp: float) -> Floats:
-    """Blur optical density, float32 (height, width, 3) at `mpp` µm a px, as finding tissue and ink asks for."""
-    return ndimage.gaussian_filter(density, (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0))
+    """Blur optical density, float32 (height, width, 3) at `mpp` µm a px, in place; tissue and ink are sought in it."""
+    smooth: Floats = ndimage.gaussian_filter(density, (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0), output=density)
+    return smooth
 
 
 def find_tissue(smooth: Floats) -> tuple[Bools, Thresholds]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hviskd.annotations import Legend, read_annotation
 from hviskd.errors import DataError
+from hviskd.processor import give_back_memory
 from hviskd.progress import Advance
 from hviskd.slides import (
     Slide,
@@ -197,6 +198,8 @@ class SlideCut:
             drawn = read_annotation(self.annotation, legend=job.legend, size=slide.size, tolerance=job.tolerance)
             found = find_candidates(slide, drawn, tissue.result(), job.rule)
         job.parts.keep_candidates(key, found)
+        del drawn  # as large as the mask
+        give_back_memory()
         return found
 
     def _chosen(self, job: Job) -> tuple[Candidates, Ints]:
