@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hviskd.errors import ModelError
+from hviskd.processor import give_back_memory
 from hviskd.progress import progress_bar
 from hviskd.segmentation.loading import EngineChoice, LateEngine, find_model
 from hviskd.segmentation.preparing import PreparedSlide, Request, prepare_slide
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from hviskd.models import Model
 
 RGB = NDArray[np.uint8]
+
+_GIVE_BACK_EVERY = 1000  # tiles; what reading them leaves unused would add up over a large slide
 
 
 def segment(
@@ -110,7 +113,10 @@ def classify(prepared: PreparedSlide, engine: LateEngine, choice: EngineChoice, 
             with watch.stage("network"):
                 probabilities[batch[0]] = run(batch[1])
             done += len(batch[0])
+            if done // _GIVE_BACK_EVERY > (done - len(batch[0])) // _GIVE_BACK_EVERY:
+                give_back_memory()
             advance(len(batch[0]), note=f"{done / (time.perf_counter() - began):,.0f} tiles/s")
+    give_back_memory()
     if not np.isfinite(probabilities).all():
         raise ModelError(f"{prepared.request.card.name}: gives numbers that are not finite; train it anew")
     return _slide_map(prepared, probabilities, f"{run.name} {run.version}, {run.precision} on {run.device}")

@@ -114,6 +114,6 @@ def _quarter_order(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray
     """Number cells quarter by quarter, and so within each quarter: neighbours come close together (Morton 1966)."""
     rows, columns = rows.astype(np.int64), columns.astype(np.int64)
     order = np.zeros(len(rows), np.int64)
-    for bit in range(24):
+    for bit in range(int(max(rows.max(), columns.max())).bit_length()):
         order |= (rows >> bit & 1) << (2 * bit + 1) | (columns >> bit & 1) << (2 * bit)
     return order

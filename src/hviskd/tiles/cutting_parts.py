@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -171,6 +172,7 @@ class TileFile:
         self.path = path
         self.count = 0
         self._tile_px = tile_px
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self.path.touch()
@@ -185,13 +187,17 @@ class TileFile:
         self._stream.close()
 
     def put(self, places: NDArray[np.int64], tiles: RGB) -> None:
-        """Put tiles (n, tile_px, tile_px, 3) at places (n,) behind those that stay, runs of neighbours in one go."""
+        """Put tiles (n, tile_px, tile_px, 3) at places (n,) behind those that stay, runs of neighbours in one go.
+
+        Threads may do so at the same time.
+        """
         runs = np.flatnonzero(np.diff(places) != 1) + 1
         for first, some in zip(places[np.r_[0, runs]].tolist(), np.split(tiles, runs), strict=True):
-            self._stream.seek(self._end(first))
             left = np.ascontiguousarray(some).data.cast("B")
-            while left:
-                left = left[self._stream.write(left) :]
+            with self._lock:
+                self._stream.seek(self._end(first))
+                while left:
+                    left = left[self._stream.write(left) :]
 
     def has(self, more: int) -> bool:
         """Tell whether the file is long enough for so many tiles behind those that stay."""

@@ -34,6 +34,7 @@ from hviskd.tiles.tile_reading import read_tiles
 from hviskd.tiles.tileset import digest_of
 from hviskd.tiles.writing import TileRow
 
+RGB = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
 
@@ -213,19 +214,23 @@ class SlideCut:
         with open_slide(self.path, slide_mpp=self.slide_mpp) as slide, ThreadPoolExecutor(1) as beside:
             drawn = beside.submit(draw_cut_tiles, slide, found, chosen, job.legend, job.parts.picture(key))
             transfer = _transfer(job, slide, found)
-            stacks = read_tiles(
+
+            def keep(places: Ints, tiles: RGB) -> Ints:
+                tiles = tiles if transfer is None else transfer(tiles)
+                job.parts.tiles.put(places, tiles)
+                for place, tile in zip(places.tolist(), tiles, strict=True):
+                    digests[place] = digest_of(tile)
+                return places
+
+            for places in read_tiles(
                 slide,
                 found.x_px[chosen],
                 found.y_px[chosen],
                 tile_px=job.rule.tile_px,
                 mpp=job.rule.mpp,
                 threads=job.threads,
-                change=transfer,
-            )
-            for places, tiles in stacks:
-                job.parts.tiles.put(places, tiles)
-                for place, tile in zip(places.tolist(), tiles, strict=True):
-                    digests[place] = digest_of(tile)
+                then=keep,
+            ):
                 advance(len(places), note=self.name)
             drawn.result()
         notes = (f"stain left as it is: {transfer.problem}",) if transfer and transfer.problem else ()

@@ -5,6 +5,7 @@ Whatever way is taken, each tile is pixel for pixel what `slide.read(x_px, y_px,
 
 import math
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from hviskd.tiles.threads import in_threads
 
 RGB = NDArray[np.uint8]
 Ints = NDArray[np.int64]
+Result = TypeVar("Result")
 
 # What one thread reads at a time, in px of the tiles: 13 × 3 tiles of 150 px.
 _BLOCK_WIDTH_PX, _BLOCK_HEIGHT_PX = 2048, 512
@@ -30,9 +32,9 @@ def read_tiles(
     tile_px: int,
     mpp: float,
     threads: int,
-    change: Callable[[RGB], RGB] | None = None,
-) -> Iterator[tuple[Ints, RGB]]:
-    """Read the tiles at the given places, neighbourhood by neighbourhood.
+    then: Callable[[Ints, RGB], Result],
+) -> Iterator[Result]:
+    """Read the tiles at the given places, neighbourhood by neighbourhood, and do something with each.
 
     Args:
         slide: An open slide.
@@ -41,17 +43,18 @@ def read_tiles(
         tile_px: Side of a tile.
         mpp: µm per tile pixel.
         threads: How many read at the same time.
-        change: Applied to each stack of tiles in the thread that read it, such as a change of stain.
+        then: Called in the thread that read them with positions (n,) in `x_px` and their tiles, uint8
+            (n, tile_px, tile_px, 3); each position once.
 
     Yields:
-        Positions (n,) in `x_px`, and their tiles, uint8 (n, tile_px, tile_px, 3); each position once.
+        What `then` gave, neighbourhood by neighbourhood.
 
     Raises:
         DataError: The slide is damaged.
     """
     at_own_scale = math.isclose(mpp / slide.mpp, 1, rel_tol=1e-6)  # where `read` gives the file's very pixels
 
-    def read(which: Ints) -> tuple[Ints, RGB]:
+    def read(which: Ints) -> Result:
         tiles = np.empty((len(which), tile_px, tile_px, 3), np.uint8)
         left, top = int(x_px[which].min()), int(y_px[which].min())
         width_px = int(x_px[which].max()) + tile_px - left
@@ -63,7 +66,7 @@ def read_tiles(
         else:
             for tile, x, y in zip(tiles, x_px[which].tolist(), y_px[which].tolist(), strict=True):
                 tile[:] = slide.read(x, y, tile_px, tile_px, mpp)
-        return which, tiles if change is None else change(tiles)
+        return then(which, tiles)
 
     scale = mpp / slide.mpp
     across_px, down_px = (max(1, side // tile_px) * tile_px * scale for side in (_BLOCK_WIDTH_PX, _BLOCK_HEIGHT_PX))
