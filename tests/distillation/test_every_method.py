@@ -20,12 +20,18 @@ PAIRS = {  # teacher and student of every family that a recipe pairs, the smalle
     "vgg-shufflenet": ("vgg8", "shufflenet_v2"),
 }
 UNFIT = dict.fromkeys(("fsp", "kdsvd"), ("wide", "resnet-mobilenet", "vgg-shufflenet"))  # widths must be alike
+PAIRS_OF_TESTS = PAIRS | {"same": ("resnet8", "resnet8")}
+# What compares the two without an adapter that is drawn, and asks for nothing else.
+IMITATING = (
+    *("kd", "kd-ls", "dkd", "dkd-ls", "dist", "sp", "rkd", "pkt", "at", "at-public", "nst", "fsp", "kdsvd", "kdsvd-md"),
+    *("cat-kd", "multi-level", "multi-level-ls", "multi-level-public"),
+)
 COUNTED_IN = (0.05, 0.6)  # shares of a training; every stage before the main one is met
 
 
 def build(preset, pair="resnet", tile_px=32, seed=0):
     torch.manual_seed(seed)
-    teacher, student = (create_network(name, CLASSES) for name in PAIRS[pair])
+    teacher, student = (create_network(name, CLASSES) for name in PAIRS_OF_TESTS[pair])
     options = resolve_methods(preset)
     reductions = [chosen.reduction for name, chosen in options.items() if "teacher_head" in METHODS[name][0].needs]
     if reductions:
@@ -84,9 +90,24 @@ def test_it_learns_on_every_pair(preset, pair):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_tiles_may_be_of_any_size(preset):
-    for tile_px in (47, 150):
+    for tile_px in (47, 150, 224):
         step = run(build(preset, tile_px=tile_px), batch(tile_px, samples=4))
         assert step.total.isfinite()
+
+
+@pytest.mark.parametrize("preset", IMITATING)
+def test_a_student_that_is_its_teacher_costs_nothing(preset):
+    objective = build(preset, pair="same")
+    objective.student.load_state_dict(objective.teacher.state_dict())
+    objective.eval()  # as the teacher is, or the two would normalise differently
+    apart = build(preset)
+    imitated = set()
+    for progress in COUNTED_IN:
+        alike, other = (run(each, batch(), progress).losses for each in (objective, apart))
+        for name in alike.keys() - {"cross_entropy"}:
+            imitated.add(name)
+            assert abs(alike[name].item()) < 1e-5 * abs(other[name].item()), name
+    assert imitated
 
 
 @pytest.mark.parametrize("preset", PRESETS)
