@@ -38,14 +38,24 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(path: Path, *, overwrite: bool = False, replaces: tuple[str, str] | None = None) -> Iterator[Path]:
     """Give a temporary folder beside `path`; on leaving without an error it takes the name `path`.
 
+    Args:
+        path: The folder.
+        overwrite: Whether what it holds is replaced.
+        replaces: A file by which a folder that may be replaced is known, and what such a folder is called; a person's
+            own work is never taken for it.
+
     Raises:
-        DataError: `path` is a file, or a folder that holds something, and `overwrite` is not set.
+        DataError: `path` is a file, or a folder that holds something, and `overwrite` is not set; or it holds
+            something else than what is replaced.
     """
-    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not overwrite):
+    full = path.is_dir() and any(path.iterdir())
+    if path.is_file() or (full and not overwrite):
         raise DataError(f"{path}: already exists; choose another folder or pass --overwrite")
+    if full and replaces is not None and not (path / replaces[0]).is_file():
+        raise DataError(f"{path}: holds something that is no {replaces[1]}; it will not be replaced")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
     try:

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import hviskd
-from hviskd.errors import ModelError
-from hviskd.models import IMAGENET, InputStep, load_model, resolve_models
+from hviskd.errors import DataError, ModelError
+from hviskd.models import IMAGENET, InputStep, load_model, resolve_models, save_model
+from hviskd.models.export import export_model
 from hviskd.storage import file_digest
 from tests.conftest import CLASSES
 
@@ -83,6 +84,10 @@ def test_a_pickle_in_the_place_of_the_weights_is_never_opened(folder, tmp_path):
         ({"network": {"name": "resnet9", "head": "gap"}}, "do not make a network .*resnet9"),
         ({"classes": ["a", "b"]}, "2 classes and 3 colours"),
         ({"classes": ["a", "a", "b"]}, "two classes have the same name"),
+        ({"classes": ["a", " ", "b"]}, "a name is printable"),
+        ({"classes": ["a", "b\ud800", "c"]}, "a name is printable"),
+        ({"mpp": 1e307}, "mpp"),
+        ({"metrics": {"top1": float("nan")}}, "metrics"),
         ({"format_version": 2}, "format 2 is not known"),
         ({"surprise": 1}, "surprise: Extra inputs"),
         ({"tile_px": -1}, "tile_px"),
@@ -102,6 +107,7 @@ def test_a_card_that_does_not_fit(folder, changes, message):
         {"classes": CLASSES[::-1]},
         {"normalisation": {"mean": [0, 0, 0], "deviation": [1, 1, 1]}},
         {"tile_px": 64},
+        {"mpp": 0.25},
         {"stain": {"method": "reinhard", "pixels": 0, "lab_mean": [1, 1, 1], "lab_sd": [1, 1, 1]}},
     ],
 )
@@ -111,9 +117,30 @@ def test_a_card_that_gives_the_weights_another_meaning(folder, changes):
         load_model(folder)
 
 
+def test_weights_without_a_seal(folder):
+    save_file(load_file(folder / "weights.safetensors"), folder / "weights.safetensors")
+    edit_card(folder, weights_sha256=file_digest(folder / "weights.safetensors"))
+    with pytest.raises(ModelError, match="older hviskd"):
+        load_model(folder)
+
+
+def test_a_model_replaces_nothing_but_a_model(folder, teacher_run, tmp_path):
+    model = teacher_run.chosen()
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "thesis.txt").write_text("ours")
+    with pytest.raises(DataError, match="no model; it will not be replaced"):
+        save_model(model.network, model.card, work, overwrite=True)
+    for to in ("openvino", "wsinfer"):
+        with pytest.raises(DataError, match=f"no export to {to}; it will not be replaced"):
+            export_model(model, to, folder, mpp=model.card.mpp or 0.5, overwrite=True)
+    assert (work / "thesis.txt").read_text() == "ours"
+    assert load_model(folder).card == model.card
+
+
 def test_a_name_may_be_changed(folder):
-    edit_card(folder, name="ours", mpp=0.25)
-    assert (load_model(folder).card.name, load_model(folder).card.mpp) == ("ours", 0.25)
+    edit_card(folder, name="ours")
+    assert load_model(folder).card.name == "ours"
 
 
 def test_what_is_missing_is_named(folder, tmp_path):

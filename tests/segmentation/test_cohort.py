@@ -57,6 +57,37 @@ def test_a_bad_slide_is_named_and_the_others_are_done(model, slides, tmp_path):
         )
 
 
+def test_a_name_that_is_not_utf8_fails_alone(model, slides, tmp_path):
+    odd = slides[0].with_name("b\udcff.svs")
+    try:
+        shutil.copyfile(slides[0], odd)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    outcomes = segment_cohort(model, [odd, slides[2]], tmp_path / "maps", **PLAIN)
+    assert states(outcomes) == ["failed", "done"]
+    assert "not UTF-8" in outcomes[0].problem
+    rows = list(csv.DictReader((tmp_path / "maps" / "slides.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["slide"] for row in rows] == ["b?.svs", "third.svs"]
+
+
+def test_a_map_from_before_does_not_pass_for_one_that_failed(model, slides, tmp_path):
+    (done,) = segment_cohort(model, slides[:1], tmp_path / "maps", **PLAIN)
+    content = slides[0].read_bytes()
+    slides[0].write_bytes(content[: len(content) // 2])
+    (failed,) = segment_cohort(model, slides[:1], tmp_path / "maps", **PLAIN)
+    assert failed.state == "failed"
+    assert not (done.folder / "summary.json").exists()
+    assert json.loads((done.folder / "summary.outdated.json").read_text())
+    slides[0].write_bytes(content)
+    assert states(segment_cohort(model, slides[:1], tmp_path / "maps", **PLAIN)) == ["done"]
+
+
+def test_a_place_that_takes_no_file_is_refused_before_the_work(model, slides, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written to"):
+        segment_cohort(model, slides, tmp_path / "file" / "maps", **PLAIN)
+
+
 def test_the_table_of_slides_holds_areas_and_reasons_and_no_path(model, slides, tmp_path):
     outcomes = segment_cohort(model, slides, tmp_path / "maps", **PLAIN)
     text = (tmp_path / "maps" / "slides.csv").read_text()
@@ -200,6 +231,17 @@ def test_a_table_that_is_none_is_refused(tmp_path, content, message):
     table.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError, match=message):
         find_cohort([table])
+
+
+def test_a_tables_headings_and_zeros_are_taken_seriously(slides, tmp_path):
+    table = tmp_path / "slides.csv"
+    table.write_text(f"Slide, MPP\n{slides[0]},0\n")
+    assert [slide.slide_mpp for slide in find_cohort([table], slide_mpp=0.5)] == [0]
+    table.write_text(f"slide,mpp\n{slides[0]},1\n{slides[0]},0.5\n")
+    with pytest.raises(DataError, match="two different"):
+        find_cohort([table])
+    table.write_text(f"slide,mpp\n{slides[0]},0.8\n")
+    assert find_cohort([slides[0]], mpp_csv=table)[0].slide_mpp == 0.8
 
 
 def test_a_listed_slide_that_is_missing_fails_alone(model, slides, tmp_path):

@@ -37,7 +37,7 @@ class LegendClass(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1)
+    name: str = Field(pattern=r"\S")
     full_name: str = ""
     colours: tuple[RGB, ...] = Field(min_length=1)
 

@@ -12,7 +12,6 @@ import pandas as pd
 from hviskd.attention.agreement_figures import draw_profiles, draw_slide
 from hviskd.attention.boundary import MeanProfile, mean_profile
 from hviskd.attention.slide_agreement import OVERALL, Compared, SlideAgreement, class_scores
-from hviskd.errors import DataError
 from hviskd.pictures import save_figure
 from hviskd.storage import atomic_folder, write_json, write_text
 
@@ -33,10 +32,7 @@ def agreement_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]
     Raises:
         DataError: The folder holds something and `overwrite` is not set, or what it holds is no agreement.
     """
-    holds_other = folder.is_dir() and any(folder.iterdir()) and not (folder / TABLE).is_file()
-    if holds_other and overwrite:
-        raise DataError(f"{folder}: holds something that is no agreement; it will not be replaced")
-    with atomic_folder(folder, overwrite=overwrite) as partial:
+    with atomic_folder(folder, overwrite=overwrite, replaces=(TABLE, "agreement")) as partial:
         yield partial
 
 

@@ -28,9 +28,9 @@ def save_attention(attention: Attention, folder: Path, *, overlays: int = OVERLA
     `boxes.png`. `summary.json` says what was done.
 
     Raises:
-        FileExistsError: The folder is there and `overwrite` is not set.
+        DataError: The folder holds something and `overwrite` is not set, or what it holds is no such result.
     """
-    with atomic_folder(folder, overwrite=overwrite) as partial:
+    with atomic_folder(folder, overwrite=overwrite, replaces=("examples.png", "attention")) as partial:
         for name, maps in attention.maps.items():
             with atomic_file(partial / f"maps-{name}.npy") as path, path.open("wb") as stream:
                 np.save(stream, maps, allow_pickle=False)

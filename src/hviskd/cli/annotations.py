@@ -99,6 +99,8 @@ def convert(
     """
     from hviskd.annotations import convert, load_legend, read_annotation
 
+    if output.exists() and annotation.exists() and output.samefile(annotation):
+        raise typer.BadParameter("would replace what it is made from; name another file", param_hint="OUTPUT")
     wanted = None if legend is None else load_legend(legend)
     slide_size = None if size is None else _parse_size(size)
     read = read_annotation(annotation, legend=wanted, size=slide_size, tolerance=tolerance)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from hviskd.errors import DataError
 from hviskd.evaluation.confidence_files import draw_confidence, reliability_table, risk_table
 from hviskd.evaluation.figures import comparison_figure, confusion_figure, roc_figure
 from hviskd.pictures import save_figure
@@ -24,10 +23,7 @@ def evaluation_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path
     Raises:
         DataError: The folder holds something and `overwrite` is not set, or what it holds is no evaluation.
     """
-    holds_other = folder.is_dir() and any(folder.iterdir()) and not (folder / "evaluation.json").is_file()
-    if holds_other and overwrite:
-        raise DataError(f"{folder}: holds something that is no evaluation; it will not be replaced")
-    with atomic_folder(folder, overwrite=overwrite) as partial:
+    with atomic_folder(folder, overwrite=overwrite, replaces=("evaluation.json", "evaluation")) as partial:
         yield partial
 
 

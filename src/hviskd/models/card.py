@@ -1,5 +1,6 @@
 """What a Model says of itself: `model.json`, validated on reading, complete enough to repeat the training."""
 
+import json
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -169,7 +170,7 @@ class ModelCard(_Card):
     classes: tuple[str, ...] = Field(min_length=2)
     colours: tuple[Colour, ...]
     tile_px: int = Field(ge=32, le=8192)
-    mpp: float | None = Field(gt=0, allow_inf_nan=False)
+    mpp: float | None = Field(gt=0, le=1000, allow_inf_nan=False)
     normalisation: Normalisation
     stain: Stain | None = None
     data: DataRecord
@@ -177,7 +178,7 @@ class ModelCard(_Card):
     recipe: dict[str, Any]
     epoch: int
     selection: str
-    metrics: dict[str, float | None]
+    metrics: dict[str, Finite | None]
     licences: tuple[Licence, ...]
     versions: dict[str, str]
     created: str
@@ -187,12 +188,19 @@ class ModelCard(_Card):
 
     @property
     def meaning(self) -> str:
-        """SHA-256 of what gives the weights their meaning: network, classes in order, tile, normalisation and stain."""
-        told = self.model_dump_json(include={"network", "classes", "tile_px", "normalisation", "stain"})
-        return sha256(told.encode()).hexdigest()
+        """SHA-256 of what gives the weights their meaning: network, classes in order, tile, input and stain."""
+        network, normalisation, stain = self.network, self.normalisation, self.stain
+        told: list[object] = [network.name, network.head, network.projector, self.classes, self.tile_px, self.mpp]
+        told += [normalisation.mean, normalisation.deviation]
+        told += [] if stain is None else [stain.method, stain.vectors, stain.max_concentrations]
+        told += [] if stain is None else [stain.lab_mean, stain.lab_sd, stain.problem]
+        return sha256(json.dumps(told).encode()).hexdigest()
 
     @model_validator(mode="after")
     def _classes_and_colours_match(self) -> "ModelCard":
+        for name in self.classes:
+            if not name.strip() or not name.isprintable():
+                raise ValueError(f"a class is called {name!a}; a name is printable and not empty")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("two classes have the same name")
         if len(self.colours) != len(self.classes):

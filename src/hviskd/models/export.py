@@ -54,6 +54,9 @@ class Export:
     remarks: tuple[str, ...]
 
 
+_KNOWN_BY = {"openvino": "model.xml", "wsinfer": "config.json"}  # a file that every such folder has
+
+
 def export_formats() -> tuple[str, ...]:
     """Name the formats."""
     return tuple(_FORMATS)
@@ -84,7 +87,7 @@ def export_model(
     form = _FORMATS[to]
     precision = "int8" if model.card.int8 and form.holds_int8 else "float32"
     facts = _facts(model, precision, _known_mpp(model, to, mpp))
-    with _place(path, overwrite=overwrite, one_file=form.one_file) as partial:
+    with _place(path, to, overwrite=overwrite) as partial:
         difference = largest_difference(model, form.write(model, facts, partial))
         require_agreement(
             model, f"its export to {to}", precision, difference, "nothing was written, try another format"
@@ -132,10 +135,10 @@ def _remarks(facts: Facts) -> Iterator[str]:
 
 
 @contextmanager
-def _place(path: Path, *, overwrite: bool, one_file: bool) -> Iterator[Path]:
+def _place(path: Path, to: str, *, overwrite: bool) -> Iterator[Path]:
     """Give a temporary place for a file or a folder that takes the name `path` once all went well."""
-    if not one_file:
-        with atomic_folder(path, overwrite=overwrite) as partial:
+    if not _FORMATS[to].one_file:
+        with atomic_folder(path, overwrite=overwrite, replaces=(_KNOWN_BY[to], f"export to {to}")) as partial:
             yield partial
         return
     if path.is_dir():

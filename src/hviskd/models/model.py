@@ -89,7 +89,7 @@ def save_model(
     network: Network, card: ModelCard, folder: Path, *, int8_onnx: bytes | None = None, overwrite: bool = False
 ) -> Model:
     """Write a Model folder in one step and give the Model; `int8_onnx` is what the card's `int8` speaks of."""
-    with atomic_folder(folder, overwrite=overwrite) as partial:
+    with atomic_folder(folder, overwrite=overwrite, replaces=(CARD, "model")) as partial:
         write_weights(network.state_dict(), partial / WEIGHTS, {_MEANING: card.meaning})
         if int8_onnx is not None:
             (partial / INT8).write_bytes(int8_onnx)
@@ -120,10 +120,12 @@ def load_model(folder: str | Path) -> Model:
     except (RecipeError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{folder}: weights and card do not make a network ({reason})") from error
+    if meaning is None:
+        raise ModelError(f"{folder}: was saved by an older hviskd, which did not seal its card; train it anew")
     if meaning != card.meaning:
         raise ModelError(
-            f"{folder / CARD}: was changed: its network, classes, tile size, normalisation or stain are not those that "
-            "the weights were saved with; restore the file"
+            f"{folder / CARD}: was changed: its network, classes, tile size, µm/px, normalisation or stain are "
+            "not those that the weights were saved with; restore the file"
         )
     model = Model(network.eval(), card, folder)
     if card.int8 is not None:

@@ -7,9 +7,11 @@ While one slide is classified, the next is opened and the one before is written.
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Literal
 
 from hviskd.errors import DataError
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from hviskd.models import Model
 
 SLIDES_CSV = "slides.csv"
+OUTDATED = "summary.outdated.json"  # what a summary is called after its slide failed to be done again
 _VERSION = 1  # higher whenever the same slide, Model and settings would give other files
 
 
@@ -59,9 +62,12 @@ class _Task:
 
     def failed(self, error: DataError | OSError) -> SlideOutcome:
         text = str(error)
-        if isinstance(error, OSError):
+        if isinstance(error, DataError):
+            with suppress(OSError):  # a map from before, of another slide, Model or setting, must not pass for this one
+                (self.folder / SUMMARY).rename(self.folder / OUTDATED)
+        else:
             text = f"{error.filename or self.slide.path}: {error.strerror or error}"
-        return SlideOutcome(self.slide.path, self.folder, "failed", problem=" ".join(text.split()))
+        return SlideOutcome(self.slide.path, self.folder, "failed", problem=" ".join(_shown(text).split()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +132,7 @@ def segment_cohort(
 
     Raises:
         ModelError: The Model is missing or damaged, or does not know its µm/px.
-        DataError: A number is impossible, or the output is a file.
+        DataError: A number is impossible, or the output is a file or cannot be written to.
     """
     output = Path(output)
     if output.is_file():
@@ -137,7 +143,7 @@ def segment_cohort(
     run = LateEngine(choice, source)
     listed = [slide if isinstance(slide, CohortSlide) else CohortSlide(Path(slide)) for slide in slides]
     tasks = [
-        _Task(slide, folder, f"{number}/{len(listed)} {slide.path.name}")
+        _Task(slide, folder, f"{number}/{len(listed)} {_shown(slide.path.name)}")
         for number, (slide, folder) in enumerate(zip(listed, assign_folders(listed, output), strict=True), start=1)
     ]
     settings = [
@@ -149,6 +155,7 @@ def segment_cohort(
         precision,
         card.model_dump(mode="json"),
     ]
+    _require_writable(output)
     begin = partial(_begin, request=request, settings=settings, engine=run, overwrite=overwrite)
 
     def classified() -> Iterator[SlideOutcome | _Classified]:
@@ -162,7 +169,6 @@ def segment_cohort(
         return outcome
 
     outcomes = list(in_threads(finish, classified(), threads=1, ahead=1))
-    output.mkdir(parents=True, exist_ok=True)
     write_text(output / SLIDES_CSV, _table(outcomes, card.classes))
     return outcomes
 
@@ -222,17 +228,33 @@ def _finished(folder: Path, fingerprint: str) -> Summary | None:
     return summary if whole and summary.fingerprint == fingerprint else None
 
 
+def _shown(text: str) -> str:
+    """Give text that can be written, whatever bytes a file's name is made of."""
+    return text.encode(errors="replace").decode()
+
+
+def _require_writable(output: Path) -> None:
+    """Refuse before the long work what could not be written after it."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise DataError(f"{output}: cannot be written to ({error.strerror}); choose another folder") from error
+
+
 def _table(outcomes: Sequence[SlideOutcome], classes: Sequence[str]) -> str:
     """Put the outcomes into a CSV: names, never paths."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["slide", "folder", "state", "tiles", "tissue_mm2", *(f"{name}_mm2" for name in classes), "problem"])
     for outcome in outcomes:
-        problem = outcome.problem.replace(str(outcome.slide), outcome.slide.name)
+        slide, folder = _shown(outcome.slide.name), _shown(outcome.folder.name)
+        problem = outcome.problem.replace(str(outcome.slide), slide)
         cells: list[object] = [""] * (2 + len(classes))
         if outcome.summary is not None:
             areas = outcome.summary.areas_mm2
             cells = [outcome.summary.tiles, f"{outcome.summary.map.tissue_area_um2 / 1e6:.4f}"]
             cells += [f"{areas[name]:.4f}" for name in classes]
-        rows.writerow([outcome.slide.name, outcome.folder.name, outcome.state, *cells, problem])
+        rows.writerow([slide, folder, outcome.state, *cells, problem])
     return text.getvalue()

@@ -10,6 +10,7 @@ from hviskd.errors import DataError
 from hviskd.segmentation.outputs import SUMMARY, read_summary
 from hviskd.segmentation.slide_files import place_digest, slide_fingerprint
 from hviskd.slides import find_slides, mpp_of, read_mpp_csv
+from hviskd.slides.resolution import column_names
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,11 @@ def find_cohort(
         else:
             listed = [CohortSlide(slide) for slide in find_slides([path], recursive=recursive)]
         for slide in listed:
-            mpp = slide.slide_mpp or mpp_of(slide.path, table) or slide_mpp
-            found.setdefault(slide.path.resolve(), CohortSlide(slide.path, mpp))
+            known = (slide.slide_mpp, mpp_of(slide.path, table), slide_mpp)
+            mpp = next((mpp for mpp in known if mpp is not None), None)
+            first = found.setdefault(slide.path.resolve(), CohortSlide(slide.path, mpp))
+            if first.slide_mpp != mpp:
+                raise DataError(f"{path}: {slide.path.name} has two different µm/px")
     if not found:
         raise DataError("no slide to segment; name slides, folders of slides, or a CSV with the column slide")
     return list(found.values())
@@ -98,6 +102,7 @@ def _read_list(path: Path) -> list[CohortSlide]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:  # Excel begins its CSV with a mark
             rows = csv.DictReader(stream)
+            rows.fieldnames = column_names(rows)
             if "slide" not in (rows.fieldnames or ()):
                 raise DataError(f"{path}: has no column slide; begin it with the line slide or slide,mpp")
             slides = []

@@ -17,6 +17,7 @@ from hviskd.errors import DataError, ModelError
 from hviskd.models import ModelCard
 from hviskd.processor import give_back_memory
 from hviskd.segmentation.grid import MapGrid
+from hviskd.segmentation.slide_map import MAX_CLASSES
 from hviskd.slides import Slide, StainTransfer, TissueMask, fit_slide_stain, open_slide, stain_transfer, tissue_mask
 from hviskd.tiles.tile_reading import read_tiles
 
@@ -59,9 +60,11 @@ class Request:
         """Settle a request.
 
         Raises:
-            ModelError: The Model does not know its µm/px and none is given, or another is.
+            ModelError: The Model does not know its µm/px and none is given, or another is; or it has too many classes.
             DataError: A number is impossible.
         """
+        if len(card.classes) > MAX_CLASSES:
+            raise ModelError(f"{card.name}: names {len(card.classes)} classes; a map has at most {MAX_CLASSES}")
         if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
             raise DataError(f"--mpp {mpp}: must be above 0 µm/px")
         if card.mpp is None and mpp is None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 _SAMPLE_BYTES = 65_536
@@ -37,7 +38,7 @@ def changed_at(path: Path) -> int:
 
 def place_digest(path: Path) -> str:
     """Give eight hexadecimal digits that stand for where a file lies, and tell nothing of it."""
-    return hashlib.blake2b(str(path.resolve()).encode(), digest_size=4).hexdigest()
+    return hashlib.blake2b(os.fsencode(path.resolve()), digest_size=4).hexdigest()
 
 
 def settings_fingerprint(*content: object) -> str:

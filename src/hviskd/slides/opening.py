@@ -81,6 +81,10 @@ def find_slides(paths: Sequence[Path], *, recursive: bool = False) -> list[Path]
 
 
 def _require_file(path: Path) -> None:
+    try:
+        path.name.encode()
+    except UnicodeEncodeError as error:  # no file that is written could say which slide it is of
+        raise DataError(f"{path.name!a}: the file's name is not UTF-8; rename it") from error
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, not a slide' if path.is_dir() else 'no such file'}")
     with path.open("rb") as stream:  # a file that may not be read says so itself

@@ -45,10 +45,10 @@ def settle_mpp(
 
 
 def read_mpp_csv(path: Path) -> dict[str, float]:
-    """Read the µm/px of many slides from a CSV with the columns `slide` (a file name) and `mpp`.
+    """Read the µm/px of many slides from a CSV with the columns `slide` (a file name, or a path) and `mpp`.
 
     Returns:
-        µm/px by slide as written; `mpp_of` looks a slide up.
+        µm/px by file name; `mpp_of` looks a slide up.
 
     Raises:
         DataError: The file is missing or not such a CSV, or a row holds no sane number or contradicts another.
@@ -59,10 +59,11 @@ def read_mpp_csv(path: Path) -> dict[str, float]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:  # Excel begins its CSV with a mark
             rows = csv.DictReader(stream)
+            rows.fieldnames = column_names(rows)
             if not {"slide", "mpp"} <= set(rows.fieldnames or ()):
                 raise DataError(f"{path}: has no columns slide and mpp; begin it with the line slide,mpp")
             for row in rows:
-                slide, mpp = (row["slide"] or "").strip(), _number(row["mpp"])
+                slide, mpp = Path((row["slide"] or "").strip()).name, _number(row["mpp"])
                 if not slide or not _sane(mpp):
                     raise DataError(
                         f"{path}: line {rows.line_num}: needs a slide and µm/px from {MIN_MPP} to {MAX_MPP:g}"
@@ -77,6 +78,11 @@ def read_mpp_csv(path: Path) -> dict[str, float]:
 def mpp_of(slide: Path, table: Mapping[str, float]) -> float | None:
     """Look up a slide in what `read_mpp_csv` gave, by its file name with or without suffix."""
     return table.get(slide.name, table.get(slide.stem))
+
+
+def column_names(rows: "csv.DictReader[str]") -> list[str]:
+    """Give the columns of a user's CSV in lower case and without spaces round them."""
+    return [(name or "").strip().casefold() for name in rows.fieldnames or ()]
 
 
 def _sane(mpp: float) -> bool:

@@ -95,11 +95,9 @@ class TileSetWriter:
         self._dropped_files: list[str] = []
 
     def __enter__(self) -> Self:
-        holds_other = self._folder.is_dir() and any(self._folder.iterdir()) and not (self._folder / CARD_FILE).is_file()
-        if holds_other and self._overwrite:
-            raise DataError(f"{self._folder}: holds something that is no tile set; it will not be replaced")
+        folder = atomic_folder(self._folder, overwrite=self._overwrite, replaces=(CARD_FILE, "tile set"))
         with ExitStack() as stack:
-            self._partial: Path = stack.enter_context(atomic_folder(self._folder, overwrite=self._overwrite))
+            self._partial: Path = stack.enter_context(folder)
             self._stream: BinaryIO = (self._partial / PIXELS_FILE).open("wb")
             stack.callback(lambda: self._stream.close())
             write_header(self._stream, 0, self._card.tile_px)
