@@ -117,3 +117,23 @@ def test_nan_has_no_place_in_json(tmp_path):
 def test_digest_is_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert file_digest(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_file_name_that_is_not_utf8_can_be_told_of(tmp_path):
+    write_json(tmp_path / "report.json", {"slide": "b\udcff.svs"})
+    assert read_json(tmp_path / "report.json") == {"slide": "b?.svs"}
+
+
+def test_a_folder_that_is_of_another_kind_is_kept(tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "thesis.txt").write_text("ours")
+    with (
+        pytest.raises(DataError, match="no map; it will not be replaced"),
+        atomic_folder(place, overwrite=True, replaces=("map.json", "map")),
+    ):
+        pass
+    (place / "map.json").write_text("")
+    with atomic_folder(place, overwrite=True, replaces=("map.json", "map")) as partial:
+        (partial / "new").write_text("")
+    assert [path.name for path in place.iterdir()] == ["new"]

@@ -77,9 +77,9 @@ def atomic_folder(path: Path, *, overwrite: bool = False, replaces: tuple[str, s
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text in one step."""
+    """Write UTF-8 text in one step; what UTF-8 cannot hold, as in the name of a file that is not, becomes `?`."""
     with atomic_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="replace")
 
 
 def write_json(path: Path, content: Any) -> None:
