@@ -26,6 +26,7 @@ IMITATING = (
     *("kd", "kd-ls", "dkd", "dkd-ls", "dist", "sp", "rkd", "pkt", "at", "at-public", "nst", "fsp", "kdsvd", "kdsvd-md"),
     *("cat-kd", "multi-level", "multi-level-ls", "multi-level-public"),
 )
+DRAWS = {"crd", "wcord", "multi_level"}  # negatives or views at random, which each device draws for itself
 COUNTED_IN = (0.05, 0.6)  # shares of a training; every stage before the main one is met
 
 
@@ -88,9 +89,51 @@ def test_it_learns_on_every_pair(preset, pair):
         assert all(torch.equal(value, teacher[name]) for name, value in objective.teacher.state_dict().items())
 
 
+@pytest.mark.parametrize("beside", ["kd", "hviskd"])
+@pytest.mark.parametrize("name", METHODS)
+def test_it_goes_beside_kd_and_hviskd(name, beside):
+    alone, mixed = PRESETS[beside], {**PRESETS[beside], name: {}}
+    step = run(build(mixed), batch(), 0.6)
+    assert step.total.isfinite()
+    own = {term for term in step.losses if term.split("/")[0] == name}
+    assert own
+    if METHODS[name][0].needs.isdisjoint({"teacher_head", "trained_teacher"}):  # which change what is compared
+        beforehand = run(build(alone), batch(), 0.6).losses
+        common = beforehand.keys() & {"cross_entropy", "kd", "hviskd/sample_relation", "hviskd/region_relation"}
+        assert {term: step.losses[term].item() for term in common} == pytest.approx(
+            {term: beforehand[term].item() for term in common}, rel=1e-6
+        )
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_nothing_stays_on_the_processor_when_all_is_elsewhere(preset):
+    """On a device without content, which refuses operands of two devices as a GPU does and cannot be read back."""
+    objective, tiles = build(preset).to("meta"), batch()
+    there = Batch(tiles.images.to("meta"), tiles.labels.to("meta"), tiles.index.to("meta"))
+    for progress in COUNTED_IN:
+        assert run(objective, there, progress).total.is_meta
+    assert all(weight.grad is None or weight.grad.is_meta for weight in objective.parameters())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_gpu_gives_the_losses_of_the_processor(preset):
+    here = build(preset)
+    there = copy.deepcopy(here).cuda()
+    tiles = batch()
+    moved = Batch(tiles.images.cuda(), tiles.labels.cuda(), tiles.index.cuda())
+    for progress in COUNTED_IN:
+        ours, theirs = run(here, tiles, progress), run(there, moved, progress)
+        assert all(weight.grad is None or weight.grad.isfinite().all() for weight in there.parameters())
+        for term, loss in ours.losses.items():
+            assert theirs.losses[term].isfinite(), term
+            if DRAWS.isdisjoint(resolve_methods(preset)):
+                assert theirs.losses[term].item() == pytest.approx(loss.item(), rel=0.02, abs=1e-5), term
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_tiles_may_be_of_any_size(preset):
-    for tile_px in (47, 150, 224):
+    for tile_px in (32, 47, 150, 224):
         step = run(build(preset, tile_px=tile_px), batch(tile_px, samples=4))
         assert step.total.isfinite()
 

@@ -11,7 +11,9 @@ def draw(*shape, seed=0, dtype=torch.float64):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def rows(matrix):
+def rows(matrix, normalisation="l2"):
+    if normalisation == "softmax":
+        return np.exp(matrix) / np.exp(matrix).sum(axis=1, keepdims=True)
     return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
 
 
@@ -27,12 +29,12 @@ def pool(image, side):
     return out
 
 
-def region_by_hand(image, scale, grid, levels):
+def region_by_hand(image, scale, grid, levels, normalisation="l2"):
     pooled = pool(image, grid)
     relations, aware = [], pooled.copy()
     for n in levels:
         vectors = pool(pooled, n).reshape(len(image), n * n).T
-        relation = rows(vectors @ vectors.T)
+        relation = rows(vectors @ vectors.T, normalisation)
         relations.append(relation)
         mixed = np.zeros_like(vectors)
         for i in range(n * n):
@@ -44,21 +46,23 @@ def region_by_hand(image, scale, grid, levels):
     return relations, aware
 
 
-def test_sample_relation_is_the_formula():
+@pytest.mark.parametrize("normalisation", ["l2", "softmax"])
+def test_sample_relation_is_the_formula(normalisation):
     features = draw(5, 7, 6, 9)
-    relation, aware = sample_relation(features, 0.3)
+    relation, aware = sample_relation(features, 0.3, normalisation)
     means = features.numpy().mean(axis=(2, 3))
-    expected = rows(means @ means.T)
+    expected = rows(means @ means.T, normalisation)
     np.testing.assert_allclose(relation, expected, rtol=1e-12)
     np.testing.assert_allclose(aware, means + 0.3 * expected @ means, rtol=1e-12)
 
 
+@pytest.mark.parametrize("normalisation", ["l2", "softmax"])
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (9, 13), (37, 38), (2, 3)])
-def test_region_relation_is_the_formula(height, width):
+def test_region_relation_is_the_formula(height, width, normalisation):
     features = draw(3, 5, height, width)
-    relations, aware = region_relation(features, -0.2)
+    relations, aware = region_relation(features, -0.2, normalisation=normalisation)
     for sample in range(3):
-        by_hand, aware_by_hand = region_by_hand(features[sample].numpy(), -0.2, 4, (1, 2, 4))
+        by_hand, aware_by_hand = region_by_hand(features[sample].numpy(), -0.2, 4, (1, 2, 4), normalisation)
         for level, expected in zip(relations, by_hand, strict=True):
             np.testing.assert_allclose(level[sample], expected, rtol=1e-12)
         np.testing.assert_allclose(aware[sample], aware_by_hand, rtol=1e-12)
@@ -76,6 +80,12 @@ def test_other_grids_and_levels():
 def test_the_coarsest_level_says_nothing_about_relations():
     relations, _ = region_relation(draw(4, 6, 12, 12), 0.0)
     np.testing.assert_allclose(relations[0], np.ones((4, 1, 1)))
+
+
+def test_while_the_scale_is_zero_it_does_not_matter_how_levels_are_enlarged():
+    features = draw(2, 3, 10, 14)
+    _, aware = region_relation(features, 0.0)
+    np.testing.assert_array_equal(aware[0], torch.nn.functional.adaptive_avg_pool2d(features, 4)[0])
 
 
 def test_float32_inside_mixed_precision():

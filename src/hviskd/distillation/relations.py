@@ -4,15 +4,20 @@ Called by the HVisKD method; every function runs in at least float32, also insid
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from hviskd.distillation.precision import full_precision
 
+Normalisation = Literal["l2", "softmax"]
+
 
 @full_precision
-def sample_relation(features: Tensor, scale: Tensor | float) -> tuple[Tensor, Tensor]:
+def sample_relation(
+    features: Tensor, scale: Tensor | float, normalisation: Normalisation = "l2"
+) -> tuple[Tensor, Tensor]:
     """Relate the samples of a batch to each other, and let each sample see the ones it resembles.
 
     With f the mean of the map over its height and width: M = rows(f fᵀ), S = f + scale · M f, where rows()
@@ -21,18 +26,23 @@ def sample_relation(features: Tensor, scale: Tensor | float) -> tuple[Tensor, Te
     Args:
         features: Feature map (B, C, H, W), or its mean over height and width (B, C).
         scale: The learned α, a scalar.
+        normalisation: What rows() does: `l2` as above, or `softmax`, which makes of each row a distribution.
 
     Returns:
         The relation M (B, B) and the relation-aware feature S (B, C), float32 or float64.
     """
     vectors = features.mean(dim=(2, 3)) if features.ndim == 4 else features
-    relation = _relation(vectors)
+    relation = _relation(vectors, normalisation)
     return relation, vectors + scale * (relation @ vectors)
 
 
 @full_precision
 def region_relation(
-    features: Tensor, scale: Tensor | float, grid: int = 4, levels: Sequence[int] = (1, 2, 4)
+    features: Tensor,
+    scale: Tensor | float,
+    grid: int = 4,
+    levels: Sequence[int] = (1, 2, 4),
+    normalisation: Normalisation = "l2",
 ) -> tuple[list[Tensor], Tensor]:
     """Relate the regions of each tile to each other at several levels of detail.
 
@@ -46,6 +56,7 @@ def region_relation(
         scale: The learned β, a scalar.
         grid: Side of the pooled map.
         levels: The n of each level.
+        normalisation: As in `sample_relation`.
 
     Returns:
         One relation (B, n², n²) a level, and the aware feature A (B, C, grid, grid), float32 or float64.
@@ -55,13 +66,14 @@ def region_relation(
     for level in levels:
         cells = pooled if level == grid else F.adaptive_avg_pool2d(pooled, level)
         vectors = cells.flatten(2).transpose(1, 2)
-        relation = _relation(vectors)
+        relation = _relation(vectors, normalisation)
         mixed = (relation @ vectors).transpose(1, 2).unflatten(2, (level, level))
         relations.append(relation)
         enlarged.append(F.interpolate(mixed, size=(grid, grid), mode="nearest"))
     return relations, pooled + scale * sum(enlarged[1:], start=enlarged[0])
 
 
-def _relation(vectors: Tensor) -> Tensor:
-    """Give the Gram matrix (…, n, n) of vectors (…, n, C), each row divided by its L2 norm."""
-    return F.normalize(vectors @ vectors.transpose(-1, -2), dim=-1)
+def _relation(vectors: Tensor, normalisation: Normalisation) -> Tensor:
+    """Give the Gram matrix (…, n, n) of vectors (…, n, C), each row normalised."""
+    gram = vectors @ vectors.transpose(-1, -2)
+    return gram.softmax(dim=-1) if normalisation == "softmax" else F.normalize(gram, dim=-1)

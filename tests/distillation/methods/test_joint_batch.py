@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 from hviskd.distillation import Batch, Setting, build_methods, resolve_methods
 from tests.distillation.conftest import SHAPES_STUDENT, SHAPES_TEACHER, FakeShapes, FakeTrace, draw_trace
 
-METHODS = {"dist": {}, "sp": {}, "rkd": {}, "pkt": {}, "cc": {}}
+METHODS = {"dist": {}, "sp": {}, "rkd": {}, "pkt": {}, "cc": {}, "ofd": {}, "tofd": {}}
 PUBLIC = {"cc": {"variant": "public"}}
 TILES = 8
 
@@ -24,7 +24,8 @@ class Learner(nn.Module):
         self.factors = nn.Parameter(torch.linspace(0.5, 1.5, SHAPES_STUDENT[-1][0], dtype=torch.float64))
         self.scores = nn.Parameter(torch.linspace(0.5, 1.5, 5, dtype=torch.float64))
         setting = Setting(FakeShapes(SHAPES_STUDENT), FakeShapes(SHAPES_TEACHER), 5, torch.zeros(1))
-        self.methods = build_methods(resolve_methods(wanted), setting).double()
+        # Each process normalises its own part of a batch while it learns; evaluation leaves that out.
+        self.methods = build_methods(resolve_methods(wanted), setting).double().eval()
 
     def forward(self, rows):
         student, teacher = (
@@ -32,11 +33,11 @@ class Learner(nn.Module):
             for shapes, seed in ((SHAPES_STUDENT, 1), (SHAPES_TEACHER, 2))
         )
         last = student.last[rows] * self.factors[:, None, None]
-        ours = FakeTrace([*student.stages[:-1], last], logits=student.logits[rows] * self.scores, last=last)
-        theirs = FakeTrace(
-            [maps[rows] for maps in teacher.stages], logits=teacher.logits[rows], last=teacher.last[rows]
-        )
-        batch = Batch(torch.zeros(len(rows), 3, 4, 4), rows % 5, rows)
+        ours = [*(maps[rows] for maps in student.stages[:-1]), last]
+        ours = FakeTrace(ours, logits=student.logits[rows] * self.scores, preactivations=ours, last=last)
+        theirs = [maps[rows] for maps in teacher.stages]
+        theirs = FakeTrace(theirs, logits=teacher.logits[rows], preactivations=theirs, last=theirs[-1])
+        batch = Batch(torch.zeros(len(rows), 3, 4, 4), rows % 5, rows, progress=0.5)
         return [loss for method in self.methods.values() for loss in method(batch, ours, theirs).values()]
 
 
@@ -44,7 +45,11 @@ def measured(learner, module, rows):
     losses = module(rows)
     torch.stack([weight * loss for weight, loss in enumerate(losses, start=1)]).sum().backward()
     grads = {name: weight.grad for name, weight in learner.named_parameters() if weight.grad is not None}
-    return {"losses": torch.stack([loss.detach() for loss in losses]), **grads}
+    losses = torch.stack([loss.detach() for loss in losses])
+    if distributed.is_initialized():  # a mean over tiles is known to all processes together alone
+        distributed.all_reduce(losses, distributed.ReduceOp.SUM)
+        losses /= distributed.get_world_size()
+    return {"losses": losses, **grads}
 
 
 def one_of_two(rank, port, results):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hviskd.distillation.gather import gather_batch, joint_norm
 from hviskd.distillation.method import Batch, Method, Options, Setting, Trace, paired_shapes
 from hviskd.distillation.precision import full_precision
-from hviskd.distillation.relations import region_relation, sample_relation
+from hviskd.distillation.relations import Normalisation, region_relation, sample_relation
 from hviskd.distillation.vectors import pooled
 
 ScaleMode = Literal["shared", "student", "positive", "frozen"]
@@ -37,6 +37,7 @@ class HVisKDOptions(Options):
             at grid 4), as the authors' code has it.
         grid: Side of the pooled map of the region level.
         levels: Sides of the region grids that are related.
+        normalisation: Of each row of a relation: `l2` (the paper) or `softmax`, as attention has it.
     """
 
     weight: float = Field(default=0.7, ge=0, allow_inf_nan=False)
@@ -49,6 +50,7 @@ class HVisKDOptions(Options):
     region_adapter: Literal["conv", "linear"] = "conv"
     grid: int = Field(default=4, ge=1, le=32)
     levels: tuple[int, ...] = Field(default=(1, 2, 4), min_length=1)
+    normalisation: Normalisation = "l2"
 
     @field_validator("levels")
     @classmethod
@@ -104,8 +106,9 @@ class HVisKD(Method):
 
     def _sample_losses(self, teacher: Tensor, student: Tensor, adapter: nn.Module) -> tuple[Tensor, Tensor]:
         theirs, ours = (gather_batch(pooled(features)) for features in (teacher, student))
-        relation_t, aware_t = sample_relation(theirs, self.sample_scale.for_teacher())
-        relation_s, aware_s = sample_relation(ours, self.sample_scale())
+        rows = self.options.normalisation
+        relation_t, aware_t = sample_relation(theirs, self.sample_scale.for_teacher(), rows)
+        relation_s, aware_s = sample_relation(ours, self.sample_scale(), rows)
         # Every process holds the joint batch here, so the local norm is already the joint one.
         return (
             torch.linalg.vector_norm(relation_t - relation_s),
@@ -113,9 +116,9 @@ class HVisKD(Method):
         )
 
     def _region_losses(self, teacher: Tensor, student: Tensor, adapter: nn.Module) -> tuple[Tensor, Tensor]:
-        grid, levels = self.options.grid, self.options.levels
-        relations_t, aware_t = region_relation(teacher, self.region_scale.for_teacher(), grid, levels)
-        relations_s, aware_s = region_relation(student, self.region_scale(), grid, levels)
+        how = (self.options.grid, self.options.levels, self.options.normalisation)
+        relations_t, aware_t = region_relation(teacher, self.region_scale.for_teacher(), *how)
+        relations_s, aware_s = region_relation(student, self.region_scale(), *how)
         pairs = zip(relations_t, relations_s, strict=True)
         relation = torch.stack([joint_norm(theirs - ours) for theirs, ours in pairs]).sum()
         return relation, joint_norm(aware_t - adapter(aware_s))
