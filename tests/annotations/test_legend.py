@@ -114,3 +114,9 @@ def test_a_file_cannot_break_the_line_that_tells_of_it(tmp_path, content):
     with pytest.raises(DataError) as caught:
         load_legend(written(tmp_path, content))
     assert str(caught.value).isprintable()
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    text = yaml.safe_dump(PLAIN) + "merge: {a: b}\nmerge: {b: a}\n"
+    with pytest.raises(DataError, match=r"line \d+: merge stands twice"):
+        load_legend(written(tmp_path, text))

@@ -68,3 +68,28 @@ def test_a_mistake_reaches_the_top_as_one_line(folder):
     result = run("convert", folder / "a_L.png", folder / "b.geojson")
     assert isinstance(result.exception, DataError)
     assert "legend" in str(result.exception)
+
+
+def test_nothing_is_replaced_unasked(folder):
+    drawn = save(folder / "d.json", labelme([{"label": "LE", "points": SQUARE}]))
+    (folder / "mine.geojson").write_text("my own work")
+    refused = run("convert", drawn, folder / "mine.geojson")
+    assert isinstance(refused.exception, DataError)
+    assert "pass --overwrite" in str(refused.exception)
+    assert (folder / "mine.geojson").read_text() == "my own work"
+    assert run("convert", drawn, folder / "mine.geojson", "--overwrite").exit_code == 0
+    assert read_annotation(folder / "mine.geojson").classes == ("LE",)
+
+
+@pytest.mark.parametrize("px", ["inf", "nan"])
+def test_a_cell_has_a_size(folder, px):
+    arguments = ("--legend", "ivygap", "--size", "40x30", "--px-per-cell", px)
+    result = run("convert", folder / "a_L.png", folder / "b.geojson", *arguments)
+    assert result.exit_code == 2
+    assert "--px-per-cell" in result.stderr
+
+
+@pytest.mark.parametrize("pattern", ["", "/etc/*", "**x/[", "*.svs"])
+def test_a_pattern_that_names_no_mask_is_said(folder, pattern):
+    result = run("census", folder, "--pattern", pattern)
+    assert isinstance(result.exception, DataError)

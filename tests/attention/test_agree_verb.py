@@ -70,7 +70,8 @@ def test_nothing_foreign_is_replaced_and_nothing_half_done_is_left(cohort: Path)
     foreign = cohort / "foreign"
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("years of work")
-    (cohort / "drawn" / "b.geojson").unlink()
+    for slide in "ab":
+        (cohort / "drawn" / f"{slide}.geojson").unlink()
     status, words = _run(cohort / "maps", "--annotations", cohort / "drawn", "-o", foreign, "--overwrite")
     assert status == 2
     assert "no agreement" in words
@@ -111,3 +112,29 @@ def test_the_slide_itself_stands_in_the_picture_if_it_is_the_one_that_was_mapped
     assert status == 2
     assert "has changed since it was mapped" in words
     assert not (tmp_path / "again").exists()
+
+
+def test_a_slide_that_cannot_be_compared_does_not_stop_the_others(cohort: Path) -> None:
+    (cohort / "drawn" / "a.geojson").write_text('{"type": "FeatureCollection", "features": [')
+    (cohort / "maps" / "c").mkdir()
+    (cohort / "maps" / "c" / "map.npz").write_bytes(b"half")
+    out = cohort / "out"
+    status, words = _run(cohort / "maps", "--annotations", cohort / "drawn", "-o", out)
+    assert status == 1
+    assert "error: a.svs was not compared" in words
+    assert "error: c was not compared" in words
+    assert set(pd.read_csv(out / "agreement.csv")["slide"]) == {"b.svs"}
+    assert {entry["slide"] for entry in json.loads((out / "summary.json").read_text())["failed"]} == {"a.svs", "c"}
+    assert "**not compared: a.svs**" in (out / "summary.md").read_text()
+
+
+def test_a_mask_without_a_legend_asks_for_one(cohort: Path) -> None:
+    for slide in "ab":
+        (cohort / "drawn" / f"{slide}.geojson").unlink()
+        Image.fromarray(np.zeros((448, 640, 3), np.uint8)).save(cohort / "drawn" / f"{slide}_L.png")
+    out = cohort / "out"
+    status, words = _run(cohort / "maps", "--annotations", cohort / "drawn", "-o", out)
+    assert status == 2
+    assert "needs a legend" in words
+    assert "1 more problem" in " ".join(words.split())
+    assert not out.exists()

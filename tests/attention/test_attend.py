@@ -122,7 +122,7 @@ def test_the_verb_writes_maps_tables_and_pictures(place, tmp_path):
         assert min(Image.open(out / picture).size) > 300
     again = CliRunner().invoke(app, words)
     assert again.exit_code == 2
-    assert "is there already" in again.output
+    assert "already exists" in again.output
 
 
 def test_an_overlay_is_the_tile_under_its_map_and_the_outline_a_line():

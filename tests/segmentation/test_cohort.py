@@ -244,6 +244,12 @@ def test_a_tables_headings_and_zeros_are_taken_seriously(slides, tmp_path):
     assert find_cohort([slides[0]], mpp_csv=table)[0].slide_mpp == 0.8
 
 
+def test_a_listed_name_that_no_file_can_have_is_refused(tmp_path):
+    (tmp_path / "list.csv").write_text("slide\na\0b.svs\n")
+    with pytest.raises(DataError, match="line 2: names no slide"):
+        find_cohort([tmp_path / "list.csv"])
+
+
 def test_a_listed_slide_that_is_missing_fails_alone(model, slides, tmp_path):
     table = tmp_path / "slides" / "cohort.csv"
     table.write_text("slide\nmissing.svs\nfirst.svs\n")

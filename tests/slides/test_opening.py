@@ -63,3 +63,22 @@ def test_nothing_found_is_said(tmp_path):
         find_slides([tmp_path])
     with pytest.raises(DataError, match="no such file or folder"):
         find_slides([tmp_path / "elsewhere"])
+
+
+def test_masks_and_results_beside_slides_are_no_slides(tmp_path):
+    for name in (
+        "a.svs",
+        "a_L.png",
+        "b.1.jpg",
+        "b.1_mask.PNG",
+        "c_L.png",
+        "maps/a/overview.png",
+        "sub/d.tif",
+        "_L.jpg",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "maps" / "a" / "map.npz").touch()
+    found = find_slides([tmp_path], recursive=True)
+    assert [path.name for path in found] == ["_L.jpg", "a.svs", "b.1.jpg", "c_L.png", "d.tif"]
+    assert find_slides([tmp_path / "a_L.png"]) == [tmp_path / "a_L.png"]  # named by the user, it is taken as it is

@@ -37,7 +37,7 @@ def test_an_absurd_wish_is_refused(given):
 def test_a_csv_gives_the_mpp_of_many_slides(tmp_path):
     path = tmp_path / "mpp.csv"
     path.write_text("slide,hospital,mpp\na.svs,X,0.25\nb,Y,0.5\n", encoding="utf-8-sig")
-    table = read_mpp_csv(path)
+    table = read_mpp_csv(path, [Path("y/c.svs"), Path("y/a.svs")])
     assert mpp_of(Path("x/a.svs"), table) == 0.25
     assert mpp_of(Path("b.ndpi"), table) == 0.5
     assert mpp_of(Path("c.svs"), table) is None
@@ -59,9 +59,16 @@ def test_a_csv_that_is_wrong_says_where(tmp_path, content, said):
     path = tmp_path / "mpp.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError, match=said):
-        read_mpp_csv(path)
+        read_mpp_csv(path, [Path("a")])
 
 
 def test_a_missing_csv_is_said(tmp_path):
     with pytest.raises(DataError, match="no such file"):
-        read_mpp_csv(tmp_path / "mpp.csv")
+        read_mpp_csv(tmp_path / "mpp.csv", [])
+
+
+def test_a_csv_of_other_slides_is_refused(tmp_path):
+    path = tmp_path / "mpp.csv"
+    path.write_text("slide,mpp\na.svs,0.25\nb,0.5\n")
+    with pytest.raises(DataError, match=r"lists a\.svs and 1 more, but none of these slides"):
+        read_mpp_csv(path, [Path("a.tif"), Path("c.svs")])

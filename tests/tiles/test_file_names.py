@@ -62,12 +62,16 @@ def test_a_rule_that_is_none_is_refused(rule):
 
 
 def test_the_more_telling_name_wins(tmp_path):
-    folder = touch(tmp_path, "s.1_L.jpg", "s.1.png", "s.1_mask.tif", "t_mask.PNG", "u.tif", "._u_L.jpg", "s.1_L.txt")
+    folder = touch(
+        tmp_path, "s.1_L.jpg", "s.1.png", "w_L.png", "w_mask.tif", "t_mask.PNG", "u.tif", "._u_L.jpg", "s.1_L.txt"
+    )
     masks = AnnotationFolder(folder, masks=True)
     assert masks.of(Path("x/s.1.svs")).name == "s.1_L.jpg"
     assert masks.of(Path("t.svs")).name == "t_mask.PNG"
     assert masks.of(Path("u.svs")).name == "u.tif"
-    with pytest.raises(DataError, match=r"^v\.svs: has no mask in .*v_L"):
+    with pytest.raises(DataError, match=r"has several masks in .*, w_L\.png and w_mask\.tif; keep one"):
+        masks.of(Path("w.svs"))
+    with pytest.raises(DataError, match=r"^v\.svs: has no mask in .*v_L or v_mask or v-mask or v"):
         masks.of(Path("v.svs"))
 
 

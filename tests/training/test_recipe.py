@@ -111,3 +111,10 @@ def test_other_mistakes(tmp_path):
         stream.truncate(2**21)
     with pytest.raises(RecipeError, match="larger than 1 MiB"):
         load_recipe(binary)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("network: resnet8\nepochs: 2\nmethods:\n  kd: {weight: 1, weight: 2}\n")
+    with pytest.raises(RecipeError, match="line 4: weight stands twice"):
+        load_recipe(path, "alone")

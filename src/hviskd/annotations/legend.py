@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hviskd.annotations.words import one_line
 from hviskd.errors import DataError
+from hviskd.plain_yaml import PlainLoader
 
 LEGEND_LIMIT_BYTES = 2**16
 LEGEND_LIMIT_CLASSES = 200  # class indices are stored as uint8, and the highest are kept for "no class"
@@ -103,7 +104,7 @@ class Legend(BaseModel):
         return np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs], dtype=np.uint8)
 
 
-class _PlainLoader(yaml.SafeLoader):
+class _NoAliases(PlainLoader):
     """Refuses aliases: they may unfold to more than memory holds, and no legend needs one."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -129,7 +130,7 @@ def load_legend(name_or_path: str | Path) -> Legend:
     else:
         text = _read_legend_file(Path(name_or_path))
     try:
-        content = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - it is a SafeLoader
+        content = yaml.load(text, Loader=_NoAliases)  # noqa: S506 - it is a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{name_or_path}: not valid YAML ({one_line(str(error))}); mend the legend") from error
     try:

@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -36,12 +37,15 @@ def agreement_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]
         yield partial
 
 
-def write_agreement(found: Iterable[Compared], folder: Path) -> list[SlideAgreement]:
+def write_agreement(
+    found: Iterable[Compared], folder: Path, failed: Mapping[str, str] = MappingProxyType({})
+) -> list[SlideAgreement]:
     """Measure, draw and write into a folder that stands; one slide's maps are held at a time.
 
     Args:
         found: What `agree` gives, slide by slide.
         folder: Where to.
+        failed: Why slides are not among them, filled by the time the last is.
     """
     agreements: list[SlideAgreement] = []
     for number, (slide, group) in enumerate(groupby(found, key=lambda one: one.agreement.slide), 1):
@@ -54,8 +58,8 @@ def write_agreement(found: Iterable[Compared], folder: Path) -> list[SlideAgreem
     if profiles:
         save_figure(draw_profiles(profiles), folder / "boundary.png")
     means = mean_table(table)
-    write_text(folder / "summary.md", _markdown(means, agreements))
-    write_json(folder / SUMMARY, _summary(means, agreements))
+    write_text(folder / "summary.md", _markdown(means, agreements, failed))
+    write_json(folder / SUMMARY, _summary(means, agreements, failed))
     return agreements
 
 
@@ -119,7 +123,7 @@ def boundary_table(agreements: Sequence[SlideAgreement], means: Sequence[MeanPro
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
 
 
-def _summary(means: pd.DataFrame, agreements: Sequence[SlideAgreement]) -> dict[str, object]:
+def _summary(means: pd.DataFrame, agreements: Sequence[SlideAgreement], failed: Mapping[str, str]) -> dict[str, object]:
     return {
         "kind": KIND,
         "format_version": 1,
@@ -143,11 +147,12 @@ def _summary(means: pd.DataFrame, agreements: Sequence[SlideAgreement]) -> dict[
             }
             for one in agreements
         ],
+        "failed": [{"slide": slide, "problem": problem} for slide, problem in failed.items()],
         "statements": list(STATEMENTS),
     }
 
 
-def _markdown(means: pd.DataFrame, agreements: Sequence[SlideAgreement]) -> str:
+def _markdown(means: pd.DataFrame, agreements: Sequence[SlideAgreement], failed: Mapping[str, str]) -> str:
     lines = [
         "# Agreement with the expert",
         "",
@@ -165,7 +170,8 @@ def _markdown(means: pd.DataFrame, agreements: Sequence[SlideAgreement]) -> str:
         shown = " | ".join(f"{area * one.px_mm2:.4g}" for area in areas)
         lines.append(f"| {_plain(one.slide)} | {_plain(one.model)} | {shown} | {one.step_um:.3g} µm |")
     notes = [f"- {_plain(one.slide)}, {_plain(one.model)}: {_plain(note)}" for one in agreements for note in one.notes]
-    return "\n".join([*lines, "", *(f"- {line}" for line in STATEMENTS), *notes, ""])
+    missing = [f"- **not compared: {_plain(slide)}**: {_plain(problem)}" for slide, problem in failed.items()]
+    return "\n".join([*lines, "", *missing, *(f"- {line}" for line in STATEMENTS), *notes, ""])
 
 
 def mean_rows(means: pd.DataFrame) -> list[list[str]]:

@@ -2,7 +2,8 @@
 
 import glob
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -181,7 +182,7 @@ def agree_on_slide(
         step_um=samples.step_um,
         left_out=left_out,
         profiles=tuple(profile for profile in found if profile is not None),
-        notes=_notes(slide_map, annotation, compared),
+        notes=_notes(slide_map, annotation, compared, strange=bool(px[:, -1].any())),
     )
     return Compared(slide_map, samples, agreement)
 
@@ -196,6 +197,7 @@ def agree(
     reach_um: float = DEFAULT_REACH_UM,
     unlabelled_is_other: bool = False,
     slides: Path | None = None,
+    failed: dict[str, str] | None = None,
 ) -> Iterator[Compared]:
     """Compare maps with the annotations of their slides, one after the other, slide by slide.
 
@@ -208,11 +210,30 @@ def agree(
         reach_um: How far from the outline they go.
         unlabelled_is_other: As in `agree_on_slide`.
         slides: The slide, or a folder with the slides somewhere in it, to show them in the pictures.
+        failed: Is told why a slide could not be compared, by its name (that of the folder, of a map that cannot be
+            read), while the others are; without it the first such problem is raised.
 
     Raises:
-        DataError: A map, an annotation or a slide is missing or damaged, or does not fit the others.
+        DataError: A map, an annotation or a slide is missing or damaged, or does not fit the others; or nothing could
+            be compared.
     """
-    loaded = [load_slide_map(folder) for folder in _map_folders(maps)]
+    problems = {} if failed is None else failed
+
+    @contextmanager
+    def told(name: str) -> Iterator[None]:
+        try:
+            yield
+        except DataError as error:
+            if failed is None:
+                raise
+            problems[name] = str(error)
+
+    loaded: list[SlideMap] = []
+    for folder in _map_folders(maps):
+        with told(folder.name):
+            loaded.append(load_slide_map(folder))
+    if not loaded:
+        raise _nothing(problems)
     names = _model_names(loaded)
     count = len({slide_map.card.slide for slide_map in loaded})
     if annotations.is_file() and count > 1:
@@ -223,17 +244,32 @@ def agree(
     except ValueError as error:
         raise DataError(f"--bin-um, --reach-um: {error}") from error
     order = sorted(range(len(loaded)), key=lambda at: loaded[at].card.slide)
+    any_found = False
     with progress_bar("maps", len(loaded)) as advance:
         for at in order:
             slide_map, card = loaded[at], loaded[at].card
             size = card.slide_width_px, card.slide_height_px
-            path = annotations if annotations.is_file() else _annotation_of(card.slide, annotations, legend)
-            drawn = read_annotation(path, legend=legend, size=size, tolerance=tolerance)
-            compared = agree_on_slide(
-                slide_map, drawn, edges_um=edges_um, unlabelled_is_other=unlabelled_is_other, model=names[at]
-            )
-            yield compared if slides is None else replace(compared, thumbnail=_thumbnail(card, slides))
+            found: Compared | None = None
+            with told(card.slide):
+                path = annotations if annotations.is_file() else _annotation_of(card.slide, annotations)
+                drawn = read_annotation(path, legend=legend, size=size, tolerance=tolerance)
+                thumbnail = None if slides is None else _thumbnail(card, slides)
+                found = agree_on_slide(
+                    slide_map, drawn, edges_um=edges_um, unlabelled_is_other=unlabelled_is_other, model=names[at]
+                )
+                found = replace(found, thumbnail=thumbnail)
+            if found is not None:
+                any_found = True
+                yield found
             advance(note=card.slide)
+    if not any_found:
+        raise _nothing(problems)
+
+
+def _nothing(problems: Mapping[str, str]) -> DataError:
+    """Say why no map could be compared."""
+    first, *others = problems.values()
+    return DataError(f"{first} (and {len(others)} more problems)" if others else first)
 
 
 def _translation(
@@ -296,12 +332,13 @@ def _areas(slide_map: SlideMap, annotation: Annotation, lookup: Labels) -> Itera
         yield areas.reshape(columns + 1, numbers)
 
 
-def _notes(slide_map: SlideMap, annotation: Annotation, compared: tuple[int, ...]) -> tuple[str, ...]:
+def _notes(slide_map: SlideMap, annotation: Annotation, compared: tuple[int, ...], *, strange: bool) -> tuple[str, ...]:
+    """Say what a reader should know; `strange`: somewhere the expert drew a class that the map does not know."""
     known = {slide_map.classes[place].strip().casefold() for place in compared}
     unknown = [name for name in annotation.classes if name.strip().casefold() not in known and name != UNCLASSIFIED]
     unasked = [name for place, name in enumerate(slide_map.classes) if place not in compared]
     notes = [f"{remark} ({count})" for remark, count in annotation.remarks.items()]
-    if unknown:
+    if unknown and strange:
         notes.append(f"classes of the annotation that the map does not know count as wrong: {', '.join(unknown)}")
     if unasked:
         notes.append(f"classes of the map that the annotation does not know have no line: {', '.join(unasked)}")
@@ -362,13 +399,14 @@ def _thumbnail(card: MapCard, slides: Path) -> NDArray[np.uint8]:
         return slide.thumbnail(THUMBNAIL_PX)
 
 
-def _annotation_of(slide: str, folder: Path, legend: Legend | None) -> Path:
-    """Find a slide's annotation: outlines, else a mask where there is a legend to read it by."""
+def _annotation_of(slide: str, folder: Path) -> Path:
+    """Find a slide's annotation: outlines, else a mask."""
     from hviskd.tiles.file_names import AnnotationFolder
 
     try:
         return AnnotationFolder(folder, masks=False).of(Path(slide))
-    except DataError:
-        if legend is None:
-            raise
-    return AnnotationFolder(folder, masks=True).of(Path(slide))
+    except DataError as error:
+        try:
+            return AnnotationFolder(folder, masks=True).of(Path(slide))
+        except DataError:
+            raise error from None  # of both, the file that most people have

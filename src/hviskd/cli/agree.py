@@ -47,7 +47,8 @@ def agree(
     Slides are told by their names; maps of several models of one slide are drawn side by side. Classes are the same
     where their names are. Places without a tile or without annotation are left out and counted.
 
-    Writes agreement.csv, boundary.csv, summary.json, summary.md and pictures.
+    Writes agreement.csv, boundary.csv, summary.json, summary.md and pictures. A slide that cannot be compared does
+    not stop the others; the exit status is then 1.
 
     Examples:
 
@@ -71,6 +72,7 @@ def agree(
     from hviskd.attention.slide_agreement import agree as measure
     from hviskd.cli.evaluate import print_table
 
+    failed: dict[str, str] = {}
     found = measure(
         maps,
         annotations,
@@ -80,9 +82,10 @@ def agree(
         reach_um=reach_um,
         unlabelled_is_other=unlabelled_is_other,
         slides=slides,
+        failed=failed,
     )
     with agreement_folder(output, overwrite=overwrite) as folder:  # refuses a full folder before the long work
-        agreements = write_agreement(found, folder)
+        agreements = write_agreement(found, folder, failed)
 
     header = ["model", "class", "resolution", "Dice", "precision", "recall", "95 % Hausdorff, µm"]
     print_table((header, mean_rows(mean_table(agreement_table(agreements)))))
@@ -94,3 +97,7 @@ def agree(
     for statement in STATEMENTS:
         typer.echo(statement)
     typer.echo(f"wrote {output}")
+    for slide, problem in failed.items():
+        typer.echo(f"error: {slide} was not compared: {problem}", err=True)
+    if failed:
+        raise typer.Exit(1)

@@ -1,10 +1,13 @@
 """`hviskd annotations`: what the colours of masks mean, and one kind of annotation turned into another."""
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from hviskd.errors import DataError
 
 if TYPE_CHECKING:
     from hviskd.annotations import Census
@@ -86,6 +89,7 @@ def convert(
         str | None, typer.Option("--image", help="The image that Labelme shall open, as seen from OUTPUT.")
     ] = None,
     tolerance: Tolerance = 20.0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT.")] = False,
 ) -> None:
     """Turn an annotation into a QuPath GeoJSON, a Labelme JSON or a colour mask; the suffix of OUTPUT says which.
 
@@ -101,6 +105,10 @@ def convert(
 
     if output.exists() and annotation.exists() and output.samefile(annotation):
         raise typer.BadParameter("would replace what it is made from; name another file", param_hint="OUTPUT")
+    if output.exists() and not overwrite:
+        raise DataError(f"{output}: already exists; choose another name or pass --overwrite")
+    if not math.isfinite(px_per_cell):
+        raise typer.BadParameter("must be a number of px", param_hint="--px-per-cell")
     wanted = None if legend is None else load_legend(legend)
     slide_size = None if size is None else _parse_size(size)
     read = read_annotation(annotation, legend=wanted, size=slide_size, tolerance=tolerance)

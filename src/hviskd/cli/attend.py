@@ -52,7 +52,7 @@ def attend(
     from hviskd.tiles import TileSet
 
     if output.exists() and not overwrite:
-        raise DataError(f"{output}: is there already; choose another folder or give --overwrite")
+        raise DataError(f"{output}: already exists; choose another folder or pass --overwrite")
     found = look(
         [load_model(resolve_models(path)[0]) for path in models],
         TileSet.open(tiles),

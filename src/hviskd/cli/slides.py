@@ -49,7 +49,7 @@ def info(
     from hviskd.slides.survey import survey
 
     found = find_slides(slides, recursive=recursive)
-    table = None if mpp_csv is None else read_mpp_csv(mpp_csv)
+    table = None if mpp_csv is None else read_mpp_csv(mpp_csv, found)
     reports = []
     with progress_bar("slides", len(found)) as advance:
         for report in survey(found, slide_mpp=slide_mpp, mpp_table=table, pictures=output):

@@ -47,19 +47,20 @@ def find_cohort(
     Raises:
         DataError: A path does not exist, a folder holds no slide, or a CSV is none.
     """
-    table = {} if mpp_csv is None else read_mpp_csv(Path(mpp_csv))
-    found: dict[Path, CohortSlide] = {}
+    listed: list[tuple[Path, CohortSlide]] = []
     for path in map(Path, paths):
         if path.suffix.lower() == ".csv":
-            listed = _read_list(path)
+            listed += [(path, slide) for slide in _read_list(path)]
         else:
-            listed = [CohortSlide(slide) for slide in find_slides([path], recursive=recursive)]
-        for slide in listed:
-            known = (slide.slide_mpp, mpp_of(slide.path, table), slide_mpp)
-            mpp = next((mpp for mpp in known if mpp is not None), None)
-            first = found.setdefault(slide.path.resolve(), CohortSlide(slide.path, mpp))
-            if first.slide_mpp != mpp:
-                raise DataError(f"{path}: {slide.path.name} has two different µm/px")
+            listed += [(path, CohortSlide(slide)) for slide in find_slides([path], recursive=recursive)]
+    table = {} if mpp_csv is None else read_mpp_csv(Path(mpp_csv), [slide.path for _, slide in listed])
+    found: dict[Path, CohortSlide] = {}
+    for path, slide in listed:
+        known = (slide.slide_mpp, mpp_of(slide.path, table), slide_mpp)
+        mpp = next((mpp for mpp in known if mpp is not None), None)
+        first = found.setdefault(slide.path.resolve(), CohortSlide(slide.path, mpp))
+        if first.slide_mpp != mpp:
+            raise DataError(f"{path}: {slide.path.name} has two different µm/px")
     if not found:
         raise DataError("no slide to segment; name slides, folders of slides, or a CSV with the column slide")
     return list(found.values())
@@ -108,7 +109,7 @@ def _read_list(path: Path) -> list[CohortSlide]:
             slides = []
             for row in rows:
                 name, mpp = (row["slide"] or "").strip(), (row.get("mpp") or "").strip()
-                if not name:
+                if not name or "\0" in name:
                     raise DataError(f"{path}: line {rows.line_num}: names no slide")
                 try:
                     slides.append(CohortSlide(path.parent / name, float(mpp) if mpp else None))

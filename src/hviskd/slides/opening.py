@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 WHOLE_SLIDE_SUFFIXES = (".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".dcm")
 FLAT_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+MASK_ENDINGS = ("_L", "_mask", "-mask")  # the mask of STEM is STEM_L, as in the Ivy atlas, or one of the others
+_RESULTS = ("map.npz", "tileset.json")  # what tells a folder of pictures that this program wrote
 
 
 def open_slide(path: Path, *, slide_mpp: float | None = None) -> "Slide":
@@ -56,8 +58,9 @@ def is_flat(path: Path) -> bool:
 def find_slides(paths: Sequence[Path], *, recursive: bool = False) -> list[Path]:
     """List the slides among files and in folders, each once, sorted within a folder.
 
-    A file is taken as it is; in a folder what has a slide's suffix counts, but for hidden files. The many DICOM
-    files of one folder are one slide.
+    A file is taken as it is; in a folder what has a slide's suffix counts, but for hidden files, the colour masks of
+    slides beside them (`STEM_L.png`), and the maps and tiles of earlier runs. The many DICOM files of one folder are
+    one slide.
 
     Raises:
         DataError: A path does not exist, or a folder holds no slide.
@@ -105,4 +108,13 @@ def _slides_in(folder: Path, recursive: bool) -> list[Path]:
                 continue
             dicom_folders.add(path.parent)
         slides.append(path)
-    return slides
+    results = {parent for parent in {path.parent for path in slides} if any((parent / r).exists() for r in _RESULTS)}
+    stems = {str(path.with_suffix("")) for path in slides}
+    return [path for path in slides if path.parent not in results and not _is_mask(path, stems)]
+
+
+def _is_mask(path: Path, stems: set[str]) -> bool:
+    """Tell whether a picture is named as the mask of one of the slides (paths without suffix)."""
+    stem = str(path.with_suffix(""))
+    named = any(stem.endswith(ending) and stem.removesuffix(ending) in stems for ending in MASK_ENDINGS)
+    return named and path.suffix.lower() in FLAT_SUFFIXES

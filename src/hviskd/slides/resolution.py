@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hviskd.errors import DataError
@@ -44,14 +44,19 @@ def settle_mpp(
     return mpp, ()
 
 
-def read_mpp_csv(path: Path) -> dict[str, float]:
+def read_mpp_csv(path: Path, slides: Iterable[Path]) -> dict[str, float]:
     """Read the µm/px of many slides from a CSV with the columns `slide` (a file name, or a path) and `mpp`.
+
+    Args:
+        path: The CSV.
+        slides: Those it is read for; it may list others, but not only others.
 
     Returns:
         µm/px by file name; `mpp_of` looks a slide up.
 
     Raises:
-        DataError: The file is missing or not such a CSV, or a row holds no sane number or contradicts another.
+        DataError: The file is missing or not such a CSV, a row holds no sane number or contradicts another, or no row
+            is of one of the slides.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -72,6 +77,11 @@ def read_mpp_csv(path: Path) -> dict[str, float]:
                     raise DataError(f"{path}: line {rows.line_num}: {slide} has two different µm/px")
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
+    if all(mpp_of(slide, table) is None for slide in slides):
+        first = next(iter(table), "nothing")
+        raise DataError(
+            f"{path}: lists {first} and {max(0, len(table) - 1)} more, but none of these slides; mend the names"
+        )
     return table
 
 

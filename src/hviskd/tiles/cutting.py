@@ -165,7 +165,7 @@ def _gather(
     for path in paths:
         if seen.setdefault(path.stem, path) is not path:
             raise DataError(f"{path}: has the same name as {seen[path.stem]}; rename one, for tiles go by that name")
-    table = {} if mpp_csv is None else read_mpp_csv(Path(mpp_csv))
+    table = {} if mpp_csv is None else read_mpp_csv(Path(mpp_csv), paths)
     rows = []
     for path, patient in zip(paths, patients_of(paths, patients), strict=True):
         row = SlideCut(path, patient, mpp_of(path, table) or slide_mpp)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hviskd.errors import DataError
+from hviskd.slides.opening import MASK_ENDINGS
 
 PATIENT_RULES = {
     "ivygap": r"([^-]+)-",  # W10-1-1-B.2.02 → W10
     "tcga": r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})-",  # TCGA-02-0001-01C-01-BS1 → TCGA-02-0001
 }
 _MASK_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
-_MASK_ENDINGS = ("_L", "_mask", "-mask", "")
 _OUTLINE_SUFFIXES = frozenset({".geojson", ".json"})
 _SHOWN = 3
 
@@ -93,7 +93,7 @@ class AnnotationFolder:
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder")
         self.folder = folder
-        self._endings = _MASK_ENDINGS if masks else ("",)
+        self._endings = (MASK_ENDINGS, ("",)) if masks else (("",),)  # the plain name only if there is no other
         self._kind = "mask" if masks else "annotation"
         suffixes = _MASK_SUFFIXES if masks else _OUTLINE_SUFFIXES
         self._files: dict[str, list[Path]] = {}
@@ -107,12 +107,13 @@ class AnnotationFolder:
         Raises:
             DataError: There is none, or several that are as good as each other.
         """
-        for ending in self._endings:
-            found = [path for path in self._files.get(slide.stem + ending, []) if path.resolve() != slide.resolve()]
+        for endings in self._endings:
+            named = [path for ending in endings for path in self._files.get(slide.stem + ending, [])]
+            found = [path for path in named if path.resolve() != slide.resolve()]
             if len(found) > 1:
                 names = " and ".join(path.name for path in found)
                 raise DataError(f"{slide}: has several {self._kind}s in {self.folder}, {names}; keep one")
             if found:
                 return found[0]
-        wanted = " or ".join(f"{slide.stem}{ending}" for ending in self._endings)
+        wanted = " or ".join(f"{slide.stem}{ending}" for endings in self._endings for ending in endings)
         raise DataError(f"{slide}: has no {self._kind} in {self.folder}; name it {wanted}")

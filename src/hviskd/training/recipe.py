@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from hviskd.distillation import Options, resolve_methods
 from hviskd.errors import RecipeError, first_problem
 from hviskd.models import NetworkChoice
+from hviskd.plain_yaml import parse_yaml
 from hviskd.tiles.augmentation import Augmentation
 from hviskd.training.built_in import built_in_recipes
 from hviskd.training.yaml_mapping import read_mapping
@@ -129,7 +130,7 @@ def load_recipe(source: str | Path | None, role: Role = "alone", changes: Mappin
 def parse_value(text: str) -> Any:
     """Read one value of the command line as YAML would."""
     try:
-        return yaml.safe_load(text)
+        return parse_yaml(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"{text!r} is not a YAML value") from error
 

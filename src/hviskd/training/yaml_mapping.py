@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from hviskd.errors import RecipeError
+from hviskd.plain_yaml import parse_yaml
 
 _LIMIT_BYTES = 2**20  # what people write is a page of text
 
@@ -45,7 +46,7 @@ def read_mapping(source: str | Path, built_in: Mapping[str, str], what: str) -> 
             raise RecipeError(f"{source}: no such file and no built-in {what.split()[-1]}; {hint}")
         text = built_in[str(source)]
     try:
-        content = yaml.safe_load(text)
+        content = parse_yaml(text)
     except (yaml.YAMLError, RecursionError) as error:
         raise RecipeError(f"{source}: not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
