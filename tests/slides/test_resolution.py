@@ -59,12 +59,12 @@ def test_a_csv_that_is_wrong_says_where(tmp_path, content, said):
     path = tmp_path / "mpp.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError, match=said):
-        read_mpp_csv(path, [Path("a")])
+        read_mpp_csv(path)
 
 
 def test_a_missing_csv_is_said(tmp_path):
     with pytest.raises(DataError, match="no such file"):
-        read_mpp_csv(tmp_path / "mpp.csv", [])
+        read_mpp_csv(tmp_path / "mpp.csv")
 
 
 def test_a_csv_of_other_slides_is_refused(tmp_path):

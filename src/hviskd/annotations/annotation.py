@@ -18,6 +18,7 @@ import numpy as np
 import shapely
 from shapely import MultiPolygon, Polygon
 
+from hviskd.annotations.label_blocks import LabelBlocks
 from hviskd.annotations.legend import Legend
 from hviskd.annotations.scanline import EdgeTable, fill
 from hviskd.errors import DataError
@@ -168,11 +169,11 @@ class LabelMask(Annotation):
     """An annotation made of an image of class indices, often smaller than the slide.
 
     Attributes:
-        indices: (H, W) uint8, 255 where nothing is labelled; may lie on the disk.
+        indices: (H, W) uint8, 255 where nothing is labelled.
         px_per_mask_px: Level-0 px that one mask px is wide and high.
     """
 
-    indices: np.ndarray
+    indices: np.ndarray | LabelBlocks
     px_per_mask_px: tuple[float, float] = (1.0, 1.0)
 
     def _rasterise(self, x_px: float, y_px: float, rows: int, columns: int, px_per_cell: float) -> np.ndarray:
@@ -187,7 +188,13 @@ class LabelMask(Annotation):
             lines, places = row[on_row].astype(np.int64), column[on_column].astype(np.int64)
             step = max(1, _CELLS_AT_ONCE // len(places))
             for start in range(0, len(lines), step):
-                labels = self.indices[np.ix_(lines[start : start + step], places)]
+                labels = self._at(lines[start : start + step], places)
                 part = image[top + start :, left : left + len(places)][: len(labels)]
                 np.copyto(part, labels, where=labels != NO_CLASS)
         return image
+
+    def _at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        if isinstance(self.indices, LabelBlocks):
+            return self.indices.at(rows, columns)
+        labels: np.ndarray = self.indices[np.ix_(rows, columns)]
+        return labels

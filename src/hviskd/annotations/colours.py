@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 TRANSPARENT = 1 << 24  # the code of a pixel that shows nothing; all others are 0xRRGGBB
-ROWS_AT_ONCE_PX = 8_000_000
+ROWS_AT_ONCE_PX = 2_000_000
 
 Block = tuple[int, int, np.ndarray]  # first row, first column, (h, w) int32 codes
 

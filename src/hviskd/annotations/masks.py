@@ -12,8 +12,9 @@ import numpy as np
 
 from hviskd.annotations.annotation import NO_CLASS, Annotation, LabelMask
 from hviskd.annotations.colours import TRANSPARENT, unpack_codes
+from hviskd.annotations.label_blocks import LabelBlocks
 from hviskd.annotations.legend import Legend
-from hviskd.annotations.pixels import MaskPixels, scratch
+from hviskd.annotations.pixels import MaskPixels
 from hviskd.annotations.png import SIDE_LIMIT_PX, write_palette_png
 from hviskd.errors import DataError
 from hviskd.storage import atomic_file
@@ -71,9 +72,9 @@ class ColourDecoder:
 def read_mask(
     path: Path, legend: Legend, *, size: tuple[int, int] | None = None, tolerance: float = DEFAULT_TOLERANCE
 ) -> LabelMask:
-    """Read a colour mask of up to two billion px in under 1 GB of memory beside the image of class indices.
+    """Read a colour mask of up to two billion px in under 1 GB of memory.
 
-    That image lies in a temporary file if it is large, and so does an unpacked JPEG, at 3 bytes a px.
+    An unpacked JPEG, at 3 bytes a px, lies in a temporary file if it is large.
 
     Args:
         path: A PNG, JPEG or TIFF of 8 bits a sample.
@@ -97,12 +98,15 @@ def read_mask(
             f"{slide_width} × {slide_height} px; choose the mask of this slide"
         )
     decode = ColourDecoder(legend, tolerance)
-    indices = scratch((height, width), np.dtype(np.uint8))
+    indices = LabelBlocks((height, width))
     known_px = transparent_px = 0
     unknown = np.zeros(TRANSPARENT, dtype=np.int64)  # pages never touched take no memory
     for row, column, codes in pixels.blocks():
         classes = decode(codes)
-        indices[row : row + len(codes), column : column + codes.shape[1]] = classes
+        try:
+            indices.put(row, column, classes)
+        except ValueError as error:
+            raise DataError(f"{path}: cannot be kept as a mask of regions ({error}); save it smaller") from error
         strange = codes[classes == NO_CLASS]
         shown = strange[strange != TRANSPARENT]
         known_px += codes.size - strange.size

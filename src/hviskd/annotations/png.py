@@ -19,8 +19,8 @@ from PIL import Image
 from hviskd.annotations.colours import TRANSPARENT, pack_codes
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-BAND_BYTES = 16 * 2**20
-BAND_PX = 8_000_000  # of one bit each, a band of bytes has many more px
+BAND_BYTES = 8 * 2**20
+BAND_PX = 2_000_000  # of one bit each, a band of bytes has many more px
 SIDE_LIMIT_PX = 1_000_000
 INTERLACED_LIMIT_PX = 50_000_000  # rows of an interlaced picture cannot be read one after the other
 

@@ -44,12 +44,12 @@ def settle_mpp(
     return mpp, ()
 
 
-def read_mpp_csv(path: Path, slides: Iterable[Path]) -> dict[str, float]:
+def read_mpp_csv(path: Path, slides: Iterable[Path] | None = None) -> dict[str, float]:
     """Read the µm/px of many slides from a CSV with the columns `slide` (a file name, or a path) and `mpp`.
 
     Args:
         path: The CSV.
-        slides: Those it is read for; it may list others, but not only others.
+        slides: Those it is read for, if they are known; it may list others, but not only others.
 
     Returns:
         µm/px by file name; `mpp_of` looks a slide up.
@@ -77,7 +77,7 @@ def read_mpp_csv(path: Path, slides: Iterable[Path]) -> dict[str, float]:
                     raise DataError(f"{path}: line {rows.line_num}: {slide} has two different µm/px")
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
-    if all(mpp_of(slide, table) is None for slide in slides):
+    if slides is not None and all(mpp_of(slide, table) is None for slide in slides):
         first = next(iter(table), "nothing")
         raise DataError(
             f"{path}: lists {first} and {max(0, len(table) - 1)} more, but none of these slides; mend the names"

@@ -34,6 +34,7 @@ from hviskd.tiles.tile_reading import read_tiles
 from hviskd.tiles.tileset import digest_of
 from hviskd.tiles.writing import TileRow
 
+_GIVE_BACK_EVERY = 50  # neighbourhoods; the allocator keeps what threads free, and ever more of it
 RGB = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
@@ -222,7 +223,7 @@ class SlideCut:
                     digests[place] = digest_of(tile)
                 return places
 
-            for places in read_tiles(
+            reading = read_tiles(
                 slide,
                 found.x_px[chosen],
                 found.y_px[chosen],
@@ -230,9 +231,13 @@ class SlideCut:
                 mpp=job.rule.mpp,
                 threads=job.threads,
                 then=keep,
-            ):
+            )
+            for neighbourhood, places in enumerate(reading):
                 advance(len(places), note=self.name)
+                if neighbourhood % _GIVE_BACK_EVERY == 0:
+                    give_back_memory()
             drawn.result()
+        give_back_memory()
         notes = (f"stain left as it is: {transfer.problem}",) if transfer and transfer.problem else ()
         return job.parts.finish(key, digests, notes)
 
