@@ -4,6 +4,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,7 +54,18 @@ class MaskPixels:
                 raise ValueError(f"{self.size[0]} × {self.size[1]} px, over the limit of {limit} million")
 
     def blocks(self) -> Iterator[Block]:
-        """Give every pixel once, in blocks of some million: first row, first column, (h, w) int32 codes."""
+        """Give every pixel once, in blocks of some million: first row, first column, (h, w) int32 codes.
+
+        The next block is unpacked in a thread while one is looked at.
+        """
+        unpacked = self._unpacked()
+        with ThreadPoolExecutor(1) as beside:
+            coming = beside.submit(next, unpacked, None)
+            while (block := coming.result()) is not None:
+                coming = beside.submit(next, unpacked, None)
+                yield block
+
+    def _unpacked(self) -> Iterator[Block]:
         if self._start.startswith(SIGNATURE):
             blocks = self._png_blocks()
         elif self._start.startswith(_JPEG):
