@@ -61,9 +61,12 @@ class MaskPixels:
         unpacked = self._unpacked()
         with ThreadPoolExecutor(1) as beside:
             coming = beside.submit(next, unpacked, None)
-            while (block := coming.result()) is not None:
-                coming = beside.submit(next, unpacked, None)
-                yield block
+            try:
+                while (block := coming.result()) is not None:
+                    coming = beside.submit(next, unpacked, None)
+                    yield block
+            finally:
+                del coming  # an error in it holds this frame, and would keep all arrays alive
 
     def _unpacked(self) -> Iterator[Block]:
         if self._start.startswith(SIGNATURE):
