@@ -6,8 +6,8 @@ no parts. There are two: one reads each tile with OpenSlide's own `read_region`,
 other with `slide.read`, which decodes JPEG tiles itself. Each runs in a process of its own, loops and cutting in turn;
 a ratio is that of the medians. Peak memory is the process's largest resident set. CPU time is that of all threads,
 imports included: where others use the machine too, it says more than the ratio of times. Macenko's share is of the CPU
-time of a cutting with it; the fit of the reference, once for any number of slides, is in it. All is done again for a
-slide of twice the area.
+time of a cutting with it; the fit of the slide is in it, that of the reference, once for any number of slides, is not.
+All is done again for a slide of twice the area.
 
     python benchmarks/cutting.py                          # 15,000 × 12,000 px
     python benchmarks/cutting.py --width-px 6000 --height-px 6000 --repeats 1
@@ -30,6 +30,8 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from hviskd.processor import let_threads_sleep
+
 REGION_PX, TILE_PX, MPP, JPEG_TILE_PX = 1500, 150, 0.5, 256
 LOOP_CACHE_BYTES = 128 * 2**20  # OpenSlide's own 32 MiB would not hold two rows of the wider slide's tiles
 
@@ -43,6 +45,7 @@ def main() -> None:
     if options.draw:
         make_slide(options.work, options.width_px, options.height_px)
         return
+    let_threads_sleep()  # those of the processes to come, as the command line does
     with tempfile.TemporaryDirectory(dir=options.work) as work:
         rows = []
         for factor in (1, 2):
@@ -74,7 +77,7 @@ def parse() -> argparse.Namespace:
 
 def make_slide(folder: Path, width_px: int, height_px: int) -> None:
     """Write slide, mask and legend; of the slide only a row of JPEG tiles is in memory at a time."""
-    from hviskd.slides import draw_patient, draw_tissue
+    from hviskd.slides import draw_patient, draw_tissue, stain_reference, write_stain
 
     (folder / "masks").mkdir(parents=True)
     classes = np.zeros((REGION_PX, REGION_PX), np.int64)
@@ -106,6 +109,7 @@ def make_slide(folder: Path, width_px: int, height_px: int) -> None:
                 subfiletype=int(reduction > 1),
                 metadata=None,
             )
+    write_stain(folder / "stain.json", stain_reference(folder / "slide.svs"))
 
 
 def mirrored(region, rows, width_px):
@@ -124,10 +128,10 @@ def jpeg_tiles(region, shape):
 
 
 def cut(work: Path, stain: str = "none") -> dict:
-    """Cut the slide with all cores."""
+    """Cut the slide with all cores; a reference was fitted before, as for the other slides of a cohort."""
     from hviskd.tiles.cutting import cut_slides
 
-    reference = {"stain": stain, "stain_reference": work / "slide.svs"} if stain != "none" else {}
+    reference = {"stain": stain, "stain_reference": work / "stain.json"} if stain != "none" else {}
     began = time.perf_counter()
     tileset = cut_slides(
         [work / "slide.svs"],

@@ -27,22 +27,24 @@ print(taken)
 
 
 def printed(code, **environment):
-    ours = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "MALLOC_TRIM_THRESHOLD_")
+    ours = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_")
     clean = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run([sys.executable, "-c", code], env=clean | environment, capture_output=True, check=True)
     return done.stdout.decode().split()
 
 
 @pytest.mark.parametrize(
-    ("environment", "policy", "spins"),
+    ("environment", "expected"),
     [
-        ({}, "passive", "1000"),
-        ({"OMP_WAIT_POLICY": "active"}, "active", "None"),
-        ({"GOMP_SPINCOUNT": "7"}, "passive", "7"),
+        ({}, ["passive", "1000", "1"]),
+        ({"OMP_WAIT_POLICY": "active"}, ["active", "None", "1"]),
+        ({"GOMP_SPINCOUNT": "7"}, ["passive", "7", "1"]),
+        ({"OPENBLAS_NUM_THREADS": "4"}, ["passive", "1000", "4"]),
     ],
 )
-def test_a_users_own_waiting_stands(environment, policy, spins):
-    assert printed(SPINS.format(names=("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")), **environment) == [policy, spins]
+def test_a_users_own_waiting_stands(environment, expected):
+    names = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OPENBLAS_NUM_THREADS"
+    assert printed(SPINS.format(names=names), **environment) == expected
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library decides for itself")

@@ -11,11 +11,14 @@ _LARGEST = 2**31 - 1
 
 
 def let_threads_sleep() -> None:
-    """Let threads that wait for each other give up their core after some microseconds; call it before torch is loaded.
+    """Let threads that wait for each other give up their core after some microseconds; call it before NumPy and torch are loaded.
 
     Threads that spin for long, as is usual, make a training several times slower as soon as another program wants a
-    core; threads that sleep at once cost an idle machine a tenth of it. A user's own `OMP_WAIT_POLICY` stands.
+    core; threads that sleep at once cost an idle machine a tenth of it. NumPy's own products are small here, and one
+    thread does them: others would spin for long after each. A user's own `OMP_WAIT_POLICY` and `OPENBLAS_NUM_THREADS`
+    stand.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "passive"
         os.environ.setdefault("GOMP_SPINCOUNT", str(_SPINS))

@@ -13,8 +13,7 @@ from hviskd.slides.stain import LIGHT, Stain
 RGB = NDArray[np.uint8]
 Step = Callable[[RGB], NDArray[np.float32]]  # RGB (N, 3) → grey levels (N, 3) plus a half, not cut off yet
 
-# What fits a core's cache, and is too little for BLAS to start threads of its own; and how many px it is given as one
-# row, since it is slow with matrices as small as 3 × 3.
+# What fits a core's cache; and how many px BLAS is given as one row, since it is slow with matrices as small as 3 × 3.
 _CHUNK_PX, _PX_A_ROW = 12288, 4
 _LAB_STEPS = 2**15  # entries of the tables for the two curves of Lab; a fifth of a grey level at worst
 
