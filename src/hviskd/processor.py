@@ -11,7 +11,9 @@ _LARGEST = 2**31 - 1
 
 
 def let_threads_sleep() -> None:
-    """Let threads that wait for each other give up their core after some microseconds; call it before NumPy and torch are loaded.
+    """Let threads that wait for each other give up their core after some microseconds.
+
+    Call it before NumPy and torch are loaded.
 
     Threads that spin for long, as is usual, make a training several times slower as soon as another program wants a
     core; threads that sleep at once cost an idle machine a tenth of it. NumPy's own products are small here, and one
