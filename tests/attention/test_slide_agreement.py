@@ -7,7 +7,8 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from hviskd.annotations import LabelMask, Outlines, Region, write_geojson
 from hviskd.attention import slide_agreement
-from hviskd.attention.slide_agreement import agree, agree_on_slide, class_scores
+from hviskd.attention.agreeing import agree
+from hviskd.attention.slide_agreement import agree_on_slide, class_scores
 from hviskd.errors import DataError
 from hviskd.segmentation import SlideMap, save_slide_map
 from tests.attention.rectangles import WHOLE, halves_map, two_class_map

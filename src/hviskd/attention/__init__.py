@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
+    from hviskd.attention.agreeing import agree
     from hviskd.attention.attending import Attention, attend
     from hviskd.attention.attention_files import save_attention
     from hviskd.attention.comparing import AttentionComparison, compare_attention
     from hviskd.attention.maps import attention_maps, scaled_maps
     from hviskd.attention.overlap import measure_tile
-    from hviskd.attention.slide_agreement import Compared, agree
+    from hviskd.attention.slide_agreement import Compared
 
 _HOMES = {
     "Attention": "attending",
     "AttentionComparison": "comparing",
     "Compared": "slide_agreement",
-    "agree": "slide_agreement",
+    "agree": "agreeing",
     "attend": "attending",
     "attention_maps": "maps",
     "compare_attention": "comparing",

@@ -61,6 +61,7 @@ def agree(
       hviskd agree maps --annotations normal-tissue --unlabelled-is-other -o agreement
     """
     from hviskd.annotations import load_legend
+    from hviskd.attention.agreeing import agree as measure
     from hviskd.attention.agreement_files import (
         STATEMENTS,
         agreement_folder,
@@ -69,7 +70,6 @@ def agree(
         mean_table,
         write_agreement,
     )
-    from hviskd.attention.slide_agreement import agree as measure
     from hviskd.cli.evaluate import print_table
 
     failed: dict[str, str] = {}

@@ -109,13 +109,13 @@ def _lab_step(source: Stain, reference: Stain) -> Step:
     from_xyz = (np.linalg.inv(RGB_TO_XYZ).T * _LAB_STEPS).astype(np.float32)
     light_of = linear_levels().astype(np.float32)
     root_of = roots_of(np.arange(_LAB_STEPS + 2) / _LAB_STEPS).astype(np.float32)
-    level_of = levels_of(np.arange(_LAB_STEPS + 1) / _LAB_STEPS).astype(np.float32)
+    level_of = levels_of(np.arange(_LAB_STEPS + 1) / _LAB_STEPS).astype(np.float32) + np.float32(0.5)
 
     def step(pixels: RGB) -> NDArray[np.float32]:
         roots = root_of.take((light_of.take(pixels) @ to_xyz + 0.5).astype(np.intp))
         roots = roots @ matrix + offset
         xyz = np.where(roots > 0.2068966, roots**3, (roots - np.float32(16 / 116)) / np.float32(7.787))
         light = xyz @ from_xyz + 0.5
-        return level_of.take(np.clip(light, 0, _LAB_STEPS).astype(np.intp)) + np.float32(0.5)
+        return level_of.take(np.clip(light, 0, _LAB_STEPS).astype(np.intp))
 
     return step

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hviskd.errors import DataError
-from hviskd.slides.opening import MASK_ENDINGS
+from hviskd.slides.opening import FLAT_SUFFIXES, MASK_ENDINGS
 
 PATIENT_RULES = {
     "ivygap": r"([^-]+)-",  # W10-1-1-B.2.02 → W10
     "tcga": r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})-",  # TCGA-02-0001-01C-01-BS1 → TCGA-02-0001
 }
-_MASK_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 _OUTLINE_SUFFIXES = frozenset({".geojson", ".json"})
 _SHOWN = 3
 
@@ -95,7 +94,7 @@ class AnnotationFolder:
         self.folder = folder
         self._endings = (MASK_ENDINGS, ("",)) if masks else (("",),)  # the plain name only if there is no other
         self._kind = "mask" if masks else "annotation"
-        suffixes = _MASK_SUFFIXES if masks else _OUTLINE_SUFFIXES
+        suffixes = FLAT_SUFFIXES if masks else _OUTLINE_SUFFIXES
         self._files: dict[str, list[Path]] = {}
         for path in sorted(folder.iterdir()):
             if path.suffix.lower() in suffixes and not path.name.startswith("."):
