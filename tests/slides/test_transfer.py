@@ -1,5 +1,7 @@
 """Changing a stain: like torchstain on one picture, and nothing at all where there is no fit."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,14 @@ def test_macenko_takes_amounts_out_of_one_mixture_into_the_other():
     assert np.allclose(changed, np.array(reference.vectors) @ scaled)
 
 
+def test_macenkos_colours_are_those_of_the_formula_rounded():
+    source, reference = (fit_macenko(image) for image in pair(1))
+    colours = np.random.default_rng(0).integers(0, 256, (100_000, 3), dtype=np.uint8)
+    density = -np.log((colours + 1.0) / 240)
+    exact = np.clip(240 * np.exp(-density @ macenko_matrix(source, reference).T) - 1, 0, 255)
+    assert np.abs(stain_transfer(source, reference)(colours) - exact).max() < 0.5 + 1e-3
+
+
 @pytest.mark.parametrize("method", FITS)
 def test_any_number_of_tiles_is_changed_as_one_by_one(method):
     tile, reference = pair(0)
@@ -60,6 +70,23 @@ def test_any_number_of_tiles_is_changed_as_one_by_one(method):
     assert (changed.shape, changed.dtype) == (batch.shape, np.uint8)
     assert np.array_equal(batch, before)
     assert np.array_equal(changed[1], transfer(tile[::-1]))
+    assert transfer(batch, out=batch) is batch
+    assert np.array_equal(batch, changed)
+    assert transfer(batch[:0]).shape == batch[:0].shape
+    for wrong in (batch[:1], np.asfortranarray(batch)):
+        with pytest.raises(ValueError, match="out must be C-contiguous"):
+            transfer(batch, out=wrong)
+
+
+@pytest.mark.parametrize("method", FITS)
+def test_a_pixel_is_changed_alike_wherever_it_stands_and_in_any_thread(method):
+    tile, reference = pair(2)
+    transfer = stain_transfer(FITS[method](tile), FITS[method](reference))
+    one_by_one = np.concatenate([transfer(row) for row in tile])
+    with ThreadPoolExecutor(4) as pool:
+        many = list(pool.map(transfer, [np.concatenate([tile] * 5)] * 8))  # more than is looked up at once
+    for changed in many:
+        assert np.array_equal(changed, np.concatenate([one_by_one.reshape(tile.shape)] * 5))
 
 
 @pytest.mark.parametrize("method", FITS)

@@ -172,7 +172,7 @@ class PreparedSlide:
             tile_px=side,
             mpp=self.request.mpp,
             threads=workers,
-            then=lambda which, tiles: (which, tiles if self.transfer is None else self.transfer(tiles)),
+            then=lambda which, tiles: (which, tiles if self.transfer is None else self.transfer(tiles, out=tiles)),
         )
         places, tiles = np.empty(0, np.int64), np.empty((0, side, side, 3), np.uint8)
         for more_places, more_tiles in stacks:

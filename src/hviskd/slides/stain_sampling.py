@@ -107,13 +107,13 @@ def _named_stain(path: Path, method: StainMethod, slide_mpp: float | None) -> St
 
 def _without_glass(pixels: RGB) -> RGB:
     flat = pixels.reshape(-1, 3)
-    return flat[flat.min(axis=1) < _GLASS_LEVEL]
+    return flat[(flat < _GLASS_LEVEL).any(axis=1)]
 
 
 def _quarter_order(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.int64]:
     """Number cells quarter by quarter, and so within each quarter: neighbours come close together (Morton 1966)."""
-    rows, columns = rows.astype(np.int64), columns.astype(np.int64)
-    order = np.zeros(len(rows), np.int64)
-    for bit in range(int(max(rows.max(), columns.max())).bit_length()):
-        order |= (rows >> bit & 1) << (2 * bit + 1) | (columns >> bit & 1) << (2 * bit)
-    return order
+    places = np.arange(max(rows.max(), columns.max()) + 1, dtype=np.int64)
+    spread = np.zeros_like(places)  # each number's bits, with a gap between every two
+    for bit in range(len(places).bit_length()):
+        spread |= (places >> bit & 1) << 2 * bit
+    return spread[rows] << 1 | spread[columns]

@@ -217,7 +217,8 @@ class SlideCut:
             transfer = _transfer(job, slide, found)
 
             def keep(places: Ints, tiles: RGB) -> Ints:
-                tiles = tiles if transfer is None else transfer(tiles)
+                if transfer is not None:
+                    transfer(tiles, out=tiles)
                 job.parts.tiles.put(places, tiles)
                 for place, tile in zip(places.tolist(), tiles, strict=True):
                     digests[place] = digest_of(tile)
