@@ -267,7 +267,7 @@ def reading(options: argparse.Namespace) -> dict:
 
     choice = EngineChoice(options.engine, precision(options), options.device)
     card = load_model(options.work / "model").card
-    request = Request.of(card, mpp=None, stride_px=None, min_tissue=0.5, unsure_below=None)
+    request = Request.of(card, mpp=None, stride_px=None, min_tissue=0.5, tissue_rule=None, unsure_below=None)
     prepared = prepare_slide(options.work / "slide.svs", request)
     with prepared.slide:
         began = time.perf_counter()

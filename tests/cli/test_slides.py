@@ -5,6 +5,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hviskd.cli.slides import slides_app
+from hviskd.errors import DataError
 from tests.slides.make import stained, write_svs
 
 app = typer.Typer()
@@ -22,6 +23,15 @@ def test_good_slides_are_shown_and_drawn(tmp_path):
     for said in ("a.svs", "aperio", "400 × 300", "20×", "1 2 4", "mm²", f"1 pictures in {tmp_path / 'out'}"):
         assert said in done.output
     Image.open(tmp_path / "out/a.svs.png").verify()
+
+
+def test_what_counts_as_tissue_can_be_said(tmp_path):
+    write_svs(tmp_path / "a.svs", stained((300, 400), 1, 0.6))
+    area = "1e9"
+    done = info(tmp_path, "-o", tmp_path / "out", "--tissue-area", area, "--tissue-density", "0.1")
+    assert done.exit_code == 0
+    assert "0 mm²" in done.output
+    assert isinstance(info(tmp_path, "--keep-ink").exception, DataError)  # nothing would come of it
 
 
 def test_a_broken_slide_is_one_line_and_the_status_is_1(tmp_path):

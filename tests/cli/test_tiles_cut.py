@@ -6,6 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from hviskd.cli.tiles_cut import cut
+from hviskd.errors import DataError
 from hviskd.tiles import TileSet
 from tests.tiles.cutting_samples import RED, add_slide, halves, write_legend
 
@@ -36,6 +37,12 @@ def test_it_says_what_was_cut_left_out_and_written(folder):
     assert lines["P2"] == ["10", "0", "0"]
     assert f"wrote {folder / 'tiles'}" in result.output
     assert len(TileSet.open(folder / "tiles")) == 40
+
+
+def test_it_takes_what_counts_as_tissue(folder):
+    result = run(folder, str(folder), "-o", str(folder / "none"), "--tissue-area", "1e9")
+    assert isinstance(result.exception, DataError)
+    assert "too little tissue" in str(result.exception)
 
 
 def test_a_slide_that_fails_is_named_and_the_exit_status_is_1(folder):

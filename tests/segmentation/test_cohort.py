@@ -13,7 +13,7 @@ import pytest
 
 from hviskd.errors import DataError
 from hviskd.segmentation import find_cohort, load_slide_map, read_summary, save_slide_map, segment, segment_cohort
-from hviskd.slides import open_slide
+from hviskd.slides import TissueRule, open_slide
 from tests.segmentation.make import CLASSES, tissue_on_glass, write_model, write_slide
 from tests.slides.make import glass
 
@@ -122,7 +122,9 @@ print(segment_cohort(model, [slide], maps, engine="torch")[0].state, "torch" in 
     assert done.stdout.split() == ["kept", "False"]
 
 
-@pytest.mark.parametrize("change", ["stride", "tissue", "precision", "slide", "slide_mpp", "model", "lost file"])
+@pytest.mark.parametrize(
+    "change", ["stride", "tissue", "tissue rule", "precision", "slide", "slide_mpp", "model", "lost file"]
+)
 def test_what_has_changed_is_done_again(model, slides, tmp_path, change):
     slide, settings, chosen = slides[0], dict(PLAIN), model
     (first,) = segment_cohort(model, [slide], tmp_path / "maps", **PLAIN)
@@ -132,6 +134,8 @@ def test_what_has_changed_is_done_again(model, slides, tmp_path, change):
             settings["stride_px"] = 32
         case "tissue":
             settings["min_tissue"] = 0.9
+        case "tissue rule":
+            settings["tissue_rule"] = TissueRule(density=0.2)
         case "precision":
             settings["precision"] = "float32"
         case "slide":

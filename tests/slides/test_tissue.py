@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hviskd.slides import TissueMask, open_slide, tissue_mask
+from hviskd.slides import TissueMask, TissueRule, open_slide, tissue_mask
 from hviskd.slides.tissue_colour import Thresholds
 from tests.slides.make import glass, stained, write_svs
 
@@ -19,10 +19,10 @@ def disc(radius_px: float, centre=(256, 256)) -> np.ndarray:
     return np.hypot(y - centre[0], x - centre[1]) < radius_px
 
 
-def found(tmp_path, image, **options) -> TissueMask:
-    path = write_svs(tmp_path / "slide.svs", image, mpp=MPP, quality=85)
+def found(tmp_path, image, mpp=MPP, **rule) -> TissueMask:
+    path = write_svs(tmp_path / "slide.svs", image, mpp=mpp, quality=85)
     with open_slide(path) as slide:
-        return tissue_mask(slide, **options)
+        return tissue_mask(slide, TissueRule(**rule))
 
 
 def overlap(mask, truth) -> float:
@@ -97,6 +97,26 @@ def test_marker_ink_on_glass_is_left_out(tmp_path, colour):
     assert mask.ink[stroke[::2, ::2]].mean() > 0.95
 
 
+def test_what_a_user_knows_better_goes_before_what_is_found(tmp_path):
+    dark, pale = disc(90, (256, 140)), disc(90, (256, 380))
+    image = np.where(dark[..., None], stained((SIDE, SIDE), 1.5, 0.8), glass((SIDE, SIDE)))
+    image[pale] = stained((SIDE, SIDE), 0.1, 0.15)[pale]
+    assert overlap(found(tmp_path, image).tissue, dark | pale) > 0.9
+    dense = found(tmp_path, image, density=0.15)
+    assert overlap(dense.tissue, dark) > 0.9
+    assert dense.thresholds.density == 0.15
+    assert overlap(found(tmp_path, image, saturation=0.3).tissue, dark) > 0.9
+
+
+def test_ink_can_be_kept(tmp_path):
+    stroke = disc(60)
+    image = np.where(stroke[..., None], np.uint8(INKS["blue"]), glass((SIDE, SIDE)))
+    assert not found(tmp_path, image).tissue.any()
+    kept = found(tmp_path, image, keep_ink=True)
+    assert not kept.ink.any()
+    assert overlap(kept.tissue, stroke) > 0.9
+
+
 def test_tissue_rich_in_haematoxylin_is_no_ink(tmp_path):
     mask = found(tmp_path, stained((SIDE, SIDE), 2.5, 0.3))
     assert not mask.ink.any()
@@ -105,8 +125,8 @@ def test_tissue_rich_in_haematoxylin_is_no_ink(tmp_path):
 
 def test_the_mask_is_never_finer_than_the_slide(tmp_path):
     image = np.where(disc(150)[..., None], stained((SIDE, SIDE), 0.6, 0.6), glass((SIDE, SIDE)))
-    mask = found(tmp_path, image, mpp=1.0)
-    assert (mask.mpp, mask.cell_px, mask.tissue.shape) == (MPP, 1.0, (SIDE, SIDE))
+    mask = found(tmp_path, image, mpp=10.0)
+    assert (mask.mpp, mask.cell_px, mask.tissue.shape) == (10.0, 1.0, (SIDE, SIDE))
 
 
 def test_the_share_of_a_square_is_counted_exactly():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hviskd.errors import DataError
-from hviskd.slides import fit_slide_stain, open_slide, stain_reference, stain_transfer, tissue_mask
+from hviskd.slides import TissueRule, fit_slide_stain, open_slide, stain_reference, stain_transfer, tissue_mask
 from hviskd.tiles import TileSet, split_tiles
 from hviskd.tiles.cutting import cut_slides
 from hviskd.tiles.cutting_report import qc_folder, read_report
@@ -117,6 +117,17 @@ def test_glass_is_left_out_but_for_the_class_that_is_glass(tmp_path):
     none = cut(tmp_path, "none", tissue=0.9, glass=[])
     assert "BG" not in set(none.table["class"])
     assert read_report(qc_folder(tmp_path / "none")).left_out()["too little tissue"]["BG"] == 40
+
+
+def test_what_counts_as_tissue_is_the_users_and_is_recorded(tmp_path):
+    add_slide(tmp_path, "S", halves())
+    assert len(cut(tmp_path)) == 60
+    rule = TissueRule(density=0.9)  # nothing is that dark
+    with pytest.raises(DataError, match="60 too little tissue"):
+        cut(tmp_path, "dense", tissue_rule=rule)
+    none_needed = cut(tmp_path, "dense", tissue_rule=rule, tissue=0)
+    assert len(none_needed) == 60
+    assert none_needed.card.origin.options["tissue_rule"]["density"] == 0.9
 
 
 def test_outlines_cut_as_a_mask_of_the_same_shape(tmp_path, cohort):

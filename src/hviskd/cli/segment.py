@@ -7,6 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.tissue_options import (
+    KeepInk,
+    TissueArea,
+    TissueDensity,
+    TissueHole,
+    TissueMpp,
+    TissueSaturation,
+    tissue_rule,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -88,6 +98,12 @@ def segment(
     ] = None,
     recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Search subfolders for slides too.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is done already.")] = False,
+    tissue_mpp: TissueMpp = 8.0,
+    tissue_density: TissueDensity = None,
+    tissue_saturation: TissueSaturation = None,
+    tissue_area: TissueArea = 10_000.0,
+    tissue_hole: TissueHole = 10_000.0,
+    keep_ink: KeepInk = False,
 ) -> None:
     """Classify all tissue of slides and write each a map: for QuPath, as OME-TIFF, as a table, as a picture.
 
@@ -122,6 +138,7 @@ def segment(
         mpp=mpp,
         stride_px=stride,
         min_tissue=tissue,
+        tissue_rule=tissue_rule(tissue_mpp, tissue_density, tissue_saturation, tissue_area, tissue_hole, keep_ink),
         unsure_below=unsure_below,
         engine=engine.value,
         precision=precision.value,

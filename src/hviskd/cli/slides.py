@@ -5,6 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.tissue_options import (
+    KeepInk,
+    TissueArea,
+    TissueDensity,
+    TissueHole,
+    TissueMpp,
+    TissueSaturation,
+    tissue_rule,
+)
+
 if TYPE_CHECKING:
     from hviskd.slides.survey import SlideReport
 
@@ -29,6 +39,12 @@ def info(
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write a picture of each slide's tissue here.")
     ] = None,
     recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Search subfolders too.")] = False,
+    tissue_mpp: TissueMpp = 8.0,
+    tissue_density: TissueDensity = None,
+    tissue_saturation: TissueSaturation = None,
+    tissue_area: TissueArea = 10_000.0,
+    tissue_hole: TissueHole = 10_000.0,
+    keep_ink: KeepInk = False,
 ) -> None:
     """Show size, µm/px, magnification and levels of slides, and find out which of them cannot be used.
 
@@ -43,16 +59,22 @@ def info(
       hviskd slides info slides/ -o slides-info
 
       hviskd slides info sections/*.jpg --slide-mpp 0.5 -o slides-info
+
+      hviskd slides info pale.svs -o slides-info --tissue-density 0.02 --tissue-area 50000
     """
+    from hviskd.errors import DataError
     from hviskd.progress import progress_bar
-    from hviskd.slides import find_slides, read_mpp_csv
+    from hviskd.slides import TissueRule, find_slides, read_mpp_csv
     from hviskd.slides.survey import survey
 
+    rule = tissue_rule(tissue_mpp, tissue_density, tissue_saturation, tissue_area, tissue_hole, keep_ink)
+    if output is None and rule != TissueRule():
+        raise DataError("--tissue-… and --keep-ink need -o DIR: tissue is sought for the pictures alone")
     found = find_slides(slides, recursive=recursive)
     table = None if mpp_csv is None else read_mpp_csv(mpp_csv, found)
     reports = []
     with progress_bar("slides", len(found)) as advance:
-        for report in survey(found, slide_mpp=slide_mpp, mpp_table=table, pictures=output):
+        for report in survey(found, slide_mpp=slide_mpp, mpp_table=table, pictures=output, tissue_rule=rule):
             reports.append(report)
             advance(note=report.path.name)
     _print_reports(reports)

@@ -8,7 +8,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -22,6 +22,7 @@ from hviskd.segmentation.preparing import PreparedSlide, Request, prepare_slide
 from hviskd.segmentation.segmenting import classify
 from hviskd.segmentation.slide_files import changed_at, place_digest, settings_fingerprint, slide_fingerprint
 from hviskd.segmentation.slide_map import SlideMap
+from hviskd.slides import TissueRule
 from hviskd.storage import write_text
 from hviskd.tiles.threads import in_threads
 
@@ -95,6 +96,7 @@ def segment_cohort(
     mpp: float | None = None,
     stride_px: int | None = None,
     min_tissue: float = 0.5,
+    tissue_rule: TissueRule | None = None,
     unsure_below: float | None = None,
     engine: str = "auto",
     precision: str = "auto",
@@ -117,6 +119,7 @@ def segment_cohort(
         mpp: As for `segment`, and so are the other settings.
         stride_px: See there.
         min_tissue: See there.
+        tissue_rule: See there.
         unsure_below: See there.
         engine: See there.
         precision: See there.
@@ -139,7 +142,14 @@ def segment_cohort(
         raise DataError(f"{output}: a file; name a folder for the maps")
     choice = EngineChoice(engine, precision, device, batch_size, threads, workers)
     source, card = find_model(model)
-    request = Request.of(card, mpp=mpp, stride_px=stride_px, min_tissue=min_tissue, unsure_below=unsure_below)
+    request = Request.of(
+        card,
+        mpp=mpp,
+        stride_px=stride_px,
+        min_tissue=min_tissue,
+        tissue_rule=tissue_rule,
+        unsure_below=unsure_below,
+    )
     run = LateEngine(choice, source)
     listed = [slide if isinstance(slide, CohortSlide) else CohortSlide(Path(slide)) for slide in slides]
     tasks = [
@@ -150,6 +160,7 @@ def segment_cohort(
         request.mpp,
         stride_px,
         min_tissue,
+        asdict(request.tissue_rule),
         request.unsure_below,
         engine,
         precision,

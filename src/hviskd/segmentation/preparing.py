@@ -18,7 +18,16 @@ from hviskd.models import ModelCard
 from hviskd.processor import give_back_memory
 from hviskd.segmentation.grid import MapGrid
 from hviskd.segmentation.slide_map import MAX_CLASSES
-from hviskd.slides import Slide, StainTransfer, TissueMask, fit_slide_stain, open_slide, stain_transfer, tissue_mask
+from hviskd.slides import (
+    Slide,
+    StainTransfer,
+    TissueMask,
+    TissueRule,
+    fit_slide_stain,
+    open_slide,
+    stain_transfer,
+    tissue_mask,
+)
 from hviskd.tiles.tile_reading import read_tiles
 
 RGB = NDArray[np.uint8]
@@ -38,6 +47,7 @@ class Request:
         mpp: µm a px of the tiles.
         stride_px: Step of the grid in px of `mpp`.
         min_tissue: Least share of tissue of a tile.
+        tissue_rule: What counts as tissue.
         unsure_below: Tiles whose most probable class is less probable are drawn as unsure; None draws every class.
     """
 
@@ -45,6 +55,7 @@ class Request:
     mpp: float
     stride_px: int
     min_tissue: float
+    tissue_rule: TissueRule
     unsure_below: float | None
 
     @classmethod
@@ -55,6 +66,7 @@ class Request:
         mpp: float | None,
         stride_px: int | None,
         min_tissue: float,
+        tissue_rule: TissueRule | None,
         unsure_below: float | None,
     ) -> "Request":
         """Settle a request.
@@ -83,7 +95,7 @@ class Request:
             unsure_below = card.calibration.unsure_below
         if unsure_below is not None and not 0 <= unsure_below <= 1:
             raise DataError(f"--unsure-below {unsure_below}: must be from 0 to 1")
-        return cls(card, card.mpp or mpp or 0.0, stride, min_tissue, unsure_below or None)
+        return cls(card, card.mpp or mpp or 0.0, stride, min_tissue, tissue_rule or TissueRule(), unsure_below or None)
 
 
 @dataclass
@@ -208,7 +220,7 @@ def prepare_slide(
             when_open()
             thumbnail = slide.thumbnail(THUMBNAIL_PX)
         with watch.stage("tissue"):
-            tissue = tissue_mask(slide)
+            tissue = tissue_mask(slide, request.tissue_rule)
             x_px, y_px = (grid.starts_px(np.arange(count)) for count in (grid.tile_columns, grid.tile_rows))
             share = tissue.share(x_px[None, :], y_px[:, None], grid.tile0_px)
             row, column = np.nonzero(share >= request.min_tissue)

@@ -20,6 +20,7 @@ from hviskd.segmentation.loading import EngineChoice, LateEngine, find_model
 from hviskd.segmentation.preparing import PreparedSlide, Request, prepare_slide
 from hviskd.segmentation.slide_files import slide_fingerprint
 from hviskd.segmentation.slide_map import MapCard, SlideMap
+from hviskd.slides import TissueRule
 from hviskd.version import __version__
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def segment(
     slide_mpp: float | None = None,
     stride_px: int | None = None,
     min_tissue: float = 0.5,
+    tissue_rule: TissueRule | None = None,
     unsure_below: float | None = None,
     engine: str = "auto",
     precision: str = "auto",
@@ -58,6 +60,7 @@ def segment(
         slide_mpp: µm a level-0 px, for a slide that does not record it or wrongly.
         stride_px: Step from tile to tile, in px of the Model's µm/px; a tile if not given. Smaller ones overlap.
         min_tissue: Least share of tissue of a tile.
+        tissue_rule: What counts as tissue; the defaults of `TissueRule` if not given.
         unsure_below: Tiles whose most probable class is less probable are drawn as unsure; if None, the Model's own
             threshold, where it is calibrated; 0 draws every class.
         engine: What computes, as `hviskd.models.engines.open_engine` takes it.
@@ -76,7 +79,14 @@ def segment(
     """
     choice = EngineChoice(engine, precision, device, batch_size, threads, workers)
     source, card = find_model(model)
-    request = Request.of(card, mpp=mpp, stride_px=stride_px, min_tissue=min_tissue, unsure_below=unsure_below)
+    request = Request.of(
+        card,
+        mpp=mpp,
+        stride_px=stride_px,
+        min_tissue=min_tissue,
+        tissue_rule=tissue_rule,
+        unsure_below=unsure_below,
+    )
     run = LateEngine(choice, source)
     prepared = prepare_slide(Path(slide), request, slide_mpp=slide_mpp, when_open=run.start)
     with prepared.slide:
@@ -139,6 +149,7 @@ def _slide_map(prepared: PreparedSlide, probabilities: NDArray[np.float32], engi
         mpp=request.mpp,
         stride_px=request.stride_px,
         min_tissue=request.min_tissue,
+        tissue_rule=request.tissue_rule,
         unsure_below=request.unsure_below,
         stain=prepared.stain,
         engine=engine,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hviskd.segmentation.grid import MapGrid
+from hviskd.slides import TissueRule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +46,7 @@ class MapCard(BaseModel):
         mpp: µm a px of it.
         stride_px: Step of the grid in px of `mpp`; `tile_px` where tiles do not overlap.
         min_tissue: Least share of tissue of a tile that was classified.
+        tissue_rule: What counted as tissue.
         unsure_below: Tiles whose most probable class is less probable are drawn as unsure; None draws every class.
         stain: What was done to the slide's stain, such as `macenko` or `none`.
         engine: What computed the probabilities.
@@ -71,6 +73,7 @@ class MapCard(BaseModel):
     mpp: float = Field(gt=0)
     stride_px: int = Field(gt=0)
     min_tissue: float = Field(ge=0, le=1)
+    tissue_rule: TissueRule = TissueRule()
     unsure_below: float | None = Field(default=None, ge=0, le=1)
     stain: str = "none"
     engine: str

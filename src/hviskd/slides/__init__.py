@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from hviskd.slides.tissue import TissueMask, tissue_mask
     from hviskd.slides.tissue_picture import draw_tissue_outline
+    from hviskd.slides.tissue_rule import TissueRule
     from hviskd.slides.transfer import StainTransfer, macenko_matrix, stain_transfer
 
 _HOMES = {
@@ -48,6 +49,7 @@ _HOMES = {
     "StainTransfer": "transfer",
     "TissueClass": "synthetic_tissue",
     "TissueMask": "tissue",
+    "TissueRule": "tissue_rule",
     "draw_patient": "synthetic_tissue",
     "draw_tile": "synthetic_tissue",
     "draw_tissue": "synthetic_tissue",
@@ -83,6 +85,7 @@ __all__ = [
     "StainTransfer",
     "TissueClass",
     "TissueMask",
+    "TissueRule",
     "draw_patient",
     "draw_tile",
     "draw_tissue",

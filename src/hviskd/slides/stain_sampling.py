@@ -9,6 +9,7 @@ from hviskd.errors import DataError
 from hviskd.slides.slide import Slide
 from hviskd.slides.stain import FITS, Stain, StainMethod, read_stain
 from hviskd.slides.tissue import TissueMask
+from hviskd.slides.tissue_rule import TissueRule
 
 RGB = NDArray[np.uint8]
 
@@ -70,18 +71,25 @@ def sample_tissue(slide: Slide, tissue: TissueMask, *, mpp: float = 0.5, seed: i
     return _without_glass(np.stack(fields))
 
 
-def stain_reference(path: Path, *, method: StainMethod = "macenko", slide_mpp: float | None = None) -> Stain:
+def stain_reference(
+    path: Path,
+    *,
+    method: StainMethod = "macenko",
+    slide_mpp: float | None = None,
+    tissue_rule: TissueRule | None = None,
+) -> Stain:
     """Give the stain to transfer to, from whatever a user names.
 
     Args:
         path: A stored stain (`.json`), a flat picture of tissue, or a slide.
         method: `macenko` or `reinhard`.
         slide_mpp: µm/px of a slide that does not record it.
+        tissue_rule: What counts as tissue on a slide.
 
     Raises:
         DataError: The file is missing or damaged, has no fit, or is a stain that was fitted in another way.
     """
-    stain = _named_stain(path, method, slide_mpp)
+    stain = _named_stain(path, method, slide_mpp, tissue_rule)
     if stain.method != method:
         raise DataError(f"{path}: a stain fitted by {stain.method}, not by {method}")
     if stain.problem:
@@ -89,7 +97,7 @@ def stain_reference(path: Path, *, method: StainMethod = "macenko", slide_mpp: f
     return stain
 
 
-def _named_stain(path: Path, method: StainMethod, slide_mpp: float | None) -> Stain:
+def _named_stain(path: Path, method: StainMethod, slide_mpp: float | None, tissue_rule: TissueRule | None) -> Stain:
     from hviskd.slides.flat_image import decode_image
     from hviskd.slides.opening import is_flat, open_slide
     from hviskd.slides.tissue import tissue_mask
@@ -102,7 +110,7 @@ def _named_stain(path: Path, method: StainMethod, slide_mpp: float | None) -> St
             pixels = pixels[np.random.default_rng(0).integers(len(pixels), size=_PICTURE_PIXELS)]
         return FITS[method](_without_glass(pixels))
     with open_slide(path, slide_mpp=slide_mpp) as slide:
-        return fit_slide_stain(slide, tissue_mask(slide), method=method)
+        return fit_slide_stain(slide, tissue_mask(slide, tissue_rule), method=method)
 
 
 def _without_glass(pixels: RGB) -> RGB:

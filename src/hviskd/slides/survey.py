@@ -8,6 +8,7 @@ from hviskd.errors import DataError
 from hviskd.slides.opening import open_slide
 from hviskd.slides.resolution import mpp_of
 from hviskd.slides.slide import SlideFacts
+from hviskd.slides.tissue_rule import TissueRule
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def survey(
     slide_mpp: float | None = None,
     mpp_table: Mapping[str, float] | None = None,
     pictures: Path | None = None,
+    tissue_rule: TissueRule | None = None,
 ) -> Iterator[SlideReport]:
     """Open every slide, make sure that it is whole, and draw its tissue if asked.
 
@@ -43,6 +45,7 @@ def survey(
         slide_mpp: µm/px of all slides that `mpp_table` does not list.
         mpp_table: µm/px by slide, as `read_mpp_csv` gives it.
         pictures: A folder for one PNG a slide.
+        tissue_rule: What counts as tissue in them.
 
     Yields:
         A report a slide, in the same order; a slide that cannot be used does not stop the others.
@@ -51,13 +54,13 @@ def survey(
     for path, name in zip(slides, names, strict=True):
         listed = mpp_of(path, mpp_table or {})
         try:
-            yield _look_at(path, slide_mpp if listed is None else listed, pictures and pictures / name)
+            yield _look_at(path, slide_mpp if listed is None else listed, pictures and pictures / name, tissue_rule)
         except (DataError, OSError) as error:
             problem = str(error) if isinstance(error, DataError) else f"{path}: {error.strerror or error}"
             yield SlideReport(path, problem=" ".join(problem.split()))
 
 
-def _look_at(path: Path, slide_mpp: float | None, picture: Path | None) -> SlideReport:
+def _look_at(path: Path, slide_mpp: float | None, picture: Path | None, tissue_rule: TissueRule | None) -> SlideReport:
     with open_slide(path, slide_mpp=slide_mpp) as slide:
         slide.verify()
         if picture is None:
@@ -65,7 +68,7 @@ def _look_at(path: Path, slide_mpp: float | None, picture: Path | None) -> Slide
         from hviskd.slides.tissue import tissue_mask
         from hviskd.slides.tissue_picture import draw_tissue_outline
 
-        tissue = tissue_mask(slide)
+        tissue = tissue_mask(slide, tissue_rule)
         draw_tissue_outline(slide, tissue, picture)
         return SlideReport(path, slide.facts(), tissue.area_um2 / 1e6, picture)
 

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from hviskd.slides.slide import Slide
 from hviskd.slides.tissue_colour import Bools, Thresholds, drop_small, find_ink, find_tissue, optical_density, smoothed
+from hviskd.slides.tissue_rule import TissueRule
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,28 +81,25 @@ class TissueMask:
         return upper * (1 - down) + lower * down
 
 
-def tissue_mask(
-    slide: Slide, *, mpp: float = 8.0, min_area_um2: float = 10_000.0, min_hole_um2: float = 10_000.0
-) -> TissueMask:
+def tissue_mask(slide: Slide, rule: TissueRule | None = None) -> TissueMask:
     """Find the tissue of a slide by its colour at low power, without marker ink.
 
     Args:
         slide: An open slide.
-        mpp: µm a cell of the mask; never finer than the slide itself.
-        min_area_um2: Smaller pieces are dirt.
-        min_hole_um2: Smaller gaps belong to the tissue round them.
+        rule: What counts as tissue; the defaults of `TissueRule` if not given.
 
     Raises:
         DataError: The slide is damaged.
     """
-    mpp = max(mpp, slide.mpp)
+    rule = rule or TissueRule()
+    mpp = max(rule.mpp, slide.mpp)
     cell_px = mpp / slide.mpp
     columns, rows = (math.ceil(side / cell_px) for side in slide.size)
     smooth = smoothed(optical_density(slide.read(0, 0, columns, rows, mpp)), mpp)
-    ink = find_ink(smooth, mpp)
-    tissue, thresholds = find_tissue(smooth)
-    tissue = drop_small(tissue & ~ink, min_area_um2 / mpp**2)
-    tissue |= _small_holes(tissue, min_hole_um2 / mpp**2) & ~ink
+    ink = np.zeros((rows, columns), np.bool_) if rule.keep_ink else find_ink(smooth, mpp)
+    tissue, thresholds = find_tissue(smooth, density=rule.density, saturation=rule.saturation)
+    tissue = drop_small(tissue & ~ink, rule.min_area_um2 / mpp**2)
+    tissue |= _small_holes(tissue, rule.min_hole_um2 / mpp**2) & ~ink
     return TissueMask(tissue=tissue, ink=ink, cell_px=cell_px, mpp=mpp, thresholds=thresholds)
 
 

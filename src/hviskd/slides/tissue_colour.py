@@ -57,18 +57,25 @@ def smoothed(density: Floats, mpp: float) -> Floats:
     return smooth
 
 
-def find_tissue(smooth: Floats) -> tuple[Bools, Thresholds]:
+def find_tissue(
+    smooth: Floats, *, density: float | None = None, saturation: float | None = None
+) -> tuple[Bools, Thresholds]:
     """Find what is both dense and coloured; grey shadows, dust and pencil are only dense.
 
     Args:
         smooth: What `smoothed` gave, float32 (height, width, 3).
+        density: Threshold of the mean optical density; found by itself if None.
+        saturation: Threshold of the saturation, likewise.
 
     Returns:
         Tissue, bool (height, width), and the thresholds.
     """
-    mean, saturation = smooth.mean(axis=-1), _saturation(smooth)
-    thresholds = Thresholds(otsu(mean, DENSITY_BOUNDS), otsu(saturation, SATURATION_BOUNDS))
-    return (mean > thresholds.density) & (saturation > thresholds.saturation), thresholds
+    dense, coloured = smooth.mean(axis=-1), _saturation(smooth)
+    thresholds = Thresholds(
+        otsu(dense, DENSITY_BOUNDS) if density is None else density,
+        otsu(coloured, SATURATION_BOUNDS) if saturation is None else saturation,
+    )
+    return (dense > thresholds.density) & (coloured > thresholds.saturation), thresholds
 
 
 def find_ink(smooth: Floats, mpp: float) -> Bools:

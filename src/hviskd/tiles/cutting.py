@@ -16,7 +16,7 @@ import numpy as np
 from hviskd.annotations import DEFAULT_TOLERANCE, Legend, load_legend
 from hviskd.errors import DataError
 from hviskd.progress import progress_bar
-from hviskd.slides import mpp_of, read_mpp_csv
+from hviskd.slides import TissueRule, mpp_of, read_mpp_csv
 from hviskd.storage import atomic_folder, write_json
 from hviskd.tiles.candidates import TileRule
 from hviskd.tiles.card import Origin
@@ -43,6 +43,7 @@ def cut_slides(
     mpp_csv: Path | str | None = None,
     purity: float = 1.0,
     tissue: float = 0.5,
+    tissue_rule: TissueRule | None = None,
     glass: Sequence[str] | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
     cap: int | None = 10_000,
@@ -73,6 +74,7 @@ def cut_slides(
         purity: Least share of a tile's annotated cells (30 a side) that is of its class; what is not annotated counts
             against it. 1: no tile crosses a border.
         tissue: Least share of tissue.
+        tissue_rule: What counts as tissue; the defaults of `TissueRule` if not given.
         glass: Classes that need no tissue; by default the class BG, if there is one.
         tolerance: How far a mask colour may lie from its legend colour, as distance of RGB.
         cap: The most tiles of one class, shared by patients and then slides as evenly as they allow; None: all.
@@ -99,12 +101,14 @@ def cut_slides(
     legend = legend if isinstance(legend, Legend) else load_legend(legend)
     rule = TileRule(tile_px, mpp, purity, tissue, glass_positions(legend, glass))
     check(rule, cap=cap, seed=seed, workers=workers)
-    reference = reference_stain(stain, stain_reference, slide_mpp)
+    tissue_rule = tissue_rule or TissueRule()
+    reference = reference_stain(stain, stain_reference, slide_mpp, tissue_rule)
     refuse_taken(output, overwrite=overwrite)
     options = {
         "masks" if masks is not None else "annotations": str(masks or annotations),
         "legend": legend.name,
         **{name: value for name, value in asdict(rule).items() if name != "glass"},
+        "tissue_rule": asdict(tissue_rule),
         "glass": [legend.names[place] for place in rule.glass],
         "tolerance": tolerance,
         "cap": cap,
@@ -113,7 +117,7 @@ def cut_slides(
         "stain": stain,
     }
     parts = Parts(output, tile_px=tile_px, resume=resume, overwrite=overwrite)
-    job = Job(rule, legend, tolerance, reference, seed, workers or os.cpu_count() or 1, parts)
+    job = Job(rule, tissue_rule, legend, tolerance, reference, seed, workers or os.cpu_count() or 1, parts)
     rows = _share_out(job, _look(job, rows), cap)
     with parts.tiles:
         rows = _cut(job, rows)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from hviskd.annotations import Legend
 from hviskd.errors import DataError
-from hviskd.slides import Stain, stain_reference
+from hviskd.slides import Stain, TissueRule, stain_reference
 from hviskd.tiles.candidates import TileRule
 from hviskd.tiles.card import CARD_FILE
 from hviskd.tiles.cutting_report import REPORT_FILE, qc_folder
@@ -38,7 +38,10 @@ def check(rule: TileRule, *, cap: int | None, seed: int, workers: int | None) ->
 
 
 def reference_stain(
-    stain: Literal["none", "macenko", "reinhard"], path: Path | str | None, slide_mpp: float | None
+    stain: Literal["none", "macenko", "reinhard"],
+    path: Path | str | None,
+    slide_mpp: float | None,
+    tissue_rule: TissueRule,
 ) -> Stain | None:
     """Fit the stain that all tiles shall have; None if they stay as they are."""
     if stain not in ("none", "macenko", "reinhard"):
@@ -47,7 +50,7 @@ def reference_stain(
         raise DataError("--stain and --stain-reference go together: name a method, and what tiles shall look like")
     if stain == "none" or path is None:
         return None
-    return stain_reference(Path(path), method=stain, slide_mpp=slide_mpp)
+    return stain_reference(Path(path), method=stain, slide_mpp=slide_mpp, tissue_rule=tissue_rule)
 
 
 def refuse_taken(output: Path, *, overwrite: bool) -> None:

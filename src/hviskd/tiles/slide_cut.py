@@ -19,6 +19,7 @@ from hviskd.slides import (
     Slide,
     Stain,
     StainTransfer,
+    TissueRule,
     fit_slide_stain,
     open_slide,
     stain_to_json,
@@ -45,6 +46,7 @@ class Job:
 
     Attributes:
         rule: What makes a tile.
+        tissue_rule: What counts as tissue.
         legend: The classes.
         tolerance: How far a mask colour may lie from its legend colour.
         reference: The stain to give all tiles, if any.
@@ -54,6 +56,7 @@ class Job:
     """
 
     rule: TileRule
+    tissue_rule: TissueRule
     legend: Legend
     tolerance: float
     reference: Stain | None
@@ -196,7 +199,7 @@ class SlideCut:
         key = self._look_key(job)
         with open_slide(self.path, slide_mpp=self.slide_mpp) as slide, ThreadPoolExecutor(1) as beside:
             slide.verify()
-            tissue = beside.submit(tissue_mask, slide)
+            tissue = beside.submit(tissue_mask, slide, job.tissue_rule)
             drawn = read_annotation(self.annotation, legend=job.legend, size=slide.size, tolerance=job.tolerance)
             found = find_candidates(slide, drawn, tissue.result(), job.rule)
         job.parts.keep_candidates(key, found)
@@ -246,7 +249,8 @@ class SlideCut:
         assert self.annotation is not None
         files = file_state(self.path), file_state(self.annotation)
         legend = job.legend.model_dump(mode="json")
-        return fingerprint(*files, self.slide_mpp, asdict(job.rule), legend, job.tolerance)
+        rules = asdict(job.rule), asdict(job.tissue_rule)
+        return fingerprint(*files, self.slide_mpp, *rules, legend, job.tolerance)
 
     def _cut_key(self, job: Job, chosen: Ints) -> str:
         stain = None if job.reference is None else stain_to_json(job.reference)

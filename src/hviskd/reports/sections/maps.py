@@ -67,9 +67,12 @@ def _how(summaries: Sequence[Summary]) -> list[str]:
         card = one.map
         grid = f"tiles of {card.tile_px} px at {card.mpp:g} µm/px every {card.stride_px} px"
         unsure = f"; less probable than {card.unsure_below:g} is drawn as unsure" if card.unsure_below else ""
+        tissue = f"at least {card.min_tissue:.0%} tissue"
+        if changed := card.tissue_rule.options():
+            tissue += f" ({changed})"
         said.append(
-            f"Model {card.model} ({card.model_fingerprint[:12]}): {grid}, at least {card.min_tissue:.0%} tissue, stain "
-            f"{card.stain}, computed by {card.engine}{unsure}."
+            f"Model {card.model} ({card.model_fingerprint[:12]}): {grid}, {tissue}, stain {card.stain}, "
+            f"computed by {card.engine}{unsure}."
         )
     return list(dict.fromkeys(said))
 
@@ -103,4 +106,5 @@ def _command(one: Summary, folder: str) -> str:
     card = one.map
     stride = "" if card.stride_px == card.tile_px else f" --stride {card.stride_px}"
     unsure = f" --unsure-below {card.unsure_below:g}" if card.unsure_below else ""
-    return f"hviskd segment SLIDES -m {card.model} -o {folder} --tissue {card.min_tissue:g}{stride}{unsure}"
+    rule = f" {card.tissue_rule.options()}" if card.tissue_rule.options() else ""
+    return f"hviskd segment SLIDES -m {card.model} -o {folder} --tissue {card.min_tissue:g}{rule}{stride}{unsure}"

@@ -1,0 +1,58 @@
+"""What counts as tissue; whoever looks for tissue hands on a user's wishes in it."""
+
+import math
+from dataclasses import dataclass, fields
+
+from hviskd.errors import DataError
+
+_OPTIONS = {
+    "mpp": "--tissue-mpp",
+    "density": "--tissue-density",
+    "saturation": "--tissue-saturation",
+    "min_area_um2": "--tissue-area",
+    "min_hole_um2": "--tissue-hole",
+    "keep_ink": "--keep-ink",
+}
+
+
+@dataclass(frozen=True)
+class TissueRule:
+    """What counts as tissue on a slide, seen at low power.
+
+    Attributes:
+        mpp: µm a px of the view; never finer than the slide itself.
+        density: Mean optical density, log10(glass / light), above which there is tissue; None finds it on each slide.
+        saturation: Saturation, 0 to 1, above which there is tissue; None finds it likewise.
+        min_area_um2: Smaller pieces are dirt.
+        min_hole_um2: Smaller gaps belong to the tissue round them.
+        keep_ink: Do not look for marker ink; what is as dense and coloured as tissue then counts as tissue.
+
+    Raises:
+        DataError: A number is impossible; the message names the option as a user writes it.
+    """
+
+    mpp: float = 8.0
+    density: float | None = None
+    saturation: float | None = None
+    min_area_um2: float = 10_000.0
+    min_hole_um2: float = 10_000.0
+    keep_ink: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse impossible numbers."""
+        if not 4 <= self.mpp <= 64:  # a finer view of a large slide would not fit in memory
+            raise DataError(f"--tissue-mpp {self.mpp:g}: must be from 4 to 64 µm/px")
+        for name, threshold in (("density", self.density), ("saturation", self.saturation)):
+            if threshold is not None and not 0 <= threshold < 1:
+                raise DataError(f"{_OPTIONS[name]} {threshold:g}: must be from 0 to below 1")
+        for name, area_um2 in (("min_area_um2", self.min_area_um2), ("min_hole_um2", self.min_hole_um2)):
+            if not (math.isfinite(area_um2) and area_um2 >= 0):
+                raise DataError(f"{_OPTIONS[name]} {area_um2:g}: must be 0 µm² or more")
+
+    def options(self) -> str:
+        """Give what differs from the defaults as options of a command, such as `--tissue-area 500 --keep-ink`."""
+        changed = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed = {name: value for name, value in changed.items() if value != getattr(TissueRule, name)}
+        return " ".join(
+            f"{_OPTIONS[name]}" + ("" if value is True else f" {value:g}") for name, value in changed.items()
+        )
