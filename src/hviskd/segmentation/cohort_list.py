@@ -1,16 +1,15 @@
 """Lists the slides of a cohort and gives each its own folder; `segment_cohort` and the verb begin here."""
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hviskd.csv_table import read_csv
 from hviskd.errors import DataError
 from hviskd.segmentation.outputs import SUMMARY, read_summary
 from hviskd.segmentation.slide_files import place_digest, slide_fingerprint
 from hviskd.slides import find_slides, mpp_of, read_mpp_csv
-from hviskd.slides.resolution import column_names
 
 
 @dataclass(frozen=True)
@@ -98,25 +97,15 @@ def _may_have(slide: Path, folder: Path, *, alone: bool) -> bool:
 
 
 def _read_list(path: Path) -> list[CohortSlide]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:  # Excel begins its CSV with a mark
-            rows = csv.DictReader(stream)
-            rows.fieldnames = column_names(rows)
-            if "slide" not in (rows.fieldnames or ()):
-                raise DataError(f"{path}: has no column slide; begin it with the line slide or slide,mpp")
-            slides = []
-            for row in rows:
-                name, mpp = (row["slide"] or "").strip(), (row.get("mpp") or "").strip()
-                if not name or "\0" in name:
-                    raise DataError(f"{path}: line {rows.line_num}: names no slide")
-                try:
-                    slides.append(CohortSlide(path.parent / name, float(mpp) if mpp else None))
-                except ValueError as error:
-                    raise DataError(f"{path}: line {rows.line_num}: {mpp!r} is no number of µm/px") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
+    slides = []
+    for place, row in read_csv(path, "slide"):
+        name, mpp = row["slide"], row.get("mpp", "")
+        if not name or "\0" in name:
+            raise DataError(f"{place}: names no slide")
+        try:
+            slides.append(CohortSlide(path.parent / name, float(mpp) if mpp else None))
+        except ValueError as error:
+            raise DataError(f"{place}: {mpp!r} is no number of µm/px") from error
     if not slides:
         raise DataError(f"{path}: lists no slide")
     return slides

@@ -1,10 +1,10 @@
 """Settles how many µm a pixel of a slide measures; `open_slide` and everything that takes a cohort's CSV use it."""
 
-import csv
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from hviskd.csv_table import read_csv
 from hviskd.errors import DataError
 
 MIN_MPP, MAX_MPP = 0.05, 20.0  # beyond any scanner: 72 dpi, which many programs write unasked, is 353 µm/px
@@ -58,25 +58,13 @@ def read_mpp_csv(path: Path, slides: Iterable[Path] | None = None) -> dict[str, 
         DataError: The file is missing or not such a CSV, a row holds no sane number or contradicts another, or no row
             is of one of the slides.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
     table: dict[str, float] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:  # Excel begins its CSV with a mark
-            rows = csv.DictReader(stream)
-            rows.fieldnames = column_names(rows)
-            if not {"slide", "mpp"} <= set(rows.fieldnames or ()):
-                raise DataError(f"{path}: has no columns slide and mpp; begin it with the line slide,mpp")
-            for row in rows:
-                slide, mpp = Path((row["slide"] or "").strip()).name, _number(row["mpp"])
-                if not slide or not _sane(mpp):
-                    raise DataError(
-                        f"{path}: line {rows.line_num}: needs a slide and µm/px from {MIN_MPP} to {MAX_MPP:g}"
-                    )
-                if table.setdefault(slide, mpp) != mpp:
-                    raise DataError(f"{path}: line {rows.line_num}: {slide} has two different µm/px")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
+    for place, row in read_csv(path, "slide", "mpp"):
+        slide, mpp = Path(row["slide"]).name, _number(row["mpp"])
+        if not slide or not _sane(mpp):
+            raise DataError(f"{place}: needs a slide and µm/px from {MIN_MPP} to {MAX_MPP:g}")
+        if table.setdefault(slide, mpp) != mpp:
+            raise DataError(f"{place}: {slide} has two different µm/px")
     if slides is not None and all(mpp_of(slide, table) is None for slide in slides):
         first = next(iter(table), "nothing")
         raise DataError(
@@ -88,11 +76,6 @@ def read_mpp_csv(path: Path, slides: Iterable[Path] | None = None) -> dict[str, 
 def mpp_of(slide: Path, table: Mapping[str, float]) -> float | None:
     """Look up a slide in what `read_mpp_csv` gave, by its file name with or without suffix."""
     return table.get(slide.name, table.get(slide.stem))
-
-
-def column_names(rows: "csv.DictReader[str]") -> list[str]:
-    """Give the columns of a user's CSV in lower case and without spaces round them."""
-    return [(name or "").strip().casefold() for name in rows.fieldnames or ()]
 
 
 def _sane(mpp: float) -> bool:
@@ -108,8 +91,8 @@ def _conflict(recorded: tuple[float, float] | None, slide_mpp: float) -> tuple[s
     return (f"the file records {mean:.4g} µm/px; the given {slide_mpp:g} is used",)
 
 
-def _number(text: str | None) -> float:
+def _number(text: str) -> float:
     try:
-        return float(text or "")
+        return float(text)
     except ValueError:
         return math.nan

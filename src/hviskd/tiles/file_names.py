@@ -1,10 +1,10 @@
 """What the name of a slide's file tells: whose slide it is, and which file holds its annotation; cutting asks."""
 
-import csv
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from hviskd.csv_table import read_csv
 from hviskd.errors import DataError
 from hviskd.slides.opening import FLAT_SUFFIXES, MASK_ENDINGS
 
@@ -58,22 +58,13 @@ def _from_expression(rule: str) -> Callable[[Path], str | None]:
 
 
 def _from_csv(path: Path) -> Callable[[Path], str | None]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
     table: dict[str, str] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = csv.DictReader(stream)
-            if not {"slide", "patient"} <= set(rows.fieldnames or ()):
-                raise DataError(f"{path}: has no columns slide and patient; begin it with the line slide,patient")
-            for row in rows:
-                slide, patient = (row["slide"] or "").strip(), (row["patient"] or "").strip()
-                if not slide or not patient:
-                    raise DataError(f"{path}: line {rows.line_num}: needs a slide and a patient")
-                if table.setdefault(slide, patient) != patient:
-                    raise DataError(f"{path}: line {rows.line_num}: {slide} has two different patients")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
+    for place, row in read_csv(path, "slide", "patient"):
+        slide, patient = Path(row["slide"]).name, row["patient"]
+        if not slide or not patient:
+            raise DataError(f"{place}: needs a slide and a patient")
+        if table.setdefault(slide, patient) != patient:
+            raise DataError(f"{place}: {slide} has two different patients")
     return lambda slide: table.get(slide.name, table.get(slide.stem))
 
 

@@ -1,0 +1,36 @@
+"""Reads the small CSVs that people write, of slides, patients and µm/px; whoever takes one from a user calls it."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from hviskd.errors import DataError
+
+
+def read_csv(path: Path, *needed: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Give the rows of a CSV one by one, with their place in words.
+
+    Args:
+        path: The file, in UTF-8.
+        needed: Columns it must have; upper and lower case count as one.
+
+    Yields:
+        `FILE: line N`, and the row: cells by column in lower case, without blanks round them; a missing cell is empty.
+
+    Raises:
+        DataError: The file is missing, not such a CSV, or lacks a column.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:  # Excel begins its CSV with a mark
+            rows = csv.DictReader(stream)
+            rows.fieldnames = [(name or "").strip().casefold() for name in rows.fieldnames or ()]
+            if not set(needed) <= set(rows.fieldnames):
+                columns = f"column{'s' * (len(needed) > 1)} {' and '.join(needed)}"
+                raise DataError(f"{path}: has no {columns}; begin it with the line {','.join(needed)}")
+            for row in rows:
+                cells = {name: (cell or "").strip() for name, cell in row.items() if isinstance(name, str)}
+                yield f"{path}: line {rows.line_num}", cells
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
