@@ -7,13 +7,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 
+from hviskd.class_marks import write_mark
 from hviskd.segmentation.certainty import Labels
 from hviskd.segmentation.drawing import fitted, short, text_width_in, wrapped
 from hviskd.segmentation.slide_map import Colour, SlideMap
 
-NUMBER_PT = 7.0
 LINE_IN = 0.16
 
 _NAME_PT, _ABSENT_PT = 8.0, 7.5
@@ -112,22 +111,12 @@ class MapLegend:
         axes.text(_NAME_IN, y, "\n".join(self.absent), fontsize=_ABSENT_PT, color="0.35", va="top", parse_math=False)
 
 
-def write_number(axes: Axes, x: float, y: float, mark: str, colour: Colour) -> None:
-    """Write a class's number on its colour: black or white, whichever stands out, with a rim of the other."""
-    red, green, blue = (part / 255 for part in colour)
-    light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 > 0.18  # black and white contrast alike there
-    ink, rim = ("black", "white") if light else ("white", "black")
-    effects = [withStroke(linewidth=1.5, foreground=rim)]
-    text = axes.text(x, y, mark, color=ink, fontsize=NUMBER_PT, fontweight="bold", path_effects=effects)
-    text.set(ha="center", va="center")
-
-
 def _draw_swatch(axes: Axes, row: LegendRow, middle: float) -> None:
     swatch = Rectangle((0.05, middle - 0.09), 0.24, 0.18, facecolor=np.array(row.colour) / 255, edgecolor="0.4", lw=0.6)
     if row.striped:
         swatch.set(hatch="////", edgecolor=to_rgb("0.92"))
     axes.add_patch(swatch)
-    write_number(axes, 0.17, middle + 0.005, row.mark, row.colour)
+    write_mark(axes, 0.17, middle + 0.005, row.mark, row.colour)
 
 
 def _area(area_mm2: float, decimals: int) -> str:

@@ -4,18 +4,16 @@ Classes have their own colours, so that a map looks like the masks it was learne
 eyes, so each class also has a number, in the legend and on its regions.
 """
 
-import math
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from hviskd.class_marks import mark_regions
 from hviskd.pictures import new_figure
 from hviskd.segmentation.certainty import NOTHING, Labels, label_map
 from hviskd.segmentation.drawing import DISCLAIMER, described, draw_scale_bar, fit_panel, fitted, show_slide, wrapped
-from hviskd.segmentation.legend import NUMBER_PT, MapLegend, write_number
+from hviskd.segmentation.legend import MapLegend
 from hviskd.segmentation.slide_map import RGB, Colour, SlideMap
 
 _WIDE = 2.0  # from this width to height on, the panels stand one above the other
@@ -23,8 +21,6 @@ _PANEL_IN, _WIDE_PANEL_IN, _TALL_IN = 4.6, 7.0, 6.0
 _SLOT_IN = 1.6  # what a panel's title and scale bar need, however narrow the slide
 _GAP_IN, _MARGIN_IN, _HEAD_IN, _TITLE_IN, _BELOW_IN = 0.25, 0.15, 0.35, 0.25, 0.3
 _CAPTION_PT, _CAPTION_LINE_IN = 7.5, 0.15
-_NUMBERS_EACH = 6  # of a class at most
-_APART_PT = 70.0
 _STRIPE_PX = 5
 _BORDER = 0.75  # brightness of the line between two classes
 _DPI = 150
@@ -107,13 +103,8 @@ def _draw_map(axes: Axes, slide_map: SlideMap, labels: Labels, legend: MapLegend
     x, y = (_centres(side, pt_per_px * _DPI / 72) / step for side in sides)
     painted = _paint(_sampled(labels.of_cells, y, x), labels.colours, unsure=len(slide_map.classes))
     axes.imshow(painted, extent=(0, sides[0], sides[1], 0), interpolation="none")
-    cell_pt = step * pt_per_px
-    taken: list[tuple[float, float]] = []
-    for row in legend.rows:
-        for place in _roomy_places(labels.of_cells == row.label, cell_pt):
-            if all(math.dist(place, other) * cell_pt > 1.5 * NUMBER_PT for other in taken):
-                taken.append(place)
-                write_number(axes, place[0] * step, place[1] * step, row.mark, row.colour)
+    regions = [(labels.of_cells == row.label, row.mark, row.colour) for row in legend.rows]
+    mark_regions(axes, regions, cell=step, cell_pt=step * pt_per_px)
 
 
 def _centres(side: int, scale: float) -> Floats:
@@ -143,17 +134,3 @@ def _paint(picture: Grid, colours: tuple[Colour, ...], *, unsure: int) -> RGB:
     line[1:] |= picture[1:] != picture[:-1]
     shown[line] *= _BORDER
     return np.dstack([shown, np.where(there, 255, 0)]).astype(np.uint8)
-
-
-def _roomy_places(inside: NDArray[np.bool_], cell_pt: float) -> list[tuple[float, float]]:
-    """Give places (x, y), in cells, deep inside and far from each other; the deepest even where there is no room."""
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] * cell_pt
-    y, x = np.ogrid[: inside.shape[0], : inside.shape[1]]
-    places: list[tuple[float, float]] = []
-    while len(places) < _NUMBERS_EACH:
-        row, column = np.unravel_index(int(depth.argmax()), depth.shape)
-        if depth[row, column] < (0.65 * NUMBER_PT if places else 1e-9):
-            break
-        places.append((float(column) + 0.5, float(row) + 0.5))
-        depth[np.hypot(y - row, x - column) * cell_pt < _APART_PT] = 0
-    return places

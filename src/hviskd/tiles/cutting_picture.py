@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from hviskd.annotations import Legend
+from hviskd.class_marks import mark_regions
 from hviskd.pictures import PALETTE, new_figure, save_figure
 from hviskd.slides import Slide
 from hviskd.tiles.candidates import Candidates
@@ -20,7 +21,7 @@ _TISSUE = PALETTE[0]
 
 
 def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], legend: Legend, path: Path) -> Path:
-    """Draw a PNG of a slide with the outline of its tissue and the chosen tiles in their classes' colours.
+    """Draw a PNG of a slide with the outline of its tissue and the chosen tiles in their classes' colours, numbered.
 
     Args:
         slide: An open slide.
@@ -49,12 +50,18 @@ def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], l
     corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * found.grid.side * um
     squares = list(np.stack([left, top], axis=-1)[:, None] + corners)
     axes.add_collection(PolyCollection(squares, facecolors=colours, alpha=0.5, edgecolors="0.25", linewidths=0.25))
-    counts = np.bincount(labels, minlength=len(legend.names))
-    handles: list[Patch | Line2D] = [
-        Patch(facecolor=f"#{bytes(colour).hex()}", alpha=0.5, edgecolor="0.25", label=f"{name}: {count:,} tiles")
-        for name, colour, count in zip(legend.names, legend.colours, counts, strict=True)
-        if count
-    ]
+    handles: list[Patch | Line2D] = []
+    regions = []
+    row, column = (np.rint(px[chosen] / found.grid.side).astype(np.int64) for px in (found.y_px, found.x_px))
+    for position, (name, colour) in enumerate(zip(legend.names, legend.colours, strict=True)):
+        inside = np.zeros((found.grid.rows, found.grid.columns), np.bool_)
+        inside[row[labels == position], column[labels == position]] = True
+        if count := inside.sum():
+            mark = str(position + 1)
+            regions.append((inside, mark, colour))
+            shown = f"{mark}  {name}: {count:,} tiles"
+            handles.append(Patch(facecolor=f"#{bytes(colour).hex()}", alpha=0.5, edgecolor="0.25", label=shown))
+    mark_regions(axes, regions, cell=found.grid.side * um, cell_pt=found.grid.side * scale * 72)
     handles.append(Line2D([], [], color=_TISSUE, label="tissue"))
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, frameon=False)
     axes.set(xlim=(0, width_px * um), ylim=(height_px * um, 0), xlabel="µm", ylabel="µm")
