@@ -2,7 +2,7 @@
 
 import pytest
 
-from hviskd.csv_table import read_csv
+from hviskd.csv_table import file_name, read_csv
 from hviskd.errors import DataError
 
 
@@ -17,6 +17,16 @@ def test_headings_and_cells_are_read_however_a_spreadsheet_wrote_them(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_semicolons_and_tabs_part_columns_too(tmp_path, mark):
+    (tmp_path / "a.csv").write_text(f"slide{mark}mpp\na,b.svs{mark}0,5\n")
+    assert [row for _, row in read_csv(tmp_path / "a.csv", "slide", "mpp")] == [{"slide": "a,b.svs", "mpp": "0,5"}]
+
+
+def test_the_name_of_a_file_on_any_system():
+    assert [file_name(path) for path in ("a.svs", "x/a.svs", r"C:\x\a.svs", "")] == ["a.svs"] * 3 + [""]
+
+
 def test_a_row_knows_its_line(tmp_path):
     (tmp_path / "a.csv").write_text('slide\n"a\nb"\nc\n')
     assert [place for place, _ in read_csv(tmp_path / "a.csv", "slide")] == [
@@ -29,7 +39,7 @@ def test_a_row_knows_its_line(tmp_path):
     [
         (None, "no such file"),
         (b"", "has no columns slide and mpp; begin it with the line slide,mpp"),
-        (b"slide;mpp\na;1\n", "has no columns slide and mpp"),
+        (b"slide|mpp\na|1\n", "has no columns slide and mpp"),
         (b"slide,mpp\n\xff\xfe,1\n", "not a CSV in UTF-8"),
         (b"slide,mpp\n" + b"x" * 200_000 + b",1\n", "not a CSV in UTF-8"),
     ],

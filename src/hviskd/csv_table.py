@@ -2,16 +2,18 @@
 
 import csv
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from hviskd.errors import DataError
+
+_DELIMITERS = ",;\t"  # the first where none of them is there
 
 
 def read_csv(path: Path, *needed: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Give the rows of a CSV one by one, with their place in words.
 
     Args:
-        path: The file, in UTF-8.
+        path: The file, in UTF-8; its columns are parted by commas, semicolons or tabs.
         needed: Columns it must have; upper and lower case count as one.
 
     Yields:
@@ -24,7 +26,9 @@ def read_csv(path: Path, *needed: str) -> Iterator[tuple[str, dict[str, str]]]:
         raise DataError(f"{path}: no such file")
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:  # Excel begins its CSV with a mark
-            rows = csv.DictReader(stream)
+            head = stream.readline()
+            stream.seek(0)
+            rows = csv.DictReader(stream, delimiter=max(_DELIMITERS, key=head.count))
             rows.fieldnames = [(name or "").strip().casefold() for name in rows.fieldnames or ()]
             if not set(needed) <= set(rows.fieldnames):
                 columns = f"column{'s' * (len(needed) > 1)} {' and '.join(needed)}"
@@ -34,3 +38,8 @@ def read_csv(path: Path, *needed: str) -> Iterator[tuple[str, dict[str, str]]]:
                 yield f"{path}: line {rows.line_num}", cells
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
+
+
+def file_name(path: str) -> str:
+    """Give the name at the end of a path that was written on any system."""
+    return PureWindowsPath(path).name

@@ -48,8 +48,8 @@ def test_a_csv_gives_the_mpp_of_many_slides(tmp_path):
     [
         ("name,mpp\na,0.5\n", "has no columns slide and mpp"),
         ("", "has no columns slide and mpp"),
-        ("slide,mpp\na,half\n", "line 2: needs a slide and µm/px"),
-        ("slide,mpp\na,0.5\nb\n", "line 3: needs a slide and µm/px"),
+        ("slide,mpp\na,half\n", "line 2: needs µm/px from 0.05 to 20, and has 'half'"),
+        ("slide,mpp\na,0.5\nb\n", "line 3: needs µm/px from 0.05 to 20, and has ''"),
         ("slide,mpp\na,0.5\na,0.25\n", "line 3: a has two different µm/px"),
         ("slide,mpp\na,400\n", "line 2"),
         (b"slide,mpp\n\xff\xfe,0.5\n", "not a CSV in UTF-8"),
@@ -70,5 +70,5 @@ def test_a_missing_csv_is_said(tmp_path):
 def test_a_csv_of_other_slides_is_refused(tmp_path):
     path = tmp_path / "mpp.csv"
     path.write_text("slide,mpp\na.svs,0.25\nb,0.5\n")
-    with pytest.raises(DataError, match=r"lists a\.svs and 1 more, but none of these slides"):
+    with pytest.raises(DataError, match=r"lists none of these slides, but a\.svs, b; mend"):
         read_mpp_csv(path, [Path("a.tif"), Path("c.svs")])

@@ -43,7 +43,7 @@ def test_a_csv_names_slides_with_or_without_suffix(tmp_path):
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        ("slide;patient\na;b", "columns"),
+        ("slide|patient\na|b", "columns"),
         ("slide,patient\na,", "line 2"),
         ("slide,patient\na,1\na,2", "two different"),
     ],
@@ -71,7 +71,7 @@ def test_the_more_telling_name_wins(tmp_path):
     assert masks.of(Path("u.svs")).name == "u.tif"
     with pytest.raises(DataError, match=r"has several masks in .*, w_L\.png and w_mask\.tif; keep one"):
         masks.of(Path("w.svs"))
-    with pytest.raises(DataError, match=r"^v\.svs: has no mask in .*v_L or v_mask or v-mask or v"):
+    with pytest.raises(DataError, match=r"^v\.svs: has no mask in .*name it v_L\.png or v_mask\.png or v-mask\.png or v\.png"):
         masks.of(Path("v.svs"))
 
 

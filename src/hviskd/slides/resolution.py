@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from hviskd.csv_table import read_csv
+from hviskd.csv_table import file_name, read_csv
 from hviskd.errors import DataError
 
 MIN_MPP, MAX_MPP = 0.05, 20.0  # beyond any scanner: 72 dpi, which many programs write unasked, is 353 µm/px
+_SHOWN_CHARACTERS = 60
 ANISOTROPY, CONFLICT = 0.01, 0.05  # relative differences worth telling
 
 HOW_TO_GIVE_MPP = "give it with --slide-mpp, or in the column mpp of a CSV (columns slide,mpp)"
@@ -60,16 +61,16 @@ def read_mpp_csv(path: Path, slides: Iterable[Path] | None = None) -> dict[str, 
     """
     table: dict[str, float] = {}
     for place, row in read_csv(path, "slide", "mpp"):
-        slide, mpp = Path(row["slide"]).name, _number(row["mpp"])
-        if not slide or not _sane(mpp):
-            raise DataError(f"{place}: needs a slide and µm/px from {MIN_MPP} to {MAX_MPP:g}")
+        slide, mpp = file_name(row["slide"]), _number(row["mpp"])
+        if not slide:
+            raise DataError(f"{place}: names no slide")
+        if not _sane(mpp):
+            raise DataError(f"{place}: needs µm/px from {MIN_MPP} to {MAX_MPP:g}, and has {row['mpp'][:20]!r}")
         if table.setdefault(slide, mpp) != mpp:
             raise DataError(f"{place}: {slide} has two different µm/px")
     if slides is not None and all(mpp_of(slide, table) is None for slide in slides):
-        first = next(iter(table), "nothing")
-        raise DataError(
-            f"{path}: lists {first} and {max(0, len(table) - 1)} more, but none of these slides; mend the names"
-        )
+        names = ", ".join(name[:_SHOWN_CHARACTERS] for name in list(table)[:3]) or "nothing"
+        raise DataError(f"{path}: lists none of these slides, but {names}{', …' * (len(table) > 3)}; mend the names")
     return table
 
 
@@ -93,6 +94,6 @@ def _conflict(recorded: tuple[float, float] | None, slide_mpp: float) -> tuple[s
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return float(text.replace(",", "."))  # as half of Europe writes it
     except ValueError:
         return math.nan

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hviskd.csv_table import read_csv
+from hviskd.csv_table import file_name, read_csv
 from hviskd.errors import DataError
 from hviskd.slides.opening import FLAT_SUFFIXES, MASK_ENDINGS
 
@@ -43,7 +43,7 @@ def patients_of(slides: Sequence[Path], rule: str | None) -> list[str | None]:
 
 def _from_expression(rule: str) -> Callable[[Path], str | None]:
     try:
-        expression = re.compile(PATIENT_RULES.get(rule, rule))
+        expression = re.compile(PATIENT_RULES.get(rule.casefold(), rule))
     except re.error as error:
         raise DataError(f"--patients {rule}: not a regular expression ({error})") from error
     if expression.groups != 1:
@@ -60,7 +60,7 @@ def _from_expression(rule: str) -> Callable[[Path], str | None]:
 def _from_csv(path: Path) -> Callable[[Path], str | None]:
     table: dict[str, str] = {}
     for place, row in read_csv(path, "slide", "patient"):
-        slide, patient = Path(row["slide"]).name, row["patient"]
+        slide, patient = file_name(row["slide"]), row["patient"]
         if not slide or not patient:
             raise DataError(f"{place}: needs a slide and a patient")
         if table.setdefault(slide, patient) != patient:
@@ -86,6 +86,7 @@ class AnnotationFolder:
         self._endings = (MASK_ENDINGS, ("",)) if masks else (("",),)  # the plain name only if there is no other
         self._kind = "mask" if masks else "annotation"
         suffixes = FLAT_SUFFIXES if masks else _OUTLINE_SUFFIXES
+        self._shown = (".png",) if masks else (".geojson", ".json")
         self._files: dict[str, list[Path]] = {}
         for path in sorted(folder.iterdir()):
             if path.suffix.lower() in suffixes and not path.name.startswith("."):
@@ -105,5 +106,5 @@ class AnnotationFolder:
                 raise DataError(f"{slide}: has several {self._kind}s in {self.folder}, {names}; keep one")
             if found:
                 return found[0]
-        wanted = " or ".join(f"{slide.stem}{ending}" for endings in self._endings for ending in endings)
-        raise DataError(f"{slide}: has no {self._kind} in {self.folder}; name it {wanted}")
+        wanted = [slide.stem + end + suffix for ends in self._endings for end in ends for suffix in self._shown]
+        raise DataError(f"{slide}: has no {self._kind} in {self.folder}; name it {' or '.join(wanted)}")
