@@ -25,6 +25,10 @@ class DataError(HviskdError):
     """A file or folder of data is missing, damaged, or not what it should be."""
 
 
+class OutputError(HviskdError):
+    """The place where results are to stand is full, or cannot be written to."""
+
+
 class LeakError(DataError):
     """A patient, slide, neighbouring tile or identical picture stands in more than one split."""
 

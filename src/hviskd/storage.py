@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hviskd.errors import DataError
+from hviskd.errors import DataError, OutputError
 
 JSON_LIMIT_BYTES = 64 * 2**20  # our own cards are kilobytes; more is damage or malice
 
@@ -74,6 +74,23 @@ def atomic_folder(path: Path, *, overwrite: bool = False, replaces: tuple[str, s
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     _flush(path.parent)
+
+
+@contextmanager
+def writing_to(place: Path, advice: str) -> Iterator[None]:
+    """Tell a disk that is full from an input that cannot be read.
+
+    Args:
+        place: Where is being written.
+        advice: What to do, for the message.
+
+    Raises:
+        OutputError: The block raised an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{place}: cannot be written to ({error.strerror or error}); {advice}") from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -204,6 +205,53 @@ def test_nothing_to_cut_is_one_line_and_leaves_the_report(tmp_path):
     assert read_report(qc_folder(tmp_path / "tiles")).left_out() == {"too little tissue": {"red": 36}}
 
 
+def test_a_cutting_that_gives_nothing_leaves_what_stands_and_its_report(tmp_path):
+    add_slide(tmp_path, "S", halves())
+    done = cut(tmp_path)
+    report = read_report(qc_folder(done.folder))
+    with pytest.raises(DataError, match="not one tile"):
+        cut(tmp_path, tissue_rule=TissueRule(density=0.9), overwrite=True)
+    assert TileSet.open(done.folder).fingerprint == done.fingerprint
+    assert read_report(qc_folder(done.folder)) == report
+
+
+_ON_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from hviskd.errors import OutputError
+from tests.tiles.test_cutting import cut
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))  # of the tiles' file, and of no slide
+try:
+    cut(Path(sys.argv[1]), "full")
+except OutputError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_no_slides_fault_and_costs_nothing_that_is_finished(cohort):
+    command = [sys.executable, "-c", _ON_A_FULL_DISK, str(cohort)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "cannot be written to (File too large); what is finished stays: mend that, and pass --resume" in done.stdout
+    assert not (cohort / "full").exists()
+    assert len(list((cohort / ".parts-full").glob("*.json"))) == 1
+    same(cut(cohort, "full", resume=True), cut(cohort, "roomy"))
+
+
+def test_an_error_at_the_very_end_costs_nothing(cohort, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("hviskd.tiles.writing.write_rows", Mock(side_effect=OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space"):
+            cut(cohort, "last")
+    assert not (cohort / "last").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr("hviskd.tiles.slide_cut.read_tiles", None)  # nothing is read again
+        resumed = cut(cohort, "last", resume=True)
+    same(resumed, cut(cohort, "anew"))
+    assert not list(cohort.glob(".p*"))
+
+
 def test_a_mask_beside_the_slides_is_no_slide(tmp_path):
     add_slide(tmp_path, "S", halves())
     shutil.move(tmp_path / "masks" / "S_L.png", tmp_path / "S_L.png")
@@ -245,6 +293,7 @@ def test_what_stands_there_is_not_replaced_unasked(cohort, tmp_path):
         ({"tile_px": 0}, "--tile-px"),
         ({"mpp": float("nan")}, "--mpp"),
         ({"purity": 1.1}, "--purity"),
+        ({"tolerance": float("inf")}, "--tolerance"),
         ({"tissue": -0.1}, "--tissue"),
         ({"cap": 0}, "--cap"),
         ({"glass": ["blue"]}, "--glass"),

@@ -21,8 +21,7 @@ def cut(parts, key, seeds):
 
 def run(folder, slides, *, resume=True):
     """Cut slides; give what had been cut before, and the tiles of all."""
-    parts = Parts(folder / "set", tile_px=4, resume=resume, overwrite=False)
-    with parts.tiles:
+    with Parts(folder / "set", tile_px=4, resume=resume, overwrite=False) as parts, parts.tiles:
         done = [cut(parts, key, seeds) for key, seeds in slides.items()]
     digests = [digest for key in slides for digest in parts.slide(key).digests]
     assert digests == [str(seed) for seeds in slides.values() for seed in seeds]
@@ -86,14 +85,25 @@ def test_an_error_leaves_what_was_finished_before(tmp_path):
     slides = {"a": [1], "b": [2]}
     run(tmp_path, slides)
     parts = Parts(tmp_path / "set", tile_px=4, resume=True, overwrite=False)
-    with pytest.raises(KeyboardInterrupt), parts.tiles:
+    with pytest.raises(KeyboardInterrupt), parts, parts.tiles:
         raise KeyboardInterrupt
     assert run(tmp_path, slides)[0] == [True, True]
 
 
 def test_an_unfinished_cutting_is_not_thrown_away_unasked(tmp_path):
     run(tmp_path, {"a": [1]})
-    with pytest.raises(DataError, match="--resume"):
-        Parts(tmp_path / "set", tile_px=4, resume=False, overwrite=False)
-    Parts(tmp_path / "set", tile_px=4, resume=False, overwrite=True)
-    assert list((tmp_path / ".parts-set").iterdir()) == []
+    with pytest.raises(DataError, match="--resume"), Parts(tmp_path / "set", tile_px=4, resume=False, overwrite=False):
+        pass
+    with Parts(tmp_path / "set", tile_px=4, resume=False, overwrite=True) as parts:
+        assert [path.name for path in parts.folder.iterdir()] == [".lock"]
+
+
+def test_two_cuttings_never_share_a_folder(tmp_path):
+    options = {"tile_px": 4, "resume": True, "overwrite": True}
+    with (
+        Parts(tmp_path / "set", **options),
+        pytest.raises(DataError, match="another cutting is at work"),
+        Parts(tmp_path / "set", **options),
+    ):
+        pass
+    assert run(tmp_path, {"a": [1]})[0] == [False]

@@ -6,7 +6,7 @@ pixels read, of the chosen tiles alone. What is finished is kept beside the outp
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ from hviskd.progress import progress_bar
 from hviskd.slides import TissueRule, mpp_of, read_mpp_csv
 from hviskd.storage import atomic_folder, write_json
 from hviskd.tiles.candidates import TileRule
-from hviskd.tiles.card import Origin
+from hviskd.tiles.card import CARD_FILE, Origin
 from hviskd.tiles.cutting_options import check, glass_positions, reference_stain, refuse_taken
 from hviskd.tiles.cutting_parts import Parts
 from hviskd.tiles.cutting_report import REPORT_FILE, CutReport, qc_folder
@@ -93,16 +93,17 @@ def cut_slides(
 
     Raises:
         DataError: An option is impossible, the output is taken, two slides have one name, or no slide gave a tile.
+        OutputError: The disk is full; what is finished stays, and the same call with `resume` goes on.
     """
-    output = Path(output)
-    rows = _gather(
-        slides, slide_mpp=slide_mpp, mpp_csv=mpp_csv, patients=patients, masks=masks, annotations=annotations
-    )
+    output = Path(output).resolve()
+    listed = [Path(path) for path in (*slides, *([] if stain_reference is None else [stain_reference]))]
+    table = {} if mpp_csv is None else read_mpp_csv(Path(mpp_csv), listed)
+    rows = _gather(slides, slide_mpp=slide_mpp, table=table, patients=patients, masks=masks, annotations=annotations)
     legend = legend if isinstance(legend, Legend) else load_legend(legend)
     rule = TileRule(tile_px, mpp, purity, tissue, glass_positions(legend, glass))
-    check(rule, cap=cap, seed=seed, workers=workers)
+    check(rule, tolerance=tolerance, cap=cap, seed=seed, workers=workers)
     tissue_rule = tissue_rule or TissueRule()
-    reference = reference_stain(stain, stain_reference, slide_mpp, tissue_rule)
+    reference = reference_stain(stain, stain_reference, slide_mpp, table, tissue_rule)
     refuse_taken(output, overwrite=overwrite)
     options = {
         "masks" if masks is not None else "annotations": str(masks or annotations),
@@ -116,18 +117,8 @@ def cut_slides(
         "patients": patients,
         "stain": stain,
     }
-    parts = Parts(output, tile_px=tile_px, resume=resume, overwrite=overwrite)
-    job = Job(rule, tissue_rule, legend, tolerance, reference, seed, workers or os.cpu_count() or 1, parts)
-    rows = _share_out(job, _look(job, rows), cap)
-    with parts.tiles:
-        rows = _cut(job, rows)
-    report = CutReport(options=options, classes=legend.names, slides=tuple(row.report(job) for row in rows))
-    _write_qc(job, rows, report, qc_folder(output))
-    if not parts.tiles.count:
-        parts.remove()
-        raise _nothing(output, report)
     source = ", ".join(sorted({str(row.path.parent) for row in rows}))
-    with TileSetWriter(
+    writer = TileSetWriter(
         output,
         classes=legend.names,
         colours=legend.colours,
@@ -136,10 +127,23 @@ def cut_slides(
         stain=reference,
         origin=Origin(verb="tiles cut", source=source, options=options, licence=licence),
         overwrite=overwrite,
-    ) as writer:
-        writer.take(parts.tiles.path, (tile for row in rows for tile in row.rows(job)))
-        _tell_left_out(writer, report)
-    parts.remove()
+    )
+    with Parts(output, tile_px=tile_px, resume=resume, overwrite=overwrite) as parts:
+        job = Job(rule, tissue_rule, legend, tolerance, reference, seed, workers or os.cpu_count() or 1, parts)
+        rows = _share_out(job, _look(job, rows), cap)
+        with parts.tiles:
+            rows = _cut(job, rows)
+        report = CutReport(options=options, classes=legend.names, slides=tuple(row.report(job) for row in rows))
+        stands = (output / CARD_FILE).is_file()
+        if parts.tiles.count or not stands:  # the report of a TileSet that stays, stays too
+            _write_qc(job, rows, report, qc_folder(output))
+        if not parts.tiles.count:
+            parts.remove()
+            raise _nothing(output, report, told=not stands)
+        with writer:
+            writer.take(parts.tiles.path, (tile for row in rows for tile in row.rows(job)))
+            _tell_left_out(writer, report)
+        parts.remove()
     return TileSet.open(output)
 
 
@@ -147,7 +151,7 @@ def _gather(
     slides: Sequence[Path | str],
     *,
     slide_mpp: float | None,
-    mpp_csv: Path | str | None,
+    table: Mapping[str, float],
     patients: str | None,
     masks: Path | str | None,
     annotations: Path | str | None,
@@ -169,7 +173,6 @@ def _gather(
     for path in paths:
         if seen.setdefault(path.stem, path) is not path:
             raise DataError(f"{path}: has the same name as {seen[path.stem]}; rename one, for tiles go by that name")
-    table = {} if mpp_csv is None else read_mpp_csv(Path(mpp_csv), paths)
     rows = []
     for path, patient in zip(paths, patients_of(paths, patients), strict=True):
         row = SlideCut(path, patient, mpp_of(path, table) or slide_mpp)
@@ -221,9 +224,10 @@ def _tell_left_out(writer: TileSetWriter, report: CutReport) -> None:
         writer.drop("slides that could not be cut", failed.slide, failed.problem or "")
 
 
-def _nothing(output: Path, report: CutReport) -> DataError:
-    """Say why there is no tile."""
+def _nothing(output: Path, report: CutReport, *, told: bool) -> DataError:
+    """Say why there is no tile, and where that is told at length, if it is."""
     if len(report.failed) == len(report.slides):
         return DataError(f"no slide could be cut: {report.failed[0].problem} ({len(report.slides)} in all)")
     reasons = ", ".join(f"{sum(counts.values()):,} {reason}" for reason, counts in report.left_out().items())
-    return DataError(f"{output}: not one tile; of the squares are {reasons}; see {qc_folder(output)}")
+    more = f"; see {qc_folder(output)}" if told else ""
+    return DataError(f"{output}: not one tile; of the squares are {reasons}{more}")

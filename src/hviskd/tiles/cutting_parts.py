@@ -15,22 +15,25 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from hviskd.errors import DataError
 from hviskd.slides import TissueMask
 from hviskd.slides.tissue_colour import Thresholds
-from hviskd.storage import atomic_file, read_json, write_json
+from hviskd.storage import atomic_file, read_json, write_json, writing_to
 from hviskd.tiles.candidates import Candidates, Grid
 from hviskd.tiles.tileset import PIXELS_FILE
 from hviskd.tiles.writing import write_header
 
 RGB = NDArray[np.uint8]
 
-_PARTS_VERSION = 2  # higher whenever the same slide and settings would give other parts
+_LOCK_FILE = ".lock"
+_PARTS_VERSION = 3  # higher whenever the same slide and settings would give other parts
 
 
 def fingerprint(*content: object) -> str:
@@ -60,7 +63,7 @@ class FinishedSlide(NamedTuple):
 
 
 class Parts:
-    """The folder of finished parts, `.parts-NAME` beside the output NAME.
+    """The folder of finished parts, `.parts-NAME` beside the output NAME; a context manager, for one cutting at a time.
 
     Args:
         output: Where the TileSet shall stand.
@@ -73,21 +76,43 @@ class Parts:
         tiles: The tiles of all slides.
 
     Raises:
-        DataError: There are parts of an interrupted cutting, and neither is set.
+        DataError: There are parts of an interrupted cutting, and neither is set; or another cutting is at work there.
+        OutputError: The disk is full, or nothing may be written there; what is finished stays.
     """
 
     def __init__(self, output: Path, *, tile_px: int, resume: bool, overwrite: bool) -> None:
         self.folder = output.parent / f".parts-{output.name}"
-        if self.folder.is_dir() and any(self.folder.iterdir()) and not resume:
-            if not overwrite:
-                raise DataError(
-                    f"{self.folder}: holds an unfinished cutting; pass --resume to go on or --overwrite to start anew"
-                )
-            shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.tiles = TileFile(self.folder / PIXELS_FILE, tile_px)
         self._finished: set[str] = set()
         self._goes_on = resume
+        self._overwrite = overwrite
+
+    def __enter__(self) -> Self:
+        with self.writing(), contextlib.ExitStack() as stack:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                stack.enter_context(FileLock(self.folder / _LOCK_FILE, timeout=0))
+            except Timeout as error:
+                raise DataError(f"{self.folder}: another cutting is at work there; wait for it, or end it") from error
+            left = [path for path in self.folder.iterdir() if path.name != _LOCK_FILE]
+            if left and not (self._goes_on or self._overwrite):
+                raise DataError(
+                    f"{self.folder}: holds an unfinished cutting; pass --resume to go on or --overwrite to start anew"
+                )
+            if not self._goes_on:
+                for path in left:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            self._opened = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.__exit__(kind, error, trace)
+
+    def writing(self) -> contextlib.AbstractContextManager[None]:
+        """Make a full disk end the cutting: no slide is to blame for it, and none of them could be cut."""
+        return writing_to(self.folder, "what is finished stays: mend that, and pass --resume")
 
     def remove(self) -> None:
         """Delete the folder; the cutting is finished."""
@@ -107,14 +132,16 @@ class Parts:
 
     def keep_candidates(self, key: str, found: Candidates) -> None:
         """Store a slide's candidates."""
-        with atomic_file(self.folder / f"{key}.npz") as partial, partial.open("wb") as stream:
+        path = self.folder / f"{key}.npz"
+        with self.writing(), atomic_file(path) as partial, partial.open("wb") as stream:
             np.savez_compressed(stream, allow_pickle=False, **_pack(found))
 
     def finish(self, key: str, digests: Sequence[str], notes: Sequence[str]) -> FinishedSlide:
         """Mark a slide as cut, whose tiles have been put into the file and are to stay there."""
         slide = FinishedSlide(self.tiles.count, tuple(digests), tuple(notes))
-        self.tiles.keep(len(digests))
-        write_json(self._mark(key), slide._asdict())
+        with self.writing():
+            self.tiles.keep(len(digests))
+            write_json(self._mark(key), slide._asdict())
         self._finished.add(key)
         return slide
 

@@ -216,13 +216,14 @@ class SlideCut:
     def _read(self, job: Job, found: Candidates, chosen: Ints, key: str, advance: Advance) -> FinishedSlide:
         digests = [""] * len(chosen)
         with open_slide(self.path, slide_mpp=self.slide_mpp) as slide, ThreadPoolExecutor(1) as beside:
-            drawn = beside.submit(draw_cut_tiles, slide, found, chosen, job.legend, job.parts.picture(key))
+            drawn = beside.submit(self._draw, job, slide, found, chosen, key)
             transfer = _transfer(job, slide, found)
 
             def keep(places: Ints, tiles: RGB) -> Ints:
                 if transfer is not None:
                     transfer(tiles, out=tiles)
-                job.parts.tiles.put(places, tiles)
+                with job.parts.writing():
+                    job.parts.tiles.put(places, tiles)
                 for place, tile in zip(places.tolist(), tiles, strict=True):
                     digests[place] = digest_of(tile)
                 return places
@@ -244,6 +245,10 @@ class SlideCut:
         give_back_memory()
         notes = (f"stain left as it is: {transfer.problem}",) if transfer and transfer.problem else ()
         return job.parts.finish(key, digests, notes)
+
+    def _draw(self, job: Job, slide: Slide, found: Candidates, chosen: Ints, key: str) -> None:
+        with job.parts.writing():
+            draw_cut_tiles(slide, found, chosen, job.legend, job.parts.picture(key))
 
     def _look_key(self, job: Job) -> str:
         assert self.annotation is not None

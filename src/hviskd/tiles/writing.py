@@ -153,8 +153,12 @@ class TileSetWriter:
     def take(self, pixels: Path, rows: Iterable[TileRow]) -> None:
         """Take a finished pixel file, on the same disk as the TileSet, for this TileSet's own; nothing is copied.
 
+        Where the file system can do it, the file keeps its old name too, so that an error or a kill before the
+        TileSet stands costs nothing.
+
         Args:
-            pixels: The file; it is moved away. It begins with what `write_header` writes, for any count.
+            pixels: The file; whoever made it deletes it, if it is still there. It begins with what `write_header`
+                writes, for any count.
             rows: One a tile, in the file's order.
 
         Raises:
@@ -170,7 +174,13 @@ class TileSetWriter:
         if pixels.stat().st_size != expected:
             raise DataError(f"{pixels}: {pixels.stat().st_size} bytes where {len(self._rows)} tiles need {expected}")
         self._stream.close()
-        self._stream = pixels.replace(self._partial / PIXELS_FILE).open("r+b")
+        own = self._partial / PIXELS_FILE
+        own.unlink()
+        try:
+            own.hardlink_to(pixels)
+        except OSError:
+            pixels.replace(own)
+        self._stream = own.open("r+b")
 
     def drop(self, reason: str, file: str | None = None, detail: str = "", *, times: int = 1) -> None:
         """Count something that was left out for `reason`, and list it by name if `file` is given."""
