@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from hviskd.cli.tiles_cut import cut
 from hviskd.errors import DataError
 from hviskd.tiles import TileSet
-from tests.tiles.cutting_samples import RED, add_slide, halves, write_legend
+from tests.tiles.cutting_samples import RED, UNKNOWN, add_slide, halves, write_legend
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,21 @@ def test_it_says_what_was_cut_left_out_and_written(folder):
     assert lines["P2"] == ["10", "0", "0"]
     assert f"wrote {folder / 'tiles'}" in result.output
     assert len(TileSet.open(folder / "tiles")) == 40
+
+
+def test_what_many_slides_have_in_common_is_said_once(tmp_path):
+    write_legend(tmp_path)
+    for seed in range(5):
+        add_slide(tmp_path, f"P{seed}-a", np.full((128, 128), RED if seed else UNKNOWN), seed=seed)
+        mask = np.asarray(Image.open(tmp_path / "masks" / f"P{seed}-a_L.png")).copy()
+        mask[0, : seed + 1] = (0, 0, 100 + seed)
+        mask[1, :1] = (200, 0, 0)
+        Image.fromarray(mask).save(tmp_path / "masks" / f"P{seed}-a_L.png")
+    result = run(tmp_path, str(tmp_path), "-o", str(tmp_path / "tiles"), "--purity", "0.9", "--tissue-area", "0")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("colours of no class") == 2
+    assert "… and 3 more like it, in the report" in result.output
+    assert "no tile from 1 slide: P0-a" in result.output
 
 
 def test_it_takes_what_counts_as_tissue(folder):

@@ -22,6 +22,16 @@ def png_header(path: Path, width: int, height: int) -> Path:
     return path
 
 
+def test_a_picture_that_is_stored_turned_is_refused(tmp_path):
+    exif = Image.Exif()
+    for orientation in (1, 6):
+        exif[0x0112] = orientation
+        Image.fromarray(patterned(120, 100)).save(tmp_path / f"{orientation}.jpg", exif=exif)
+    open_slide(tmp_path / "1.jpg", slide_mpp=0.5).close()
+    with pytest.raises(DataError, match=r"6\.jpg: stored turned or mirrored \(orientation 6\); save it upright"):
+        open_slide(tmp_path / "6.jpg", slide_mpp=0.5)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff"])
 def test_pixels_are_the_files(tmp_path, suffix):
     image = patterned(700, 500)

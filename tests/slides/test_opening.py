@@ -53,6 +53,9 @@ def test_folders_and_files_become_slides(tmp_path):
 
     assert names([tmp_path]) == ["a.NDPI", "b.svs"]
     assert names([tmp_path], recursive=True) == ["a.NDPI", "b.svs", "deep/c.jpg", "dicom/1.dcm"]
+    (tmp_path / "lost.svs").symlink_to("nowhere")  # it will fail by itself, and be named
+    assert names([tmp_path]) == ["a.NDPI", "b.svs", "lost.svs"]
+    (tmp_path / "lost.svs").unlink()
     assert names([tmp_path / "notes.txt"]) == ["notes.txt"]
     assert names([tmp_path / "b.svs", tmp_path, tmp_path / "deep"]) == ["b.svs", "a.NDPI", "deep/c.jpg"]
 

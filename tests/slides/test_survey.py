@@ -1,5 +1,6 @@
 """Looking at many slides, the broken ones too."""
 
+import numpy as np
 from PIL import Image
 
 from hviskd.slides import find_slides
@@ -26,6 +27,14 @@ def test_a_listed_mpp_goes_before_the_one_for_all(tmp_path):
     slides = [write_svs(tmp_path / f"{name}.svs", patterned(300, 300), mpp=None) for name in "ab"]
     reports = list(survey(slides, slide_mpp=0.5, mpp_table={"a": 0.25}))
     assert [report.facts["mpp"] for report in reports] == [0.25, 0.5]
+
+
+def test_a_slide_without_tissue_says_so(tmp_path):
+    grey = np.repeat(stained((300, 300), 1, 0.6)[..., 1:2], 3, axis=-1)
+    slides = [write_svs(tmp_path / "grey.svs", grey), write_svs(tmp_path / "red.svs", stained((300, 300), 1, 0.6))]
+    notes = [report.facts["notes"] for report in survey(slides, pictures=tmp_path / "out")]
+    assert notes[0][0].startswith("no tissue was found on it")
+    assert notes[1] == []
 
 
 def test_each_slide_has_a_picture_of_its_own(tmp_path):

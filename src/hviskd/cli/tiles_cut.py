@@ -19,7 +19,8 @@ from hviskd.cli.tissue_options import (
 if TYPE_CHECKING:
     from hviskd.tiles.cutting_report import CutReport
 
-_SHOWN_NOTES = 20
+_SHOWN_ALIKE = 2
+_SHOWN_NAMES = 5
 _SHOWN_PATIENTS = 40
 
 
@@ -188,8 +189,11 @@ def _print_report(report: "CutReport") -> None:
         for patient, counts in by_patient.items():
             table.add_row(Text(patient), *(f"{counts[name]:,}" for name in heads))
         console.print(table)
-    notes = [f"note: {slide.slide}: {note}" for slide in report.slides for note in slide.notes]
-    for note in notes[:_SHOWN_NOTES]:
-        typer.echo(note)
-    if len(notes) > _SHOWN_NOTES:
-        typer.echo(f"… and {len(notes) - _SHOWN_NOTES} more notes in the report")
+    for alike in report.notes():
+        for slide, note in alike[:_SHOWN_ALIKE]:
+            typer.echo(f"note: {slide}: {note}")
+        if len(alike) > _SHOWN_ALIKE:
+            typer.echo(f"… and {len(alike) - _SHOWN_ALIKE:,} more like it, in the report")
+    if none := report.without_tiles:
+        names = ", ".join(slide.slide for slide in none[:_SHOWN_NAMES]) + ", …" * (len(none) > _SHOWN_NAMES)
+        typer.echo(f"no tile from {len(none):,} slide{'s' * (len(none) > 1)}: {names}")

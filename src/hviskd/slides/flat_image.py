@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -47,11 +47,15 @@ class FlatImage(Slide):
         """Look at a picture's header.
 
         Raises:
-            DataError: The file is none of these pictures, damaged, has more than 2 Gpx or more than 8 bits a
-                channel, or `slide_mpp` does not give its µm/px.
+            DataError: The file is none of these pictures, damaged, stored turned, has more than 2 Gpx or more than 8
+                bits a channel, or `slide_mpp` does not give its µm/px.
         """
         with _opened(path) as image:
             kind, (width_px, height_px) = image.format or "image", image.size
+            # Of a PNG, Pillow would decode all to find it at the end.
+            turned = 1 if kind == "PNG" else image.getexif().get(ExifTags.Base.Orientation, 1)
+        if turned != 1:  # what was drawn on it elsewhere would lie in the wrong places, unseen where it is square
+            raise DataError(f"{path}: stored turned or mirrored (orientation {turned}); save it upright")
         scales = (1, 2, 4, 8) if kind == "JPEG" and min(width_px, height_px) >= 64 else (1,)
         try:
             mpp, notes = settle_mpp(path, None, slide_mpp)

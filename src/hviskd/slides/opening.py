@@ -101,7 +101,7 @@ def _slides_in(folder: Path, recursive: bool) -> list[Path]:
     for path in sorted(folder.rglob("*") if recursive else folder.iterdir()):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         suffix = path.suffix.lower()
-        if hidden or suffix not in WHOLE_SLIDE_SUFFIXES + FLAT_SUFFIXES or not path.is_file():
+        if hidden or suffix not in WHOLE_SLIDE_SUFFIXES + FLAT_SUFFIXES or path.is_dir():
             continue
         if suffix == ".dcm":
             if path.parent in dicom_folders:

@@ -70,7 +70,10 @@ def _look_at(path: Path, slide_mpp: float | None, picture: Path | None, tissue_r
 
         tissue = tissue_mask(slide, tissue_rule)
         draw_tissue_outline(slide, tissue, picture)
-        return SlideReport(path, slide.facts(), tissue.area_um2 / 1e6, picture)
+        facts = slide.facts()
+        if tissue.note:
+            facts["notes"].append(tissue.note)
+        return SlideReport(path, facts, tissue.area_um2 / 1e6, picture)
 
 
 def _picture_names(slides: Sequence[Path]) -> list[str]:

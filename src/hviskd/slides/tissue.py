@@ -36,6 +36,12 @@ class TissueMask:
         """Area of the tissue in µm²."""
         return float(self.tissue.sum()) * self.mpp**2
 
+    @property
+    def note(self) -> str:
+        """What a user should know about it; empty where all is well."""
+        advice = "look at its picture; --tissue-density and --tissue-saturation find paler or greyer tissue"
+        return "" if self.tissue.any() else f"no tissue was found on it ({advice})"
+
     def share(self, x_px: ArrayLike, y_px: ArrayLike, side_px: float) -> NDArray[np.float64]:
         """Give the share of tissue in level-0 squares; what lies beyond the slide counts as glass.
 

@@ -150,6 +150,7 @@ def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, ru
         mpp=slide.mpp,
         notes=(
             *slide.notes,
+            *([tissue.note] if tissue.note else ()),
             *(f"annotation: {times} {remark}" for remark, times in annotation.remarks.items()),
         ),
     )

@@ -1,5 +1,6 @@
 """Tells what a cutting took from each slide and what it left out, slide by slide; `cut_slides` writes it."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ UNKNOWN_PATIENT = "unknown"
 
 IMPURE, THIN, OVER, UNLABELLED = "across a border", "too little tissue", "over the cap", "without annotation"
 Counts = dict[str, int]
+_PARTICULAR = re.compile(r"#[0-9A-F]{6}|'[^']*'|\d[\d.,]*%?")  # what a note says of its slide alone
 
 
 class SlideReport(BaseModel):
@@ -87,6 +89,19 @@ class CutReport(BaseModel):
             for reason, by_class in report.left_out.items():
                 counts.setdefault(reason, Counter()).update(by_class)
         return {reason: dict(by_class) for reason, by_class in counts.items()}
+
+    @property
+    def without_tiles(self) -> tuple[SlideReport, ...]:
+        """The slides that could be cut, but gave no tile."""
+        return tuple(report for report in self.slides if report.problem is None and not report.tiles)
+
+    def notes(self) -> list[list[tuple[str, str]]]:
+        """Give the notes as pairs of slide and note; those that differ only in numbers and names stand together."""
+        alike: dict[str, list[tuple[str, str]]] = {}
+        for report in self.slides:
+            for note in report.notes:
+                alike.setdefault(_PARTICULAR.sub("…", note), []).append((report.slide, note))
+        return list(alike.values())
 
     def to_json(self) -> JsonValue:
         """Give the report with its sums, ready to be written."""
