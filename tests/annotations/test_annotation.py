@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import shapely
+import shapely.affinity
 
 from hviskd.annotations import LabelMask, Outlines, Region, load_legend
 from hviskd.errors import DataError
@@ -89,3 +90,35 @@ def test_a_mask_is_rasterised_alike_however_many_cells_there_are():
     expected[20:70, 10:80] = np.where(indices == 255, -1, indices.astype(np.int16))
     np.testing.assert_array_equal(labels[::40, ::40], expected)
     np.testing.assert_array_equal(labels[39::40, 39::40], expected)
+
+
+def blobs(rng, size):
+    """Random ellipses of three classes, some of them overlapping, some a fraction of a px wide."""
+    regions = []
+    for number in range(12):
+        ellipse = shapely.affinity.scale(shapely.Point(0, 0).buffer(1), *rng.uniform((1, 0.2), (60, 25)))
+        turned = shapely.affinity.rotate(ellipse, rng.uniform(0, 180))
+        regions.append(Region("abc"[number % 3], shapely.affinity.translate(turned, *rng.uniform(0, size, 2))))
+    return Outlines.of(regions, size=(size, size))
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0, 1.37, 0.6])
+@pytest.mark.parametrize("seed", range(3))
+def test_squares_that_hold_another_class_are_those_whose_px_say_so(seed, scale):
+    rng, size, side = np.random.default_rng(seed), 400, 37
+    outlines = blobs(rng, size)
+    cells = round(size / scale)
+    indices = outlines.rasterise(0, 0, size, size, size / cells).astype(np.uint8)  # no class becomes 255
+    mask = LabelMask(
+        classes=outlines.classes, size=(size, size), indices=indices, px_per_mask_px=(size / cells, size / cells)
+    )
+    y_px, x_px = (places.ravel() for places in np.mgrid[5 : size - side : side, 3 : size - side : side])
+    kept = rng.random(len(x_px)) < 0.8
+    x_px, y_px, labels = x_px[kept], y_px[kept], rng.integers(0, 3, kept.sum())
+    for annotation in (outlines, mask):
+        expected = []
+        for x, y, label in zip(x_px, y_px, labels, strict=True):
+            px = annotation.rasterise(int(x), int(y), side, side, 1)
+            expected.append(bool(set(np.unique(px)) - {-1, label}))
+        assert np.array_equal(annotation.hold_others(x_px, y_px, side, labels), expected)
+        assert 0 < sum(expected) < len(expected)

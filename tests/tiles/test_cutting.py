@@ -18,7 +18,7 @@ from hviskd.tiles import TileSet, split_tiles
 from hviskd.tiles.cutting import cut_slides
 from hviskd.tiles.cutting_report import qc_folder, read_report
 from tests.slides.make import glass, write_svs
-from tests.tiles.cutting_samples import BG, RED, UNKNOWN, add_slide, halves, write_legend, write_mask
+from tests.tiles.cutting_samples import BG, GREEN, RED, UNKNOWN, add_slide, halves, write_legend, write_mask
 
 
 def cut(folder, output="tiles", slides=None, **options):
@@ -107,6 +107,16 @@ def test_unannotated_and_foreign_colours_count_against_purity(tmp_path):
         "squares across a border": 1,
         "squares without annotation": 1,
     }
+
+
+def test_no_px_of_another_class_is_in_a_tile_but_noise_of_no_class_may_be(tmp_path):
+    classes = halves(640, 384, 321)  # a column of px of the sixth square is red, between the points looked at
+    classes[65, 130] = GREEN
+    classes[65, 2] = UNKNOWN
+    add_slide(tmp_path, "S", classes)
+    everywhere = {(x, y) for x in range(0, 640, 64) for y in range(0, 384, 64)}
+    assert set(places(cut(tmp_path))) == everywhere - {(128, 64), *((320, y) for y in range(0, 384, 64))}
+    assert set(places(cut(tmp_path, "lenient", purity=0.99))) == everywhere
 
 
 def test_glass_is_left_out_but_for_the_class_that_is_glass(tmp_path):

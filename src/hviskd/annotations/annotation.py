@@ -93,6 +93,20 @@ class Annotation(ABC):
         return self._rasterise(x_px, y_px, rows, columns, px_per_cell)
 
     @abstractmethod
+    def hold_others(self, x_px: np.ndarray, y_px: np.ndarray, side_px: int, labels: np.ndarray) -> np.ndarray:
+        """Tell which squares hold a level-0 px of another class than theirs; px without a class do not count.
+
+        Args:
+            x_px: (N,) left edges in whole level-0 px, rising within a row of squares.
+            y_px: (N,) upper edges, rising.
+            side_px: Side of the squares in whole level-0 px.
+            labels: (N,) class indices.
+
+        Returns:
+            (N,) bool.
+        """
+
+    @abstractmethod
     def _rasterise(self, x_px: float, y_px: float, rows: int, columns: int, px_per_cell: float) -> np.ndarray:
         """Give the (rows, columns) int16 label image of a window whose numbers have been checked."""
 
@@ -149,6 +163,17 @@ class Outlines(Annotation):
             found["regions outside the slide"] += outside
         return cls(classes=classes, size=size, remarks=dict(+found), source=source, regions=tuple(kept))
 
+    def hold_others(self, x_px: np.ndarray, y_px: np.ndarray, side_px: int, labels: np.ndarray) -> np.ndarray:
+        """See `Annotation.hold_others`; only squares that an outline enters are looked at px by px."""
+        squares = shapely.STRtree(shapely.box(x_px, y_px, x_px + side_px, y_px + side_px))
+        lines = shapely.boundary(np.array([region.geometry for region in self.regions], dtype=object))
+        entered = np.unique(squares.query(lines, predicate="intersects")[1])
+        found = np.zeros(len(x_px), np.bool_)
+        for place in entered.tolist():
+            window = self.rasterise(int(x_px[place]), int(y_px[place]), side_px, side_px, 1)
+            found[place] = ((window != labels[place]) & (window >= 0)).any()
+        return found
+
     @cached_property
     def _edges(self) -> EdgeTable:
         return EdgeTable.of(np.array([region.geometry for region in self.regions], dtype=object))
@@ -192,6 +217,29 @@ class LabelMask(Annotation):
                 part = image[top + start :, left : left + len(places)][: len(labels)]
                 np.copyto(part, labels, where=labels != NO_CLASS)
         return image
+
+    def hold_others(self, x_px: np.ndarray, y_px: np.ndarray, side_px: int, labels: np.ndarray) -> np.ndarray:
+        """See `Annotation.hold_others`; each row of squares is looked at in one go, at the mask's own px."""
+        found = np.zeros(len(x_px), np.bool_)
+        for row in np.split(np.arange(len(y_px)), np.flatnonzero(np.diff(y_px)) + 1):
+            rows, columns = (
+                self._places(int(start), side_px + int(more), axis)
+                for start, more, axis in ((y_px[row[0]], 0, 1), (x_px[row[0]], x_px[row[-1]] - x_px[row[0]], 0))
+            )
+            strip = self._at(rows, columns)
+            lowest, highest = strip.min(axis=0), (strip + np.uint8(1)).max(axis=0)  # no class is 255, and so 0
+            for place in row.tolist():
+                inside = self._places(int(x_px[place]), side_px, 0) - columns[0]
+                first, last = int(inside[0]), int(inside[-1]) + 1
+                label = labels[place]
+                found[place] = lowest[first:last].min() < label or highest[first:last].max() > label + 1
+        return found
+
+    def _places(self, start_px: int, length_px: int, axis: int) -> np.ndarray:
+        """Give the mask's columns (axis 0) or rows (axis 1) that hold the centre of a px of some level-0 px."""
+        limit, scale = self.indices.shape[1 - axis], self.px_per_mask_px[axis]
+        first, last = (math.floor((px + 0.5) / scale) for px in (start_px, start_px + length_px - 1))
+        return np.arange(max(first, 0), min(last, limit - 1) + 1)
 
     def _at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         if isinstance(self.indices, LabelBlocks):

@@ -23,7 +23,7 @@ class TileRule:
     Attributes:
         tile_px: Side of a tile.
         mpp: µm per tile pixel.
-        purity: Least share of a tile's annotated cells that is of its class.
+        purity: Least share of a tile's cells that is of its class; at 1 it holds no px of another class.
         tissue: Least share of tissue.
         glass: Positions of the classes that need no tissue.
     """
@@ -117,7 +117,9 @@ class Candidates:
 def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, rule: TileRule) -> Candidates:
     """Find the squares of a slide's grid that are tiles of a class.
 
-    A tile has the class of most of its cells. The annotation is rasterised in bands, 30 cells a tile side.
+    A tile has the class of most of its cells. The annotation is rasterised in bands, 30 cells a tile side. At a purity
+    of 1 a tile holds no px of another class either; a px of no class between the cells, as the noise of a JPEG mask
+    makes them, does no harm.
 
     Args:
         slide: An open slide.
@@ -136,6 +138,9 @@ def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, ru
     )
     is_labelled = shares > 0
     is_pure = is_labelled & (shares >= rule.purity - 1e-9)
+    if rule.purity == 1:  # what stands between the points counts too
+        sides = (x_px[is_pure], y_px[is_pure], grid.side_px)
+        is_pure[is_pure] = ~annotation.hold_others(*sides, labels[is_pure])
     has_tissue = np.isin(labels, rule.glass) | (tissue.share(x_px, y_px, grid.side) >= rule.tissue)
     kept = is_pure & has_tissue
     return Candidates(

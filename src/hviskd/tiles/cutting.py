@@ -71,8 +71,8 @@ def cut_slides(
         mpp: µm per tile pixel.
         slide_mpp: µm/px of slides that do not record it.
         mpp_csv: The same for each slide, a CSV with the columns slide and mpp.
-        purity: Least share of a tile's annotated cells (30 a side) that is of its class; what is not annotated counts
-            against it. 1: no tile crosses a border.
+        purity: Least share of a tile's cells (30 a side) that is of its class; what is not annotated counts against it.
+            1: no px of another class is in a tile either, so that no border crosses it.
         tissue: Least share of tissue.
         tissue_rule: What counts as tissue; the defaults of `TissueRule` if not given.
         glass: Classes that need no tissue; by default the class BG, if there is one.
