@@ -37,6 +37,9 @@ class _Verbs(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print(f"interrupted{_how_to_go_on(ctx.command)}", file=sys.stderr)  # noqa: T201
+            raise typer.Exit(130) from None
         except BrokenPipeError:  # whoever read our output has seen enough
             raise typer.Exit(1) from None
         except (HviskdError, OSError) as error:
@@ -84,6 +87,14 @@ _VERBS = (train, distill, segment, evaluate, calibrate, attend, agree, profile, 
 _HELPERS = (networks, recipes, demo, synth, quantize, export)
 for verb in (*_VERBS, *_HELPERS):
     app.command()(verb)
+
+
+def _how_to_go_on(command: Any) -> str:
+    """Say how an interrupted verb goes on, if it has an option for it."""
+    for word in sys.argv[1:]:
+        command = getattr(command, "commands", {}).get(word, command)
+    resumes = any(parameter.name == "resume" for parameter in command.params)
+    return "; the same command with --resume goes on" if resumes else ""
 
 
 def _one_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ number changes nothing. Drawn tissue says nothing about real tissue.
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -189,8 +190,10 @@ def _draw_all(orders: list[_Order], workers: int) -> Iterator[SyntheticSlide]:
     if workers == 1:
         yield from map(_draw_slide, orders)
         return
+    others = set(multiprocessing.active_children())
     # Not forked: a fork of a process whose libraries run threads may stand still for ever.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_parent) as pool:
         waiting = [pool.submit(_draw_slide, order) for order in orders]
         try:
             for done in as_completed(waiting):
@@ -199,8 +202,15 @@ def _draw_all(orders: list[_Order], workers: int) -> Iterator[SyntheticSlide]:
             raise DataError(
                 "a process was ended from outside, perhaps for lack of memory; give fewer --workers"
             ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+        except BaseException:  # an interrupt, say: nobody wants to wait for slides that will be thrown away
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            raise
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _draw_slide(order: _Order) -> SyntheticSlide:
