@@ -26,8 +26,12 @@ from hviskd.tiles.cutting_report import REPORT_FILE, CutReport, qc_folder
 from hviskd.tiles.fair_draw import share_cap
 from hviskd.tiles.file_names import AnnotationFolder, patients_of
 from hviskd.tiles.slide_cut import Job, SlideCut
+from hviskd.tiles.threads import in_threads
 from hviskd.tiles.tileset import TileSet
 from hviskd.tiles.writing import TileSetWriter
+
+
+_LOOKED_AT_ONCE = 2  # slides; each takes a thread for its annotation and one for its tissue, and memory for both
 
 
 def cut_slides(
@@ -185,9 +189,10 @@ def _gather(
 
 def _look(job: Job, rows: list[SlideCut]) -> list[SlideCut]:
     looked = []
+    threads = min(_LOOKED_AT_ONCE, job.threads)
     with progress_bar("looking at slides", len(rows)) as advance:
-        for row in rows:
-            looked.append(row.look(job))
+        for row in in_threads(lambda row: row.look(job), rows, threads=threads, ahead=threads):
+            looked.append(row)
             advance(note=row.name)
     return looked
 
