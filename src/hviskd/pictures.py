@@ -1,5 +1,6 @@
 """The one look of every picture this project draws; rooms draw their own pictures with it."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hviskd.storage import atomic_file
+
+# A name in letters that the font lacks is drawn as boxes; a warning a letter would say no more.
+warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
 
 # Okabe and Ito (2008), told apart with any colour vision; black first for the reference.
 PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D00", "#F0E442")

@@ -22,6 +22,13 @@ def png_header(path: Path, width: int, height: int) -> Path:
     return path
 
 
+def test_pixels_that_are_no_colours_are_not_called_damage(tmp_path):
+    for name, pixels in (("float", np.zeros((80, 90, 3), np.float32)), ("deep", np.zeros((80, 90), np.uint16))):
+        tifffile.imwrite(tmp_path / f"{name}.tif", pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack")
+        with pytest.raises(DataError, match=r"its pixels are of .*; convert it to RGB"):
+            open_slide(tmp_path / f"{name}.tif", slide_mpp=0.5)
+
+
 def test_a_picture_that_is_stored_turned_is_refused(tmp_path):
     exif = Image.Exif()
     for orientation in (1, 6):

@@ -125,6 +125,8 @@ def _opened(path: Path) -> Iterator[ImageFile]:
     except MemoryError as error:
         raise DataError(f"{path}: does not fit into memory; convert it to a pyramidal TIFF") from error
     except _FAULTS as error:
+        if "unknown pixel mode" in str(error):  # of a TIFF that is whole
+            raise DataError(f"{path}: its pixels are of no kind read here; convert it to RGB, 8 bits each") from error
         raise DataError(f"{path}: damaged ({error}); copy or download it again") from error
 
 

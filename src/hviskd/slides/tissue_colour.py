@@ -82,10 +82,11 @@ def find_ink(smooth: Floats, mpp: float) -> Bools:
     """Find blue, green, black and red marker ink.
 
     Haematoxylin and eosin both absorb green the most (red at most 0.95 of it, 0.8 where dense). Blue and green ink
-    absorb red more than green; black ink absorbs all alike or lets nothing through; red ink absorbs blue about as
-    much as green, and next to no red. Each is grown from where it is beyond doubt into its paler margin, and widened
-    by 25 µm for its blurred edge. What covers less than 0.02 mm² is taken for a speck in the tissue. Thick blood may
-    pass for red ink, and violet ink for tissue: look at the picture.
+    absorb red more than green; black ink absorbs all alike or lets nothing through; red ink absorbs blue about as much
+    as green, or at least half as much where it is dense, and next to no red. Each is grown from where it is beyond
+    doubt into its paler margin, and widened by 25 µm for its blurred edge. What covers less than 0.02 mm² is taken for
+    a speck in the tissue. Thick blood may pass for red ink, thin red ink and violet ink for tissue: look at the
+    picture.
 
     Args:
         smooth: What `smoothed` gave, float32 (height, width, 3).
@@ -98,11 +99,11 @@ def find_ink(smooth: Floats, mpp: float) -> Bools:
     mean, least, most = smooth.mean(axis=-1), _least(smooth), _most(smooth)
     cold = ((red > 0.15) & (red > 1.2 * green)) | ((red > 0.5) & (red > green))
     black = ((mean > 0.5) & (most < 1.25 * least)) | (least > 0.7)
-    warm = (green > 0.5) & (blue > 0.85 * green) & (red < 0.15 * green)
+    warm = (red < 0.15 * green) & (((green > 0.5) & (blue > 0.85 * green)) | ((green > 0.7) & (blue > 0.55 * green)))
     ink = (
         ndimage.binary_propagation(cold, mask=cold | ((mean > 0.03) & (red > 1.08 * green)))
         | ndimage.binary_propagation(black, mask=black | ((mean > 0.1) & (most < 1.25 * least)))
-        | ndimage.binary_propagation(warm, mask=warm | ((green > 0.2) & (blue > 0.8 * green) & (red < 0.2 * green)))
+        | ndimage.binary_propagation(warm, mask=warm | ((green > 0.2) & (blue > 0.55 * green) & (red < 0.2 * green)))
     )
     ink = drop_small(ink, 20_000 / mpp**2)
     return ndimage.binary_dilation(ink, iterations=max(1, round(25 / mpp))) if ink.any() else ink
