@@ -30,7 +30,6 @@ from hviskd.tiles.threads import in_threads
 from hviskd.tiles.tileset import TileSet
 from hviskd.tiles.writing import TileSetWriter
 
-
 _LOOKED_AT_ONCE = 2  # slides; each takes a thread for its annotation and one for its tissue, and memory for both
 
 
