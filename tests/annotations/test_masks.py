@@ -79,7 +79,7 @@ def test_transparent_pixels_are_not_labelled_though_their_colour_is_known(tmp_pa
     pixels[:40] = 0
     annotation = read_annotation(save(tmp_path, pixels), legend=LEGEND)
     assert (annotation.rasterise(0, 0, 120, 40, 1) == -1).all()
-    assert not annotation.remarks
+    assert annotation.remarks == {"px transparent, without a class": 4800}
 
 
 def test_a_mask_smaller_than_its_slide_is_stretched_over_it(tmp_path):
@@ -127,7 +127,7 @@ def test_a_written_mask_is_read_back_as_the_same_label_image(tmp_path, px_per_ce
     np.testing.assert_array_equal(
         back.rasterise(0, 0, 200, 160, px_per_cell), annotation.rasterise(0, 0, 200, 160, px_per_cell)
     )
-    assert not back.remarks
+    assert list(back.remarks) == ["px transparent, without a class"]
 
 
 def test_a_mask_of_an_unknown_size_or_class_is_not_written(tmp_path):

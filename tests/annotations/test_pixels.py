@@ -1,4 +1,5 @@
 import io
+import zlib
 from itertools import product
 
 import numpy as np
@@ -106,6 +107,14 @@ def test_a_mask_cut_short_is_refused_in_one_line(tmp_path, content):
         assert str(path) in str(caught.value)
 
 
+def test_a_png_whose_rows_are_all_there_is_still_read_to_its_checksum(tmp_path):
+    content = bytearray(encoded("PNG"))
+    content[-13] ^= 1  # the last byte before the chunk IEND
+    (tmp_path / "m.png").write_bytes(content)
+    with pytest.raises(DataError, match="a chunk IDAT with a wrong checksum"):
+        read(tmp_path / "m.png")
+
+
 def test_an_lzw_strip_of_garbage_ends_in_an_error_and_not_in_a_crash(tmp_path):
     content = encoded("TIFF", rowsperstrip=90, compression="lzw")
     (tmp_path / "m.tif").write_bytes(content)
@@ -147,6 +156,7 @@ def test_pictures_that_are_no_masks_are_refused(tmp_path):
 def test_a_picture_of_more_px_than_the_limit_is_refused_by_its_header(tmp_path):
     content = bytearray(encoded("PNG"))
     content[16:24] = (60_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     (tmp_path / "m.png").write_bytes(content)
     with pytest.raises(DataError, match="limit of 2000 million"):
         MaskPixels(tmp_path / "m.png")

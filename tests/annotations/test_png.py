@@ -1,4 +1,5 @@
 import io
+import struct
 import zlib
 from contextlib import suppress
 
@@ -90,6 +91,95 @@ def test_a_picture_with_a_changed_byte_never_decodes_to_other_sizes():
 def test_sixteen_bits_are_refused():
     with pytest.raises(ValueError, match="8 bits"):
         decoded(as_stream(Image.fromarray(np.zeros((4, 4), dtype=np.uint16))))
+
+
+def chunk(kind, content) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def built(*, methods=(0, 0, 0), palette=None, index=0, more_rows=0, packed=None) -> io.BytesIO:
+    """Give a palette PNG of 8 × 6 px of one colour, built chunk by chunk with right checksums."""
+    rows = zlib.compress((b"\0" + bytes([index] * 8)) * (6 + more_rows)) if packed is None else packed
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 6, 8, 3, *methods))
+    table = b"" if palette is None else chunk(b"PLTE", bytes(palette))
+    return io.BytesIO(png.SIGNATURE + head + table + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+
+
+def interlaced(indices) -> bytes:
+    """Give an interlaced PNG of a palette of two, which Pillow does not write: seven sparse pictures in a row."""
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    sparse = [indices[top::down, left::across] for top, left, down, across in passes]
+    rows = b"".join(np.pad(part, ((0, 0), (1, 0))).tobytes() for part in sparse)  # each row begins with its filter
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", indices.shape[1], len(indices), 8, 3, 0, 0, 1))
+    table = chunk(b"PLTE", bytes([1, 2, 3, 4, 5, 6]))
+    return png.SIGNATURE + head + table + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("mode", ["P", "RGB"])
+@pytest.mark.parametrize("compress_level", [0, 6])
+def test_one_flipped_bit_in_what_is_used_is_seen(mode, compress_level):
+    """A stored picture (level 0) unpacks without complaint whatever its bytes are."""
+    content = as_stream(picture(mode), compress_level=compress_level).getvalue()
+    for place in range(len(png.SIGNATURE), len(content) - 12, 7):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        with pytest.raises(ValueError, match=r"damaged|cut short|not a PNG|a chunk"):
+            decoded(io.BytesIO(changed))
+
+
+def test_a_swapped_palette_entry_is_seen():
+    content = bytearray(as_stream(picture("P")).getvalue())
+    start = content.index(b"PLTE") + 4
+    content[start : start + 6] = content[start + 3 : start + 6] + content[start : start + 3]
+    with pytest.raises(ValueError, match="PLTE with a wrong checksum"):
+        decoded(io.BytesIO(content))
+
+
+def test_the_checksum_of_the_rows_counts_though_that_of_the_chunk_is_right():
+    rows = (b"\0" + bytes(8)) * 6
+    wrong = zlib.compress(rows)[:-4] + zlib.adler32(b"other rows").to_bytes(4, "big")
+    with pytest.raises(ValueError, match="incorrect data check"):
+        decoded(built(palette=[1, 2, 3], packed=wrong))
+    with pytest.raises(ValueError, match="cut short"):
+        decoded(built(palette=[1, 2, 3], packed=zlib.compress(rows)[:-4]))
+
+
+def test_what_follows_the_compressed_rows_is_left_alone():
+    packed = zlib.compress((b"\0" + bytes(8)) * 6) + bytes(100)
+    assert (decoded(built(palette=[1, 2, 3], packed=packed)) == 0x010203).all()
+
+
+def test_more_rows_than_the_header_says_are_refused():
+    with pytest.raises(ValueError, match="more rows than its header says"):
+        decoded(built(palette=[1, 2, 3], more_rows=1))
+
+
+def test_a_colour_that_the_palette_lacks_is_an_error_and_not_black():
+    assert (decoded(built(palette=[1, 2, 3, 4, 5, 6], index=1)) == 0x040506).all()
+    with pytest.raises(ValueError, match="a px of colour 7, and 2 colours in its palette"):
+        decoded(built(palette=[1, 2, 3, 4, 5, 6], index=7))
+    with pytest.raises(ValueError, match="0 colours in its palette"):
+        decoded(built(index=0))
+    with pytest.raises(ValueError, match="PLTE of 900 bytes"):
+        decoded(built(palette=[1, 2, 3] * 300))
+
+
+@pytest.mark.parametrize("methods", [(7, 0, 0), (0, 7, 0), (0, 0, 7)])
+def test_a_method_that_no_png_has_is_refused(methods):
+    with pytest.raises(ValueError, match=r"where only 0 is known|damaged header"):
+        decoded(built(methods=methods, palette=[1, 2, 3]))
+
+
+def test_an_interlaced_picture_is_checked_too():
+    indices = np.random.default_rng(0).integers(0, 2, (17, 13), dtype=np.uint8)
+    content = interlaced(indices)
+    np.testing.assert_array_equal(decoded(io.BytesIO(content)), np.array([0x010203, 0x040506])[indices])
+    changed = content.replace(bytes([1, 2, 3, 4, 5, 6]), bytes([4, 5, 6, 1, 2, 3]))
+    with pytest.raises(ValueError, match="PLTE with a wrong checksum"):
+        decoded(io.BytesIO(changed))
+    indices[8, 8] = 7
+    with pytest.raises(ValueError, match="a px of colour 7"):
+        decoded(io.BytesIO(interlaced(indices)))
 
 
 def test_what_is_written_is_read_back(tmp_path):

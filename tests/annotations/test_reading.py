@@ -1,4 +1,8 @@
+import gzip
+import io
+
 import pytest
+from PIL import Image
 
 from hviskd.annotations import read_annotation
 from hviskd.errors import DataError
@@ -26,7 +30,35 @@ def test_a_missing_empty_or_foreign_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="empty"):
         read_annotation(tmp_path / "empty.json")
     (tmp_path / "zip").write_bytes(b"PK\x03\x04" + bytes(range(256)))
-    with pytest.raises(DataError, match="not valid JSON"):
+    with pytest.raises(DataError, match="zip: packed; unpack it"):
         read_annotation(tmp_path / "zip")
+    (tmp_path / "noise").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(DataError, match="not valid JSON"):
+        read_annotation(tmp_path / "noise")
     with pytest.raises(DataError, match="no such file"):
         read_annotation(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"), [("BMP", "BMP"), ("GIF", "GIF"), ("WEBP", "WebP"), ("JPEG2000", "JPEG 2000")]
+)
+def test_a_picture_that_is_no_mask_is_named(tmp_path, kind, named):
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(stream, kind)
+    (tmp_path / "m.png").write_bytes(stream.getvalue())
+    with pytest.raises(DataError, match=rf"m\.png: a {named} picture; save it as PNG"):
+        read_annotation(tmp_path / "m.png")
+
+
+def test_packed_text_is_named(tmp_path):
+    (tmp_path / "a.geojson").write_bytes(gzip.compress(b"{}"))
+    with pytest.raises(DataError, match=r"a\.geojson: packed; unpack it"):
+        read_annotation(tmp_path / "a.geojson")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_text_in_another_encoding_is_named(tmp_path, encoding):
+    path = save(tmp_path / "a.json", labelme([{"label": "b", "points": SQUARE}]))
+    path.write_bytes(path.read_text().encode(encoding))
+    with pytest.raises(DataError, match="not text in UTF-8; save it as UTF-8"):
+        read_annotation(path)

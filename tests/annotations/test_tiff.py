@@ -6,12 +6,26 @@ import tracemalloc
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from hviskd.annotations import colours
+from hviskd.annotations.colours import TRANSPARENT
 from hviskd.annotations.pixels import MaskPixels
 from hviskd.errors import DataError
 
 RGB = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+
+
+def read(path) -> np.ndarray:
+    mask = MaskPixels(path)
+    whole = np.full(mask.size[::-1], -1)
+    for row, column, codes in mask.blocks():
+        whole[row : row + codes.shape[0], column : column + codes.shape[1]] = codes
+    return whole
+
+
+def codes_of(rgb) -> np.ndarray:
+    return rgb.astype(np.int64) @ (1 << 16, 1 << 8, 1)
 
 
 def test_a_jpeg_piece_larger_than_its_place_is_refused_before_it_takes_memory(tmp_path):
@@ -46,6 +60,97 @@ def test_a_piece_that_claims_more_bytes_than_the_file_has_is_refused(tmp_path):
     content[tag.offset + 2 : tag.offset + 4] = struct.pack("<H", 16)
     content[tag.offset + 12 : tag.offset + 20] = struct.pack("<Q", 2**60)
     path.write_bytes(content)
-    np.testing.assert_array_equal(  # all there is of it is enough here
-        next(MaskPixels(path).blocks())[2] >> 16, RGB[..., 0]
-    )
+    with pytest.raises(DataError, match="cut short"):
+        read(path)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "packbits", "jpeg"])
+@pytest.mark.parametrize("tile", [None, (32, 32)])
+def test_a_file_cut_short_by_a_byte_is_refused_and_nothing_else_is_printed(tmp_path, capfd, compression, tile):
+    path = tmp_path / "m.tif"
+    tifffile.imwrite(path, RGB, photometric="rgb", compression=compression, tile=tile, metadata=None)
+    assert read(path).shape == (64, 64)
+    with tifffile.TiffFile(path) as tiff:
+        end = max(map(sum, zip(tiff.pages[0].dataoffsets, tiff.pages[0].databytecounts, strict=True)))
+    content = path.read_bytes()
+    for cut in (1, 2, 50):
+        path.write_bytes(content[: end - cut])
+        with pytest.raises(DataError, match="cut short"):
+            read(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_damaged_strip_is_told_in_one_line_and_nothing_else_is_printed(tmp_path, capfd):
+    path = tmp_path / "m.tif"
+    tifffile.imwrite(path, RGB, photometric="rgb", compression="lzw", rowsperstrip=64)
+    with tifffile.TiffFile(path) as tiff:
+        start, length = tiff.pages[0].dataoffsets[0], tiff.pages[0].databytecounts[0]
+    content = bytearray(path.read_bytes())
+    content[start + length // 2 : start + length] = b"\0" * (length - length // 2)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read as a mask"):
+        read(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_jpeg_piece_without_its_end_is_refused(tmp_path):
+    """A decoder makes what is missing grey."""
+    path = tmp_path / "m.tif"
+    tifffile.imwrite(path, RGB, photometric="rgb", tile=(64, 64), compression="jpeg")
+    content = bytearray(path.read_bytes())
+    end = content.rindex(b"\xff\xd9")
+    content[end - 200 : end + 2] = bytes(202)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="cut short"):
+        read(path)
+
+
+@pytest.mark.parametrize(("mode", "named"), [("CMYK", "CMYK"), ("LAB", "CIELAB"), ("YCbCr", "YCBCR")])
+def test_a_picture_in_other_than_grey_palette_and_rgb_is_named_and_refused(tmp_path, mode, named):
+    Image.fromarray(RGB).convert(mode).save(tmp_path / "m.tif")
+    with pytest.raises(DataError, match=f"a {named} picture; save it as RGB PNG"):
+        read(tmp_path / "m.tif")
+
+
+def test_ycbcr_under_jpeg_is_read_in_rgb(tmp_path):
+    plain = np.asarray(Image.new("RGB", (64, 64), (200, 51, 0)).convert("YCbCr"))
+    tifffile.imwrite(tmp_path / "m.tif", plain, photometric="ycbcr", compression="jpeg")
+    codes = read(tmp_path / "m.tif")
+    assert np.abs((codes >> 16) - 200).max() < 5
+    assert np.abs((codes >> 8 & 255) - 51).max() < 5
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+def test_a_fourth_sample_is_opacity_only_if_the_file_says_so(tmp_path, compression):
+    pixels = np.dstack([RGB, np.zeros((64, 64), np.uint8)])
+    path = tmp_path / "m.tif"
+    for meaning in ("unassalpha", "assocalpha"):
+        tifffile.imwrite(path, pixels, photometric="rgb", extrasamples=[meaning], compression=compression)
+        assert (read(path) == TRANSPARENT).all()
+    tifffile.imwrite(path, pixels, photometric="rgb", extrasamples=["unspecified"], compression=compression)
+    np.testing.assert_array_equal(read(path), codes_of(RGB))
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+def test_a_second_sample_of_grey_is_opacity_only_if_the_file_says_so(tmp_path, compression):
+    pixels, path = np.dstack([RGB[..., 0], np.zeros((64, 64), np.uint8)]), tmp_path / "m.tif"
+    options = {"photometric": "minisblack", "planarconfig": "contig", "compression": compression}
+    tifffile.imwrite(path, pixels, extrasamples=["unassalpha"], **options)
+    assert (read(path) == TRANSPARENT).all()
+    tifffile.imwrite(path, pixels, extrasamples=["unspecified"], **options)
+    np.testing.assert_array_equal(read(path) >> 16, RGB[..., 0])
+    tifffile.imwrite(path, RGB, extrasamples=["unspecified"] * 2, **options)
+    with pytest.raises(DataError, match="3 samples a px, where 1 are due"):
+        read(path)
+
+
+def test_a_thumbnail_before_the_picture_is_passed_over(tmp_path):
+    path = tmp_path / "m.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(RGB[::4, ::4].copy(), photometric="rgb", subfiletype=1, metadata=None)
+        tiff.write(RGB, photometric="rgb", tile=(32, 32), metadata=None)
+        tiff.write(255 - RGB, photometric="rgb", metadata=None)
+    assert MaskPixels(path).size == (64, 64)
+    np.testing.assert_array_equal(read(path), codes_of(RGB))
+    tifffile.imwrite(path, RGB[::4, ::4].copy(), photometric="rgb", subfiletype=1)
+    np.testing.assert_array_equal(read(path), codes_of(RGB[::4, ::4]))

@@ -1,4 +1,7 @@
-"""Tells the size of a JPEG before anything decodes it: a decoder makes room for whatever the header claims."""
+"""Tells the size of a JPEG, and whether it is whole, before anything decodes it; `pixels` and `tiff` ask.
+
+A decoder makes room for whatever the header claims, and fills what is missing with grey, without a word.
+"""
 
 import io
 import struct
@@ -28,3 +31,8 @@ def jpeg_size(stream: BinaryIO) -> tuple[int, int]:
     if marker[1] == 0xC2 and width * height > PROGRESSIVE_LIMIT_PX:
         raise ValueError("a large progressive JPEG; save it as a plain one, or as PNG or tiled TIFF")
     return width, height
+
+
+def jpeg_ends(content: bytes) -> bool:
+    """Tell whether the last scan of a JPEG is followed by the picture's end."""
+    return content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")

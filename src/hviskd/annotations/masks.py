@@ -119,6 +119,8 @@ def read_mask(
             "look at its colours with `hviskd annotations census`"
         )
     remarks = _unknown_colours(unknown, width * height) if unknown_px else {}
+    if transparent_px:
+        remarks["px transparent, without a class"] = transparent_px
     return LabelMask(
         classes=legend.names,
         size=(slide_width, slide_height),

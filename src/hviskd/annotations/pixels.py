@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from hviskd.annotations.colours import Block, row_blocks
-from hviskd.annotations.jpeg import PROGRESSIVE_LIMIT_PX, jpeg_size
+from hviskd.annotations.jpeg import PROGRESSIVE_LIMIT_PX, jpeg_ends, jpeg_size
 from hviskd.annotations.png import SIGNATURE, png_codes, png_size
 from hviskd.annotations.tiff import tiff_blocks, tiff_size
 from hviskd.errors import DataError
@@ -118,10 +118,9 @@ class MaskPixels:
         if self.path.stat().st_size > JPEG_LIMIT_BYTES:
             raise ValueError(f"larger than {JPEG_LIMIT_BYTES // 2**20} MiB")
         content = self.path.read_bytes()
-        # A decoder fills what is missing with grey, without a word; only the picture's end tells. And a plain JPEG,
-        # as all large ones are here, needs two bits for 64 px at the least, so a short file cannot be a large one.
-        ends = content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")
-        if not ends or width * height > max(PROGRESSIVE_LIMIT_PX, len(content) * 256):
+        # A plain JPEG, as all large ones are here, needs two bits for 64 px at the least, so a short file cannot be a
+        # large one.
+        if not jpeg_ends(content) or width * height > max(PROGRESSIVE_LIMIT_PX, len(content) * 256):
             raise ValueError("cut short")
         picture = imagecodecs.jpeg8_decode(
             content, outcolorspace="RGB", out=scratch((height, width, 3), np.dtype(np.uint8))

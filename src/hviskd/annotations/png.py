@@ -10,7 +10,6 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import BinaryIO
 
 import numpy as np
@@ -22,6 +21,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BAND_BYTES = 8 * 2**20
 BAND_PX = 2_000_000  # of one bit each, a band of bytes has many more px
 SIDE_LIMIT_PX = 1_000_000
+TABLE_BYTES = 3 * 256  # a palette; no table is longer
 INTERLACED_LIMIT_PX = 50_000_000  # rows of an interlaced picture cannot be read one after the other
 
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
@@ -45,7 +45,7 @@ def png_size(stream: BinaryIO) -> tuple[int, int]:
     """Give width and height in px of a PNG, and set the stream back to its start.
 
     Raises:
-        ValueError: It is not a PNG, or not one of 8 bits or fewer a sample.
+        ValueError: It is not a PNG, its header is damaged, or it is not one of 8 bits or fewer a sample.
     """
     header = _read_header(stream)
     stream.seek(0)
@@ -55,7 +55,7 @@ def png_size(stream: BinaryIO) -> tuple[int, int]:
 def png_codes(stream: BinaryIO) -> Iterator[tuple[int, np.ndarray]]:
     """Give the colours of a PNG band by band: the band's first row, and its pixels (rows, W) int32 as 0xRRGGBB.
 
-    Pixels less than half opaque have the code TRANSPARENT.
+    Pixels less than half opaque have the code TRANSPARENT. The last band comes only when all checksums are right.
 
     Raises:
         ValueError: The PNG is damaged, has over a million px a side or 16 bits a sample, or is interlaced and large.
@@ -104,9 +104,13 @@ def _write_chunk(stream: BinaryIO, kind: bytes, content: bytes) -> None:
 
 def _read_header(stream: BinaryIO) -> _Header:
     start = stream.read(33)
-    if len(start) < 33 or start[:8] != SIGNATURE or start[12:16] != b"IHDR":
+    if len(start) < 33 or start[:8] != SIGNATURE or start[8:16] != b"\0\0\0\x0dIHDR":
         raise ValueError("not a PNG")
-    width, height, depth, kind, _, _, interlace = struct.unpack(">IIBBBBB", start[16:29])
+    width, height, depth, kind, compression, filtering, interlace, checksum = struct.unpack(">IIBBBBBI", start[16:])
+    if checksum != zlib.crc32(start[12:29]) or interlace > 1:
+        raise ValueError("damaged header")
+    if compression or filtering:
+        raise ValueError(f"a PNG of compression {compression} and filter {filtering}, where only 0 is known")
     if not (0 < width <= SIDE_LIMIT_PX and 0 < height <= SIDE_LIMIT_PX):
         raise ValueError(f"a PNG of {width} × {height} px")
     if kind not in _SAMPLES or depth not in (1, 2, 4, 8) or (depth < 8 and kind not in (_GREY, _PALETTE)):
@@ -117,40 +121,53 @@ def _read_header(stream: BinaryIO) -> _Header:
 def _whole(stream: BinaryIO, header: _Header) -> np.ndarray:
     if header.width * header.height > INTERLACED_LIMIT_PX:
         raise ValueError("a large interlaced PNG; save it without interlacing")
+    table = _ColourTable(header)
+    for _ in _image_data(stream, table):
+        pass  # Pillow does not look at the checksums of a picture
     stream.seek(0)
     try:
         with Image.open(stream, formats=["PNG"]) as picture:
+            if header.kind == _PALETTE:
+                return table.look_up(np.asarray(picture))
             return pack_codes(np.asarray(picture.convert("RGBA")))
     except (OSError, SyntaxError, struct.error, zlib.error) as error:
         raise ValueError(f"damaged ({error})") from error
 
 
 def _packed_bands(stream: BinaryIO, header: _Header, table: "_ColourTable") -> Iterator[bytes]:
-    """Give the rows, unpacked but still filtered, a band at a time, and fill the colour table on the way."""
+    """Give the rows, unpacked but still filtered, a band at a time, and fill the colour table on the way.
+
+    The compressed stream ends with a checksum of its own, so it is read to its end before the last band is given.
+    """
     row_bytes = header.row_bytes + 1  # each row begins with its filter
     band_bytes = max(1, min(BAND_BYTES // row_bytes, BAND_PX // header.width)) * row_bytes
     left = header.height * row_bytes
     unpacker = zlib.decompressobj()
     band = bytearray()
     try:
-        for piece in chain(_image_data(stream, table), [b""]):
+        for piece in _image_data(stream, table):
             packed = piece
-            while unpacked := unpacker.decompress(packed, min(band_bytes - len(band), left)):
+            while not unpacker.eof:
+                unpacked = unpacker.decompress(packed, min(band_bytes - len(band), left) or 1)
+                if not unpacked:
+                    break
+                if not left:
+                    raise ValueError("damaged (more rows than its header says)")
                 packed = unpacker.unconsumed_tail
                 band += unpacked
                 left -= len(unpacked)
-                if len(band) == band_bytes or left == 0:
+                if len(band) == band_bytes and left:
                     yield bytes(band)
                     band.clear()
-                if left == 0:
-                    return
     except zlib.error as error:
         raise ValueError(f"damaged ({error})") from error
-    raise ValueError("cut short")
+    if left or not unpacker.eof:
+        raise ValueError("cut short")
+    yield bytes(band)
 
 
 def _image_data(stream: BinaryIO, table: "_ColourTable") -> Iterator[bytes]:
-    """Give the compressed picture in pieces of at most a megabyte."""
+    """Give the compressed picture in pieces of at most a megabyte, and fill the colour table on the way."""
     while True:
         start = stream.read(8)
         if len(start) < 8:
@@ -159,18 +176,27 @@ def _image_data(stream: BinaryIO, table: "_ColourTable") -> Iterator[bytes]:
         if kind == b"IEND":
             return
         if kind in (b"PLTE", b"tRNS"):
-            table.read(kind, stream.read(min(length, 768)))
-            stream.seek(max(0, length - 768), io.SEEK_CUR)
+            if length > TABLE_BYTES:
+                raise ValueError(f"damaged (a chunk {kind.decode()} of {length} bytes)")
+            table.read(kind, b"".join(_content(stream, kind, length)))
         elif kind == b"IDAT":
-            while length:
-                piece = stream.read(min(length, 2**20))
-                if not piece:
-                    raise ValueError("cut short")
-                length -= len(piece)
-                yield piece
+            yield from _content(stream, kind, length)
         else:
-            stream.seek(length, io.SEEK_CUR)
-        stream.seek(4, io.SEEK_CUR)  # checksum; the compressed stream has one of its own
+            stream.seek(length + 4, io.SEEK_CUR)
+
+
+def _content(stream: BinaryIO, kind: bytes, length: int) -> Iterator[bytes]:
+    """Give what a chunk holds in pieces of at most a megabyte; at the end its checksum must be right."""
+    checksum = zlib.crc32(kind)
+    while length:
+        piece = stream.read(min(length, 2**20))
+        if not piece:
+            raise ValueError("cut short")
+        length -= len(piece)
+        checksum = zlib.crc32(piece, checksum)
+        yield piece
+    if stream.read(4) != struct.pack(">I", checksum):
+        raise ValueError(f"damaged (a chunk {kind.decode()} with a wrong checksum)")
 
 
 def _unfilter(packed: bytes, before: np.ndarray, header: _Header) -> np.ndarray:
@@ -200,6 +226,7 @@ class _ColourTable:
     def __init__(self, header: _Header) -> None:
         self._header = header
         self._palette = np.zeros(256, dtype=np.int32)
+        self._colours = 0 if header.kind == _PALETTE else 256
         self._key: int | None = None
         if header.kind == _GREY:
             step = 255 // (2**header.depth - 1)
@@ -210,6 +237,7 @@ class _ColourTable:
         if kind == b"PLTE" and self._header.kind == _PALETTE:
             colours = np.frombuffer(content[: len(content) // 3 * 3], dtype=np.uint8).reshape(-1, 3)
             self._palette[: len(colours)] = pack_codes(colours)
+            self._colours = len(colours)
         elif kind == b"tRNS" and self._header.kind == _PALETTE:
             alpha = np.frombuffer(content[:256], dtype=np.uint8)
             self._palette[: len(alpha)][alpha < 128] = TRANSPARENT
@@ -226,8 +254,14 @@ class _ColourTable:
                 bits = np.unpackbits(samples, axis=1)[:, : header.width * header.depth]
                 weights = (1 << np.arange(header.depth)[::-1]).astype(np.uint8)
                 samples = bits.reshape(len(samples), header.width, header.depth) @ weights
-            return self._palette[samples]
+            return self.look_up(samples)
         codes = pack_codes(samples.reshape(len(samples), header.width, _SAMPLES[header.kind]))
         if self._key is not None:
             codes[codes == self._key] = TRANSPARENT
         return codes
+
+    def look_up(self, samples: np.ndarray) -> np.ndarray:
+        """Turn grey values or positions in the palette (rows, W) uint8 into (rows, W) int32 colour codes."""
+        if (last := samples.max()) >= self._colours:
+            raise ValueError(f"damaged (a px of colour {last}, and {self._colours} colours in its palette)")
+        return self._palette[samples]

@@ -11,6 +11,17 @@ from hviskd.annotations.pixels import is_picture
 from hviskd.annotations.qupath import parse_geojson
 from hviskd.errors import DataError
 
+_FOREIGN = {  # what else people have, by its first bytes, and what to do with it
+    b"BM": "a BMP picture; save it as PNG",
+    b"GIF8": "a GIF picture; save it as PNG",
+    b"RIFF": "a WebP picture; save it as PNG",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000 picture; save it as PNG",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 picture; save it as PNG",
+    b"\x1f\x8b": "packed; unpack it",
+    b"PK\3\4": "packed; unpack it",
+    **dict.fromkeys((b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{", b"[\0", b"\0["), "not text in UTF-8; save it as UTF-8"),
+}
+
 
 def read_annotation(
     path: str | Path,
@@ -42,6 +53,9 @@ def read_annotation(
         if legend is None:
             raise DataError(f"{path}: a colour mask needs a legend; give one, such as ivygap")
         return read_mask(path, legend, size=size, tolerance=tolerance)
+    for mark, words in _FOREIGN.items():
+        if start.startswith(mark):
+            raise DataError(f"{path}: {words}")
     document = read_document(path)
     if isinstance(document, dict) and "shapes" in document:
         return parse_labelme(document, path, legend=legend, size=size)

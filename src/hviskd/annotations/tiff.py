@@ -1,7 +1,7 @@
 """Reads the colours of a TIFF piece by piece; only `pixels` calls it.
 
-tifffile finds its way in the file and unpacks most of it. LZW and PackBits are unpacked by Pillow, that is libtiff,
-because the LZW of imagecodecs, which tifffile uses, crashes the whole program on damaged data.
+tifffile finds its way in the file and unpacks most of it. LZW and PackBits are unpacked by libtiff, because the LZW of
+imagecodecs, which tifffile uses, crashes the whole program on damaged data.
 """
 
 import io
@@ -10,43 +10,54 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import tifffile
-from PIL import Image
-from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
+from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage
 
 from hviskd.annotations.colours import Block, pack_codes, row_blocks
-from hviskd.annotations.jpeg import jpeg_size
+from hviskd.annotations.jpeg import jpeg_ends, jpeg_size
 
 SEGMENT_LIMIT_PX = 64_000_000
 _BY_TIFFFILE = (COMPRESSION.NONE, COMPRESSION.JPEG, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
-_BY_PILLOW = (COMPRESSION.LZW, COMPRESSION.PACKBITS)
+_BY_LIBTIFF = (COMPRESSION.LZW, COMPRESSION.PACKBITS)
+_COLOUR_SAMPLES: dict[int, int] = {
+    PHOTOMETRIC.MINISWHITE: 1,
+    PHOTOMETRIC.MINISBLACK: 1,
+    PHOTOMETRIC.PALETTE: 1,
+    PHOTOMETRIC.RGB: 3,
+    PHOTOMETRIC.YCBCR: 3,
+}
+_ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
 
 # What tifffile has to say of a damaged file is told by our one line; whoever sets up logging still hears it.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def tiff_size(path: Path) -> tuple[int, int]:
-    """Give width and height in px of the first picture of a TIFF."""
+    """Give width and height in px of the picture of a TIFF, which is the first that is no thumbnail of another."""
     with TiffFile(path) as tiff:
-        page = _first_page(tiff)
+        page = _full_page(tiff)
         return page.imagewidth, page.imagelength
 
 
 def tiff_blocks(path: Path) -> Iterator[Block]:
-    """Give the colour codes of the first picture of a TIFF, a strip or tile at a time.
+    """Give the colour codes of the picture of a TIFF, as in `tiff_size`, a strip or tile at a time.
 
     Raises:
-        ValueError: It is not a picture of 8 bits (or 1) a sample, packed in a way known here.
-        Exception: Whatever tifffile and Pillow raise on a damaged file; `pixels` turns it into one line.
+        ValueError: It is cut short, or not a grey, palette or RGB picture of 8 bits (or 1) a sample, packed in a way
+            known here.
+        Exception: Whatever tifffile and imagecodecs raise on a damaged file; `pixels` turns it into one line.
     """
     with TiffFile(path) as tiff:
-        page = _first_page(tiff)
-        table = _table(page)
+        page = _full_page(tiff)
+        table, shown = _meaning(page)
         width, height = page.imagewidth, page.imagelength
         if page.is_memmappable:
-            shape = (height, width, page.samplesperpixel)
-            yield from row_blocks(np.memmap(path, np.uint8, "r", offset=page.dataoffsets[0], shape=shape), table)
+            shape, start = (height, width, page.samplesperpixel), page.dataoffsets[0]
+            if start + math.prod(shape) > tiff.filehandle.size:
+                raise ValueError("cut short")
+            yield from row_blocks(np.memmap(path, np.uint8, "r", offset=start, shape=shape)[..., :shown], table)
             return
         rows, columns = page.chunks[:2]
         if len(page.dataoffsets) != len(page.databytecounts):
@@ -57,7 +68,9 @@ def tiff_blocks(path: Path) -> Iterator[Block]:
             tiff.filehandle.seek(offset)
             stored_rows = rows if page.is_tiled else min(rows, height - row)
             packed = tiff.filehandle.read(min(length, tiff.filehandle.size))
-            samples = _unpacked(page, packed, position, stored_rows, columns)
+            if len(packed) < length:
+                raise ValueError("cut short")
+            samples = _unpacked(page, packed, position, stored_rows, columns)[..., :shown]
             for below, right, codes in row_blocks(samples[: height - row, : width - column], table):
                 yield row + below, column + right, codes
 
@@ -65,20 +78,22 @@ def tiff_blocks(path: Path) -> Iterator[Block]:
 def _unpacked(page: TiffPage, packed: bytes, position: int, rows: int, columns: int) -> np.ndarray:
     """Unpack the strip or tile at a position: (rows, columns, samples) uint8."""
     shape = (rows, columns, page.samplesperpixel)
-    if page.compression in _BY_PILLOW:
-        return np.asarray(_unpacked_by_pillow(page, packed, shape)).reshape(shape).astype(np.uint8, copy=False)
+    if page.compression in _BY_LIBTIFF:
+        return _unpacked_by_libtiff(page, packed, shape)
     if page.compression == COMPRESSION.JPEG:
         width, height = jpeg_size(io.BytesIO(packed))
         if width > columns or height > page.chunks[0]:
             raise ValueError(f"a piece of {columns} × {rows} px holds a JPEG of {width} × {height} px")
+        if not jpeg_ends(packed):
+            raise ValueError("cut short")
     samples = page.decode(packed, position, jpegtables=page.jpegtables, jpegheader=page.jpegheader)[0]
     if samples is None:
         raise ValueError("a piece is missing")
     return np.asarray(samples).reshape(shape).astype(np.uint8, copy=False)
 
 
-def _unpacked_by_pillow(page: TiffPage, packed: bytes, shape: tuple[int, int, int]) -> Image.Image:
-    """Make the piece a small TIFF of its own and have Pillow read that."""
+def _unpacked_by_libtiff(page: TiffPage, packed: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+    """Make the piece a small TIFF of its own and have libtiff read that; Pillow's would print what it complains of."""
     samples = page.samplesperpixel
     small = io.BytesIO()
     tifffile.imwrite(
@@ -93,36 +108,52 @@ def _unpacked_by_pillow(page: TiffPage, packed: bytes, shape: tuple[int, int, in
         rowsperstrip=shape[0],
         metadata=None,
     )
-    with Image.open(small, formats=["TIFF"]) as picture:
-        picture.load()
-        return picture
+    return np.asarray(imagecodecs.tiff_decode(small.getvalue())).reshape(shape).astype(np.uint8, copy=False)
 
 
-def _first_page(tiff: TiffFile) -> TiffPage:
-    """Give the page at full resolution, and refuse what is not a picture of 8 bits a sample."""
-    page = tiff.pages.first
-    depth, samples = page.bitspersample, page.samplesperpixel
-    numbers = (page.imagewidth, page.imagelength, depth, samples, page.compression, page.predictor, *page.chunks)
+def _full_page(tiff: TiffFile) -> TiffPage:
+    """Give the first page at full resolution, and refuse what is not a picture of 8 bits a sample."""
+    full = (page for page in tiff.pages if isinstance(page, TiffPage) and not page.is_reduced)
+    page = next(full, tiff.pages.first)
+    depth, samples, kind = page.bitspersample, page.samplesperpixel, page.photometric
+    numbers = (page.imagewidth, page.imagelength, depth, samples, kind, page.compression, page.predictor, *page.chunks)
     if not all(isinstance(number, int) for number in numbers):
         raise ValueError("damaged header")  # tifffile hands on whatever type a damaged tag claims
     if page.sampleformat != 1 or page.planarconfig != 1 or page.imagedepth != 1 or samples > 4:
         raise ValueError("a TIFF that is no plain picture; save it as RGB, samples together")
     if depth != 8 and (depth, samples) != (1, 1):
         raise ValueError("a TIFF of other than 8 bits a sample; save it with 8")
-    if page.compression not in (*_BY_TIFFFILE, *_BY_PILLOW):
+    if page.compression not in (*_BY_TIFFFILE, *_BY_LIBTIFF):
         raise ValueError(f"a TIFF with compression {page.compression}; save it with deflate")
     if not 0 < page.chunks[0] * page.chunks[1] <= SEGMENT_LIMIT_PX and not page.is_memmappable:
         raise ValueError(f"a TIFF in pieces of {page.chunks[0]} × {page.chunks[1]} px; save it in tiles")
     return page
 
 
-def _table(page: TiffPage) -> np.ndarray | None:
-    """Give the colour code of each sample value, (N,) int32; None where the samples are the colours."""
-    if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
-        return pack_codes((page.colormap.T >> 8).astype(np.uint8))
+def _meaning(page: TiffPage) -> tuple[np.ndarray | None, int]:
+    """Tell what the samples of a px mean, and refuse what is neither grey nor palette nor RGB.
+
+    Returns:
+        The colour code of each sample value, (N,) int32, or None where the samples are the colours; and how many
+        samples of a px are its colour and its opacity, for what follows them says nothing of how it looks.
+    """
+    kind, samples = page.photometric, page.samplesperpixel
+    colours = _COLOUR_SAMPLES.get(kind)
+    if colours is None or (kind == PHOTOMETRIC.YCBCR and page.compression != COMPRESSION.JPEG):
+        name = "CMYK" if kind == PHOTOMETRIC.SEPARATED else getattr(kind, "name", f"kind {kind}")
+        raise ValueError(f"a {name} picture; save it as RGB PNG")
+    if samples not in (colours, colours + 1):
+        raise ValueError(f"a picture of {samples} samples a px, where {colours} are due; save it as RGB PNG")
+    has_alpha = samples > colours and any(extra in _ALPHA for extra in page.extrasamples[:1])
+    if colours == 3 or (has_alpha and kind == PHOTOMETRIC.MINISBLACK):
+        return None, colours + has_alpha
+    if has_alpha:
+        raise ValueError("a picture of transparent palette or inverted grey; save it as RGB PNG")
+    if kind == PHOTOMETRIC.PALETTE:
+        if page.colormap is None:
+            raise ValueError("a palette picture without a palette")
+        return pack_codes((page.colormap.T >> 8).astype(np.uint8)), 1
     greys = np.arange(256, dtype=np.int32) * 0x010101
     if page.bitspersample == 1:
         greys = greys[[0, 255]]
-    if page.photometric == PHOTOMETRIC.MINISWHITE:
-        return greys[::-1]
-    return greys if page.samplesperpixel == 1 else None
+    return greys[::-1] if kind == PHOTOMETRIC.MINISWHITE else greys, 1

@@ -2,6 +2,8 @@
 
 import math
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +12,7 @@ import typer
 from hviskd.errors import DataError
 
 if TYPE_CHECKING:
-    from hviskd.annotations import Census
+    from hviskd.annotations import Census, Outlines
 
 SHOWN_COLOURS = 20
 
@@ -39,6 +41,7 @@ def census(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="CSV", help="Write every colour to this file.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
 ) -> None:
     """Count the colours of masks and show the legend class nearest to each, before tiles are cut from them.
 
@@ -57,6 +60,8 @@ def census(
 
     wanted = load_legend(legend)
     found = find_masks(masks, pattern)
+    if output is not None:
+        _check_output(output, [*found, Path(legend)], overwrite=overwrite)
     with progress_bar("masks", len(found)) as advance:
         counted = take_census(found, wanted, tolerance=tolerance, advance=advance)
     for problem in counted.failed.values():
@@ -101,12 +106,9 @@ def convert(
 
       hviskd annotations convert W10_L.jpg W10.geojson --legend ivygap --size 20000x15000 --px-per-cell 16
     """
-    from hviskd.annotations import convert, load_legend, read_annotation
+    from hviskd.annotations import Outlines, convert, load_legend, read_annotation, to_outlines
 
-    if output.exists() and annotation.exists() and output.samefile(annotation):
-        raise typer.BadParameter("would replace what it is made from; name another file", param_hint="OUTPUT")
-    if output.exists() and not overwrite:
-        raise DataError(f"{output}: already exists; choose another name or pass --overwrite")
+    _check_output(output, [annotation], overwrite=overwrite)
     if not math.isfinite(px_per_cell):
         raise typer.BadParameter("must be a number of px", param_hint="--px-per-cell")
     wanted = None if legend is None else load_legend(legend)
@@ -114,12 +116,33 @@ def convert(
     read = read_annotation(annotation, legend=wanted, size=slide_size, tolerance=tolerance)
     for remark, times in read.remarks.items():
         typer.echo(f"note: {times} {remark}")
+    if output.suffix.lower() in (".geojson", ".json"):
+        read = to_outlines(read, wanted, px_per_cell=px_per_cell)
     convert(read, output, legend=wanted, px_per_cell=px_per_cell, image_path=image)
-    typer.echo(f"classes {', '.join(read.classes)} in {output}")
+    typer.echo(f"{_regions(read)} written to {output}" if isinstance(read, Outlines) else f"wrote {output}")
+
+
+def _check_output(output: Path, sources: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse, before any work, an output that may not be written; what it is made from is never replaced."""
+    if output.is_dir():
+        raise DataError(f"{output}: is a folder; name a file")
+    if not output.exists():
+        return
+    if any(source.exists() and output.samefile(source) for source in sources):
+        raise DataError(f"{output}: would replace what it is made from; name another file")
+    if not overwrite:
+        raise DataError(f"{output}: already exists; choose another name or pass --overwrite")
+
+
+def _regions(outlines: "Outlines") -> str:
+    """Say how many regions there are of each class that has any."""
+    counts = Counter(region.label for region in outlines.regions)
+    found = ", ".join(f"{name} {counts[name]}" for name in outlines.classes if counts[name])
+    return f"{counts.total()} region{'s' * (counts.total() > 1)} ({found})" if found else "no region"
 
 
 def _parse_size(size: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([1-9]\d{0,6})[x×]([1-9]\d{0,6})", size.strip())
+    match = re.fullmatch(r"([1-9]\d{0,6})[xX×]([1-9]\d{0,6})", size.strip())
     if match is None:
         raise typer.BadParameter(f"'{size}' is no size; write it as 20000x15000", param_hint="--size")
     return int(match[1]), int(match[2])
