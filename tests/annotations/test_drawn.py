@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import shapely
 
-from hviskd.annotations.drawn import CROSSING_LIMIT, MENDED, NO_AREA, DrawnFile
+from hviskd.annotations.drawn import CROSSING_LIMIT, MENDED, NO_AREA, OUTLINE_LIMIT_POINTS, DrawnFile
 from hviskd.errors import DataError
 
 
@@ -34,6 +34,32 @@ def test_a_hole_drawn_by_a_cut_is_a_hole_and_no_fault(drawn):
     assert not drawn.remarks
 
 
+@pytest.mark.parametrize(
+    "ring",
+    [
+        [(0, 0), (10, 0), (10, 10), (15, 10), (10, 10), (0, 10)],  # a spike out of it
+        [(0, 0), (10, 0), (10, 5), (5, 5), (10, 5), (10, 10), (0, 10)],  # and one into it
+        [(0, 0), (10, 0), (10, 10), (10, 0), (10, 10), (0, 10)],  # a side walked three times
+    ],
+)
+def test_a_spike_is_mended_and_counted(drawn, ring):
+    assert polygon(drawn, ring).equals(shapely.box(0, 0, 10, 10))
+    assert drawn.remarks == {MENDED: 1}
+
+
+def test_a_hole_outside_is_left_out_and_one_across_the_border_cut_out(drawn):
+    shell = [(0, 0), (10, 0), (10, 10), (0, 10)]
+    outside, across = [(20, 0), (25, 0), (25, 5)], [(8, 2), (12, 2), (12, 4), (8, 4)]
+    assert polygon(drawn, shell, outside).equals(shapely.box(0, 0, 10, 10))
+    assert polygon(drawn, shell, outside, across).equals(shapely.box(0, 0, 10, 10) - shapely.box(8, 2, 10, 4))
+    assert drawn.remarks == {MENDED: 2}
+
+
+def test_parts_that_share_a_border_are_no_fault(drawn):
+    assert drawn.outline([shapely.box(0, 0, 4, 4), shapely.box(4, 0, 8, 4)], "here").area == 32
+    assert not drawn.remarks
+
+
 def test_parts_that_overlap_become_one(drawn):
     joined = drawn.outline([shapely.box(0, 0, 4, 4), shapely.box(2, 2, 6, 6)], "here")
     assert joined.area == pytest.approx(28)
@@ -59,6 +85,23 @@ def test_many_small_scribbles_are_refused_as_one_large_one_is(drawn):
             polygon(drawn, scribble)
 
 
+def comb(teeth, *ending):
+    x = np.arange(teeth)
+    return np.concatenate([np.stack([x, x % 2], axis=1), [[teeth, -5], *ending, [0, -5]]]).astype(float)
+
+
+def test_an_outline_of_too_many_points_is_refused_in_one_line(drawn):
+    with pytest.raises(DataError, match=r"here: an outline of 1000002 points, more than 1000000; simplify it or"):
+        drawn.polygon([comb(OUTLINE_LIMIT_POINTS)], "here")
+
+
+def test_outlines_of_too_many_points_together_are_not_mended(drawn):
+    crossed = comb(500_000, [10, -9], [5, -5], [10, -5], [5, -9])
+    assert drawn.polygon([crossed], "here").is_valid
+    with pytest.raises(DataError, match=r"over 1000000 points, too many to mend; simplify it or export fewer"):
+        drawn.polygon([crossed], "here")
+
+
 @pytest.mark.parametrize(
     "points",
     [
@@ -71,6 +114,10 @@ def test_many_small_scribbles_are_refused_as_one_large_one_is(drawn):
         [[1], [2]],
         [[1, 2, 3, 4]],
         [["a", "b"]],
+        [["5", "6"], ["7", "8"]],
+        [[1, 2], ["3", 4]],
+        [[True, 1], [2, 3]],
+        [[1, 2, None]],
         [[None, 1]],
         [[{}, 1]],
         [[1e308, 1]],

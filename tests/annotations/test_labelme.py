@@ -5,7 +5,7 @@ import pytest
 import shapely
 
 from hviskd.annotations import Outlines, Region, load_legend, read_annotation, write_labelme
-from hviskd.annotations.drawn import NO_AREA
+from hviskd.annotations.drawn import MENDED, NO_AREA
 from hviskd.errors import DataError
 
 from .make import SQUARE, blobs, labelme, mask_shape, save
@@ -74,11 +74,60 @@ def test_a_group_with_another_shape_between_keeps_its_place_in_the_order(tmp_pat
     assert (image == 0).all()
 
 
-@pytest.mark.parametrize("kind", ["point", "points", "line", "linestrip", "something new"])
+@pytest.mark.parametrize("kind", ["point", "points", "line", "linestrip"])
 def test_shapes_without_an_area_are_left_out_and_told(tmp_path, kind):
     annotation = read(tmp_path, [shape(kind, [[1, 1], [2, 2]]), shape("polygon", SQUARE)])
     assert len(annotation.regions) == 1
     assert annotation.remarks == {NO_AREA: 1}
+
+
+@pytest.mark.parametrize("kind", ["ellipse", "oriented_rectangle", "cuboid", "something new"])
+def test_shapes_of_a_kind_that_is_not_read_are_left_out_and_called_by_it(tmp_path, kind):
+    annotation = read(tmp_path, [shape(kind, SQUARE[:-1]), shape("polygon", SQUARE)])
+    assert len(annotation.regions) == 1
+    assert annotation.remarks == {f"shapes of type '{kind}', which is not read, left out": 1}
+
+
+def test_a_rectangle_may_be_given_by_its_four_corners(tmp_path):
+    turned = [[20, 10], [30, 20], [20, 30], [10, 20]]
+    (region,) = read(tmp_path, [shape("rectangle", turned)]).regions
+    assert region.geometry.equals(shapely.Polygon(turned))
+
+
+def test_a_polygon_with_a_spike_counts_as_mended_and_one_that_is_not_closed_does_not(tmp_path):
+    spiked = [[0, 0], [10, 0], [10, 10], [15, 10], [10, 10], [0, 10]]
+    annotation = read(tmp_path, [shape("polygon", SQUARE[:-1]), shape("polygon", spiked)])
+    assert [region.geometry.area for region in annotation.regions] == [400, 100]
+    assert annotation.remarks == {MENDED: 1}
+
+
+@pytest.mark.parametrize(("group", "regions"), [(1.0, 1), (1.0e300, 1), ("1", 1), (None, 2)])
+def test_a_group_may_be_any_whole_number_or_text(tmp_path, group, regions):
+    boxes = [shape("rectangle", [[k, 0], [k + 5, 5]], group_id=group) for k in (0, 10)]
+    assert len(read(tmp_path, boxes).regions) == regions
+
+
+def test_a_mask_lies_at_the_whole_px_that_its_corner_is_in(tmp_path):
+    lying = mask_shape(np.ones((4, 6), dtype=bool)) | {"points": [[10.9, 20.2], [15.9, 23.2]]}
+    assert read(tmp_path, [lying]).regions[0].geometry.equals(shapely.box(10, 20, 16, 24))
+
+
+@pytest.mark.parametrize("corner", [[16, 23], [15, 24], [14, 23]])
+def test_a_mask_that_does_not_fit_its_box_is_refused(tmp_path, corner):
+    with pytest.raises(DataError, match=r"its picture has 6 × 4 px, but its box \d × \d"):
+        read(tmp_path, [mask_shape(np.ones((4, 6), dtype=bool)) | {"points": [[10, 20], corner]}])
+
+
+def test_an_empty_mask_has_no_area(tmp_path):
+    annotation = read(tmp_path, [mask_shape(np.zeros((4, 6), dtype=bool)), shape("polygon", SQUARE)])
+    assert annotation.remarks == {NO_AREA: 1}
+
+
+def test_ragged_masks_share_one_limit(tmp_path):
+    ragged = mask_shape(np.indices((200, 200)).sum(axis=0) % 2 == 0)  # 80,000 pieces
+    assert len(read(tmp_path, [ragged] * 3).regions) == 3
+    with pytest.raises(DataError, match=r"shapes\[3\]: .* and those before it 240000, together more than 300000"):
+        read(tmp_path, [ragged] * 4)
 
 
 def test_an_image_of_another_size_than_the_slide_is_refused(tmp_path):
@@ -104,9 +153,12 @@ def test_the_image_inside_the_file_is_not_looked_at(tmp_path):
         {"shapes": [3]},
         {"shapes": [{"label": 4, "points": SQUARE}]},
         {"shapes": [{"label": "a"}]},
-        {"shapes": [shape("rectangle", SQUARE)]},
+        {"shapes": [shape("rectangle", SQUARE[:3])]},
         {"shapes": [shape("circle", [[1, 1]])]},
         {"shapes": [shape("polygon", SQUARE, group_id=[[]])]},
+        {"shapes": [shape("polygon", SQUARE, group_id=1.5)]},
+        {"shapes": [shape("polygon", [["10", 10], [30, 10], [30, 30]])]},
+        {"shapes": [shape("polygon", [[True, 10], [30, 10], [30, 30]])]},
         {"shapes": [shape("polygon", SQUARE, shape_type=5)]},
         {"imageWidth": "100"},
         {"imageWidth": -1},

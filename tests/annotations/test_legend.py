@@ -54,6 +54,13 @@ def test_a_label_is_found_whatever_its_case(tmp_path):
     assert legend.index("c") is None
 
 
+def test_blanks_round_a_name_do_not_count(tmp_path):
+    classes = [{"name": " a ", "colours": [[1, 2, 3]]}, {"name": "b\u00a0", "colours": [[4, 5, 6]]}]
+    legend = load_legend(written(tmp_path, {"name": "l", "classes": classes, "merge": {"b ": " a"}}))
+    assert legend.names == ("a",)
+    assert legend.index(" A") == legend.index("b") == 0
+
+
 def test_a_class_without_words_is_called_by_its_name(tmp_path):
     assert load_legend(written(tmp_path, PLAIN)).full_names == ("a", "b")
 
@@ -68,7 +75,29 @@ def test_a_class_without_words_is_called_by_its_name(tmp_path):
         ({"classes": [{"name": "a", "colours": [[1, 2, True]]}]}, "classes.0.colours.0.2"),
         ({"classes": [{"name": "a", "colours": []}]}, "classes.0.colours"),
         ({"classes": [{"name": "a", "colours": [[1, 2, 3]]}, {"name": "A", "colours": [[4, 5, 6]]}]}, "one name"),
-        ({"classes": [{"name": "a", "colours": [[1, 2, 3]]}, {"name": "b", "colours": [[1, 2, 3]]}]}, "one colour"),
+        (
+            {"classes": [{"name": "a", "colours": [[1, 2, 3]]}, {"name": "b", "colours": [[1, 2, 3]]}]},
+            "classes a and b have one colour",
+        ),
+        ({"classes": [{"name": "a", "colours": [[1, 2, 3], [1, 2, 3]]}]}, "class a lists one colour twice"),
+        ({"color": 1}, "unknown key 'color'; a legend has name, classes, merge; "),
+        (
+            {"classes": [{"name": "a", "colors": [[1, 2, 3]]}]},
+            r"classes\.0\.col.*; a class has name, full_name, colours",
+        ),
+        ({"classes": [{"name": "a", "colours": ["#ff0000"]}]}, r"colours\.0: must be a list of \[red, green, blue\]"),
+        ({"classes": [{"name": "a", "colours": [1, 2, 3]}]}, r"colours\.0: must be a list of \[red, green, blue\]"),
+        ({"classes": [{"name": "a", "colours": None}]}, r"classes\.0\.colours: must be a list of \[red, green, blue\]"),
+        ({"classes": ["a"]}, r"classes\.0: must be keys with values; a class has name"),
+        ({"classes": 3}, "classes: must be a list of 1 to 200 classes"),
+        ({"classes": [{"name": 1, "colours": [[1, 2, 3]]}]}, r"classes\.0\.name: must be text; put it in quotes"),
+        ({"classes": [{"name": " ", "colours": [[1, 2, 3]]}]}, r"classes\.0\.name: is empty"),
+        ({"classes": [{"name": "a\x1b[31m", "colours": [[1, 2, 3]]}]}, r"classes\.0\.name: holds a line break or"),
+        ({"classes": [{"name": "a", "full_name": "a\nb", "colours": [[1, 2, 3]]}]}, "full_name: holds a line break or"),
+        ({"name": None}, "name: must be text"),
+        ({"merge": None}, "merge: must name classes by their names"),
+        ({"merge": ["a"]}, "merge: must name classes by their names"),
+        ({1: 2}, "unknown key '1'"),
         ({"merge": {"a": "c"}}, "both must be classes"),
         ({"merge": {"a": "b", "b": "a"}}, "itself merged"),
     ],
@@ -79,6 +108,8 @@ def test_a_legend_that_makes_no_sense_is_refused_in_one_line(tmp_path, change, s
         load_legend(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "nput should" not in str(caught.value)
+    assert "Value error" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", ["", "[", "- 1", "a: &x [1]\nb: *x", "\x00", "[" * 5000])
@@ -86,6 +117,12 @@ def test_a_file_that_is_no_legend_is_refused(tmp_path, content):
     path = written(tmp_path, content)
     with pytest.raises(DataError, match="legend.yaml: "):
         load_legend(path)
+
+
+@pytest.mark.parametrize("content", ["", "# nothing but a comment"])
+def test_an_empty_file_is_called_one(tmp_path, content):
+    with pytest.raises(DataError, match=r"legend\.yaml: an empty file; mend the legend"):
+        load_legend(written(tmp_path, content))
 
 
 def test_a_file_of_other_bytes_or_of_too_many_is_refused(tmp_path):

@@ -95,6 +95,19 @@ def test_a_ring_left_open_or_crossing_itself_is_mended(tmp_path):
     tie = [[0, 0], [10, 10], [10, 0], [0, 10], [0, 0]]
     annotation = read(tmp_path, collection(feature([SQUARE[:-1]]), feature([tie])))
     assert [region.geometry.area for region in annotation.regions] == pytest.approx([400, 50])
+    assert annotation.remarks == {MENDED: 2}
+
+
+def test_a_ring_left_open_counts_once_whatever_else_is_wrong_with_it(tmp_path):
+    tie = [[0, 0], [10, 10], [10, 0], [0, 10]]
+    assert read(tmp_path, feature([tie])).remarks == {MENDED: 1}
+    assert read(tmp_path, feature([SQUARE, HOLE[:-1]])).remarks == {MENDED: 1}
+    assert read(tmp_path, collection(feature([SQUARE]), feature([SQUARE[:2]]))).remarks == {NO_AREA: 1}
+
+
+def test_a_hole_outside_its_outline_is_left_out_and_counted(tmp_path):
+    annotation = read(tmp_path, feature([SQUARE, HOLE, FAR]))
+    assert annotation.regions[0].geometry.equals(shapely.box(10, 10, 30, 30) - shapely.box(15, 15, 20, 20))
     assert annotation.remarks == {MENDED: 1}
 
 
@@ -161,7 +174,7 @@ def test_a_written_file_has_what_qupath_needs_to_open_it(tmp_path):
         assert all(isinstance(channel, int) and 0 <= channel <= 255 for channel in colour)
         for ring in written["geometry"]["coordinates"]:
             assert ring[0] == ring[-1]
-            assert all(round(value, 2) == value for point in ring for value in point)
+            assert all(round(value, 6) == value for point in ring for value in point)
 
 
 def test_no_regions_make_a_valid_file(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import shapely
 
 from hviskd.annotations import Outlines, Region
-from hviskd.annotations.tracing import trace
+from hviskd.annotations.tracing import EDGE_LIMIT, trace
 
 
 @pytest.mark.parametrize("density", [0.1, 0.5, 0.9, 1.0])
@@ -39,6 +39,13 @@ def test_an_empty_mask_has_no_polygons():
 def test_a_mask_of_noise_is_refused_before_it_takes_all_memory():
     with pytest.raises(ValueError, match="pieces"):
         trace(np.random.default_rng(0).random((700, 700)) < 0.5)
+
+
+def test_the_borders_of_other_masks_count_too():
+    inside = np.ones((5, 5), dtype=bool)
+    assert trace(inside, before=EDGE_LIMIT - 4)
+    with pytest.raises(ValueError, match="4 pieces and those before it 299997, together more than 300000"):
+        trace(inside, before=EDGE_LIMIT - 3)
 
 
 def test_a_checkerboard_is_refused_in_little_more_memory_than_it_takes_itself():

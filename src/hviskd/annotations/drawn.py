@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ from hviskd.errors import DataError
 
 COORDINATE_LIMIT_PX = 10_000_000.0  # thirty times the widest slides
 OBJECT_LIMIT = 1_000_000
+OUTLINE_LIMIT_POINTS = 1_000_000  # 160 MB to find out whether it crosses itself
+MENDED_LIMIT_POINTS = 1_000_000  # of all invalid outlines of a file together: ten seconds and 700 MB to mend
 CROSSING_LIMIT = 100_000  # a second and 400 MB to mend; past that it is not a drawing
 TEXT_LIMIT = 1000
 
-MENDED = "self-crossing outlines mended"
+MENDED = "invalid outlines (crossing themselves, spiked, left open, holes outside) mended"
 NO_AREA = "objects without an area (points, lines, empty ones) left out"
+_SIMPLIFY = "simplify it or export fewer objects"
 
 Outline = Polygon | MultiPolygon
 
@@ -35,11 +39,12 @@ class DrawnFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.remarks: Counter[str] = Counter()
+        self._points_left = MENDED_LIMIT_POINTS
         self._crossings_left = CROSSING_LIMIT
 
-    def error(self, place: str, wrong: str) -> DataError:
-        """Give the error of one line that names file, place and what is wrong."""
-        return DataError(f"{self.path}: {place}: {wrong}; mend or export the file again")
+    def error(self, place: str, wrong: str, remedy: str = "mend or export the file again") -> DataError:
+        """Give the error of one line that names file, place, what is wrong and what to do."""
+        return DataError(f"{self.path}: {place}: {wrong}; {remedy}")
 
     def mapping(self, value: object, place: str) -> dict[str, object]:
         """Give `value` if it is a JSON object."""
@@ -75,40 +80,59 @@ class DrawnFile:
             raise self.error(place, "must be a list of [x, y]") from error
         if points.ndim != 2 or points.shape[1] not in (2, 3):
             raise self.error(place, "must be a list of [x, y]")
+        if not set(map(type, chain.from_iterable(value))) <= {int, float}:  # NumPy takes "5" and true for numbers
+            raise self.error(place, "has a coordinate that is no number")
         points = points[:, :2]
         if not np.all(np.abs(points) <= COORDINATE_LIMIT_PX):
             raise self.error(place, "has a coordinate that is not finite or beyond ten million px")
         return points
 
-    def polygon(self, rings: list[np.ndarray], place: str) -> Outline | None:
-        """Make a valid polygon of a shell and its holes; None, and a remark, if it has no area."""
+    def polygon(self, rings: list[np.ndarray], place: str, *, sound: bool = True) -> Outline | None:
+        """Make a valid polygon of a shell and its holes; None, and a remark, if it has no area.
+
+        Args:
+            rings: Each (N, 2), in px.
+            place: Where it stands in the file.
+            sound: False if something was wrong with the rings already, so that the polygon counts as mended.
+        """
         shell, *holes = rings or [np.empty((0, 2))]
         if len(shell) < 3:
             return self.outline([], place)
-        return self.outline([Polygon(shell, [hole for hole in holes if len(hole) >= 3])], place)
+        self._check_size(sum(map(len, rings)), place)
+        return self.outline([Polygon(shell, [hole for hole in holes if len(hole) >= 3])], place, sound=sound)
 
-    def outline(self, parts: list[Polygon], place: str) -> Outline | None:
+    def outline(self, parts: list[Polygon], place: str, *, sound: bool = True) -> Outline | None:
         """Make one valid outline of some polygons, valid or not; None, and a remark, if it has no area.
 
-        An outline that crosses itself keeps every place it runs round, and parts that overlap become one.
+        An outline that crosses itself keeps every place it runs round, a hole outside its outline is left out, and
+        parts that overlap become one.
         """
         drawn = parts[0] if len(parts) == 1 else MultiPolygon(parts)
-        sound = drawn if drawn.is_valid else self._mend(drawn, place)
-        if sound.area <= 0:
+        if len(parts) > 1:
+            self._check_size(int(shapely.get_num_coordinates(drawn)), place)
+        valid = drawn if drawn.is_valid else self._mend(drawn, place)
+        if valid.area <= 0:
             self.remarks[NO_AREA] += 1
             return None
-        # A hole drawn by a cut through its polygon is mended too, but nothing was wrong with it.
-        if sound is not drawn and not math.isclose(sound.area, drawn.area, rel_tol=1e-9):
+        if not sound or (valid is not drawn and not _only_joined(drawn, valid)):
             self.remarks[MENDED] += 1
-        return sound
+        return valid
+
+    def _check_size(self, points: int, place: str) -> None:
+        if points > OUTLINE_LIMIT_POINTS:
+            raise self.error(place, f"an outline of {points} points, more than {OUTLINE_LIMIT_POINTS}", _SIMPLIFY)
 
     def _mend(self, drawn: Outline, place: str) -> Outline:
+        self._points_left -= int(shapely.get_num_coordinates(drawn))
+        if self._points_left < 0:
+            wrong = f"the invalid outlines up to here have over {MENDED_LIMIT_POINTS} points, too many to mend"
+            raise self.error(place, wrong, _SIMPLIFY)
         self._count_crossings(drawn, place)
         try:
-            mended = shapely.make_valid(drawn, method="structure", keep_collapsed=False)
+            mended = [_mended(part) for part in shapely.get_parts(drawn).tolist()]
+            return polygons_of(mended[0] if len(mended) == 1 else shapely.union_all(mended))
         except shapely.errors.ShapelyError as error:
             raise self.error(place, f"an outline that cannot be mended ({error})") from error
-        return polygons_of(mended)
 
     def _count_crossings(self, drawn: Outline, place: str) -> None:
         """Raise if the outlines mended in this file cross themselves too often to be mended in bounded memory."""
@@ -130,3 +154,24 @@ def polygons_of(geometry: shapely.Geometry) -> Outline:
     """Give the polygons of any geometry as one, and drop its points and lines."""
     parts = [part for part in shapely.get_parts(geometry).tolist() if isinstance(part, Polygon)]
     return parts[0] if len(parts) == 1 else MultiPolygon(parts)
+
+
+def _mended(polygon: Polygon) -> shapely.Geometry:
+    """Mend each ring and cut the holes out of the shell; GEOS by itself would fill a hole that lies outside."""
+    rings = [Polygon(ring) for ring in (polygon.exterior, *polygon.interiors)]
+    shell, *holes = shapely.make_valid(rings, method="structure", keep_collapsed=False).tolist()
+    return shapely.difference(shell, shapely.union_all(holes)) if holes else shell
+
+
+def _only_joined(drawn: Outline, valid: Outline) -> bool:
+    """Say that nothing was wrong: parts that share a border became one, or a hole had been drawn by a cut.
+
+    A spike leaves the area as it is too, but its tip is no point of the valid outline.
+    """
+    if not math.isclose(valid.area, drawn.area, rel_tol=1e-9):
+        return False
+    if isinstance(drawn, MultiPolygon):
+        return True
+    holes = shapely.get_num_interior_rings(shapely.get_parts(valid)).sum()
+    corners, kept = (shapely.get_coordinates(outline) @ (1, 1j) for outline in (drawn, valid))
+    return bool(holes > len(drawn.interiors) and np.isin(corners, kept).all())

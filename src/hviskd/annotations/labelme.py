@@ -1,8 +1,8 @@
 """Labelme JSON: what is drawn there becomes `Outlines`, and `Outlines` a file that Labelme opens.
 
 The shapes are pixels of the image the file was drawn on, so that image must be the slide at full resolution. Polygons,
-rectangles, circles and masks are read; points and lines have no area and are left out. Neighbouring shapes of one
-label and one `group_id` are parts of one region. The image inside the file is never looked at.
+rectangles, circles and masks are read; points and lines have no area, and other shapes are not known. Neighbouring
+shapes of one label and one `group_id` are parts of one region. The image inside the file is never looked at.
 """
 
 import base64
@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import shapely
-import shapely.affinity
 from shapely import Point, Polygon
 
 from hviskd.annotations.annotation import UNCLASSIFIED, Outlines, Region
@@ -31,6 +30,7 @@ from hviskd.storage import atomic_file
 
 CIRCLE_ERROR_PX = 0.05
 MASK_LIMIT_PX = 64_000_000  # of all mask shapes of a file together
+WITHOUT_AREA = ("point", "points", "line", "linestrip")
 
 
 def parse_labelme(
@@ -85,11 +85,12 @@ class _Shape:
 
 
 class _Shapes(DrawnFile):
-    """Reads one shape after the other and remembers how many mask px the file has held so far."""
+    """Reads one shape after the other and remembers how large the masks of the file were so far."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._mask_px_left = MASK_LIMIT_PX
+        self._mask_edges = 0
 
     def shape(self, value: object, place: str, position: int) -> _Shape | None:
         """Give a shape; None, and a remark, if it has no area."""
@@ -97,6 +98,8 @@ class _Shapes(DrawnFile):
         label = self.text(shape.get("label"), f"{place}.label") or UNCLASSIFIED
         name = self.text(shape.get("description"), f"{place}.description")
         group = shape.get("group_id")
+        if isinstance(group, float) and group.is_integer():
+            group = int(group)
         if not isinstance(group, int | str | None):
             raise self.error(f"{place}.group_id", "must be a number or null")
         outline = self._outline_of(shape, place)
@@ -107,17 +110,18 @@ class _Shapes(DrawnFile):
     def _outline_of(self, shape: dict[str, object], place: str) -> Outline | None:
         kind = self.text(shape.get("shape_type"), f"{place}.shape_type") or "polygon"
         points = self.points(shape.get("points"), f"{place}.points")
+        # Programs that descend from Labelme give a rectangle by its four corners.
+        if kind == "polygon" or (kind == "rectangle" and len(points) == 4):
+            return self.polygon([points], place)
         if kind in ("rectangle", "circle", "mask") and len(points) != 2:
             raise self.error(place, f"a {kind} needs two points, and has {len(points)}")
-        if kind == "polygon":
-            return self.polygon([points], place)
         if kind == "rectangle":
             return self.outline([shapely.box(*points.min(axis=0), *points.max(axis=0))], place)
         if kind == "circle":
             return self.outline([_circle(*points)], place)
         if kind == "mask":
-            return self._mask(shape.get("mask"), points, place)
-        self.remarks[NO_AREA] += 1
+            return self._mask(shape.get("mask"), np.trunc(points), place)  # whole px, as Labelme itself takes them
+        self.remarks[NO_AREA if kind in WITHOUT_AREA else f"shapes of type '{kind}', which is not read, left out"] += 1
         return None
 
     def _mask(self, encoded: object, corners: np.ndarray, place: str) -> Outline | None:
@@ -125,18 +129,21 @@ class _Shapes(DrawnFile):
         if not isinstance(encoded, str):
             raise self.error(place, "a mask needs its picture as base64 text")
         try:
-            polygons = trace(self._decode(base64.b64decode(encoded, validate=True), corners))
+            inside = self._decode(base64.b64decode(encoded, validate=True), corners)
+            polygons = np.array(trace(inside, before=self._mask_edges), dtype=object)
         except ValueError as error:
             raise self.error(place, f"a mask that cannot be read ({error})") from error
-        left, top = corners.min(axis=0)
-        return self.outline([shapely.affinity.translate(part, left, top) for part in polygons], place)
+        # Each piece of the border is an edge of just one polygon, and each ring repeats its first point.
+        self._mask_edges += int(shapely.get_num_coordinates(polygons).sum()) - len(shapely.get_rings(polygons))
+        return self.outline(shapely.transform(polygons, lambda points: points + corners.min(axis=0)).tolist(), place)
 
     def _decode(self, content: bytes, corners: np.ndarray) -> np.ndarray:
         """Give the (h, w) bool picture of a mask shape; ValueError if it is damaged, too large, or misses its box."""
         stream = io.BytesIO(content)
         width, height = png_size(stream)
-        if np.abs(np.abs(corners[1] - corners[0]) + 1 - (width, height)).max() > 1:
-            raise ValueError("its picture has another size than its box")
+        box_width, box_height = np.abs(corners[1] - corners[0]) + 1
+        if (width, height) != (box_width, box_height):
+            raise ValueError(f"its picture has {width} × {height} px, but its box {box_width:.0f} × {box_height:.0f}")
         self._mask_px_left -= width * height
         if self._mask_px_left < 0:
             raise ValueError(f"over {MASK_LIMIT_PX // 10**6} million px of masks in one file")
@@ -154,7 +161,7 @@ def _circle(centre: np.ndarray, edge: np.ndarray) -> Polygon:
 def write_labelme(annotation: Outlines, path: Path, *, image_path: str) -> Path:
     """Write a file that Labelme opens beside the image `image_path` names, and give its path.
 
-    Coordinates are rounded to a hundredth of a px. Labelme knows no holes, so a hole is joined to its border by a cut
+    Coordinates are rounded to a millionth of a px. Labelme knows no holes, so a hole is joined to its border by a cut
     that encloses nothing; the parts of a region share a `group_id`. Reading the file gives the regions back, without
     their colours.
     """

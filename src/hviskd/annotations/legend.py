@@ -13,14 +13,15 @@ A legend is a YAML file:
 A class may have several colours; the first is the one it is drawn in. `merge` counts a class as another one.
 """
 
+import unicodedata
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hviskd.annotations.words import one_line
 from hviskd.errors import DataError
@@ -33,14 +34,36 @@ Byte = Annotated[int, Field(ge=0, le=255, strict=True)]
 RGB = tuple[Byte, Byte, Byte]
 
 
+def _plain(text: str) -> str:
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValueError("holds a line break or another control character; write it on one line")
+    return one_line(text)  # as labels are read, so that they meet
+
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise ValueError("is empty; write a name")
+    return text
+
+
+Words = Annotated[str, AfterValidator(_plain)]
+Name = Annotated[Words, AfterValidator(_not_empty)]
+
+
 class LegendClass(BaseModel):
     """One class as a legend lists it: its short name, its name in words, and its colours in a mask."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"\S")
-    full_name: str = ""
+    name: Name
+    full_name: Words = ""
     colours: tuple[RGB, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(set(self.colours)) < len(self.colours):
+            raise ValueError(f"class {self.name} lists one colour twice")
+        return self
 
 
 class Legend(BaseModel):
@@ -54,18 +77,21 @@ class Legend(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1)
+    name: Name
     classes: tuple[LegendClass, ...] = Field(min_length=1, max_length=LEGEND_LIMIT_CLASSES)
-    merge: dict[str, str] = {}
+    merge: dict[Name, Name] = {}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         listed = {entry.name for entry in self.classes}
         if len({name.casefold() for name in listed}) < len(self.classes):
             raise ValueError("two classes have one name (upper and lower case count as one)")
-        colours = [colour for entry in self.classes for colour in entry.colours]
-        if len(set(colours)) < len(colours):
-            raise ValueError("one colour stands for two classes")
+        owners: dict[RGB, str] = {}
+        for entry in self.classes:
+            for colour in entry.colours:
+                if colour in owners:
+                    raise ValueError(f"classes {owners[colour]} and {entry.name} have one colour, {list(colour)}")
+                owners[colour] = entry.name
         for merged, target in self.merge.items():
             if merged not in listed or target not in listed:
                 raise ValueError(f"merge names '{merged}: {target}', but both must be classes")
@@ -136,9 +162,30 @@ def load_legend(name_or_path: str | Path) -> Legend:
     try:
         return Legend.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(step) for step in first["loc"]) or "legend"
-        raise DataError(f"{name_or_path}: {one_line(place)}: {one_line(first['msg'])}; mend the legend") from error
+        wrong = "an empty file" if content is None else one_line(_in_words(error.errors()[0]))
+        raise DataError(f"{name_or_path}: {wrong}; mend the legend") from error
+
+
+def _in_words(problem: Any) -> str:
+    """Say what pydantic found wrong in the words of somebody who writes a legend, with the place in the file."""
+    *_, key = place = problem["loc"] or ("legend",)
+    of_class = place[0] == "classes" and len(place) > 1
+    keys = "a class has name, full_name, colours" if of_class else "a legend has name, classes, merge"
+    said = {
+        "value_error": str(problem.get("ctx", {}).get("error")),
+        "missing": f"is missing; {keys}",
+        "extra_forbidden": f"unknown key '{key}'; {keys}",
+        "invalid_key": f"unknown key '{key}'; {keys}",
+        "string_type": "must be text; put it in quotes",
+        "model_type": f"must be keys with values; {keys}",
+    }.get(problem["type"])
+    if "colours" in place and (len(place) > 3 or said is None):
+        said = "must be a list of [red, green, blue], each 0 to 255, such as [[200, 0, 0]]"
+    elif place[0] == "merge" and problem["type"] != "value_error":
+        said = "must name classes by their names, such as {necrosis: tumour}; leave it out to merge none"
+    elif said is None:
+        said = f"must be a list of 1 to {LEGEND_LIMIT_CLASSES} classes"
+    return f"{'.'.join(map(str, place))}: {said}"
 
 
 def _read_legend_file(path: Path) -> str:

@@ -93,7 +93,9 @@ class _Features(DrawnFile):
 
     def _polygon(self, coordinates: object, place: str) -> Outline | None:
         rings = self.objects(coordinates, f"{place}.coordinates")
-        return self.polygon([self.points(ring, f"{place}.coordinates") for ring in rings], place)
+        drawn = [self.points(ring, f"{place}.coordinates") for ring in rings]
+        closed = all(ring[:1].tolist() == ring[-1:].tolist() for ring in drawn)
+        return self.polygon(drawn, place, sound=closed)
 
 
 def _flat(parts: list[Outline]) -> list[Polygon]:
@@ -114,7 +116,7 @@ def _colour(value: object) -> RGB | None:
 def write_geojson(annotation: Outlines, path: Path) -> Path:
     """Write a file that QuPath opens, feature by feature, and give its path.
 
-    Coordinates are rounded to a hundredth of a px. A region without a colour gets one of its class. The same regions
+    Coordinates are rounded to a millionth of a px. A region without a colour gets one of its class. The same regions
     give the same bytes, ids included. Reading the file gives the regions back.
     """
     with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as stream:

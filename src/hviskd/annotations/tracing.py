@@ -7,7 +7,7 @@ from shapely import Polygon
 EDGE_LIMIT = 300_000  # five seconds and 500 MB; a drawn mask has thousands
 
 
-def trace(inside: np.ndarray) -> list[Polygon]:
+def trace(inside: np.ndarray, *, before: int = 0) -> list[Polygon]:
     """Give the polygons, with holes, that cover exactly the true pixels of a mask.
 
     Pixel (row r, column c) is the square from (c, r) to (c + 1, r + 1). Pixels that share a side share a polygon;
@@ -15,9 +15,10 @@ def trace(inside: np.ndarray) -> list[Polygon]:
 
     Args:
         inside: (H, W) bool.
+        before: Straight pieces that the borders of other masks have, where the limit is meant for all.
 
     Raises:
-        ValueError: The border has over 300,000 straight pieces.
+        ValueError: The borders have over 300,000 straight pieces.
     """
     framed = np.pad(inside, 1)
     level = framed[1:, 1:-1] != framed[:-1, 1:-1]  # [r, c]: a border from (c, r) to (c + 1, r)
@@ -25,8 +26,9 @@ def trace(inside: np.ndarray) -> list[Polygon]:
     turns = np.pad(upright, ((1, 0), (0, 0))) | np.pad(upright, ((0, 1), (0, 0)))  # where level pieces begin and end
     turns &= np.pad(level, ((0, 0), (1, 0))) | np.pad(level, ((0, 0), (0, 1)))
     count = np.count_nonzero(level & turns[:, :-1]) + np.count_nonzero(upright & turns[:-1])
-    if count > EDGE_LIMIT:
-        raise ValueError(f"the border of the mask has {count} pieces, more than {EDGE_LIMIT}")
+    if before + count > EDGE_LIMIT:
+        more = f" and those before it {before}, together" if before else ","
+        raise ValueError(f"the border of the mask has {count} pieces{more} more than {EDGE_LIMIT}")
     left_to_right = _pieces(level, turns)
     top_to_bottom = _pieces(upright.T, turns.T)[..., ::-1]
     pieces = np.concatenate([left_to_right, top_to_bottom])
