@@ -56,12 +56,13 @@ def test_both_colours_of_the_perinecrotic_zone_are_it(tmp_path):
 
 def test_colours_of_no_class_are_not_labelled_but_told_by_colour_and_area(tmp_path):
     pixels = coloured(blocks())
-    pixels[:10, :30], pixels[50:52, :2] = (128, 0, 128), (90, 90, 90)
+    pixels[:10, :30], pixels[50:58, :2], pixels[60:62, :2] = (128, 0, 128), (90, 90, 90), (40, 90, 40)
     annotation = read_annotation(save(tmp_path, pixels), legend=LEGEND)
     assert (annotation.rasterise(0, 0, 120, 120, 1)[:10, :30] == -1).all()
     assert annotation.remarks["px of them in colour #800080"] == 300
-    assert annotation.remarks["px of them in colour #5A5A5A"] == 4
-    assert 304 in annotation.remarks.values()
+    assert annotation.remarks["px of them in colour #5A5A5A"] == 16
+    assert "px of them in colour #285A28" not in annotation.remarks  # less than a thousandth of the mask
+    assert 320 in annotation.remarks.values()
 
 
 def test_the_tolerance_decides_how_far_a_colour_may_lie(tmp_path):

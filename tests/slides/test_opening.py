@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from hviskd.errors import DataError
+from hviskd.pictures import new_figure, save_figure
 from hviskd.slides import find_slides, open_slide
 from hviskd.slides.opening import is_flat
 from tests.slides.make import patterned, write_svs
@@ -82,6 +83,7 @@ def test_masks_and_results_beside_slides_are_no_slides(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "maps" / "a" / "map.npz").touch()
+    save_figure(new_figure(1, 1), tmp_path / "a.svs.png")
     found = find_slides([tmp_path], recursive=True)
     assert [path.name for path in found] == ["_L.jpg", "a.svs", "b.1.jpg", "c_L.png", "d.tif"]
     assert find_slides([tmp_path / "a_L.png"]) == [tmp_path / "a_L.png"]  # named by the user, it is taken as it is

@@ -23,7 +23,7 @@ from hviskd.storage import atomic_file
 DEFAULT_TOLERANCE = 20.0
 ASPECT_TOLERANCE = 0.01
 _UNSEEN = 254
-_REMARKED_COLOURS = 5
+_REMARKED_COLOURS, _REMARKED_SHARE = 5, 0.001
 _BAND_CELLS = 8_000_000
 
 
@@ -136,7 +136,8 @@ def _unknown_colours(counts: np.ndarray, total_px: int) -> dict[str, int]:
     codes = np.flatnonzero(counts)
     unknown_px = int(counts[codes].sum())
     remarks = {f"px ({unknown_px / total_px:.2%}) in {len(codes)} colours of no class": unknown_px}
-    for code in codes[np.argsort(-counts[codes], kind="stable")[:_REMARKED_COLOURS]].tolist():
+    wide = codes[counts[codes] >= _REMARKED_SHARE * total_px]  # a JPEG has thousands that are only noise
+    for code in wide[np.argsort(-counts[wide], kind="stable")[:_REMARKED_COLOURS]].tolist():
         remarks[f"px of them in colour #{code:06X}"] = int(counts[code])
     return remarks
 
@@ -156,7 +157,9 @@ def write_mask(annotation: Annotation, path: Path, legend: Legend, *, px_per_cel
         DataError: The size is not known, a class is not in the legend, or the mask has over a million px a side.
     """
     if annotation.size is None:
-        raise DataError(f"{annotation.source}: a mask needs the size of the slide in px; give it")
+        raise DataError(
+            f"{annotation.source}: a mask needs the size of the slide in px; give it, such as with --size 20000x15000"
+        )
     strangers = [name for name in annotation.classes if legend.index(name) is None]
     if strangers:
         raise DataError(f"{path}: legend {legend.name} has no class '{strangers[0]}'; choose another legend")

@@ -59,8 +59,8 @@ def find_slides(paths: Sequence[Path], *, recursive: bool = False) -> list[Path]
     """List the slides among files and in folders, each once, sorted within a folder.
 
     A file is taken as it is; in a folder what has a slide's suffix counts, but for hidden files, the colour masks of
-    slides beside them (`STEM_L.png`), and the maps and tiles of earlier runs. The many DICOM files of one folder are
-    one slide.
+    slides beside them (`STEM_L.png`), figures, and the maps and tiles of earlier runs. The many DICOM files of one
+    folder are one slide.
 
     Raises:
         DataError: A path does not exist, or a folder holds no slide.
@@ -110,7 +110,18 @@ def _slides_in(folder: Path, recursive: bool) -> list[Path]:
         slides.append(path)
     results = {parent for parent in {path.parent for path in slides} if any((parent / r).exists() for r in _RESULTS)}
     stems = {str(path.with_suffix("")) for path in slides}
-    return [path for path in slides if path.parent not in results and not _is_mask(path, stems)]
+    return [path for path in slides if path.parent not in results and not (_is_mask(path, stems) or _is_drawn(path))]
+
+
+def _is_drawn(path: Path) -> bool:
+    """Tell whether a picture is a figure, as this program draws of slides: its first bytes name what drew it."""
+    if path.suffix.lower() != ".png" or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as stream:
+            return b"Matplotlib" in stream.read(512)
+    except OSError:  # it will say so itself when it is opened
+        return False
 
 
 def _is_mask(path: Path, stems: set[str]) -> bool:

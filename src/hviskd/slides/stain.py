@@ -158,9 +158,9 @@ def stain_from_json(content: object, origin: str) -> Stain:
         raise DataError(f"{origin}: not a stored stain ({where}: {first['msg']}); fit it again") from error
 
 
-def write_stain(path: Path, stain: Stain) -> None:
+def write_stain(path: Path | str, stain: Stain) -> None:
     """Write a stain as a JSON file."""
-    write_json(path, stain_to_json(stain))
+    write_json(Path(path), stain_to_json(stain))
 
 
 def read_stain(path: Path) -> Stain:

@@ -72,7 +72,7 @@ def sample_tissue(slide: Slide, tissue: TissueMask, *, mpp: float = 0.5, seed: i
 
 
 def stain_reference(
-    path: Path,
+    path: Path | str,
     *,
     method: StainMethod = "macenko",
     slide_mpp: float | None = None,
@@ -89,7 +89,7 @@ def stain_reference(
     Raises:
         DataError: The file is missing or damaged, has no fit, or is a stain that was fitted in another way.
     """
-    stain = _named_stain(path, method, slide_mpp, tissue_rule)
+    stain = _named_stain(Path(path), method, slide_mpp, tissue_rule)
     if stain.method != method:
         raise DataError(f"{path}: a stain fitted by {stain.method}, not by {method}")
     if stain.problem:

@@ -1,5 +1,6 @@
 """Shows where on a slide tiles were cut; cutting draws it for every slide, so that a person can see what was taken."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from hviskd.tiles.candidates import Candidates
 
 _THUMBNAIL_PX = 900
 _PANEL_IN = 6.0
+_LEGEND_CHARACTERS = 28
 _TISSUE = PALETTE[0]
 
 
@@ -59,14 +61,15 @@ def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], l
         if count := inside.sum():
             mark = str(position + 1)
             regions.append((inside, mark, colour))
-            shown = f"{mark}  {name}: {count:,} tiles"
+            shown = textwrap.fill(f"{mark}  {name}: {count:,} tiles", _LEGEND_CHARACTERS, subsequent_indent="    ")
             handles.append(Patch(facecolor=f"#{bytes(colour).hex()}", alpha=0.5, edgecolor="0.25", label=shown))
     mark_regions(axes, regions, cell=found.grid.side * um, cell_pt=found.grid.side * scale * 72)
     handles.append(Line2D([], [], color=_TISSUE, label="tissue"))
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, frameon=False)
+    figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
     axes.set(xlim=(0, width_px * um), ylim=(height_px * um, 0), xlabel="µm", ylabel="µm")
     axes.set_title(f"{slide.path.name}: {len(chosen):,} of {len(found.label):,} possible tiles", fontsize=9, wrap=True)
     axes.tick_params(labelsize=7)
+    figure.draw_without_rendering()  # so that the layout knows how wide the numbers at the axes are
     return save_figure(figure, path)
 
 

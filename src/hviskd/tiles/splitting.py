@@ -53,7 +53,8 @@ def split_tiles(
     groups = pd.factorize(tileset.table["digest" if way == "random" else way].iloc[rows])[0]
     if groups.max() + 1 < len(names):
         unit = "different pictures" if way == "random" else f"{way}s"
-        raise DataError(f"{tileset.folder}: {groups.max() + 1} {unit} cannot make {len(names)} splits; ask for fewer")
+        few = f"{groups.max() + 1} {unit} cannot make {len(names)} splits"
+        raise DataError(f"{tileset.folder}: {few}; leave one out, such as with --test 0")
     if way == "random":
         which = draw_splits(groups, labels, fractions, seed)
     else:

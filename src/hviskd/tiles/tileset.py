@@ -59,7 +59,9 @@ class TileSet:
         """
         folder = Path(folder)
         if not (folder / CARD_FILE).is_file():
-            raise DataError(f"{folder}: no tile set, there is no {CARD_FILE}; make one with `hviskd tiles import`")
+            raise DataError(
+                f"{folder}: no tile set, there is no {CARD_FILE}; make one with `hviskd tiles cut` or `import`"
+            )
         card = read_card(folder / CARD_FILE)
         pixels = _map_pixels(folder / PIXELS_FILE, card.tile_px)
         table, split_record = read_rows(folder / TABLE_FILE, count=len(pixels))
