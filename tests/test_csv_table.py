@@ -8,7 +8,7 @@ from hviskd.errors import DataError
 
 def test_headings_and_cells_are_read_however_a_spreadsheet_wrote_them(tmp_path):
     path = tmp_path / "a.csv"
-    path.write_bytes("\ufeff Slide ,MPP,note\r\n a.svs , 0.5,x\r\n\r\nb.svs\r\nc.svs,1,y,more\r\n".encode())
+    path.write_bytes("\ufeff Slide ,MPP,note\r\n a.svs , 0.5,x\r\n\r\nb.svs\r\nc.svs,1,y,,\r\n".encode())
     rows = [row for _, row in read_csv(path, "slide", "mpp")]
     assert rows == [
         {"slide": "a.svs", "mpp": "0.5", "note": "x"},
@@ -40,6 +40,7 @@ def test_a_row_knows_its_line(tmp_path):
         (None, "no such file"),
         (b"", "has no columns slide and mpp; begin it with the line slide,mpp"),
         (b"slide|mpp\na|1\n", "has no columns slide and mpp"),
+        (b"slide,mpp\na,0.5\nb,0,5\n", "line 3: has more cells than there are columns; put quotes round commas"),
         (b"slide,mpp\n\xff\xfe,1\n", "not a CSV in UTF-8"),
         (b"slide,mpp\n" + b"x" * 200_000 + b",1\n", "not a CSV in UTF-8"),
     ],

@@ -34,10 +34,21 @@ def read_csv(path: Path, *needed: str) -> Iterator[tuple[str, dict[str, str]]]:
                 columns = f"column{'s' * (len(needed) > 1)} {' and '.join(needed)}"
                 raise DataError(f"{path}: has no {columns}; begin it with the line {','.join(needed)}")
             for row in rows:
-                cells = {name: (cell or "").strip() for name, cell in row.items() if isinstance(name, str)}
-                yield f"{path}: line {rows.line_num}", cells
+                place, surplus = f"{path}: line {rows.line_num}", row.pop(None, [])
+                if any(cell.strip() for cell in surplus):
+                    raise DataError(f"{place}: has more cells than there are columns; put quotes round commas")
+                yield place, {name: (cell or "").strip() for name, cell in row.items()}
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
+
+
+def decimal(text: str) -> float:
+    """Read a number with a decimal point, or a comma as half of Europe writes it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return float(text.replace(",", "."))
 
 
 def file_name(path: str) -> str:

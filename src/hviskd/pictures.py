@@ -1,5 +1,6 @@
 """The one look of every picture this project draws; rooms draw their own pictures with it."""
 
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hviskd.storage import atomic_file
+from hviskd.version import DRAWN_BY, __version__
 
-# A name in letters that the font lacks is drawn as boxes; a warning a letter would say no more.
-warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
+_DRAWING = threading.Lock()  # filters of warnings are the process's
 
 # Okabe and Ito (2008), told apart with any colour vision; black first for the reference.
 PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D00", "#F0E442")
@@ -33,10 +34,21 @@ def line_style(position: int) -> dict[str, Any]:
     }
 
 
-def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG in one step and give its path."""
-    with atomic_file(path) as partial:
-        figure.savefig(partial, format="png", facecolor="white")
+def save_figure(figure: Figure, path: Path, *, settle: bool = False) -> Path:
+    """Write a figure as PNG in one step and give its path.
+
+    Args:
+        figure: The figure.
+        path: Where to write.
+        settle: Lay it out twice, so that the layout knows how wide the numbers at the axes are.
+    """
+    with atomic_file(path) as partial, _DRAWING, warnings.catch_warnings():
+        # A name in letters that the font lacks is drawn as boxes; a warning a letter would say no more.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
+        if settle:
+            figure.draw_without_rendering()
+        software = {"Software": f"{DRAWN_BY} {__version__}"}
+        figure.savefig(partial, format="png", facecolor="white", metadata=software)
     return path
 
 

@@ -18,6 +18,8 @@ from typing import Any
 from hviskd.errors import DataError, OutputError
 
 JSON_LIMIT_BYTES = 64 * 2**20  # our own cards are kilobytes; more is damage or malice
+_UMASK = os.umask(0)  # it can only be read by setting it, which is no thing to do beside other threads
+os.umask(_UMASK)
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     partial = Path(name)
     try:
         yield partial
-        partial.chmod(0o666 & ~_umask())  # mkstemp's 0600 would shut out the rest of a group
+        partial.chmod(0o666 & ~_UMASK)  # mkstemp's 0600 would shut out the rest of a group
         _flush(partial)
         partial.replace(path)
     finally:
@@ -60,7 +62,7 @@ def atomic_folder(path: Path, *, overwrite: bool = False, replaces: tuple[str, s
     partial = Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
     try:
         yield partial
-        partial.chmod(0o777 & ~_umask())
+        partial.chmod(0o777 & ~_UMASK)
         for entry in partial.rglob("*"):
             _flush(entry)
         _flush(partial)
@@ -135,9 +137,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

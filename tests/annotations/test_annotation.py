@@ -122,3 +122,5 @@ def test_squares_that_hold_another_class_are_those_whose_px_say_so(seed, scale):
             expected.append(bool(set(np.unique(px)) - {-1, label}))
         assert np.array_equal(annotation.hold_others(x_px, y_px, side, labels), expected)
         assert 0 < sum(expected) < len(expected)
+        none = np.empty(0, np.int64)
+        assert annotation.hold_others(none, none, side, none).shape == (0,)

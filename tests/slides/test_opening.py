@@ -84,6 +84,7 @@ def test_masks_and_results_beside_slides_are_no_slides(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "maps" / "a" / "map.npz").touch()
     save_figure(new_figure(1, 1), tmp_path / "a.svs.png")
+    new_figure(1, 1).savefig(tmp_path / "x.png")  # somebody else's, perhaps a section
     found = find_slides([tmp_path], recursive=True)
-    assert [path.name for path in found] == ["_L.jpg", "a.svs", "b.1.jpg", "c_L.png", "d.tif"]
+    assert [path.name for path in found] == ["_L.jpg", "a.svs", "b.1.jpg", "c_L.png", "d.tif", "x.png"]
     assert find_slides([tmp_path / "a_L.png"]) == [tmp_path / "a_L.png"]  # named by the user, it is taken as it is

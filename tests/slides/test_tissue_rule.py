@@ -27,5 +27,5 @@ def test_impossible_wishes_are_refused_by_their_options_name(wish, message):
 
 def test_a_command_names_only_what_is_no_default():
     assert TissueRule().options() == ""
-    rule = TissueRule(density=0.02, min_area_um2=50_000, keep_ink=True)
-    assert rule.options() == "--tissue-density 0.02 --tissue-area 50000 --keep-ink"
+    rule = TissueRule(density=0.02, min_area_um2=1_234_567, keep_ink=True)
+    assert rule.options() == "--tissue-density 0.02 --tissue-area 1234567 --keep-ink"

@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from hviskd.errors import DataError
+from hviskd.errors import DataError, OutputError
 from hviskd.slides import TissueRule, fit_slide_stain, open_slide, stain_reference, stain_transfer, tissue_mask
 from hviskd.tiles import TileSet, split_tiles
 from hviskd.tiles.cutting import cut_slides
@@ -252,7 +252,7 @@ def test_a_full_disk_is_no_slides_fault_and_costs_nothing_that_is_finished(cohor
 def test_an_error_at_the_very_end_costs_nothing(cohort, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("hviskd.tiles.writing.write_rows", Mock(side_effect=OSError(28, "No space left on device")))
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(OutputError, match="No space left on device"):
             cut(cohort, "last")
     assert not (cohort / "last").exists()
     with monkeypatch.context() as patched:
@@ -260,6 +260,40 @@ def test_an_error_at_the_very_end_costs_nothing(cohort, monkeypatch):
         resumed = cut(cohort, "last", resume=True)
     same(resumed, cut(cohort, "anew"))
     assert not list(cohort.glob(".p*"))
+
+
+def test_a_slide_without_a_pure_square_stops_no_other(tmp_path):
+    add_slide(tmp_path, "A", np.indices((256, 256)).sum(axis=0) // 30 % 2)
+    add_slide(tmp_path, "B", halves(), seed=1)
+    assert set(cut(tmp_path).table["slide"]) == {"B"}
+    assert [slide.slide for slide in read_report(qc_folder(tmp_path / "tiles")).without_tiles] == ["A"]
+
+
+def test_what_a_kill_at_the_very_end_leaves_is_no_part_of_the_finished_set(cohort, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("hviskd.tiles.cutting_parts.Parts.remove", lambda _: None)
+        done = cut(cohort, "linked")
+    assert list((cohort / ".parts-linked").glob("*.npy"))
+    with pytest.raises(DataError, match="not one tile"):
+        cut(cohort, "linked", tissue_rule=TissueRule(density=0.9), overwrite=True, resume=True)
+    opened = TileSet.open(done.folder)
+    opened.check_pixels()
+    assert opened.fingerprint == done.fingerprint
+
+
+def test_a_link_as_output_is_followed(cohort, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    tileset = cut_slides(
+        [cohort / "A-1.svs"],
+        tmp_path / "link",
+        masks=cohort / "masks",
+        legend=cohort / "legend.yaml",
+        tile_px=64,
+        tissue=0.3,
+    )
+    assert tileset.folder == (tmp_path / "elsewhere").resolve()
+    assert read_report(qc_folder(tmp_path / "link")).slides[0].tiles
 
 
 def test_a_mask_beside_the_slides_is_no_slide(tmp_path):

@@ -221,6 +221,8 @@ class LabelMask(Annotation):
     def hold_others(self, x_px: np.ndarray, y_px: np.ndarray, side_px: int, labels: np.ndarray) -> np.ndarray:
         """See `Annotation.hold_others`; each row of squares is looked at in one go, at the mask's own px."""
         found = np.zeros(len(x_px), np.bool_)
+        if not len(found):
+            return found
         for row in np.split(np.arange(len(y_px)), np.flatnonzero(np.diff(y_px)) + 1):
             rows, columns = (
                 self._places(int(start), side_px + int(more), axis)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hviskd.csv_table import read_csv
+from hviskd.csv_table import decimal, read_csv
 from hviskd.errors import DataError
 from hviskd.segmentation.outputs import SUMMARY, read_summary
 from hviskd.segmentation.slide_files import place_digest, slide_fingerprint
@@ -103,7 +103,7 @@ def _read_list(path: Path) -> list[CohortSlide]:
         if not name or "\0" in name:
             raise DataError(f"{place}: names no slide")
         try:
-            slides.append(CohortSlide(path.parent / name, float(mpp) if mpp else None))
+            slides.append(CohortSlide(path.parent / name, decimal(mpp) if mpp else None))
         except ValueError as error:
             raise DataError(f"{place}: {mpp!r} is no number of µm/px") from error
     if not slides:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hviskd.errors import DataError
+from hviskd.version import DRAWN_BY
 
 if TYPE_CHECKING:
     from hviskd.slides.slide import Slide
@@ -114,12 +115,12 @@ def _slides_in(folder: Path, recursive: bool) -> list[Path]:
 
 
 def _is_drawn(path: Path) -> bool:
-    """Tell whether a picture is a figure, as this program draws of slides: its first bytes name what drew it."""
+    """Tell whether a picture is a figure that this program drew, perhaps of a slide: its first bytes say so."""
     if path.suffix.lower() != ".png" or not path.is_file():
         return False
     try:
         with path.open("rb") as stream:
-            return b"Matplotlib" in stream.read(512)
+            return f"Software\0{DRAWN_BY}".encode() in stream.read(512)
     except OSError:  # it will say so itself when it is opened
         return False
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from hviskd.csv_table import file_name, read_csv
+from hviskd.csv_table import decimal, file_name, read_csv
 from hviskd.errors import DataError
 
 MIN_MPP, MAX_MPP = 0.05, 20.0  # beyond any scanner: 72 dpi, which many programs write unasked, is 353 µm/px
@@ -94,6 +94,6 @@ def _conflict(recorded: tuple[float, float] | None, slide_mpp: float) -> tuple[s
 
 def _number(text: str) -> float:
     try:
-        return float(text.replace(",", "."))  # as half of Europe writes it
+        return decimal(text)
     except ValueError:
         return math.nan

@@ -54,5 +54,5 @@ class TissueRule:
         changed = {field.name: getattr(self, field.name) for field in fields(self)}
         changed = {name: value for name, value in changed.items() if value != getattr(TissueRule, name)}
         return " ".join(
-            f"{_OPTIONS[name]}" + ("" if value is True else f" {value:g}") for name, value in changed.items()
+            f"{_OPTIONS[name]}" + ("" if value is True else f" {value:.15g}") for name, value in changed.items()
         )

@@ -99,10 +99,12 @@ def _table_of(plane: Plane) -> NDArray[np.uint32]:
 
 def _look_up(pixels: RGB, table: NDArray[np.uint32], changed: RGB) -> None:
     # A number of a colour is the four bytes from its pixel's first one on, without the last of them, which is its
-    # neighbour's. Written in their order, each number's last byte gives way to the neighbour.
-    chunk = np.zeros(_CHUNK_PX * 3 + 1, np.uint8)
-    numbers = np.ndarray(_CHUNK_PX, "<u4", chunk, strides=(3,))
-    place, found = np.empty(_CHUNK_PX, np.intp), np.empty(_CHUNK_PX, np.uint32)
+    # neighbour's. NumPy copies upwards, so each number's last byte gives way to the neighbour; whether it still does,
+    # the tests of every colour tell. Three bytes of four at a time would take ten times as long.
+    size = min(_CHUNK_PX, len(pixels))
+    chunk = np.zeros(size * 3 + 1, np.uint8)
+    numbers = np.ndarray(size, "<u4", chunk, strides=(3,))
+    place, found = np.empty(size, np.intp), np.empty(size, np.uint32)
     for start in range(0, len(pixels), _CHUNK_PX):
         some = pixels[start : start + _CHUNK_PX]
         chunk[: some.size] = some.reshape(-1)

@@ -6,7 +6,8 @@ pixels read, of the chosen tiles alone. What is finished is kept beside the outp
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
@@ -137,13 +138,14 @@ def cut_slides(
         with parts.tiles:
             rows = _cut(job, rows)
         report = CutReport(options=options, classes=legend.names, slides=tuple(row.report(job) for row in rows))
-        stands = (output / CARD_FILE).is_file()
-        if parts.tiles.count or not stands:  # the report of a TileSet that stays, stays too
-            _write_qc(job, rows, report, qc_folder(output))
         if not parts.tiles.count:
+            stands = (output / CARD_FILE).is_file()
+            if not stands:  # the report of a TileSet that stays, stays too
+                with _qc(job, rows, report, qc_folder(output)):
+                    pass
             parts.remove()
             raise _nothing(output, report, told=not stands)
-        with writer:
+        with parts.writing(), _qc(job, rows, report, qc_folder(output)), writer:
             writer.take(parts.tiles.path, (tile for row in rows for tile in row.rows(job)))
             _tell_left_out(writer, report)
         parts.remove()
@@ -213,12 +215,15 @@ def _cut(job: Job, rows: list[SlideCut]) -> list[SlideCut]:
         return [row.cut(job, advance) for row in rows]
 
 
-def _write_qc(job: Job, rows: list[SlideCut], report: CutReport, folder: Path) -> None:
+@contextmanager
+def _qc(job: Job, rows: list[SlideCut], report: CutReport, folder: Path) -> Iterator[None]:
+    """Write report and pictures; they get their place after the block, so that they come and go with the TileSet."""
     with atomic_folder(folder, overwrite=True) as partial:
         write_json(partial / REPORT_FILE, report.to_json())
         for row in rows:
             if row.quota is not None:
                 shutil.copyfile(row.picture(job), partial / f"{row.name}.png")
+        yield
 
 
 def _tell_left_out(writer: TileSetWriter, report: CutReport) -> None:

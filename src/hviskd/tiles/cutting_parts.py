@@ -77,7 +77,6 @@ class Parts:
 
     Raises:
         DataError: There are parts of an interrupted cutting, and neither is set; or another cutting is at work there.
-        OutputError: The disk is full, or nothing may be written there; what is finished stays.
     """
 
     def __init__(self, output: Path, *, tile_px: int, resume: bool, overwrite: bool) -> None:
@@ -88,7 +87,7 @@ class Parts:
         self._overwrite = overwrite
 
     def __enter__(self) -> Self:
-        with self.writing(), contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 stack.enter_context(FileLock(self.folder / _LOCK_FILE, timeout=0))
@@ -116,7 +115,12 @@ class Parts:
 
     def remove(self) -> None:
         """Delete the folder; the cutting is finished."""
-        shutil.rmtree(self.folder)
+        for path in self.folder.iterdir():
+            if path.name != _LOCK_FILE:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with contextlib.suppress(OSError):  # another cutting may just have come, and waits for its turn
+            (self.folder / _LOCK_FILE).unlink()
+            self.folder.rmdir()
 
     def picture(self, key: str) -> Path:
         """Give the place of a slide's picture."""
@@ -203,6 +207,9 @@ class TileFile:
 
     def __enter__(self) -> Self:
         self.path.touch()
+        if self.path.stat().st_nlink > 1:  # a TileSet that a cutting ended with has the file too, and keeps it
+            with atomic_file(self.path) as partial:
+                shutil.copyfile(self.path, partial)
         self._stream = self.path.open("r+b", buffering=0)
         write_header(self._stream, 0, self._tile_px)
         self._start = self._stream.tell()

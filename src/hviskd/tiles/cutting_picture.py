@@ -69,8 +69,7 @@ def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], l
     axes.set(xlim=(0, width_px * um), ylim=(height_px * um, 0), xlabel="µm", ylabel="µm")
     axes.set_title(f"{slide.path.name}: {len(chosen):,} of {len(found.label):,} possible tiles", fontsize=9, wrap=True)
     axes.tick_params(labelsize=7)
-    figure.draw_without_rendering()  # so that the layout knows how wide the numbers at the axes are
-    return save_figure(figure, path)
+    return save_figure(figure, path, settle=True)
 
 
 def _outline_tissue(axes: Axes, found: Candidates, um_per_px: float) -> None:

@@ -111,7 +111,7 @@ class CutReport(BaseModel):
 
 def qc_folder(output: Path | str) -> Path:
     """Give the folder of pictures and report that stands beside a TileSet: `tiles` → `tiles-qc`."""
-    output = Path(output)
+    output = Path(output).resolve()
     return output.with_name(f"{output.name}-qc")
 
 
