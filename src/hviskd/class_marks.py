@@ -9,7 +9,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy import ndimage
 
-MARK_PT = 7.0
+_MARK_PT = 7.0
 _MARKS_EACH = 6  # of a class at most
 _APART_PT = 70.0
 
@@ -22,7 +22,7 @@ def write_mark(axes: Axes, x: float, y: float, mark: str, colour: Colour) -> Non
     light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 > 0.18  # black and white contrast alike there
     ink, rim = ("black", "white") if light else ("white", "black")
     effects = [withStroke(linewidth=1.5, foreground=rim)]
-    text = axes.text(x, y, mark, color=ink, fontsize=MARK_PT, fontweight="bold", path_effects=effects)
+    text = axes.text(x, y, mark, color=ink, fontsize=_MARK_PT, fontweight="bold", path_effects=effects)
     text.set(ha="center", va="center")
 
 
@@ -40,7 +40,7 @@ def mark_regions(
     taken: list[tuple[float, float]] = []
     for inside, mark, colour in regions:
         for place in _roomy_places(inside, cell_pt):
-            if all(math.dist(place, other) * cell_pt > 1.5 * MARK_PT for other in taken):
+            if all(math.dist(place, other) * cell_pt > 1.5 * _MARK_PT for other in taken):
                 taken.append(place)
                 write_mark(axes, place[0] * cell, place[1] * cell, mark, colour)
 
@@ -52,7 +52,7 @@ def _roomy_places(inside: NDArray[np.bool_], cell_pt: float) -> list[tuple[float
     places: list[tuple[float, float]] = []
     while len(places) < _MARKS_EACH:
         row, column = np.unravel_index(int(depth.argmax()), depth.shape)
-        if depth[row, column] < (0.65 * MARK_PT if places else 1e-9):
+        if depth[row, column] < (0.65 * _MARK_PT if places else 1e-9):
             break
         places.append((float(column) + 0.5, float(row) + 0.5))
         depth[np.hypot(y - row, x - column) * cell_pt < _APART_PT] = 0

@@ -10,6 +10,7 @@ import shapely
 from PIL import Image
 
 from hviskd.annotations import Region
+from hviskd.annotations.pixels import MaskPixels
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -74,3 +75,18 @@ SQUARE = [[10, 10], [30, 10], [30, 30], [10, 30], [10, 10]]
 def save(path: Path, document) -> Path:
     path.write_text(document if isinstance(document, str) else json.dumps(document))
     return path
+
+
+def read_codes(path: Path) -> np.ndarray:
+    """Give the colour codes of a whole mask, (height, width)."""
+    mask = MaskPixels(path)
+    whole = np.full(mask.size[::-1], -1)
+    for row, column, codes in mask.blocks():
+        whole[row : row + codes.shape[0], column : column + codes.shape[1]] = codes
+    return whole
+
+
+def codes_of(rgb: np.ndarray) -> np.ndarray:
+    """Give the colour codes of RGB pixels (…, 3)."""
+    red, green, blue = np.moveaxis(rgb.astype(np.int64), -1, 0)
+    return (red << 16) + (green << 8) + blue

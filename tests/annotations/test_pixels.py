@@ -11,21 +11,9 @@ from hviskd.annotations import colours, pixels
 from hviskd.annotations.colours import TRANSPARENT
 from hviskd.annotations.pixels import MaskPixels
 from hviskd.errors import DataError
+from tests.annotations.make import codes_of, read_codes
 
 RGB = np.random.default_rng(0).integers(0, 256, (90, 130, 3), dtype=np.uint8)
-
-
-def read(path) -> np.ndarray:
-    mask = MaskPixels(path)
-    whole = np.full(mask.size[::-1], -1)
-    for row, column, codes in mask.blocks():
-        whole[row : row + codes.shape[0], column : column + codes.shape[1]] = codes
-    return whole
-
-
-def codes_of(rgb) -> np.ndarray:
-    red, green, blue = np.moveaxis(rgb.astype(np.int64), -1, 0)
-    return (red << 16) + (green << 8) + blue
 
 
 @pytest.mark.parametrize(
@@ -43,28 +31,28 @@ def codes_of(rgb) -> np.ndarray:
 )
 def test_every_layout_of_tiff_gives_its_pixels(tmp_path, layout):
     tifffile.imwrite(tmp_path / "m.tif", RGB, photometric="rgb", **layout)
-    np.testing.assert_array_equal(read(tmp_path / "m.tif"), codes_of(RGB))
+    np.testing.assert_array_equal(read_codes(tmp_path / "m.tif"), codes_of(RGB))
 
 
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
 def test_grey_tiff_is_seen_as_it_is_shown(tmp_path, photometric):
     tifffile.imwrite(tmp_path / "m.tif", RGB[..., 0], photometric=photometric)
     shown = RGB[..., :1] if photometric == "minisblack" else 255 - RGB[..., :1]
-    np.testing.assert_array_equal(read(tmp_path / "m.tif"), codes_of(shown.repeat(3, axis=2)))
+    np.testing.assert_array_equal(read_codes(tmp_path / "m.tif"), codes_of(shown.repeat(3, axis=2)))
 
 
 def test_bilevel_and_palette_tiff_are_seen_as_they_are_shown(tmp_path):
     pictures = (Image.fromarray(RGB[..., 0] > 99), Image.fromarray(RGB).quantize(50))
     for image, packing in product(pictures, (None, "tiff_lzw", "tiff_adobe_deflate", "packbits")):
         image.save(tmp_path / "m.tif", compression=packing)
-        np.testing.assert_array_equal(read(tmp_path / "m.tif"), codes_of(np.asarray(image.convert("RGB"))))
+        np.testing.assert_array_equal(read_codes(tmp_path / "m.tif"), codes_of(np.asarray(image.convert("RGB"))))
 
 
 def test_transparent_pixels_of_a_tiff_show_nothing(tmp_path):
     image = Image.fromarray(RGB).convert("RGBA")
     image.putpixel((3, 4), (0, 0, 0, 0))
     image.save(tmp_path / "m.tif")
-    assert np.argwhere(read(tmp_path / "m.tif") == TRANSPARENT).tolist() == [[4, 3]]
+    assert np.argwhere(read_codes(tmp_path / "m.tif") == TRANSPARENT).tolist() == [[4, 3]]
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -72,7 +60,7 @@ def test_transparent_pixels_of_a_tiff_show_nothing(tmp_path):
 def test_jpeg_is_decoded_as_pillow_does(tmp_path, mode, progressive):
     Image.fromarray(RGB).convert(mode).save(tmp_path / "m.jpg", progressive=progressive)
     expected = codes_of(np.asarray(Image.open(tmp_path / "m.jpg").convert("RGB")))
-    np.testing.assert_array_equal(read(tmp_path / "m.jpg"), expected)
+    np.testing.assert_array_equal(read_codes(tmp_path / "m.jpg"), expected)
 
 
 def test_a_picture_too_large_for_memory_is_decoded_on_the_disk(tmp_path, monkeypatch):
@@ -80,12 +68,12 @@ def test_a_picture_too_large_for_memory_is_decoded_on_the_disk(tmp_path, monkeyp
     monkeypatch.setattr(colours, "ROWS_AT_ONCE_PX", 1000)
     Image.fromarray(RGB).save(tmp_path / "m.jpg")
     expected = codes_of(np.asarray(Image.open(tmp_path / "m.jpg")))
-    np.testing.assert_array_equal(read(tmp_path / "m.jpg"), expected)
+    np.testing.assert_array_equal(read_codes(tmp_path / "m.jpg"), expected)
 
 
 def test_the_content_decides_and_not_the_name(tmp_path):
     Image.fromarray(RGB).save(tmp_path / "m.jpg", "PNG")
-    np.testing.assert_array_equal(read(tmp_path / "m.jpg"), codes_of(RGB))
+    np.testing.assert_array_equal(read_codes(tmp_path / "m.jpg"), codes_of(RGB))
 
 
 def encoded(kind, **options) -> bytes:
@@ -103,7 +91,7 @@ def test_a_mask_cut_short_is_refused_in_one_line(tmp_path, content):
     for share in (0.02, 0.3, 0.6, 0.9):
         path.write_bytes(content[: int(share * len(content))])
         with pytest.raises(DataError) as caught:
-            read(path)
+            read_codes(path)
         assert str(path) in str(caught.value)
 
 
@@ -112,7 +100,7 @@ def test_a_png_whose_rows_are_all_there_is_still_read_to_its_checksum(tmp_path):
     content[-13] ^= 1  # the last byte before the chunk IEND
     (tmp_path / "m.png").write_bytes(content)
     with pytest.raises(DataError, match="a chunk IDAT with a wrong checksum"):
-        read(tmp_path / "m.png")
+        read_codes(tmp_path / "m.png")
 
 
 def test_an_lzw_strip_of_garbage_ends_in_an_error_and_not_in_a_crash(tmp_path):
@@ -125,13 +113,13 @@ def test_an_lzw_strip_of_garbage_ends_in_an_error_and_not_in_a_crash(tmp_path):
         garbage = b"\x80" + rng.bytes(length - 1)  # a clear code, so that decoding begins
         (tmp_path / "m.tif").write_bytes(content[:start] + garbage + content[start + length :])
         with pytest.raises(DataError, match=r"m\.tif: cannot be read"):
-            read(tmp_path / "m.tif")
+            read_codes(tmp_path / "m.tif")
 
 
 def test_jpeg_tiles_of_a_tiff_are_decoded(tmp_path):
     smooth = np.add.outer(np.arange(90), np.arange(130))[..., None].repeat(3, axis=2).astype(np.uint8)
     tifffile.imwrite(tmp_path / "m.tif", smooth, photometric="rgb", tile=(32, 32), compression="jpeg")
-    codes = read(tmp_path / "m.tif")
+    codes = read_codes(tmp_path / "m.tif")
     assert np.abs((codes >> 16) - smooth[..., 0]).max() < 8
 
 
@@ -144,13 +132,13 @@ def test_pictures_that_are_no_masks_are_refused(tmp_path):
     ):
         tifffile.imwrite(path, pictures, **options)
         with pytest.raises(DataError, match="TIFF"):
-            read(path)
+            read_codes(path)
     Image.fromarray(RGB).convert("CMYK").save(tmp_path / "m.jpg")
     with pytest.raises(DataError, match="RGB"):
-        read(tmp_path / "m.jpg")
+        read_codes(tmp_path / "m.jpg")
     Image.fromarray(RGB).save(tmp_path / "m.gif")
     with pytest.raises(DataError, match="not a PNG, JPEG or TIFF"):
-        read(tmp_path / "m.gif")
+        read_codes(tmp_path / "m.gif")
 
 
 def test_a_picture_of_more_px_than_the_limit_is_refused_by_its_header(tmp_path):

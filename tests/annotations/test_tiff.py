@@ -12,20 +12,9 @@ from hviskd.annotations import colours
 from hviskd.annotations.colours import TRANSPARENT
 from hviskd.annotations.pixels import MaskPixels
 from hviskd.errors import DataError
+from tests.annotations.make import codes_of, read_codes
 
 RGB = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-
-
-def read(path) -> np.ndarray:
-    mask = MaskPixels(path)
-    whole = np.full(mask.size[::-1], -1)
-    for row, column, codes in mask.blocks():
-        whole[row : row + codes.shape[0], column : column + codes.shape[1]] = codes
-    return whole
-
-
-def codes_of(rgb) -> np.ndarray:
-    return rgb.astype(np.int64) @ (1 << 16, 1 << 8, 1)
 
 
 def test_a_jpeg_piece_larger_than_its_place_is_refused_before_it_takes_memory(tmp_path):
@@ -61,7 +50,7 @@ def test_a_piece_that_claims_more_bytes_than_the_file_has_is_refused(tmp_path):
     content[tag.offset + 12 : tag.offset + 20] = struct.pack("<Q", 2**60)
     path.write_bytes(content)
     with pytest.raises(DataError, match="cut short"):
-        read(path)
+        read_codes(path)
 
 
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw", "packbits", "jpeg"])
@@ -69,14 +58,14 @@ def test_a_piece_that_claims_more_bytes_than_the_file_has_is_refused(tmp_path):
 def test_a_file_cut_short_by_a_byte_is_refused_and_nothing_else_is_printed(tmp_path, capfd, compression, tile):
     path = tmp_path / "m.tif"
     tifffile.imwrite(path, RGB, photometric="rgb", compression=compression, tile=tile, metadata=None)
-    assert read(path).shape == (64, 64)
+    assert read_codes(path).shape == (64, 64)
     with tifffile.TiffFile(path) as tiff:
         end = max(map(sum, zip(tiff.pages[0].dataoffsets, tiff.pages[0].databytecounts, strict=True)))
     content = path.read_bytes()
     for cut in (1, 2, 50):
         path.write_bytes(content[: end - cut])
         with pytest.raises(DataError, match="cut short"):
-            read(path)
+            read_codes(path)
     assert capfd.readouterr() == ("", "")
 
 
@@ -89,7 +78,7 @@ def test_a_damaged_strip_is_told_in_one_line_and_nothing_else_is_printed(tmp_pat
     content[start + length // 2 : start + length] = b"\0" * (length - length // 2)
     path.write_bytes(content)
     with pytest.raises(DataError, match="cannot be read as a mask"):
-        read(path)
+        read_codes(path)
     assert capfd.readouterr() == ("", "")
 
 
@@ -102,20 +91,20 @@ def test_a_jpeg_piece_without_its_end_is_refused(tmp_path):
     content[end - 200 : end + 2] = bytes(202)
     path.write_bytes(content)
     with pytest.raises(DataError, match="cut short"):
-        read(path)
+        read_codes(path)
 
 
 @pytest.mark.parametrize(("mode", "named"), [("CMYK", "CMYK"), ("LAB", "CIELAB"), ("YCbCr", "YCBCR")])
 def test_a_picture_in_other_than_grey_palette_and_rgb_is_named_and_refused(tmp_path, mode, named):
     Image.fromarray(RGB).convert(mode).save(tmp_path / "m.tif")
     with pytest.raises(DataError, match=f"a {named} picture; save it as RGB PNG"):
-        read(tmp_path / "m.tif")
+        read_codes(tmp_path / "m.tif")
 
 
 def test_ycbcr_under_jpeg_is_read_in_rgb(tmp_path):
     plain = np.asarray(Image.new("RGB", (64, 64), (200, 51, 0)).convert("YCbCr"))
     tifffile.imwrite(tmp_path / "m.tif", plain, photometric="ycbcr", compression="jpeg")
-    codes = read(tmp_path / "m.tif")
+    codes = read_codes(tmp_path / "m.tif")
     assert np.abs((codes >> 16) - 200).max() < 5
     assert np.abs((codes >> 8 & 255) - 51).max() < 5
 
@@ -126,9 +115,9 @@ def test_a_fourth_sample_is_opacity_only_if_the_file_says_so(tmp_path, compressi
     path = tmp_path / "m.tif"
     for meaning in ("unassalpha", "assocalpha"):
         tifffile.imwrite(path, pixels, photometric="rgb", extrasamples=[meaning], compression=compression)
-        assert (read(path) == TRANSPARENT).all()
+        assert (read_codes(path) == TRANSPARENT).all()
     tifffile.imwrite(path, pixels, photometric="rgb", extrasamples=["unspecified"], compression=compression)
-    np.testing.assert_array_equal(read(path), codes_of(RGB))
+    np.testing.assert_array_equal(read_codes(path), codes_of(RGB))
 
 
 @pytest.mark.parametrize("compression", [None, "lzw"])
@@ -136,12 +125,12 @@ def test_a_second_sample_of_grey_is_opacity_only_if_the_file_says_so(tmp_path, c
     pixels, path = np.dstack([RGB[..., 0], np.zeros((64, 64), np.uint8)]), tmp_path / "m.tif"
     options = {"photometric": "minisblack", "planarconfig": "contig", "compression": compression}
     tifffile.imwrite(path, pixels, extrasamples=["unassalpha"], **options)
-    assert (read(path) == TRANSPARENT).all()
+    assert (read_codes(path) == TRANSPARENT).all()
     tifffile.imwrite(path, pixels, extrasamples=["unspecified"], **options)
-    np.testing.assert_array_equal(read(path) >> 16, RGB[..., 0])
+    np.testing.assert_array_equal(read_codes(path) >> 16, RGB[..., 0])
     tifffile.imwrite(path, RGB, extrasamples=["unspecified"] * 2, **options)
     with pytest.raises(DataError, match="3 samples a px, where 1 are due"):
-        read(path)
+        read_codes(path)
 
 
 def test_a_thumbnail_before_the_picture_is_passed_over(tmp_path):
@@ -151,6 +140,6 @@ def test_a_thumbnail_before_the_picture_is_passed_over(tmp_path):
         tiff.write(RGB, photometric="rgb", tile=(32, 32), metadata=None)
         tiff.write(255 - RGB, photometric="rgb", metadata=None)
     assert MaskPixels(path).size == (64, 64)
-    np.testing.assert_array_equal(read(path), codes_of(RGB))
+    np.testing.assert_array_equal(read_codes(path), codes_of(RGB))
     tifffile.imwrite(path, RGB[::4, ::4].copy(), photometric="rgb", subfiletype=1)
-    np.testing.assert_array_equal(read(path), codes_of(RGB[::4, ::4]))
+    np.testing.assert_array_equal(read_codes(path), codes_of(RGB[::4, ::4]))

@@ -224,24 +224,21 @@ class LabelMask(Annotation):
         if not len(found):
             return found
         for row in np.split(np.arange(len(y_px)), np.flatnonzero(np.diff(y_px)) + 1):
-            rows, columns = (
-                self._places(int(start), side_px + int(more), axis)
-                for start, more, axis in ((y_px[row[0]], 0, 1), (x_px[row[0]], x_px[row[-1]] - x_px[row[0]], 0))
-            )
-            strip = self._at(rows, columns)
+            top, bottom = self._span(y_px[row[0]], y_px[row[0]] + side_px, 1)
+            left, right = self._span(x_px[row[0]], x_px[row[-1]] + side_px, 0)
+            strip = self._at(np.arange(top, bottom), np.arange(left, right))
             lowest, highest = strip.min(axis=0), (strip + np.uint8(1)).max(axis=0)  # no class is 255, and so 0
             for place in row.tolist():
-                inside = self._places(int(x_px[place]), side_px, 0) - columns[0]
-                first, last = int(inside[0]), int(inside[-1]) + 1
-                label = labels[place]
-                found[place] = lowest[first:last].min() < label or highest[first:last].max() > label + 1
+                first, end = self._span(x_px[place], x_px[place] + side_px, 0)
+                inside, label = slice(first - left, end - left), labels[place]
+                found[place] = lowest[inside].min() < label or highest[inside].max() > label + 1
         return found
 
-    def _places(self, start_px: int, length_px: int, axis: int) -> np.ndarray:
-        """Give the mask's columns (axis 0) or rows (axis 1) that hold the centre of a px of some level-0 px."""
+    def _span(self, start_px: int, end_px: int, axis: int) -> tuple[int, int]:
+        """Give where the mask's columns (axis 0) or rows (axis 1) that hold the centres of some px begin and end."""
         limit, scale = self.indices.shape[1 - axis], self.px_per_mask_px[axis]
-        first, last = (math.floor((px + 0.5) / scale) for px in (start_px, start_px + length_px - 1))
-        return np.arange(max(first, 0), min(last, limit - 1) + 1)
+        first, last = (math.floor((px + 0.5) / scale) for px in (start_px, end_px - 1))
+        return max(first, 0), min(last + 1, limit)
 
     def _at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         if isinstance(self.indices, LabelBlocks):

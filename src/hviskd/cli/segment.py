@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hviskd.cli.tissue_options import (
-    KeepInk,
-    TissueArea,
-    TissueDensity,
-    TissueHole,
-    TissueMpp,
-    TissueSaturation,
-    tissue_rule,
-)
+from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
+from hviskd.slides import TissueRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,12 +91,12 @@ def segment(
     ] = None,
     recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Search subfolders for slides too.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is done already.")] = False,
-    tissue_mpp: TissueMpp = 8.0,
-    tissue_density: TissueDensity = None,
-    tissue_saturation: TissueSaturation = None,
-    tissue_area: TissueArea = 10_000.0,
-    tissue_hole: TissueHole = 10_000.0,
-    keep_ink: KeepInk = False,
+    tissue_mpp: TissueMpp = TissueRule.mpp,
+    tissue_density: TissueDensity = TissueRule.density,
+    tissue_saturation: TissueSaturation = TissueRule.saturation,
+    tissue_area: TissueArea = TissueRule.min_area_um2,
+    tissue_hole: TissueHole = TissueRule.min_hole_um2,
+    keep_ink: KeepInk = TissueRule.keep_ink,
 ) -> None:
     """Classify all tissue of slides and write each a map: for QuPath, as OME-TIFF, as a table, as a picture.
 
@@ -138,7 +131,7 @@ def segment(
         mpp=mpp,
         stride_px=stride,
         min_tissue=tissue,
-        tissue_rule=tissue_rule(tissue_mpp, tissue_density, tissue_saturation, tissue_area, tissue_hole, keep_ink),
+        tissue_rule=TissueRule(tissue_mpp, tissue_density, tissue_saturation, tissue_area, tissue_hole, keep_ink),
         unsure_below=unsure_below,
         engine=engine.value,
         precision=precision.value,

@@ -5,15 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hviskd.cli.tissue_options import (
-    KeepInk,
-    TissueArea,
-    TissueDensity,
-    TissueHole,
-    TissueMpp,
-    TissueSaturation,
-    tissue_rule,
-)
+from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
+from hviskd.slides import TissueRule
 
 if TYPE_CHECKING:
     from hviskd.slides.survey import SlideReport
@@ -39,12 +32,12 @@ def info(
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write a picture of each slide's tissue here.")
     ] = None,
     recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Search subfolders too.")] = False,
-    tissue_mpp: TissueMpp = 8.0,
-    tissue_density: TissueDensity = None,
-    tissue_saturation: TissueSaturation = None,
-    tissue_area: TissueArea = 10_000.0,
-    tissue_hole: TissueHole = 10_000.0,
-    keep_ink: KeepInk = False,
+    tissue_mpp: TissueMpp = TissueRule.mpp,
+    tissue_density: TissueDensity = TissueRule.density,
+    tissue_saturation: TissueSaturation = TissueRule.saturation,
+    tissue_area: TissueArea = TissueRule.min_area_um2,
+    tissue_hole: TissueHole = TissueRule.min_hole_um2,
+    keep_ink: KeepInk = TissueRule.keep_ink,
 ) -> None:
     """Show size, µm/px, magnification and levels of slides, and find out which of them cannot be used.
 
@@ -64,10 +57,10 @@ def info(
     """
     from hviskd.errors import DataError
     from hviskd.progress import progress_bar
-    from hviskd.slides import TissueRule, find_slides, read_mpp_csv
+    from hviskd.slides import find_slides, read_mpp_csv
     from hviskd.slides.survey import survey
 
-    rule = tissue_rule(tissue_mpp, tissue_density, tissue_saturation, tissue_area, tissue_hole, keep_ink)
+    rule = TissueRule(tissue_mpp, tissue_density, tissue_saturation, tissue_area, tissue_hole, keep_ink)
     if output is None and rule != TissueRule():
         raise DataError("--tissue-… and --keep-ink need -o DIR: tissue is sought for the pictures alone")
     found = find_slides(slides, recursive=recursive)

@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hviskd.cli.tissue_options import (
-    KeepInk,
-    TissueArea,
-    TissueDensity,
-    TissueHole,
-    TissueMpp,
-    TissueSaturation,
-    tissue_rule,
-)
+from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
+from hviskd.slides import TissueRule
 
 if TYPE_CHECKING:
     from hviskd.tiles.cutting_report import CutReport
@@ -93,12 +86,12 @@ def cut(
     recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Search subfolders for slides too.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted cutting.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a TileSet that stands there.")] = False,
-    tissue_mpp: TissueMpp = 8.0,
-    tissue_density: TissueDensity = None,
-    tissue_saturation: TissueSaturation = None,
-    tissue_area: TissueArea = 10_000.0,
-    tissue_hole: TissueHole = 10_000.0,
-    keep_ink: KeepInk = False,
+    tissue_mpp: TissueMpp = TissueRule.mpp,
+    tissue_density: TissueDensity = TissueRule.density,
+    tissue_saturation: TissueSaturation = TissueRule.saturation,
+    tissue_area: TissueArea = TissueRule.min_area_um2,
+    tissue_hole: TissueHole = TissueRule.min_hole_um2,
+    keep_ink: KeepInk = TissueRule.keep_ink,
 ) -> None:
     """Cut tiles of one size and µm/px from annotated slides: the squares of a grid that lie within one class.
 
@@ -129,7 +122,7 @@ def cut(
         mpp_csv=mpp_csv,
         purity=purity,
         tissue=tissue,
-        tissue_rule=tissue_rule(tissue_mpp, tissue_density, tissue_saturation, tissue_area, tissue_hole, keep_ink),
+        tissue_rule=TissueRule(tissue_mpp, tissue_density, tissue_saturation, tissue_area, tissue_hole, keep_ink),
         glass=None if glass is None else [name.strip() for name in glass.split(",") if name.strip()],
         tolerance=tolerance,
         cap=cap or None,

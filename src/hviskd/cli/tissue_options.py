@@ -1,11 +1,11 @@
-"""The options of all verbs that look for tissue; `segment`, `slides info` and `tiles cut` share them."""
+"""The options of all verbs that look for tissue; `segment`, `slides info` and `tiles cut` share them.
 
-from typing import TYPE_CHECKING, Annotated
+Their defaults are those of a `TissueRule`, which they make together.
+"""
+
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from hviskd.slides import TissueRule
 
 _PANEL = "What counts as tissue"
 
@@ -42,12 +42,3 @@ KeepInk = Annotated[
     bool,
     typer.Option("--keep-ink", help="Do not leave out what looks like marker ink.", rich_help_panel=_PANEL),
 ]
-
-
-def tissue_rule(
-    mpp: float, density: float | None, saturation: float | None, area_um2: float, hole_um2: float, keep_ink: bool
-) -> "TissueRule":
-    """Give the rule that the options state."""
-    from hviskd.slides import TissueRule
-
-    return TissueRule(mpp, density, saturation, area_um2, hole_um2, keep_ink)

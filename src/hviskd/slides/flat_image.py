@@ -54,9 +54,7 @@ class FlatImage(Slide):
             kind, (width_px, height_px) = image.format or "image", image.size
             # Of a PNG, Pillow would decode all to find it at the end.
             turned = 1 if kind == "PNG" else image.getexif().get(ExifTags.Base.Orientation, 1)
-        if turned in range(
-            2, 9
-        ):  # what was drawn on it elsewhere would lie in the wrong places, unseen where it is square
+        if 2 <= turned <= 8:  # what was drawn on it elsewhere would lie in other places, unseen where it is square
             raise DataError(f"{path}: stored turned or mirrored (orientation {turned}); save it upright")
         scales = (1, 2, 4, 8) if kind == "JPEG" and min(width_px, height_px) >= 64 else (1,)
         try:
