@@ -77,7 +77,8 @@ def parse() -> argparse.Namespace:
 
 def make_slide(folder: Path, width_px: int, height_px: int) -> None:
     """Write slide, mask and legend; of the slide only a row of JPEG tiles is in memory at a time."""
-    from hviskd.slides import draw_patient, draw_tissue, stain_reference, write_stain
+    from hviskd.slides import stain_reference, write_stain
+    from hviskd.synthesis import draw_patient, draw_tissue
 
     (folder / "masks").mkdir(parents=True)
     classes = np.zeros((REGION_PX, REGION_PX), np.int64)
@@ -129,7 +130,7 @@ def jpeg_tiles(region, shape):
 
 def cut(work: Path, stain: str = "none") -> dict:
     """Cut the slide with all cores; a reference was fitted before, as for the other slides of a cohort."""
-    from hviskd.tiles.cutting import cut_slides
+    from hviskd.cutting.cutting import cut_slides
 
     reference = {"stain": stain, "stain_reference": work / "stain.json"} if stain != "none" else {}
     began = time.perf_counter()
@@ -153,9 +154,9 @@ def plain(work: Path, *, with_openslide: bool = False) -> dict:
     import openslide
 
     from hviskd.annotations import load_legend, read_annotation
+    from hviskd.cutting.candidates import TileRule, find_candidates
     from hviskd.slides import open_slide, tissue_mask
     from hviskd.tiles import Origin, TileSet, TileSetWriter
-    from hviskd.tiles.candidates import TileRule, find_candidates
 
     legend = load_legend(work / "legend.yaml")
     began = time.perf_counter()

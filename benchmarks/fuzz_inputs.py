@@ -172,7 +172,7 @@ class Worker:
 def serve(connection: Connection, log: Path) -> None:
     """Use files until there are no more; what libraries say on the way goes to a file."""
     import hviskd.annotations.conversion
-    import hviskd.tiles.cutting  # noqa: F401 - loaded before the first file, whose time it would count as
+    import hviskd.cutting.cutting  # noqa: F401 - loaded before the first file, whose time it would count as
 
     with log.open("wb") as stream:
         for descriptor in (1, 2):
@@ -279,7 +279,7 @@ USES |= {"legend": use_legend, "table": use_table}
 
 def use_whole(case: Case) -> None:
     """Cut tiles, with the damaged file among sound ones."""
-    from hviskd.tiles.cutting import cut_slides
+    from hviskd.cutting.cutting import cut_slides
 
     work = case.path.parent
     slide = case.path
@@ -308,9 +308,9 @@ def use_whole(case: Case) -> None:
 def half_written(folder: Path) -> str:
     """Name what stands under a final name and cannot be read; empty if nothing."""
     from hviskd.annotations import read_annotation
+    from hviskd.cutting.report import read_report
     from hviskd.errors import HviskdError
     from hviskd.tiles import TileSet
-    from hviskd.tiles.cutting_report import read_report
 
     try:
         if (folder / "tiles").exists():

@@ -31,7 +31,7 @@ def test_starting_loads_nothing_heavy(code):
 
 
 def test_drawing_and_reading_tiles_needs_no_torch_and_no_openslide():
-    loaded = modules_after("from hviskd.tiles import TileSet, import_folder\nfrom hviskd.slides import draw_tile")
+    loaded = modules_after("from hviskd.tiles import TileSet, import_folder\nfrom hviskd.synthesis import draw_tile")
     assert loaded.isdisjoint({"torch", "openslide", "shapely", "imagecodecs"})
 
 

@@ -14,7 +14,7 @@ _HOMES = {
     "Recipe": "training",
     "Run": "training",
     "TileSet": "tiles",
-    "agree": "attention",
+    "agree": "agreement",
     "attend": "attention",
     "built_in_recipes": "training",
     "calibrate": "evaluation",
@@ -40,7 +40,8 @@ _HOMES = {
 _ROOMS = {*_HOMES.values(), "annotations", "distillation", "errors"}
 
 if TYPE_CHECKING:
-    from hviskd.attention import agree, attend
+    from hviskd.agreement import agree
+    from hviskd.attention import attend
     from hviskd.evaluation import calibrate, evaluate
     from hviskd.experiments import compare, load_design, run_demo
     from hviskd.models import Model, load_model

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from hviskd.cli.tiles_cut import cut
 from hviskd.errors import DataError
 from hviskd.tiles import TileSet
-from tests.tiles.cutting_samples import RED, UNKNOWN, add_slide, halves, write_legend
+from tests.cutting.samples import RED, UNKNOWN, add_slide, halves, write_legend
 
 
 @pytest.fixture(scope="module")

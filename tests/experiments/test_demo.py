@@ -5,11 +5,13 @@ import re
 import pytest
 from PIL import Image
 
+from hviskd.cutting import qc_folder, read_report
 from hviskd.errors import DataError
 from hviskd.experiments import run_demo
 from hviskd.reports.report import write_report
-from hviskd.slides import TISSUE_CLASSES, open_slide
-from hviskd.tiles import check_leak, qc_folder, read_report
+from hviskd.slides import open_slide
+from hviskd.synthesis import TISSUE_CLASSES
+from hviskd.tiles import check_leak
 from hviskd.training import load_recipe
 
 from ..browser import look_at

@@ -1,4 +1,4 @@
-"""Where a Model looked, and how far an expert agrees: in single tiles (`attend`) and on whole slides (`agree`).
+"""Where a Model looks in single tiles, and how far an expert agrees.
 
 Names load what they need when first used: to compare tables takes no torch.
 """
@@ -8,19 +8,15 @@ from typing import TYPE_CHECKING
 from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
-    from hviskd.attention.agreeing import agree
     from hviskd.attention.attending import Attention, attend
     from hviskd.attention.attention_files import save_attention
     from hviskd.attention.comparing import AttentionComparison, compare_attention
     from hviskd.attention.maps import attention_maps, scaled_maps
     from hviskd.attention.overlap import measure_tile
-    from hviskd.attention.slide_agreement import Compared
 
 _HOMES = {
     "Attention": "attending",
     "AttentionComparison": "comparing",
-    "Compared": "slide_agreement",
-    "agree": "agreeing",
     "attend": "attending",
     "attention_maps": "maps",
     "compare_attention": "comparing",
@@ -32,8 +28,6 @@ _HOMES = {
 __all__ = [
     "Attention",
     "AttentionComparison",
-    "Compared",
-    "agree",
     "attend",
     "attention_maps",
     "compare_attention",

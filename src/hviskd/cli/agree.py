@@ -60,9 +60,8 @@ def agree(
 
       hviskd agree maps --annotations normal-tissue --unlabelled-is-other -o agreement
     """
-    from hviskd.annotations import load_legend
-    from hviskd.attention.agreeing import agree as measure
-    from hviskd.attention.agreement_files import (
+    from hviskd.agreement.agreeing import agree as measure
+    from hviskd.agreement.files import (
         STATEMENTS,
         agreement_folder,
         agreement_table,
@@ -70,6 +69,7 @@ def agree(
         mean_table,
         write_agreement,
     )
+    from hviskd.annotations import load_legend
     from hviskd.cli.evaluate import print_table
 
     failed: dict[str, str] = {}

@@ -26,9 +26,9 @@ def demo(
     import time
 
     from hviskd.cli.evaluate import print_table
+    from hviskd.cutting import qc_folder
     from hviskd.experiments import run_demo
     from hviskd.reports.report import write_report
-    from hviskd.tiles import qc_folder
 
     started = time.monotonic()
     made = run_demo(output, device=device, overwrite=overwrite)

@@ -33,7 +33,7 @@ def synth(
     """
     import time
 
-    from hviskd.experiments.synthetic_cohort import draw_cohort
+    from hviskd.synthesis.cohort import draw_cohort
 
     started = time.monotonic()
     cohort = draw_cohort(

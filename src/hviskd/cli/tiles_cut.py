@@ -10,7 +10,7 @@ from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, Tissue
 from hviskd.slides import TissueRule
 
 if TYPE_CHECKING:
-    from hviskd.tiles.cutting_report import CutReport
+    from hviskd.cutting.report import CutReport
 
 _SHOWN_ALIKE = 2
 _SHOWN_NAMES = 5
@@ -106,9 +106,9 @@ def cut(
 
       hviskd tiles cut slides/ --masks masks/ --legend my.yaml --patients "([A-Z]+[0-9]+)_" --tile-px 256 -o tiles
     """
+    from hviskd.cutting.cutting import cut_slides
+    from hviskd.cutting.report import qc_folder, read_report
     from hviskd.slides import find_slides
-    from hviskd.tiles.cutting import cut_slides
-    from hviskd.tiles.cutting_report import qc_folder, read_report
 
     tileset = cut_slides(
         find_slides(slides, recursive=recursive),

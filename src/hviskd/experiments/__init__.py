@@ -1,6 +1,6 @@
-"""Several things at once: comparisons of many trainings, the demo, and the synthetic cohort.
+"""Several things at once: comparisons of many trainings, and the demo.
 
-Names load what they need when first used: drawing slides needs no torch.
+Names load what they need when first used: reading a design trains nothing.
 """
 
 from typing import TYPE_CHECKING
@@ -12,17 +12,13 @@ if TYPE_CHECKING:
     from hviskd.experiments.comparison import Comparison
     from hviskd.experiments.demo import Demo, run_demo
     from hviskd.experiments.design import Design, load_design
-    from hviskd.experiments.synthetic_cohort import SyntheticCohort, SyntheticSlide, draw_cohort
 
 _HOMES = {
     "Comparison": "comparison",
     "Demo": "demo",
     "Design": "design",
     "Outcome": "comparing",
-    "SyntheticCohort": "synthetic_cohort",
-    "SyntheticSlide": "synthetic_cohort",
     "compare": "comparing",
-    "draw_cohort": "synthetic_cohort",
     "load_design": "design",
     "run_demo": "demo",
 }
@@ -32,10 +28,7 @@ __all__ = [
     "Demo",
     "Design",
     "Outcome",
-    "SyntheticCohort",
-    "SyntheticSlide",
     "compare",
-    "draw_cohort",
     "load_design",
     "run_demo",
 ]

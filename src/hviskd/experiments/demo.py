@@ -4,12 +4,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from hviskd.cutting import cut_slides, qc_folder
 from hviskd.errors import DataError
 from hviskd.evaluation import Evaluation, evaluate
-from hviskd.experiments.synthetic_cohort import LEGEND, SyntheticCohort, draw_cohort
 from hviskd.segmentation import SlideOutcome, segment_cohort
 from hviskd.storage import write_json
-from hviskd.tiles import TileSet, cut_slides, draw_contact_sheet, qc_folder, split_tiles
+from hviskd.synthesis.cohort import LEGEND, SyntheticCohort, draw_cohort
+from hviskd.tiles import TileSet, draw_contact_sheet, split_tiles
 from hviskd.training import Run, load_recipe, train
 from hviskd.version import __version__
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hviskd.errors import ModelError
 from hviskd.models.model import Model
-from hviskd.slides import TISSUE_CLASSES, draw_patient, draw_tile
+from hviskd.synthesis import TISSUE_CLASSES, draw_patient, draw_tile
 
 # Largest difference of a probability to torch's in float32. The order of sums alone makes less than 1e-5; the value
 # of int8 comes on top of the difference that was measured when the int8 variant was made, by whichever engine.

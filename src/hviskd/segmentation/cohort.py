@@ -20,11 +20,11 @@ from hviskd.segmentation.loading import EngineChoice, LateEngine, find_model
 from hviskd.segmentation.outputs import SUMMARY, Summary, read_summary, write_files, write_summary
 from hviskd.segmentation.preparing import PreparedSlide, Request, prepare_slide
 from hviskd.segmentation.segmenting import classify
-from hviskd.segmentation.slide_files import changed_at, place_digest, settings_fingerprint, slide_fingerprint
 from hviskd.segmentation.slide_map import SlideMap
 from hviskd.slides import TissueRule
+from hviskd.slides.slide_files import changed_at, place_digest, settings_fingerprint, slide_fingerprint
 from hviskd.storage import write_text
-from hviskd.tiles.threads import in_threads
+from hviskd.threads import in_threads
 
 if TYPE_CHECKING:
     from hviskd.models import Model

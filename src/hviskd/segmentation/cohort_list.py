@@ -8,8 +8,8 @@ from pathlib import Path
 from hviskd.csv_table import decimal, read_csv
 from hviskd.errors import DataError
 from hviskd.segmentation.outputs import SUMMARY, read_summary
-from hviskd.segmentation.slide_files import place_digest, slide_fingerprint
 from hviskd.slides import find_slides, mpp_of, read_mpp_csv
+from hviskd.slides.slide_files import place_digest, slide_fingerprint
 
 
 @dataclass(frozen=True)

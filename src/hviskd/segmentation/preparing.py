@@ -28,7 +28,7 @@ from hviskd.slides import (
     stain_transfer,
     tissue_mask,
 )
-from hviskd.tiles.tile_reading import read_tiles
+from hviskd.slides.tile_reading import read_tiles
 
 RGB = NDArray[np.uint8]
 

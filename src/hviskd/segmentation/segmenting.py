@@ -18,9 +18,9 @@ from hviskd.processor import give_back_memory
 from hviskd.progress import progress_bar
 from hviskd.segmentation.loading import EngineChoice, LateEngine, find_model
 from hviskd.segmentation.preparing import PreparedSlide, Request, prepare_slide
-from hviskd.segmentation.slide_files import slide_fingerprint
 from hviskd.segmentation.slide_map import MapCard, SlideMap
 from hviskd.slides import TissueRule
+from hviskd.slides.slide_files import slide_fingerprint
 from hviskd.version import __version__
 
 if TYPE_CHECKING:

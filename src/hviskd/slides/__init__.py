@@ -1,6 +1,6 @@
-"""Slides: what a scanner wrote (its µm/px, its tissue, its stain), and tissue drawn to stand in for it.
+"""Slides: what a scanner wrote: its pixels, its µm/px, its tissue, its stain.
 
-`open_slide` is where every slide comes from. Names load what they need when first used: synthetic tissue takes no
+`open_slide` is where every slide comes from. Names load what they need when first used: listing slides takes no
 OpenSlide, and opening a slide no SciPy.
 """
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hviskd.slides.opening import find_slides, open_slide
     from hviskd.slides.resolution import mpp_of, read_mpp_csv
     from hviskd.slides.slide import Level, Slide, SlideFacts
+    from hviskd.slides.slide_files import slide_fingerprint
     from hviskd.slides.stain import (
         Stain,
         StainMethod,
@@ -23,91 +24,70 @@ if TYPE_CHECKING:
         write_stain,
     )
     from hviskd.slides.stain_sampling import fit_slide_stain, sample_tissue, stain_reference
-    from hviskd.slides.svs import write_svs
-    from hviskd.slides.synthetic_section import lay_out_section
-    from hviskd.slides.synthetic_tissue import (
-        TISSUE_CLASSES,
-        PatientLook,
-        TissueClass,
-        draw_patient,
-        draw_tile,
-        draw_tissue,
-    )
+    from hviskd.slides.tile_reading import read_tiles
     from hviskd.slides.tissue import TissueMask, tissue_mask
     from hviskd.slides.tissue_picture import draw_tissue_outline
     from hviskd.slides.tissue_rule import TissueRule
     from hviskd.slides.transfer import StainTransfer, macenko_matrix, stain_transfer
 
 _HOMES = {
-    "TISSUE_CLASSES": "synthetic_tissue",
     "Level": "slide",
-    "PatientLook": "synthetic_tissue",
     "Slide": "slide",
     "SlideFacts": "slide",
     "Stain": "stain",
     "StainMethod": "stain",
     "StainTransfer": "transfer",
-    "TissueClass": "synthetic_tissue",
     "TissueMask": "tissue",
     "TissueRule": "tissue_rule",
-    "draw_patient": "synthetic_tissue",
-    "draw_tile": "synthetic_tissue",
-    "draw_tissue": "synthetic_tissue",
     "draw_tissue_outline": "tissue_picture",
     "find_slides": "opening",
     "fit_macenko": "stain",
     "fit_reinhard": "stain",
     "fit_slide_stain": "stain_sampling",
-    "lay_out_section": "synthetic_section",
     "macenko_matrix": "transfer",
     "mpp_of": "resolution",
     "open_slide": "opening",
     "read_mpp_csv": "resolution",
     "read_stain": "stain",
+    "read_tiles": "tile_reading",
     "sample_tissue": "stain_sampling",
+    "slide_fingerprint": "slide_files",
     "stain_from_json": "stain",
     "stain_reference": "stain_sampling",
     "stain_to_json": "stain",
     "stain_transfer": "transfer",
     "tissue_mask": "tissue",
     "write_stain": "stain",
-    "write_svs": "svs",
 }
 
 __all__ = [
-    "TISSUE_CLASSES",
     "Level",
-    "PatientLook",
     "Slide",
     "SlideFacts",
     "Stain",
     "StainMethod",
     "StainTransfer",
-    "TissueClass",
     "TissueMask",
     "TissueRule",
-    "draw_patient",
-    "draw_tile",
-    "draw_tissue",
     "draw_tissue_outline",
     "find_slides",
     "fit_macenko",
     "fit_reinhard",
     "fit_slide_stain",
-    "lay_out_section",
     "macenko_matrix",
     "mpp_of",
     "open_slide",
     "read_mpp_csv",
     "read_stain",
+    "read_tiles",
     "sample_tissue",
+    "slide_fingerprint",
     "stain_from_json",
     "stain_reference",
     "stain_to_json",
     "stain_transfer",
     "tissue_mask",
     "write_stain",
-    "write_svs",
 ]
 
 __getattr__ = load_on_use(__name__, _HOMES)

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hviskd.errors import DataError
+from hviskd.file_names import FLAT_SUFFIXES, MASK_ENDINGS, WHOLE_SLIDE_SUFFIXES
 from hviskd.version import DRAWN_BY
 
 if TYPE_CHECKING:
     from hviskd.slides.slide import Slide
 
-WHOLE_SLIDE_SUFFIXES = (".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".dcm")
-FLAT_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
-MASK_ENDINGS = ("_L", "_mask", "-mask")  # the mask of STEM is STEM_L, as in the Ivy atlas, or one of the others
 _RESULTS = ("map.npz", "tileset.json")  # what tells a folder of pictures that this program wrote
 
 

@@ -1,7 +1,6 @@
 """TileSets: folders of labelled tiles, cut or imported, divided into splits, and checked for leaks.
 
-Names load what they need when first used: only augmentation needs torch, only cutting slides and annotations, and who
-reads the tiles of a slide needs no table of them.
+Names load what they need when first used: only augmentation needs torch.
 """
 
 from typing import TYPE_CHECKING
@@ -11,8 +10,6 @@ from hviskd.lazy import load_on_use
 if TYPE_CHECKING:
     from hviskd.tiles.card import Origin, TileSetCard
     from hviskd.tiles.cifar import import_cifar
-    from hviskd.tiles.cutting import cut_slides
-    from hviskd.tiles.cutting_report import qc_folder, read_report
     from hviskd.tiles.importing import import_folder
     from hviskd.tiles.leaks import Crossing, LeakReport, check_leak, require_no_leak
     from hviskd.tiles.overview import draw_contact_sheet, summary_table
@@ -28,12 +25,9 @@ _HOMES = {
     "TileSetCard": "card",
     "TileSetWriter": "writing",
     "check_leak": "leaks",
-    "cut_slides": "cutting",
     "draw_contact_sheet": "overview",
     "import_cifar": "cifar",
     "import_folder": "importing",
-    "qc_folder": "cutting_report",
-    "read_report": "cutting_report",
     "require_no_leak": "leaks",
     "split_tiles": "splitting",
     "summary_table": "overview",
@@ -47,12 +41,9 @@ __all__ = [
     "TileSetCard",
     "TileSetWriter",
     "check_leak",
-    "cut_slides",
     "draw_contact_sheet",
     "import_cifar",
     "import_folder",
-    "qc_folder",
-    "read_report",
     "require_no_leak",
     "split_tiles",
     "summary_table",

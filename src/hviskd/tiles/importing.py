@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from hviskd.errors import DataError
 from hviskd.progress import progress_bar
+from hviskd.threads import in_threads
 from hviskd.tiles.card import Origin
 from hviskd.tiles.class_folders import Picture, find_pictures
 from hviskd.tiles.decoding import LeftOut, picture_size, read_tile
 from hviskd.tiles.fitting import Fit, Size, settle_fit
 from hviskd.tiles.identity import Identity, read_identities
-from hviskd.tiles.threads import in_threads
 from hviskd.tiles.tileset import TileSet
 from hviskd.tiles.writing import TileSetWriter
 

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hviskd.threads import in_threads
 from hviskd.tiles import TileSet
-from hviskd.tiles.threads import in_threads
 
 _RESIDENT_SHARE = 0.4  # of a GPU's free memory that a split's tiles may take
 

@@ -1,0 +1,285 @@
+"""Keeps what a cutting has finished in a folder beside its output, so that it can go on after a kill.
+
+Candidates, pictures and marks of finished slides are files, named after a fingerprint of all that shaped them: the
+slide's and the annotation's size and time of change, and the settings. The tiles of all slides stand in one file, one
+slide after the other, which becomes the TileSet's own: so each tile is written once.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import threading
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from hviskd.cutting.candidates import Candidates, Grid
+from hviskd.errors import DataError
+from hviskd.slides import TissueMask
+from hviskd.slides.tissue_colour import Thresholds
+from hviskd.storage import atomic_file, read_json, write_json, writing_to
+from hviskd.tiles.tileset import PIXELS_FILE
+from hviskd.tiles.writing import write_header
+
+RGB = NDArray[np.uint8]
+
+_LOCK_FILE = ".lock"
+_PARTS_VERSION = 3  # higher whenever the same slide and settings would give other parts
+
+
+def fingerprint(*content: object) -> str:
+    """Give 32 hexadecimal digits that stand for what JSON can hold."""
+    text = json.dumps([_PARTS_VERSION, *content], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def file_state(path: Path) -> list[object]:
+    """Give what changes when a file does: its place, size and time of change."""
+    state = path.stat()
+    return [str(path.resolve()), state.st_size, state.st_mtime_ns]
+
+
+class FinishedSlide(NamedTuple):
+    """What is kept of a slide whose tiles are in the file.
+
+    Attributes:
+        first: Position of its first tile.
+        digests: Of the tiles, in their order.
+        notes: What a user should know about it.
+    """
+
+    first: int
+    digests: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Parts:
+    """The folder of finished parts, `.parts-NAME` beside the output NAME; a context manager, for one cutting at a time.
+
+    Args:
+        output: Where the TileSet shall stand.
+        tile_px: Side of its tiles.
+        resume: Go on with the parts that are there.
+        overwrite: Throw away the parts that are there, unless `resume` is set.
+
+    Attributes:
+        folder: The folder.
+        tiles: The tiles of all slides.
+
+    Raises:
+        DataError: There are parts of an interrupted cutting, and neither is set; or another cutting is at work there.
+    """
+
+    def __init__(self, output: Path, *, tile_px: int, resume: bool, overwrite: bool) -> None:
+        self.folder = output.parent / f".parts-{output.name}"
+        self.tiles = TileFile(self.folder / PIXELS_FILE, tile_px)
+        self._finished: set[str] = set()
+        self._goes_on = resume
+        self._overwrite = overwrite
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                stack.enter_context(FileLock(self.folder / _LOCK_FILE, timeout=0))
+            except Timeout as error:
+                raise DataError(f"{self.folder}: another cutting is at work there; wait for it, or end it") from error
+            left = [path for path in self.folder.iterdir() if path.name != _LOCK_FILE]
+            if left and not (self._goes_on or self._overwrite):
+                raise DataError(
+                    f"{self.folder}: holds an unfinished cutting; pass --resume to go on or --overwrite to start anew"
+                )
+            if not self._goes_on:
+                for path in left:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            self._opened = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.__exit__(kind, error, trace)
+
+    def writing(self) -> contextlib.AbstractContextManager[None]:
+        """Make a full disk end the cutting: no slide is to blame for it, and none of them could be cut."""
+        return writing_to(self.folder, "what is finished stays: mend that, and pass --resume")
+
+    def remove(self) -> None:
+        """Delete the folder; the cutting is finished."""
+        for path in self.folder.iterdir():
+            if path.name != _LOCK_FILE:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with contextlib.suppress(OSError):  # another cutting may just have come, and waits for its turn
+            (self.folder / _LOCK_FILE).unlink()
+            self.folder.rmdir()
+
+    def picture(self, key: str) -> Path:
+        """Give the place of a slide's picture."""
+        return self.folder / f"{key}.png"
+
+    def candidates(self, key: str) -> Candidates | None:
+        """Give a slide's candidates; None where there are none yet, or the file is damaged."""
+        try:
+            with np.load(self.folder / f"{key}.npz", allow_pickle=False) as stored:
+                return _unpack(stored)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def keep_candidates(self, key: str, found: Candidates) -> None:
+        """Store a slide's candidates."""
+        path = self.folder / f"{key}.npz"
+        with self.writing(), atomic_file(path) as partial, partial.open("wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **_pack(found))
+
+    def finish(self, key: str, digests: Sequence[str], notes: Sequence[str]) -> FinishedSlide:
+        """Mark a slide as cut, whose tiles have been put into the file and are to stay there."""
+        slide = FinishedSlide(self.tiles.count, tuple(digests), tuple(notes))
+        with self.writing():
+            self.tiles.keep(len(digests))
+            write_json(self._mark(key), slide._asdict())
+        self._finished.add(key)
+        return slide
+
+    def finished(self, key: str, count: int) -> FinishedSlide | None:
+        """Give a slide whose `count` tiles were cut before; None where it has to be cut now.
+
+        Since all tiles are in one file, it goes on without a gap: from the first slide on that has to be cut, the file
+        is written anew, and what was finished beyond is forgotten.
+        """
+        if not self._goes_on:
+            return None
+        with contextlib.suppress(DataError):  # there is no mark
+            slide = self.slide(key)
+            fits = (slide.first, len(slide.digests)) == (self.tiles.count, count) and self.tiles.has(count)
+            if fits and self.picture(key).is_file():
+                self.tiles.keep(count)
+                self._finished.add(key)
+                return slide
+        for mark in self.folder.glob("*.json"):
+            if mark.stem not in self._finished:
+                mark.unlink()
+        self._goes_on = False
+        return None
+
+    def slide(self, key: str) -> FinishedSlide:
+        """Give a slide that is finished.
+
+        Raises:
+            DataError: Its mark has been taken away or is damaged.
+        """
+        content = read_json(self._mark(key))
+        try:
+            return FinishedSlide(int(content["first"]), tuple(map(str, content["digests"])), tuple(content["notes"]))
+        except (TypeError, KeyError, ValueError) as error:
+            raise DataError(f"{self._mark(key)}: damaged; delete {self.folder} and cut again") from error
+
+    def _mark(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+
+class TileFile:
+    """A pixel file as a TileSet has it, filled slide by slide, and within a slide in any order.
+
+    It is a context manager: open within the block, and at its end without error cut off behind the tiles that stay.
+
+    Args:
+        path: The file; what is in it stays until it is overwritten.
+        tile_px: Side of a tile.
+
+    Attributes:
+        count: How many tiles are there to stay.
+    """
+
+    def __init__(self, path: Path, tile_px: int) -> None:
+        self.path = path
+        self.count = 0
+        self._tile_px = tile_px
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self.path.touch()
+        if self.path.stat().st_nlink > 1:  # a TileSet that a cutting ended with has the file too, and keeps it
+            with atomic_file(self.path) as partial:
+                shutil.copyfile(self.path, partial)
+        self._stream = self.path.open("r+b", buffering=0)
+        write_header(self._stream, 0, self._tile_px)
+        self._start = self._stream.tell()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._stream.truncate(self._end(0))
+        self._stream.close()
+
+    def put(self, places: NDArray[np.int64], tiles: RGB) -> None:
+        """Put tiles (n, tile_px, tile_px, 3) at places (n,) behind those that stay, runs of neighbours in one go.
+
+        Threads may do so at the same time.
+        """
+        runs = np.flatnonzero(np.diff(places) != 1) + 1
+        for first, some in zip(places[np.r_[0, runs]].tolist(), np.split(tiles, runs), strict=True):
+            left = np.ascontiguousarray(some).data.cast("B")
+            with self._lock:
+                self._stream.seek(self._end(first))
+                while left:
+                    left = left[self._stream.write(left) :]
+
+    def has(self, more: int) -> bool:
+        """Tell whether the file is long enough for so many tiles behind those that stay."""
+        return os.fstat(self._stream.fileno()).st_size >= self._end(more)
+
+    def keep(self, more: int) -> None:
+        """Let so many tiles behind those that stay, stay too, whatever happens to this computer."""
+        os.fsync(self._stream.fileno())
+        self.count += more
+
+    def _end(self, more: int) -> int:
+        return self._start + (self.count + more) * 3 * self._tile_px**2
+
+
+def _pack(found: Candidates) -> dict[str, NDArray[Any]]:
+    """Put candidates into arrays: numbers as they are, the rest as JSON."""
+    mask = found.tissue
+    facts = {
+        "unlabelled": found.unlabelled,
+        "grid": asdict(found.grid),
+        "mpp": found.mpp,
+        "notes": found.notes,
+        "seen_at": {"cell_px": mask.cell_px, "mpp": mask.mpp, "thresholds": mask.thresholds},
+    }
+    return {
+        "x_px": found.x_px,
+        "y_px": found.y_px,
+        "label": found.label,
+        "impure": found.impure,
+        "thin": found.thin,
+        "tissue": mask.tissue,
+        "ink": mask.ink,
+        "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
+    }
+
+
+def _unpack(stored: Mapping[str, NDArray[Any]]) -> Candidates:
+    facts = json.loads(stored["facts"].tobytes())
+    seen_at = facts.pop("seen_at")
+    seen_at["thresholds"] = Thresholds(*seen_at["thresholds"])
+    facts["grid"], facts["notes"] = Grid(**facts["grid"]), tuple(facts["notes"])
+    tissue = TissueMask(tissue=stored["tissue"], ink=stored["ink"], **seen_at)
+    return Candidates(
+        x_px=stored["x_px"],
+        y_px=stored["y_px"],
+        label=stored["label"],
+        impure=stored["impure"],
+        thin=stored["thin"],
+        tissue=tissue,
+        **facts,
+    )

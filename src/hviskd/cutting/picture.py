@@ -1,0 +1,80 @@
+"""Shows where on a slide tiles were cut; cutting draws it for every slide, so that a person can see what was taken."""
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from hviskd.annotations import Legend
+from hviskd.class_marks import mark_regions
+from hviskd.cutting.candidates import Candidates
+from hviskd.pictures import PALETTE, new_figure, save_figure
+from hviskd.slides import Slide
+
+_THUMBNAIL_PX = 900
+_PANEL_IN = 6.0
+_LEGEND_CHARACTERS = 28
+_TISSUE = PALETTE[0]
+
+
+def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], legend: Legend, path: Path) -> Path:
+    """Draw a PNG of a slide with the outline of its tissue and the chosen tiles in their classes' colours, numbered.
+
+    Args:
+        slide: An open slide.
+        found: Its candidates.
+        chosen: Positions of the tiles among them.
+        legend: Names and colours of the classes.
+        path: Where to write.
+
+    Raises:
+        DataError: The slide is damaged.
+    """
+    width_px, height_px = slide.size
+    scale = _PANEL_IN / max(width_px, height_px)
+    figure = new_figure(max(width_px * scale, 2.5) + 2.2, max(height_px * scale, 1.8) + 0.8)
+    axes = figure.subplots()
+    um = slide.mpp
+    axes.imshow(
+        slide.thumbnail(_THUMBNAIL_PX),
+        extent=(0, width_px * um, height_px * um, 0),
+        interpolation="antialiased",
+    )
+    _outline_tissue(axes, found, um)
+    labels = found.label[chosen]
+    colours = np.array(legend.colours)[labels] / 255
+    left, top = found.x_px[chosen] * um, found.y_px[chosen] * um
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * found.grid.side * um
+    squares = list(np.stack([left, top], axis=-1)[:, None] + corners)
+    axes.add_collection(PolyCollection(squares, facecolors=colours, alpha=0.5, edgecolors="0.25", linewidths=0.25))
+    handles: list[Patch | Line2D] = []
+    regions = []
+    row, column = (np.rint(px[chosen] / found.grid.side).astype(np.int64) for px in (found.y_px, found.x_px))
+    for position, (name, colour) in enumerate(zip(legend.names, legend.colours, strict=True)):
+        inside = np.zeros((found.grid.rows, found.grid.columns), np.bool_)
+        inside[row[labels == position], column[labels == position]] = True
+        if count := inside.sum():
+            mark = str(position + 1)
+            regions.append((inside, mark, colour))
+            shown = textwrap.fill(f"{mark}  {name}: {count:,} tiles", _LEGEND_CHARACTERS, subsequent_indent="    ")
+            handles.append(Patch(facecolor=f"#{bytes(colour).hex()}", alpha=0.5, edgecolor="0.25", label=shown))
+    mark_regions(axes, regions, cell=found.grid.side * um, cell_pt=found.grid.side * scale * 72)
+    handles.append(Line2D([], [], color=_TISSUE, label="tissue"))
+    figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
+    axes.set(xlim=(0, width_px * um), ylim=(height_px * um, 0), xlabel="µm", ylabel="µm")
+    axes.set_title(f"{slide.path.name}: {len(chosen):,} of {len(found.label):,} possible tiles", fontsize=9, wrap=True)
+    axes.tick_params(labelsize=7)
+    return save_figure(figure, path, settle=True)
+
+
+def _outline_tissue(axes: Axes, found: Candidates, um_per_px: float) -> None:
+    mask = np.pad(found.tissue.tissue, 1)  # framed, so that what touches the slide's edge is closed too
+    if mask.any():
+        cell_um = found.tissue.cell_px * um_per_px
+        x_um, y_um = ((np.arange(count) - 0.5) * cell_um for count in mask.shape[::-1])
+        axes.contour(x_um, y_um, mask, levels=[0.5], colors=_TISSUE, linewidths=0.8)

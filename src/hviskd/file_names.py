@@ -1,0 +1,52 @@
+"""How slides, masks and outlines are named on disk; every room that looks for files asks here."""
+
+from pathlib import Path
+
+from hviskd.errors import DataError
+
+WHOLE_SLIDE_SUFFIXES = (".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".dcm")
+FLAT_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+OUTLINE_SUFFIXES = (".geojson", ".json")
+MASK_ENDINGS = ("_L", "_mask", "-mask")  # the mask of STEM is STEM_L, as in the Ivy atlas, or one of the others
+
+
+class AnnotationFolder:
+    """A folder with a mask (`STEM_L.jpg`, `STEM_mask.png`, `STEM.tif`, …) or outlines (`STEM.geojson`) a slide.
+
+    Args:
+        folder: Where they lie; its subfolders are not searched.
+        masks: Look for colour masks, else for GeoJSON or Labelme JSON.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+
+    def __init__(self, folder: Path, *, masks: bool) -> None:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder")
+        self.folder = folder
+        self._endings = (MASK_ENDINGS, ("",)) if masks else (("",),)  # the plain name only if there is no other
+        self._kind = "mask" if masks else "annotation"
+        suffixes = FLAT_SUFFIXES if masks else OUTLINE_SUFFIXES
+        self._shown = (".png",) if masks else OUTLINE_SUFFIXES
+        self._files: dict[str, list[Path]] = {}
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in suffixes and not path.name.startswith("."):
+                self._files.setdefault(path.stem, []).append(path)
+
+    def of(self, slide: Path) -> Path:
+        """Give the annotation of a slide.
+
+        Raises:
+            DataError: There is none, or several that are as good as each other.
+        """
+        for endings in self._endings:
+            named = [path for ending in endings for path in self._files.get(slide.stem + ending, [])]
+            found = [path for path in named if path.resolve() != slide.resolve()]
+            if len(found) > 1:
+                names = " and ".join(path.name for path in found)
+                raise DataError(f"{slide}: has several {self._kind}s in {self.folder}, {names}; keep one")
+            if found:
+                return found[0]
+        wanted = [slide.stem + end + suffix for ends in self._endings for end in ends for suffix in self._shown]
+        raise DataError(f"{slide}: has no {self._kind} in {self.folder}; name it {' or '.join(wanted)}")

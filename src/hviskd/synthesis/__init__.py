@@ -1,0 +1,44 @@
+"""Tissue, sections and whole cohorts drawn to stand in for real ones; the demo, tests and benchmarks use them.
+
+Nothing here touches a user's own data. Names load what they need when first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from hviskd.lazy import load_on_use
+
+if TYPE_CHECKING:
+    from hviskd.synthesis.cohort import SyntheticCohort, SyntheticSlide, draw_cohort
+    from hviskd.synthesis.section import lay_out_section
+    from hviskd.synthesis.svs import write_svs
+    from hviskd.synthesis.tissue import TISSUE_CLASSES, PatientLook, TissueClass, draw_patient, draw_tile, draw_tissue
+
+_HOMES = {
+    "TISSUE_CLASSES": "tissue",
+    "PatientLook": "tissue",
+    "SyntheticCohort": "cohort",
+    "SyntheticSlide": "cohort",
+    "TissueClass": "tissue",
+    "draw_cohort": "cohort",
+    "draw_patient": "tissue",
+    "draw_tile": "tissue",
+    "draw_tissue": "tissue",
+    "lay_out_section": "section",
+    "write_svs": "svs",
+}
+
+__all__ = [
+    "TISSUE_CLASSES",
+    "PatientLook",
+    "SyntheticCohort",
+    "SyntheticSlide",
+    "TissueClass",
+    "draw_cohort",
+    "draw_patient",
+    "draw_tile",
+    "draw_tissue",
+    "lay_out_section",
+    "write_svs",
+]
+
+__getattr__ = load_on_use(__name__, _HOMES)

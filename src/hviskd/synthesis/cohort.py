@@ -1,0 +1,270 @@
+"""Draws a cohort of synthetic slides with all an expert would give: masks, outlines, vessels; `hviskd synth`.
+
+Every slide is drawn by itself from the seed, its patient and its number, so that processes share the work and their
+number changes nothing. Drawn tissue says nothing about real tissue.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hviskd.annotations import load_legend, write_geojson, write_mask
+from hviskd.errors import DataError
+from hviskd.progress import progress_bar
+from hviskd.slides import open_slide
+from hviskd.storage import atomic_folder, write_json, write_text
+from hviskd.synthesis import TISSUE_CLASSES, draw_patient, draw_tissue, lay_out_section, write_svs
+from hviskd.synthesis.layout import lay_out
+from hviskd.synthesis.outlines import section_mask, section_outlines, write_vessel_tiles
+from hviskd.version import __version__
+
+CARD = "cohort.json"
+LEGEND = "ivygap-paper"
+LIMIT_PX = 20_000_000  # drawn at once; some 40 bytes a px with all that is made of it
+MIN_SIDE_PX = 64
+MPP_RANGE = (0.1, 4.0)
+VESSEL_TILE_PX = 150
+VESSEL_TILES_PER_SLIDE = 12
+
+
+@dataclass(frozen=True)
+class SyntheticSlide:
+    """One slide of a cohort; paths are relative to the cohort's folder.
+
+    Attributes:
+        slide: Its name, the stem of its files.
+        patient: What stands before the first `-` of its name.
+        file: The SVS.
+        mask: Its classes in the legend's colours, one px of the mask a px of the slide.
+        outlines: The same as QuPath GeoJSON, in px of the slide.
+        vessel_tiles: Labelme files, each with its tile, a PNG of the same name.
+        area_mm2: By class.
+    """
+
+    slide: str
+    patient: str
+    file: str
+    mask: str
+    outlines: str
+    vessel_tiles: tuple[str, ...]
+    area_mm2: dict[str, float]
+
+
+@dataclass(frozen=True)
+class SyntheticCohort:
+    """What a drawing of a cohort left in its folder."""
+
+    folder: Path
+    slides: tuple[SyntheticSlide, ...]
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What one process needs to know to draw one slide."""
+
+    folder: Path
+    patient: int
+    number: int
+    width_px: int
+    height_px: int
+    mpp: float
+    seed: int
+
+
+def draw_cohort(
+    folder: str | Path,
+    *,
+    patients: int = 6,
+    slides_per_patient: int = 1,
+    width_px: int = 4000,
+    height_px: int = 3000,
+    mpp: float = 0.5,
+    seed: int = 0,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> SyntheticCohort:
+    """Draw slides of glioblastoma, each patient's with a look of its own, and what an expert would draw on them.
+
+    In the folder: `slides/P01-1.svs`, `masks/P01-1_L.png` (one px a px of the slide), `annotations/P01-1.geojson`,
+    `vessels/P01-1_x1200_y900.png` and `.json` (Labelme: vessels, over each its lumen), `patients.csv` and the card
+    `cohort.json`. The folder appears whole or not at all. The same arguments give the same masks, outlines and pixels.
+
+    Args:
+        folder: Where it goes.
+        patients: Number of patients.
+        slides_per_patient: Slides of each.
+        width_px: Width of a slide, from 64; at most 20 million px a slide.
+        height_px: Its height.
+        mpp: µm a px, from 0.1 to 4.
+        seed: Of everything that is drawn.
+        workers: Processes; None takes a core each. Several need a main module that may be imported (as all that
+            `multiprocessing` spawns), and 1 none.
+        overwrite: Replace a cohort that is there.
+
+    Raises:
+        DataError: A number is out of range, the folder holds something and `overwrite` is not set, or it holds
+            something else than a cohort.
+    """
+    folder = Path(folder)
+    _check(patients, slides_per_patient, width_px, height_px, mpp, seed, workers)
+    _check_place(folder, overwrite=overwrite)
+    options = {
+        "patients": patients,
+        "slides_per_patient": slides_per_patient,
+        "width_px": width_px,
+        "height_px": height_px,
+        "mpp": mpp,
+        "seed": seed,
+    }
+    total = patients * slides_per_patient
+    with atomic_folder(folder, overwrite=overwrite) as partial, progress_bar("draw slides", total) as advance:
+        orders = [
+            _Order(partial, patient, number, width_px, height_px, mpp, seed)
+            for patient in range(1, patients + 1)
+            for number in range(1, slides_per_patient + 1)
+        ]
+        drawn = []
+        for slide in _draw_all(orders, min(workers or _cores(), total)):
+            drawn.append(slide)
+            advance(note=slide.slide)
+        drawn.sort(key=lambda slide: slide.slide)
+        rows = "".join(f"{slide.slide},{slide.patient}\n" for slide in drawn)
+        write_text(partial / "patients.csv", f"slide,patient\n{rows}")
+        write_json(partial / CARD, _card(options, drawn))
+    return SyntheticCohort(folder, tuple(drawn))
+
+
+def _check(
+    patients: int,
+    slides_per_patient: int,
+    width_px: int,
+    height_px: int,
+    mpp: float,
+    seed: int,
+    workers: int | None,
+) -> None:
+    if not 1 <= patients <= 999 or not 1 <= slides_per_patient <= 999:
+        raise DataError("--patients and --slides-per-patient: give 1 to 999 of each")
+    if min(width_px, height_px) < MIN_SIDE_PX:
+        raise DataError(
+            f"--width-px and --height-px: {width_px} × {height_px} px are too few; give {MIN_SIDE_PX} a side or more"
+        )
+    if width_px * height_px > LIMIT_PX:
+        raise DataError(
+            f"--width-px and --height-px: {width_px} × {height_px} px are over {LIMIT_PX // 10**6} million, the most "
+            "that is drawn at once; give fewer, or a larger --mpp"
+        )
+    if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
+        raise DataError(f"--mpp: {mpp} µm a px cannot be drawn; give {MPP_RANGE[0]} to {MPP_RANGE[1]}")
+    if seed < 0:
+        raise DataError(f"--seed: {seed} is negative; give 0 or more")
+    if workers is not None and workers < 1:
+        raise DataError(f"--workers: {workers}; give 1 or more")
+
+
+def _check_place(folder: Path, *, overwrite: bool) -> None:
+    """Refuse before the work what would be refused after it, and to replace what is no cohort."""
+    if folder.is_file():
+        raise DataError(f"{folder}: a file; choose a folder")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not overwrite:
+        raise DataError(f"{folder}: already exists; choose another folder or pass --overwrite")
+    if not (folder / CARD).is_file():
+        raise DataError(f"{folder}: holds other things than a drawn cohort; choose another folder")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _draw_all(orders: list[_Order], workers: int) -> Iterator[SyntheticSlide]:
+    """Give the slides as they are done."""
+    if workers == 1:
+        yield from map(_draw_slide, orders)
+        return
+    others = set(multiprocessing.active_children())
+    # Not forked: a fork of a process whose libraries run threads may stand still for ever.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_parent) as pool:
+        waiting = [pool.submit(_draw_slide, order) for order in orders]
+        try:
+            for done in as_completed(waiting):
+                yield done.result()
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a process was ended from outside, perhaps for lack of memory; give fewer --workers"
+            ) from error
+        except BaseException:  # an interrupt, say: nobody wants to wait for slides that will be thrown away
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            raise
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _draw_slide(order: _Order) -> SyntheticSlide:
+    """Draw one slide and write its files."""
+    patient = f"P{order.patient:02d}"
+    name = f"{patient}-{order.number}"
+    svs, mask_png, geojson = f"slides/{name}.svs", f"masks/{name}_L.png", f"annotations/{name}.geojson"
+    section_seed, tissue_seed = np.random.SeedSequence([order.seed, order.patient, order.number]).spawn(2)
+    class_map = lay_out_section(order.width_px, order.height_px, mpp=order.mpp, rng=np.random.default_rng(section_seed))
+    look = draw_patient(order.seed * 10_000 + order.patient)
+    pixels = draw_tissue(class_map, look, mpp=order.mpp, rng=np.random.default_rng(tissue_seed))
+    write_svs(order.folder / svs, pixels, mpp=order.mpp)
+    del pixels
+    legend = load_legend(LEGEND)
+    mask = section_mask(class_map, legend)
+    write_mask(mask, order.folder / mask_png, legend)
+    write_geojson(section_outlines(mask, legend), order.folder / geojson)
+    layout = lay_out(class_map, order.mpp, np.random.default_rng(tissue_seed))  # the first that the drawing does
+    with open_slide(order.folder / svs) as slide:
+        tiles = write_vessel_tiles(
+            slide,
+            layout,
+            class_map,
+            order.folder / "vessels",
+            tile_px=VESSEL_TILE_PX,
+            most=VESSEL_TILES_PER_SLIDE,
+        )
+    return SyntheticSlide(
+        slide=name,
+        patient=patient,
+        file=svs,
+        mask=mask_png,
+        outlines=geojson,
+        vessel_tiles=tuple(path.relative_to(order.folder).as_posix() for path in tiles),
+        area_mm2=_areas(class_map, order.mpp),
+    )
+
+
+def _areas(class_map: NDArray[np.uint8], mpp: float) -> dict[str, float]:
+    counts = np.bincount(class_map.ravel(), minlength=len(TISSUE_CLASSES)).tolist()
+    return {tissue.name: round(count * mpp**2 * 1e-6, 4) for tissue, count in zip(TISSUE_CLASSES, counts, strict=True)}
+
+
+def _card(options: dict[str, float], drawn: list[SyntheticSlide]) -> dict[str, object]:
+    return {
+        "kind": "synthetic cohort",
+        "source": "glioblastoma sections drawn by hviskd; they say nothing about real tissue",
+        "hviskd": __version__,
+        "licence": "Apache-2.0",
+        "options": options,
+        "legend": LEGEND,
+        "classes": [asdict(tissue) for tissue in TISSUE_CLASSES],
+        "slide_px_per_mask_px": 1,
+        "vessel_tile_px": VESSEL_TILE_PX,
+        "slides": [asdict(slide) for slide in drawn],
+    }

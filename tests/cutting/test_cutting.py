@@ -1,0 +1,410 @@
+"""Cutting end to end: the right tiles from the right places, whatever the slide, and again after any failure."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from hviskd.cutting.cutting import cut_slides
+from hviskd.cutting.report import qc_folder, read_report
+from hviskd.errors import DataError, OutputError
+from hviskd.slides import TissueRule, fit_slide_stain, open_slide, stain_reference, stain_transfer, tissue_mask
+from hviskd.tiles import TileSet, split_tiles
+from tests.cutting.samples import BG, GREEN, RED, UNKNOWN, add_slide, halves, write_legend, write_mask
+from tests.slides.make import glass, write_svs
+
+
+def cut(folder, output="tiles", slides=None, **options):
+    given = {
+        "masks": folder / "masks",
+        "legend": write_legend(folder),
+        "tile_px": 64,
+        "mpp": 0.5,
+        "tissue": 0.3,
+    }
+    slides = sorted(folder.glob("*.svs")) if slides is None else slides
+    return cut_slides(slides, folder / output, **{**given, **options})
+
+
+def places(tileset):
+    return list(zip(tileset.table["x_px"], tileset.table["y_px"], strict=True))
+
+
+def same(one, other):
+    assert one.fingerprint == other.fingerprint
+    assert one.table.equals(other.table)
+    assert one.card == other.card
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """Three slides of two patients, of unequal size."""
+    folder = tmp_path_factory.mktemp("cohort")
+    for seed, (name, width_px) in enumerate({"A-1": 640, "A-2": 384, "B-1": 512}.items()):
+        add_slide(folder, name, halves(width_px, 384, width_px // 2), seed)
+    return folder
+
+
+def test_tiles_are_the_slides_pixels_at_their_places(tmp_path):
+    classes = halves(640, 400, border_px=300)  # the border crosses the fifth column of squares
+    image = add_slide(tmp_path, "S", classes)
+    tileset = cut(tmp_path)
+    columns = [0, 64, 128, 192, 320, 384, 448, 512, 576]
+    assert places(tileset) == [(x, y) for y in range(0, 384, 64) for x in columns]
+    for tile, (x, y), name in zip(tileset.pixels, places(tileset), tileset.table["class"], strict=True):
+        np.testing.assert_array_equal(tile, image[y : y + 64, x : x + 64])
+        assert name == ("red" if x < 300 else "green")
+    assert set(tileset.table["side_px"]) == {64}
+    assert (tileset.mpp, tileset.tile_px, tileset.classes) == (0.5, 64, ("red", "green", "BG"))
+    assert tileset.card.colours == ((200, 0, 0), (0, 160, 0), (255, 255, 255))
+
+
+@pytest.mark.parametrize("slide_mpp", [0.25, 0.2, 0.55])
+def test_other_scales_give_tiles_of_the_same_micrometres(tmp_path, slide_mpp):
+    width_px, height_px = round(320 / slide_mpp), round(192 / slide_mpp)
+    border_px = width_px // 2 + 20
+    add_slide(tmp_path, "S", halves(width_px, height_px, border_px), mpp=slide_mpp)
+    tileset = cut(tmp_path)
+    side = 64 * 0.5 / slide_mpp
+    columns, rows = int(width_px / side), int(height_px / side)
+    xs, ys = ([round(k * side) for k in range(count)] for count in (columns, rows))
+    expected = [(x, y) for y in ys for x in xs if not x < border_px < x + side]
+    assert places(tileset) == expected
+    assert set(tileset.table["side_px"]) == {int(side)}
+    with open_slide(tmp_path / "S.svs") as slide:
+        for tile, (x, y) in zip(tileset.pixels, places(tileset), strict=True):
+            np.testing.assert_array_equal(tile, slide.read(x, y, 64, 64, 0.5))
+
+
+def test_sparse_tiles_of_a_lossy_slide_are_what_single_reads_give(tmp_path):
+    add_slide(tmp_path, "S", halves(1400, 1100, 700), quality=80)
+    whole, few = cut(tmp_path, "whole"), cut(tmp_path, "few", cap=9)
+    assert len(few) == 18
+    with open_slide(tmp_path / "S.svs") as slide:
+        for tileset in (whole, few):
+            for tile, (x, y) in zip(tileset.pixels, places(tileset), strict=True):
+                np.testing.assert_array_equal(tile, slide.read(x, y, 64, 64))
+
+
+def test_unannotated_and_foreign_colours_count_against_purity(tmp_path):
+    classes = halves(640, 384)
+    classes[0:20, 0:64] = UNKNOWN  # 31 % of the first tile
+    classes[0:64, 64:128] = UNKNOWN
+    add_slide(tmp_path, "S", classes)
+    assert places(cut(tmp_path, "pure"))[0] == (128, 0)
+    lenient = cut(tmp_path, "lenient", purity=0.6)
+    assert places(lenient)[:2] == [(0, 0), (128, 0)]
+    report = read_report(qc_folder(tmp_path / "pure"))
+    assert report.left_out() == {"across a border": {"red": 1}, "without annotation": {"": 1}}
+    assert TileSet.open(tmp_path / "pure").card.origin.dropped == {
+        "squares across a border": 1,
+        "squares without annotation": 1,
+    }
+
+
+def test_no_px_of_another_class_is_in_a_tile_but_noise_of_no_class_may_be(tmp_path):
+    classes = halves(640, 384, 321)  # a column of px of the sixth square is red, between the points looked at
+    classes[65, 130] = GREEN
+    classes[65, 2] = UNKNOWN
+    add_slide(tmp_path, "S", classes)
+    everywhere = {(x, y) for x in range(0, 640, 64) for y in range(0, 384, 64)}
+    assert set(places(cut(tmp_path))) == everywhere - {(128, 64), *((320, y) for y in range(0, 384, 64))}
+    assert set(places(cut(tmp_path, "lenient", purity=0.99))) == everywhere
+
+
+def test_glass_is_left_out_but_for_the_class_that_is_glass(tmp_path):
+    classes = halves(1280, 640, border_px=640)
+    classes[:, :256] = BG
+    add_slide(tmp_path, "S", classes)
+    tileset = cut(tmp_path, tissue=0.9)
+    assert (tileset.table["class"] == "BG").sum() == 4 * 10
+    none = cut(tmp_path, "none", tissue=0.9, glass=[])
+    assert "BG" not in set(none.table["class"])
+    assert read_report(qc_folder(tmp_path / "none")).left_out()["too little tissue"]["BG"] == 40
+
+
+def test_what_counts_as_tissue_is_the_users_and_is_recorded(tmp_path):
+    add_slide(tmp_path, "S", halves())
+    assert len(cut(tmp_path)) == 60
+    rule = TissueRule(density=0.9)  # nothing is that dark
+    with pytest.raises(DataError, match="60 too little tissue"):
+        cut(tmp_path, "dense", tissue_rule=rule)
+    none_needed = cut(tmp_path, "dense", tissue_rule=rule, tissue=0)
+    assert len(none_needed) == 60
+    assert none_needed.card.origin.options["tissue_rule"]["density"] == 0.9
+
+
+def test_outlines_cut_as_a_mask_of_the_same_shape(tmp_path, cohort):
+    for slide in ("A-1", "B-1"):
+        width_px = {"A-1": 640, "B-1": 512}[slide]
+        parts = {"red": (0, width_px // 2), "Green": (width_px // 2, width_px)}
+        features = [
+            {
+                "type": "Feature",
+                "geometry": {
+                    "type": "Polygon",
+                    "coordinates": [[[a, 0], [b, 0], [b, 384], [a, 384], [a, 0]]],
+                },
+                "properties": {"objectType": "annotation", "classification": {"name": name}},
+            }
+            for name, (a, b) in parts.items()
+        ]
+        (tmp_path / f"{slide}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    slides = [cohort / "A-1.svs", cohort / "B-1.svs"]
+    drawn = cut(cohort, "drawn", slides, masks=None, annotations=tmp_path)
+    masked = cut(cohort, "masked", slides)
+    assert drawn.table.equals(masked.table)
+
+
+def test_a_cap_is_shared_by_patients_then_slides_and_reads_the_same_tiles_every_time(cohort):
+    first = cut(cohort, "first", cap=20, patients="([A-Z])-", workers=1)
+    counts = first.table.groupby(["class", "patient"]).size()
+    assert counts.to_dict() == {(name, who): 10 for name in ("red", "green") for who in "AB"}
+    by_slide = first.table.groupby(["class", "slide"]).size()
+    assert by_slide["red", "A-1"] == by_slide["red", "A-2"] == 5
+    again = cut(cohort, "again", sorted(cohort.glob("*.svs"))[::-1], cap=20, patients="([A-Z])-", workers=3)
+    assert sorted(first.table["file"]) == sorted(again.table["file"])
+    other = cut(cohort, "other", cap=20, patients="([A-Z])-", seed=1)
+    assert sorted(other.table["file"]) != sorted(first.table["file"])
+    assert set(split_tiles(first, by="patient", test=0).table["split"]) == {"train", "val"}
+
+
+def test_a_slide_that_gives_nothing_under_the_cap_has_failed_in_nothing(cohort):
+    tileset = cut(cohort, "one-each", cap=1)
+    assert len(tileset) == 2
+    report = read_report(qc_folder(tileset.folder))
+    assert not report.failed
+    assert sum(not slide.tiles for slide in report.slides) >= 1
+    assert len(list(qc_folder(tileset.folder).glob("*.png"))) == 3
+
+
+def test_the_number_of_workers_changes_nothing(cohort):
+    same(cut(cohort, "one", workers=1), cut(cohort, "five", workers=5))
+
+
+def test_a_bad_slide_stops_no_other_and_is_told_with_its_reason(cohort, tmp_path):
+    for path in (*cohort.glob("*.svs"), cohort / "masks"):
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
+    good = cut(tmp_path, "good", [tmp_path / "A-1.svs", tmp_path / "B-1.svs"])
+    whole = (tmp_path / "A-2.svs").read_bytes()
+    (tmp_path / "A-2.svs").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "C-1.svs").write_text("no slide")
+    shutil.copy(tmp_path / "B-1.svs", tmp_path / "D-1.svs")
+    mixed = cut(tmp_path, "mixed")
+    assert mixed.table.equals(good.table)
+    failed = {report.slide: report.problem for report in read_report(qc_folder(tmp_path / "mixed")).failed}
+    assert list(failed) == ["A-2", "C-1", "D-1"]
+    assert "damaged" in failed["A-2"]
+    assert "no mask" in failed["D-1"]
+    assert mixed.card.origin.dropped["slides that could not be cut"] == 3
+
+
+def test_nothing_to_cut_is_one_line_and_leaves_the_report(tmp_path):
+    write_svs(tmp_path / "S.svs", glass((384, 384)), levels=1)
+    write_mask(tmp_path / "masks" / "S_L.png", np.full((384, 384), RED))
+    with pytest.raises(DataError, match=r"not one tile.*36 too little tissue"):
+        cut(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["S.svs", "legend.yaml", "masks", "tiles-qc"]
+    assert read_report(qc_folder(tmp_path / "tiles")).left_out() == {"too little tissue": {"red": 36}}
+
+
+def test_a_cutting_that_gives_nothing_leaves_what_stands_and_its_report(tmp_path):
+    add_slide(tmp_path, "S", halves())
+    done = cut(tmp_path)
+    report = read_report(qc_folder(done.folder))
+    with pytest.raises(DataError, match="not one tile"):
+        cut(tmp_path, tissue_rule=TissueRule(density=0.9), overwrite=True)
+    assert TileSet.open(done.folder).fingerprint == done.fingerprint
+    assert read_report(qc_folder(done.folder)) == report
+
+
+_ON_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from hviskd.errors import OutputError
+from tests.cutting.test_cutting import cut
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))  # of the tiles' file, and of no slide
+try:
+    cut(Path(sys.argv[1]), "full")
+except OutputError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_no_slides_fault_and_costs_nothing_that_is_finished(cohort):
+    command = [sys.executable, "-c", _ON_A_FULL_DISK, str(cohort)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "cannot be written to (File too large); what is finished stays: mend that, and pass --resume" in done.stdout
+    assert not (cohort / "full").exists()
+    assert len(list((cohort / ".parts-full").glob("*.json"))) == 1
+    same(cut(cohort, "full", resume=True), cut(cohort, "roomy"))
+
+
+def test_an_error_at_the_very_end_costs_nothing(cohort, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("hviskd.tiles.writing.write_rows", Mock(side_effect=OSError(28, "No space left on device")))
+        with pytest.raises(OutputError, match="No space left on device"):
+            cut(cohort, "last")
+    assert not (cohort / "last").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr("hviskd.cutting.slide_cut.read_tiles", None)  # nothing is read again
+        resumed = cut(cohort, "last", resume=True)
+    same(resumed, cut(cohort, "anew"))
+    assert not list(cohort.glob(".p*"))
+
+
+def test_a_slide_without_a_pure_square_stops_no_other(tmp_path):
+    add_slide(tmp_path, "A", np.indices((256, 256)).sum(axis=0) // 30 % 2)
+    add_slide(tmp_path, "B", halves(), seed=1)
+    assert set(cut(tmp_path).table["slide"]) == {"B"}
+    assert [slide.slide for slide in read_report(qc_folder(tmp_path / "tiles")).without_tiles] == ["A"]
+
+
+def test_what_a_kill_at_the_very_end_leaves_is_no_part_of_the_finished_set(cohort, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("hviskd.cutting.parts.Parts.remove", lambda _: None)
+        done = cut(cohort, "linked")
+    assert list((cohort / ".parts-linked").glob("*.npy"))
+    with pytest.raises(DataError, match="not one tile"):
+        cut(cohort, "linked", tissue_rule=TissueRule(density=0.9), overwrite=True, resume=True)
+    opened = TileSet.open(done.folder)
+    opened.check_pixels()
+    assert opened.fingerprint == done.fingerprint
+
+
+def test_a_link_as_output_is_followed(cohort, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    tileset = cut_slides(
+        [cohort / "A-1.svs"],
+        tmp_path / "link",
+        masks=cohort / "masks",
+        legend=cohort / "legend.yaml",
+        tile_px=64,
+        tissue=0.3,
+    )
+    assert tileset.folder == (tmp_path / "elsewhere").resolve()
+    assert read_report(qc_folder(tmp_path / "link")).slides[0].tiles
+
+
+def test_a_mask_beside_the_slides_is_no_slide(tmp_path):
+    add_slide(tmp_path, "S", halves())
+    shutil.move(tmp_path / "masks" / "S_L.png", tmp_path / "S_L.png")
+    tileset = cut(tmp_path, slides=[tmp_path / "S.svs", tmp_path / "S_L.png"], masks=tmp_path)
+    assert set(tileset.table["slide"]) == {"S"}
+    assert not read_report(qc_folder(tmp_path / "tiles")).failed
+
+
+def test_stain_transfer_is_that_of_the_whole_slide(cohort):
+    reference = cohort / "B-1.svs"
+    plain = cut(cohort, "plain", [cohort / "A-1.svs"])
+    changed = cut(cohort, "changed", [cohort / "A-1.svs"], stain="macenko", stain_reference=reference)
+    with open_slide(cohort / "A-1.svs") as slide:
+        source = fit_slide_stain(slide, tissue_mask(slide), mpp=0.5)
+    expected = stain_transfer(source, stain_reference(reference))(np.asarray(plain.pixels))
+    np.testing.assert_array_equal(changed.pixels, expected)
+    assert (plain.card.stain, changed.card.stain) == (None, stain_reference(reference))
+
+
+def test_what_stands_there_is_not_replaced_unasked(cohort, tmp_path):
+    done = cut(cohort, "done", [cohort / "A-1.svs"])
+    with pytest.raises(DataError, match="--overwrite"):
+        cut(cohort, "done", [cohort / "B-1.svs"])
+    assert TileSet.open(done.folder).fingerprint == done.fingerprint
+    assert set(cut(cohort, "done", [cohort / "B-1.svs"], overwrite=True).table["slide"]) == {"B-1"}
+    (cohort / "own").mkdir()
+    (cohort / "own" / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match="something else"):
+        cut(cohort, "own", overwrite=True)
+    (cohort / "free-qc").mkdir()
+    (cohort / "free-qc" / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match="something else"):
+        cut(cohort, "free", overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"tile_px": 0}, "--tile-px"),
+        ({"mpp": float("nan")}, "--mpp"),
+        ({"purity": 1.1}, "--purity"),
+        ({"tolerance": float("inf")}, "--tolerance"),
+        ({"tissue": -0.1}, "--tissue"),
+        ({"cap": 0}, "--cap"),
+        ({"glass": ["blue"]}, "--glass"),
+        ({"masks": None}, "--masks"),
+        ({"stain": "macenko"}, "--stain-reference"),
+        ({"patients": "([A-Z])_"}, "--patients"),
+    ],
+)
+def test_impossible_options_are_refused_before_anything_is_read(cohort, options, word):
+    with pytest.raises(DataError, match=word):
+        cut(cohort, "refused", **options)
+    assert not list(cohort.glob("*refused*"))
+
+
+_KILLED = """
+import sys, time
+from pathlib import Path
+from hviskd.cutting import slide_cut
+from hviskd.slides import tile_reading
+from tests.cutting.test_cutting import cut
+
+def slowly(*given, **options):
+    for stack in tile_reading.read_tiles(*given, **options):
+        time.sleep(0.3)
+        yield stack
+
+slide_cut.read_tiles = slowly  # so that there is time to kill it between slides
+cut(Path(sys.argv[1]), "killed", patients="([A-Z])-", cap=30, resume=sys.argv[2] == "resume")
+"""
+
+
+def test_killed_again_and_again_it_ends_with_the_same_tiles(cohort):
+    folder = cohort / ".parts-killed"
+    for attempt in range(2):
+        command = [sys.executable, "-c", _KILLED, str(cohort), "resume" if attempt else "new"]
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+        deadline = time.monotonic() + 60
+        while len(list(folder.glob("*.json"))) < attempt + 1:
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not (cohort / "killed").exists()
+    with pytest.raises(DataError, match="--resume"):
+        cut(cohort, "killed", patients="([A-Z])-", cap=30)
+    assert list(folder.glob("*.json"))
+    resumed = cut(cohort, "killed", patients="([A-Z])-", cap=30, resume=True)
+    same(resumed, cut(cohort, "unbroken", patients="([A-Z])-", cap=30))
+    assert not folder.exists()
+    assert sorted(p.name for p in qc_folder(cohort / "killed").iterdir()) == [
+        "A-1.png",
+        "A-2.png",
+        "B-1.png",
+        "report.json",
+    ]
+
+
+def test_resuming_with_another_setting_or_a_changed_slide_uses_nothing_stale(tmp_path):
+    add_slide(tmp_path, "S", halves())
+    parts = tmp_path / ".parts-tiles"
+    parts.mkdir()
+    (parts / "left-over").write_text("x")
+    first = cut(tmp_path, resume=True)
+    assert len(first) == 60
+    shutil.rmtree(first.folder)
+    image = add_slide(tmp_path, "S", halves(640, 384, 384), seed=5)
+    second = cut(tmp_path, resume=True)
+    assert (second.table["class"] == "red").sum() == 36
+    np.testing.assert_array_equal(second.pixels[0], image[:64, :64])
