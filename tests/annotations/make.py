@@ -11,8 +11,9 @@ from PIL import Image
 
 from hviskd.annotations import Region
 from hviskd.annotations.pixels import MaskPixels
+from tests.data import DATA, REAL, present
 
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+FIELDS = present([DATA / "nuclei.geojson", *sorted((REAL / "annotations").glob("gbm_*.geojson"))[::3]])
 
 
 def blob(rng, *, centre, radius, points=30, hole=False) -> shapely.Polygon:

@@ -5,8 +5,9 @@ import shapely
 from hviskd.annotations import convert, read_annotation
 from hviskd.annotations.drawn import DrawnFile
 from hviskd.annotations.written import bridged, numbers, rounded
+from tests.data import name
 
-from .make import REAL, blob
+from .make import FIELDS, blob
 
 
 def test_rounding_leaves_a_polygon_on_the_grid_as_it_is():
@@ -33,15 +34,15 @@ def test_whole_numbers_are_written_without_a_point_and_no_number_with_blind_deci
     assert str(numbers(shapely.get_coordinates(third))[:2]) == "[[33333.333333, 0], [33333.333333, 0.3]]"
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="no real annotations at ../shared/data")
-@pytest.mark.parametrize("field", range(20, 26))
+@pytest.mark.parametrize("field", FIELDS, ids=name)
 @pytest.mark.parametrize("suffix", ["json", "geojson"])
 def test_converting_there_and_back_changes_no_pixel(tmp_path, field, suffix):
-    drawn = read_annotation(REAL / "annotations" / f"gbm_{field}.{suffix}", size=(512, 512))
-    there = read_annotation(convert(drawn, tmp_path / "there.geojson"), size=(512, 512))
+    size = width, height = read_annotation(field.with_suffix(".json")).size
+    drawn = read_annotation(field.with_suffix(f".{suffix}"), size=size)
+    there = read_annotation(convert(drawn, tmp_path / "there.geojson"), size=size)
     back = read_annotation(convert(there, tmp_path / "back.json"))
     for px_per_cell in (1, 0.5):
-        images = [each.rasterise(0, 0, 512, 512, px_per_cell) for each in (drawn, there, back)]
+        images = [each.rasterise(0, 0, width, height, px_per_cell) for each in (drawn, there, back)]
         assert (images[0] == images[1]).all()
         assert (images[0] == images[2]).all()
     assert not back.remarks

@@ -18,9 +18,8 @@ from hviskd.errors import DataError
 from hviskd.slides import open_slide
 from hviskd.slides.jpeg_tiles import JpegLevel, _decoded_tiles, _is_sound, _Kept
 from hviskd.slides.tiff_tiles import find_tiled_jpegs
+from tests.data import DATA, REAL, name, present
 from tests.slides.make import patterned, reduce_by, write_svs
-
-REAL = Path(__file__).parents[3] / "shared/data/slides/CMU-1-Small-Region.svs"
 
 
 def levels_of(path: Path) -> list[JpegLevel]:
@@ -123,9 +122,9 @@ def test_pixels_are_openslides_in_a_bigtiff(tmp_path):
     agree(write_jpegs(tmp_path / "slide.tif", patterned(600, 400), bigtiff=True), levels=2)
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason="the real slides are not on this machine")
-def test_pixels_of_a_scanners_own_file_are_openslides():
-    agree(REAL, levels=1)
+@pytest.mark.parametrize("path", present([DATA / "scan.svs", REAL / "slides/CMU-1-Small-Region.svs"]), ids=name)
+def test_pixels_beside_a_label_and_a_macro_are_openslides(path):
+    agree(path, levels=1)
 
 
 def test_a_level_of_rounded_size_has_the_files_own_pixels(tmp_path):

@@ -10,9 +10,8 @@ import tifffile
 
 from hviskd.errors import DataError
 from hviskd.slides import open_slide
+from tests.data import DATA, REAL, name, present
 from tests.slides.make import patterned, write_svs
-
-REAL = Path(__file__).parents[3] / "shared/data/slides"
 
 
 def damage_tile(path: Path, row: int, column: int) -> None:
@@ -150,31 +149,44 @@ def test_a_closed_slide_reads_no_more(svs):
         slide.read(0, 0, 10, 10)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real slides are not on this machine")
-class TestRealSlides:
-    def test_aperio_jpeg(self):
-        with open_slide(REAL / "CMU-1-Small-Region.svs") as slide:
-            assert (slide.size, slide.mpp, slide.magnification) == ((2220, 2967), 0.499, 20)
-            theirs = np.asarray(openslide.OpenSlide(slide.path).read_region((900, 1200), 0, (500, 400)))
-            assert np.array_equal(slide.read(900, 1200, 500, 400), theirs[..., :3])
+SCANS = {  # size, µm/px, magnification
+    DATA / "scan.svs": ((1210, 967), 0.998, 10),
+    REAL / "slides/CMU-1-Small-Region.svs": ((2220, 2967), 0.499, 20),
+}
 
-    def test_aperio_jpeg_2000_without_mpp(self):
-        path = REAL / "TCGA-CR-7395-01A-01-TS1.svs"
-        with pytest.raises(DataError, match="records no µm/px"):
-            open_slide(path)
-        with open_slide(path, slide_mpp=0.5) as slide:
-            assert [level.downsample for level in slide.levels] == [1, 2]
-            whole = slide.read(1000, 900, 300, 200, mpp=1.0)
-            right = slide.read(1000 + 2 * 150, 900, 150, 200, mpp=1.0)
-            fine = slide.read(1000, 900, 600, 400)
-        assert np.array_equal(whole[:, 150:], right)
-        mean_of_four = fine.reshape(200, 2, 300, 2, 3).mean(axis=(1, 3))
-        assert np.abs(whole - mean_of_four).mean() < 12  # the level lies within half a px of where it should
 
-    def test_absurd_mpp(self):
-        with pytest.raises(DataError, match="352.9 × 352.9 µm/px"):
-            open_slide(REAL / "small_HE_levels.tiff")
+@pytest.mark.parametrize("path", present(SCANS), ids=name)
+def test_what_an_aperio_scanner_recorded_is_read(path):
+    with open_slide(path) as slide:
+        assert (slide.size, slide.mpp, slide.magnification) == SCANS[path]
+        theirs = np.asarray(openslide.OpenSlide(slide.path).read_region((300, 400), 0, (500, 400)))
+        assert np.array_equal(slide.read(300, 400, 500, 400), theirs[..., :3])
 
-    def test_broken(self):
-        with pytest.raises(DataError, match="damaged or not a slide"):
-            open_slide(REAL / "broken.svs", slide_mpp=0.5)
+
+@pytest.mark.parametrize(
+    "path", present([DATA / "scan_jpeg2000.svs", REAL / "slides/TCGA-CR-7395-01A-01-TS1.svs"]), ids=name
+)
+def test_levels_in_jpeg_2000_lie_where_they_should(path):
+    with pytest.raises(DataError, match="records no µm/px"):
+        open_slide(path)
+    with open_slide(path, slide_mpp=0.5) as slide:
+        assert [level.downsample for level in slide.levels] == [1, 2]
+        x, y = slide.size[0] // 4, slide.size[1] // 4
+        whole = slide.read(x, y, 300, 200, mpp=1.0)
+        right = slide.read(x + 2 * 150, y, 150, 200, mpp=1.0)
+        fine = slide.read(x, y, 600, 400)
+    assert np.array_equal(whole[:, 150:], right)
+    mean_of_four = fine.reshape(200, 2, 300, 2, 3).mean(axis=(1, 3))
+    assert np.abs(whole - mean_of_four).mean() < 12  # the level lies within half a px of where it should
+
+
+@pytest.mark.parametrize("path", present([DATA / "levels.tiff", REAL / "slides/small_HE_levels.tiff"]), ids=name)
+def test_a_resolution_made_up_by_a_program_is_not_believed(path):
+    with pytest.raises(DataError, match=r"352\.[89] × 352\.[89] µm/px"):
+        open_slide(path)
+
+
+@pytest.mark.parametrize("path", present([DATA / "broken.svs", REAL / "slides/broken.svs"]), ids=name)
+def test_the_beginning_of_a_file_is_damaged(path):
+    with pytest.raises(DataError, match="damaged"):
+        open_slide(path, slide_mpp=0.5)

@@ -1,15 +1,14 @@
 """Where tissue is found, and what share of a square is tissue."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from PIL import Image
 
 from hviskd.slides import TissueMask, TissueRule, open_slide, tissue_mask
 from hviskd.slides.tissue_colour import Thresholds
+from tests.data import DATA, REAL, name, present
 from tests.slides.make import glass, stained, write_svs
 
-REAL = Path(__file__).parents[3] / "shared/data/slides"
 MPP = 4.0  # so that a small file shows a few millimetres
 SIDE = 512
 
@@ -150,10 +149,25 @@ def test_shares_of_a_whole_grid_come_in_its_shape():
     assert np.allclose(shares, [[0, 1, 0.5], [0, 1, 0.5]])
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real slides are not on this machine")
-def test_real_sections():
-    for name, share in (("CMU-1-Small-Region.svs", 0.40), ("TCGA-CR-7395-01A-01-TS1.svs", 0.64)):
-        with open_slide(REAL / name, slide_mpp=0.499) as slide:
-            mask = tissue_mask(slide)
-        assert mask.tissue.mean() == pytest.approx(share, abs=0.03)  # as outlined by eye
-        assert mask.ink.mean() < 0.001
+SECTIONS = {  # share that is tissue, as drawn or outlined by eye
+    DATA / "scan.svs": 0.58,
+    REAL / "slides/CMU-1-Small-Region.svs": 0.40,
+    REAL / "slides/TCGA-CR-7395-01A-01-TS1.svs": 0.64,
+}
+
+
+@pytest.mark.parametrize("path", present(SECTIONS), ids=name)
+def test_sections_are_found_and_nothing_in_them_is_ink(path):
+    with open_slide(path, slide_mpp=0.499) as slide:
+        mask = tissue_mask(slide)
+    assert mask.tissue.mean() == pytest.approx(SECTIONS[path], abs=0.03)
+    assert mask.ink.mean() < 0.001
+
+
+def test_a_section_is_found_where_it_was_drawn():
+    with open_slide(DATA / "scan.svs") as slide:
+        mask = tissue_mask(slide)
+    with Image.open(DATA / "section_tissue.png") as drawn:
+        small = drawn.convert("L").resize(mask.tissue.shape[::-1], Image.Resampling.BOX)
+    drawn = np.asarray(small) > 127
+    assert (mask.tissue & drawn).sum() / (mask.tissue | drawn).sum() > 0.93

@@ -6,7 +6,7 @@ from PIL import Image
 from scipy import ndimage
 
 from hviskd.slides.tissue_colour import drop_small, find_ink, optical_density, otsu, smoothed
-from tests.slides.test_tissue import REAL
+from tests.data import DATA, REAL, present
 
 OPEN = (-np.inf, np.inf)
 
@@ -43,11 +43,18 @@ def test_parts_that_touch_by_a_corner_are_one():
     assert not drop_small(np.zeros((3, 3), bool), 1).any()
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real tiles are not on this machine")
-@pytest.mark.parametrize("folder", ["crc5/train/AC", "brain150/images/GBM", "brain150/images/LGG"])
-def test_real_tissue_is_no_ink(folder):
-    """A mosaic of real tiles at low power; blue nuclei and red blood are in it."""
-    files = sorted((REAL.parent / folder).iterdir())[::3][:49]
+FOLDERS = [
+    DATA / "tiles/GBM",
+    DATA / "tiles/LGG",
+    *(REAL / folder for folder in ("crc5/train/AC", "brain150/images/GBM", "brain150/images/LGG")),
+]
+
+
+@pytest.mark.parametrize("folder", present(FOLDERS), ids=str)
+def test_tissue_is_no_ink(folder):
+    """A mosaic of tiles at low power; blue nuclei and red blood are in it."""
+    files = sorted(folder.iterdir())
+    files = files[::3][:49] if len(files) > 49 else files[:7]
     tiles = [np.asarray(Image.open(file).convert("RGB").resize((14, 14), Image.Resampling.BOX)) for file in files]
     rows = [np.concatenate(tiles[start : start + 7], axis=1) for start in range(0, len(tiles) // 7 * 7, 7)]
     mosaic = np.concatenate(rows)

@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +9,8 @@ from PIL import Image
 
 from hviskd.errors import DataError
 from hviskd.tiles import check_leak, import_folder, split_tiles
+from tests.data import DATA, REAL, name, present
 from tests.tiles.samples import noise, write_picture
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.fixture
@@ -156,13 +154,19 @@ def test_the_card_is_plain_json_that_says_what_was_done(photos, tmp_path):
     assert origin["options"] == {"csv": None, "tile_px": 4, "resize": True, "mpp": 0.25}
 
 
-@pytest.mark.skipif(not (DATA / "brain150").is_dir(), reason="the brain tiles are not on this machine")
-def test_real_brain_tiles_split_by_patient(tmp_path):
-    brain = DATA / "brain150"
+FOLDERS = {  # the table, tiles, side in px, patients
+    DATA / "tiles": ("tiles.csv", 24, 64, 8),
+    REAL / "brain150/images": ("index.csv", 315, 150, 20),
+}
+
+
+@pytest.mark.parametrize("folder", present(FOLDERS), ids=name)
+def test_tiles_named_by_their_place_split_by_the_patient_of_a_table(tmp_path, folder):
+    table, tiles, side, patients = FOLDERS[folder]
     tileset = import_folder(
-        brain / "images", tmp_path / "set", csv=brain / "index.csv", file_column="name", patient_column="group"
+        folder, tmp_path / "set", csv=folder.parent / table, file_column="name", patient_column="group"
     )
-    assert tileset.pixels.shape == (315, 150, 150, 3)
-    assert tileset.table["patient"].nunique() == 20
+    assert tileset.pixels.shape == (tiles, side, side, 3)
+    assert tileset.table["patient"].nunique() == patients
     report = check_leak(split_tiles(tileset))
-    assert report.statement == "No patient crosses the splits (20 patients)."
+    assert report.statement == f"No patient crosses the splits ({patients} patients)."
