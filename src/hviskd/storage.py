@@ -43,21 +43,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path, *, overwrite: bool = False, replaces: tuple[str, str] | None = None) -> Iterator[Path]:
     """Give a temporary folder beside `path`; on leaving without an error it takes the name `path`.
 
-    Args:
-        path: The folder.
-        overwrite: Whether what it holds is replaced.
-        replaces: A file by which a folder that may be replaced is known, and what such a folder is called; a person's
-            own work is never taken for it.
-
-    Raises:
-        DataError: `path` is a file, or a folder that holds something, and `overwrite` is not set; or it holds
-            something else than what is replaced.
+    What makes a folder free, and what is raised where it is not: `require_free`.
     """
-    full = path.is_dir() and any(path.iterdir())
-    if path.is_file() or (full and not overwrite):
-        raise DataError(f"{path}: already exists; choose another folder or pass --overwrite")
-    if full and replaces is not None and not (path / replaces[0]).is_file():
-        raise DataError(f"{path}: holds something that is no {replaces[1]}; it will not be replaced")
+    require_free(path, overwrite=overwrite, replaces=replaces)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
     try:
@@ -76,6 +64,41 @@ def atomic_folder(path: Path, *, overwrite: bool = False, replaces: tuple[str, s
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     _flush(path.parent)
+
+
+def require_free(path: Path, *, overwrite: bool = False, replaces: tuple[str, str] | None = None) -> None:
+    """Refuse a folder that may not be written; call it before long work, too.
+
+    Args:
+        path: The folder; one that does not exist or is empty is free.
+        overwrite: Whether what it holds may be replaced.
+        replaces: A file by which a folder that may be replaced is known, and what such a folder is called; a person's
+            own work is never taken for it.
+
+    Raises:
+        DataError: `path` is a file, or a folder that holds something, and `overwrite` is not set; or it holds
+            something else than what is replaced.
+    """
+    if path.is_file():
+        raise DataError(f"{path}: is a file; choose another folder")
+    if not path.is_dir() or not any(path.iterdir()):
+        return
+    if not overwrite:
+        raise DataError(f"{path}: already exists; choose another folder or pass `overwrite=True`")
+    if replaces is not None and not (path / replaces[0]).is_file():
+        raise DataError(f"{path}: holds something that is no {replaces[1]}; it will not be replaced")
+
+
+def require_free_file(path: Path, *, overwrite: bool = False) -> None:
+    """Refuse a file that may not be written; call it before long work, too.
+
+    Raises:
+        DataError: `path` is a folder, or a file and `overwrite` is not set.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name a file")
+    if path.exists() and not overwrite:
+        raise DataError(f"{path}: already exists; choose another name or pass `overwrite=True`")
 
 
 @contextmanager
@@ -126,6 +149,11 @@ def file_digest(path: Path) -> str:
     """Give the SHA-256 of a file's content, as lower-case hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fingerprint(*content: object) -> str:
+    """Give 32 hexadecimal digits that stand for what JSON can hold."""
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _flush(path: Path) -> None:

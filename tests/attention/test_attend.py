@@ -93,7 +93,7 @@ def test_a_class_is_looked_for_in_its_own_tiles(place):
 
 def test_mistakes(place, tmp_path):
     models, tileset = load(place)
-    with pytest.raises(DataError, match="--class c: no such class; there are a, b"):
+    with pytest.raises(DataError, match="`class=c`: no such class; there are a, b"):
         attend(models, tileset, class_name="c")
     with pytest.raises(ModelError, match="no model given"):
         attend([], tileset)

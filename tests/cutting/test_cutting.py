@@ -317,7 +317,7 @@ def test_stain_transfer_is_that_of_the_whole_slide(cohort):
 
 def test_what_stands_there_is_not_replaced_unasked(cohort, tmp_path):
     done = cut(cohort, "done", [cohort / "A-1.svs"])
-    with pytest.raises(DataError, match="--overwrite"):
+    with pytest.raises(DataError, match="`overwrite=True`"):
         cut(cohort, "done", [cohort / "B-1.svs"])
     assert TileSet.open(done.folder).fingerprint == done.fingerprint
     assert set(cut(cohort, "done", [cohort / "B-1.svs"], overwrite=True).table["slide"]) == {"B-1"}
@@ -334,16 +334,16 @@ def test_what_stands_there_is_not_replaced_unasked(cohort, tmp_path):
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"tile_px": 0}, "--tile-px"),
-        ({"mpp": float("nan")}, "--mpp"),
-        ({"purity": 1.1}, "--purity"),
-        ({"tolerance": float("inf")}, "--tolerance"),
-        ({"tissue": -0.1}, "--tissue"),
-        ({"cap": 0}, "--cap"),
-        ({"glass": ["blue"]}, "--glass"),
-        ({"masks": None}, "--masks"),
-        ({"stain": "macenko"}, "--stain-reference"),
-        ({"patients": "([A-Z])_"}, "--patients"),
+        ({"tile_px": 0}, "`tile_px`"),
+        ({"mpp": float("nan")}, "`mpp`"),
+        ({"purity": 1.1}, "`purity`"),
+        ({"tolerance": float("inf")}, "`tolerance`"),
+        ({"tissue": -0.1}, "`tissue`"),
+        ({"cap": 0}, "`cap`"),
+        ({"glass": ["blue"]}, "`glass`"),
+        ({"masks": None}, "`masks`"),
+        ({"stain": "macenko"}, "`stain_reference`"),
+        ({"patients": "([A-Z])_"}, "`patients`"),
     ],
 )
 def test_impossible_options_are_refused_before_anything_is_read(cohort, options, word):
@@ -382,7 +382,7 @@ def test_killed_again_and_again_it_ends_with_the_same_tiles(cohort):
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not (cohort / "killed").exists()
-    with pytest.raises(DataError, match="--resume"):
+    with pytest.raises(DataError, match="`resume=True`"):
         cut(cohort, "killed", patients="([A-Z])-", cap=30)
     assert list(folder.glob("*.json"))
     resumed = cut(cohort, "killed", patients="([A-Z])-", cap=30, resume=True)

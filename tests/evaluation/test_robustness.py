@@ -89,5 +89,5 @@ def test_tables_and_pictures_are_written(found, tileset, tmp_path):
 
 def test_an_unknown_corruption_is_refused(found, tileset):
     models, result = found
-    with pytest.raises(DataError, match="--robustness fog: unknown"):
+    with pytest.raises(DataError, match="`robustness=fog`: unknown"):
         robustness(result.evaluation, models, tileset, corruptions=["fog"])

@@ -101,7 +101,7 @@ def test_students_are_told_apart_by_their_methods_alone(demo):
 
 
 def test_an_earlier_demo_is_not_replaced_unasked(demo):
-    with pytest.raises(DataError, match="--overwrite"):
+    with pytest.raises(DataError, match="`overwrite=True`"):
         run_demo(demo.folder)
 
 

@@ -175,7 +175,7 @@ def test_wsinfer_gets_a_folder_that_its_schema_allows(model, tmp_path):
 
 def test_without_a_resolution_wsinfer_is_refused_and_the_others_say_so(tmp_path):
     model = make_model(tmp_path / "model", mpp=None)
-    with pytest.raises(ModelError, match=r"WSInfer must know; give the µm per pixel of its training tiles by --mpp"):
+    with pytest.raises(ModelError, match=r"WSInfer must know; give the µm per pixel of its training tiles by `mpp`"):
         export_model(model, "wsinfer", tmp_path / "exported")
     assert not (tmp_path / "exported").exists()
     export_model(model, "wsinfer", tmp_path / "exported", mpp=0.88)
@@ -216,7 +216,7 @@ def test_an_int8_variant_is_exported_where_the_format_holds_it(teacher_run, tile
 def test_what_stands_there_is_replaced_only_when_asked(model, tmp_path, form):
     path = export_model(model, form, tmp_path / "exported").path
     before = everything_in(path)
-    with pytest.raises(DataError, match="already exists; .* or pass --overwrite"):
+    with pytest.raises(DataError, match="already exists; .* or pass `overwrite=True`"):
         export_model(model, form, path)
     assert everything_in(path) == before
     export_model(model, form, path, overwrite=True)

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hviskd.segmentation.certainty import NOTHING, UNSURE, label_map
+from hviskd.arrays import NO_CLASS
+from hviskd.segmentation.certainty import UNSURE, label_map
 
 from .maps import map_of, maps, random_map
 
@@ -13,14 +14,14 @@ def test_without_a_threshold_the_labels_are_the_classes():
     labels = label_map(sure)
     assert labels.names == sure.classes
     np.testing.assert_array_equal(labels.of_tiles, sure.class_index)
-    np.testing.assert_array_equal(np.where(labels.of_cells == NOTHING, 255, labels.of_cells), sure.class_grid())
+    np.testing.assert_array_equal(np.where(labels.of_cells == NO_CLASS, 255, labels.of_cells), sure.class_grid())
     assert dict(zip(labels.names, labels.areas_mm2(sure.stride_um), strict=True)) == pytest.approx(sure.areas_mm2())
 
 
 def test_what_is_less_probable_than_the_threshold_is_unsure():
     labels = label_map(map_of([[0, 1], [2, -1]], probability=0.6), 0.61)
     assert labels.names[-1] == UNSURE
-    np.testing.assert_array_equal(labels.of_cells, [[3, 3], [3, NOTHING]])
+    np.testing.assert_array_equal(labels.of_cells, [[3, 3], [3, NO_CLASS]])
     np.testing.assert_array_equal(label_map(map_of([[0, 1], [2, -1]], probability=0.6), 0.59).of_tiles, [0, 1, 2])
 
 

@@ -121,13 +121,13 @@ def test_a_stain_that_cannot_be_fitted_is_left_and_told(tmp_path):
 
 def test_a_model_without_mpp_needs_it_from_the_user(slide, tmp_path):
     model = write_model(tmp_path / "model", mpp=None)
-    with pytest.raises(ModelError, match="does not say at which µm/px it reads tiles; give it with --mpp"):
+    with pytest.raises(ModelError, match="does not say at which µm/px it reads tiles; give it with `mpp`"):
         segment(model, slide, **PLAIN)
     assert segment(model, slide, mpp=1.0, **PLAIN).card.mpp == 1.0
 
 
 def test_the_models_own_mpp_cannot_be_overruled(model, slide):
-    with pytest.raises(ModelError, match=r"reads tiles at 0.5 µm/px; leave --mpp 0.25 out"):
+    with pytest.raises(ModelError, match=r"reads tiles at 0.5 µm/px; leave `mpp=0.25` out"):
         segment(model, slide, mpp=0.25, **PLAIN)
     assert len(segment(model, slide, mpp=0.5, **PLAIN))
 
@@ -135,14 +135,14 @@ def test_the_models_own_mpp_cannot_be_overruled(model, slide):
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
-        ({"stride_px": 15}, "--stride 15: must be from 16 to 64"),
-        ({"stride_px": 65}, "--stride 65"),
-        ({"min_tissue": 1.1}, "--tissue 1.1"),
-        ({"min_tissue": math.nan}, "--tissue nan"),
-        ({"mpp": -1}, "--mpp -1"),
-        ({"batch_size": 0}, "--batch-size 0"),
-        ({"workers": 0}, "--workers 0"),
-        ({"threads": -3}, "--threads -3"),
+        ({"stride_px": 15}, "`stride=15`: must be from 16 to 64"),
+        ({"stride_px": 65}, "`stride=65`"),
+        ({"min_tissue": 1.1}, "`tissue=1.1`"),
+        ({"min_tissue": math.nan}, "`tissue` nan"),
+        ({"mpp": -1}, "`mpp=-1`"),
+        ({"batch_size": 0}, "`batch_size=0`"),
+        ({"workers": 0}, "`workers=0`"),
+        ({"threads": -3}, "`threads=-3`"),
     ],
 )
 def test_impossible_wishes_are_refused_by_their_options_name(model, slide, wish, message):
@@ -204,5 +204,5 @@ def test_a_calibrated_model_brings_its_own_threshold(tmp_path):
     named = [feature["properties"].get("classification", {}).get("name") for feature in drawn]
     tiles = [name for name, feature in zip(named, drawn, strict=True) if feature["properties"]["objectType"] == "tile"]
     assert tiles.count("unsure") == unsure
-    with pytest.raises(DataError, match="--unsure-below 1.5"):
+    with pytest.raises(DataError, match="`unsure_below=1.5`"):
         segment(model, slide, unsure_below=1.5)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hviskd.segmentation import NO_CLASS, SlideMap
+from hviskd.arrays import NO_CLASS_BYTE
+from hviskd.segmentation import SlideMap
 from tests.segmentation.make import CLASSES, map_card, slide_map
 
 
@@ -39,7 +40,7 @@ def test_without_overlap_a_cell_is_its_tile():
     assert np.isnan(grid).all(axis=-1).sum() == 70 - 4
     classes = found.class_grid()
     assert classes[2, 5] == found.probabilities[2].argmax()
-    assert (classes == NO_CLASS).sum() == 66
+    assert (classes == NO_CLASS_BYTE).sum() == 66
 
 
 @pytest.mark.parametrize("stride_px", [8, 16, 20, 31])
@@ -84,7 +85,7 @@ def test_a_map_without_tiles_is_a_map():
     found = slide_map([], [])
     assert len(found) == 0
     assert found.grid().shape == (7, 10, 3)
-    assert (found.class_grid() == NO_CLASS).all()
+    assert (found.class_grid() == NO_CLASS_BYTE).all()
     assert found.areas_mm2() == dict.fromkeys(CLASSES, 0)
     assert found.to_dataframe().shape == (0, 8 + len(CLASSES))
 

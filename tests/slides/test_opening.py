@@ -63,7 +63,7 @@ def test_folders_and_files_become_slides(tmp_path):
 
 def test_nothing_found_is_said(tmp_path):
     (tmp_path / "deep").mkdir()
-    with pytest.raises(DataError, match="holds no slide .*--recursive"):
+    with pytest.raises(DataError, match="holds no slide .*`recursive=True`"):
         find_slides([tmp_path])
     with pytest.raises(DataError, match="no such file or folder"):
         find_slides([tmp_path / "elsewhere"])

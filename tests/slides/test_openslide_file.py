@@ -49,7 +49,7 @@ def test_pixels_are_those_of_openslide(svs):
 
 def test_a_missing_mpp_says_how_to_give_it(tmp_path):
     path = write_svs(tmp_path / "slide.svs", patterned(300, 300), mpp=None)
-    with pytest.raises(DataError, match=r"slide\.svs: records no µm/px; give it with --slide-mpp"):
+    with pytest.raises(DataError, match=r"slide\.svs: records no µm/px; give it with `slide_mpp`"):
         open_slide(path)
     with open_slide(path, slide_mpp=0.25) as slide:
         assert (slide.mpp, slide.notes) == (0.25, ())

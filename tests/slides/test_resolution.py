@@ -23,7 +23,7 @@ def test_a_difference_between_x_and_y_is_told():
 
 @pytest.mark.parametrize("recorded", [(352.9, 352.9), (0.5, 0.0), (-1.0, -1.0), (float("nan"), 0.5), (0.01, 0.01)])
 def test_an_absurd_record_is_refused_but_can_be_overruled(recorded):
-    with pytest.raises(DataError, match="which no scanner has; give it with --slide-mpp"):
+    with pytest.raises(DataError, match="which no scanner has; give it with `slide_mpp`"):
         settle_mpp(SLIDE, recorded, None)
     assert settle_mpp(SLIDE, recorded, 0.25)[0] == 0.25
 

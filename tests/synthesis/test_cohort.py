@@ -176,7 +176,7 @@ def test_vessel_tiles_lie_in_proliferating_vessels_and_apart():
 
 
 def test_nothing_is_replaced_unasked_and_only_a_cohort_ever(tmp_path: Path, cohort):
-    with pytest.raises(DataError, match="--overwrite"):
+    with pytest.raises(DataError, match="`overwrite=True`"):
         draw_cohort(cohort.folder, patients=1, workers=1, **SMALL)
     (tmp_path / "slides").mkdir()
     (tmp_path / "slides" / "patient.svs").write_bytes(b"real")
@@ -189,12 +189,12 @@ def test_nothing_is_replaced_unasked_and_only_a_cohort_ever(tmp_path: Path, coho
     ("wrong", "said"),
     [
         ({"width_px": 5001, "height_px": 4000}, "20 million"),
-        ({"width_px": 63, "height_px": 400}, "--width-px"),
-        ({"patients": 0}, "--patients"),
-        ({"mpp": 0.0}, "--mpp"),
-        ({"mpp": float("nan")}, "--mpp"),
-        ({"seed": -1}, "--seed"),
-        ({"workers": 0}, "--workers"),
+        ({"width_px": 63, "height_px": 400}, "`width_px`"),
+        ({"patients": 0}, "`patients`"),
+        ({"mpp": 0.0}, "`mpp`"),
+        ({"mpp": float("nan")}, "`mpp`"),
+        ({"seed": -1}, "`seed`"),
+        ({"workers": 0}, "`workers`"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_before_anything_is_written(tmp_path: Path, wrong, said: str):

@@ -221,7 +221,7 @@ def test_options_that_mean_nothing_are_refused(archive, tmp_path, options, said)
     with pytest.raises(DataError, match=said):
         import_cifar(archive, tmp_path / "set", **options)
     np.savez(tmp_path / "x.npz", images=pictures(2, 1), labels=np.arange(2), classes=["a", "b"])
-    with pytest.raises(DataError, match="--coarse"):
+    with pytest.raises(DataError, match="`coarse=True`"):
         import_cifar(tmp_path / "x.npz", tmp_path / "set", coarse=True)
 
 

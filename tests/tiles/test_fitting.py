@@ -23,7 +23,7 @@ def test_the_commonest_square_is_the_tile():
 
 
 def test_without_squares_or_pictures_there_is_no_tile_size():
-    with pytest.raises(DataError, match="--tile-px"):
+    with pytest.raises(DataError, match="`tile_px`"):
         settle([(20, 30)])
     with pytest.raises(DataError, match="photos"):
         settle([])

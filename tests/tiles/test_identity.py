@@ -73,7 +73,7 @@ def test_a_missing_column_is_named_beside_those_there_are(tmp_path, columns, mes
 
 
 def test_a_csv_without_slide_and_patient_is_no_help(tmp_path):
-    with pytest.raises(DataError, match="--slide-column or --patient-column"):
+    with pytest.raises(DataError, match="`slide_column` or `patient_column`"):
         read(tmp_path, "file,age\n1,50\n")
 
 

@@ -120,10 +120,10 @@ def test_the_same_pictures_give_the_same_tile_set(photos, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"resize": True}, "--tile-px"),
-        ({"tile_px": 0}, "--tile-px 0"),
-        ({"mpp": 0.0}, "--mpp"),
-        ({"mpp": float("inf")}, "--mpp"),
+        ({"resize": True}, "`tile_px`"),
+        ({"tile_px": 0}, "`tile_px=0`"),
+        ({"mpp": 0.0}, "`mpp`"),
+        ({"mpp": float("inf")}, "`mpp`"),
         ({"classes": ["A"]}, "not one of the classes"),
         ({"csv": "absent.csv"}, "absent.csv: no such file"),
     ],

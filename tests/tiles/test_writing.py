@@ -65,7 +65,7 @@ def test_an_impossible_card_is_refused_before_anything_is_written(tmp_path, wron
 
 def test_a_tile_set_is_replaced_only_if_asked(tmp_path):
     make_tileset(tmp_path / "set", [{}, {}])
-    with pytest.raises(DataError, match="--overwrite"), writer_at(tmp_path / "set"):
+    with pytest.raises(DataError, match="`overwrite=True`"), writer_at(tmp_path / "set"):
         pass
     with writer_at(tmp_path / "set", overwrite=True) as writer:
         writer.add(noise(0, 4), file="a.png", class_name="A")

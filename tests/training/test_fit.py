@@ -271,7 +271,7 @@ def test_a_teacher_that_saw_the_student_s_test_patients_is_a_leak(teacher_run, t
     other = TileSet.open(shutil.copytree(tileset.folder, tmp_path / "tiles"))
     other = split_tiles(other, by="patient", seed=5)
     recipe = load_recipe(None, "distilled", QUICK | {"epochs": 1})
-    with pytest.raises(LeakError, match="under another split.*--allow-leak"):
+    with pytest.raises(LeakError, match="under another split.*`allow_leak=True`"):
         train(recipe, other, tmp_path / "run", teacher=teacher_run.chosen())
     run = train(recipe, other, tmp_path / "run", teacher=teacher_run.chosen(), allow_leak=True)
     assert run.card["independence"].startswith("LEAK: the teacher")
@@ -319,7 +319,7 @@ def test_a_leaking_split_trains_only_when_asked_and_says_so_everywhere(tmp_path)
     tiles = write_tiles(tmp_path / "tiles")
     leaking = split_tiles(tiles, by="random", val=0.2, test=0.2)
     recipe = load_recipe(None, "alone", QUICK | {"epochs": 1})
-    with pytest.raises(LeakError, match="--allow-leak"):
+    with pytest.raises(LeakError, match="`allow_leak=True`"):
         train(recipe, leaking, tmp_path / "run")
     run = train(recipe, leaking, tmp_path / "run", allow_leak=True)
     assert run.card["independence"].startswith("LEAK")

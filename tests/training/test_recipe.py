@@ -99,7 +99,7 @@ def test_mistakes_in_a_file(tmp_path, text, message):
 def test_other_mistakes(tmp_path):
     with pytest.raises(RecipeError, match="did you mean 'laptop'"):
         load_recipe("labtop")
-    with pytest.raises(RecipeError, match=r"--recipe .*or --network"):
+    with pytest.raises(RecipeError, match=r"`recipe` .*or `network`"):
         load_recipe(None)
     with pytest.raises(RecipeError, match="epochs holds a value, not a mapping"):
         load_recipe("laptop", changes={"epochs.more": 3})

@@ -74,7 +74,7 @@ def agree(
         widest_um = max(slide_map.stride_um for slide_map in loaded)
         edges_um = distance_edges_um(widest_um if bin_um is None else bin_um, reach_um)
     except ValueError as error:
-        raise DataError(f"--bin-um, --reach-um: {error}") from error
+        raise DataError(f"`bin_um`, `reach_um`: {error}") from error
     order = sorted(range(len(loaded)), key=lambda at: loaded[at].card.slide)
     any_found = False
     with progress_bar("maps", len(loaded)) as advance:
@@ -150,7 +150,7 @@ def _thumbnail(card: MapCard, slides: Path) -> NDArray[np.uint8]:
     alike = [path for path in found if slide_fingerprint(path) == card.slide_fingerprint]
     if not alike:
         told = "has changed since it was mapped, or is another of that name" if found else "is not there"
-        raise DataError(f"{slides}: the slide {card.slide} {told}; leave --slides away, or map it again")
+        raise DataError(f"{slides}: the slide {card.slide} {told}; leave `slides` away, or map it again")
     with open_slide(alike[0], slide_mpp=card.slide_mpp) as slide:
         return slide.thumbnail(THUMBNAIL_PX)
 

@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hviskd.annotations import Annotation
-from hviskd.segmentation import NO_CLASS, SlideMap
-
-Labels = NDArray[np.int16]
-Mask = NDArray[np.bool_]
-Floats = NDArray[np.float64]
+from hviskd.arrays import NO_CLASS, NO_CLASS_BYTE, Bools, ClassGrid, Floats
+from hviskd.segmentation import SlideMap
 
 SAMPLE_LIMIT = 2_000_000  # of one slide; a distance transform of so many takes about a second and 100 MB
 _FINEST = 8  # samples along a cell
@@ -36,16 +33,16 @@ class Samples:
 
     step_px: float
     step_um: float
-    mapped: Labels
-    expert: Labels
+    mapped: ClassGrid
+    expert: ClassGrid
 
     @property
-    def compared(self) -> Mask:
+    def compared(self) -> Bools:
         """Where both say something, (H, W)."""
         return (self.mapped >= 0) & (self.expert >= 0)
 
 
-def sample(slide_map: SlideMap, annotation: Annotation, lookup: Labels, *, limit: int = SAMPLE_LIMIT) -> Samples:
+def sample(slide_map: SlideMap, annotation: Annotation, lookup: ClassGrid, *, limit: int = SAMPLE_LIMIT) -> Samples:
     """Sample a map and an annotation side by side.
 
     Args:
@@ -60,8 +57,8 @@ def sample(slide_map: SlideMap, annotation: Annotation, lookup: Labels, *, limit
     # A whole number of samples a cell keeps the map's steps exact.
     step = cell_px / min(_FINEST, math.floor(cell_px / least)) if least <= cell_px else least
     expert = lookup[annotation.rasterise(0, 0, *sides, step)]
-    cells = np.pad(slide_map.class_grid(), (0, 1), constant_values=NO_CLASS).astype(np.int16)
-    cells[cells == NO_CLASS] = -1
+    cells = np.pad(slide_map.class_grid(), (0, 1), constant_values=NO_CLASS_BYTE).astype(np.int16)
+    cells[cells == NO_CLASS_BYTE] = NO_CLASS
     row, column = (
         np.minimum(np.floor((np.arange(count) + 0.5) * step / cell_px).astype(np.int64), last - 1)
         for count, last in zip(expert.shape, cells.shape, strict=True)
@@ -69,7 +66,7 @@ def sample(slide_map: SlideMap, annotation: Annotation, lookup: Labels, *, limit
     return Samples(step, step * card.slide_mpp, cells[np.ix_(row, column)], expert)
 
 
-def border(inside: Mask, compared: Mask) -> Mask:
+def border(inside: Bools, compared: Bools) -> Bools:
     """Give the samples of a class that have a neighbour (of four) of another; places not compared are no neighbours."""
     other = compared & ~inside
     beside = np.zeros_like(other)
@@ -80,7 +77,7 @@ def border(inside: Mask, compared: Mask) -> Mask:
     return inside & compared & beside
 
 
-def hausdorff95_um(mapped: Mask, expert: Mask, compared: Mask, step_um: float) -> float:
+def hausdorff95_um(mapped: Bools, expert: Bools, compared: Bools, step_um: float) -> float:
     """Give the 95 % Hausdorff distance of two areas: how far their borders lie apart, but for the worst twentieth.
 
     For each border sample of one area the distance to the nearest border sample of the other is taken, and of these
@@ -109,7 +106,7 @@ def hausdorff95_um(mapped: Mask, expert: Mask, compared: Mask, step_um: float) -
     return float(max(directed)) * step_um
 
 
-def signed_distance_um(inside: Mask, step_um: float) -> Floats:
+def signed_distance_um(inside: Bools, step_um: float) -> Floats:
     """Give how far each sample lies from an area's outline, negative inside, float64 (H, W).
 
     The outline runs half a step beyond the outermost samples of the area; the picture's edge is no outline.

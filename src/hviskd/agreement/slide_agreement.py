@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hviskd.agreement.boundary import (
-    Labels,
     Profile,
     Samples,
     boundary_profile,
@@ -18,14 +17,13 @@ from hviskd.agreement.boundary import (
     sample,
 )
 from hviskd.annotations import UNCLASSIFIED, Annotation
+from hviskd.arrays import NO_CLASS_BYTE, ClassGrid, Ints
 from hviskd.errors import DataError
-from hviskd.segmentation import NO_CLASS, SlideMap
+from hviskd.segmentation import SlideMap
 
 OVERALL = "(overall)"
 DEFAULT_REACH_UM = 1000.0
 _STRIP_PX = 4_000_000  # level-0 px held at once, however large the slide
-
-Counts = NDArray[np.int64]
 
 
 class Scores(NamedTuple):
@@ -76,8 +74,8 @@ class SlideAgreement:
     model: str
     classes: tuple[str, ...]
     compared: tuple[int, ...]
-    cells: Counts
-    px: Counts
+    cells: Ints
+    px: Ints
     px_mm2: float
     cell_mm2: float
     hausdorff_um: tuple[float, ...]
@@ -104,7 +102,7 @@ class Compared:
     thumbnail: NDArray[np.uint8] | None = None
 
 
-def class_scores(counts: Counts, places: Sequence[int]) -> Scores:
+def class_scores(counts: Ints, places: Sequence[int]) -> Scores:
     """Give Dice, precision and recall of some classes taken together; of one class, if there is one.
 
     With TP what map and expert call the same, FP what only the map calls so and FN what only the expert does, each
@@ -184,7 +182,7 @@ def agree_on_slide(
 
 def _translation(
     classes: tuple[str, ...], annotation: Annotation, *, unlabelled_is_other: bool
-) -> tuple[Labels, tuple[int, ...]]:
+) -> tuple[ClassGrid, tuple[int, ...]]:
     """Give the map's number of each class of the annotation, then that of no class, and the numbers both know."""
     known = {name.strip().casefold(): place for place, name in enumerate(classes)}
     other, nothing = len(classes), len(classes) if unlabelled_is_other else -1
@@ -195,16 +193,16 @@ def _translation(
     if not compared:
         raise DataError(
             f"{annotation.source}: its classes ({', '.join(annotation.classes[:5])}) are none of the map's "
-            f"({', '.join(classes[:5])}); give --legend with classes named as the map's"
+            f"({', '.join(classes[:5])}); give `legend` with classes named as the map's"
         )
     return np.array([*numbers, nothing], np.int16), compared
 
 
-def _count(slide_map: SlideMap, annotation: Annotation, lookup: Labels) -> tuple[Counts, Counts, LeftOut]:
+def _count(slide_map: SlideMap, annotation: Annotation, lookup: ClassGrid) -> tuple[Ints, Ints, LeftOut]:
     """Count cells and level-0 px by the map's class and the expert's, and what only one of them labels."""
     classes = len(slide_map.classes)
-    grid = np.pad(slide_map.class_grid(), (0, 1), constant_values=NO_CLASS).astype(np.int64)  # the rest of the slide
-    grid[grid == NO_CLASS] = classes
+    grid = np.pad(slide_map.class_grid(), (0, 1), constant_values=NO_CLASS_BYTE).astype(np.int64)
+    grid[grid == NO_CLASS_BYTE] = classes
     cells, px = (np.zeros((classes + 1, classes + 2), np.int64) for _ in range(2))  # with "no tile" and "no label"
     for mapped, areas in zip(grid, _areas(slide_map, annotation, lookup), strict=True):
         np.add.at(px, mapped, areas)
@@ -214,7 +212,7 @@ def _count(slide_map: SlideMap, annotation: Annotation, lookup: Labels) -> tuple
     return cells[:-1, :-1], px[:-1, :-1], left_out
 
 
-def _areas(slide_map: SlideMap, annotation: Annotation, lookup: Labels) -> Iterator[Counts]:
+def _areas(slide_map: SlideMap, annotation: Annotation, lookup: ClassGrid) -> Iterator[Ints]:
     """Give, for each row of cells and last for the rest below, the px of each class in each cell.
 
     Each is int64 (columns + 1, K + 2): the last column of cells is the rest on the right, the last two classes are

@@ -89,7 +89,7 @@ def find_masks(path: Path, pattern: str = "*") -> list[Path]:
     try:
         masks = sorted(p for p in path.glob(pattern) if p.suffix.lower() in MASK_SUFFIXES and p.is_file())
     except (ValueError, NotImplementedError) as error:
-        raise DataError(f"--pattern {pattern!r}: no pattern of names in a folder, such as *_L.png ({error})") from error
+        raise DataError(f"`pattern={pattern!r}`: no pattern of names in a folder, such as *_L.png ({error})") from error
     if not masks:
         raise DataError(f"{path}: no mask file and no folder of PNG, JPEG or TIFF masks named {pattern}")
     return masks

@@ -86,5 +86,5 @@ def convert(
     if kind != ".png":
         raise DataError(f"{path}: cannot be written; name a .geojson (QuPath), .json (Labelme) or .png (mask) file")
     if legend is None:
-        raise DataError(f"{path}: a colour mask needs a legend; give one, such as --legend ivygap")
+        raise DataError(f"{path}: a colour mask needs a legend; give one, such as `legend=ivygap`")
     return write_mask(annotation, path, legend, px_per_cell=px_per_cell)

@@ -158,7 +158,7 @@ def write_mask(annotation: Annotation, path: Path, legend: Legend, *, px_per_cel
     """
     if annotation.size is None:
         raise DataError(
-            f"{annotation.source}: a mask needs the size of the slide in px; give it, such as with --size 20000x15000"
+            f"{annotation.source}: a mask needs the size of the slide in px; give it, such as `size=20000x15000`"
         )
     strangers = [name for name in annotation.classes if legend.index(name) is None]
     if strangers:

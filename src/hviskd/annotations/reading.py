@@ -51,7 +51,7 @@ def read_annotation(
         raise DataError(f"{path}: empty; export it again")
     if is_picture(start):
         if legend is None:
-            raise DataError(f"{path}: a colour mask needs a legend; give one, such as --legend ivygap")
+            raise DataError(f"{path}: a colour mask needs a legend; give one, such as `legend=ivygap`")
         return read_mask(path, legend, size=size, tolerance=tolerance)
     for mark, words in _FOREIGN.items():
         if start.startswith(mark):

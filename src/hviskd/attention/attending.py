@@ -105,7 +105,7 @@ def attend(
     if not models:
         raise ModelError("no model given; name at least one model folder")
     if class_name is not None and class_name not in tileset.classes:
-        raise DataError(f"--class {class_name}: no such class; there are {', '.join(tileset.classes)}")
+        raise DataError(f"`class={class_name}`: no such class; there are {', '.join(tileset.classes)}")
     for model in models:
         require_fit(model, tileset)
     names = file_names(models)

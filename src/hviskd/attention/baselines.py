@@ -4,19 +4,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Map = NDArray[np.float32]
+from hviskd.arrays import Floats32
 
 _GRAIN = 1 / 12  # standard deviation of the blur, as a share of the tile: about as smooth as an enlarged stage map
 _EDGE_BLUR_PX = 2.0
 
 
-def random_map(tile_px: int, rng: np.random.Generator) -> Map:
+def random_map(tile_px: int, rng: np.random.Generator) -> Floats32:
     """Give blurred noise (tile_px, tile_px) from 0 to 1."""
     noise = ndimage.gaussian_filter(rng.standard_normal((tile_px, tile_px)), tile_px * _GRAIN, mode="wrap")
     return _from_0_to_1(noise)
 
 
-def edge_map(tile: NDArray[np.uint8]) -> Map:
+def edge_map(tile: NDArray[np.uint8]) -> Floats32:
     """Give how fast the brightness of an RGB tile (H, W, 3) changes, by Sobel's filter, blurred by 2 px, from 0 to 1.
 
     A tile of one colour has no edge: zero everywhere.
@@ -26,6 +26,6 @@ def edge_map(tile: NDArray[np.uint8]) -> Map:
     return _from_0_to_1(ndimage.gaussian_filter(steepness, _EDGE_BLUR_PX))
 
 
-def _from_0_to_1(values: NDArray[np.float64]) -> Map:
+def _from_0_to_1(values: NDArray[np.float64]) -> Floats32:
     spread = np.ptp(values)
     return ((values - values.min()) / (spread if spread > 0 else 1)).astype(np.float32)

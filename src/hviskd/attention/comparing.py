@@ -7,10 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from hviskd.arrays import Floats
 from hviskd.errors import DataError
 from hviskd.evaluation.significance import holm, mean_interval, sign_flip
 
-FloatArray = NDArray[np.float64]
 TESTS = ("p_t_tiles", "p_wilcoxon_tiles", "p_t_patients", "p_wilcoxon_patients", "p_flip_patients")
 _Row = dict[str, str | int | float]
 _LEAST = 3  # pairs; fewer say nothing about how they vary
@@ -120,11 +120,11 @@ def _test_row(model: str, measure: str, wide: pd.DataFrame, reference: str, pati
     }
 
 
-def _interval(values: FloatArray, owner: NDArray[np.str_]) -> tuple[float, float]:
+def _interval(values: Floats, owner: NDArray[np.str_]) -> tuple[float, float]:
     return mean_interval([values], [owner]) if len(values) else (np.nan, np.nan)
 
 
-def _t(differences: FloatArray) -> float:
+def _t(differences: Floats) -> float:
     if len(differences) < _LEAST:
         return np.nan
     if np.ptp(differences) == 0:  # the statistic is 0 / 0, or infinite
@@ -132,19 +132,19 @@ def _t(differences: FloatArray) -> float:
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
-def _wilcoxon(differences: FloatArray) -> float:
+def _wilcoxon(differences: Floats) -> float:
     if len(differences) < _LEAST:
         return np.nan
     return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
 
 
-def _d_z(differences: FloatArray) -> float:
+def _d_z(differences: Floats) -> float:
     if len(differences) < _LEAST or np.ptp(differences) == 0:
         return np.nan
     return float(differences.mean() / differences.std(ddof=1))
 
 
-def _rank_biserial(differences: FloatArray) -> float:
+def _rank_biserial(differences: Floats) -> float:
     moved = differences[differences != 0]
     if len(differences) < _LEAST or not len(moved):
         return np.nan

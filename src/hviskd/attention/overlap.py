@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from hviskd.arrays import Floats
 from hviskd.errors import DataError
-
-FloatArray = NDArray[np.float64]
 
 AREA_SHARE = 0.2  # of a tile; what a look takes in when nothing else is said
 LEVEL = 0.5  # of the map's largest value
@@ -82,7 +81,7 @@ def measure_tile(
     }
 
 
-def _runs(descending: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
+def _runs(descending: Floats) -> tuple[Floats, NDArray[np.intp]]:
     """Give the distinct values of a sorted array and the position of the last of each."""
     last = np.flatnonzero(np.r_[descending[1:] != descending[:-1], True])
     return descending[last], last
@@ -92,7 +91,7 @@ def _dice(part: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
     return float(2 * np.count_nonzero(part & inside) / (np.count_nonzero(part) + np.count_nonzero(inside)))
 
 
-def _otsu(values: FloatArray) -> float:
+def _otsu(values: Floats) -> float:
     """Give the level, of 256 between 0 and 1, above which the values' two groups lie farthest apart (Otsu 1979)."""
     counts, edges = np.histogram(values, bins=256, range=(0, 1))
     below = np.cumsum(counts)[:-1].astype(np.float64)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hviskd.errors import DataError
+from hviskd.storage import require_free_file
 
 if TYPE_CHECKING:
     from hviskd.annotations import Census, Outlines
@@ -124,14 +125,9 @@ def convert(
 
 def _check_output(output: Path, sources: Sequence[Path], *, overwrite: bool) -> None:
     """Refuse, before any work, an output that may not be written; what it is made from is never replaced."""
-    if output.is_dir():
-        raise DataError(f"{output}: is a folder; name a file")
-    if not output.exists():
-        return
-    if any(source.exists() and output.samefile(source) for source in sources):
+    if output.exists() and any(source.exists() and output.samefile(source) for source in sources):
         raise DataError(f"{output}: would replace what it is made from; name another file")
-    if not overwrite:
-        raise DataError(f"{output}: already exists; choose another name or pass --overwrite")
+    require_free_file(output, overwrite=overwrite)
 
 
 def _regions(outlines: "Outlines") -> str:

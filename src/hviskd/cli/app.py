@@ -22,6 +22,7 @@ from hviskd.cli.recipes import recipes
 from hviskd.cli.report import report
 from hviskd.cli.segment import segment
 from hviskd.cli.slides import slides_app
+from hviskd.cli.spelling import as_options, invoked
 from hviskd.cli.synth import synth
 from hviskd.cli.tiles import tiles_app
 from hviskd.cli.tiles_cut import cut
@@ -30,22 +31,29 @@ from hviskd.errors import HviskdError
 from hviskd.processor import let_threads_sleep
 from hviskd.version import __version__
 
+_WORDS = "hviskd.words"  # under which a context keeps the words of its command line
+
 
 class _Verbs(TyperGroup):
     """Prints an error that a person can mend as one line; `--debug` shows where it came from."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[_WORDS] = tuple(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
+        verb = invoked(self, ctx.meta[_WORDS])
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            print(f"interrupted{_how_to_go_on(ctx.command)}", file=sys.stderr)  # noqa: T201
+            print(f"interrupted{_how_to_go_on(verb)}", file=sys.stderr)  # noqa: T201
             raise typer.Exit(130) from None
         except BrokenPipeError:  # whoever read our output has seen enough
             raise typer.Exit(1) from None
         except (HviskdError, OSError) as error:
             if ctx.params.get("debug") or (isinstance(error, OSError) and error.errno is None):
                 raise
-            print(f"error: {_one_line(error)}", file=sys.stderr)  # noqa: T201
+            print(f"error: {as_options(_one_line(error), verb.params)}", file=sys.stderr)  # noqa: T201
             raise typer.Exit(2) from error
 
 
@@ -89,11 +97,9 @@ for verb in (*_VERBS, *_HELPERS):
     app.command()(verb)
 
 
-def _how_to_go_on(command: Any) -> str:
+def _how_to_go_on(verb: Any) -> str:
     """Say how an interrupted verb goes on, if it has an option for it."""
-    for word in sys.argv[1:]:
-        command = getattr(command, "commands", {}).get(word, command)
-    resumes = any(parameter.name == "resume" for parameter in command.params)
+    resumes = any(parameter.name == "resume" for parameter in verb.params)
     return "; the same command with --resume goes on" if resumes else ""
 
 

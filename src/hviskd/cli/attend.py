@@ -47,12 +47,11 @@ def attend(
     from hviskd.attention.attending import attend as look
     from hviskd.attention.attention_files import save_attention, summary_table
     from hviskd.cli.evaluate import print_table
-    from hviskd.errors import DataError
     from hviskd.models import load_model, resolve_models
+    from hviskd.storage import require_free
     from hviskd.tiles import TileSet
 
-    if output.exists() and not overwrite:
-        raise DataError(f"{output}: already exists; choose another folder or pass --overwrite")
+    require_free(output, overwrite=overwrite)
     found = look(
         [load_model(resolve_models(path)[0]) for path in models],
         TileSet.open(tiles),

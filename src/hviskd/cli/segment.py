@@ -94,9 +94,9 @@ def segment(
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,
     tissue_saturation: TissueSaturation = TissueRule.saturation,
-    tissue_area: TissueArea = TissueRule.min_area_um2,
-    tissue_hole: TissueHole = TissueRule.min_hole_um2,
-    keep_ink: KeepInk = TissueRule.keep_ink,
+    tissue_min_area_um2: TissueArea = TissueRule.min_area_um2,
+    tissue_min_hole_um2: TissueHole = TissueRule.min_hole_um2,
+    tissue_keep_ink: KeepInk = TissueRule.keep_ink,
 ) -> None:
     """Classify all tissue of slides and write each a map: for QuPath, as OME-TIFF, as a table, as a picture.
 
@@ -131,7 +131,9 @@ def segment(
         mpp=mpp,
         stride_px=stride,
         min_tissue=tissue,
-        tissue_rule=TissueRule(tissue_mpp, tissue_density, tissue_saturation, tissue_area, tissue_hole, keep_ink),
+        tissue_rule=TissueRule(
+            tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
+        ),
         unsure_below=unsure_below,
         engine=engine.value,
         precision=precision.value,

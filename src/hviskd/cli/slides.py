@@ -35,9 +35,9 @@ def info(
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,
     tissue_saturation: TissueSaturation = TissueRule.saturation,
-    tissue_area: TissueArea = TissueRule.min_area_um2,
-    tissue_hole: TissueHole = TissueRule.min_hole_um2,
-    keep_ink: KeepInk = TissueRule.keep_ink,
+    tissue_min_area_um2: TissueArea = TissueRule.min_area_um2,
+    tissue_min_hole_um2: TissueHole = TissueRule.min_hole_um2,
+    tissue_keep_ink: KeepInk = TissueRule.keep_ink,
 ) -> None:
     """Show size, µm/px, magnification and levels of slides, and find out which of them cannot be used.
 
@@ -60,7 +60,9 @@ def info(
     from hviskd.slides import find_slides, read_mpp_csv
     from hviskd.slides.survey import survey
 
-    rule = TissueRule(tissue_mpp, tissue_density, tissue_saturation, tissue_area, tissue_hole, keep_ink)
+    rule = TissueRule(
+        tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
+    )
     if output is None and rule != TissueRule():
         raise DataError("--tissue-… and --keep-ink need -o DIR: tissue is sought for the pictures alone")
     found = find_slides(slides, recursive=recursive)

@@ -89,9 +89,9 @@ def cut(
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,
     tissue_saturation: TissueSaturation = TissueRule.saturation,
-    tissue_area: TissueArea = TissueRule.min_area_um2,
-    tissue_hole: TissueHole = TissueRule.min_hole_um2,
-    keep_ink: KeepInk = TissueRule.keep_ink,
+    tissue_min_area_um2: TissueArea = TissueRule.min_area_um2,
+    tissue_min_hole_um2: TissueHole = TissueRule.min_hole_um2,
+    tissue_keep_ink: KeepInk = TissueRule.keep_ink,
 ) -> None:
     """Cut tiles of one size and µm/px from annotated slides: the squares of a grid that lie within one class.
 
@@ -122,7 +122,9 @@ def cut(
         mpp_csv=mpp_csv,
         purity=purity,
         tissue=tissue,
-        tissue_rule=TissueRule(tissue_mpp, tissue_density, tissue_saturation, tissue_area, tissue_hole, keep_ink),
+        tissue_rule=TissueRule(
+            tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
+        ),
         glass=None if glass is None else [name.strip() for name in glass.split(",") if name.strip()],
         tolerance=tolerance,
         cap=cap or None,

@@ -61,7 +61,7 @@ class Grid:
         """
         if slide.mpp > rule.mpp * _COARSEST:
             raise DataError(
-                f"{slide.path}: {slide.mpp:.4g} µm/px, too coarse for tiles at {rule.mpp:g}; cut at a larger --mpp"
+                f"{slide.path}: {slide.mpp:.4g} µm/px, too coarse for tiles at {rule.mpp:g}; cut at a larger `mpp`"
             )
         side = rule.tile_px * rule.mpp / slide.mpp
         if abs(side - round(side)) < _SAME * side:

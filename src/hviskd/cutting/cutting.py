@@ -164,7 +164,7 @@ def _gather(
 ) -> list[SlideCut]:
     """Find each slide's annotation, patient and µm/px."""
     if (masks is None) == (annotations is None):
-        raise DataError("give either --masks or --annotations, the folder of what experts drew")
+        raise DataError("give either `masks` or `annotations`, the folder of what experts drew")
     folder = AnnotationFolder(Path(masks or annotations or ""), masks=masks is not None)
     paths = [Path(slide) for slide in slides]
     annotated: dict[Path, Path | DataError] = {}

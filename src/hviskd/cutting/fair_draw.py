@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from hviskd.arrays import Ints
 
 
 def fill_evenly(available: Ints, total: int, ranks: Ints) -> Ints:

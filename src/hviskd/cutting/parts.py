@@ -6,7 +6,6 @@ slide after the other, which becomes the TileSet's own: so each tile is written 
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from hviskd.arrays import RGB
 from hviskd.cutting.candidates import Candidates, Grid
 from hviskd.errors import DataError
 from hviskd.slides import TissueMask
@@ -30,16 +30,8 @@ from hviskd.storage import atomic_file, read_json, write_json, writing_to
 from hviskd.tiles.tileset import PIXELS_FILE
 from hviskd.tiles.writing import write_header
 
-RGB = NDArray[np.uint8]
-
 _LOCK_FILE = ".lock"
-_PARTS_VERSION = 3  # higher whenever the same slide and settings would give other parts
-
-
-def fingerprint(*content: object) -> str:
-    """Give 32 hexadecimal digits that stand for what JSON can hold."""
-    text = json.dumps([_PARTS_VERSION, *content], sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+PARTS_VERSION = 3  # higher whenever the same slide and settings would give other parts
 
 
 def file_state(path: Path) -> list[object]:
@@ -96,7 +88,8 @@ class Parts:
             left = [path for path in self.folder.iterdir() if path.name != _LOCK_FILE]
             if left and not (self._goes_on or self._overwrite):
                 raise DataError(
-                    f"{self.folder}: holds an unfinished cutting; pass --resume to go on or --overwrite to start anew"
+                    f"{self.folder}: holds an unfinished cutting; pass `resume=True` to go on or `overwrite=True` to "
+                    "start again"
                 )
             if not self._goes_on:
                 for path in left:
@@ -111,7 +104,7 @@ class Parts:
 
     def writing(self) -> contextlib.AbstractContextManager[None]:
         """Make a full disk end the cutting: no slide is to blame for it, and none of them could be cut."""
-        return writing_to(self.folder, "what is finished stays: mend that, and pass --resume")
+        return writing_to(self.folder, "what is finished stays: mend that, and pass `resume=True`")
 
     def remove(self) -> None:
         """Delete the folder; the cutting is finished."""

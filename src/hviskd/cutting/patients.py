@@ -33,7 +33,7 @@ def patients_of(slides: Sequence[Path], rule: str | None) -> list[str | None]:
     if unknown:
         more = ", …" if len(unknown) > _SHOWN else ""
         raise DataError(
-            f"--patients {rule}: does not tell the patient of {len(unknown)} of {len(slides)} slides "
+            f"`patients={rule}`: does not tell the patient of {len(unknown)} of {len(slides)} slides "
             f"({', '.join(unknown[:_SHOWN])}{more}); mend the rule, or list the patients in a CSV (slide,patient)"
         )
     return patients
@@ -43,10 +43,10 @@ def _from_expression(rule: str) -> Callable[[Path], str | None]:
     try:
         expression = re.compile(PATIENT_RULES.get(rule.casefold(), rule))
     except re.error as error:
-        raise DataError(f"--patients {rule}: not a regular expression ({error})") from error
+        raise DataError(f"`patients={rule}`: not a regular expression ({error})") from error
     if expression.groups != 1:
         known = ", ".join(PATIENT_RULES)
-        raise DataError(f"--patients {rule}: needs one group, such as ([^_]+)_; or name {known}, or a CSV")
+        raise DataError(f"`patients={rule}`: needs one group, such as ([^_]+)_; or name {known}, or a CSV")
 
     def look_up(slide: Path) -> str | None:
         found = expression.match(slide.name)

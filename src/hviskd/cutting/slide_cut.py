@@ -8,13 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hviskd.annotations import Legend, read_annotation
+from hviskd.arrays import RGB, Ints
 from hviskd.cutting.candidates import Candidates, TileRule, find_candidates
 from hviskd.cutting.fair_draw import draw_tiles
-from hviskd.cutting.parts import FinishedSlide, Parts, file_state, fingerprint
+from hviskd.cutting.parts import PARTS_VERSION, FinishedSlide, Parts, file_state
 from hviskd.cutting.picture import draw_cut_tiles
 from hviskd.cutting.report import IMPURE, OVER, THIN, UNLABELLED, SlideReport
 from hviskd.errors import DataError
@@ -32,12 +30,11 @@ from hviskd.slides import (
     tissue_mask,
 )
 from hviskd.slides.tile_reading import read_tiles
+from hviskd.storage import fingerprint
 from hviskd.tiles.tileset import digest_of
 from hviskd.tiles.writing import TileRow
 
 _GIVE_BACK_EVERY = 50  # neighbourhoods; the allocator keeps what threads free, and ever more of it
-RGB = NDArray[np.uint8]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -255,11 +252,11 @@ class SlideCut:
         files = file_state(self.path), file_state(self.annotation)
         legend = job.legend.model_dump(mode="json")
         rules = asdict(job.rule), asdict(job.tissue_rule)
-        return fingerprint(*files, self.slide_mpp, *rules, legend, job.tolerance)
+        return fingerprint(PARTS_VERSION, *files, self.slide_mpp, *rules, legend, job.tolerance)
 
     def _cut_key(self, job: Job, chosen: Ints) -> str:
         stain = None if job.reference is None else stain_to_json(job.reference)
-        return fingerprint(self._look_key(job), stain, chosen.tolist())
+        return fingerprint(PARTS_VERSION, self._look_key(job), stain, chosen.tolist())
 
 
 def _transfer(job: Job, slide: Slide, found: Candidates) -> StainTransfer | None:

@@ -163,7 +163,7 @@ def build_methods(options: Mapping[str, Options], setting: Setting) -> nn.Module
     for name, chosen in options.items():
         kind = METHODS[name][0]
         if "teacher" in kind.needs and setting.teacher is None:
-            raise RecipeError(f"methods.{name} needs a teacher; pass --teacher MODEL to `hviskd distill`")
+            raise RecipeError(f"methods.{name} needs a teacher; give `teacher`, the folder of a Model")
         methods[name] = kind(chosen, setting)
     return methods
 

@@ -10,24 +10,26 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
+from hviskd.arrays import Floats
 from hviskd.errors import DataError
 from hviskd.evaluation.confidence import risk_coverage
 from hviskd.evaluation.evaluate import cautions, predict_rows, require_fit
 from hviskd.evaluation.metrics import measure
 from hviskd.models import save_model
 from hviskd.models.card import CalibrationRecord
+from hviskd.models.folder import CARD
+from hviskd.storage import require_free
 from hviskd.tiles import TileSet, require_no_leak
 
 if TYPE_CHECKING:
     from hviskd.models import Model
 
-FloatArray = NDArray[np.float64]
 LIMITS = (0.05, 20.0)  # a temperature near one of them is no optimum
 MIN_SURE_TILES = 30  # an accuracy of fewer says nothing
 _SMALLEST = float(np.finfo(np.float32).tiny)  # float32 probabilities below are 0
 
 
-def tempered(probabilities: ArrayLike, temperature: float) -> FloatArray:
+def tempered(probabilities: ArrayLike, temperature: float) -> Floats:
     """Give softmax(z / T) of the logits z behind probabilities, float (N, K), as float64 (N, K)."""
     logs = np.log(np.maximum(np.asarray(probabilities, np.float64), _SMALLEST)) / temperature
     shares = np.exp(logs - logs.max(axis=1, keepdims=True))
@@ -119,9 +121,8 @@ def calibrate(
     """
     output = Path(output)
     if not 0 < accuracy <= 1:
-        raise DataError(f"--accuracy {accuracy:g}: must be above 0 and at most 1")
-    if output.exists() and not overwrite and (output.is_file() or any(output.iterdir())):  # before the work
-        raise DataError(f"{output}: already exists; choose another folder or pass --overwrite")
+        raise DataError(f"`accuracy={accuracy:g}`: must be above 0 and at most 1")
+    require_free(output, overwrite=overwrite, replaces=(CARD, "model"))
     if model.card.calibration is not None:
         raise DataError(f"{model.folder}: is calibrated already; calibrate the Model it was made from")
     require_fit(model, tileset)

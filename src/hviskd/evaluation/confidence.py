@@ -5,9 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hviskd.arrays import Floats
 from hviskd.evaluation.metrics import CALIBRATION_BINS
-
-FloatArray = NDArray[np.float64]
 
 
 class Reliability(NamedTuple):
@@ -20,8 +19,8 @@ class Reliability(NamedTuple):
     """
 
     tiles: NDArray[np.int64]
-    stated: FloatArray
-    right: FloatArray
+    stated: Floats
+    right: Floats
 
 
 class RiskCoverage(NamedTuple):
@@ -33,9 +32,9 @@ class RiskCoverage(NamedTuple):
         risk: Share of those whose class is wrong.
     """
 
-    threshold: FloatArray
-    coverage: FloatArray
-    risk: FloatArray
+    threshold: Floats
+    coverage: Floats
+    risk: Floats
 
     @property
     def area(self) -> float:

@@ -68,9 +68,9 @@ def evaluate(
     if not chosen:
         raise ModelError("no model given; name at least one model folder")
     if batch_size < 1:
-        raise DataError(f"--batch-size {batch_size}: must be at least 1")
+        raise DataError(f"`batch_size={batch_size}`: must be at least 1")
     if replicates < MIN_REPLICATES:
-        raise DataError(f"--replicates {replicates}: a 95 % interval needs at least {MIN_REPLICATES}")
+        raise DataError(f"`replicates={replicates}`: a 95 % interval needs at least {MIN_REPLICATES}")
     leak = require_no_leak(tileset, allow_leak=allow_leak)
     rows = tileset.rows(split)
     if len(rows) == 0:
@@ -152,7 +152,7 @@ def _familiarity(model: "Model", tileset: TileSet, split: str, allow_leak: bool)
         if not allow_leak:
             raise LeakError(
                 f"{model.folder}: learned from {tileset.folder} under another split, so it may have learned from the "
-                "tiles it would be measured on; restore that split, or go on with --allow-leak"
+                "tiles it would be measured on; restore that split, or go on with `allow_leak=True`"
             )
         return "learned from this tile set under another split, so perhaps from the tiles measured here."
     if split == "train":

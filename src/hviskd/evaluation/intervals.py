@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hviskd.arrays import Floats
 from hviskd.errors import DataError
-from hviskd.evaluation.metrics import FloatArray, Metrics, Scorer
+from hviskd.evaluation.metrics import Metrics, Scorer
 
 LEVEL = 0.95
 FEW_CLUSTERS = 10
@@ -35,11 +36,11 @@ class Replicates:
         per_class: Metrics with a value a class by name, float64 (R, K).
     """
 
-    overall: dict[str, FloatArray]
-    per_class: dict[str, FloatArray]
+    overall: dict[str, Floats]
+    per_class: dict[str, Floats]
 
 
-def bootstrap_weights(cluster_ids: ArrayLike, replicates: int, seed: int) -> Iterator[FloatArray]:
+def bootstrap_weights(cluster_ids: ArrayLike, replicates: int, seed: int) -> Iterator[Floats]:
     """Draw clusters with replacement and give, for each drawing, how often every tile was drawn.
 
     Args:
@@ -66,7 +67,7 @@ def bootstrap_weights(cluster_ids: ArrayLike, replicates: int, seed: int) -> Ite
 
 def replicate(
     scorers: Sequence[Scorer],
-    weightings: Iterator[FloatArray],
+    weightings: Iterator[Floats],
     advance: Callable[[], None] = lambda: None,
 ) -> list[Replicates]:
     """Measure every model under every weighting; all models see the same ones, so differences are paired.
@@ -92,7 +93,7 @@ def _gather(measured: Sequence[Metrics]) -> Replicates:
     )
 
 
-def percentile_interval(draws: FloatArray) -> Interval | None:
+def percentile_interval(draws: Floats) -> Interval | None:
     """Give the 2.5 % and 97.5 % points of a value's replicates, float64 (R,), NaN where it was undefined.
 
     The percentile interval of Efron and Tibshirani (1993), section 13.3. None where more than a tenth of

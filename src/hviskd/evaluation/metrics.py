@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hviskd.arrays import Floats
 from hviskd.errors import DataError
 
-FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.intp]
 
 CALIBRATION_BINS = 15
@@ -40,18 +40,18 @@ class Metrics:
     macro_f1: float
     macro_auroc: float
     ece: float
-    recall: FloatArray
-    precision: FloatArray
-    f1: FloatArray
-    auroc: FloatArray
-    confusion: FloatArray
+    recall: Floats
+    precision: Floats
+    f1: Floats
+    auroc: Floats
+    confusion: Floats
 
     def overall(self) -> dict[str, float]:
         """Give the one-number metrics by name, always in the same order, without `top3` where it is None."""
         names = ("top1", "top3", "balanced_accuracy", "macro_f1", "macro_auroc", "ece")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
-    def per_class(self) -> dict[str, FloatArray]:
+    def per_class(self) -> dict[str, Floats]:
         """Give the metrics that have a value a class by name, each float64 (K,), always in the same order."""
         return {"recall": self.recall, "precision": self.precision, "f1": self.f1, "auroc": self.auroc}
 
@@ -82,8 +82,8 @@ class Scorer:
         edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
         self._cell: IndexArray = truth * self.classes + predicted
         self._bin: IndexArray = np.digitize(confidence, edges[1:-1], right=True)
-        self._overconfidence: FloatArray = confidence - correct
-        self._in_top3: FloatArray | None = None
+        self._overconfidence: Floats = confidence - correct
+        self._in_top3: Floats | None = None
         if self.classes > 3:
             self._in_top3 = (_rank_of_truth(truth, shares) < 3).astype(np.float64)
         self._auroc = [_auroc_of(truth == k, shares[:, k]) for k in range(self.classes)]
@@ -98,7 +98,7 @@ class Scorer:
             raise DataError("weights: every tile has weight zero, so there is nothing to measure")
 
         square = self.classes * self.classes
-        cells: FloatArray = np.bincount(self._cell, weight, square).astype(np.float64)
+        cells: Floats = np.bincount(self._cell, weight, square).astype(np.float64)
         confusion = cells.reshape(self.classes, self.classes)
         hits, held, given = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
         present = held > 0
@@ -121,7 +121,7 @@ class Scorer:
         )
 
 
-def _auroc_of(positive: NDArray[np.bool_], score: FloatArray) -> Callable[[FloatArray], float]:
+def _auroc_of(positive: NDArray[np.bool_], score: Floats) -> Callable[[Floats], float]:
     """Sort one class's scores and give the function from weights (N,) to its AUROC, NaN where undefined.
 
     The AUROC is the probability that a positive outscores a negative, a tie counting one half (Hanley and
@@ -133,7 +133,7 @@ def _auroc_of(positive: NDArray[np.bool_], score: FloatArray) -> Callable[[Float
     below = np.searchsorted(score[negatives], score[positives], side="left")
     not_above = np.searchsorted(score[negatives], score[positives], side="right")
 
-    def area(weight: FloatArray) -> float:
+    def area(weight: Floats) -> float:
         running = np.concatenate(([0.0], np.cumsum(weight[negatives])))
         weight_positive = weight[positives]
         pairs = float(weight_positive.sum() * running[-1])
@@ -144,19 +144,19 @@ def _auroc_of(positive: NDArray[np.bool_], score: FloatArray) -> Callable[[Float
     return area
 
 
-def _rank_of_truth(truth: IndexArray, shares: FloatArray) -> IndexArray:
+def _rank_of_truth(truth: IndexArray, shares: Floats) -> IndexArray:
     """Count, for every tile, the classes ahead of the true one; of equals the first is ahead, as in argmax."""
     own = np.take_along_axis(shares, truth[:, None], axis=1)
     earlier = np.arange(shares.shape[1]) < truth[:, None]
     return np.count_nonzero((shares > own) | ((shares == own) & earlier), axis=1)
 
 
-def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+def _ratio(part: Floats, whole: Floats) -> Floats:
     """Divide, with NaN where there is nothing to divide by."""
     return np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
 
 
-def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[IndexArray, FloatArray]:
+def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[IndexArray, Floats]:
     truth, shares = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     if shares.ndim != 2 or truth.shape != shares.shape[:1] or truth.size == 0:
         raise DataError(

@@ -30,7 +30,7 @@ from hviskd.models.folder import INT8, WEIGHTS
 from hviskd.networks import create_network, network_names
 from hviskd.pictures import save_figure
 from hviskd.progress import progress_bar
-from hviskd.storage import atomic_folder, write_json, write_text
+from hviskd.storage import atomic_folder, require_free, write_json, write_text
 
 _MIB = 2**20
 _CARD = "profile.json"  # what tells a profile from a person's own folder
@@ -211,11 +211,7 @@ def check_output(folder: Path, accuracy: Path | None = None, *, overwrite: bool 
     Raises:
         DataError: The folder holds something and `overwrite` is not set or it is no profile; or there is no evaluation.
     """
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        if not overwrite:
-            raise DataError(f"{folder}: already exists; choose another folder or pass --overwrite")
-        if not (folder / _CARD).is_file():
-            raise DataError(f"{folder}: holds something that is no profile; it will not be replaced")
+    require_free(folder, overwrite=overwrite, replaces=(_CARD, "profile"))
     if accuracy is not None:
         read_accuracy(accuracy, "top1")
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from hviskd.arrays import Floats
 from hviskd.evaluation.intervals import percentile_interval
 
-FloatArray = NDArray[np.float64]
 _REPLICATES = 2000
 _FLIPS = 9999
 LEAST_TRAININGS = 3  # fewer say nothing about how trainings vary
@@ -34,7 +34,7 @@ class Gain:
 
 
 def paired_gain(
-    right: Sequence[FloatArray], reference: Sequence[FloatArray], clusters: Sequence[NDArray[np.str_]], *, seed: int = 0
+    right: Sequence[Floats], reference: Sequence[Floats], clusters: Sequence[NDArray[np.str_]], *, seed: int = 0
 ) -> Gain:
     """Compare two arms whose trainings go in pairs: same seed, same fold, same teacher.
 
@@ -57,7 +57,7 @@ def paired_gain(
     )
 
 
-def _paired_t(by_training: FloatArray) -> float:
+def _paired_t(by_training: Floats) -> float:
     if len(by_training) < LEAST_TRAININGS:
         return float("nan")
     if np.ptp(by_training) == 0:  # the t-statistic is 0 / 0, or infinite
@@ -66,7 +66,7 @@ def _paired_t(by_training: FloatArray) -> float:
 
 
 def mean_interval(
-    values: Sequence[FloatArray], clusters: Sequence[NDArray[np.str_]], *, seed: int = 0
+    values: Sequence[Floats], clusters: Sequence[NDArray[np.str_]], *, seed: int = 0
 ) -> tuple[float, float]:
     """Give the 95 % interval of a mean over tiles and trainings, patients and trainings both drawn anew.
 
@@ -79,7 +79,7 @@ def mean_interval(
         Both ends; NaN where all tiles come from one patient.
     """
     rng = np.random.default_rng(seed)
-    drawn: dict[bytes, FloatArray] = {}  # trainings on one test split see the same draw of patients
+    drawn: dict[bytes, Floats] = {}  # trainings on one test split see the same draw of patients
     means = np.empty((len(values), _REPLICATES))
     for training, (value, own) in enumerate(zip(values, clusters, strict=True)):
         _, sums, sizes = _by_cluster([value], [own])
@@ -96,8 +96,8 @@ def mean_interval(
 
 
 def _by_cluster(
-    values: Sequence[FloatArray], clusters: Sequence[NDArray[np.str_]]
-) -> tuple[NDArray[np.str_], FloatArray, FloatArray]:
+    values: Sequence[Floats], clusters: Sequence[NDArray[np.str_]]
+) -> tuple[NDArray[np.str_], Floats, Floats]:
     """Give the clusters' names, the sum of their values over all trainings, and how many tiles that were."""
     names, position = np.unique(np.concatenate(list(clusters)), return_inverse=True)
     joint = np.concatenate(list(values))
@@ -105,7 +105,7 @@ def _by_cluster(
     return names.astype(np.str_), sums, np.bincount(position, minlength=len(names)).astype(np.float64)
 
 
-def sign_flip(parts: FloatArray, *, seed: int = 0) -> float:
+def sign_flip(parts: Floats, *, seed: int = 0) -> float:
     """Give the two-sided p of Σ parts = 0 if each part's sign were a coin's; exact for up to 13 parts.
 
     Fisher's randomisation test for pairs (1935); parts are independent units, such as patients.
@@ -150,13 +150,13 @@ class Ranks:
     """
 
     names: tuple[str, ...]
-    means: FloatArray
+    means: Floats
     blocks: int
     friedman_p: float
     critical_difference: float
 
 
-def rank_arms(names: Sequence[str], values: FloatArray) -> Ranks:
+def rank_arms(names: Sequence[str], values: Floats) -> Ranks:
     """Rank arms by values (blocks, arms), higher better; ties share a rank."""
     blocks, arms = values.shape
     ranks = stats.rankdata(-values, axis=1)

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from hviskd.arrays import Floats
 from hviskd.distillation import Setting, build_methods
 from hviskd.evaluation import measure
 from hviskd.evaluation.complexity import complexity
@@ -22,7 +23,6 @@ from hviskd.training import Run
 
 METRICS = ("top1", "balanced_accuracy", "macro_auroc", "ece")
 REFERENCES = (KD, STUDENT)
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class _Answered:
         self.wanted = len(cells)
         self.diverged = sum(bench.diverged(cell) for cell in cells)
         self.cells = [cell for cell in cells if bench.done(cell) and not bench.diverged(cell)]
-        self.right: dict[tuple[int, int], FloatArray] = {}
+        self.right: dict[tuple[int, int], Floats] = {}
         self.metrics: dict[str, list[dict[str, float]]] = {"chosen": [], "last": []}
         for cell in self.cells:
             tileset = bench.tilesets[cell.fold]

@@ -121,7 +121,7 @@ def _make_room(folder: Path, *, overwrite: bool) -> None:
     if taken and not (folder / MARK).is_file():
         raise DataError(f"{folder}: holds {taken[0].name}, which no demo made; choose another folder")
     if taken and not overwrite:
-        raise DataError(f"{folder}: holds an earlier demo; choose another folder or pass --overwrite")
+        raise DataError(f"{folder}: holds an earlier demo; choose another folder or pass `overwrite=True`")
     for place in taken:
         shutil.rmtree(place)
     write_json(folder / MARK, {"made_by": "hviskd demo", "version": __version__})

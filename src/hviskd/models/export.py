@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hviskd.errors import DataError, ModelError
+from hviskd.errors import ModelError
 from hviskd.models.checking import check_tiles, largest_difference, require_agreement
 from hviskd.models.engines.engine import Runner
 from hviskd.models.engines.openvino_runner import has_openvino
 from hviskd.models.export_formats import Facts, write_onnx, write_openvino, write_torchscript, write_wsinfer
 from hviskd.models.model import Model
-from hviskd.storage import atomic_file, atomic_folder
+from hviskd.storage import atomic_file, atomic_folder, require_free_file
 from hviskd.version import __version__
 
 NOTICE = "Research software, not a medical device. Nothing it computes may decide about a patient."
@@ -99,13 +99,13 @@ def _known_mpp(model: Model, to: str, given: float | None) -> float | None:
     """Settle the µm per pixel between card and user."""
     mpp = model.card.mpp if model.card.mpp is not None else given
     if given is not None and not (given > 0 and math.isfinite(given)):
-        raise ModelError(f"--mpp {given:g}: µm per pixel must be above zero")
+        raise ModelError(f"`mpp={given:g}`: µm per pixel must be above zero")
     if given is not None and mpp is not None and not math.isclose(given, mpp, rel_tol=1e-6):
-        raise ModelError(f"{model.folder}: learned at {mpp:g} µm/px, not {given:g}; leave --mpp out")
+        raise ModelError(f"{model.folder}: learned at {mpp:g} µm/px, not {given:g}; leave `mpp` out")
     if mpp is None and to == "wsinfer":
         raise ModelError(
             f"{model.folder}: does not say at how many µm/px it learned, and WSInfer must know; "
-            "give the µm per pixel of its training tiles by --mpp"
+            "give the µm per pixel of its training tiles by `mpp`"
         )
     return mpp
 
@@ -128,7 +128,7 @@ def _remarks(facts: Facts) -> Iterator[str]:
     if facts["stain"] is not None:
         yield "It learned from tiles brought to one stain; the other program must do so too, or expect worse results."
     if facts["mpp"] is None:
-        yield "At how many µm/px it reads tiles is not known; give --mpp to write it down."
+        yield "At how many µm/px it reads tiles is not known; give `mpp` to write it down."
     unknown = [licence["what"] for licence in facts["licences"] if licence["licence"] is None]
     if unknown:
         yield f"Before you pass it on: the licence is not known of {', '.join(unknown)}."
@@ -141,9 +141,6 @@ def _place(path: Path, to: str, *, overwrite: bool) -> Iterator[Path]:
         with atomic_folder(path, overwrite=overwrite, replaces=(_KNOWN_BY[to], f"export to {to}")) as partial:
             yield partial
         return
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; name the file to write")
-    if path.exists() and not overwrite:
-        raise DataError(f"{path}: already exists; choose another name or pass --overwrite")
+    require_free_file(path, overwrite=overwrite)
     with atomic_file(path) as partial:
         yield partial

@@ -25,8 +25,10 @@ from hviskd.models.engines.conversion import INPUT, onnx_of
 from hviskd.models.engines.engine import Engine
 from hviskd.models.engines.opening import cpu_runner, int8_engine, measured, open_engine
 from hviskd.models.engines.threads import usable_cpus
+from hviskd.models.folder import CARD
 from hviskd.models.model import Model, save_model
 from hviskd.progress import Advance, progress_bar
+from hviskd.storage import require_free
 from hviskd.tiles import TileSet
 
 CALIBRATION_TILES = 512
@@ -67,8 +69,7 @@ def quantize(
     if calibration_tiles < 1 or not 0 <= tolerance_points <= 100:
         raise DataError("at least 1 calibration tile, and a tolerance of 0 to 100 points, are needed")
     output = Path(output)
-    if output.exists() and not overwrite and (output.is_file() or any(output.iterdir())):  # before the long work
-        raise DataError(f"{output}: already exists; choose another folder or pass --overwrite")
+    require_free(output, overwrite=overwrite, replaces=(CARD, "model"))
     _require_fit(model, tileset)
     val = tileset.rows("val")
     if len(val) == 0:
@@ -185,7 +186,7 @@ def _require_little_loss(model: Model, record: Int8Record, tolerance_points: flo
         raise ModelError(
             f"{model.folder}: on {record.val_tiles} val tiles top-1 is {record.top1_float:.1%} in float32 and "
             f"{record.top1_int8:.1%} in int8: it falls by {loss:.2f} points, more than {tolerance_points:g}; "
-            "nothing was written; stay with the float model, or allow more with --tolerance"
+            "nothing was written; stay with the float model, or allow more with `tolerance`"
         )
 
 

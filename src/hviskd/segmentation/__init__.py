@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from hviskd.segmentation.loading import find_model
     from hviskd.segmentation.outputs import Summary, load_slide_map, read_summary, save_slide_map
     from hviskd.segmentation.segmenting import segment
-    from hviskd.segmentation.slide_map import NO_CLASS, MapCard, SlideMap
+    from hviskd.segmentation.slide_map import MapCard, SlideMap
 
 _HOMES = {
-    "NO_CLASS": "slide_map",
     "CohortSlide": "cohort_list",
     "MapCard": "slide_map",
     "SlideMap": "slide_map",
@@ -33,7 +32,6 @@ _HOMES = {
 }
 
 __all__ = [
-    "NO_CLASS",
     "CohortSlide",
     "MapCard",
     "SlideMap",

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hviskd.segmentation.slide_map import NO_CLASS, Colour, SlideMap
+from hviskd.arrays import NO_CLASS, NO_CLASS_BYTE
+from hviskd.segmentation.slide_map import Colour, SlideMap
 
 UNSURE = "unsure"
 UNSURE_COLOUR: Colour = (150, 150, 150)
-NOTHING = -1  # in a grid of labels, where there is no tile
 
 
 class Labels(NamedTuple):
@@ -29,7 +29,7 @@ class Labels(NamedTuple):
 
     def areas_mm2(self, stride_um: float) -> NDArray[np.float64]:
         """Give the area of each label, float64 (labels,): its cells, each `stride_um` wide."""
-        cells = np.bincount(self.of_cells[self.of_cells != NOTHING], minlength=len(self.names))
+        cells = np.bincount(self.of_cells[self.of_cells != NO_CLASS], minlength=len(self.names))
         return cells.astype(np.float64) * (stride_um**2 / 1e6)
 
 
@@ -44,7 +44,7 @@ def label_map(slide_map: SlideMap, unsure_below: float | None = None) -> Labels:
         ValueError: `unsure_below` is not between 0 and 1.
     """
     of_tiles, of_cells = slide_map.class_index, slide_map.class_grid().astype(np.int16)
-    of_cells[of_cells == NO_CLASS] = NOTHING
+    of_cells[of_cells == NO_CLASS_BYTE] = NO_CLASS
     if unsure_below is None:
         return Labels(slide_map.classes, slide_map.colours, of_tiles, of_cells)
     check_share(unsure_below, "unsure_below")

@@ -22,8 +22,8 @@ from hviskd.segmentation.preparing import PreparedSlide, Request, prepare_slide
 from hviskd.segmentation.segmenting import classify
 from hviskd.segmentation.slide_map import SlideMap
 from hviskd.slides import TissueRule
-from hviskd.slides.slide_files import changed_at, place_digest, settings_fingerprint, slide_fingerprint
-from hviskd.storage import write_text
+from hviskd.slides.slide_files import changed_at, place_digest, slide_fingerprint
+from hviskd.storage import fingerprint, write_text
 from hviskd.threads import in_threads
 
 if TYPE_CHECKING:
@@ -190,14 +190,14 @@ def _begin(
     """Open a slide that is not done."""
     path, slide_mpp = task.slide.path, task.slide.slide_mpp
     try:
-        fingerprint = settings_fingerprint(_VERSION, slide_fingerprint(path), changed_at(path), slide_mpp, *settings)
-        kept = None if overwrite else _finished(task.folder, fingerprint)
+        made_of = fingerprint(_VERSION, slide_fingerprint(path), changed_at(path), slide_mpp, *settings)
+        kept = None if overwrite else _finished(task.folder, made_of)
         if kept is not None:
             return SlideOutcome(path, task.folder, "kept", kept)
         prepared = prepare_slide(path, request, slide_mpp=slide_mpp, when_open=engine.start)
     except (DataError, OSError) as error:
         return task.failed(error)
-    return _Begun(task, fingerprint, prepared)
+    return _Begun(task, made_of, prepared)
 
 
 def _classify(begun: _Begun, engine: LateEngine, choice: EngineChoice) -> SlideOutcome | _Classified:

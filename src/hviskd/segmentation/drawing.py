@@ -10,7 +10,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import blended_transform_factory, offset_copy
 
-from hviskd.segmentation.slide_map import RGB, MapCard, SlideMap
+from hviskd.arrays import RGB
+from hviskd.segmentation.slide_map import MapCard, SlideMap
 
 DISCLAIMER = "Research software, not a medical device."
 _FADE = 0.35  # of the slide's contrast that is left under a map

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from shapely import Polygon
 
 from hviskd.annotations.tracing import trace
+from hviskd.arrays import NO_CLASS, Ints
 from hviskd.errors import DataError
-from hviskd.segmentation.certainty import NOTHING, Labels, check_share, label_map
+from hviskd.segmentation.certainty import Labels, check_share, label_map
 from hviskd.segmentation.slide_map import Colour, SlideMap
 from hviskd.storage import atomic_file
 
@@ -26,8 +27,6 @@ _NAMESPACE = uuid.UUID("0d0f3b1e-77f5-5b7c-8a38-1f6f6f0c2b54")
 _AT_ONCE = 2000
 _DECIMALS = 4
 _BORDERS_AT_ONCE = 100_000  # sides of cells; a map of noise has more and is outlined in parts
-
-Ints = NDArray[np.int64]
 
 
 def write_geojson(
@@ -109,7 +108,7 @@ def _regions(slide_map: SlideMap, labels: Labels, min_probability: float) -> Ite
     identity = _identity(slide_map)
     grid = slide_map.grid()
     best = grid.max(axis=-1)
-    cells = np.where(best >= min_probability, labels.of_cells, NOTHING)
+    cells = np.where(best >= min_probability, labels.of_cells, NO_CLASS)
     for label, (name, colour) in enumerate(zip(labels.names, labels.colours, strict=True)):
         probabilities = grid[..., label] if label < len(slide_map.classes) else best
         for first, part in _parts(cells == label):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import ndtr
 
+from hviskd.arrays import RGB, Floats
 from hviskd.pictures import new_figure
 from hviskd.segmentation.drawing import (
     DISCLAIMER,
@@ -25,9 +26,7 @@ from hviskd.segmentation.drawing import (
     show_slide,
     wrapped,
 )
-from hviskd.segmentation.slide_map import RGB, SlideMap
-
-Floats = NDArray[np.float64]
+from hviskd.segmentation.slide_map import SlideMap
 
 _REACH = 4.0  # standard deviations
 DEFAULT_SIGMA_STEPS = 0.75  # rounds the squares and still shows one that differs from its neighbours

@@ -46,12 +46,12 @@ class EngineChoice:
             DataError: A number is below 1.
         """
         for name, number in (
-            ("--batch-size", self.batch_size),
-            ("--threads", self.threads),
-            ("--workers", self.workers),
+            ("batch_size", self.batch_size),
+            ("threads", self.threads),
+            ("workers", self.workers),
         ):
             if number is not None and number < 1:
-                raise DataError(f"{name} {number}: must be at least 1")
+                raise DataError(f"`{name}={number}`: must be at least 1")
 
     @property
     def readers(self) -> int:

@@ -13,7 +13,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from hviskd.segmentation.slide_map import NO_CLASS, Colour, SlideMap
+from hviskd.arrays import NO_CLASS_BYTE
+from hviskd.segmentation.slide_map import Colour, SlideMap
 from hviskd.storage import atomic_file
 
 TILE_PX = 256
@@ -35,15 +36,15 @@ def write_ome_tiff(slide_map: SlideMap, path: Path) -> Path:
     """
     cells = slide_map.class_grid()
     if not cells.size:
-        cells = np.full((1, 1), NO_CLASS, np.uint8)  # a TIFF has at least one px
+        cells = np.full((1, 1), NO_CLASS_BYTE, np.uint8)  # a TIFF has at least one px
     palette = np.full((3, 256), 0xFFFF, np.uint16)
     palette[:, : len(slide_map.classes)] = np.array(slide_map.colours, np.uint16).T * 257  # 8 bits to 16
     legend = {str(position): _plain(name) for position, name in enumerate(slide_map.classes)}
     metadata: dict[str, object] = {
         "axes": "YX",
         "Name": "classes",
-        "Description": f"Class of each cell; {NO_CLASS} where there is no tile",
-        "MapAnnotation": legend | {str(NO_CLASS): "no tile"},
+        "Description": f"Class of each cell; {NO_CLASS_BYTE} where there is no tile",
+        "MapAnnotation": legend | {str(NO_CLASS_BYTE): "no tile"},
     }
     return _write(_pyramid(cells, _most), path, slide_map, metadata, palette)
 
@@ -117,9 +118,9 @@ def _blocks(image: _Pixels, beyond: int) -> _Pixels:
 
 def _most(classes: Bytes) -> Bytes:
     """Halve a class grid: the commonest class of four px, the first at a tie; no tile where all four have none."""
-    four = _blocks(classes, NO_CLASS)
+    four = _blocks(classes, NO_CLASS_BYTE)
     votes = np.stack([(four == four[..., place : place + 1]).sum(axis=-1) for place in range(4)], axis=-1)
-    votes[four == NO_CLASS] = 0
+    votes[four == NO_CLASS_BYTE] = 0
     return np.take_along_axis(four, votes.argmax(axis=-1)[..., None], axis=-1)[..., 0]
 
 

@@ -8,15 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from hviskd.arrays import RGB
 from hviskd.errors import DataError, first_problem
 from hviskd.segmentation.slide_map import MapCard, SlideMap
 from hviskd.storage import read_json, write_json
-
-RGB = NDArray[np.uint8]
 
 SUMMARY = "summary.json"
 MAP, TILES, OVERVIEW = "map.npz", "tiles.parquet", "overview.png"

@@ -7,14 +7,14 @@ eyes, so each class also has a number, in the legend and on its regions.
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from hviskd.arrays import NO_CLASS, RGB, ClassGrid, Floats
 from hviskd.class_marks import mark_regions
 from hviskd.pictures import new_figure
-from hviskd.segmentation.certainty import NOTHING, Labels, label_map
+from hviskd.segmentation.certainty import Labels, label_map
 from hviskd.segmentation.drawing import DISCLAIMER, described, draw_scale_bar, fit_panel, fitted, show_slide, wrapped
 from hviskd.segmentation.legend import MapLegend
-from hviskd.segmentation.slide_map import RGB, Colour, SlideMap
+from hviskd.segmentation.slide_map import Colour, SlideMap
 
 _WIDE = 2.0  # from this width to height on, the panels stand one above the other
 _PANEL_IN, _WIDE_PANEL_IN, _TALL_IN = 4.6, 7.0, 6.0
@@ -24,9 +24,6 @@ _CAPTION_PT, _CAPTION_LINE_IN = 7.5, 0.15
 _STRIPE_PX = 5
 _BORDER = 0.75  # brightness of the line between two classes
 _DPI = 150
-
-Grid = NDArray[np.int16]
-Floats = NDArray[np.float64]
 
 
 def draw_overview(slide_map: SlideMap, thumbnail: RGB, *, unsure_below: float | None = None) -> Figure:
@@ -114,18 +111,18 @@ def _centres(side: int, scale: float) -> Floats:
     return centres
 
 
-def _sampled(cells: Grid, y: Floats, x: Floats) -> Grid:
+def _sampled(cells: ClassGrid, y: Floats, x: Floats) -> ClassGrid:
     """Give the label at every place (y × x, in cells); none beyond the grid."""
-    framed = np.pad(cells, (0, 1), constant_values=NOTHING)
+    framed = np.pad(cells, (0, 1), constant_values=NO_CLASS)
     row, column = (
         np.minimum(np.floor(place).astype(np.int64), side) for place, side in zip((y, x), cells.shape, strict=True)
     )
     return framed[np.ix_(row, column)]
 
 
-def _paint(picture: Grid, colours: tuple[Colour, ...], *, unsure: int) -> RGB:
+def _paint(picture: ClassGrid, colours: tuple[Colour, ...], *, unsure: int) -> RGB:
     """Colour labels (H, W), darker where two classes meet and striped where unsure; RGBA, clear where nothing is."""
-    there = picture != NOTHING
+    there = picture != NO_CLASS
     shown = np.array(colours, np.uint8)[np.where(there, picture, 0)].astype(np.float32)
     y, x = np.ogrid[: picture.shape[0], : picture.shape[1]]
     shown[(picture == unsure) & ((x + y) // _STRIPE_PX % 2 == 0)] = 235

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hviskd.arrays import RGB
 from hviskd.errors import DataError, ModelError
 from hviskd.models import ModelCard
 from hviskd.processor import give_back_memory
@@ -29,8 +30,6 @@ from hviskd.slides import (
     tissue_mask,
 )
 from hviskd.slides.tile_reading import read_tiles
-
-RGB = NDArray[np.uint8]
 
 THUMBNAIL_PX = 1600
 _COARSEST = 1.5  # a slide this much coarser than the Model's tiles has too little to show in them
@@ -78,23 +77,23 @@ class Request:
         if len(card.classes) > MAX_CLASSES:
             raise ModelError(f"{card.name}: names {len(card.classes)} classes; a map has at most {MAX_CLASSES}")
         if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
-            raise DataError(f"--mpp {mpp}: must be above 0 µm/px")
+            raise DataError(f"`mpp={mpp}`: must be above 0 µm/px")
         if card.mpp is None and mpp is None:
-            raise ModelError(f"{card.name}: its card does not say at which µm/px it reads tiles; give it with --mpp")
+            raise ModelError(f"{card.name}: its card does not say at which µm/px it reads tiles; give it with `mpp`")
         if card.mpp is not None and mpp is not None and not math.isclose(mpp, card.mpp, rel_tol=_SAME_MPP):
-            raise ModelError(f"{card.name}: reads tiles at {card.mpp:g} µm/px; leave --mpp {mpp:g} out")
+            raise ModelError(f"{card.name}: reads tiles at {card.mpp:g} µm/px; leave `mpp={mpp:g}` out")
         stride = card.tile_px if stride_px is None else stride_px
         least = math.ceil(card.tile_px / _MOST_OVERLAP)
         if not least <= stride <= card.tile_px:
             raise DataError(
-                f"--stride {stride}: must be from {least} to {card.tile_px}, a quarter of a tile of {card.name} to one"
+                f"`stride={stride}`: must be from {least} to {card.tile_px}, a quarter of a tile of {card.name} to one"
             )
         if not 0 <= min_tissue <= 1:
-            raise DataError(f"--tissue {min_tissue}: must be from 0 to 1")
+            raise DataError(f"`tissue={min_tissue}`: must be from 0 to 1")
         if unsure_below is None and card.calibration is not None:
             unsure_below = card.calibration.unsure_below
         if unsure_below is not None and not 0 <= unsure_below <= 1:
-            raise DataError(f"--unsure-below {unsure_below}: must be from 0 to 1")
+            raise DataError(f"`unsure_below={unsure_below}`: must be from 0 to 1")
         return cls(card, card.mpp or mpp or 0.0, stride, min_tissue, tissue_rule or TissueRule(), unsure_below or None)
 
 

@@ -26,7 +26,6 @@ from hviskd.version import __version__
 if TYPE_CHECKING:
     from hviskd.models import Model
 
-RGB = NDArray[np.uint8]
 
 _GIVE_BACK_EVERY = 1000  # tiles; what reading them leaves unused would add up over a large slide
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hviskd.arrays import NO_CLASS_BYTE, RGB
 from hviskd.segmentation.grid import MapGrid
 from hviskd.slides import TissueRule
 
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-RGB = NDArray[np.uint8]
 Colour = tuple[int, int, int]
-NO_CLASS = 255  # in a class grid, where there is no tile
-MAX_CLASSES = NO_CLASS
+MAX_CLASSES = NO_CLASS_BYTE
 
 _SUM_TOLERANCE = 1e-3
 
@@ -231,12 +230,12 @@ class SlideMap:
         missing = np.isnan(probabilities).any(axis=-1)
         probabilities[missing] = 0
         best = probabilities.argmax(axis=-1).astype(np.uint8)
-        best[missing] = NO_CLASS
+        best[missing] = NO_CLASS_BYTE
         return best
 
     def areas_mm2(self) -> dict[str, float]:
         """Give the area of each class in mm²: its cells of the class grid."""
-        cells = np.bincount(self.class_grid().ravel(), minlength=NO_CLASS + 1)
+        cells = np.bincount(self.class_grid().ravel(), minlength=NO_CLASS_BYTE + 1)
         area = self.stride_um**2 / 1e6
         return {name: float(count * area) for name, count in zip(self.classes, cells, strict=False)}
 

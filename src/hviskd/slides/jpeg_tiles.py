@@ -12,11 +12,9 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
 
+from hviskd.arrays import RGB
 from hviskd.slides.tiff_tiles import TiledJpeg
-
-RGB = NDArray[np.uint8]
 
 CACHE_BYTES = 128 * 2**20  # two rows of 256 px tiles across a slide of 80,000 px
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from hviskd.arrays import Floats
 
 # sRGB (IEC 61966-2-1) to XYZ, divided by the white of D65; and Lab from the cube roots of those.
 _RGB_TO_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])

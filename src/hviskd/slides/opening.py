@@ -69,7 +69,7 @@ def find_slides(paths: Sequence[Path], *, recursive: bool = False) -> list[Path]
         if path.is_dir():
             inside = _slides_in(path, recursive)
             if not inside:
-                deeper = "" if recursive else " (its subfolders were not searched: --recursive does)"
+                deeper = "" if recursive else " (its subfolders were not searched: `recursive=True` does)"
                 raise DataError(f"{path}: holds no slide{deeper}")
             found += inside
         elif path.exists():

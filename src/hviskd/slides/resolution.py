@@ -11,7 +11,7 @@ MIN_MPP, MAX_MPP = 0.05, 20.0  # beyond any scanner: 72 dpi, which many programs
 _SHOWN_CHARACTERS = 60
 ANISOTROPY, CONFLICT = 0.01, 0.05  # relative differences worth telling
 
-HOW_TO_GIVE_MPP = "give it with --slide-mpp, or in the column mpp of a CSV (columns slide,mpp)"
+HOW_TO_GIVE_MPP = "give it with `slide_mpp`, or in the column mpp of a CSV (columns slide,mpp)"
 
 
 def settle_mpp(

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import NamedTuple, Self, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from hviskd.arrays import RGB
 from hviskd.errors import DataError
-
-RGB = NDArray[np.uint8]
 
 MAX_SIDE_PX = 2_000_000  # a whole glass slide, 76 mm, at 0.04 µm/px; a file that claims more is damaged
 _MAX_ASPECT = 100  # a glass slide has 3; of a picture one px wide, a thumbnail would be made of white beside it

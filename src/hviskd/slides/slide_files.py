@@ -1,7 +1,6 @@
 """Tells slide files apart: which files a slide consists of, and whether two are the same; maps and cohorts use it."""
 
 import hashlib
-import json
 import os
 from pathlib import Path
 
@@ -39,11 +38,6 @@ def changed_at(path: Path) -> int:
 def place_digest(path: Path) -> str:
     """Give eight hexadecimal digits that stand for where a file lies, and tell nothing of it."""
     return hashlib.blake2b(os.fsencode(path.resolve()), digest_size=4).hexdigest()
-
-
-def settings_fingerprint(*content: object) -> str:
-    """Give 32 hexadecimal digits that stand for what JSON can hold."""
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _files_of(path: Path) -> list[Path]:

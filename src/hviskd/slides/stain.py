@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hviskd.arrays import Floats
 from hviskd.errors import DataError
 from hviskd.slides.lab import rgb_to_lab
 from hviskd.storage import read_json, write_json
@@ -19,7 +20,6 @@ from hviskd.storage import read_json, write_json
 StainMethod = Literal["macenko", "reinhard"]
 Pair = tuple[float, float]
 Triple = tuple[float, float, float]
-Floats = NDArray[np.float64]
 
 LIGHT = 240.0  # the grey level of empty glass in Macenko's reference implementation
 _STAINED = 0.15  # optical density (natural logarithm) that every channel of a stained pixel reaches

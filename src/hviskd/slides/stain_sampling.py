@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hviskd.arrays import RGB
 from hviskd.errors import DataError
 from hviskd.slides.slide import Slide
 from hviskd.slides.stain import FITS, Stain, StainMethod, read_stain
 from hviskd.slides.tissue import TissueMask
 from hviskd.slides.tissue_rule import TissueRule
-
-RGB = NDArray[np.uint8]
 
 _FIELDS = 256
 _FIELD_PX = 32

@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hviskd.arrays import RGB, Ints
 from hviskd.slides import Slide
 from hviskd.threads import in_threads
 
-RGB = NDArray[np.uint8]
-Ints = NDArray[np.int64]
 Result = TypeVar("Result")
 
 # What one thread reads at a time, in px of the tiles: 13 × 3 tiles of 150 px.

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from hviskd.arrays import Bools
 from hviskd.slides.slide import Slide
-from hviskd.slides.tissue_colour import Bools, Thresholds, drop_small, find_ink, find_tissue, optical_density, smoothed
+from hviskd.slides.tissue_colour import Thresholds, drop_small, find_ink, find_tissue, optical_density, smoothed
 from hviskd.slides.tissue_rule import TissueRule
 
 
@@ -39,7 +40,7 @@ class TissueMask:
     @property
     def note(self) -> str:
         """What a user should know about it; empty where all is well."""
-        advice = "look at its picture; --tissue-density and --tissue-saturation find paler or greyer tissue"
+        advice = "look at its picture; `tissue.density` and `tissue.saturation` find paler or greyer tissue"
         return "" if self.tissue.any() else f"no tissue was found on it ({advice})"
 
     def share(self, x_px: ArrayLike, y_px: ArrayLike, side_px: float) -> NDArray[np.float64]:

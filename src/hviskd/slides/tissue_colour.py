@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float32]
+from hviskd.arrays import Bools, Floats32
+
 _Image = TypeVar("_Image", NDArray[np.uint8], NDArray[np.float32])
 
 # Otsu's threshold is believed only within these bounds. On a slide that is all glass it would part noise from noise,
@@ -31,7 +31,7 @@ class Thresholds(NamedTuple):
     saturation: float
 
 
-def optical_density(image: NDArray[np.uint8]) -> Floats:
+def optical_density(image: NDArray[np.uint8]) -> Floats32:
     """Give log10(glass / light) of each channel, never below zero.
 
     Args:
@@ -51,14 +51,14 @@ def optical_density(image: NDArray[np.uint8]) -> Floats:
     return density
 
 
-def smoothed(density: Floats, mpp: float) -> Floats:
+def smoothed(density: Floats32, mpp: float) -> Floats32:
     """Blur optical density, float32 (height, width, 3) at `mpp` µm a px, in place; tissue and ink are sought in it."""
-    smooth: Floats = ndimage.gaussian_filter(density, (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0), output=density)
+    smooth: Floats32 = ndimage.gaussian_filter(density, (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0), output=density)
     return smooth
 
 
 def find_tissue(
-    smooth: Floats, *, density: float | None = None, saturation: float | None = None
+    smooth: Floats32, *, density: float | None = None, saturation: float | None = None
 ) -> tuple[Bools, Thresholds]:
     """Find what is both dense and coloured; grey shadows, dust and pencil are only dense.
 
@@ -78,7 +78,7 @@ def find_tissue(
     return (dense > thresholds.density) & (coloured > thresholds.saturation), thresholds
 
 
-def find_ink(smooth: Floats, mpp: float) -> Bools:
+def find_ink(smooth: Floats32, mpp: float) -> Bools:
     """Find blue, green, black and red marker ink.
 
     Haematoxylin and eosin both absorb green the most (red at most 0.95 of it, 0.8 where dense). Blue and green ink
@@ -119,7 +119,7 @@ def drop_small(mask: Bools, min_px: float) -> Bools:
     return large[labels]
 
 
-def otsu(values: Floats, bounds: tuple[float, float]) -> float:
+def otsu(values: Floats32, bounds: tuple[float, float]) -> float:
     """Find the threshold that parts values into two groups most unlike in their means, held within bounds.
 
     Source: Otsu 1979, equation 18.
@@ -135,7 +135,7 @@ def otsu(values: Floats, bounds: tuple[float, float]) -> float:
     return float(np.clip(threshold, *bounds))
 
 
-def _saturation(density: Floats) -> Floats:
+def _saturation(density: Floats32) -> Floats32:
     """Saturation of the colour that light of this density has: (max − min) / max of red, green, blue."""
     return 1 - 10 ** (_least(density) - _most(density))
 

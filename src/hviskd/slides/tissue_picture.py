@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from hviskd.arrays import RGB, Bools
 from hviskd.pictures import PALETTE, new_figure, save_figure
-from hviskd.slides.slide import RGB, Slide
+from hviskd.slides.slide import Slide
 from hviskd.slides.tissue import TissueMask
-from hviskd.slides.tissue_colour import Bools
 
 _THUMBNAIL_PX = 1200
 _PANEL_IN = 5.0  # the longer side of a panel

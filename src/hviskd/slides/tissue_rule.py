@@ -5,15 +5,6 @@ from dataclasses import dataclass, fields
 
 from hviskd.errors import DataError
 
-_OPTIONS = {
-    "mpp": "--tissue-mpp",
-    "density": "--tissue-density",
-    "saturation": "--tissue-saturation",
-    "min_area_um2": "--tissue-area",
-    "min_hole_um2": "--tissue-hole",
-    "keep_ink": "--keep-ink",
-}
-
 
 @dataclass(frozen=True)
 class TissueRule:
@@ -28,7 +19,7 @@ class TissueRule:
         keep_ink: Do not look for marker ink; what is as dense and coloured as tissue then counts as tissue.
 
     Raises:
-        DataError: A number is impossible; the message names the option as a user writes it.
+        DataError: A number is impossible.
     """
 
     mpp: float = 8.0
@@ -41,18 +32,15 @@ class TissueRule:
     def __post_init__(self) -> None:
         """Refuse impossible numbers."""
         if not 4 <= self.mpp <= 64:  # a finer view of a large slide would not fit in memory
-            raise DataError(f"--tissue-mpp {self.mpp:g}: must be from 4 to 64 µm/px")
+            raise DataError(f"`tissue.mpp={self.mpp:g}`: must be from 4 to 64 µm/px")
         for name, threshold in (("density", self.density), ("saturation", self.saturation)):
             if threshold is not None and not 0 <= threshold < 1:
-                raise DataError(f"{_OPTIONS[name]} {threshold:g}: must be from 0 to below 1")
+                raise DataError(f"`tissue.{name}={threshold:g}`: must be from 0 to below 1")
         for name, area_um2 in (("min_area_um2", self.min_area_um2), ("min_hole_um2", self.min_hole_um2)):
             if not (math.isfinite(area_um2) and area_um2 >= 0):
-                raise DataError(f"{_OPTIONS[name]} {area_um2:g}: must be 0 µm² or more")
+                raise DataError(f"`tissue.{name}={area_um2:g}`: must be 0 µm² or more")
 
-    def options(self) -> str:
-        """Give what differs from the defaults as options of a command, such as `--tissue-area 500 --keep-ink`."""
-        changed = {field.name: getattr(self, field.name) for field in fields(self)}
-        changed = {name: value for name, value in changed.items() if value != getattr(TissueRule, name)}
-        return " ".join(
-            f"{_OPTIONS[name]}" + ("" if value is True else f" {value:.15g}") for name, value in changed.items()
-        )
+    def changed(self) -> dict[str, float | bool]:
+        """Give the fields that differ from the defaults, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value != getattr(TissueRule, name)}

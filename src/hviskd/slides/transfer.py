@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from hviskd.arrays import RGB
 from hviskd.errors import DataError
 from hviskd.slides.lab import LAB_OFFSET, RGB_TO_XYZ, ROOTS_TO_LAB, levels_of, linear_levels, roots_of
 from hviskd.slides.stain import LIGHT, Stain
 
-RGB = NDArray[np.uint8]
 Plane = Callable[[int], NDArray[np.float32]]  # blue → grey levels (channel, green, red) plus a half, not cut off yet
 
 _CHUNK_PX = 2**15  # what fits a core's cache

@@ -20,7 +20,7 @@ from hviskd.annotations import load_legend, write_geojson, write_mask
 from hviskd.errors import DataError
 from hviskd.progress import progress_bar
 from hviskd.slides import open_slide
-from hviskd.storage import atomic_folder, write_json, write_text
+from hviskd.storage import atomic_folder, require_free, write_json, write_text
 from hviskd.synthesis import TISSUE_CLASSES, draw_patient, draw_tissue, lay_out_section, write_svs
 from hviskd.synthesis.layout import lay_out
 from hviskd.synthesis.outlines import section_mask, section_outlines, write_vessel_tiles
@@ -115,7 +115,7 @@ def draw_cohort(
     """
     folder = Path(folder)
     _check(patients, slides_per_patient, width_px, height_px, mpp, seed, workers)
-    _check_place(folder, overwrite=overwrite)
+    require_free(folder, overwrite=overwrite, replaces=(CARD, "drawn cohort"))
     options = {
         "patients": patients,
         "slides_per_patient": slides_per_patient,
@@ -152,34 +152,22 @@ def _check(
     workers: int | None,
 ) -> None:
     if not 1 <= patients <= 999 or not 1 <= slides_per_patient <= 999:
-        raise DataError("--patients and --slides-per-patient: give 1 to 999 of each")
+        raise DataError("`patients` and `slides_per_patient`: give 1 to 999 of each")
     if min(width_px, height_px) < MIN_SIDE_PX:
         raise DataError(
-            f"--width-px and --height-px: {width_px} × {height_px} px are too few; give {MIN_SIDE_PX} a side or more"
+            f"`width_px` and `height_px`: {width_px} × {height_px} px are too few; give at least {MIN_SIDE_PX} per side"
         )
     if width_px * height_px > LIMIT_PX:
         raise DataError(
-            f"--width-px and --height-px: {width_px} × {height_px} px are over {LIMIT_PX // 10**6} million, the most "
-            "that is drawn at once; give fewer, or a larger --mpp"
+            f"`width_px` and `height_px`: {width_px} × {height_px} px are over {LIMIT_PX // 10**6} million, the most "
+            "that is drawn at once; give fewer, or a larger `mpp`"
         )
     if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
-        raise DataError(f"--mpp: {mpp} µm a px cannot be drawn; give {MPP_RANGE[0]} to {MPP_RANGE[1]}")
+        raise DataError(f"`mpp={mpp}`: µm/px that cannot be drawn; give {MPP_RANGE[0]} to {MPP_RANGE[1]}")
     if seed < 0:
-        raise DataError(f"--seed: {seed} is negative; give 0 or more")
+        raise DataError(f"`seed={seed}`: must be at least 0")
     if workers is not None and workers < 1:
-        raise DataError(f"--workers: {workers}; give 1 or more")
-
-
-def _check_place(folder: Path, *, overwrite: bool) -> None:
-    """Refuse before the work what would be refused after it, and to replace what is no cohort."""
-    if folder.is_file():
-        raise DataError(f"{folder}: a file; choose a folder")
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    if not overwrite:
-        raise DataError(f"{folder}: already exists; choose another folder or pass --overwrite")
-    if not (folder / CARD).is_file():
-        raise DataError(f"{folder}: holds other things than a drawn cohort; choose another folder")
+        raise DataError(f"`workers={workers}`: must be at least 1")
 
 
 def _cores() -> int:
@@ -201,7 +189,7 @@ def _draw_all(orders: list[_Order], workers: int) -> Iterator[SyntheticSlide]:
                 yield done.result()
         except BrokenProcessPool as error:
             raise DataError(
-                "a process was ended from outside, perhaps for lack of memory; give fewer --workers"
+                "a process was ended from outside, perhaps for lack of memory; give fewer `workers`"
             ) from error
         except BaseException:  # an interrupt, say: nobody wants to wait for slides that will be thrown away
             pool.shutdown(wait=False, cancel_futures=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hviskd.arrays import Bools, ClassImage
 from hviskd.errors import DataError
 from hviskd.synthesis.layout import (
     CELLULAR,
@@ -32,9 +33,6 @@ _CELLS_ACROSS = 250
 _BAND_ROWS = 256
 _BORDER_BLUR_CELLS = 1.2  # rounds what the grid makes angular
 
-Classes = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
 class _Grid:
@@ -50,13 +48,13 @@ class _Grid:
         """Give a smooth field of variance 1; wavelengths are in radii."""
         return waves(self.rng, self.y_um, self.x_um, shortest * self.radius_um, longest * self.radius_um)
 
-    def depth_um(self, inside: Mask) -> F32:
+    def depth_um(self, inside: Bools) -> F32:
         """Give how far from the outside each place within `inside` lies."""
         depth: F32 = (ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] * self.cell_um).astype(np.float32)
         return depth
 
 
-def lay_out_section(width_px: int, height_px: int, *, mpp: float = 0.5, rng: np.random.Generator) -> Classes:
+def lay_out_section(width_px: int, height_px: int, *, mpp: float = 0.5, rng: np.random.Generator) -> ClassImage:
     """Decide which class lies where in a section, for `draw_tissue` to draw.
 
     Args:
@@ -91,7 +89,7 @@ def lay_out_section(width_px: int, height_px: int, *, mpp: float = 0.5, rng: np.
     return _enlarge(classes, (height_px, width_px), mpp / cell_um)
 
 
-def _piece(grid: _Grid, width_um: float, height_um: float) -> Mask:
+def _piece(grid: _Grid, width_um: float, height_um: float) -> Bools:
     """Give the piece of tissue: rounded, with a wavy outline, clear of the slide's border."""
     v, u = (2 * along / whole - 1 for along, whole in ((grid.y_um[:, None], height_um), (grid.x_um[None, :], width_um)))
     roundness = grid.rng.uniform(2.0, 3.2)
@@ -101,14 +99,14 @@ def _piece(grid: _Grid, width_um: float, height_um: float) -> Mask:
     return np.asarray(ndimage.binary_fill_holes(_largest(inside)), bool)
 
 
-def _largest(mask: Mask) -> Mask:
+def _largest(mask: Bools) -> Bools:
     pieces, _ = ndimage.label(mask)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     return np.asarray(pieces == sizes.argmax())
 
 
-def _zones(classes: Classes, tissue: Mask, grid: _Grid) -> Mask:
+def _zones(classes: ClassImage, tissue: Bools, grid: _Grid) -> Bools:
     """Set leading edge, infiltrating and cellular tumour; give the last.
 
     The tumour lies to one side, as where a surgeon came from there: brain is wide on the other.
@@ -129,7 +127,7 @@ def _zones(classes: Classes, tissue: Mask, grid: _Grid) -> Mask:
     return classes == CELLULAR
 
 
-def _necrosis(classes: Classes, core: Mask, grid: _Grid) -> None:
+def _necrosis(classes: ClassImage, core: Bools, grid: _Grid) -> None:
     """Set necrosis deep in the tumour, and on its rim by turns palisades and the perinecrotic zone."""
     depth = grid.depth_um(core)
     dead_end = depth / depth.max() + 0.35 * _capped(grid, 0.5, 1.1) + 0.06 * grid.noise(0.08, 0.25)
@@ -146,7 +144,7 @@ def _necrosis(classes: Classes, core: Mask, grid: _Grid) -> None:
     classes[necrosis] = NECROSIS
 
 
-def _islands(classes: Classes, grid: _Grid) -> None:
+def _islands(classes: ClassImage, grid: _Grid) -> None:
     """Set islands of vessels, and of palisades round foci of their own, in what tumour is left."""
     for index, low, high, gap in ((VASCULAR, 0.24, 0.32, 0.02), (PALISADING, 0.03, 0.06, 0.06)):
         room = (classes == CELLULAR) & (grid.depth_um(classes == CELLULAR) > gap * grid.radius_um)
@@ -164,7 +162,7 @@ def _capped(grid: _Grid, shortest: float, longest: float) -> F32:
     return grid.noise(shortest * scale, longest * scale)
 
 
-def _drop_specks(classes: Classes, least_cells: float) -> None:
+def _drop_specks(classes: ClassImage, least_cells: float) -> None:
     """Give pieces of fewer cells to what lies round them."""
     specks = np.zeros(classes.shape, bool)
     for index in np.unique(classes):
@@ -177,7 +175,7 @@ def _drop_specks(classes: Classes, least_cells: float) -> None:
         classes[...] = classes[rows, columns]
 
 
-def _enlarge(classes: Classes, shape: tuple[int, int], cells_per_px: float) -> Classes:
+def _enlarge(classes: ClassImage, shape: tuple[int, int], cells_per_px: float) -> ClassImage:
     """Give the map at full size, its borders smooth, in bands of rows."""
     present = np.unique(classes)
     shares = [ndimage.gaussian_filter((classes == index).astype(np.float32), _BORDER_BLUR_CELLS) for index in present]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hviskd.arrays import RGB
 from hviskd.errors import DataError
 from hviskd.storage import atomic_file
 
@@ -14,8 +14,6 @@ LEVEL_DOWNSAMPLES = (1, 4, 16)  # as Aperio's scanners write them
 TILE_PX = 256
 THUMBNAIL_PX = 1024
 MIN_SIDE_PX = 16
-
-RGB = NDArray[np.uint8]
 
 
 def write_svs(path: Path, pixels: RGB, *, mpp: float, quality: int = 85) -> Path:

@@ -7,11 +7,11 @@ and then divisions by chance, each mended by moving single groups and swapping p
 import numpy as np
 from numpy.typing import NDArray
 
+from hviskd.arrays import Floats
+
 _STEPS = 3000  # starts times groups: many starts for few groups, few starts for many
 _MOST_STARTS = 200
 _MOST_GROUPS_SWAPPED = 96  # pairs grow with the square; above it single moves are fine enough
-
-Counts = NDArray[np.float64]
 
 
 def share_out(counts: NDArray[np.int64], fractions: NDArray[np.float64], *, seed: int) -> NDArray[np.int64]:
@@ -45,8 +45,8 @@ class _Cost:
 
     def __init__(self, counts: NDArray[np.int64], fractions: NDArray[np.float64]) -> None:
         present = counts.sum(axis=0) > 0
-        self.counts: Counts = counts[:, present].astype(np.float64)
-        self.wanted: Counts = fractions[:, None] * self.counts.sum(axis=0)
+        self.counts: Floats = counts[:, present].astype(np.float64)
+        self.wanted: Floats = fractions[:, None] * self.counts.sum(axis=0)
         # A lack must outweigh the largest deviation there can be, and a graver lack all lesser ones.
         splits, classes = self.wanted.shape
         lack = 1 + classes * float((1 / fractions**2).sum())
@@ -54,7 +54,7 @@ class _Cost:
         self._class_lacks[0] = lack * (1 + splits * classes)
         self._empty = lack * (1 + splits * classes) ** 2
 
-    def held(self, splits: NDArray[np.int64]) -> Counts:
+    def held(self, splits: NDArray[np.int64]) -> Floats:
         """Give (S, K): tiles of each class in each split."""
         held = np.zeros_like(self.wanted)
         np.add.at(held, splits, self.counts)
@@ -64,7 +64,7 @@ class _Cost:
         """Give the cost of a whole division."""
         return float(self.of(self.held(splits)).sum())
 
-    def of(self, held: Counts, splits: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.float64]:
+    def of(self, held: Floats, splits: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.float64]:
         """Give the cost (…, S) of contents (…, S, K), or of contents (…, K) of the `splits` named, as (…)."""
         deviation = (((held - self.wanted[splits]) / self.wanted[splits]) ** 2).sum(axis=-1)
         lacks = (held == 0).sum(axis=-1)

@@ -76,9 +76,9 @@ def import_cifar(
     """
     archive, output = Path(archive), Path(output)
     if not (math.isfinite(val) and 0 <= val < 1):
-        raise DataError(f"--val {val}: must be a share from 0 up to, but not including, 1")
+        raise DataError(f"`val={val}`: must be a share from 0 up to, but not including, 1")
     if seed < 0:
-        raise DataError(f"--seed {seed}: must be at least 0")
+        raise DataError(f"`seed={seed}`: must be at least 0")
     if not archive.exists():
         raise DataError(f"{archive}: no such file or folder")
     if archive.is_file() and zipfile.is_zipfile(archive):
@@ -147,7 +147,7 @@ def _read_pickles(archive: Path, coarse: bool) -> _Photographs:
 def _read_npz(archive: Path, coarse: bool) -> _Photographs:
     """Read images, labels and class names that a user has put into one file of numpy's."""
     if coarse:
-        raise DataError(f"{archive}: has one kind of labels; leave --coarse out, or import the original archive")
+        raise DataError(f"{archive}: has one kind of labels; leave `coarse=True` out, or import the original archive")
     try:
         with zipfile.ZipFile(archive) as entries:
             if sum(entry.file_size for entry in entries.infolist()) > _NPZ_LIMIT_BYTES:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage, signal
 
+from hviskd.arrays import RGB
 from hviskd.errors import DataError
 from hviskd.tiles.stain_jitter import scale_stains
 
 LEVELS = 5
-Tile = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Corruption:
     title: str
     strengths: tuple[float, ...]
     unit: str
-    apply: Callable[[Tile, float, np.random.Generator], Tile]
+    apply: Callable[[RGB, float, np.random.Generator], RGB]
 
 
 def corrupt(
@@ -68,15 +68,15 @@ def corrupt(
     )
 
 
-def _noise(tile: Tile, strength: float, generator: np.random.Generator) -> Tile:
+def _noise(tile: RGB, strength: float, generator: np.random.Generator) -> RGB:
     return _bytes(tile + 255 * strength * generator.standard_normal(tile.shape))
 
 
-def _blur(tile: Tile, strength: float, _: np.random.Generator) -> Tile:
+def _blur(tile: RGB, strength: float, _: np.random.Generator) -> RGB:
     return _bytes(ndimage.gaussian_filter(tile.astype(np.float64), (strength, strength, 0), mode="reflect"))
 
 
-def _defocus(tile: Tile, strength: float, _: np.random.Generator) -> Tile:
+def _defocus(tile: RGB, strength: float, _: np.random.Generator) -> RGB:
     """Spread every point over a disc, as a lens out of focus does; its rim is softened by one pixel."""
     reach = int(np.ceil(strength))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
@@ -85,26 +85,26 @@ def _defocus(tile: Tile, strength: float, _: np.random.Generator) -> Tile:
     return _bytes(signal.fftconvolve(padded, (disc / disc.sum())[..., None], mode="valid", axes=(0, 1)))
 
 
-def _jpeg(tile: Tile, strength: float, _: np.random.Generator) -> Tile:
+def _jpeg(tile: RGB, strength: float, _: np.random.Generator) -> RGB:
     stream = io.BytesIO()
     Image.fromarray(tile).save(stream, format="JPEG", quality=int(strength))
     with Image.open(stream) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def _brightness(tile: Tile, strength: float, generator: np.random.Generator) -> Tile:
+def _brightness(tile: RGB, strength: float, generator: np.random.Generator) -> RGB:
     """Change the lamp: brighter or darker, as likely."""
     factor = (1 + strength) ** generator.choice([-1, 1])
     return _bytes(tile * factor)
 
 
-def _stain(tile: Tile, strength: float, generator: np.random.Generator) -> Tile:
+def _stain(tile: RGB, strength: float, generator: np.random.Generator) -> RGB:
     """Make haematoxylin and eosin stronger or weaker, each as likely."""
     factors = np.exp(strength * generator.choice([-1, 1], size=2))
     return scale_stains(torch.from_numpy(tile.copy())[None], torch.from_numpy(factors)[None])[0].numpy()
 
 
-def _bytes(values: NDArray[np.float64]) -> Tile:
+def _bytes(values: NDArray[np.float64]) -> RGB:
     return np.rint(values).clip(0, 255).astype(np.uint8)
 
 
@@ -129,5 +129,5 @@ def choose_corruptions(names: Sequence[str]) -> list[Corruption]:
     """
     for name in names:
         if name not in CORRUPTIONS:
-            raise DataError(f"--robustness {name}: unknown; there are {', '.join(CORRUPTIONS)}")
+            raise DataError(f"`robustness={name}`: unknown; there are {', '.join(CORRUPTIONS)}")
     return [CORRUPTIONS[name] for name in dict.fromkeys(names)] or list(CORRUPTIONS.values())

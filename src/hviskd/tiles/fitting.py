@@ -66,7 +66,7 @@ def settle_fit(folder: Path, sizes: Iterable[Size], *, tile_px: int | None, resi
     if tile_px is None:
         squares = {width: count for (width, height), count in counts.items() if width == height}
         if not squares:
-            raise DataError(f"{folder}: no picture is square; pass --tile-px to take a square from each one's middle")
+            raise DataError(f"{folder}: no picture is square; pass `tile_px` to take a square from each one's middle")
         return Fit(max(squares, key=lambda side: (squares[side], side)), mpp, exact=True)
     if not resize or mpp is None:
         return Fit(tile_px, mpp, resize)
@@ -74,6 +74,6 @@ def settle_fit(folder: Path, sizes: Iterable[Size], *, tile_px: int | None, resi
     if len(sides) > 1:
         raise DataError(
             f"{folder}: pictures of {min(sides)} to {max(sides)} px resized to {tile_px} px would differ in µm/px; "
-            "leave --mpp or --resize out, or import pictures of one size"
+            "leave `mpp` or `resize=True` out, or import pictures of one size"
         )
     return Fit(tile_px, mpp * sides.pop() / tile_px, resize)

@@ -83,7 +83,7 @@ def _read(csv: Path, file_column: str) -> pd.DataFrame:
             )
     except (OSError, ValueError, pd.errors.ParserWarning) as error:
         raise DataError(f"{csv}: not a readable CSV ({error}); save it as UTF-8 with a line of column names") from error
-    _require(file_column, table.columns, csv, "--file-column")
+    _require(file_column, table.columns, csv, "`file_column`")
     return table.fillna("").map(str.strip)
 
 
@@ -92,10 +92,10 @@ def _used_columns(columns: pd.Index, csv: Path, *, slide: str, patient: str) -> 
     wanted = {"slide": slide, "patient": patient}
     for name, column in wanted.items():
         if column != name:
-            _require(column, columns, csv, f"--{name}-column")
+            _require(column, columns, csv, f"`{name}_column`")
     used = {name: column for name, column in wanted.items() if column in columns}
     if not used:
-        _require(patient, columns, csv, "--slide-column or --patient-column")
+        _require(patient, columns, csv, "`slide_column` or `patient_column`")
     return used
 
 

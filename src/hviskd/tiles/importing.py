@@ -99,11 +99,11 @@ def _check_options(folder: Path, output: Path, *, tile_px: int | None, resize: b
     if output.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{output}: lies in the folder that is imported; choose a place outside {folder}")
     if tile_px is not None and tile_px < 1:
-        raise DataError(f"--tile-px {tile_px}: must be at least 1")
+        raise DataError(f"`tile_px={tile_px}`: must be at least 1")
     if resize and tile_px is None:
-        raise DataError("--resize: say to which size with --tile-px")
+        raise DataError("`resize=True`: say to which size with `tile_px`")
     if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
-        raise DataError(f"--mpp {mpp}: must be above 0 µm/px")
+        raise DataError(f"`mpp={mpp}`: must be above 0 µm/px")
 
 
 def _look(pictures: Sequence[Picture]) -> list[Size | LeftOut]:

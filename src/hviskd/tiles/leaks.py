@@ -133,8 +133,8 @@ def require_no_leak(tileset: TileSet, *, allow_leak: bool = False) -> LeakReport
     if report.leaks and not allow_leak:
         way = report.known_by or "random"
         raise LeakError(
-            f"{tileset.folder}: {report.statement} Split again with `hviskd tiles split {tileset.folder} --by {way}`, "
-            f"{_beyond_splitting(report)}or pass --allow-leak to go on and have every output say so"
+            f"{tileset.folder}: {report.statement} Split again with `by={way}`, "
+            f"{_beyond_splitting(report)}or pass `allow_leak=True` to go on and have every output say so"
         )
     return report
 

@@ -54,7 +54,7 @@ def split_tiles(
     if groups.max() + 1 < len(names):
         unit = "different pictures" if way == "random" else f"{way}s"
         few = f"{groups.max() + 1} {unit} cannot make {len(names)} splits"
-        raise DataError(f"{tileset.folder}: {few}; leave one out, such as with --test 0")
+        raise DataError(f"{tileset.folder}: {few}; leave one out, such as with `test=0`")
     if way == "random":
         which = draw_splits(groups, labels, fractions, seed)
     else:
@@ -78,7 +78,7 @@ def _rows_to_divide(tileset: TileSet, keep_test: bool) -> tuple[NDArray[np.int64
         return tileset.rows(), {}
     kept = tileset.rows("test")
     if not len(kept):
-        raise DataError(f"{tileset.folder}: has no test split to keep; leave --keep-test out")
+        raise DataError(f"{tileset.folder}: has no test split to keep; leave `keep_test=True` out")
     if len(kept) == len(tileset):
         raise DataError(f"{tileset.folder}: every tile is in the test split, nothing is left to divide")
     before = tileset.split_record or {}
@@ -93,7 +93,7 @@ def _fractions(shares: dict[str, float]) -> tuple[list[str], NDArray[np.float64]
     rest = 1 - sum(shares.values())
     if rest < 1e-9:
         raise DataError(
-            f"--val {shares['val']} and --test {shares['test']} leave nothing to train on; make them smaller"
+            f"`val={shares['val']}` and `test={shares['test']}` leave nothing to train on; make them smaller"
         )
     wanted = {"train": rest, **{name: share for name, share in shares.items() if share > 0}}
     return list(wanted), np.array(list(wanted.values()))
@@ -102,14 +102,14 @@ def _fractions(shares: dict[str, float]) -> tuple[list[str], NDArray[np.float64]
 def _settle(tileset: TileSet, rows: NDArray[np.int64], by: str) -> str:
     """Settle by what to divide, and refuse what is not known of every row."""
     if by not in WAYS:
-        raise DataError(f"--by {by}: must be one of {', '.join(WAYS)}")
+        raise DataError(f"`by={by}`: must be one of {', '.join(WAYS)}")
     missing = {unit: int(tileset.table[unit].iloc[rows].isna().sum()) for unit in ("patient", "slide")}
     if by == "auto":
         known = next((unit for unit, count in missing.items() if not count), None)
         if known is None:
             raise DataError(
                 f"{tileset.folder}: neither patient nor slide is known of every tile; import with a CSV of them, "
-                "or pass --by random and accept that the splits' independence cannot be known"
+                "or pass `by=random` and accept that the splits' independence cannot be known"
             )
         return known
     if missing.get(by):

@@ -118,7 +118,7 @@ def load_recipe(source: str | Path | None, role: Role = "alone", changes: Mappin
     for key, value in (changes or {}).items():
         _replace(content, key, value, where)
     if "network" not in content:
-        raise RecipeError("give --recipe (see `hviskd recipes`) or --network (see `hviskd networks`)")
+        raise RecipeError("give `recipe` (see `hviskd recipes`) or `network` (see `hviskd networks`)")
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:

@@ -130,7 +130,7 @@ class Run:
             self._write_card({"state": "running", "started": _now(), **facts})
             return
         if not resume:
-            state = "a finished run" if self.finished else "an unfinished run; --resume goes on with it"
+            state = "a finished run" if self.finished else "an unfinished run; `resume=True` goes on with it"
             raise TrainingError(f"{self.folder}: holds {state}; choose another folder to start anew")
         changed = [name for name, value in facts["depends_on"].items() if card["depends_on"].get(name) != value]
         kept, wanted = self.recipe.model_dump(mode="json"), recipe.model_dump(mode="json")

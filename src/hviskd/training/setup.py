@@ -156,7 +156,7 @@ def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes
         return
     if not any("teacher" in METHODS[method][0].needs for method in recipe.methods):
         raise RecipeError(
-            f"none of the methods {', '.join(recipe.methods)} learns from a teacher; use --method hviskd or kd"
+            f"none of the methods {', '.join(recipe.methods)} learns from a teacher; name one that does, such as kd"
         )
     name = teacher.card.name
     if teacher.card.classes != tileset.classes:
@@ -188,7 +188,7 @@ def independence_of(tileset: TileSet, teacher: Model | None, *, allow_leak: bool
     elif theirs.fingerprint == tileset.fingerprint and theirs.split_fingerprint != tileset.split_fingerprint:
         reason = f"the teacher {teacher.card.name} learned from these tiles under another split"
     if reason and not allow_leak:
-        raise LeakError(f"{tileset.folder}: {reason}; train a teacher under this split, or pass --allow-leak")
+        raise LeakError(f"{tileset.folder}: {reason}; train a teacher under this split, or pass `allow_leak=True`")
     if reason:
         return Independence(f"LEAK: {reason}. {report.statement}", leaks=True)
     if theirs.fingerprint != tileset.fingerprint:

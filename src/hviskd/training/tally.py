@@ -42,7 +42,7 @@ class LossTally:
             raise DivergedError(
                 f"epoch {self._epoch}, step {self._checked + step + 1}: the loss {self._names[term]!r} is "
                 f"{recent[step, term].item()}; the last good checkpoint is kept: lower the learning rate or the "
-                f"weight of this loss in a new run, or try --resume with the same recipe to see it happen again"
+                f"weight of this loss in a new run, or try `resume=True` with the same recipe to see it happen again"
             )
         self._checked = len(self._steps)
 

@@ -97,7 +97,7 @@ def draw_radar(
     if len(spokes) < 3:
         raise DataError(f"{len(spokes)} spokes: a radar needs at least three classes or pairs")
     if not 0 <= centre < 1:
-        raise DataError(f"--from {centre:g}: must be at least 0 and below 1")
+        raise DataError(f"`from={centre:g}`: must be at least 0 and below 1")
     if np.isnan(values).all():
         raise DataError(f"{what}: undefined everywhere; there is nothing to draw")
     if np.nanmax(values) > 1 or np.nanmin(values) < 0:
@@ -105,7 +105,7 @@ def draw_radar(
     if np.nanmin(values) < centre:
         row, column = divmod(int(np.nanargmin(values)), values.shape[1])
         raise DataError(
-            f"--from {centre:g}: {what} of {names[row]} on {spokes[column]} is {values[row, column]:.3f} and would not "
+            f"`from={centre:g}`: {what} of {names[row]} on {spokes[column]} is {values[row, column]:.3f} and would not "
             "be seen; start lower"
         )
     figure = new_figure(9.6, 6.4)
@@ -133,4 +133,4 @@ def draw_radar(
 
 def _known(metric: str, metrics: dict[str, str]) -> None:
     if metric not in metrics:
-        raise DataError(f"--metric {metric}: unknown here; one of {', '.join(metrics)}")
+        raise DataError(f"`metric={metric}`: unknown here; one of {', '.join(metrics)}")

@@ -9,9 +9,18 @@ from hviskd.evaluation.tables import markdown_table
 from hviskd.reports.section import Section, card_of, name_of, pictures_there
 from hviskd.segmentation.cohort import SLIDES_CSV
 from hviskd.segmentation.outputs import OVERVIEW, SUMMARY, Summary, read_summary
+from hviskd.slides import TissueRule
 
 SHOWN = 20  # maps with a picture
 LISTED = 500
+_TISSUE_OPTIONS = {
+    "mpp": "--tissue-mpp",
+    "density": "--tissue-density",
+    "saturation": "--tissue-saturation",
+    "min_area_um2": "--tissue-area",
+    "min_hole_um2": "--tissue-hole",
+    "keep_ink": "--keep-ink",
+}
 _MEANING = (
     "tissue: the area of tissue found on the slide, in mm²; classes: the area of the squares whose most probable class "
     "it is, in mm² and as a share of all squares classified.",
@@ -68,8 +77,8 @@ def _how(summaries: Sequence[Summary]) -> list[str]:
         grid = f"tiles of {card.tile_px} px at {card.mpp:g} µm/px every {card.stride_px} px"
         unsure = f"; less probable than {card.unsure_below:g} is drawn as unsure" if card.unsure_below else ""
         tissue = f"at least {card.min_tissue:.0%} tissue"
-        if changed := card.tissue_rule.options():
-            tissue += f" ({changed})"
+        if options := _tissue_options(card.tissue_rule):
+            tissue += f" ({options})"
         said.append(
             f"Model {card.model} ({card.model_fingerprint[:12]}): {grid}, {tissue}, stain {card.stain}, "
             f"computed by {card.engine}{unsure}."
@@ -106,5 +115,12 @@ def _command(one: Summary, folder: str) -> str:
     card = one.map
     stride = "" if card.stride_px == card.tile_px else f" --stride {card.stride_px}"
     unsure = f" --unsure-below {card.unsure_below:g}" if card.unsure_below else ""
-    rule = f" {card.tissue_rule.options()}" if card.tissue_rule.options() else ""
+    rule = _tissue_options(card.tissue_rule)
+    rule = f" {rule}" if rule else ""
     return f"hviskd segment SLIDES -m {card.model} -o {folder} --tissue {card.min_tissue:g}{rule}{stride}{unsure}"
+
+
+def _tissue_options(rule: TissueRule) -> str:
+    """Give what differs from the defaults as options of `hviskd segment`, such as `--tissue-area 500 --keep-ink`."""
+    changed = rule.changed().items()
+    return " ".join(_TISSUE_OPTIONS[name] + ("" if value is True else f" {value:.15g}") for name, value in changed)

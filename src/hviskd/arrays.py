@@ -1,0 +1,15 @@
+"""The names of arrays and of "no class", the same in every room."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+RGB = NDArray[np.uint8]  # height × width × 3, or a batch of such
+ClassImage = NDArray[np.uint8]  # height × width: a class index, or NO_CLASS_BYTE
+ClassGrid = NDArray[np.int16]  # rows × columns, or the like: a class index, or NO_CLASS
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+
+NO_CLASS = -1  # in a ClassGrid
+NO_CLASS_BYTE = 255  # in a ClassImage, on disk too

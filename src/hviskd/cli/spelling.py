@@ -1,0 +1,36 @@
+"""Spells the library's parameters as options: errors and notes name `tile_px=0`, a terminal shows --tile-px 0.
+
+The library writes a parameter in backticks, as Python has it; `tissue.mpp` is a field of a settings object. Only what
+the running verb has an option for is respelled; all else, such as `hviskd recipes`, stays.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+_PARAMETER = re.compile(r"`([a-z_][a-z0-9_.]*)(?:=([^`]*))?`")
+
+
+def as_options(message: str, parameters: Iterable[Any]) -> str:
+    """Give a message of the library with its parameters spelled as the options of a verb.
+
+    Args:
+        message: One line or several, with parameters such as `` `overwrite=True` `` in backticks.
+        parameters: Those of the verb: `name` is the library's, the longest of `opts` is shown.
+    """
+    options = {each.name: max(each.opts, key=len) for each in parameters if each.opts[0].startswith("-")}
+
+    def spell(found: re.Match[str]) -> str:
+        option, value = options.get(found[1].replace(".", "_")), found[2]
+        if option is None:
+            return found[0]
+        return option if value in (None, "True") else f"{option} {value}"
+
+    return _PARAMETER.sub(spell, message)
+
+
+def invoked(command: Any, words: Iterable[str]) -> Any:
+    """Give the verb that the words of a command line name, beginning at the group `command`."""
+    for word in words:
+        command = getattr(command, "commands", {}).get(word, command)
+    return command
