@@ -92,7 +92,8 @@ def test_an_error_leaves_what_was_finished_before(tmp_path):
 
 def test_an_unfinished_cutting_is_not_thrown_away_unasked(tmp_path):
     run(tmp_path, {"a": [1]})
-    with (
+    unfinished = Parts(tmp_path / "set", tile_px=4, resume=False, overwrite=False)
+    with pytest.raises(DataError, match="`resume=True`"), unfinished:
         pytest.raises(DataError, match="`resume=True`"),
         Parts(tmp_path / "set", tile_px=4, resume=False, overwrite=False),
     ):
