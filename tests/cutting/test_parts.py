@@ -94,9 +94,6 @@ def test_an_unfinished_cutting_is_not_thrown_away_unasked(tmp_path):
     run(tmp_path, {"a": [1]})
     unfinished = Parts(tmp_path / "set", tile_px=4, resume=False, overwrite=False)
     with pytest.raises(DataError, match="`resume=True`"), unfinished:
-        pytest.raises(DataError, match="`resume=True`"),
-        Parts(tmp_path / "set", tile_px=4, resume=False, overwrite=False),
-    ):
         pass
     with Parts(tmp_path / "set", tile_px=4, resume=False, overwrite=True) as parts:
         assert [path.name for path in parts.folder.iterdir()] == [".lock"]
