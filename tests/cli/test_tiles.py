@@ -45,11 +45,11 @@ def test_import_says_what_it_made_and_left_out(tiles, tmp_path):
 def test_split_and_info(tiles, tmp_path):
     done = hviskd("tiles", "split", tmp_path / "tiles", "--by", "patient", "--val", 0.2, "--test", 0.2, "--seed", 1)
     assert done.exit_code == 0, done.output
-    assert "No patient crosses the splits (10 patients)." in done.stdout
+    assert "No patient appears in more than one split (10 patients)." in done.stdout
     assert TileSet.open(tmp_path / "tiles").split_record == {"by": "patient", "seed": 1, "val": 0.2, "test": 0.2}
     done = hviskd("tiles", "info", tmp_path / "tiles")
     assert done.exit_code == 0, done.output
-    for word in ("20 tiles of 8 px, 0.5 µm/px; licence: CC0", "tumour", "patients", "No patient crosses"):
+    for word in ("20 tiles of 8 px, 0.5 µm/px; licence: CC0", "tumour", "patients", "No patient appears"):
         assert word in done.stdout
     with Image.open(tmp_path / "tiles" / "contact-sheet.png") as sheet:
         assert sheet.width > 500

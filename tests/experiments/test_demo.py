@@ -79,7 +79,7 @@ def test_its_report_opens_without_network_or_complaint(demo, tmp_path):
     assert all(width > 200 for width in seen.picture_widths)
     assert len(seen.picture_widths) == 1 + 2 + 2 * 4 + len(demo.maps)  # curves; shared; ROC, confusion; maps
     assert seen.headings == ["Trainings", "Evaluation: evaluation", "Slide maps: maps", "Limits", "How to repeat it"]
-    assert "No patient crosses the splits" in seen.text
+    assert "No patient appears in more than one split" in seen.text
     assert not re.search(r"P0\d(?!-)", seen.text)  # the slides' names alone
 
 

@@ -117,7 +117,7 @@ def test_leak_statements_keep_their_counts_without_names(tmp_path):
     assert "P1" in statement
     bare = without_names(f"Before. {statement} After (kept).")
     assert "P1" not in bare
-    assert bare.startswith("Before. LEAK: 4 patients stand in more than one split")
+    assert bare.startswith("Before. LEAK: 4 patients appear in more than one split")
     assert bare.endswith("After (kept).")
 
 

@@ -55,7 +55,7 @@ def test_it_says_that_the_pictures_are_of_no_patient(tileset):
     report = check_leak(tileset)
     assert not report.leaks
     assert "photographs of no patient" in report.statement
-    assert "near doubles are not looked for" in report.statement
+    assert "near-duplicates are not searched for" in report.statement
     assert tileset.card.origin.photographs
     assert tileset.table[["patient", "slide"]].isna().all(axis=None)
 

@@ -169,4 +169,4 @@ def test_tiles_named_by_their_place_split_by_the_patient_of_a_table(tmp_path, fo
     assert tileset.pixels.shape == (tiles, side, side, 3)
     assert tileset.table["patient"].nunique() == patients
     report = check_leak(split_tiles(tileset))
-    assert report.statement == f"No patient crosses the splits ({patients} patients)."
+    assert report.statement == f"No patient appears in more than one split ({patients} patients)."

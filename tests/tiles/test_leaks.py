@@ -20,7 +20,7 @@ def test_patients_that_stay_apart(tmp_path):
     rows = [{"patient": f"P{n:02}", "split": ("train", "val", "test")[n % 3]} for n in range(20)]
     report = report_on(tmp_path, rows + rows[:6])
     assert (report.leaks, report.known_by) == (False, "patient")
-    assert report.statement == "No patient crosses the splits (20 patients)."
+    assert report.statement == "No patient appears in more than one split (20 patients)."
 
 
 def test_patients_that_cross_are_counted_and_named(tmp_path):
@@ -28,37 +28,37 @@ def test_patients_that_cross_are_counted_and_named(tmp_path):
     report = report_on(tmp_path, [*rows, {"patient": "P99", "split": "train"}])
     assert report.leaks
     assert (report.patients.count, len(report.patients.names)) == (12, 10)
-    assert report.statement == "LEAK: 12 patients stand in more than one split (P00, P01, P02, …)."
+    assert report.statement == "LEAK: 12 patients appear in more than one split (P00, P01, P02, …)."
 
 
 def test_one_patient_that_crosses(tmp_path):
     rows = [{"patient": "P1", "split": "train"}, {"patient": "P1", "split": "test"}]
-    assert report_on(tmp_path, rows).statement == "LEAK: 1 patient stands in more than one split (P1)."
+    assert report_on(tmp_path, rows).statement == "LEAK: 1 patient appears in more than one split (P1)."
 
 
 def test_slides_count_where_patients_are_not_all_known(tmp_path):
     rows = [{"slide": "S1", "patient": "P1", "split": "train"}, {"slide": "S2", "split": "val"}]
     report = report_on(tmp_path, rows)
     assert (report.leaks, report.known_by) == (False, "slide")
-    assert report.statement == "No slide crosses the splits (2 slides); whether a patient does cannot be known."
+    assert report.statement == "No slide appears in more than one split (2 slides); whether a patient does is unknown."
 
 
 def test_a_slide_that_crosses_is_a_leak_though_patients_are_said_to_differ(tmp_path):
     rows = [{"slide": "S1", "patient": "P1", "split": "train"}, {"slide": "S1", "patient": "P2", "split": "val"}]
     report = report_on(tmp_path, rows)
     assert report.slides.names == ("S1",)
-    assert "1 slide stands" in report.statement
+    assert "1 slide appears" in report.statement
 
 
 def test_what_is_unknown_is_said_to_be(tmp_path):
     unknown = report_on(tmp_path, [{"split": "train"}, {"split": "test"}])
     assert (unknown.leaks, unknown.known_by) == (False, None)
     assert unknown.statement == (
-        "Patients and slides are unknown, so whether the splits are independent cannot be known; "
-        "no identical picture crosses them."
+        "Patients and slides are unknown, so the splits may not be independent; "
+        "no identical image appears in more than one split."
     )
     partly = check_leak(make_tileset(tmp_path / "partly", [{"split": "train", "patient": "P"}, {"split": "test"}]))
-    assert partly.statement.startswith("Patients and slides are not known of every tile, so")
+    assert partly.statement.startswith("Patients and slides are unknown for some tiles, so")
 
 
 def test_a_patient_that_crosses_counts_though_others_are_unknown(tmp_path):
@@ -69,9 +69,7 @@ def test_a_patient_that_crosses_counts_though_others_are_unknown(tmp_path):
 
 
 def test_no_split_or_one_split_cannot_leak(tmp_path):
-    assert (
-        report_on(tmp_path, [{"patient": "P"}, {"patient": "P"}]).statement == "The tiles are not divided into splits."
-    )
+    assert report_on(tmp_path, [{"patient": "P"}, {"patient": "P"}]).statement == "The tiles have not been split."
     single = check_leak(make_tileset(tmp_path / "one", [{"patient": "P", "split": "test"}, {"patient": "P"}]))
     assert (single.leaks, single.splits) == (False, ("test",))
     assert "in test" in single.statement
@@ -126,7 +124,7 @@ def test_neighbours_across_splits(tmp_path, other, touches):
     assert report.neighbours.count == (2 if touches else 0)
     if touches:
         assert report.neighbours.names == ("0 beside 1", "1 beside 0")
-        assert "2 tiles with a neighbour stand in more than one split" in report.statement
+        assert "2 neighbouring tiles appear in more than one split" in report.statement
 
 
 def test_neighbours_in_one_split_or_on_two_slides_are_no_leak(tmp_path):

@@ -1,7 +1,7 @@
-"""Tells whether the splits of a TileSet share something they must not; training and evaluation ask before they start.
+"""The data leakage check of a TileSet's splits; training and evaluation run it before they start.
 
-Shared is what stands in more than one split: a patient, a slide, tiles of one slide that touch or overlap, or the
-same picture. A picture of a single colour does not count, since empty glass looks the same on every slide.
+Splits leak if the same patient, the same slide, touching or overlapping tiles of one slide, or the same image appear in
+more than one of them. Single-colour images do not count, since empty glass looks the same on every slide.
 """
 
 import re
@@ -24,7 +24,7 @@ _NAMES_SAID = 3
 
 @dataclass(frozen=True)
 class Crossing:
-    """What of one kind stands in more than one split: its words, how many there are, and the first ten names."""
+    """One kind of thing that appears in more than one split: its noun, how many there are, and the first ten names."""
 
     one: str
     many: str
@@ -32,7 +32,7 @@ class Crossing:
     names: tuple[str, ...]
 
     def __str__(self) -> str:
-        what = f"1 {self.one} stands" if self.count == 1 else f"{self.count} {self.many} stand"
+        what = f"1 {self.one} appears" if self.count == 1 else f"{self.count} {self.many} appear"
         more = ", …" if self.count > _NAMES_SAID else ""
         return f"{what} in more than one split ({', '.join(self.names[:_NAMES_SAID])}{more})"
 
@@ -78,32 +78,32 @@ class LeakReport:
         if self.leaks:
             return f"LEAK: {'; '.join(str(kind) for kind in self.crossings)}."
         if not self.splits:
-            return "The tiles are not divided into splits."
+            return "The tiles have not been split."
         if len(self.splits) == 1:
-            return f"All tiles in a split are in {self.splits[0]}, so nothing can cross."
+            return f"All tiles with a split are in {self.splits[0]}, so none can leak."
         if self.known_by == "patient":
-            return f"No patient crosses the splits ({self.units} patients)."
+            return f"No patient appears in more than one split ({self.units} patients)."
         if self.known_by == "slide":
-            return f"No slide crosses the splits ({self.units} slides); whether a patient does cannot be known."
+            return f"No slide appears in more than one split ({self.units} slides); whether a patient does is unknown."
         if self.photographs:
             return (
-                "The pictures are photographs of no patient, each taken to stand for itself; no identical picture "
-                "crosses the splits, near doubles are not looked for."
+                "The images are photographs of no patient and are treated as independent; no identical image "
+                "appears in more than one split (near-duplicates are not searched for)."
             )
-        known = "are not known of every tile" if self.units else "are unknown"
+        known = "unknown for some tiles" if self.units else "unknown"
         return (
-            f"Patients and slides {known}, so whether the splits are independent cannot be known; "
-            "no identical picture crosses them."
+            f"Patients and slides are {known}, so the splits may not be independent; "
+            "no identical image appears in more than one split."
         )
 
 
 def without_names(text: str) -> str:
-    """Leave out of leak statements within a text whom and what they name; counts stay."""
-    return re.sub(r"(stands? in more than one split) \([^\n]*?\)(?=[;.])", r"\1", text)
+    """Remove the names from leak statements within a text; counts stay. Older cards say "stand" for "appear"."""
+    return re.sub(r"((?:appear|stand)s? in more than one split) \([^\n]*?\)(?=[;.])", r"\1", text)
 
 
 def check_leak(tileset: TileSet) -> LeakReport:
-    """Look for everything that crosses the splits; tiles without a split are passed over."""
+    """Find whatever appears in more than one split; tiles without a split are ignored."""
     table = tileset.table[tileset.table["split"].notna()]
     known_by: Literal["patient", "slide"] | None = None
     units = table["patient"].nunique() + table["slide"].nunique()
@@ -117,8 +117,8 @@ def check_leak(tileset: TileSet) -> LeakReport:
         units=units,
         patients=_crossing("patient", "patients", _in_several(table, "patient")),
         slides=_crossing("slide", "slides", _in_several(table, "slide")),
-        neighbours=_crossing("tile with a neighbour", "tiles with a neighbour", _neighbours(table)),
-        pictures=_crossing("identical picture", "identical pictures", _same_pictures(tileset, table)),
+        neighbours=_crossing("neighbouring tile", "neighbouring tiles", _neighbours(table)),
+        pictures=_crossing("identical image", "identical images", _same_pictures(tileset, table)),
         photographs=tileset.card.origin.photographs,
     )
 
