@@ -36,7 +36,7 @@ def test_every_verb_has_examples(verb):
     [
         (["train", "nowhere", "-o", "run", "--network", "resnet8"], "error: nowhere: no tile set"),
         (["train", "nowhere", "-o", "run", "--recipe", "labtop"], "did you mean 'laptop'"),
-        (["recipes", "mine"], "error: mine: no built-in recipe"),
+        (["recipes", "mine"], "error: mine: not a built-in recipe"),
         (["evaluate", "nowhere", "--tiles", "t", "-o", "e"], "error: "),
         (["train", "t", "-o", "run", "--network", "resnet8", "--set", "epochs"], "write KEY=VALUE"),
     ],

@@ -90,7 +90,7 @@ def test_a_picture_shows_each_network_at_its_cost_and_accuracy():
     [
         (["no-such-network"], "neither a model folder nor a network"),
         (["resnet8", "resnet8"], "twice"),
-        (["resnet8", "--accuracy", "somewhere"], "-o FOLDER"),
+        (["resnet8", "--accuracy", "somewhere"], "-o DIR"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(arguments, said):

@@ -20,14 +20,14 @@ def test_from_a_run_to_an_int8_file_for_another_program(teacher_run, tileset, tm
     record = load_model(made).card.int8
     for said in (
         "calibrated on 50 tiles of the train split",
-        f"top-1 on 48 val tiles: {record.top1_float:.1%} float32, {record.top1_int8:.1%} int8",
+        f"top-1 on 48 validation tiles: {record.top1_float:.1%} float32, {record.top1_int8:.1%} int8",
         f"wrote {made}",
     ):
         assert said in done.stdout
 
     done = hviskd("export", made, "--to", "onnx", "-o", tmp_path / "student.onnx")
     assert done.exit_code == 0, done.output
-    for said in ("int8: on 8 drawn tiles", f"{record.top1_int8:.1%} int8", "not a medical device", "student.onnx"):
+    for said in ("int8: on 8 synthetic tiles", f"{record.top1_int8:.1%} int8", "not a medical device", "student.onnx"):
         assert said in done.stdout
 
 

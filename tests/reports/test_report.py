@@ -60,7 +60,7 @@ def page(folders):
         app, ["report", str(folders / "evaluation"), str(folders / "maps"), "-o", str(path), "--title", f"Hm {HOSTILE}"]
     )
     assert done.exit_code == 0, done.output
-    assert "Slide maps: maps (1 picture)" in done.output
+    assert "Slide maps: maps (1 image)" in done.output
     return path, look_at(path)
 
 

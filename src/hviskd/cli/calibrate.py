@@ -1,4 +1,4 @@
-"""`hviskd calibrate`: a Model whose probabilities mean what they say, and which knows where it is unsure."""
+"""`hviskd calibrate`: temperature scaling, and a threshold below which a Model is unsure."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,24 +7,30 @@ import typer
 
 
 def calibrate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A Model folder or a finished run.")],
-    tileset: Annotated[Path, typer.Argument(metavar="TILESET", help="Tiles of other patients, with a val split.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder or finished run.")],
+    tileset: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TILESET", help="TileSet with a validation split of patients that MODEL was not trained on."
+        ),
+    ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the new Model; MODEL-calibrated if not given.")
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for the calibrated Model.", show_default="MODEL-calibrated"),
     ] = None,
     accuracy: Annotated[
-        float, typer.Option("--accuracy", help="Share of tiles that shall be right where the Model is sure.")
+        float, typer.Option("--accuracy", help="Accuracy required of the tiles above the threshold, as a fraction.")
     ] = 0.95,
     allow_leak: Annotated[
-        bool, typer.Option("--allow-leak", help="Go on although the Model may know the val tiles.")
+        bool, typer.Option("--allow-leak", help="Continue even if MODEL may have been trained on the validation tiles.")
     ] = False,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder.")] = False,
+    device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
 ) -> None:
-    """Fit a Model's probabilities to how often it is right (temperature scaling), and find where it is unsure.
+    """Calibrate a Model's probabilities (temperature scaling), and find the threshold below which it is unsure.
 
-    Only the val split is read. No tile's class changes. `hviskd segment` draws what is less probable than the
-    threshold as unsure. Research software, not a medical device.
+    Reads only the validation split. No tile's class changes. `hviskd segment` marks tiles below the threshold as
+    unsure. Research software, not a medical device.
 
     Examples:
 
@@ -49,19 +55,21 @@ def calibrate(
     )
     record = made.card.calibration
     assert record is not None
-    claimed = "too much" if record.temperature > 1 else "too little"
-    typer.echo(f"temperature {record.temperature:.3f}: the Model had claimed {claimed}")
+    confidence = "overconfident" if record.temperature > 1 else "underconfident"
+    typer.echo(f"temperature {record.temperature:.3f}: the Model was {confidence}")
     typer.echo(
-        f"calibration error on {record.val_tiles:,} val tiles: {record.ece_before:.3f} before, {record.ece_after:.3f} "
-        "after; it was fitted on these tiles, measure it on others with `hviskd evaluate`"
+        f"calibration error on {record.val_tiles:,} validation tiles: {record.ece_before:.3f} before, "
+        f"{record.ece_after:.3f} after (fitted on these tiles; measure it on others with `hviskd evaluate`)"
     )
     if record.unsure_below is None:
-        typer.echo(f"at no probability {accuracy:.0%} of the val tiles are right: no threshold is kept")
+        typer.echo(f"no threshold: at no probability are {accuracy:.0%} of the validation tiles correct")
     else:
         typer.echo(
-            f"unsure below {record.unsure_below:.3f}: {record.sure_share:.0%} of the val tiles are more probable, and "
-            f"{accuracy:.0%} or more of these are right"
+            f"unsure below {record.unsure_below:.3f}: {record.sure_share:.0%} of the validation tiles are above, and "
+            f"at least {accuracy:.0%} of these are correct"
         )
     if loaded.card.int8 is not None:
-        typer.echo("the int8 variant was left out, for it holds the old probabilities; run `hviskd quantize` again")
+        typer.echo(
+            "the int8 variant was left out, since its probabilities are uncalibrated; run `hviskd quantize` again"
+        )
     typer.echo(f"wrote {made.folder}")

@@ -1,4 +1,4 @@
-"""`hviskd compare`: an experiment of many trainings becomes one table."""
+"""`hviskd compare`: run an experiment of many trainings and tabulate the results."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,26 +8,38 @@ import typer
 
 def compare(
     experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="YAML file, or the name of an experiment that comes along.")
+        str, typer.Argument(metavar="EXPERIMENT", help="YAML file, or name of a built-in experiment.")
     ],
-    tiles: Annotated[Path, typer.Option("--tiles", metavar="TILESET", help="The TileSet to train and measure on.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of all runs, tables and pictures.")],
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trainings side by side on the device.")] = 1,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Processor threads of each training.")] = 1,
+    tiles: Annotated[Path, typer.Option("--tiles", metavar="TILESET", help="TileSet to train and evaluate on.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for all runs, tables and figures.")],
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="Number of trainings to run in parallel on the device.")
+    ] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads per training.")] = 1,
     minutes: Annotated[
-        float | None, typer.Option("--minutes", min=0.1, help="Stop after this time; the same command goes on.")
+        float | None,
+        typer.Option(
+            "--minutes",
+            min=0.1,
+            help="Stop after this many minutes; repeat the command to continue.",
+            show_default="no limit",
+        ),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value, as settings.epochs=20.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a value of the experiment, for example settings.epochs=20."
+        ),
     ] = None,
 ) -> None:
-    """Train pairs × methods × seeds, and say in one table which way of training the student helped.
+    """Train every teacher–student pair with every method and seed, and tabulate which methods helped.
 
-    The baselines (student alone, for twice the epochs, with label smoothing, KD with both usual weightings, and a
-    teacher that never learned) are always there. Killed and started again, it does only what is missing.
+    Baselines are always included: the student alone, trained for twice the epochs, and with label smoothing; KD with
+    both common weightings; and HVisKD from an untrained teacher. To continue after an interruption, repeat the command;
+    finished trainings are skipped.
 
-    Experiments that come along: laptop, every-method, table1, ablation, sensitivity.
+    Built-in experiments: laptop, every-method, strongest, table1, ablation, sensitivity.
 
     Examples:
 
@@ -48,7 +60,7 @@ def compare(
     for change in changes or []:
         key, equals, value = change.partition("=")
         if not equals:
-            raise RecipeError(f"--set {change}: write KEY=VALUE, as settings.epochs=20")
+            raise RecipeError(f"--set {change}: write KEY=VALUE, for example settings.epochs=20")
         parsed[key] = parse_value(value)
     tileset = TileSet.open(tiles)
     outcome = run(
@@ -66,7 +78,7 @@ def compare(
     for title, problem in outcome.failed.items():
         typer.echo(f"failed: {title}: {problem}")
     if outcome.left:
-        typer.echo(f"{outcome.left} trainings are left; run the same command again.")
+        typer.echo(f"{outcome.left} trainings remain; repeat the command to continue.")
     for file in sorted(path for path in output.iterdir() if path.suffix in (".md", ".csv", ".tex", ".html", ".png")):
         typer.echo(f"  {file}")
     if outcome.failed or outcome.left:
@@ -74,7 +86,7 @@ def compare(
 
 
 def _print(header: tuple[str, ...], rows: list[list[str]]) -> None:
-    """Print what fits beside each other; the files hold every column."""
+    """Print the main columns; the files have all."""
     import sys
 
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""`hviskd demo`: the whole job on built-in data."""
+"""`hviskd demo`: the whole workflow on synthetic slides."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,14 +10,14 @@ def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything the demo writes.")] = Path(
         "demo"
     ),
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demo in that folder.")] = False,
+    device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing demo.")] = False,
 ) -> None:
-    """Do the whole job on slides that hviskd draws itself: about four minutes on two cores.
+    """Run the whole workflow on synthetic slides: about four minutes on two cores.
 
-    Slides of twenty patients with masks of eight classes, tiles cut from them, a teacher, the student alone, with KD
-    and with HVisKD, one table measured on patients that no network has seen, maps of their slides, and a page that
-    shows it all. Drawn tissue says nothing about real tissue.
+    Generates slides of twenty patients with masks of eight classes, cuts tiles, trains a teacher and three students
+    (alone, with KD, with HVisKD), evaluates them on unseen patients, maps the slides of these patients, and writes a
+    report. Synthetic tissue says nothing about real tissue.
 
     Examples:
 
@@ -38,13 +38,13 @@ def demo(
         print_table(table)
     for statement in made.evaluation.statements:
         typer.echo(statement)
-    typer.echo("Drawn tissue says nothing about real tissue: this shows how the work is done, not what helps.")
+    typer.echo("Synthetic tissue says nothing about real tissue: the demo shows the workflow, not which method helps.")
     typer.echo(f"slides      {made.cohort.folder} ({len(made.cohort.slides)} slides, masks, outlines)")
-    typer.echo(f"tiles       {made.tileset.folder} ({len(made.tileset):,}; look at contact-sheet.png)")
+    typer.echo(f"tiles       {made.tileset.folder} ({len(made.tileset):,}; see contact-sheet.png)")
     typer.echo(f"            {qc_folder(made.tileset.folder)} (each slide with the tiles cut from it)")
     for name, run in made.runs.items():
         typer.echo(f"{name:<11} {run.folder} (model, log.csv, curves.png)")
     typer.echo(f"evaluation  {output / 'evaluation'} (table.md, roc-*.png, confusion-*.png, comparison.png)")
     typer.echo(f"maps        {output / 'maps'} ({len(made.maps)} slides of unseen patients)")
-    typer.echo(f"report      {page} (all of it on one page; open it in a browser)")
+    typer.echo(f"report      {page} (all results on one page; open it in a browser)")
     typer.echo(f"done in {time.monotonic() - started:.0f} s")

@@ -1,4 +1,4 @@
-"""`hviskd export`: a Model for other programs."""
+"""`hviskd export`: write a Model for other programs."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -15,21 +15,22 @@ class _To(StrEnum):
 
 
 def export(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A Model folder or a finished run.")],
-    to: Annotated[_To, typer.Option("--to", help="The format; wsinfer is what QuPath reads too.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder or finished run.")],
+    to: Annotated[_To, typer.Option("--to", help="Output format; QuPath reads wsinfer.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The file (onnx, torchscript) or folder (openvino, wsinfer).")
+        Path, typer.Option("-o", "--output", help="Output file (onnx, torchscript) or folder (openvino, wsinfer).")
     ],
     mpp: Annotated[
-        float | None, typer.Option("--mpp", help="µm per pixel of the training tiles, where the Model does not say.")
+        float | None,
+        typer.Option("--mpp", help="Pixel size of the training tiles in µm/px, if the Model does not record it."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
 ) -> None:
-    """Write a Model in the format of another program.
+    """Export a Model for another program: QuPath and WSInfer, ONNX, OpenVINO or TorchScript.
 
-    What was written is read back and must give torch's probabilities, or nothing is written. onnx, openvino and
-    torchscript take uint8 RGB tiles (batch, height, width, 3) and give probabilities. onnx and openvino are int8 where
-    the Model has an int8 variant.
+    The exported file is read back and must reproduce torch's probabilities; otherwise nothing is written. onnx,
+    openvino and torchscript take uint8 RGB tiles (batch, height, width, 3) and return probabilities. onnx and openvino
+    use int8 if the Model has an int8 variant.
 
     Examples:
 
@@ -45,11 +46,13 @@ def export(
     loaded = load_model(model)
     written = export_model(loaded, to.value, output, mpp=mpp, overwrite=overwrite)
     typer.echo(
-        f"{loaded.card.name} ({loaded.card.network.name}), {written.precision}: on {written.check_tiles} drawn tiles "
-        f"a probability differs from torch's by at most {written.largest_difference:.1e}"
+        f"{loaded.card.name} ({loaded.card.network.name}), {written.precision}: on {written.check_tiles} synthetic "
+        f"tiles, probabilities differ from torch's by at most {written.largest_difference:.1e}"
     )
     if written.precision == "int8" and (int8 := loaded.card.int8):
-        typer.echo(f"top-1 on {int8.val_tiles:,} val tiles: {int8.top1_float:.1%} float32, {int8.top1_int8:.1%} int8")
+        typer.echo(
+            f"top-1 on {int8.val_tiles:,} validation tiles: {int8.top1_float:.1%} float32, {int8.top1_int8:.1%} int8"
+        )
     for remark in written.remarks:
         typer.echo(remark)
     typer.echo(NOTICE)

@@ -1,4 +1,4 @@
-"""`hviskd figures curves`, `roc`, `radar`, `confusion` and `gain`: the figures of a paper from folders that stand."""
+"""`hviskd figures curves`, `roc`, `radar`, `confusion` and `gain`: figures for a paper from result folders."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,22 +8,26 @@ import typer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-figures_app = typer.Typer(no_args_is_help=True, help="Draw the figures of a paper from runs, evaluations, comparisons.")
+figures_app = typer.Typer(no_args_is_help=True, help="Draw figures for a paper from runs, evaluations and comparisons.")
 
-Evaluations = Annotated[list[Path], typer.Argument(metavar="EVALUATION...", help="Folders of `hviskd evaluate`.")]
-Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png", help="The picture to write.")]
+Evaluations = Annotated[
+    list[Path], typer.Argument(metavar="EVALUATION...", help="Folders written by `hviskd evaluate`.")
+]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png", help="PNG file to write.")]
 Only = Annotated[
     str | None,
-    typer.Option("--only", metavar="A,B,C", help="Draw only these models or ways of training, in this order."),
+    typer.Option("--only", metavar="A,B,C", help="Draw only these models or methods, in this order."),
 ]
 
 
 @figures_app.command()
 def curves(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of `hviskd train` or `distill`.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders written by `hviskd train` or `distill`.")
+    ],
     output: Output,
 ) -> None:
-    """Draw top-1, every loss term and the learning rate of trainings against the epoch; a star: the chosen epoch.
+    """Draw training curves: top-1, loss terms and learning rate against the epoch; a star marks the selected epoch.
 
     Examples:
 
@@ -37,7 +41,7 @@ def curves(
 
 @figures_app.command()
 def roc(folders: Evaluations, output: Output, only: Only = None) -> None:
-    """Draw ROC curves: averaged over the classes (macro, micro) in one panel, and a panel for each class.
+    """Draw ROC curves: macro and micro averages in one panel, and one panel per class.
 
     Examples:
 
@@ -54,20 +58,24 @@ def roc(folders: Evaluations, output: Output, only: Only = None) -> None:
 @figures_app.command()
 def radar(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="FOLDER...", help="Folders of `hviskd evaluate`, or of `hviskd compare`.")
+        list[Path],
+        typer.Argument(metavar="FOLDER...", help="Folders written by `hviskd evaluate`, or by `hviskd compare`."),
     ],
     output: Output,
     metric: Annotated[
         str | None,
-        typer.Option("--metric", help="Over classes: recall, precision, f1, auroc; over pairs: top1, "
-                     "balanced_accuracy, macro_auroc. Default: recall, top1."),
+        typer.Option(
+            "--metric",
+            help="Per class: recall, precision, f1 or auroc; per pair: top1, balanced_accuracy or macro_auroc.",
+            show_default="recall, or top1",
+        ),
     ] = None,
     centre: Annotated[
-        float, typer.Option("--from", help="The value in the middle, 0 to below 1; the picture says it.")
+        float, typer.Option("--from", help="Value at the centre, from 0 to below 1; stated in the figure.")
     ] = 0.0,
     only: Only = None,
-) -> None:  # fmt: skip
-    """Draw polygons: a model over the classes of an evaluation, or a way of training over the pairs of a comparison.
+) -> None:
+    """Draw radar charts: one value per class of an evaluation, or per teacher–student pair of a comparison.
 
     Examples:
 
@@ -86,7 +94,7 @@ def radar(
     else:
         figure = pair_radar(folders, metric=metric or "top1", centre=centre, only=_list(only))
     _write(figure, output)
-    typer.echo(f"the middle of the picture stands for {100 * centre:g} %")
+    typer.echo(f"the centre of the figure is {100 * centre:g} %")
 
 
 @figures_app.command()
@@ -98,7 +106,7 @@ def confusion(
     ] = None,
     only: Only = None,
 ) -> None:
-    """Draw confusion matrices; with --classes, what went to classes that are not drawn is said beside the matrix.
+    """Draw confusion matrices; with --classes, predictions of other classes are stated beside the matrix.
 
     Examples:
 
@@ -114,11 +122,13 @@ def confusion(
 
 @figures_app.command()
 def gain(
-    folders: Annotated[list[Path], typer.Argument(metavar="COMPARISON...", help="Folders of `hviskd compare`.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="COMPARISON...", help="Folders written by `hviskd compare`.")
+    ],
     output: Output,
     only: Only = None,
 ) -> None:
-    """Draw what each way of training gained over KD against what it gained over the student trained alone.
+    """Draw the gain of each method over KD against its gain over the student alone.
 
     Examples:
 

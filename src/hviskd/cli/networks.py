@@ -1,4 +1,4 @@
-"""`hviskd networks`: the zoo, with sizes."""
+"""`hviskd networks`: list the networks with their sizes."""
 
 from typing import Annotated
 
@@ -7,9 +7,9 @@ import typer
 
 def networks(
     classes: Annotated[int, typer.Option("--classes", min=2, help="Number of classes.")] = 8,
-    tile_px: Annotated[int, typer.Option("--tile-px", min=32, help="Side of the tiles in pixels.")] = 150,
+    tile_px: Annotated[int, typer.Option("--tile-px", min=32, help="Tile side in px.")] = 150,
 ) -> None:
-    """List the networks with their parameters and the shapes of their stages.
+    """List the networks with their number of parameters and the shapes of their stages.
 
     Examples:
 
@@ -22,7 +22,9 @@ def networks(
 
     from hviskd.networks import create_network, network_names
 
-    table = Table("network", "parameters, gap", "parameters, grid", "channels, stem first", f"last map at {tile_px} px")
+    table = Table(
+        "network", "parameters, gap", "parameters, grid", "channels (stem, stages)", f"last map at {tile_px} px"
+    )
     for column in table.columns[1:3]:
         column.justify = "right"
     for name in network_names():

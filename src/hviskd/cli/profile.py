@@ -1,4 +1,4 @@
-"""`hviskd profile`: what a network costs, counted and measured."""
+"""`hviskd profile`: the cost of networks, counted and measured."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,28 +12,34 @@ def profile(
         typer.Argument(metavar="MODEL|NETWORK...", help="Model folders, finished runs, or names of networks."),
     ],
     tile_px: Annotated[
-        int, typer.Option("--tile-px", min=32, help="Side of the tiles of networks by name; a model knows its own.")
+        int, typer.Option("--tile-px", min=32, help="Tile side in px, for networks given by name.")
     ] = 150,
-    classes: Annotated[int, typer.Option("--classes", min=2, help="Number of classes of networks by name.")] = 8,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the tables and pictures.")] = None,
+    classes: Annotated[
+        int, typer.Option("--classes", min=2, help="Number of classes, for networks given by name.")
+    ] = 8,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for the tables and figures.")] = None,
     accuracy: Annotated[
         Path | None,
         typer.Option(
             "--accuracy",
             metavar="EVALUATION",
-            help="Folder of `hviskd evaluate` on these models: draws accuracy against cost; needs -o.",
+            help="Folder of `hviskd evaluate` on the same models: plots accuracy against cost. Needs -o.",
         ),
     ] = None,
-    speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Also measure tiles a second here.")] = True,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.01, help="About how long to measure an engine.")] = 3.0,
+    speed: Annotated[
+        bool, typer.Option("--speed/--no-speed", help="Measure tiles per second on this computer.")
+    ] = True,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.01, help="Approximate measuring time per engine, in seconds.")
+    ] = 3.0,
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Processor threads; all it may use if not given.")
+        int | None, typer.Option("--threads", min=1, help="Number of CPU threads.", show_default="all available")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
 ) -> None:
-    """Say what networks cost: parameters, operations, memory, and tiles a second on this computer.
+    """Measure the cost of networks: parameters, operations, memory, and speed on this computer.
 
-    Operations and memory are counted from shapes alone; speed is measured with every engine that runs here.
+    Operations and memory are derived from shapes; speed is measured with every engine available on this computer.
 
     Examples:
 
@@ -49,7 +55,7 @@ def profile(
     from hviskd.evaluation.profile import profile as measure
 
     if accuracy is not None and output is None:
-        raise DataError(f"--accuracy {accuracy}: draws pictures; say where with -o FOLDER")
+        raise DataError(f"--accuracy {accuracy}: draws figures; give a folder for them with -o DIR")
     if output is not None:
         check_output(output, accuracy, overwrite=overwrite)
     found = measure(networks, tile_px=tile_px, classes=classes, speed=speed, threads=threads, seconds=seconds)

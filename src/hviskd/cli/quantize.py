@@ -1,4 +1,4 @@
-"""`hviskd quantize`: a Model that runs faster on a CPU, in whole numbers of 8 bits."""
+"""`hviskd quantize`: an int8 variant of a Model, which runs faster on a CPU."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,30 +7,33 @@ import typer
 
 
 def quantize(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A Model folder or a finished run.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder or finished run.")],
     tileset: Annotated[
-        Path, typer.Argument(metavar="TILESET", help="Tiles like those it learned from, with a val split.")
+        Path,
+        typer.Argument(metavar="TILESET", help="TileSet like the one MODEL was trained on, with a validation split."),
     ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the new Model; MODEL-int8 if not given.")
+        Path | None, typer.Option("-o", "--output", help="Folder for the new Model.", show_default="MODEL-int8")
     ] = None,
     tolerance: Annotated[
         float,
-        typer.Option("--tolerance", min=0, max=100, help="How far top-1 on val may fall, in percentage points."),
+        typer.Option("--tolerance", min=0, max=100, help="Largest accepted drop of top-1, in percentage points."),
     ] = 0.5,
     calibration: Annotated[
-        int, typer.Option("--calibration", min=1, help="Tiles from which the range of every map is taken.")
+        int, typer.Option("--calibration", min=1, help="Number of tiles used to calibrate the activation ranges.")
     ] = 512,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="All that may be used if not given.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the calibration tiles.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder.")] = False,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Number of CPU threads.", show_default="all available")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed for drawing the calibration tiles.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
 ) -> None:
-    """Make an int8 variant of a Model, two to four times as fast on a CPU, and measure what it costs.
+    """Make an int8 variant of a Model, two to four times as fast on a CPU, and measure the loss of accuracy.
 
-    Ranges are taken from tiles of the train split; top-1 is measured on the val split before and after. If it falls by
-    more than the tolerance nothing is written. The test split is not read.
+    Activation ranges are calibrated on tiles of the training split; top-1 is measured on the validation split before
+    and after. If it drops by more than the tolerance, nothing is written. The test split is not read.
 
-    The new Model holds the float weights too: whatever cannot run int8, as a GPU, takes those.
+    The new Model also has the float weights, for devices that cannot run int8, for example GPUs.
 
     Examples:
 
@@ -57,6 +60,8 @@ def quantize(
     record = made.card.int8
     assert record is not None
     typer.echo(f"calibrated on {record.calibration_tiles:,} tiles of the {record.calibration_split} split")
-    typer.echo(f"top-1 on {record.val_tiles:,} val tiles: {record.top1_float:.1%} float32, {record.top1_int8:.1%} int8")
-    typer.echo(f"the same class on {record.agreement:.1%} of them (measured with {record.engine})")
+    typer.echo(
+        f"top-1 on {record.val_tiles:,} validation tiles: {record.top1_float:.1%} float32, {record.top1_int8:.1%} int8"
+    )
+    typer.echo(f"same class on {record.agreement:.1%} of them (measured with {record.engine})")
     typer.echo(f"wrote {made.folder}")

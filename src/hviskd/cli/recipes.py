@@ -1,4 +1,4 @@
-"""`hviskd recipes`: the recipes that come with the project."""
+"""`hviskd recipes`: list or print the built-in recipes."""
 
 from typing import Annotated
 
@@ -6,9 +6,11 @@ import typer
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Print this recipe's YAML instead of the list.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Recipe to print as YAML instead of the list.")
+    ] = None,
 ) -> None:
-    """List the built-in recipes, or print one to start your own from.
+    """List the built-in recipes, or print one as a starting point for your own.
 
     Examples:
 
@@ -25,4 +27,4 @@ def recipes(
     elif name in built_in:
         typer.echo(built_in[name], nl=False)
     else:
-        raise RecipeError(f"{name}: no built-in recipe; there are {', '.join(built_in)}")
+        raise RecipeError(f"{name}: not a built-in recipe; choose one of {', '.join(built_in)}")

@@ -1,4 +1,4 @@
-"""`hviskd report`: folders become one page to read, print and hand on."""
+"""`hviskd report`: one HTML page about any number of result folders."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,18 +11,18 @@ def report(
         list[Path],
         typer.Argument(
             metavar="FOLDER...",
-            help="Runs, evaluations, comparisons, maps, agreements, attention; or folders that hold such.",
+            help="Folders of runs, evaluations, comparisons, maps, agreement or attention; or their parent folders.",
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page to write.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="HTML file to write.")],
     title: Annotated[
-        str | None, typer.Option("--title", help="Its heading.", show_default="the folders' names")
+        str | None, typer.Option("--title", help="Title of the page.", show_default="the folders' names")
     ] = None,
 ) -> None:
-    """Make one page of what was trained, measured and mapped: tables, pictures, limits, and how to repeat it.
+    """Write a report of runs, evaluations and maps: tables, figures, limitations, and how to reproduce them.
 
-    The page holds its pictures, fetches nothing, and names neither paths nor patients; slides are called by their
-    file names.
+    The report is one HTML page that embeds its images, loads nothing from the network, and contains no paths or
+    patients. Slides are identified by their file names.
 
     Examples:
 
@@ -35,5 +35,5 @@ def report(
     sections = write_report(folders, output, title=title)
     for section in sections:
         count = len(section.pictures)
-        typer.echo(f"  {section.title} ({count} picture{'s' * (count != 1)})")
+        typer.echo(f"  {section.title} ({count} image{'s' * (count != 1)})")
     typer.echo(f"wrote {output} ({output.stat().st_size / 2**20:.1f} MiB)")

@@ -1,4 +1,4 @@
-"""`hviskd synth`: a cohort of drawn slides with masks and outlines, to try everything on."""
+"""`hviskd synth`: a synthetic cohort of slides with masks and outlines, for trying things out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,19 +9,23 @@ import typer
 def synth(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the cohort.")],
     patients: Annotated[int, typer.Option("--patients", help="Number of patients.")] = 6,
-    slides_per_patient: Annotated[int, typer.Option("--slides-per-patient", help="Slides of each.")] = 1,
-    width_px: Annotated[int, typer.Option("--width-px", help="Width of a slide; 20 million px at most.")] = 4000,
-    height_px: Annotated[int, typer.Option("--height-px", help="Height of a slide.")] = 3000,
-    mpp: Annotated[float, typer.Option("--mpp", help="µm a pixel, 0.1 to 4.")] = 0.5,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed draws the same cohort.")] = 0,
-    workers: Annotated[int | None, typer.Option("--workers", help="Processes; one a core if not given.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a cohort in that folder.")] = False,
+    slides_per_patient: Annotated[int, typer.Option("--slides-per-patient", help="Number of slides per patient.")] = 1,
+    width_px: Annotated[
+        int, typer.Option("--width-px", help="Slide width in px; a slide has at most 20 million px.")
+    ] = 4000,
+    height_px: Annotated[int, typer.Option("--height-px", help="Slide height in px.")] = 3000,
+    mpp: Annotated[float, typer.Option("--mpp", help="Pixel size in µm/px, from 0.1 to 4.")] = 0.5,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed; the same seed gives the same cohort.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Number of processes.", show_default="one per core")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing cohort.")] = False,
 ) -> None:
-    """Draw slides of glioblastoma under H&E, with colour masks, QuPath outlines and vessels in Labelme.
+    """Generate synthetic H&E slides of glioblastoma, with colour masks, QuPath outlines and Labelme vessels.
 
-    Every patient has a look of their own, every slide most of the eight classes of the Ivy atlas. The slides are
-    Aperio SVS of three levels (1, 1/4, 1/16). Some 15 seconds a slide and core. Drawn tissue says nothing about real
-    tissue.
+    Stain and nuclear density vary between patients; each slide has most of the eight classes of the Ivy atlas. Slides
+    are Aperio SVS with three levels (1, 1/4, 1/16). Generating takes about 15 seconds per slide and core. Synthetic
+    tissue says nothing about real tissue.
 
     Examples:
 
@@ -54,7 +58,7 @@ def synth(
         areas = [slide.area_mm2[name] for slide in drawn]
         typer.echo(f"{name:<7} {sum(areas):>7.2f}  {sum(area > 0 for area in areas)} of {len(areas)}")
     typer.echo(f"slides       {output / 'slides'} ({len(drawn)} SVS of {width_px} × {height_px} px, {mpp:g} µm/px)")
-    typer.echo(f"masks        {output / 'masks'} (one px a px of the slide; legend ivygap-paper)")
+    typer.echo(f"masks        {output / 'masks'} (same size as the slides; legend ivygap-paper)")
     typer.echo(f"annotations  {output / 'annotations'} (QuPath GeoJSON)")
     typer.echo(f"vessels      {output / 'vessels'} ({tiles} CTmvp tiles of 150 px with Labelme outlines)")
     typer.echo(f"patients     {output / 'patients.csv'}")

@@ -1,4 +1,4 @@
-"""`hviskd tiles import`, `import-cifar`, `split` and `info`: pictures become a TileSet, which is divided and shown."""
+"""`hviskd tiles import`, `import-cifar`, `split` and `info`: make, split and inspect a TileSet."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from hviskd.tiles import TileSet
 
-tiles_app = typer.Typer(no_args_is_help=True, help="Make, divide and look at TileSets, which all training reads.")
+tiles_app = typer.Typer(no_args_is_help=True, help="Make, split and inspect TileSets.")
 
 TileSetArgument = Annotated[Path, typer.Argument(metavar="TILESET", help="Folder of a TileSet.")]
 
@@ -23,30 +23,52 @@ class _By(StrEnum):
 
 @tiles_app.command("import")
 def import_(
-    folder: Annotated[Path, typer.Argument(help="One folder a class, or train/val/test with one folder a class each.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the new TileSet.")],
-    csv: Annotated[Path | None, typer.Option("--csv", help="Table that gives each file its slide and patient.")] = None,
-    file_column: Annotated[
-        str, typer.Option("--file-column", help="Its column of files: path below FOLDER, name, or name without suffix.")
-    ] = "file",
-    slide_column: Annotated[str, typer.Option("--slide-column", help="Its column of slides.")] = "slide",
-    patient_column: Annotated[str, typer.Option("--patient-column", help="Its column of patients.")] = "patient",
-    tile_px: Annotated[
-        int | None, typer.Option("--tile-px", min=1, help="Cut tiles of this side from the middle of each picture.")
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Folder with one subfolder per class, or with train, val and test, each with one subfolder per class.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the new TileSet.")],
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="CSV that lists the slide and patient of each file.")
     ] = None,
-    resize: Annotated[bool, typer.Option("--resize", help="Resample whole pictures to --tile-px instead.")] = False,
-    mpp: Annotated[float | None, typer.Option("--mpp", help="µm per pixel of the files as they are.")] = None,
+    file_column: Annotated[
+        str,
+        typer.Option(
+            "--file-column", help="CSV column with the path below FOLDER, the file name, or the name without suffix."
+        ),
+    ] = "file",
+    slide_column: Annotated[str, typer.Option("--slide-column", help="CSV column with the slide.")] = "slide",
+    patient_column: Annotated[str, typer.Option("--patient-column", help="CSV column with the patient.")] = "patient",
+    tile_px: Annotated[
+        int | None,
+        typer.Option(
+            "--tile-px",
+            min=1,
+            help="Side in px of the tile cropped from the centre of each image.",
+            show_default="most common image size",
+        ),
+    ] = None,
+    resize: Annotated[
+        bool, typer.Option("--resize", help="Resample whole images to --tile-px instead of cropping.")
+    ] = False,
+    mpp: Annotated[
+        float | None, typer.Option("--mpp", help="Pixel size of the files in µm/px, before any resampling.")
+    ] = None,
     classes: Annotated[
-        str | None, typer.Option("--classes", metavar="A,B,C", help="Names and order of the classes.")
+        str | None,
+        typer.Option("--classes", metavar="A,B,C", help="Names and order of the classes.", show_default="alphabetical"),
     ] = None,
     licence: Annotated[
-        str | None, typer.Option("--licence", help="The pictures' licence; it travels with all that is made of them.")
+        str | None, typer.Option("--licence", help="Licence of the images, recorded in everything made from them.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a TileSet that stands there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing TileSet.")] = False,
 ) -> None:
-    """Make a TileSet of pictures (JPEG, PNG, TIFF, WebP) that stand in class folders.
+    """Make a TileSet from images (JPEG, PNG, TIFF, WebP) in one subfolder per class.
 
-    Pictures that are damaged, of another size or too large are left out, counted and named.
+    Images that are damaged, of another size or too large are skipped, counted and listed.
 
     Examples:
 
@@ -79,22 +101,29 @@ def import_(
 @tiles_app.command("import-cifar")
 def import_cifar(
     archive: Annotated[
-        Path, typer.Argument(help="Your copy of cifar-100-python.tar.gz, the folder it unpacks to, or an .npz.")
+        Path,
+        typer.Argument(
+            metavar="ARCHIVE", help="Your copy of cifar-100-python.tar.gz, the folder it unpacks to, or an .npz."
+        ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the new TileSet.")],
-    coarse: Annotated[bool, typer.Option("--coarse", help="The 20 superclasses instead of the 100 classes.")] = False,
-    val: Annotated[float, typer.Option("--val", min=0, max=1, help="Share of the train pictures for choosing.")] = 0.1,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed draws the same val pictures.")] = 0,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the new TileSet.")],
+    coarse: Annotated[
+        bool, typer.Option("--coarse", help="Use the 20 superclasses instead of the 100 classes.")
+    ] = False,
+    val: Annotated[
+        float, typer.Option("--val", min=0, max=1, help="Share of training images in the validation split.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed for drawing the validation split.")] = 0,
     licence: Annotated[
-        str | None, typer.Option("--licence", help="The pictures' licence; it travels with all that is made of them.")
+        str | None, typer.Option("--licence", help="Licence of the images, recorded in everything made from them.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a TileSet that stands there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing TileSet.")] = False,
 ) -> None:
-    """Make a TileSet of CIFAR-100, on which distillation methods are compared.
+    """Make a TileSet from CIFAR-100, the standard benchmark for distillation methods.
 
-    The test split stays as it is, val is drawn class by class from train, and train pictures that are in test too are
-    left out. The archive's pickles are read without being run. An .npz holds images (uint8, N × side × side × 3),
-    labels, classes (names), and perhaps test_images and test_labels.
+    The test split is unchanged; the validation split is drawn from the training images, class by class. Training images
+    that are also test images are left out. The archive's pickle files are never executed. An .npz contains images
+    (uint8, N × side × side × 3), labels, classes (names), and optionally test_images and test_labels.
 
     Examples:
 
@@ -116,18 +145,19 @@ def import_cifar(
 def split(
     tileset: TileSetArgument,
     by: Annotated[
-        _By, typer.Option("--by", help="What must not be torn apart; auto: patients, or slides if only they are known.")
+        _By, typer.Option("--by", help="Unit kept within one split; auto: patient, or slide if patients are unknown.")
     ] = _By.auto,
-    val: Annotated[float, typer.Option("--val", min=0, max=1, help="Share of the tiles for choosing.")] = 0.15,
-    test: Annotated[float, typer.Option("--test", min=0, max=1, help="Share of the tiles for the last look.")] = 0.15,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed divides in the same way.")] = 0,
+    val: Annotated[float, typer.Option("--val", min=0, max=1, help="Share of tiles in the validation split.")] = 0.15,
+    test: Annotated[float, typer.Option("--test", min=0, max=1, help="Share of tiles in the test split.")] = 0.15,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed; the same seed gives the same split.")] = 0,
     keep_test: Annotated[
-        bool, typer.Option("--keep-test", help="Leave the test split alone and divide the rest.")
+        bool, typer.Option("--keep-test", help="Keep the existing test split and divide the rest.")
     ] = False,
 ) -> None:
-    """Divide a TileSet into train, val and test, each class as near its share as whole patients allow.
+    """Split a TileSet into training, validation and test tiles, keeping each patient within one split.
 
-    The division before is replaced. Tiles of one patient are alike: a random split flatters every result.
+    Every class comes as close to the requested shares as whole patients allow. An existing split is replaced. Tiles of
+    one patient are alike, so results on a random split are too optimistic.
 
     Examples:
 
@@ -149,10 +179,12 @@ def info(
     tileset: TileSetArgument,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Where to write the contact sheet; contact-sheet.png in the TileSet."),
+        typer.Option(
+            "-o", "--output", help="PNG file for the contact sheet.", show_default="TILESET/contact-sheet.png"
+        ),
     ] = None,
 ) -> None:
-    """Count tiles by class and split, tell whether the splits leak, and draw some tiles of every class.
+    """Count tiles by class and split, check the splits for data leakage, and draw a contact sheet.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`hviskd train` and `hviskd distill`: a recipe and tiles become a run."""
+"""`hviskd train` and `hviskd distill`: train a network as a recipe says."""
 
 import os
 from pathlib import Path
@@ -10,31 +10,70 @@ if TYPE_CHECKING:
     from hviskd.models import Model
     from hviskd.training import Recipe, Run
 
-TilesArgument = Annotated[Path, typer.Argument(metavar="TILESET", help="A TileSet with a train and a val split.")]
-Output = Annotated[Path, typer.Option("-o", "--output", help="Folder of the run; must be new, or used with --resume.")]
-RecipeOption = Annotated[str | None, typer.Option("--recipe", help="A YAML file or a built-in recipe's name.")]
-Network = Annotated[str | None, typer.Option("--network", help="Network to train (see `hviskd networks`).")]
-Head = Annotated[str | None, typer.Option("--head", help="gap (global average) or grid (the paper's).")]
-Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the train split.")]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", min=2, help="Tiles a step.")]
-Rate = Annotated[float | None, typer.Option("--learning-rate", help="At the start.")]
-Precision = Annotated[str | None, typer.Option("--precision", help="32-true, bf16-mixed or 16-mixed.")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of weights, order and augmentation.")]
+TilesArgument = Annotated[
+    Path, typer.Argument(metavar="TILESET", help="TileSet with a training and a validation split.")
+]
+Output = Annotated[
+    Path, typer.Option("-o", "--output", help="Folder for the run; must be new, unless --resume is given.")
+]
+RecipeOption = Annotated[
+    str | None, typer.Option("--recipe", help="YAML file, or name of a built-in recipe (see `hviskd recipes`).")
+]
+Network = Annotated[
+    str | None,
+    typer.Option("--network", help="Network to train (see `hviskd networks`).", show_default="from the recipe"),
+]
+Head = Annotated[
+    str | None,
+    typer.Option(
+        "--head", help="Classifier head: gap (global average) or grid (the paper's).", show_default="from the recipe"
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option("--epochs", min=1, help="Number of passes over the training split.", show_default="from the recipe"),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option("--batch-size", min=2, help="Number of tiles per training step.", show_default="from the recipe"),
+]
+Rate = Annotated[
+    float | None, typer.Option("--learning-rate", help="Initial learning rate.", show_default="from the recipe")
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision", help="Numerical precision: 32-true, bf16-mixed or 16-mixed.", show_default="from the recipe"
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        help="Random seed for initial weights, tile order and augmentation.",
+        show_default="from the recipe",
+    ),
+]
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any other key of the recipe; dots reach into mappings."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set any other recipe key; write nested keys with dots."),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
-AllowLeak = Annotated[bool, typer.Option("--allow-leak", help="Train although the splits leak; every output says so.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-Processes = Annotated[int, typer.Option("--processes", min=1, help="Processes (one a GPU) that share each batch.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+AllowLeak = Annotated[
+    bool, typer.Option("--allow-leak", help="Train even if the splits leak; every output will say so.")
+]
+Device = Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")]
+Processes = Annotated[int, typer.Option("--processes", min=1, help="Processes (one per GPU) that share each batch.")]
 
 
 def train(
     tileset: TilesArgument,
     output: Output,
     recipe: RecipeOption = None,
-    student: Annotated[bool, typer.Option("--student", help="Of a pair's recipe, train the student alone.")] = False,
+    student: Annotated[
+        bool, typer.Option("--student", help="Train the student of the recipe, without a teacher.")
+    ] = False,
     network: Network = None,
     head: Head = None,
     epochs: Epochs = None,
@@ -48,10 +87,11 @@ def train(
     device: Device = "auto",
     processes: Processes = 1,
 ) -> None:
-    """Train a teacher, or a student alone, on the train split of a TileSet.
+    """Train a teacher, or a student alone, on the training split of a TileSet.
 
-    The epoch is chosen on the val split; the test split is not touched. Of a pair's recipe, the teacher is
-    trained unless --student is given. Options override the recipe; the complete recipe is kept with the run.
+    The epoch is selected on the validation split; the test split is not read. If the recipe describes a
+    teacher–student pair, the teacher is trained unless --student is given. Options override the recipe; the complete
+    recipe is saved with the run.
 
     Examples:
 
@@ -73,10 +113,15 @@ def train(
 def distill(
     tileset: TilesArgument,
     output: Output,
-    teacher: Annotated[Path, typer.Option("--teacher", help="The teacher: a Model folder or a finished run.")],
+    teacher: Annotated[Path, typer.Option("--teacher", help="Teacher: a Model folder or a finished run.")],
     recipe: RecipeOption = None,
     method: Annotated[
-        str | None, typer.Option("--method", help="hviskd, hviskd-authors, kd or plain; replaces the recipe's.")
+        str | None,
+        typer.Option(
+            "--method",
+            help="Distillation method, for example kd, dkd or hviskd.",
+            show_default="from the recipe",
+        ),
     ] = None,
     network: Network = None,
     head: Head = None,
@@ -91,7 +136,10 @@ def distill(
     device: Device = "auto",
     processes: Processes = 1,
 ) -> None:
-    """Distil a teacher into a student on the train split of a TileSet.
+    """Distil a teacher into a student on the training split of a TileSet.
+
+    The epoch is selected on the validation split; the test split is not read. Options override the recipe; the complete
+    recipe is saved with the run.
 
     Examples:
 
@@ -167,7 +215,7 @@ def _run(
             processes=processes,
         )
     except KeyboardInterrupt:
-        typer.echo(f"stopped; the same command with --resume goes on with {output}", err=True)
+        typer.echo(f"interrupted; repeat the command with --resume to continue {output}", err=True)
         raise typer.Exit(130) from None
     if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes one speaks
         _summary(run)
@@ -179,8 +227,12 @@ def _summary(run: "Run") -> None:
     typer.echo(card["independence"])
     for model in (chosen, last):
         val = {name.removeprefix("val_"): value for name, value in model.card.metrics.items() if value is not None}
-        shown = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in val.items()) or "no val split"
+        shown = (
+            ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in val.items()) or "no validation split"
+        )
         typer.echo(f"epoch {model.card.epoch} ({model.card.selection.replace('_', ' ')}): {shown}")
         typer.echo(f"  {model.folder}")
     typer.echo(f"log {run.log_file}, curves {run.curves_file}")
-    typer.echo("when every arm is trained: hviskd evaluate RUN … --tiles TILESET -o DIR reads the test split, once")
+    typer.echo(
+        "when all arms are trained, evaluate them once on the test split: hviskd evaluate RUN … --tiles TILESET -o DIR"
+    )
