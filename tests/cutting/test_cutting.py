@@ -243,7 +243,7 @@ def test_a_full_disk_is_no_slides_fault_and_costs_nothing_that_is_finished(cohor
     command = [sys.executable, "-c", _ON_A_FULL_DISK, str(cohort)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert "cannot be written to (File too large); what is finished stays: mend that, and pass --resume" in done.stdout
+    assert "cannot be written to (File too large); what is finished stays: mend that, and pass `resume=True`" in done.stdout
     assert not (cohort / "full").exists()
     assert len(list((cohort / ".parts-full").glob("*.json"))) == 1
     same(cut(cohort, "full", resume=True), cut(cohort, "roomy"))
@@ -323,27 +323,27 @@ def test_what_stands_there_is_not_replaced_unasked(cohort, tmp_path):
     assert set(cut(cohort, "done", [cohort / "B-1.svs"], overwrite=True).table["slide"]) == {"B-1"}
     (cohort / "own").mkdir()
     (cohort / "own" / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match="something else"):
+    with pytest.raises(DataError, match="no tile set; it will not be replaced"):
         cut(cohort, "own", overwrite=True)
     (cohort / "free-qc").mkdir()
     (cohort / "free-qc" / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match="something else"):
+    with pytest.raises(DataError, match="no report of a cutting; it will not be replaced"):
         cut(cohort, "free", overwrite=True)
 
 
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"tile_px": 0}, "`tile_px`"),
-        ({"mpp": float("nan")}, "`mpp`"),
-        ({"purity": 1.1}, "`purity`"),
-        ({"tolerance": float("inf")}, "`tolerance`"),
-        ({"tissue": -0.1}, "`tissue`"),
-        ({"cap": 0}, "`cap`"),
-        ({"glass": ["blue"]}, "`glass`"),
+        ({"tile_px": 0}, "`tile_px=0`"),
+        ({"mpp": float("nan")}, "`mpp=nan`"),
+        ({"purity": 1.1}, "`purity=1.1`"),
+        ({"tolerance": float("inf")}, "`tolerance=inf`"),
+        ({"tissue": -0.1}, "`tissue=-0.1`"),
+        ({"cap": 0}, "`cap=0`"),
+        ({"glass": ["blue"]}, "`glass=blue`"),
         ({"masks": None}, "`masks`"),
         ({"stain": "macenko"}, "`stain_reference`"),
-        ({"patients": "([A-Z])_"}, "`patients`"),
+        ({"patients": "([A-Z])_"}, r"`patients=\(\[A-Z\]\)_`"),
     ],
 )
 def test_impossible_options_are_refused_before_anything_is_read(cohort, options, word):

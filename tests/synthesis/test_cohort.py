@@ -180,7 +180,7 @@ def test_nothing_is_replaced_unasked_and_only_a_cohort_ever(tmp_path: Path, coho
         draw_cohort(cohort.folder, patients=1, workers=1, **SMALL)
     (tmp_path / "slides").mkdir()
     (tmp_path / "slides" / "patient.svs").write_bytes(b"real")
-    with pytest.raises(DataError, match="choose another folder"):
+    with pytest.raises(DataError, match="no drawn cohort; it will not be replaced"):
         draw_cohort(tmp_path, patients=1, workers=1, overwrite=True, **SMALL)
     assert (tmp_path / "slides" / "patient.svs").read_bytes() == b"real"
 
@@ -191,10 +191,10 @@ def test_nothing_is_replaced_unasked_and_only_a_cohort_ever(tmp_path: Path, coho
         ({"width_px": 5001, "height_px": 4000}, "20 million"),
         ({"width_px": 63, "height_px": 400}, "`width_px`"),
         ({"patients": 0}, "`patients`"),
-        ({"mpp": 0.0}, "`mpp`"),
-        ({"mpp": float("nan")}, "`mpp`"),
-        ({"seed": -1}, "`seed`"),
-        ({"workers": 0}, "`workers`"),
+        ({"mpp": 0.0}, "`mpp=0.0`"),
+        ({"mpp": float("nan")}, "`mpp=nan`"),
+        ({"seed": -1}, "`seed=-1`"),
+        ({"workers": 0}, "`workers=0`"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_before_anything_is_written(tmp_path: Path, wrong, said: str):

@@ -62,8 +62,8 @@ def test_columns_of_other_names(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"file_column": "name"}, "no column 'name', only file, patient; .*--file-column"),
-        ({"slide_column": "block"}, "no column 'block', only file, patient; .*--slide-column"),
+        ({"file_column": "name"}, "no column 'name', only file, patient; .*`file_column`"),
+        ({"slide_column": "block"}, "no column 'block', only file, patient; .*`slide_column`"),
         ({"patient_column": "case"}, "no column 'case'"),
     ],
 )

@@ -122,8 +122,8 @@ def test_the_same_pictures_give_the_same_tile_set(photos, tmp_path):
     [
         ({"resize": True}, "`tile_px`"),
         ({"tile_px": 0}, "`tile_px=0`"),
-        ({"mpp": 0.0}, "`mpp`"),
-        ({"mpp": float("inf")}, "`mpp`"),
+        ({"mpp": 0.0}, "`mpp=0.0`"),
+        ({"mpp": float("inf")}, "`mpp=inf`"),
         ({"classes": ["A"]}, "not one of the classes"),
         ({"csv": "absent.csv"}, "absent.csv: no such file"),
     ],

@@ -135,11 +135,11 @@ def test_a_split_of_share_zero_is_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"val": -0.1}, "`val`"),
-        ({"test": float("nan")}, "`test`"),
-        ({"val": 1.0}, "`val`"),
+        ({"val": -0.1}, "`val=-0.1`"),
+        ({"test": float("nan")}, "`test=nan`"),
+        ({"val": 1.0}, "`val=1.0`"),
         ({"val": 0.5, "test": 0.5}, "nothing to train"),
-        ({"by": "moon"}, "`by` moon"),
+        ({"by": "moon"}, "`by=moon`"),
     ],
 )
 def test_impossible_requests_are_refused(tmp_path, options, message):

@@ -89,7 +89,7 @@ def _fractions(shares: dict[str, float]) -> tuple[list[str], NDArray[np.float64]
     """Give the splits that shall hold something, train first, and their shares of the tiles."""
     for name, share in shares.items():
         if not (math.isfinite(share) and 0 <= share < 1):
-            raise DataError(f"--{name} {share}: must be a share from 0 up to, but not including, 1")
+            raise DataError(f"`{name}={share}`: must be a share from 0 up to, but not including, 1")
     rest = 1 - sum(shares.values())
     if rest < 1e-9:
         raise DataError(
