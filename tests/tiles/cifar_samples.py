@@ -85,6 +85,27 @@ def write_cifar(folder: Path, *, train=None, test=None, **replaced: bytes) -> Pa
     return inner
 
 
+def write_binary_cifar(folder: Path, **replaced: bytes) -> Path:
+    """Write `cifar-100-binary` below `folder`, with the pictures of `write_cifar`."""
+    inner = folder / "cifar-100-binary"
+    inner.mkdir(parents=True)
+
+    def records(images: np.ndarray) -> bytes:
+        planes = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+        fine = np.arange(len(images)) % 4
+        return np.column_stack([fine // 2, fine, planes]).astype(np.uint8).tobytes()
+
+    contents = {
+        "train.bin": records(pictures(80, 1)),
+        "test.bin": records(pictures(20, 2)),
+        "fine_label_names.txt": "\n".join((*FINE, "")).encode(),
+        "coarse_label_names.txt": "\n".join((*COARSE, "")).encode(),
+    }
+    for name, content in (contents | replaced).items():
+        (inner / name).write_bytes(content)
+    return inner
+
+
 def pack(inner: Path, archive: Path, mode: str = "w:gz") -> Path:
     """Put the folder into an archive, with the stray file that the original has."""
     with tarfile.open(archive, mode) as stream:

@@ -11,8 +11,17 @@ from typer.testing import CliRunner
 
 from hviskd.cli.app import app
 from hviskd.errors import DataError
-from hviskd.tiles import TileSet, check_leak, import_cifar, split_tiles
-from tests.tiles.cifar_samples import COARSE, FINE, pack, part, pictures, python_2_pickle, write_cifar
+from hviskd.tiles import TileSet, check_leak, cifar, import_cifar, split_tiles
+from tests.tiles.cifar_samples import (
+    COARSE,
+    FINE,
+    pack,
+    part,
+    pictures,
+    python_2_pickle,
+    write_binary_cifar,
+    write_cifar,
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +85,16 @@ def test_archive_folder_and_npz_give_the_same_tiles(archive, tileset, tmp_path):
     for number, source in enumerate((inner, tmp_path, plain, tmp_path / "mine.npz")):
         same = import_cifar(source, tmp_path / f"set-{number}")
         assert same.split_fingerprint == tileset.split_fingerprint
+
+
+def test_the_binary_version_gives_the_same_tiles_without_a_pickle(tileset, tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar, "read_plain_pickle", None)
+    inner = write_binary_cifar(tmp_path)
+    archive = pack(inner, tmp_path / "cifar-100-binary.tar.gz")
+    for number, source in enumerate((inner, tmp_path, archive)):
+        same = import_cifar(source, tmp_path / f"set-{number}")
+        assert same.split_fingerprint == tileset.split_fingerprint
+    assert import_cifar(inner, tmp_path / "coarse", coarse=True).classes == COARSE
 
 
 def test_an_npz_may_do_without_test(tmp_path):
@@ -161,6 +180,18 @@ def no_names(folder):
     return write_cifar(folder, meta=python_2_pickle({"label_names": ["a", "b"]}))
 
 
+def half_a_picture(folder):
+    return write_binary_cifar(folder, **{"train.bin": bytes(1000)})
+
+
+def a_label_too_high(folder):
+    return write_binary_cifar(folder, **{"test.bin": b"\0\4" + bytes(3072)})
+
+
+def one_name(folder):
+    return write_binary_cifar(folder, **{"fine_label_names.txt": b"apple\n"})
+
+
 def npz(**arrays):
     def write(folder):
         given = {"images": pictures(4, 1), "labels": np.arange(4) % 2, "classes": np.array(["a", "b"])} | arrays
@@ -190,6 +221,9 @@ def a_text(folder):
         (too_few_labels, "not one label a picture"),
         (small_pictures, "no pictures of 32 × 32 px"),
         (no_names, "names no classes"),
+        (half_a_picture, "train.bin: holds no pictures of 32 × 32 px"),
+        (a_label_too_high, "test.bin: labels must be whole numbers from 0 to 3"),
+        (one_name, "fine_label_names.txt: names no classes"),
         (npz(labels=None), "holds no labels"),
         (npz(classes=None), "holds no classes"),
         (npz(labels=np.array([0, 1, 2, 0])), "from 0 to 1"),
@@ -215,7 +249,7 @@ def test_what_is_no_cifar_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [({"val": 1.0}, "--val"), ({"val": float("nan")}, "--val"), ({"seed": -1}, "--seed")]
+    ("options", "said"), [({"val": 1.0}, "`val=1.0`"), ({"val": float("nan")}, "`val=nan`"), ({"seed": -1}, "`seed=-1`")]
 )
 def test_options_that_mean_nothing_are_refused(archive, tmp_path, options, said):
     with pytest.raises(DataError, match=said):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hviskd.errors import DataError
+from hviskd.tiles import plain_pickle
 from hviskd.tiles.plain_pickle import read_plain_pickle
 from tests.tiles.cifar_samples import python_2_pickle
 
@@ -77,21 +78,21 @@ def test_nothing_is_called(tmp_path: Path, protocol):
     ("content", "said"),
     [
         (b"", "exhausted"),
-        (b".", "pop from empty list"),
+        (b".", "underflow"),
         (b"\x80\x02].", "holds no dictionary"),
         (b"cos\nsystem\n.", "it would use os system"),
         (b"\x80\x02\x8c\x02os\x8c\x06system\x93.", "SHORT_BINUNICODE"),
         (b"cnumpy\ndtype\n(S'O8'\ntR}b.", "no dictionary"),
         (b"}U\x01acnumpy\nndarray\n(K\x01tRs.", "array without content"),
-        (b"}}b.", "state of something else"),
+        (b"}}K\x01K\x02sb.", "__dict__"),
         (b"}K\x01K\x02s.", "dictionary of texts"),
-        (b"}K\x01a.", "append to something else"),
-        (b"}(U\x01au.", "shorter|longer"),
+        (b"}K\x01a.", "append"),
+        (b"}(U\x01au.", "odd number of items"),
         (b"Pperson\n.", "PERSID"),
         (b"h\x07.", "7"),
         (b"T\xff\xff\xff\x7fab.", "expected 2147483647 bytes"),
         (b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.", "expected 9223372036854775807 bytes"),
-        (b"(" * 10 + b"u.", "pop from empty list|index out of range"),
+        (b"(" * 10 + b"u.", "MARK"),
         (b"L" + b"9" * 10_000 + b"L\n.", "digits"),
     ],
 )
@@ -109,12 +110,24 @@ def test_an_array_of_something_else_than_bytes_is_refused():
         read_plain_pickle(short, "sample")
 
 
-def test_endless_work_is_not_begun():
-    doubling = b"".join(b"h\x01h\x01\x86q\x01" for _ in range(60))  # a tuple of 2⁶⁰ parts, whose hash takes ages
-    with pytest.raises(DataError, match="dictionary of texts"):
+@pytest.mark.parametrize(
+    "between", [b"", b"\x80\x02", b"Nb", b"(e", b"(u"], ids=["", "proto", "build", "append", "set"]
+)
+def test_endless_work_is_not_begun(between):
+    doubling = b"".join(b"h\x01h\x01\x86" + between + b"q\x01" for _ in range(60))  # a tuple of 2⁶⁰ parts, to be hashed
+    with pytest.raises(DataError, match="a tuple twice"):
         read_plain_pickle(b"}K\x01q\x01" + doubling + b"K\x00s.", "sample")
-    memo = b"}r\xff\xff\xff\xff."  # Python's unpickler would make room for four billion memories
-    assert read_plain_pickle(memo, "sample") == {}
+
+
+def test_room_is_not_made_for_whatever_a_file_claims(monkeypatch):
+    """Python's unpickler would make it for four billion memories."""
+    for put in (b"r\xff\xff\xff\xff", b"p4294967295\n"):
+        with pytest.raises(DataError, match="remember 4294967295 things"):
+            read_plain_pickle(b"}" + put + b".", "sample")
+    assert read_plain_pickle(b"}r\xff\xff\x00\x00.", "sample") == {}
+    monkeypatch.setattr(plain_pickle, "_MOST_STEPS", 1000)
+    with pytest.raises(DataError, match="over 1000 steps"):
+        read_plain_pickle(b"}" + b"]" * 1000 + b".", "sample")
 
 
 def test_no_damage_ends_in_anything_but_one_line():

@@ -61,9 +61,9 @@ def import_cifar(
     counted and named. Pictures are called by their split and number in the archive, as `train/00017`.
 
     Args:
-        archive: `cifar-100-python.tar.gz`, the folder it unpacks to, or an `.npz` with `images`, uint8
-            (N, side, side, 3), `labels`, integers (N,), `classes`, their names, and perhaps `test_images` and
-            `test_labels`.
+        archive: `cifar-100-python.tar.gz` or `cifar-100-binary.tar.gz`, the folder it unpacks to, or an `.npz` with
+            `images`, uint8 (N, side, side, 3), `labels`, integers (N,), `classes`, their names, and perhaps
+            `test_images` and `test_labels`.
         output: Where the TileSet shall stand.
         coarse: Take the 20 superclasses instead of the 100 classes.
         val: Share of the train pictures that becomes val, of every class.
@@ -84,7 +84,8 @@ def import_cifar(
     if archive.is_file() and zipfile.is_zipfile(archive):
         photographs = _read_npz(archive, coarse)
     else:
-        photographs = _read_pickles(archive, coarse)
+        files = read_cifar_files(archive)
+        photographs = (_read_binary if "train.bin" in files else _read_pickles)(files, archive, coarse)
     split_record: SplitRecord = {"by": "random", "seed": seed, "val": val}
     if "test" in photographs.parts:
         split_record |= {"keep_test": True, "test_by": "archive"}
@@ -126,10 +127,9 @@ def _write(writer: TileSetWriter, photographs: _Photographs, val: float, seed: i
                 writer.add(image, file=file, class_name=photographs.classes[label], split=split)
 
 
-def _read_pickles(archive: Path, coarse: bool) -> _Photographs:
+def _read_pickles(files: dict[str, bytes], archive: Path, coarse: bool) -> _Photographs:
     """Read the python version of CIFAR-100: `train`, `test` and `meta`, each a pickled dictionary."""
     kind = "coarse" if coarse else "fine"
-    files = read_cifar_files(archive)
     meta = read_plain_pickle(files.pop("meta"), f"{archive}: meta")
     classes = _names(meta.get(f"{kind}_label_names"), f"{archive}: meta")
     parts = {}
@@ -139,9 +139,31 @@ def _read_pickles(archive: Path, coarse: bool) -> _Photographs:
         data, labels = content.get("data"), content.get(f"{kind}_labels")
         if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != 3 * _SIDE_PX**2:
             raise DataError(f"{where}: holds no pictures of {_SIDE_PX} × {_SIDE_PX} px; take the original archive")
-        images = data.reshape(-1, 3, _SIDE_PX, _SIDE_PX).transpose(0, 2, 3, 1)
-        parts[part] = images, _labels(labels, len(images), len(classes), where)
+        parts[part] = _images(data), _labels(labels, len(data), len(classes), where)
     return _Photographs(classes, parts)
+
+
+def _read_binary(files: dict[str, bytes], archive: Path, coarse: bool) -> _Photographs:
+    """Read the binary version of CIFAR-100: of each picture two labels, coarse before fine, and its three planes."""
+    kind, column = ("coarse", 0) if coarse else ("fine", 1)
+    names_file = f"{kind}_label_names.txt"
+    names = files[names_file].decode("utf-8", "replace").split("\n")
+    classes = _names([name.strip() for name in names if name.strip()], f"{archive}: {names_file}")
+    parts = {}
+    for part in ("train", "test"):
+        where = f"{archive}: {part}.bin"
+        records = np.frombuffer(files.pop(f"{part}.bin"), np.uint8)
+        if len(records) % (2 + 3 * _SIDE_PX**2):
+            raise DataError(f"{where}: holds no pictures of {_SIDE_PX} × {_SIDE_PX} px; take the original archive")
+        records = records.reshape(-1, 2 + 3 * _SIDE_PX**2)
+        labels = records[:, column].tolist()
+        parts[part] = _images(records[:, 2:]), _labels(labels, len(records), len(classes), where)
+    return _Photographs(classes, parts)
+
+
+def _images(planes: NDArray[np.uint8]) -> Images:
+    """Turn rows of three planes each, red, green and blue, into images (N, side, side, 3)."""
+    return planes.reshape(-1, 3, _SIDE_PX, _SIDE_PX).transpose(0, 2, 3, 1)
 
 
 def _read_npz(archive: Path, coarse: bool) -> _Photographs:

@@ -1,4 +1,4 @@
-"""Finds the three files of CIFAR-100 in a folder or an archive, and reads no more than they can be; importing calls."""
+"""Finds the files of CIFAR-100 in a folder or an archive, and reads no more than they can be; importing calls."""
 
 import gzip
 import io
@@ -12,7 +12,11 @@ from hviskd.errors import DataError
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_FILES = ("meta", "test", "train")
+_EDITIONS = {
+    "cifar-100-python": ("meta", "test", "train"),
+    "cifar-100-binary": ("coarse_label_names.txt", "fine_label_names.txt", "test.bin", "train.bin"),
+}
+_FILES = [name for names in _EDITIONS.values() for name in names]
 _LIMIT_BYTES = 256 * 2**20  # unpacked; the original is 178 MiB
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -35,24 +39,27 @@ class _Limited(io.RawIOBase):
 
 
 def read_cifar_files(archive: Path) -> dict[str, bytes]:
-    """Read `train`, `test` and `meta` of CIFAR-100's python version, from its archive or from a folder.
+    """Read the files of CIFAR-100's python or binary version, from its archive or from a folder.
+
+    Returns:
+        `train`, `test` and `meta`, or `train.bin`, `test.bin`, `fine_label_names.txt` and `coarse_label_names.txt`.
 
     Raises:
-        DataError: The archive is damaged or far too large, or one of the three is missing.
+        DataError: The archive is damaged or far too large, or a file is missing.
     """
     files = _from_folder(archive) if archive.is_dir() else _from_tar(archive)
-    missing = [name for name in _FILES if name not in files]
+    edition = max(_EDITIONS.values(), key=lambda names: sum(name in files for name in names))
+    missing = [name for name in edition if name not in files]
     if missing:
         raise DataError(
             f"{archive}: holds no {' and no '.join(missing)}; give cifar-100-python.tar.gz or the folder it unpacks to"
         )
-    return files
+    return {name: files[name] for name in edition}
 
 
 def _from_folder(folder: Path) -> dict[str, bytes]:
-    inner = folder / "cifar-100-python"
-    paths = [(inner if inner.is_dir() else folder) / name for name in _FILES]
-    paths = [path for path in paths if path.is_file()]
+    inner = next((folder / name for name in _EDITIONS if (folder / name).is_dir()), folder)
+    paths = [path for name in _FILES if (path := inner / name).is_file()]
     if sum(path.stat().st_size for path in paths) > _LIMIT_BYTES:
         raise _too_large(folder)
     return {path.name: path.read_bytes() for path in paths}

@@ -1,12 +1,12 @@
-"""Reads a pickle of plain data without running it; importing CIFAR uses it.
+"""Reads a pickle of plain data: Python's own unpickler, with nothing to call; importing CIFAR uses it.
 
-Python's own unpickler calls whatever the file names. Here the file's operations are only walked through, and only
-those are known that build numbers, strings, lists, dictionaries and arrays of bytes: nothing is imported or called.
+An unpickler calls whatever the file names. This one knows three names of numpy's, and gives in their place something
+that remembers what numpy was to build. What the file would do is looked through first: a short file can ask for room
+for four billion memories, or for the hash of a tuple of 2⁶⁰ parts.
 """
 
+import pickle
 import pickletools
-from collections.abc import Iterable
-from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 
 from hviskd.errors import DataError
 
-_LITERALS = frozenset(
+_MOST_STEPS = 5_000_000  # a file of CIFAR-100's takes some 400,000
+_PUTS, _GETS = ("PUT", "BINPUT", "LONG_BINPUT"), ("GET", "BINGET", "LONG_BINGET")
+_NO_TUPLES = (
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING"),
+    *("SHORT_BINSTRING", "UNICODE", "BINUNICODE", "NONE", "NEWTRUE", "NEWFALSE", "EMPTY_LIST", "EMPTY_DICT", "LIST"),
+    *("DICT", "GLOBAL", "REDUCE", *_GETS),
+)  # steps that leave something else than a tuple on the stack
+_STEPS = frozenset(
     (
-        *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-        *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE"),
+        *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "MARK", "APPEND", "APPENDS", "SETITEM", "SETITEMS"),
+        *("BUILD", "PROTO", "STOP", *_NO_TUPLES, *_PUTS),
     )
-)
-_EMPTY = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple}
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_ARRAY, _NDARRAY, _DTYPE = "numpy.core.multiarray _reconstruct", "numpy ndarray", "numpy dtype"
-
-
-@dataclass(eq=False)
-class _Built:
-    """Stands for what a pickle would have numpy build: who is called, with what, and the state that is then set."""
-
-    maker: object
-    arguments: object
-    state: object = None
+)  # of protocols 0 to 2, without those that make objects
+_NAMES = {
+    ("numpy.core.multiarray", "_reconstruct"): "array",
+    ("numpy", "dtype"): "dtype",
+    ("numpy", "ndarray"): "ndarray",
+}
 
 
 def read_plain_pickle(content: bytes, name: str) -> dict[str, object]:
@@ -48,100 +48,76 @@ def read_plain_pickle(content: bytes, name: str) -> dict[str, object]:
         DataError: The file is damaged, holds anything else, or would call anything but numpy's making of an array.
     """
     try:
-        found = _walk(content)
-        if not isinstance(found, dict):
-            raise TypeError("it holds no dictionary")  # noqa: TRY301
+        _look_through(content)
+        found = _Unpickler(BytesIO(content), encoding="latin-1").load()
+        if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+            raise TypeError("it holds no dictionary of texts")
         return {key: _array(value) if isinstance(value, _Built) else value for key, value in found.items()}
-    except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
+    except (
+        *(ValueError, TypeError, LookupError, OverflowError, MemoryError, AttributeError, EOFError),
+        pickle.UnpicklingError,
+    ) as error:
         raise DataError(f"{name}: not a pickle of plain data ({error}); take the original file") from error
 
 
-def _walk(content: bytes) -> object:
-    """Do the file's operations on a stack, and give what is left on it."""
-    stack: list[object] = []
-    marks: list[int] = []
-    memo: dict[object, object] = {}
-
-    def since_mark() -> list[object]:
-        start = marks.pop()
-        items = stack[start:]
-        del stack[start:]
-        return items
-
-    for operation, argument, _ in pickletools.genops(BytesIO(content)):
-        match operation.name:
-            case literal if literal in _LITERALS:
-                stack.append(argument)
-            case empty if empty in _EMPTY:
-                stack.append(_EMPTY[empty]())
-            case constant if constant in _CONSTANTS:
-                stack.append(_CONSTANTS[constant])
-            case "MARK":
-                marks.append(len(stack))
-            case "PUT" | "BINPUT" | "LONG_BINPUT":
-                memo[argument] = stack[-1]
-            case "GET" | "BINGET" | "LONG_BINGET":
-                stack.append(memo[argument])
-            case "LIST":
-                stack.append(since_mark())
-            case "APPEND":
-                _extend(stack[-2], [stack.pop()])
-            case "APPENDS":
-                items = since_mark()
-                _extend(stack[-1], items)
-            case "DICT":
-                stack.append(_updated({}, since_mark()))
-            case "SETITEM":
-                value, key = stack.pop(), stack.pop()
-                _updated(stack[-1], [key, value])
-            case "SETITEMS":
-                items = since_mark()
-                _updated(stack[-1], items)
-            case "TUPLE":
-                stack.append(tuple(since_mark()))
-            case "TUPLE1" | "TUPLE2" | "TUPLE3" as sized:
-                count = int(sized[-1])
-                stack[-count:] = [tuple(stack[-count:])]
-            case "GLOBAL":
-                if argument not in (_ARRAY, _NDARRAY, _DTYPE):
-                    raise ValueError(f"it would use {argument}")
-                stack.append(argument)
-            case "REDUCE":
-                arguments, maker = stack.pop(), stack.pop()
-                stack.append(_Built(maker, arguments))
-            case "BUILD":
-                state = stack.pop()
-                if not isinstance(stack[-1], _Built):
-                    raise TypeError("it would set the state of something else than an array")
-                stack[-1].state = state
-            case "PROTO" | "STOP":
-                pass
-            case unknown:
-                raise ValueError(f"it would do {unknown}")
-    return stack.pop()
+def _look_through(content: bytes) -> None:
+    """Refuse, before anything is done, a file that holds more than plain data or would take endless room or time."""
+    perhaps_tuples: set[object] = set()
+    before = ""
+    for count, (operation, argument, _) in enumerate(pickletools.genops(BytesIO(content))):
+        step = operation.name
+        if step not in _STEPS:
+            raise ValueError(f"it would do {step}")
+        if count == _MOST_STEPS:
+            raise ValueError(f"it has over {_MOST_STEPS} steps")
+        if step == "GLOBAL" and tuple(str(argument).split(" ")) not in _NAMES:
+            raise ValueError(f"it would use {argument}")
+        if step in _GETS and argument in perhaps_tuples:
+            raise ValueError("it would use a tuple twice")
+        if step not in _PUTS:
+            before = step
+        elif not isinstance(argument, int) or argument > _MOST_STEPS:
+            raise ValueError(f"it would remember {argument} things")
+        elif before not in _NO_TUPLES:
+            perhaps_tuples.add(argument)
 
 
-def _extend(target: object, items: Iterable[object]) -> None:
-    if not isinstance(target, list):
-        raise TypeError("it would append to something else than a list")
-    target.extend(items)
+class _Built:
+    """What numpy would build, the arguments it would be given, and the state that is then set."""
+
+    def __init__(self, kind: str, arguments: tuple[object, ...]) -> None:
+        self.kind, self.arguments = kind, arguments
+        self.state: object = None
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
 
 
-def _updated(target: object, items: list[object]) -> dict[object, object]:
-    """Set keys and values, which take turns in `items`; the hash of anything but text could be endless work."""
-    if not isinstance(target, dict) or not all(isinstance(key, str) for key in items[::2]):
-        raise TypeError("it would set what is no entry of a dictionary of texts")
-    target.update(zip(items[::2], items[1::2], strict=True))
-    return target
+class _Maker:
+    """Stands for a name of numpy's."""
+
+    __slots__ = ("_kind",)
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def __call__(self, *arguments: object) -> _Built:
+        return _Built(self._kind, arguments)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Python's, which finds no names but numpy's, and for them nothing of numpy's."""
+
+    def find_class(self, module: str, name: str) -> _Maker:
+        return _Maker(_NAMES[module, name])
 
 
 def _array(built: _Built) -> NDArray[np.uint8]:
     """Make the array of bytes that numpy would have been asked for."""
-    state = built.state
-    if built.maker != _ARRAY or not isinstance(state, tuple) or len(state) != 5:
+    if built.kind != "array" or not isinstance(built.state, tuple) or len(built.state) != 5:
         raise ValueError("it holds an array without content")
-    _, shape, dtype, by_columns, raw = state
-    if not (isinstance(dtype, _Built) and dtype.maker == _DTYPE and isinstance(dtype.arguments, tuple)):
+    _, shape, dtype, by_columns, raw = built.state
+    if not isinstance(dtype, _Built) or dtype.kind != "dtype":
         raise ValueError("it holds an array of no known kind")
     if dtype.arguments[:1] != ("u1",) or not isinstance(raw, str) or not isinstance(shape, tuple):
         raise ValueError("it holds an array of something else than bytes")
