@@ -6,7 +6,7 @@ outline is read and its nucleus left. Points and lines have no area and are left
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import shapely
@@ -15,6 +15,7 @@ from shapely import Polygon
 from hviskd.annotations.annotation import UNCLASSIFIED, Outlines, Region
 from hviskd.annotations.drawn import NO_AREA, DrawnFile, Outline
 from hviskd.annotations.legend import Legend
+from hviskd.annotations.words import one_line
 from hviskd.annotations.written import numbers, rounded
 from hviskd.pictures import class_colours
 from hviskd.storage import atomic_file
@@ -114,47 +115,62 @@ def _colour(value: object) -> RGB | None:
 
 
 def write_geojson(annotation: Outlines, path: Path) -> Path:
-    """Write a file that QuPath opens, feature by feature, and give its path.
+    """Write a file that QuPath opens, and give its path.
 
     Coordinates are rounded to a millionth of a px. A region without a colour gets one of its class. The same regions
     give the same bytes, ids included. Reading the file gives the regions back.
     """
-    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as stream:
+    return write_features(_features_of(annotation), path)
+
+
+def write_features(features: Iterable[str], path: Path) -> Path:
+    """Write features as a file that QuPath opens, one after the other, so that it takes no memory; gives its path.
+
+    Args:
+        features: Each as JSON. What QuPath asks of it: its `id` is a UUID, all else stands in `properties`.
+        path: Where to write.
+    """
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write('{"type":"FeatureCollection","features":[')
-        for position, feature in enumerate(_features_of(annotation)):
-            stream.write(",\n" if position else "\n")
-            json.dump(feature, stream, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        for position, feature in enumerate(features):
+            stream.write((",\n" if position else "\n") + feature)
         stream.write("\n]}\n")
     return path
 
 
-def _features_of(annotation: Outlines) -> Iterator[dict[str, object]]:
+def compact_json(content: object) -> str:
+    """Give JSON without blanks."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def classification(name: str, colour: RGB) -> dict[str, object]:
+    """Give a class as QuPath has it: with a colour, on one line, and 'A: B' as B derived from A."""
+    names = [one_line(part) for part in name.split(": ")]
+    return {"names": names, "color": list(colour)} if len(names) > 1 else {"name": names[0], "color": list(colour)}
+
+
+def _features_of(annotation: Outlines) -> Iterator[str]:
     colours = dict(zip(annotation.classes, class_colours(len(annotation.classes)), strict=True))
     for position, region in enumerate(annotation.regions):
         outline = rounded(region.geometry)
         if not outline.is_empty:
             identity = uuid.uuid5(_NAMESPACE, f"{position} {region.label} {region.name} {outline.wkb_hex}")
-            yield {
+            feature = {
                 "type": "Feature",
                 "id": str(identity),
                 "geometry": {"type": outline.geom_type, "coordinates": _coordinates(outline)},
                 "properties": _properties(region, region.colour or colours[region.label]),
             }
+            yield compact_json(feature)
 
 
 def _properties(region: Region, colour: RGB) -> dict[str, object]:
     properties: dict[str, object] = {"objectType": "annotation"}
     if region.name:
         properties["name"] = region.name
-    # QuPath refuses a class object without a colour, and takes a label with ': ' for a class derived from another.
-    names = region.label.split(": ")
     if region.label == UNCLASSIFIED:
-        properties["color"] = list(colour)
-    elif len(names) > 1:
-        properties["classification"] = {"names": names, "color": list(colour)}
-    else:
-        properties["classification"] = {"name": region.label, "color": list(colour)}
-    return properties
+        return properties | {"color": list(colour)}
+    return properties | {"classification": classification(region.label, colour)}
 
 
 def _coordinates(outline: Outline) -> list[object]:

@@ -1,8 +1,7 @@
 """A map as objects that QuPath opens: merged regions as annotations, tiles with their probabilities as measurements.
 
-What QuPath asks of such a file: an `id` is a UUID, everything else stands in `properties`, a class has a colour, and
-coordinates are px of the full image, whose corner QuPath sets where the scanned part begins. It is written object by
-object, so a million tiles take no more memory than some thousands.
+Coordinates are px of the full image, whose corner QuPath sets where the scanned part begins. A file is written object
+by object, so a million tiles take no more memory than some thousands.
 """
 
 import json
@@ -16,12 +15,12 @@ import shapely
 from numpy.typing import NDArray
 from shapely import Polygon
 
+from hviskd.annotations.qupath import classification, compact_json, write_features
 from hviskd.annotations.tracing import trace
 from hviskd.arrays import NO_CLASS, Ints
 from hviskd.errors import DataError
 from hviskd.segmentation.certainty import Labels, check_share, label_map
-from hviskd.segmentation.slide_map import Colour, SlideMap
-from hviskd.storage import atomic_file
+from hviskd.segmentation.slide_map import SlideMap
 
 _NAMESPACE = uuid.UUID("0d0f3b1e-77f5-5b7c-8a38-1f6f6f0c2b54")
 _AT_ONCE = 2000
@@ -60,24 +59,21 @@ def write_geojson(
     if slide_map.stride0_px < 1:
         raise DataError(f"{path}: tiles {slide_map.stride0_px:.3g} px apart have no whole coordinates in QuPath")
     labels = label_map(slide_map, unsure_below)
-    with atomic_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.write('{"type":"FeatureCollection","features":[')
-        kinds = []
-        if regions:
-            kinds.append(_regions(slide_map, labels, min_probability))
-        if tiles:
-            kinds.append(_tiles(slide_map, labels, min_probability))
-        for position, feature in enumerate(chain(*kinds)):
-            stream.write((",\n" if position else "\n") + feature)
-        stream.write("\n]}\n")
-    return path
+    kinds = []
+    if regions:
+        kinds.append(_regions(slide_map, labels, min_probability))
+    if tiles:
+        kinds.append(_tiles(slide_map, labels, min_probability))
+    return write_features(chain(*kinds), path)
 
 
 def _tiles(slide_map: SlideMap, labels: Labels, min_probability: float) -> Iterator[str]:
     """Give the tiles as JSON, some prepared at a time."""
     identity, origin_px = _identity(slide_map), slide_map.card.slide_origin_px
-    classes = [_json(_classification(name, colour)) for name, colour in zip(labels.names, labels.colours, strict=True)]
-    keys = [_json(f"prob_{name}") for name in slide_map.classes]
+    classes = [
+        compact_json(classification(name, colour)) for name, colour in zip(labels.names, labels.colours, strict=True)
+    ]
+    keys = [compact_json(f"prob_{name}") for name in slide_map.classes]
     entropies = slide_map.entropy.round(_DECIMALS)
     kept = np.flatnonzero(slide_map.probabilities.max(axis=1) >= min_probability)
     for first in range(0, len(kept), _AT_ONCE):
@@ -123,11 +119,11 @@ def _regions(slide_map: SlideMap, labels: Labels, min_probability: float) -> Ite
             properties = {
                 "objectType": "annotation",
                 "isLocked": True,
-                "classification": _classification(name, colour),
+                "classification": classification(name, colour),
                 "measurements": measured,
             }
             region = str(uuid.uuid5(identity, f"region {first} {name}"))
-            yield _json({"type": "Feature", "id": region, "geometry": geometry, "properties": properties})
+            yield compact_json({"type": "Feature", "id": region, "geometry": geometry, "properties": properties})
 
 
 def _parts(inside: NDArray[np.bool_], first: int = 0) -> Iterator[tuple[int, NDArray[np.bool_]]]:
@@ -155,13 +151,3 @@ def _identity(slide_map: SlideMap) -> uuid.UUID:
     card = slide_map.card
     facts = card.slide_fingerprint, card.model_fingerprint, card.tile_px, card.mpp, card.stride_px, card.stain
     return uuid.uuid5(_NAMESPACE, json.dumps(facts))
-
-
-def _classification(name: str, colour: Colour) -> dict[str, object]:
-    """Give a class as QuPath writes it: 'A: B' is B derived from A, and a name has no line ends."""
-    names = [" ".join(part.split()) for part in name.split(": ")]
-    return {"names": names, "color": list(colour)} if len(names) > 1 else {"name": names[0], "color": list(colour)}
-
-
-def _json(content: object) -> str:
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
