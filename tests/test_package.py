@@ -1,5 +1,7 @@
 """The package as a whole: light to start, complete at the top, honest about what it is."""
 
+import importlib
+import pkgutil
 import subprocess
 import sys
 
@@ -46,3 +48,14 @@ def test_every_public_name_is_there():
         assert name in dir(hviskd)
     with pytest.raises(AttributeError, match="no attribute 'segmentt'"):
         _ = hviskd.segmentt
+
+
+def test_a_module_is_what_its_path_says_and_never_the_function_it_exports():
+    shadowed = []
+    for found in pkgutil.walk_packages(hviskd.__path__, "hviskd."):
+        if found.name != "hviskd.__main__":
+            module = importlib.import_module(found.name)
+            room, _, name = found.name.rpartition(".")
+            shadowed += [found.name] if getattr(importlib.import_module(room), name) is not module else []
+            shadowed += [found.name] if callable(getattr(module, name, None)) and room != "hviskd.cli" else []
+    assert shadowed == []

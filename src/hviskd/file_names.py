@@ -1,5 +1,6 @@
 """How slides, masks and outlines are named on disk; every room that looks for files asks here."""
 
+import re
 from pathlib import Path
 
 from hviskd.errors import DataError
@@ -8,6 +9,11 @@ WHOLE_SLIDE_SUFFIXES = (".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".
 FLAT_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 OUTLINE_SUFFIXES = (".geojson", ".json")
 MASK_ENDINGS = ("_L", "_mask", "-mask")  # the mask of STEM is STEM_L, as in the Ivy atlas, or one of the others
+
+
+def safe_name(name: str, longest: int = 80) -> str:
+    """Turn a foreign name into part of a file name: letters, digits, `_`, `.` and `-`; empty if nothing is left."""
+    return re.sub(r"[^\w.-]+", "-", name)[:longest].strip(".-")
 
 
 class AnnotationFolder:

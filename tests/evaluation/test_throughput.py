@@ -4,7 +4,7 @@ import torch
 
 from hviskd.evaluation.throughput import machine, rates
 from hviskd.models import load_model, save_model
-from hviskd.models.engines.openvino_runner import has_openvino
+from hviskd.models.engines.by_openvino import has_openvino
 from hviskd.networks import create_network
 
 from .conftest import CLASSES, colour_model, write_tiles

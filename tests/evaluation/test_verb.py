@@ -6,17 +6,13 @@ import sys
 
 import pytest
 import torch
-import typer
 from typer.testing import CliRunner
 
-from hviskd.cli.evaluate import evaluate
+from hviskd.cli.app import app
 from hviskd.models import save_model
 from hviskd.networks import create_network
 
 from .conftest import colour_model, write_tiles
-
-verb = typer.Typer()
-verb.command()(evaluate)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +28,7 @@ def work(tmp_path_factory):
 
 
 def call(*arguments):
-    return CliRunner().invoke(verb, [str(argument) for argument in arguments])
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
 
 
 def test_models_and_runs_are_measured_and_what_was_found_is_printed(work):
@@ -58,7 +54,7 @@ def test_a_full_folder_is_refused_before_the_work_and_replaced_on_request(work):
     (out / "evaluation.json").write_text("{}")  # what tells an evaluation from a person's own work
     request = (work / "alone", "--tiles", work / "tiles", "-o", out, "--replicates", 100)
     refused = call(*request)
-    assert "--overwrite" in str(refused.exception)
+    assert "--overwrite" in refused.stderr
     assert (out / "old.txt").exists()
     assert call(*request, "--overwrite").exit_code == 0
     assert not (out / "old.txt").exists()
@@ -67,7 +63,7 @@ def test_a_full_folder_is_refused_before_the_work_and_replaced_on_request(work):
 def test_a_failure_leaves_nothing_behind(work):
     before = sorted(path.name for path in work.iterdir())
     failed = call(work / "alone", "--tiles", work / "tiles", "--split", "val", "-o", work / "new")
-    assert "hviskd tiles split" in str(failed.exception)
+    assert "hviskd tiles split" in failed.stderr
     assert sorted(path.name for path in work.iterdir()) == before
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hviskd.errors import DataError, ModelError
-from hviskd.models.engines.openvino_runner import has_openvino
+from hviskd.models.engines.by_openvino import has_openvino
 from hviskd.models.export import export_formats, export_model
 from hviskd.models.quantization import quantize
 from hviskd.slides.stain import Stain

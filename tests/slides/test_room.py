@@ -34,7 +34,7 @@ def test_synthetic_tissue_is_drawn_without_openslide():
 
 @pytest.mark.parametrize("name", hviskd.slides.__all__)
 def test_every_name_stands_for_a_thing_and_not_for_the_module_it_is_in(name):
-    import hviskd.slides.survey
+    import hviskd.slides.surveying
     import hviskd.slides.transfer
 
     assert not isinstance(getattr(hviskd.slides, name), ModuleType)

@@ -6,7 +6,7 @@ import torch
 from scipy.stats import chisquare
 
 from hviskd.tiles.augmentation import augment, shift_and_flip, turn_and_flip
-from hviskd.tiles.stain_jitter import stain_jitter
+from hviskd.tiles.jitter import stain_jitter
 
 
 def symmetries(tile):

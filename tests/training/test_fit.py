@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
-from hviskd.errors import DataError, LeakError, RecipeError, TrainingError
+from hviskd.errors import DataError, LeakError, ModelError, RecipeError, TrainingError
 from hviskd.evaluation import evaluate
 from hviskd.models import IMAGENET, InputStep, load_model
 from hviskd.networks import create_network
@@ -331,10 +331,10 @@ def test_what_does_not_fit_is_said_before_the_first_step(tileset, teacher_run, t
     with pytest.raises(RecipeError, match="batch_size 500 is more than the 144 tiles"):
         train(load_recipe(None, "alone", QUICK | {"batch_size": 500}), tileset, tmp_path / "run")
     other = write_tiles(tmp_path / "tiles", patients=6, classes=("one", "two"))
-    with pytest.raises(RecipeError, match="knows the classes pale, middle, dark, the tiles have one, two"):
+    with pytest.raises(ModelError, match="only the model has dark, middle, pale; only the tiles have one, two"):
         train(load_recipe(None, "distilled", QUICK), other, tmp_path / "run", teacher=teacher_run.chosen())
     larger = write_tiles(tmp_path / "larger", patients=6, tile_px=40)
-    with pytest.raises(RecipeError, match="reads tiles of 32 px, these have 40 px"):
+    with pytest.raises(ModelError, match="teacher teacher: reads tiles of 32 px, .* holds tiles of 40 px"):
         train(load_recipe(None, "distilled", QUICK), larger, tmp_path / "run", teacher=teacher_run.chosen())
     with pytest.raises(RecipeError, match="methods.kd needs a teacher"):
         train(load_recipe(None, "distilled", QUICK), tileset, tmp_path / "run")

@@ -1,7 +1,6 @@
 """The folder that `hviskd agree` writes: tables, summary and pictures."""
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -13,6 +12,7 @@ import pandas as pd
 from hviskd.agreement.boundary import MeanProfile, mean_profile
 from hviskd.agreement.figures import draw_profiles, draw_slide
 from hviskd.agreement.slide_agreement import OVERALL, Compared, SlideAgreement, class_scores
+from hviskd.file_names import safe_name
 from hviskd.pictures import save_figure
 from hviskd.storage import atomic_folder, write_json, write_text
 
@@ -51,7 +51,7 @@ def write_agreement(
     for number, (slide, group) in enumerate(groupby(found, key=lambda one: one.agreement.slide), 1):
         compared = list(group)
         agreements += [one.agreement for one in compared]
-        save_figure(draw_slide(compared), folder / f"slide-{number}-{_safe(slide)}.png")
+        save_figure(draw_slide(compared), folder / f"slide-{number}-{safe_name(slide)}.png")
     table, profiles = agreement_table(agreements), mean_profiles(agreements)
     write_text(folder / TABLE, table.to_csv(index=False))
     write_text(folder / PROFILES, boundary_table(agreements, profiles).to_csv(index=False))
@@ -190,7 +190,3 @@ def mean_rows(means: pd.DataFrame) -> list[list[str]]:
 def _plain(text: str) -> str:
     """Keep a foreign name from breaking a Markdown table."""
     return " ".join(text.split()).replace("|", "¦")
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", name)[:80]

@@ -16,9 +16,10 @@ from hviskd.attention.expert import read_outlines
 from hviskd.attention.maps import MapKind, attention_maps, scaled_maps
 from hviskd.attention.overlap import AREA_SHARE, LEVEL, measure_tile
 from hviskd.errors import DataError, ModelError
-from hviskd.evaluation.evaluate import cautions, file_names, require_fit
+from hviskd.models.admission import cautions, require_fit
 from hviskd.models.device import pick_device
 from hviskd.models.input_step import InputStep
+from hviskd.models.naming import model_names
 from hviskd.progress import progress_bar
 from hviskd.tiles import TileSet
 
@@ -108,13 +109,13 @@ def attend(
         raise DataError(f"`class={class_name}`: no such class; there are {', '.join(tileset.classes)}")
     for model in models:
         require_fit(model, tileset)
-    names = file_names(models)
+    names = model_names(models)
     rows = tileset.rows(split)
     if class_name is not None:
         rows = rows[tileset.labels[rows] == tileset.classes.index(class_name)]
     if not len(rows):
         raise DataError(f"{tileset.folder}: no tile of {class_name or 'any class'} in the split {split!r}")
-    seen = cautions(models, names, tileset, split, allow_leak)
+    seen = cautions(models, names, tileset, split, allow_leak=allow_leak)
     outlines, left_out = None, 0
     if annotations is not None:
         read = read_outlines(annotations, [str(file) for file in tileset.table["file"].iloc[rows]], tileset.tile_px)

@@ -1,6 +1,5 @@
 """The files of an `Attention`: maps, tables, pictures; `attend` the verb writes them."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from hviskd.attention.attending import Attention
 from hviskd.attention.attention_figures import draw_boxes, draw_examples, overlay, spread
 from hviskd.attention.overlap import MEASURES
 from hviskd.evaluation.tables import Table, markdown_table
+from hviskd.file_names import safe_name
 from hviskd.pictures import save_figure
 from hviskd.storage import atomic_file, atomic_folder, write_json, write_text
 from hviskd.version import __version__
@@ -61,7 +61,7 @@ def save_attention(attention: Attention, folder: Path, *, overlays: int = OVERLA
 def _write_overlays(attention: Attention, folder: Path, most: int) -> None:
     for position in spread(len(attention.files), most) if most else ():
         outline = None if attention.outlines is None else attention.outlines[position]
-        stem = re.sub(r"[^\w.-]+", "_", Path(attention.files[position]).stem)[:80]
+        stem = safe_name(Path(attention.files[position]).stem)
         for name in attention.names:
             drawn = overlay(attention.tiles[position], attention.scaled(name, position), outline)
             place = folder / name / f"{position:06}-{stem}.png"

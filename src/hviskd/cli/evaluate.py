@@ -57,9 +57,9 @@ def evaluate(
       hviskd evaluate model --tiles other-hospital --split test --device cuda -o results/external
     """
     from hviskd.evaluation import evaluate as measure
+    from hviskd.evaluation.corrupted_tiles import robustness as measure_again
+    from hviskd.evaluation.corrupted_tiles_files import write_robustness
     from hviskd.evaluation.files import evaluation_folder, write_files
-    from hviskd.evaluation.robustness import robustness as measure_again
-    from hviskd.evaluation.robustness_files import write_robustness
     from hviskd.models import load_model, resolve_models
     from hviskd.tiles import TileSet
 

@@ -51,8 +51,8 @@ def profile(
     """
     from hviskd.cli.evaluate import print_table
     from hviskd.errors import DataError
-    from hviskd.evaluation.profile import check_output, save_profile
-    from hviskd.evaluation.profile import profile as measure
+    from hviskd.evaluation.profiling import check_output, save_profile
+    from hviskd.evaluation.profiling import profile as measure
 
     if accuracy is not None and output is None:
         raise DataError(f"--accuracy {accuracy}: draws figures; give a folder for them with -o DIR")

@@ -9,7 +9,7 @@ from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, Tissue
 from hviskd.slides import TissueRule
 
 if TYPE_CHECKING:
-    from hviskd.slides.survey import SlideReport
+    from hviskd.slides.surveying import SlideReport
 
 slides_app = typer.Typer(no_args_is_help=True, help="Look at whole slides.")
 
@@ -58,7 +58,7 @@ def info(
     from hviskd.errors import DataError
     from hviskd.progress import progress_bar
     from hviskd.slides import find_slides, read_mpp_csv
-    from hviskd.slides.survey import survey
+    from hviskd.slides.surveying import survey
 
     rule = TissueRule(
         tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink

@@ -1,8 +1,8 @@
 """Measures Models on a TileSet honestly: metrics, intervals over patients, paired differences, and their files."""
 
 from hviskd.evaluation.calibration import calibrate
-from hviskd.evaluation.evaluate import evaluate
 from hviskd.evaluation.intervals import Interval, bootstrap_weights, percentile_interval
+from hviskd.evaluation.measuring import evaluate
 from hviskd.evaluation.metrics import Metrics, Scorer, measure
 from hviskd.evaluation.result import Difference, Evaluation, ModelResult
 

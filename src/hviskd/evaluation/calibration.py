@@ -13,11 +13,12 @@ from scipy.optimize import minimize_scalar
 from hviskd.arrays import Floats
 from hviskd.errors import DataError
 from hviskd.evaluation.confidence import risk_coverage
-from hviskd.evaluation.evaluate import cautions, predict_rows, require_fit
 from hviskd.evaluation.metrics import measure
 from hviskd.models import save_model
+from hviskd.models.admission import cautions, require_fit
 from hviskd.models.card import CalibrationRecord
 from hviskd.models.folder import CARD
+from hviskd.models.prediction import predict_rows
 from hviskd.storage import require_free
 from hviskd.tiles import TileSet, require_no_leak
 
@@ -127,7 +128,7 @@ def calibrate(
         raise DataError(f"{model.folder}: is calibrated already; calibrate the Model it was made from")
     require_fit(model, tileset)
     require_no_leak(tileset, allow_leak=allow_leak)
-    cautions([model], [model.card.name], tileset, "val", allow_leak)
+    cautions([model], [model.card.name], tileset, "val", allow_leak=allow_leak)
     rows = tileset.rows("val")
     if len(rows) == 0:
         raise DataError(f"{tileset.folder}: its val split is empty; make one with `hviskd tiles split`")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hviskd.arrays import Floats
 from hviskd.distillation import Setting, build_methods
 from hviskd.evaluation import measure
-from hviskd.evaluation.complexity import complexity
+from hviskd.evaluation.counting import complexity
 from hviskd.evaluation.significance import Gain, Ranks, holm, mean_interval, paired_gain, rank_arms
 from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.design import KD, STUDENT, Arm

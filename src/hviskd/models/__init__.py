@@ -9,6 +9,7 @@ from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
     from hviskd.models.card import (
+        IMAGENET,
         DataRecord,
         Int8Record,
         Licence,
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
     )
     from hviskd.models.device import pick_device
     from hviskd.models.folder import read_model_card, resolve_models
-    from hviskd.models.input_step import IMAGENET, InputStep
+    from hviskd.models.input_step import InputStep
     from hviskd.models.model import Model, load_model, save_model, write_weights
 
 _HOMES = {
     "DataRecord": "card",
-    "IMAGENET": "input_step",
+    "IMAGENET": "card",
     "InputStep": "input_step",
     "Int8Record": "card",
     "Licence": "card",

@@ -44,6 +44,9 @@ class Normalisation(_Card):
         return deviation
 
 
+IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225))
+
+
 class Licence(_Card):
     """The licence of something this model was made from; unknown is said, not left out."""
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hviskd.errors import ModelError
 from hviskd.models.checking import check_tiles, largest_difference, require_agreement
+from hviskd.models.engines.by_openvino import has_openvino
 from hviskd.models.engines.engine import Runner
-from hviskd.models.engines.openvino_runner import has_openvino
 from hviskd.models.export_formats import Facts, write_onnx, write_openvino, write_torchscript, write_wsinfer
 from hviskd.models.model import Model
 from hviskd.storage import atomic_file, atomic_folder, require_free_file

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hviskd.models.classifier import TileClassifier, inference_network
+from hviskd.models.engines.by_onnxruntime import onnxruntime_runner
+from hviskd.models.engines.by_openvino import openvino_runner
 from hviskd.models.engines.conversion import int8_of, onnx_of
 from hviskd.models.engines.engine import Runner
-from hviskd.models.engines.onnxruntime_runner import onnxruntime_runner
-from hviskd.models.engines.openvino_runner import openvino_runner
 from hviskd.models.engines.threads import usable_cpus
 from hviskd.models.model import Model
 from hviskd.storage import write_json

@@ -5,8 +5,6 @@ from torch import Tensor, nn
 
 from hviskd.models.card import Normalisation
 
-IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225))
-
 
 class InputStep(nn.Module):
     """Scales uint8 tiles (B, H, W, 3) to float32 images (B, 3, H, W), mean 0 and deviation 1 a channel.

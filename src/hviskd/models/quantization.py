@@ -20,6 +20,7 @@ from onnxruntime.quantization import (  # type: ignore[import-untyped]
 from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
 from hviskd.errors import DataError, ModelError
+from hviskd.models.admission import require_fit
 from hviskd.models.card import Int8Record
 from hviskd.models.engines.conversion import INPUT, onnx_of
 from hviskd.models.engines.engine import Engine
@@ -70,7 +71,7 @@ def quantize(
         raise DataError("at least 1 calibration tile, and a tolerance of 0 to 100 points, are needed")
     output = Path(output)
     require_free(output, overwrite=overwrite, replaces=(CARD, "model"))
-    _require_fit(model, tileset)
+    require_fit(model, tileset)
     val = tileset.rows("val")
     if len(val) == 0:
         raise DataError(f"{tileset.folder}: its val split is empty; make one with `hviskd tiles split`")
@@ -147,15 +148,6 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         batch = next(self._batches, None)
         return None if batch is None else {INPUT: batch}
-
-
-def _require_fit(model: Model, tileset: TileSet) -> None:
-    if set(model.card.classes) != set(tileset.classes) or model.card.tile_px != tileset.tile_px:
-        raise ModelError(
-            f"{model.folder}: names {', '.join(model.card.classes)} on tiles of {model.card.tile_px} px, "
-            f"{tileset.folder} holds {', '.join(tileset.classes)} on tiles of {tileset.tile_px} px; "
-            "give tiles like those it learned from"
-        )
 
 
 def _calibration_rows(tileset: TileSet, most: int, seed: int) -> tuple[Literal["train", "val"], NDArray[np.int64]]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hviskd.tiles.stain_jitter import stain_jitter
+from hviskd.tiles.jitter import stain_jitter
 
 Augmentation = Literal["turn_and_flip", "shift_and_flip", "none"]
 

@@ -16,7 +16,7 @@ from scipy import ndimage, signal
 
 from hviskd.arrays import RGB
 from hviskd.errors import DataError
-from hviskd.tiles.stain_jitter import scale_stains
+from hviskd.tiles.jitter import scale_stains
 
 LEVELS = 5
 

@@ -13,13 +13,12 @@ from torch import nn
 
 from hviskd.distillation import METHODS, Objective, Setting, build_methods
 from hviskd.errors import DataError, LeakError, RecipeError
-from hviskd.models import IMAGENET, Model, NetworkChoice, pick_device
+from hviskd.models import Model, NetworkChoice, pick_device
+from hviskd.models.admission import acquaintance, require_fit
 from hviskd.networks import Network, create_network
 from hviskd.tiles import TileSet, require_no_leak
 from hviskd.training.recipe import Recipe
 from hviskd.version import __version__
-
-_SAME_MPP = 0.05  # relative; scanners state their pixel size no better than this
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,8 @@ def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes
 
     Raises:
         DataError: There is no train split.
-        RecipeError: The batch does not fit the split or the processes, or the teacher does not fit the tiles.
+        RecipeError: The batch does not fit the split or the processes, or no method learns from a teacher.
+        ModelError: The teacher does not fit the tiles.
     """
     count = len(tileset.rows("train"))
     if not count:
@@ -158,18 +158,7 @@ def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes
         raise RecipeError(
             f"none of the methods {', '.join(recipe.methods)} learns from a teacher; name one that does, such as kd"
         )
-    name = teacher.card.name
-    if teacher.card.classes != tileset.classes:
-        raise RecipeError(
-            f"teacher {name} knows the classes {', '.join(teacher.card.classes)}, the tiles have "
-            f"{', '.join(tileset.classes)}; train a teacher on these tiles"
-        )
-    if teacher.card.tile_px != tileset.tile_px:
-        raise RecipeError(f"teacher {name} reads tiles of {teacher.card.tile_px} px, these have {tileset.tile_px} px")
-    if teacher.card.normalisation != IMAGENET:
-        raise RecipeError(f"teacher {name} normalises its input in another way than students do")
-    if teacher.card.mpp and tileset.mpp and abs(teacher.card.mpp / tileset.mpp - 1) > _SAME_MPP:
-        raise RecipeError(f"teacher {name} reads {teacher.card.mpp} µm/px, these tiles have {tileset.mpp} µm/px")
+    require_fit(teacher, tileset, as_teacher=True)
 
 
 def independence_of(tileset: TileSet, teacher: Model | None, *, allow_leak: bool) -> Independence:
@@ -185,13 +174,13 @@ def independence_of(tileset: TileSet, teacher: Model | None, *, allow_leak: bool
     reason = ""
     if theirs.leak_allowed:
         reason = f"the teacher {teacher.card.name} learned under splits that leak"
-    elif theirs.fingerprint == tileset.fingerprint and theirs.split_fingerprint != tileset.split_fingerprint:
+    elif acquaintance(theirs, tileset) == "other split":
         reason = f"the teacher {teacher.card.name} learned from these tiles under another split"
     if reason and not allow_leak:
         raise LeakError(f"{tileset.folder}: {reason}; train a teacher under this split, or pass `allow_leak=True`")
     if reason:
         return Independence(f"LEAK: {reason}. {report.statement}", leaks=True)
-    if theirs.fingerprint != tileset.fingerprint:
+    if acquaintance(theirs, tileset) == "other tiles":
         note = f"The teacher learned from other tiles ({theirs.name}); whether it saw these patients is not known."
         return Independence(f"{report.statement} {note}", leaks=report.leaks)
     return Independence(report.statement, leaks=report.leaks)

@@ -6,7 +6,7 @@ import torch
 
 from hviskd.errors import HviskdError, ModelError
 from hviskd.models.engines import open_engine
-from hviskd.models.engines.openvino_runner import has_openvino
+from hviskd.models.engines.by_openvino import has_openvino
 from tests.models.make import make_model
 
 ENGINES = [

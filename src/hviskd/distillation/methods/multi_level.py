@@ -12,7 +12,7 @@ from hviskd.distillation.gather import gather_batch
 from hviskd.distillation.method import Batch, Method, Options, Setting, Trace
 from hviskd.distillation.precision import full_precision
 from hviskd.distillation.standardised import standardise
-from hviskd.distillation.strong_view import strong_view
+from hviskd.distillation.views import strong_view
 
 _PLAIN_IN_PUBLIC = (2.0, 6.0)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hviskd.distillation.method import Batch, Method, Options, Setting, Trace
 from hviskd.distillation.methods.kd import kd_loss
 from hviskd.distillation.precision import full_precision
-from hviskd.distillation.strong_view import strong_view
+from hviskd.distillation.views import strong_view
 
 _VIEWS = 3
 

@@ -8,10 +8,10 @@ import torch
 from hviskd.errors import ModelError
 from hviskd.models.checking import largest_difference, require_agreement
 from hviskd.models.device import pick_device
+from hviskd.models.engines.by_onnxruntime import onnxruntime_runner
+from hviskd.models.engines.by_openvino import has_openvino, openvino_runner
 from hviskd.models.engines.conversion import int8_of, keep_check, onnx_of
 from hviskd.models.engines.engine import Engine, Runner
-from hviskd.models.engines.onnxruntime_runner import onnxruntime_runner
-from hviskd.models.engines.openvino_runner import has_openvino, openvino_runner
 from hviskd.models.engines.threads import usable_cpus
 from hviskd.models.model import Model
 
@@ -51,7 +51,7 @@ def open_engine(
     threads = threads or usable_cpus()
     run: Runner
     if name == "torch":
-        from hviskd.models.engines.torch_runner import torch_runner
+        from hviskd.models.engines.by_torch import torch_runner
 
         dtype = torch.float16 if precision == "float16" else torch.float32
         run = torch_runner(model, device=where, dtype=dtype, batch_size=batch_size, threads=threads)

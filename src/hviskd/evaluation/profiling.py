@@ -11,8 +11,8 @@ import torch
 from pydantic import JsonValue
 
 from hviskd.errors import DataError
-from hviskd.evaluation.complexity import Complexity, complexity
-from hviskd.evaluation.cost_figure import Point, cost_figure, read_accuracy
+from hviskd.evaluation.cost_figures import Point, cost_figure, read_accuracy
+from hviskd.evaluation.counting import Complexity, complexity
 from hviskd.evaluation.tables import Table, markdown_table
 from hviskd.evaluation.throughput import Machine, Rate, machine, rates
 from hviskd.models import (

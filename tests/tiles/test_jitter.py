@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hviskd.tiles.stain_jitter import stain_jitter
+from hviskd.tiles.jitter import stain_jitter
 from tests.slides.make import stained
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from hviskd.distillation.strong_view import strong_view
+from hviskd.distillation.views import strong_view
 
 
 def images(count=16):

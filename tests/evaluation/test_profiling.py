@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from hviskd.cli.profile import profile
 from hviskd.evaluation import evaluate
-from hviskd.evaluation.cost_figure import Point, cost_figure
+from hviskd.evaluation.cost_figures import Point, cost_figure
 from hviskd.evaluation.intervals import Interval
 from hviskd.models import load_model, save_model
 from hviskd.networks import create_network

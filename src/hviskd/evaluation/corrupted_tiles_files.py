@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hviskd.evaluation.corrupted_tiles import METRICS, Robustness
 from hviskd.evaluation.figures import TITLES, with_note, wrap_name
-from hviskd.evaluation.robustness import METRICS, Robustness
 from hviskd.pictures import line_style, new_figure, save_figure
 from hviskd.storage import write_text
 from hviskd.tiles import TileSet

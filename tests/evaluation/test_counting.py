@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hviskd.evaluation.complexity import complexity, multiply_adds
+from hviskd.evaluation.counting import complexity, multiply_adds
 from hviskd.networks import create_network, network_names
 from hviskd.networks.base import Backbone, Network
 

@@ -7,8 +7,8 @@ from PIL import Image
 
 from hviskd.errors import DataError
 from hviskd.evaluation import bootstrap_weights, evaluate, measure
-from hviskd.evaluation.robustness import robustness
-from hviskd.evaluation.robustness_files import write_robustness
+from hviskd.evaluation.corrupted_tiles import robustness
+from hviskd.evaluation.corrupted_tiles_files import write_robustness
 from hviskd.tiles.corruptions import CORRUPTIONS, corrupt
 
 

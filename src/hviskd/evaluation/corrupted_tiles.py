@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hviskd.evaluation.evaluate import classify, predictor
 from hviskd.evaluation.figures import TITLES, format_value
 from hviskd.evaluation.intervals import Interval, Replicates, bootstrap_weights, percentile_interval, replicate
 from hviskd.evaluation.metrics import Metrics, Scorer
 from hviskd.evaluation.result import Evaluation
 from hviskd.evaluation.tables import Table, markdown_table
+from hviskd.models.prediction import classify, predictor
 from hviskd.progress import progress_bar
 from hviskd.tiles import TileSet
 from hviskd.tiles.corruptions import LEVELS, Corruption, choose_corruptions, corrupt

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from hviskd.slides import find_slides
-from hviskd.slides.survey import survey
+from hviskd.slides.surveying import survey
 from tests.slides.make import patterned, stained, write_svs
 
 

@@ -1,0 +1,67 @@
+"""A Model is given no tiles but those it reads; who teaches must agree with the student in more."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hviskd.errors import ModelError
+from hviskd.models import Normalisation
+from hviskd.models.admission import acquaintance, require_fit
+from hviskd.tiles import TileSet, TileSetWriter
+from hviskd.tiles.card import Origin
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory):
+    """Tiles as the Model `model` reads them: four classes, 64 px, 0.5 µm/px."""
+    folder = tmp_path_factory.mktemp("tiles") / "tiles"
+    with TileSetWriter(folder, classes=tuple("abcd"), tile_px=64, mpp=0.5, origin=Origin(verb="test")) as writer:
+        for number, name in enumerate("abcd"):
+            writer.add(np.full((64, 64, 3), number, np.uint8), file=name, class_name=name)
+    return TileSet.open(folder)
+
+
+def changed(model, **facts):
+    return replace(model, card=model.card.model_copy(update=facts))
+
+
+def test_a_model_and_a_teacher_take_the_tiles_they_read(model, tiles):
+    require_fit(model, tiles)
+    require_fit(model, tiles, as_teacher=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"classes": ("d", "c", "b", "a")}, "its classes are in the order d, c, b, a, the tiles' in the order a, b"),
+        ({"normalisation": Normalisation(mean=(0, 0, 0), deviation=(1, 1, 1))}, "normalises its input in another way"),
+        ({"mpp": 0.25}, "learned at 0.25 µm/px, these tiles have 0.5 µm/px"),
+    ],
+)
+def test_what_a_measurement_may_differ_in_a_teacher_may_not(model, tiles, facts, says):
+    odd = changed(model, **facts)
+    require_fit(odd, tiles)
+    with pytest.raises(ModelError, match=f"^teacher resnet8 drawn: {says}"):
+        require_fit(odd, tiles, as_teacher=True)
+
+
+@pytest.mark.parametrize("mpp", [0.49, 0.51, None])
+def test_a_scale_as_good_as_the_same_is_the_same(model, tiles, mpp):
+    require_fit(changed(model, mpp=mpp), tiles, as_teacher=True)
+
+
+@pytest.mark.parametrize("as_teacher", [False, True])
+def test_other_classes_and_sizes_are_refused_for_whatever_they_are_asked(model, tiles, as_teacher):
+    with pytest.raises(ModelError, match="only the model has e; only the tiles have d"):
+        require_fit(changed(model, classes=("a", "b", "c", "e")), tiles, as_teacher=as_teacher)
+    with pytest.raises(ModelError, match=r"reads tiles of 32 px, .* holds tiles of 64 px; cut tiles of its size"):
+        require_fit(changed(model, tile_px=32), tiles, as_teacher=as_teacher)
+
+
+def test_what_a_model_learned_from_is_told_apart(model, tiles):
+    prints = {"fingerprint": tiles.fingerprint, "split_fingerprint": tiles.split_fingerprint}
+    data = model.card.data
+    assert acquaintance(data, tiles) == "other tiles"
+    assert acquaintance(data.model_copy(update=prints | {"split_fingerprint": "1"}), tiles) == "other split"
+    assert acquaintance(data.model_copy(update=prints), tiles) == "same split"
