@@ -39,18 +39,18 @@ class Crossing:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What the splits share.
+    """Result of the data leakage check.
 
     Attributes:
         splits: The splits that hold tiles.
         known_by: "patient" if every tile in a split has one, else "slide" if every tile has one, else None.
         units: How many such patients or slides there are; without `known_by`, how many slides and patients are
             known at all.
-        patients: Patients that cross.
-        slides: Slides that cross.
+        patients: Patients in more than one split.
+        slides: Slides in more than one split.
         neighbours: Tiles that touch or overlap a tile of another split, each named together with one such.
-        pictures: Pictures that cross, each named by two of its files.
-        photographs: The pictures are photographs of no patient.
+        pictures: Images in more than one split, each named by two of its files.
+        photographs: The images are photographs of no patient.
     """
 
     splits: tuple[str, ...]
@@ -64,17 +64,17 @@ class LeakReport:
 
     @property
     def crossings(self) -> tuple[Crossing, ...]:
-        """What crosses, kind by kind; empty if nothing does."""
+        """The kinds of leak that occur; empty if none."""
         return tuple(kind for kind in (self.patients, self.slides, self.neighbours, self.pictures) if kind.count)
 
     @property
     def leaks(self) -> bool:
-        """Whether anything crosses."""
+        """Whether the splits leak."""
         return bool(self.crossings)
 
     @property
     def statement(self) -> str:
-        """One sentence for every output that rests on these splits."""
+        """One sentence for every output based on these splits."""
         if self.leaks:
             return f"LEAK: {'; '.join(str(kind) for kind in self.crossings)}."
         if not self.splits:
@@ -124,25 +124,25 @@ def check_leak(tileset: TileSet) -> LeakReport:
 
 
 def require_no_leak(tileset: TileSet, *, allow_leak: bool = False) -> LeakReport:
-    """Give the report of `check_leak`, or refuse splits that leak.
+    """Return the report of `check_leak`, or reject splits that leak.
 
     Raises:
-        LeakError: Something crosses and `allow_leak` is not set.
+        LeakError: The splits leak and `allow_leak` is not set.
     """
     report = check_leak(tileset)
     if report.leaks and not allow_leak:
-        way = report.known_by or "random"
+        way = f"by {report.known_by}" if report.known_by else "at random"
         raise LeakError(
-            f"{tileset.folder}: {report.statement} Split again with `by={way}`, "
-            f"{_beyond_splitting(report)}or pass `allow_leak=True` to go on and have every output say so"
+            f"{tileset.folder}: {report.statement} {_before_splitting(report)} the tiles again {way}, "
+            "or pass `allow_leak=True` to continue; every output will then say so"
         )
     return report
 
 
-def _beyond_splitting(report: LeakReport) -> str:
-    """Say what else helps where whole patients or slides are apart already, and something crosses all the same."""
+def _before_splitting(report: LeakReport) -> str:
+    """Say what to correct first if whole patients or slides are kept apart and something leaks nevertheless."""
     apart = {"patient": report.patients, "slide": report.slides}.get(report.known_by or "")
-    return "mend the names or remove the doubles before, " if apart is not None and not apart.count else ""
+    return "Correct the names or remove the duplicates, and split" if apart is not None and not apart.count else "Split"
 
 
 def _crossing(one: str, many: str, names: Iterable[str]) -> Crossing:
@@ -151,7 +151,7 @@ def _crossing(one: str, many: str, names: Iterable[str]) -> Crossing:
 
 
 def _in_several(table: pd.DataFrame, unit: str) -> list[str]:
-    """Name the values of a column that stand in more than one split, in alphabetical order."""
+    """List the values of a column that appear in more than one split, in alphabetical order."""
     splits = table.groupby(unit)["split"].nunique()
     return [str(name) for name in splits.index[splits > 1]]
 
@@ -182,7 +182,7 @@ def _neighbours(table: pd.DataFrame) -> list[str]:
 
 
 def _touching(origins: NDArray[np.float64], sides: NDArray[np.float64], splits: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Give for each square one of another split that it touches or overlaps, or −1.
+    """For each square, find one of another split that it touches or overlaps, or −1.
 
     Two squares touch where their centres are, along neither axis, further apart than half the sum of their sides.
 
