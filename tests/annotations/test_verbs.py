@@ -33,7 +33,7 @@ def test_census_shows_colours_classes_and_what_is_beyond_the_tolerance(folder):
     assert green[2:] == ["1080", "90.000%", "CT", "0.0"]
     (purple,) = [line for line in result.output.splitlines() if "#800080" in line]
     assert "beyond the tolerance" in purple
-    assert f"2 colours in {folder / 'c.csv'}" in result.output.replace("\n", "")
+    assert f"wrote 2 colours to {folder / 'c.csv'}" in result.output.replace("\n", "")
     assert (folder / "c.csv").is_file()
 
 

@@ -33,9 +33,9 @@ def test_it_says_what_it_does_what_it_took_and_what_it_wrote(folder):
     assert lines[0] == "student: 3 classes, tiles of 64 px at 0.5 µm/px; 1 slide"
     count = len(load_slide_map(folder / "maps" / "good"))
     assert any(line.startswith("good.svs: ") and f"{count} tiles at " in line for line in lines)
-    for stage in ("opening slides", "finding tissue", "waiting for tiles", "classifying", "writing maps"):
+    for stage in ("opening slides", "detecting tissue", "waiting for tiles", "classifying", "writing maps"):
         assert any(line.strip().startswith(stage) for line in lines)
-    assert lines[-2:] == ["1 of 1 slides have a map", f"wrote {folder / 'maps'}"]
+    assert lines[-2:] == ["1 of 1 slides mapped", f"wrote {folder / 'maps'}"]
 
 
 def test_a_slide_that_fails_is_named_and_the_exit_status_is_1(folder):
@@ -43,7 +43,7 @@ def test_a_slide_that_fails_is_named_and_the_exit_status_is_1(folder):
     assert result.exit_code == 1
     assert "error: " in result.output
     assert "bad.svs: damaged or not a slide" in result.output
-    assert "1 of 2 slides have a map" in result.output
+    assert "1 of 2 slides mapped" in result.output
     assert len(load_slide_map(folder / "some" / "good"))
 
 

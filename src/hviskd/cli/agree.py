@@ -1,4 +1,4 @@
-"""`hviskd agree`: maps of slides beside what an expert drew on them."""
+"""`hviskd agree`: compare slide maps with an expert's annotations."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,46 +9,58 @@ import typer
 def agree(
     maps: Annotated[
         list[Path],
-        typer.Argument(metavar="MAP...", help="Folders that `hviskd segment` wrote: of one map, or of several."),
+        typer.Argument(metavar="MAP...", help="Folders written by `hviskd segment`, of one map or of several."),
     ],
     annotations: Annotated[
         Path,
         typer.Option(
             "--annotations",
             metavar="FILE",
-            help="Outlines or colour mask of the slide, or a folder with STEM.geojson, STEM_L.jpg … a slide.",
+            help="Outlines or colour mask of the slide, or a folder of them (STEM.geojson, STEM_L.jpg …).",
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the tables and pictures.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the tables and figures.")],
     legend: Annotated[
         str | None,
-        typer.Option("--legend", metavar="NAME|FILE", help="The classes; colour masks need it.", show_default="labels"),
+        typer.Option(
+            "--legend",
+            metavar="NAME|FILE",
+            help="Classes and their colours; required for colour masks.",
+            show_default="labels of the outlines",
+        ),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0, help="Greatest distance of a mask colour from its class's, in RGB.")
+        float,
+        typer.Option(
+            "--tolerance", min=0, help="Largest distance between a mask colour and its class colour, in RGB (0 to 255)."
+        ),
     ] = 20.0,
     unlabelled_is_other: Annotated[
         bool,
-        typer.Option("--unlabelled-is-other", help="What the expert left unlabelled counts as none of the classes."),
+        typer.Option(
+            "--unlabelled-is-other", help="Treat areas that the expert left unlabelled as none of the classes."
+        ),
     ] = False,
     slides: Annotated[
         Path | None,
-        typer.Option("--slides", metavar="FILE|DIR", help="The slides themselves, to show them in the pictures."),
+        typer.Option("--slides", metavar="FILE|DIR", help="Slides to show in the figures."),
     ] = None,
     bin_um: Annotated[
         float | None,
-        typer.Option("--bin-um", help="Width of the boundary profile's steps, µm.", show_default="a cell of the map"),
+        typer.Option("--bin-um", help="Bin width of the boundary profile, in µm.", show_default="one map cell"),
     ] = None,
-    reach_um: Annotated[float, typer.Option("--reach-um", help="How far from the outline it goes, µm.")] = 1000.0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder.")] = False,
+    reach_um: Annotated[
+        float, typer.Option("--reach-um", help="Largest distance from the outline in the profile, in µm.")
+    ] = 1000.0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
 ) -> None:
-    """Measure how far maps agree with an expert: Dice, precision, recall, distances, and what they say near outlines.
+    """Compare slide maps with an expert's annotation: Dice, precision, recall, border distance, boundary profile.
 
-    Slides are told by their names; maps of several models of one slide are drawn side by side. Classes are the same
-    where their names are. Places without a tile or without annotation are left out and counted.
+    Annotations are found by the slide's name. Maps of one slide by several models are drawn side by side. Classes are
+    matched by name. Places without a tile or without annotation are left out and counted.
 
-    Writes agreement.csv, boundary.csv, summary.json, summary.md and pictures. A slide that cannot be compared does
-    not stop the others; the exit status is then 1.
+    Writes agreement.csv, boundary.csv, summary.json, summary.md and figures. If a slide cannot be compared, the others
+    still are, and the exit status is 1.
 
     Examples:
 
@@ -90,7 +102,7 @@ def agree(
     header = ["model", "class", "resolution", "Dice", "precision", "recall", "95 % Hausdorff, µm"]
     print_table((header, mean_rows(mean_table(agreement_table(agreements)))))
     count = len({one.slide for one in agreements})
-    typer.echo(f"means over {count} slide{'s' * (count != 1)}; in brackets, the slides that have the number")
+    typer.echo(f"means over {count} slide{'s' * (count != 1)}; in brackets, the number of slides with a value")
     for one in agreements:
         for note in one.notes:
             typer.echo(f"note: {one.slide}: {note}")

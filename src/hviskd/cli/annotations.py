@@ -1,4 +1,4 @@
-"""`hviskd annotations`: what the colours of masks mean, and one kind of annotation turned into another."""
+"""`hviskd annotations`: check the colours of masks, and convert annotations."""
 
 import math
 import re
@@ -17,34 +17,38 @@ if TYPE_CHECKING:
 
 SHOWN_COLOURS = 20
 
-annotations_app = typer.Typer(no_args_is_help=True, help="Look at what experts drew, and convert it.")
+annotations_app = typer.Typer(no_args_is_help=True, help="Inspect and convert annotations.")
 
 Legend = Annotated[
-    str, typer.Option("--legend", metavar="NAME_OR_FILE", help="A built-in legend (ivygap, ivygap-paper) or a YAML.")
+    str, typer.Option("--legend", metavar="NAME_OR_FILE", help="Built-in legend (ivygap, ivygap-paper) or YAML file.")
 ]
 Tolerance = Annotated[
     float,
-    typer.Option("--tolerance", min=0, help="Greatest distance of a colour from its class's, in RGB of 0 to 255."),
+    typer.Option(
+        "--tolerance", min=0, help="Largest distance between a mask colour and its class colour, in RGB (0 to 255)."
+    ),
 ]
 
 
 @annotations_app.callback()
 def _top() -> None:
-    """Look at what experts drew, and convert it."""
+    """Inspect and convert annotations."""
 
 
 @annotations_app.command()
 def census(
-    masks: Annotated[Path, typer.Argument(metavar="MASK_OR_FOLDER", help="A colour mask, or a folder of them.")],
+    masks: Annotated[Path, typer.Argument(metavar="MASK_OR_FOLDER", help="Colour mask, or folder of colour masks.")],
     legend: Legend = "ivygap",
     tolerance: Tolerance = 20.0,
-    pattern: Annotated[str, typer.Option("--pattern", help="Which files of a folder are masks.")] = "*",
+    pattern: Annotated[str, typer.Option("--pattern", help="File name pattern of the masks in a folder.")] = "*",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="CSV", help="Write every colour to this file.")
+        Path | None, typer.Option("-o", "--output", metavar="CSV", help="CSV file for the complete list of colours.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Count the colours of masks and show the legend class nearest to each, before tiles are cut from them.
+    """List the colours of masks by area, with the nearest class of the legend.
+
+    Use it to check masks and legend before you cut tiles.
 
     The exit status is 1 if any mask cannot be read.
 
@@ -70,34 +74,41 @@ def census(
     _print_census(counted)
     typer.echo(f"{len(found) - len(counted.failed)} of {len(found)} masks, {counted.total_px} px")
     if output is not None:
-        typer.echo(f"{len(counted.area_px)} colours in {counted.write_csv(output)}")
+        typer.echo(f"wrote {len(counted.area_px)} colours to {counted.write_csv(output)}")
     if counted.failed:
         raise typer.Exit(1)
 
 
 @annotations_app.command()
 def convert(
-    annotation: Annotated[Path, typer.Argument(metavar="ANNOTATION", help="Labelme, QuPath GeoJSON or a mask.")],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help=".geojson, .json (Labelme) or .png (mask).")],
+    annotation: Annotated[
+        Path, typer.Argument(metavar="ANNOTATION", help="Labelme or QuPath GeoJSON file, or colour mask.")
+    ],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="Output file: .geojson (QuPath), .json (Labelme) or .png (mask).")
+    ],
     legend: Annotated[
         str | None,
         typer.Option(
-            "--legend", metavar="NAME_OR_FILE", help="Classes and colours; masks need it. Other labels are left out."
+            "--legend",
+            metavar="NAME_OR_FILE",
+            help="Classes and their colours; required for masks. Other labels are left out.",
         ),
     ] = None,
     size: Annotated[
-        str | None, typer.Option("--size", metavar="WxH", help="Size of the slide in px at full resolution.")
+        str | None, typer.Option("--size", metavar="WxH", help="Slide size in px at full resolution.")
     ] = None,
     px_per_cell: Annotated[
-        float, typer.Option("--px-per-cell", min=0.01, help="Slide px that one px of a written or traced mask has.")
+        float,
+        typer.Option("--px-per-cell", min=0.01, help="Slide px per mask px, for masks that are written or traced."),
     ] = 1.0,
     image: Annotated[
-        str | None, typer.Option("--image", help="The image that Labelme shall open, as seen from OUTPUT.")
+        str | None, typer.Option("--image", help="Path of the image that Labelme opens, relative to OUTPUT.")
     ] = None,
     tolerance: Tolerance = 20.0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing OUTPUT.")] = False,
 ) -> None:
-    """Turn an annotation into a QuPath GeoJSON, a Labelme JSON or a colour mask; the suffix of OUTPUT says which.
+    """Convert an annotation to QuPath GeoJSON, Labelme JSON or a colour mask, according to the suffix of OUTPUT.
 
     Examples:
 

@@ -64,7 +64,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train a small tissue classifier to see as a large one does, and show what that gained.\n\n"
+    help="Distil large tissue classifiers into small ones, measure the gain, and map whole slides.\n\n"
     "Research software, not a medical device.",
 )
 
@@ -83,7 +83,7 @@ def _top(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    """Options that stand before any verb."""
+    """Take the options that precede any verb."""
 
 
 app.add_typer(slides_app, name="slides")
@@ -100,7 +100,7 @@ for verb in (*_VERBS, *_HELPERS):
 def _how_to_go_on(verb: Any) -> str:
     """Say how an interrupted verb goes on, if it has an option for it."""
     resumes = any(parameter.name == "resume" for parameter in verb.params)
-    return "; the same command with --resume goes on" if resumes else ""
+    return "; repeat the command with --resume to continue" if resumes else ""
 
 
 def _one_line(error: Exception) -> str:

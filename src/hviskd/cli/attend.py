@@ -1,4 +1,4 @@
-"""`hviskd attend`: models and tiles become maps of where the models looked, held against an expert's outlines."""
+"""`hviskd attend`: maps of where models look in tiles, compared with an expert's outlines."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,32 +11,39 @@ def attend(
         list[Path],
         typer.Argument(metavar="MODEL...", help="Model folders or finished runs; the first is the reference."),
     ],
-    tiles: Annotated[Path, typer.Option("--tiles", metavar="TILESET", help="The TileSet to look at.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of maps, tables and pictures.")],
+    tiles: Annotated[Path, typer.Option("--tiles", metavar="TILESET", help="TileSet with the tiles to explain.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for maps, tables and figures.")],
     annotations: Annotated[
         Path | None,
-        typer.Option("--annotations", metavar="DIR", help="The expert's masks or outlines, named as the tiles' files."),
+        typer.Option("--annotations", metavar="DIR", help="Expert's masks or outlines, named like the tile files."),
     ] = None,
     class_name: Annotated[
-        str | None, typer.Option("--class", metavar="C", help="Look for this class only; each tile's own if not given.")
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="C",
+            help="Class to explain, on its tiles only.",
+            show_default="all tiles, each for its own class",
+        ),
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="Which tiles: test, val or train.")] = "test",
-    method: Annotated[str, typer.Option("--method", help="grad-cam, hires-cam or cam.")] = "grad-cam",
+    split: Annotated[str, typer.Option("--split", help="Split of the tiles: test, val or train.")] = "test",
+    method: Annotated[str, typer.Option("--method", help="Attention method: grad-cam, hires-cam or cam.")] = "grad-cam",
     stage: Annotated[
-        int | None, typer.Option("--stage", min=0, help="Which map; 0 is the stem's. The last one if not given.")
+        int | None,
+        typer.Option("--stage", min=0, help="Stage of the network to map; 0 is the stem.", show_default="last"),
     ] = None,
     overlays: Annotated[
-        int, typer.Option("--overlays", min=0, help="How many tiles get a picture of their own for each model.")
+        int, typer.Option("--overlays", min=0, help="Number of tiles drawn individually for each model.")
     ] = 24,
     allow_leak: Annotated[
-        bool, typer.Option("--allow-leak", help="Go on although a model may know the tiles.")
+        bool, typer.Option("--allow-leak", help="Continue even if a model may have been trained on the tiles.")
     ] = False,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder.")] = False,
+    device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
 ) -> None:
-    """Show where models look in tiles, and how far an expert agrees.
+    """Show where models look in tiles, and how well this agrees with an expert's outlines.
 
-    A chance map and plain edges stand beside the models. Research software, not a medical device.
+    Random maps and edge maps are measured alongside as baselines. Research software, not a medical device.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`hviskd evaluate`: models and tiles become a table with intervals."""
+"""`hviskd evaluate`: measure models on tiles, with confidence intervals."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,35 +14,37 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="MODEL...",
-            help="Model folders or finished runs (each its chosen and its last epoch); the first is the reference.",
+            help="Model folders or finished runs (selected and last epoch); the first is the reference.",
         ),
     ],
-    tiles: Annotated[Path, typer.Option("--tiles", metavar="TILESET", help="The TileSet to measure on.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the tables and pictures.")],
-    split: Annotated[str, typer.Option("--split", help="Which split to measure on: test, val or train.")] = "test",
+    tiles: Annotated[Path, typer.Option("--tiles", metavar="TILESET", help="TileSet to evaluate on.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the tables and figures.")],
+    split: Annotated[str, typer.Option("--split", help="Split to evaluate on: test, val or train.")] = "test",
     allow_leak: Annotated[
-        bool, typer.Option("--allow-leak", help="Measure although the splits leak; every output says so.")
+        bool, typer.Option("--allow-leak", help="Evaluate even if the splits leak; every output will say so.")
     ] = False,
     replicates: Annotated[
-        int, typer.Option("--replicates", min=100, help="Resamplings of the patients for the intervals.")
+        int, typer.Option("--replicates", min=100, help="Number of bootstrap replicates for the confidence intervals.")
     ] = 2000,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the resampling.")] = 0,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Tiles a model sees at once.")] = 128,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed of the bootstrap.")] = 0,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Number of tiles per batch.")] = 128,
+    device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
     int8: Annotated[
-        bool, typer.Option("--int8", help="Measure the int8 variant of every model that has one, on the CPU.")
+        bool, typer.Option("--int8", help="Evaluate the int8 variant of every model that has one, on the CPU.")
     ] = False,
     robustness: Annotated[
-        bool, typer.Option("--robustness", help="Measure again on worse tiles: noise, blur, focus, JPEG, stain, light.")
+        bool,
+        typer.Option(
+            "--robustness", help="Also evaluate on corrupted tiles: noise, blur, defocus, JPEG, stain, light."
+        ),
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
 ) -> None:
-    """Measure models on a split of a TileSet, with 95 % intervals over patients.
+    """Evaluate models on one split of a TileSet, with 95 % confidence intervals over patients.
 
-    Several models are compared with the first, on the same resamplings.
+    Each model is compared with the first one, on the same bootstrap samples.
 
-    Writes tables (md, csv, json), every prediction (parquet), ROC curves, confusion matrices, and how far the stated
-    probabilities can be believed.
+    Writes tables (md, csv, json), all predictions (parquet), ROC curves, confusion matrices and calibration curves.
 
     Examples:
 
@@ -87,7 +89,7 @@ def evaluate(
     if evaluation.differences:
         print_table(evaluation.difference_table())
     if worse is not None:
-        typer.echo("change of top-1 on worse tiles, mean over five levels")
+        typer.echo("change of top-1 on corrupted tiles, mean over five levels")
         print_table(worse.summary_table())
     for statement in evaluation.statements:
         typer.echo(statement)
@@ -96,7 +98,7 @@ def evaluate(
 
 
 def print_table(table: "Table") -> None:
-    """Print a table, the interval below its value; where there is no terminal to fit, as wide as it needs."""
+    """Print a table, with each interval below its value; outside a terminal, as wide as needed."""
     import sys
 
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""`hviskd segment`: a Model and slides become maps of tissue classes."""
+"""`hviskd segment`: map the tissue classes of whole slides with a Model."""
 
 import time
 from enum import StrEnum
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SHOWN_NOTES = 20
 _STAGES = {
     "open": "opening slides",
-    "tissue": "finding tissue",
+    "tissue": "detecting tissue",
     "stain": "fitting the stain",
     "load": "waiting for the engine",
     "read": "waiting for tiles",
@@ -46,51 +46,55 @@ def segment(
         list[Path],
         typer.Argument(metavar="SLIDE...", help="Slides, folders of slides, or a CSV with the columns slide[,mpp]."),
     ],
-    model: Annotated[
-        Path, typer.Option("-m", "--model", metavar="MODEL", help="Folder of a Model, or of a finished run.")
-    ],
+    model: Annotated[Path, typer.Option("-m", "--model", metavar="MODEL", help="Model folder or finished run.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the maps; each slide gets one in it.")
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the maps, with one subfolder per slide.")
     ],
     mpp: Annotated[
-        float | None, typer.Option("--mpp", help="µm a px of the tiles, for a Model whose card does not say.")
+        float | None,
+        typer.Option("--mpp", help="Pixel size of the tiles in µm/px, for a Model whose card does not record it."),
     ] = None,
     slide_mpp: Annotated[
-        float | None, typer.Option("--slide-mpp", help="µm a px, for slides that do not record it or wrongly.")
+        float | None,
+        typer.Option("--slide-mpp", help="Pixel size in µm/px, for slides whose metadata lacks it or is wrong."),
     ] = None,
     mpp_csv: Annotated[
-        Path | None, typer.Option("--mpp-csv", help="The same for each slide: a CSV with the columns slide,mpp.")
+        Path | None,
+        typer.Option("--mpp-csv", help="CSV with the pixel size of each slide in µm/px: columns slide,mpp."),
     ] = None,
     stride: Annotated[
         int | None,
-        typer.Option("--stride", help="px from tile to tile; less than a tile: they overlap.", show_default="a tile"),
+        typer.Option(
+            "--stride", help="Step between tiles in px; smaller than a tile, they overlap.", show_default="one tile"
+        ),
     ] = None,
-    tissue: Annotated[float, typer.Option("--tissue", help="Least share of a tile that is tissue.")] = 0.5,
+    tissue: Annotated[float, typer.Option("--tissue", help="Minimum share of tissue in a tile.")] = 0.5,
     unsure_below: Annotated[
         float | None,
         typer.Option(
             "--unsure-below",
             metavar="P",
-            help="Draw tiles as unsure whose class is less probable; 0: none.",
-            show_default="the Model's own, if calibrated",
+            help="Mark tiles whose top probability is below P as unsure; 0 marks none.",
+            show_default="the Model's threshold, if calibrated",
         ),
     ] = None,
-    engine: Annotated[_Engine, typer.Option("--engine", help="What runs the network.")] = _Engine.auto,
+    engine: Annotated[_Engine, typer.Option("--engine", help="Inference engine.")] = _Engine.auto,
     precision: Annotated[
-        _Precision, typer.Option("--precision", help="What it calculates with; int8 needs an int8 variant.")
+        _Precision, typer.Option("--precision", help="Numerical precision; int8 needs a Model with an int8 variant.")
     ] = _Precision.auto,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", help="Tiles at a time.", show_default="what suits the processor")
+        int | None, typer.Option("--batch-size", help="Number of tiles per batch.", show_default="suited to the device")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", help="Threads of the network.", show_default="one a core")
+        int | None, typer.Option("--threads", help="Number of threads for the network.", show_default="one per core")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", help="Threads that read.", show_default="one a core, at most 4")
+        int | None,
+        typer.Option("--workers", help="Number of threads for reading slides.", show_default="one per core, at most 4"),
     ] = None,
-    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Search subfolders for slides too.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is done already.")] = False,
+    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Include slides in subfolders.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Repeat slides that are already finished.")] = False,
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,
     tissue_saturation: TissueSaturation = TissueRule.saturation,
@@ -98,11 +102,11 @@ def segment(
     tissue_min_hole_um2: TissueHole = TissueRule.min_hole_um2,
     tissue_keep_ink: KeepInk = TissueRule.keep_ink,
 ) -> None:
-    """Classify all tissue of slides and write each a map: for QuPath, as OME-TIFF, as a table, as a picture.
+    """Classify the tissue of whole slides, and write maps for QuPath, as OME-TIFF, as tables and as images.
 
-    Tile size, µm/px, normalisation and stain are those that the Model was trained with. Interrupted and started again,
-    only what is missing or has changed is done. The exit status is 1 if any slide could not be segmented; the others
-    are.
+    Tile size, µm/px, normalisation and stain are taken from the Model. To continue after an interruption, repeat the
+    command: finished slides are skipped unless they have changed. If a slide cannot be segmented, the others still are,
+    and the exit status is 1.
 
     Examples:
 
@@ -147,7 +151,7 @@ def segment(
     _print_notes(outcomes)
     _print_stages(outcomes, time.perf_counter() - began)
     failed = sum(outcome.state == "failed" for outcome in outcomes)
-    typer.echo(f"{len(outcomes) - failed} of {len(outcomes)} slides have a map")
+    typer.echo(f"{len(outcomes) - failed} of {len(outcomes)} slides mapped")
     typer.echo(f"wrote {output}")
     if failed:
         raise typer.Exit(1)
@@ -159,11 +163,11 @@ def _print_outcome(outcome: "SlideOutcome") -> None:
         typer.echo(f"error: {outcome.problem}", err=True)
         return
     if outcome.state == "kept":
-        typer.echo(f"{outcome.slide.name}: done before, {summary.tiles:,} tiles: {outcome.folder}")
+        typer.echo(f"{outcome.slide.name}: already done, {summary.tiles:,} tiles: {outcome.folder}")
         return
     tissue_mm2 = summary.map.tissue_area_um2 / 1e6
     rate = summary.tiles / max(1e-9, sum(summary.seconds.get(stage, 0.0) for stage in ("read", "network")))
-    speed = f" at {rate:,.0f} a second" if summary.tiles else ""
+    speed = f" at {rate:,.0f} tiles/s" if summary.tiles else ""
     typer.echo(
         f"{outcome.slide.name}: {tissue_mm2:.3g} mm² of tissue, {summary.tiles:,} tiles{speed}: {outcome.folder}"
     )
@@ -178,7 +182,7 @@ def _print_notes(outcomes: "Sequence[SlideOutcome]") -> None:
 
 
 def _print_stages(outcomes: "Sequence[SlideOutcome]", seconds: float) -> None:
-    """Print what each stage took; those of different slides run at the same time."""
+    """Print the time of each stage; stages of different slides overlap."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Column, Table
@@ -189,5 +193,5 @@ def _print_stages(outcomes: "Sequence[SlideOutcome]", seconds: float) -> None:
     table = Table("stage", Column("seconds", justify="right"), box=SIMPLE_HEAD, pad_edge=False)
     for stage, words in _STAGES.items():
         table.add_row(words, f"{sum(summary.seconds.get(stage, 0.0) for summary in done):,.1f}")
-    table.add_row("all, much of it at the same time", f"{seconds:,.1f}")
+    table.add_row("total (stages overlap)", f"{seconds:,.1f}")
     Console().print(table)

@@ -1,4 +1,4 @@
-"""`hviskd slides`: what there is to know of slides before anything is done with them."""
+"""`hviskd slides`: inspect slides before anything is done with them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,27 +11,32 @@ from hviskd.slides import TissueRule
 if TYPE_CHECKING:
     from hviskd.slides.surveying import SlideReport
 
-slides_app = typer.Typer(no_args_is_help=True, help="Look at whole slides.")
+slides_app = typer.Typer(no_args_is_help=True, help="Inspect whole slides.")
 
 
 @slides_app.callback()
 def _top() -> None:
-    """Look at whole slides."""
+    """Inspect whole slides."""
 
 
 @slides_app.command()
 def info(
     slides: Annotated[list[Path], typer.Argument(metavar="SLIDE...", help="Slides, or folders of slides.")],
     slide_mpp: Annotated[
-        float | None, typer.Option("--slide-mpp", help="µm a pixel, for slides that do not record it or wrongly.")
+        float | None,
+        typer.Option("--slide-mpp", help="Pixel size in µm/px, for slides whose metadata lacks it or is wrong."),
     ] = None,
     mpp_csv: Annotated[
-        Path | None, typer.Option("--mpp-csv", help="The same for each slide: a CSV with the columns slide,mpp.")
+        Path | None,
+        typer.Option("--mpp-csv", help="CSV with the pixel size of each slide in µm/px: columns slide,mpp."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write a picture of each slide's tissue here.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Folder for an image of each slide with its tissue outlined."
+        ),
     ] = None,
-    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Search subfolders too.")] = False,
+    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Include slides in subfolders.")] = False,
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,
     tissue_saturation: TissueSaturation = TissueRule.saturation,
@@ -39,11 +44,10 @@ def info(
     tissue_min_hole_um2: TissueHole = TissueRule.min_hole_um2,
     tissue_keep_ink: KeepInk = TissueRule.keep_ink,
 ) -> None:
-    """Show size, µm/px, magnification and levels of slides, and find out which of them cannot be used.
+    """Show size, µm/px, magnification and levels of slides, and list those that cannot be used.
 
-    With -o, writes for each slide a PNG with a scale bar and the outline of its tissue.
-
-    The exit status is 1 if any slide cannot be used.
+    With -o, writes a PNG of each slide with its tissue outlined and a scale bar. The exit status is 1 if any slide
+    cannot be used.
 
     Examples:
 
@@ -74,19 +78,19 @@ def info(
             advance(note=report.path.name)
     _print_reports(reports)
     if output is not None:
-        typer.echo(f"{sum(report.picture is not None for report in reports)} pictures in {output}")
+        typer.echo(f"{sum(report.picture is not None for report in reports)} images in {output}")
     if any(report.problem for report in reports):
         raise typer.Exit(1)
 
 
 def _print_reports(reports: "list[SlideReport]") -> None:
-    """Print a table of the usable slides, what to know about them, and a line for each that cannot be used."""
+    """Print a table of the usable slides, their notes, and one line for each slide that cannot be used."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("slide", "kind", "px", "µm/px", "lens", "levels", "tissue", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table("slide", "format", "px", "µm/px", "objective", "levels", "tissue", box=SIMPLE_HEAD, pad_edge=False)
     table.columns[0].overflow, table.columns[0].min_width = "fold", 16
     for column in table.columns[1:]:
         column.no_wrap = True

@@ -1,4 +1,4 @@
-"""`hviskd tiles cut`: annotated slides become a TileSet."""
+"""`hviskd tiles cut`: cut a TileSet from annotated slides."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -25,67 +25,85 @@ class _StainMethod(StrEnum):
 
 def cut(
     slides: Annotated[list[Path], typer.Argument(metavar="SLIDE...", help="Slides, or folders of slides.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the new TileSet.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the new TileSet.")],
     legend: Annotated[
         str,
-        typer.Option("--legend", metavar="NAME|FILE", help="The classes: ivygap, ivygap-paper, or a YAML file."),
+        typer.Option(
+            "--legend", metavar="NAME|FILE", help="Classes and their colours: ivygap, ivygap-paper, or a YAML file."
+        ),
     ],
     masks: Annotated[
         Path | None,
-        typer.Option("--masks", metavar="DIR", help="Colour masks: STEM_L.jpg, STEM_mask.png, STEM.tif …"),
+        typer.Option("--masks", metavar="DIR", help="Folder of colour masks (STEM_L.jpg, STEM_mask.png, STEM.tif …)."),
     ] = None,
     annotations: Annotated[
         Path | None,
-        typer.Option("--annotations", metavar="DIR", help="Outlines: STEM.geojson or STEM.json (Labelme)."),
+        typer.Option(
+            "--annotations", metavar="DIR", help="Folder of outlines (QuPath STEM.geojson or Labelme STEM.json)."
+        ),
     ] = None,
-    tile_px: Annotated[int, typer.Option("--tile-px", help="Side of a tile in px.")] = 150,
-    mpp: Annotated[float, typer.Option("--mpp", help="µm a px of the tiles.")] = 0.5,
+    tile_px: Annotated[int, typer.Option("--tile-px", help="Tile side in px.")] = 150,
+    mpp: Annotated[float, typer.Option("--mpp", help="Pixel size of the tiles in µm/px.")] = 0.5,
     slide_mpp: Annotated[
         float | None,
-        typer.Option("--slide-mpp", help="µm a px, for slides that do not record it or wrongly."),
+        typer.Option("--slide-mpp", help="Pixel size in µm/px, for slides whose metadata lacks it or is wrong."),
     ] = None,
     mpp_csv: Annotated[
         Path | None,
-        typer.Option("--mpp-csv", help="The same for each slide: a CSV with the columns slide,mpp."),
+        typer.Option("--mpp-csv", help="CSV with the pixel size of each slide in µm/px: columns slide,mpp."),
     ] = None,
     purity: Annotated[
         float,
-        typer.Option("--purity", help="Least share of a tile that is of its class; 1: no border crosses it."),
+        typer.Option(
+            "--purity", help="Minimum share of a tile that belongs to its class; with 1, no border crosses it."
+        ),
     ] = 1.0,
-    tissue: Annotated[float, typer.Option("--tissue", help="Least share of a tile that is tissue.")] = 0.5,
+    tissue: Annotated[float, typer.Option("--tissue", help="Minimum share of tissue in a tile.")] = 0.5,
     glass: Annotated[
         str | None,
-        typer.Option("--glass", metavar="A,B", help="Classes that need no tissue.", show_default="BG"),
+        typer.Option(
+            "--glass", metavar="A,B", help="Classes whose tiles need no tissue.", show_default="BG, if in the legend"
+        ),
     ] = None,
     tolerance: Annotated[
         float,
-        typer.Option("--tolerance", min=0, help="Greatest distance of a mask colour from its class's, in RGB."),
+        typer.Option(
+            "--tolerance", min=0, help="Largest distance between a mask colour and its class colour, in RGB (0 to 255)."
+        ),
     ] = 20.0,
-    cap: Annotated[int, typer.Option("--cap", min=0, help="The most tiles of one class; 0 for no limit.")] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed draws the same tiles.")] = 0,
+    cap: Annotated[
+        int, typer.Option("--cap", min=0, help="Maximum number of tiles per class; 0 means no limit.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed for drawing tiles under the cap.")] = 0,
     patients: Annotated[
         str | None,
         typer.Option(
             "--patients",
             metavar="RULE|CSV",
-            help="Patient from the file name: ivygap, tcga, an expression with one (group); or a CSV slide,patient.",
+            help="Each slide's patient: ivygap or tcga (file naming schemes), a regular expression with one group "
+            "that matches file names, or a CSV with the columns slide,patient.",
+            show_default="unknown",
         ),
     ] = None,
     stain: Annotated[
-        _StainMethod, typer.Option("--stain", help="Give all tiles the stain of a reference.")
+        _StainMethod, typer.Option("--stain", help="Method to normalise the stain of all tiles to a reference.")
     ] = _StainMethod.none,
     stain_reference: Annotated[
         Path | None,
-        typer.Option("--stain-reference", help="That reference: a slide, a picture, a stored stain."),
+        typer.Option(
+            "--stain-reference", help="Reference for --stain: a slide, an image of tissue, or a stored stain."
+        ),
     ] = None,
     licence: Annotated[
         str | None,
-        typer.Option("--licence", help="The slides' licence; it travels with all that is made of them."),
+        typer.Option("--licence", help="Licence of the slides, recorded in everything made from them."),
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", help="Threads; one a core if not given.")] = None,
-    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Search subfolders for slides too.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted cutting.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a TileSet that stands there.")] = False,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Number of threads.", show_default="one per core")
+    ] = None,
+    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Include slides in subfolders.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted cutting.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing TileSet.")] = False,
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,
     tissue_saturation: TissueSaturation = TissueRule.saturation,
@@ -95,8 +113,9 @@ def cut(
 ) -> None:
     """Cut tiles of one size and µm/px from annotated slides: the squares of a grid that lie within one class.
 
-    Under the cap patients and slides share evenly. A report and a picture of each slide, with the tiles in the colours
-    of their classes, stand in DIR-qc. The exit status is 1 if any slide could not be cut; the others are.
+    If a class has more tiles than the cap, they are drawn evenly from its patients and slides. The folder DIR-qc has a
+    report, and an image of each slide with its tiles in their class colours. If a slide cannot be cut, the others still
+    are, and the exit status is 1.
 
     Examples:
 
@@ -141,7 +160,7 @@ def cut(
     _print_report(report)
     used = len(report.slides) - len(report.failed)
     typer.echo(f"{len(tileset):,} tiles from {used} of {len(report.slides)} slides")
-    typer.echo(f"pictures and report in {qc_folder(output)}")
+    typer.echo(f"images and report in {qc_folder(output)}")
     typer.echo(f"wrote {tileset.folder}")
     for failed in report.failed:
         typer.echo(f"error: {failed.problem}", err=True)
@@ -150,7 +169,7 @@ def cut(
 
 
 def _print_report(report: "CutReport") -> None:
-    """Print what was cut and left out by class, what was cut by patient, and what to know about the slides."""
+    """Print what was cut and left out by class, what was cut by patient, and the notes on the slides."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Column, Table
@@ -188,7 +207,7 @@ def _print_report(report: "CutReport") -> None:
         for slide, note in alike[:_SHOWN_ALIKE]:
             typer.echo(f"note: {slide}: {note}")
         if len(alike) > _SHOWN_ALIKE:
-            typer.echo(f"… and {len(alike) - _SHOWN_ALIKE:,} more like it, in the report")
+            typer.echo(f"… and {len(alike) - _SHOWN_ALIKE:,} more of this kind in the report")
     if none := report.without_tiles:
         names = ", ".join(slide.slide for slide in none[:_SHOWN_NAMES]) + ", …" * (len(none) > _SHOWN_NAMES)
-        typer.echo(f"no tile from {len(none):,} slide{'s' * (len(none) > 1)}: {names}")
+        typer.echo(f"no tiles from {len(none):,} slide{'s' * (len(none) > 1)}: {names}")

@@ -1,23 +1,24 @@
-"""The options of all verbs that look for tissue; `segment`, `slides info` and `tiles cut` share them.
+"""The options of tissue detection, shared by `segment`, `slides info` and `tiles cut`.
 
-Their defaults are those of a `TissueRule`, which they make together.
+Together they make a `TissueRule`, which has their defaults.
 """
 
 from typing import Annotated
 
 import typer
 
-_PANEL = "What counts as tissue"
+_PANEL = "Tissue detection"
 
 TissueMpp = Annotated[
-    float, typer.Option("--tissue-mpp", help="µm a px of the view in which it is sought.", rich_help_panel=_PANEL)
+    float,
+    typer.Option("--tissue-mpp", help="Resolution at which tissue is detected, in µm/px.", rich_help_panel=_PANEL),
 ]
 TissueDensity = Annotated[
     float | None,
     typer.Option(
         "--tissue-density",
-        help="Optical density (log10, mean of red, green, blue) above which there is tissue.",
-        show_default="found on each slide",
+        help="Minimum optical density of tissue (log10, mean of red, green and blue).",
+        show_default="determined per slide",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -25,20 +26,24 @@ TissueSaturation = Annotated[
     float | None,
     typer.Option(
         "--tissue-saturation",
-        help="Saturation, 0 to 1, above which there is tissue.",
-        show_default="found on each slide",
+        help="Minimum saturation of tissue, from 0 to 1.",
+        show_default="determined per slide",
         rich_help_panel=_PANEL,
     ),
 ]
 TissueArea = Annotated[
     float,
-    typer.Option("--tissue-area", metavar="UM2", help="Smaller pieces, in µm², are dirt.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--tissue-area", metavar="UM2", help="Discard tissue pieces smaller than this, in µm².", rich_help_panel=_PANEL
+    ),
 ]
 TissueHole = Annotated[
     float,
-    typer.Option("--tissue-hole", metavar="UM2", help="Smaller gaps, in µm², count as tissue.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--tissue-hole", metavar="UM2", help="Fill holes in tissue smaller than this, in µm².", rich_help_panel=_PANEL
+    ),
 ]
 KeepInk = Annotated[
     bool,
-    typer.Option("--keep-ink", help="Do not leave out what looks like marker ink.", rich_help_panel=_PANEL),
+    typer.Option("--keep-ink", help="Do not exclude marker ink from the tissue.", rich_help_panel=_PANEL),
 ]
