@@ -55,12 +55,12 @@ def test_scores_are_sklearns_of_every_px(
 ) -> None:
     monkeypatch.setattr(slide_agreement, "_STRIP_PX", strip_px)
     rng = np.random.default_rng(1)
-    layout = SlideMap(
+    places = SlideMap(
         map_card(**({"tile_px": 16, "stride_px": 16} | facts)),
         *[np.zeros(0, np.int32)] * 2,
         np.zeros((0, 3), np.float32),
-    ).layout
-    share = rng.random((layout.tile_rows, layout.tile_columns))
+    ).tile_grid
+    share = rng.random((places.rows, places.columns))
     share[rng.random(share.shape) < 0.2] = np.nan
     slide_map = two_class_map(share, **facts)
     indices = rng.choice(np.array([0, 1, 2, 255], np.uint8), (112, 160))
@@ -68,7 +68,7 @@ def test_scores_are_sklearns_of_every_px(
     found = agree_on_slide(slide_map, drawn).agreement
 
     mapped = np.full((448, 640), -1)
-    grid, starts = slide_map.class_grid(), slide_map.layout.starts_px
+    grid, starts = slide_map.class_grid(), slide_map.tile_grid.starts_px
     for row, column in np.argwhere(grid != 255):
         (top, bottom), (left, right) = starts(np.array([row, row + 1])), starts(np.array([column, column + 1]))
         mapped[top:bottom, left:right] = grid[row, column]

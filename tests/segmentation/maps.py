@@ -16,7 +16,7 @@ def random_map(rows, columns, *, density=0.8, seed=0, **facts):
     card = map_card(**sides | facts)
     rng = np.random.default_rng(seed)
     whole = SlideMap(card, *no_tiles())
-    row, column = np.nonzero(rng.random((whole.layout.tile_rows, whole.layout.tile_columns)) < density)
+    row, column = np.nonzero(rng.random((whole.tile_grid.rows, whole.tile_grid.columns)) < density)
     shares = rng.dirichlet([0.5] * len(card.classes), len(row)).astype(np.float32)
     return SlideMap(card, column.astype(np.int32), row.astype(np.int32), shares)
 

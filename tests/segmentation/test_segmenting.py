@@ -152,7 +152,7 @@ def test_impossible_wishes_are_refused_by_their_options_name(model, slide, wish,
 
 def test_slides_that_do_not_fit_the_model_are_refused(model, tmp_path):
     coarse = write_slide(tmp_path / "coarse.svs", mpp=2.0)
-    with pytest.raises(DataError, match=r"coarse.svs: 2 µm/px, too coarse for student"):
+    with pytest.raises(DataError, match=r"coarse.svs: 2 µm/px, too coarse for tiles at 0.5"):
         segment(model, coarse, **PLAIN)
     small = write_slide(tmp_path / "small.svs", stained((300, 48), 0.9, 0.7))
     with pytest.raises(DataError, match=r"small.svs: 48 × 300 px, smaller than one tile"):

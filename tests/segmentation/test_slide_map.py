@@ -46,9 +46,9 @@ def test_without_overlap_a_cell_is_its_tile():
 @pytest.mark.parametrize("stride_px", [8, 16, 20, 31])
 def test_an_overlapped_cell_is_the_mean_of_the_tiles_over_it_weighted_by_what_they_cover(stride_px):
     card = map_card(stride_px=stride_px)
-    empty = slide_map([], [], stride_px=stride_px).layout
+    empty = slide_map([], [], stride_px=stride_px).tile_grid
     rng = np.random.default_rng(1)
-    rows, columns = np.nonzero(rng.random((empty.tile_rows, empty.tile_columns)) < 0.6)
+    rows, columns = np.nonzero(rng.random((empty.rows, empty.columns)) < 0.6)
     shares = rng.dirichlet([1, 1, 1], len(rows)).astype(np.float32)
     found = SlideMap(card, columns.astype(np.int32), rows.astype(np.int32), shares)
     fine = 4  # sub-cells a px of the model: every stride is then a whole number of them

@@ -220,8 +220,8 @@ def _areas(slide_map: SlideMap, annotation: Annotation, lookup: ClassGrid) -> It
     """
     width, height = slide_map.card.slide_width_px, slide_map.card.slide_height_px
     rows, columns = slide_map.grid_shape
-    tops = np.append(slide_map.layout.starts_px(np.arange(rows + 1)).clip(max=height), height)
-    lefts = np.append(slide_map.layout.starts_px(np.arange(columns + 1)).clip(max=width), width)
+    tops = np.append(slide_map.tile_grid.starts_px(np.arange(rows + 1)).clip(max=height), height)
+    lefts = np.append(slide_map.tile_grid.starts_px(np.arange(columns + 1)).clip(max=width), width)
     cell_of_px = np.repeat(np.arange(columns + 1), np.diff(lefts))
     numbers = len(slide_map.classes) + 2
     for top, bottom in zip(tops[:-1].tolist(), tops[1:].tolist(), strict=True):

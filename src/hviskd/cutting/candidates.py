@@ -1,19 +1,15 @@
 """Finds on one slide, before any tile is read, where tiles of each class lie; cutting calls it for every slide."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hviskd.annotations import Annotation
-from hviskd.errors import DataError
-from hviskd.slides import Slide, TissueMask
+from hviskd.slides import Slide, TileGrid, TissueMask
 
 CELLS_PER_TILE = 30  # along a side: 2.5 µm in tiles of 75 µm
 _BAND_CELLS = 4_000_000
-_COARSEST = 1.5  # a slide this much coarser than the tiles has too little to show in them
-_SAME = 1e-6
 
 
 @dataclass(frozen=True)
@@ -33,52 +29,6 @@ class TileRule:
     purity: float
     tissue: float
     glass: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Squares side by side from a slide's upper left corner on; those that would stand out of it are left off.
-
-    The squares are as large as the tiles are in truth, so their side may be no whole number; each begins at the
-    nearest whole px.
-
-    Attributes:
-        side: Of a square, in level-0 px.
-        columns: How many stand side by side.
-        rows: How many stand one below the other.
-    """
-
-    side: float
-    columns: int
-    rows: int
-
-    @classmethod
-    def over(cls, slide: Slide, rule: TileRule) -> "Grid":
-        """Lay the grid of a rule's tiles over a slide.
-
-        Raises:
-            DataError: The slide is much coarser than the tiles, or smaller than one.
-        """
-        if slide.mpp > rule.mpp * _COARSEST:
-            raise DataError(
-                f"{slide.path}: {slide.mpp:.4g} µm/px, too coarse for tiles at {rule.mpp:g}; cut at a larger `mpp`"
-            )
-        side = rule.tile_px * rule.mpp / slide.mpp
-        if abs(side - round(side)) < _SAME * side:
-            side = float(round(side))
-        columns, rows = (math.floor(length / side + _SAME) for length in slide.size)
-        if not columns or not rows:
-            raise DataError(f"{slide.path}: {slide.size[0]} × {slide.size[1]} px, smaller than one tile")
-        return cls(side, columns, rows)
-
-    @property
-    def side_px(self) -> int:
-        """The whole level-0 px that a square has on each side; squares of this side never overlap."""
-        return max(1, math.floor(self.side))
-
-    def starts(self, count: int) -> NDArray[np.int64]:
-        """Give where the first `count` columns or rows begin, in level-0 px."""
-        return np.floor(np.arange(count) * self.side + 0.5).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +54,7 @@ class Candidates:
     impure: NDArray[np.int64]
     thin: NDArray[np.int64]
     unlabelled: int
-    grid: Grid
+    grid: TileGrid
     tissue: TissueMask
     mpp: float
     notes: tuple[str, ...]
@@ -130,18 +80,16 @@ def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, ru
     Raises:
         DataError: The slide is much coarser than the tiles, or smaller than one.
     """
-    grid = Grid.over(slide, rule)
+    grid = TileGrid.on(slide, tile_px=rule.tile_px, mpp=rule.mpp)
     count = len(annotation.classes)
     labels, shares = _majorities(annotation, grid)
-    y_px, x_px = (
-        places.ravel() for places in np.meshgrid(grid.starts(grid.rows), grid.starts(grid.columns), indexing="ij")
-    )
+    x_px, y_px = (places.ravel() for places in np.meshgrid(*grid.places_px()))
     is_labelled = shares > 0
     is_pure = is_labelled & (shares >= rule.purity - 1e-9)
     if rule.purity == 1:  # what stands between the points counts too
         sides = (x_px[is_pure], y_px[is_pure], grid.side_px)
         is_pure[is_pure] = ~annotation.hold_others(*sides, labels[is_pure])
-    has_tissue = np.isin(labels, rule.glass) | (tissue.share(x_px, y_px, grid.side) >= rule.tissue)
+    has_tissue = np.isin(labels, rule.glass) | (tissue.share(x_px, y_px, grid.tile0_px) >= rule.tissue)
     kept = is_pure & has_tissue
     return Candidates(
         x_px=x_px[kept],
@@ -161,7 +109,7 @@ def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, ru
     )
 
 
-def _majorities(annotation: Annotation, grid: Grid) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+def _majorities(annotation: Annotation, grid: TileGrid) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
     """Give for each square of the grid, row by row, its commonest class and that class's share of its cells."""
     count, cells = len(annotation.classes), CELLS_PER_TILE
     labels = np.empty((grid.rows, grid.columns), np.int16)
@@ -169,7 +117,8 @@ def _majorities(annotation: Annotation, grid: Grid) -> tuple[NDArray[np.int16], 
     step = max(1, _BAND_CELLS // (grid.columns * cells**2))
     for first in range(0, grid.rows, step):
         rows = min(step, grid.rows - first)
-        band = annotation.rasterise(0, first * grid.side, grid.columns * grid.side, rows * grid.side, grid.side / cells)
+        side = grid.tile0_px
+        band = annotation.rasterise(0, first * side, grid.columns * side, rows * side, side / cells)
         square = np.arange(rows).repeat(cells)[:, None] * grid.columns + np.arange(grid.columns).repeat(cells)
         entries = square * (count + 1) + band + 1
         tally = np.bincount(entries.ravel(), minlength=rows * grid.columns * (count + 1))

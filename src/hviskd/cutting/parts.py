@@ -22,16 +22,16 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from hviskd.arrays import RGB
-from hviskd.cutting.candidates import Candidates, Grid
+from hviskd.cutting.candidates import Candidates
 from hviskd.errors import DataError
-from hviskd.slides import TissueMask
+from hviskd.slides import TileGrid, TissueMask
 from hviskd.slides.tissue_colour import Thresholds
 from hviskd.storage import atomic_file, read_json, write_json, writing_to
 from hviskd.tiles.tileset import PIXELS_FILE
 from hviskd.tiles.writing import write_header
 
 _LOCK_FILE = ".lock"
-PARTS_VERSION = 3  # higher whenever the same slide and settings would give other parts
+PARTS_VERSION = 4  # higher whenever the same slide and settings would give other parts
 
 
 def file_state(path: Path) -> list[object]:
@@ -265,7 +265,7 @@ def _unpack(stored: Mapping[str, NDArray[Any]]) -> Candidates:
     facts = json.loads(stored["facts"].tobytes())
     seen_at = facts.pop("seen_at")
     seen_at["thresholds"] = Thresholds(*seen_at["thresholds"])
-    facts["grid"], facts["notes"] = Grid(**facts["grid"]), tuple(facts["notes"])
+    facts["grid"], facts["notes"] = TileGrid(**facts["grid"]), tuple(facts["notes"])
     tissue = TissueMask(tissue=stored["tissue"], ink=stored["ink"], **seen_at)
     return Candidates(
         x_px=stored["x_px"],

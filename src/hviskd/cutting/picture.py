@@ -49,12 +49,12 @@ def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], l
     labels = found.label[chosen]
     colours = np.array(legend.colours)[labels] / 255
     left, top = found.x_px[chosen] * um, found.y_px[chosen] * um
-    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * found.grid.side * um
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * found.grid.tile0_px * um
     squares = list(np.stack([left, top], axis=-1)[:, None] + corners)
     axes.add_collection(PolyCollection(squares, facecolors=colours, alpha=0.5, edgecolors="0.25", linewidths=0.25))
     handles: list[Patch | Line2D] = []
     regions = []
-    row, column = (np.rint(px[chosen] / found.grid.side).astype(np.int64) for px in (found.y_px, found.x_px))
+    row, column = (np.rint(px[chosen] / found.grid.tile0_px).astype(np.int64) for px in (found.y_px, found.x_px))
     for position, (name, colour) in enumerate(zip(legend.names, legend.colours, strict=True)):
         inside = np.zeros((found.grid.rows, found.grid.columns), np.bool_)
         inside[row[labels == position], column[labels == position]] = True
@@ -63,7 +63,7 @@ def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], l
             regions.append((inside, mark, colour))
             shown = textwrap.fill(f"{mark}  {name}: {count:,} tiles", _LEGEND_CHARACTERS, subsequent_indent="    ")
             handles.append(Patch(facecolor=f"#{bytes(colour).hex()}", alpha=0.5, edgecolor="0.25", label=shown))
-    mark_regions(axes, regions, cell=found.grid.side * um, cell_pt=found.grid.side * scale * 72)
+    mark_regions(axes, regions, cell=found.grid.tile0_px * um, cell_pt=found.grid.tile0_px * scale * 72)
     handles.append(Line2D([], [], color=_TISSUE, label="tissue"))
     figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
     axes.set(xlim=(0, width_px * um), ylim=(height_px * um, 0), xlabel="µm", ylabel="µm")

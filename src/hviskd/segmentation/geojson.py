@@ -96,7 +96,7 @@ def _span_px(slide_map: SlideMap, steps: Ints, origin_px: int) -> tuple[Ints, In
     """Give where tiles begin and end, rounded alike, so that neighbours meet."""
     reach = slide_map.card.tile_px / slide_map.card.stride_px
     ends = np.floor((steps + reach) * slide_map.stride0_px + 0.5).astype(np.int64)
-    return slide_map.layout.starts_px(steps) - origin_px, ends - origin_px
+    return slide_map.tile_grid.starts_px(steps) - origin_px, ends - origin_px
 
 
 def _regions(slide_map: SlideMap, labels: Labels, min_probability: float) -> Iterator[str]:
@@ -142,7 +142,7 @@ def _placed(polygon: Polygon, first: int, slide_map: SlideMap) -> list[Ints]:
     rings = []
     for ring in (polygon.exterior, *polygon.interiors):
         corners = shapely.get_coordinates(ring).astype(np.int64) + np.array([0, first])
-        rings.append(slide_map.layout.starts_px(corners) - slide_map.card.slide_origin_px)
+        rings.append(slide_map.tile_grid.starts_px(corners) - slide_map.card.slide_origin_px)
     return rings
 
 

@@ -17,11 +17,11 @@ from hviskd.arrays import RGB
 from hviskd.errors import DataError, ModelError
 from hviskd.models import ModelCard
 from hviskd.processor import give_back_memory
-from hviskd.segmentation.grid import MapGrid
 from hviskd.segmentation.slide_map import MAX_CLASSES
 from hviskd.slides import (
     Slide,
     StainTransfer,
+    TileGrid,
     TissueMask,
     TissueRule,
     fit_slide_stain,
@@ -32,7 +32,6 @@ from hviskd.slides import (
 from hviskd.slides.tile_reading import read_tiles
 
 THUMBNAIL_PX = 1600
-_COARSEST = 1.5  # a slide this much coarser than the Model's tiles has too little to show in them
 _SAME_MPP = 1e-6
 _MOST_OVERLAP = 4  # tiles over one place in either direction: sixteen times the work
 
@@ -215,12 +214,12 @@ def prepare_slide(
     try:
         with watch.stage("open"):
             slide.verify()
-            grid = _grid_over(slide, request)
+            grid = TileGrid.on(slide, tile_px=request.card.tile_px, mpp=request.mpp, stride_px=request.stride_px)
             when_open()
             thumbnail = slide.thumbnail(THUMBNAIL_PX)
         with watch.stage("tissue"):
             tissue = tissue_mask(slide, request.tissue_rule)
-            x_px, y_px = (grid.starts_px(np.arange(count)) for count in (grid.tile_columns, grid.tile_rows))
+            x_px, y_px = grid.places_px()
             share = tissue.share(x_px[None, :], y_px[:, None], grid.tile0_px)
             row, column = np.nonzero(share >= request.min_tissue)
         give_back_memory()
@@ -241,21 +240,6 @@ def prepare_slide(
         thumbnail=thumbnail,
         watch=watch,
     )
-
-
-def _grid_over(slide: Slide, request: Request) -> MapGrid:
-    tile_px, mpp = request.card.tile_px, request.mpp
-    if slide.mpp > mpp * _COARSEST:
-        raise DataError(
-            f"{slide.path}: {slide.mpp:.4g} µm/px, too coarse for {request.card.name}, which reads {mpp:g} µm/px"
-        )
-    grid = MapGrid.over(slide.size, slide.mpp, tile_px=tile_px, mpp=mpp, stride_px=request.stride_px)
-    if not grid.tile_rows or not grid.tile_columns:
-        raise DataError(
-            f"{slide.path}: {slide.size[0]} × {slide.size[1]} px, smaller than one tile of {request.card.name} "
-            f"({grid.tile0_px:.0f} px here)"
-        )
-    return grid
 
 
 def _transfer(slide: Slide, tissue: TissueMask, request: Request) -> StainTransfer | None:

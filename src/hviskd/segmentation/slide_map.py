@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hviskd.arrays import NO_CLASS_BYTE, RGB
-from hviskd.segmentation.grid import MapGrid
-from hviskd.slides import TissueRule
+from hviskd.slides import TileGrid, TissueRule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +122,7 @@ class SlideMap:
             raise ValueError(f"probabilities of shape {self.probabilities.shape} for {count} tiles")
         if not count:
             return
-        rows, columns = self.layout.tile_rows, self.layout.tile_columns
+        rows, columns = self.tile_grid.rows, self.tile_grid.columns
         if self.row.min() < 0 or self.column.min() < 0 or self.row.max() >= rows or self.column.max() >= columns:
             raise ValueError(f"a tile lies outside the grid of {rows} × {columns}")
         if (np.diff(self.row.astype(np.int64) * columns + self.column) <= 0).any():
@@ -137,10 +136,10 @@ class SlideMap:
         return len(self.row)
 
     @cached_property
-    def layout(self) -> MapGrid:
+    def tile_grid(self) -> TileGrid:
         """The grid over the whole slide."""
         card = self.card
-        return MapGrid.over(
+        return TileGrid.over(
             (card.slide_width_px, card.slide_height_px),
             card.slide_mpp,
             tile_px=card.tile_px,
@@ -171,22 +170,22 @@ class SlideMap:
     @property
     def tile0_px(self) -> float:
         """Side of a tile in level-0 px."""
-        return self.layout.tile0_px
+        return self.tile_grid.tile0_px
 
     @property
     def stride0_px(self) -> float:
         """Step of the grid in level-0 px."""
-        return self.layout.stride0_px
+        return self.tile_grid.stride0_px
 
     @property
     def x_px(self) -> NDArray[np.int64]:
         """Left edges of the tiles in level-0 px, int64 (N,)."""
-        return self.layout.starts_px(self.column)
+        return self.tile_grid.starts_px(self.column)
 
     @property
     def y_px(self) -> NDArray[np.int64]:
         """Upper edges of the tiles in level-0 px, int64 (N,)."""
-        return self.layout.starts_px(self.row)
+        return self.tile_grid.starts_px(self.row)
 
     @property
     def class_index(self) -> NDArray[np.int64]:
@@ -203,7 +202,7 @@ class SlideMap:
     @property
     def grid_shape(self) -> tuple[int, int]:
         """Rows and columns of the cells, squares of `stride_um`, over the whole slide."""
-        return self.layout.shape
+        return self.tile_grid.cells
 
     def grid(self) -> NDArray[np.float32]:
         """Give the probabilities as a picture, float32 (rows, columns, K); NaN where there is no tile.

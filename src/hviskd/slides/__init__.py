@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         write_stain,
     )
     from hviskd.slides.stain_sampling import fit_slide_stain, sample_tissue, stain_reference
+    from hviskd.slides.tile_grid import TileGrid
     from hviskd.slides.tile_reading import read_tiles
     from hviskd.slides.tissue import TissueMask, tissue_mask
     from hviskd.slides.tissue_picture import draw_tissue_outline
@@ -37,6 +38,7 @@ _HOMES = {
     "Stain": "stain",
     "StainMethod": "stain",
     "StainTransfer": "transfer",
+    "TileGrid": "tile_grid",
     "TissueMask": "tissue",
     "TissueRule": "tissue_rule",
     "draw_tissue_outline": "tissue_picture",
@@ -67,6 +69,7 @@ __all__ = [
     "Stain",
     "StainMethod",
     "StainTransfer",
+    "TileGrid",
     "TissueMask",
     "TissueRule",
     "draw_tissue_outline",

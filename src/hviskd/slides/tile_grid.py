@@ -1,0 +1,104 @@
+"""Where the tiles of a slide lie; maps and cuttings lay the same grid, so that a map's tiles are those trained on."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hviskd.arrays import Ints
+from hviskd.errors import DataError
+
+if TYPE_CHECKING:
+    from hviskd.slides.slide import Slide
+
+_COARSEST = 1.5  # a slide this much coarser than the tiles has too little to show in them
+_SAME = 1e-6  # relative; a length this near a whole number of px is that number
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """Square tiles, one step apart in both directions, from a slide's upper left corner on.
+
+    Tiles that would stand out of the slide are left off. Tiles overlap where the step is smaller than a tile. Sides and
+    steps are as large as they are in truth, so they may be no whole number of px; each tile begins at the nearest whole
+    px.
+
+    Attributes:
+        width_px: Of the slide, level 0.
+        height_px: Of the slide, level 0.
+        tile0_px: Side of a tile in level-0 px.
+        stride0_px: Step in level-0 px; at most `tile0_px`.
+    """
+
+    width_px: int
+    height_px: int
+    tile0_px: float
+    stride0_px: float
+
+    @classmethod
+    def over(
+        cls, size_px: tuple[int, int], slide_mpp: float, *, tile_px: int, mpp: float, stride_px: int | None = None
+    ) -> "TileGrid":
+        """Lay a grid of tiles of `tile_px` at `mpp`, `stride_px` of the same px apart; side by side by default."""
+        scale = mpp / slide_mpp
+        stride_px = tile_px if stride_px is None else stride_px
+        return cls(*size_px, _whole_if_near(tile_px * scale), _whole_if_near(stride_px * scale))
+
+    @classmethod
+    def on(cls, slide: "Slide", *, tile_px: int, mpp: float, stride_px: int | None = None) -> "TileGrid":
+        """Lay a grid over an open slide, as `over` does.
+
+        Raises:
+            DataError: The slide is much coarser than the tiles, or smaller than one.
+        """
+        if slide.mpp > mpp * _COARSEST:
+            raise DataError(
+                f"{slide.path}: {slide.mpp:.4g} µm/px, too coarse for tiles at {mpp:g} µm/px; take a scan of higher "
+                "magnification, or tiles of more µm/px"
+            )
+        grid = cls.over(slide.size, slide.mpp, tile_px=tile_px, mpp=mpp, stride_px=stride_px)
+        if not grid.rows or not grid.columns:
+            raise DataError(
+                f"{slide.path}: {slide.size[0]} × {slide.size[1]} px, smaller than one tile ({grid.tile0_px:.0f} px)"
+            )
+        return grid
+
+    @property
+    def rows(self) -> int:
+        """How many tiles begin one below the other."""
+        return self._count(self.height_px)
+
+    @property
+    def columns(self) -> int:
+        """How many tiles begin side by side."""
+        return self._count(self.width_px)
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of cells, squares as large as the step, that the tiles cover wholly."""
+        reach = math.floor(self.tile0_px / self.stride0_px + _SAME) - 1
+        rows, columns = self.rows, self.columns
+        return (rows + reach, columns + reach) if rows and columns else (0, 0)
+
+    @property
+    def side_px(self) -> int:
+        """The whole level-0 px that a tile has on each side; side by side, tiles of this side never overlap."""
+        return max(1, math.floor(self.tile0_px))
+
+    def starts_px(self, steps: NDArray[np.integer]) -> Ints:
+        """Give where tiles of these rows or columns begin, in level-0 px."""
+        return np.floor(steps * self.stride0_px + 0.5).astype(np.int64)
+
+    def places_px(self) -> tuple[Ints, Ints]:
+        """Give the left edges (columns,) and the upper edges (rows,) of all tiles, in level-0 px."""
+        return self.starts_px(np.arange(self.columns)), self.starts_px(np.arange(self.rows))
+
+    def _count(self, length_px: int) -> int:
+        return max(0, math.floor((length_px - self.tile0_px) / self.stride0_px + _SAME) + 1)
+
+
+def _whole_if_near(number: float) -> float:
+    whole = float(round(number))
+    return whole if abs(number - whole) < _SAME * number else number
