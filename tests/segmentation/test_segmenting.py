@@ -138,7 +138,7 @@ def test_the_models_own_mpp_cannot_be_overruled(model, slide):
         ({"stride_px": 15}, "`stride=15`: must be from 16 to 64"),
         ({"stride_px": 65}, "`stride=65`"),
         ({"min_tissue": 1.1}, "`tissue=1.1`"),
-        ({"min_tissue": math.nan}, "`tissue` nan"),
+        ({"min_tissue": math.nan}, "`tissue=nan`"),
         ({"mpp": -1}, "`mpp=-1`"),
         ({"batch_size": 0}, "`batch_size=0`"),
         ({"workers": 0}, "`workers=0`"),
