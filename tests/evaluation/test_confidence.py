@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hviskd.evaluation import evaluate
+from hviskd.evaluation import evaluate, save_evaluation
 from hviskd.evaluation.confidence import reliability, risk_coverage
 from hviskd.evaluation.metrics import CALIBRATION_BINS, measure
 
@@ -45,7 +45,7 @@ def test_reliability_is_what_the_calibration_error_sums_up():
 
 def test_an_evaluation_writes_how_far_it_can_be_believed(model, half_blind, tileset, tmp_path):
     evaluation = evaluate([model, half_blind], tileset, replicates=100)
-    folder = evaluation.save(tmp_path / "evaluation")
+    folder = save_evaluation(evaluation, tmp_path / "evaluation")
     assert (folder / "confidence.png").stat().st_size > 10_000
     steps = pd.read_csv(folder / "reliability.csv")
     curves = pd.read_csv(folder / "risk-coverage.csv")

@@ -6,9 +6,8 @@ import pytest
 from PIL import Image
 
 from hviskd.errors import DataError
-from hviskd.evaluation import bootstrap_weights, evaluate, measure
+from hviskd.evaluation import bootstrap_weights, evaluate, measure, save_evaluation
 from hviskd.evaluation.corrupted_tiles import robustness
-from hviskd.evaluation.corrupted_tiles_files import write_robustness
 from hviskd.tiles.corruptions import CORRUPTIONS, corrupt
 
 
@@ -74,9 +73,10 @@ def test_means_are_over_the_five_levels_and_differences_against_the_first_model(
     assert np.isnan(row_of(result.means, model="colours", corruption="stain", metric="top1")["difference"])
 
 
-def test_tables_and_pictures_are_written(found, tileset, tmp_path):
+def test_tables_and_pictures_are_written(found, tmp_path):
     _, result = found
-    write_robustness(result, tileset, tmp_path)
+    tmp_path = save_evaluation(result.evaluation, tmp_path / "results", robustness=result)
+    assert (tmp_path / "evaluation.json").is_file()
     levels = pd.read_csv(tmp_path / "robustness.csv")
     assert len(levels) == 2 * 2 * 6 * 3
     text = (tmp_path / "robustness.md").read_text()

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hviskd.cli.profile import profile
-from hviskd.evaluation import evaluate
+from hviskd.evaluation import evaluate, save_evaluation
 from hviskd.evaluation.cost_figures import Point, cost_figure
 from hviskd.evaluation.intervals import Interval
 from hviskd.models import load_model, save_model
@@ -41,7 +41,7 @@ def work(tmp_path_factory):
         card = type(card).model_validate(card.model_dump() | choice)
         save_model(network, card, folder / name)
     models = [load_model(folder / name) for name in ("resnet8", "shufflenet_v2")]
-    evaluate(models, tileset, replicates=100, device="cpu").save(folder / "evaluation")
+    save_evaluation(evaluate(models, tileset, replicates=100, device="cpu"), folder / "evaluation")
     return folder
 
 

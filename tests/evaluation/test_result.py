@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hviskd.errors import DataError
-from hviskd.evaluation import evaluate
+from hviskd.evaluation import evaluate, save_evaluation
 
 from .conftest import colour_model, write_tiles
 
@@ -23,7 +23,7 @@ def evaluation(tmp_path_factory):
 
 
 def test_save_writes_every_file(evaluation, tmp_path):
-    folder = evaluation.save(tmp_path / "results")
+    folder = save_evaluation(evaluation, tmp_path / "results")
     assert sorted(path.name for path in folder.iterdir()) == [
         "comparison.png", "confidence.png", "confusion-a-b.png", "confusion-colours.png", "differences.csv",
         "evaluation.json", "metrics.csv", "per-class.csv", "predictions.parquet", "reliability.csv",
@@ -32,7 +32,7 @@ def test_save_writes_every_file(evaluation, tmp_path):
 
 
 def test_one_model_has_nothing_to_compare(tileset, model, tmp_path):
-    folder = evaluate(model, tileset, replicates=100).save(str(tmp_path / "results"))
+    folder = save_evaluation(evaluate(model, tileset, replicates=100), str(tmp_path / "results"))
     assert not (folder / "comparison.png").exists()
     assert not (folder / "differences.csv").exists()
     assert "difference" not in (folder / "table.md").read_text(encoding="utf-8")
@@ -42,19 +42,19 @@ def test_saving_over_something_must_be_asked_for(evaluation, tmp_path):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "thesis.txt").write_text("years of work")
     with pytest.raises(DataError, match="overwrite"):
-        evaluation.save(tmp_path / "results")
+        save_evaluation(evaluation, tmp_path / "results")
     assert (tmp_path / "results" / "thesis.txt").exists()
     with pytest.raises(DataError, match="no evaluation; it will not be replaced"):
-        evaluation.save(tmp_path / "results", overwrite=True)
+        save_evaluation(evaluation, tmp_path / "results", overwrite=True)
     assert (tmp_path / "results" / "thesis.txt").exists()
 
 
 def test_an_earlier_evaluation_is_replaced_on_request(evaluation, tmp_path):
-    evaluation.save(tmp_path / "results")
+    save_evaluation(evaluation, tmp_path / "results")
     (tmp_path / "results" / "old.txt").write_text("old")
     with pytest.raises(DataError, match="overwrite"):
-        evaluation.save(tmp_path / "results")
-    evaluation.save(tmp_path / "results", overwrite=True)
+        save_evaluation(evaluation, tmp_path / "results")
+    save_evaluation(evaluation, tmp_path / "results", overwrite=True)
     assert not (tmp_path / "results" / "old.txt").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
 
@@ -63,7 +63,7 @@ def test_json_holds_the_same_numbers_with_null_for_the_undefined(evaluation, tmp
     def refuse(name):
         raise AssertionError(name)
 
-    text = (evaluation.save(tmp_path / "results") / "evaluation.json").read_text(encoding="utf-8")
+    text = (save_evaluation(evaluation, tmp_path / "results") / "evaluation.json").read_text(encoding="utf-8")
     content = json.loads(text, parse_constant=refuse)
     assert content == evaluation.to_dict()
     first, result = content["models"][0], evaluation.models[0]
@@ -80,7 +80,7 @@ def test_json_holds_the_same_numbers_with_null_for_the_undefined(evaluation, tmp
 
 
 def test_csv_files_read_back_as_the_tables(evaluation, tmp_path):
-    folder = evaluation.save(tmp_path / "results")
+    folder = save_evaluation(evaluation, tmp_path / "results")
     for name, frame in {
         "metrics": evaluation.to_dataframe(),
         "per-class": evaluation.per_class_dataframe(),
@@ -100,7 +100,7 @@ def test_csv_files_read_back_as_the_tables(evaluation, tmp_path):
 
 
 def test_predictions_repeat_the_measurement(evaluation, tmp_path):
-    path = evaluation.save(tmp_path / "results") / "predictions.parquet"
+    path = save_evaluation(evaluation, tmp_path / "results") / "predictions.parquet"
     table = pd.read_parquet(path)
     assert list(table.columns) == ["row", "file", "patient", "slide", "label", "model"] + [
         f"probability_{name}" for name in evaluation.classes

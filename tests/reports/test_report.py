@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 
 from hviskd.cli.app import app
 from hviskd.errors import DataError
-from hviskd.evaluation import evaluate
-from hviskd.evaluation.files import write_files
+from hviskd.evaluation import evaluate, save_evaluation
 from hviskd.pictures import new_figure, save_figure
 from hviskd.reports.report import render
 from hviskd.reports.section import WIDEST_PX, Section, picture_of
@@ -35,8 +34,7 @@ def folders(tmp_path_factory):
     tileset = write_tiles(work / "tiles", splits=("test",))
     models = [colour_model(tileset, name="colours"), colour_model(tileset, name=HOSTILE, channels=(1,))]
     evaluation = evaluate(models, tileset, replicates=100)
-    (work / "evaluation").mkdir()
-    write_files(evaluation, work / "evaluation")
+    save_evaluation(evaluation, work / "evaluation")
     table = work / "evaluation" / "table.md"
     crossing = "in more than one split"
     leak = f"LEAK: 2 patients stand {crossing} (P0, Anna (Example)); 1 slide stands {crossing} (S)."

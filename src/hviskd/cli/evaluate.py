@@ -59,31 +59,31 @@ def evaluate(
       hviskd evaluate model --tiles other-hospital --split test --device cuda -o results/external
     """
     from hviskd.evaluation import evaluate as measure
+    from hviskd.evaluation import save_evaluation
     from hviskd.evaluation.corrupted_tiles import robustness as measure_again
-    from hviskd.evaluation.corrupted_tiles_files import write_robustness
-    from hviskd.evaluation.files import evaluation_folder, write_files
+    from hviskd.evaluation.files import EVALUATION
     from hviskd.models import load_model, resolve_models
+    from hviskd.storage import require_free
     from hviskd.tiles import TileSet
 
+    require_free(output, overwrite=overwrite, replaces=EVALUATION)
     tileset = TileSet.open(tiles)
     loaded = [load_model(folder) for path in models for folder in resolve_models(path)]
-    with evaluation_folder(output, overwrite=overwrite) as folder:  # refuses a full folder before the long work
-        evaluation = measure(
-            loaded,
-            tileset,
-            split=split,
-            allow_leak=allow_leak,
-            replicates=replicates,
-            seed=seed,
-            batch_size=batch_size,
-            device=device,
-            int8=int8,
-        )
-        write_files(evaluation, folder)
-        worse = None
-        if robustness:
-            worse = measure_again(evaluation, loaded, tileset, batch_size=batch_size, device=device, int8=int8)
-            write_robustness(worse, tileset, folder)
+    evaluation = measure(
+        loaded,
+        tileset,
+        split=split,
+        allow_leak=allow_leak,
+        replicates=replicates,
+        seed=seed,
+        batch_size=batch_size,
+        device=device,
+        int8=int8,
+    )
+    worse = None
+    if robustness:
+        worse = measure_again(evaluation, loaded, tileset, batch_size=batch_size, device=device, int8=int8)
+    save_evaluation(evaluation, output, robustness=worse, overwrite=overwrite)
 
     print_table(evaluation.summary_table())
     if evaluation.differences:

@@ -1,6 +1,7 @@
 """Measures Models on a TileSet honestly: metrics, intervals over patients, paired differences, and their files."""
 
 from hviskd.evaluation.calibration import calibrate
+from hviskd.evaluation.files import save_evaluation
 from hviskd.evaluation.intervals import Interval, bootstrap_weights, percentile_interval
 from hviskd.evaluation.measuring import evaluate
 from hviskd.evaluation.metrics import Metrics, Scorer, measure
@@ -18,4 +19,5 @@ __all__ = [
     "evaluate",
     "measure",
     "percentile_interval",
+    "save_evaluation",
 ]

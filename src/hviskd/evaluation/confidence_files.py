@@ -1,7 +1,5 @@
 """Reliability and risk against coverage of an Evaluation's models, as a picture and two tables; its files call it."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -9,16 +7,14 @@ from matplotlib.figure import Figure
 from hviskd.evaluation.confidence import reliability, risk_coverage
 from hviskd.evaluation.figures import with_note, wrap_name
 from hviskd.evaluation.metrics import CALIBRATION_BINS
+from hviskd.evaluation.result import Evaluation
 from hviskd.pictures import line_style, new_figure
-
-if TYPE_CHECKING:
-    from hviskd.evaluation.result import Evaluation
 
 MAX_POINTS = 1001  # of a curve of risk in the table
 FEWEST_DRAWN = 10  # tiles in a step of probability; the hit rate of fewer is noise
 
 
-def draw_confidence(evaluation: "Evaluation", note: str) -> Figure:
+def draw_confidence(evaluation: Evaluation, note: str) -> Figure:
     """Draw, a line a model, hit rate against stated probability, and the share of errors against that of tiles kept."""
     figure = new_figure(10.5, 4.6)
     left, right = figure.subplots(1, 2)
@@ -66,7 +62,7 @@ def draw_confidence(evaluation: "Evaluation", note: str) -> Figure:
     return with_note(figure, f"Points: larger where more tiles are, none for fewer than {FEWEST_DRAWN}. {note}")
 
 
-def reliability_table(evaluation: "Evaluation") -> pd.DataFrame:
+def reliability_table(evaluation: Evaluation) -> pd.DataFrame:
     """Give one row a model and step of probability that holds tiles: `from`, `to`, `tiles`, `stated`, `right`."""
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
     frames = []
@@ -77,7 +73,7 @@ def reliability_table(evaluation: "Evaluation") -> pd.DataFrame:
     return table[table["tiles"] > 0]
 
 
-def risk_table(evaluation: "Evaluation") -> pd.DataFrame:
+def risk_table(evaluation: Evaluation) -> pd.DataFrame:
     """Give one row a model and threshold, at most 1,001 a model: `threshold`, `coverage`, `risk`."""
     frames = []
     for model in evaluation.models:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hviskd.arrays import RGB
 from hviskd.evaluation.figures import TITLES, format_value
 from hviskd.evaluation.intervals import Interval, Replicates, bootstrap_weights, percentile_interval, replicate
 from hviskd.evaluation.metrics import Metrics, Scorer
@@ -46,6 +47,8 @@ class Robustness:
         means: One row a model, corruption and metric: the `change`, mean over the five levels; and, for every model
             but the first, its `difference` from the first model's change; each with its interval.
         notes: What a reader must know before believing the numbers, a sentence or two each.
+        row: Of a tile that shows what was asked of the models.
+        tile: The clean tile itself.
     """
 
     evaluation: Evaluation
@@ -53,6 +56,8 @@ class Robustness:
     levels: pd.DataFrame
     means: pd.DataFrame
     notes: tuple[str, ...]
+    row: int
+    tile: RGB
 
     def summary_table(self) -> Table:
         """Give, for each model, the mean change of top-1 in each way of worsening, as text."""
@@ -145,7 +150,9 @@ def robustness(
         "Worse tiles: every tile is worsened in its own way, by the same random numbers for every model.",
         f"Intervals of worse tiles and of changes: {replicates} resamplings." if draws else "",
     )
-    return Robustness(evaluation, tuple(chosen), levels, means, tuple(filter(None, notes)))
+    row = int(rows[len(rows) // 2])
+    tile = np.asarray(tileset.pixels[row])
+    return Robustness(evaluation, tuple(chosen), levels, means, tuple(filter(None, notes)), row, tile)
 
 
 def _draws(

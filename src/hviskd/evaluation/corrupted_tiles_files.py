@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -10,17 +9,16 @@ from hviskd.evaluation.corrupted_tiles import METRICS, Robustness
 from hviskd.evaluation.figures import TITLES, with_note, wrap_name
 from hviskd.pictures import line_style, new_figure, save_figure
 from hviskd.storage import write_text
-from hviskd.tiles import TileSet
 from hviskd.tiles.corruptions import LEVELS, corrupt
 
 
-def write_robustness(found: Robustness, tileset: TileSet, folder: Path) -> None:
+def write_robustness(found: Robustness, folder: Path) -> None:
     """Write `robustness.md`, `.csv` (every level), `-means.csv`, `.png` and `-tiles.png` into a folder that stands."""
     write_text(folder / "robustness.md", found.to_markdown())
     write_text(folder / "robustness.csv", found.levels.to_csv(index=False, float_format="%.6g"))
     write_text(folder / "robustness-means.csv", found.means.to_csv(index=False, float_format="%.6g"))
     save_figure(draw_robustness(found), folder / "robustness.png")
-    save_figure(draw_worse_tiles(found, tileset), folder / "robustness-tiles.png")
+    save_figure(draw_worse_tiles(found), folder / "robustness-tiles.png")
 
 
 def draw_robustness(found: Robustness) -> Figure:
@@ -53,15 +51,13 @@ def draw_robustness(found: Robustness) -> Figure:
     return with_note(figure, bands + " ".join([*found.evaluation.statements, *found.notes]))
 
 
-def draw_worse_tiles(found: Robustness, tileset: TileSet) -> Figure:
+def draw_worse_tiles(found: Robustness) -> Figure:
     """Draw one tile clean and at each level of each way of worsening, to judge by eye what was asked of the models."""
-    row = int(found.evaluation.tiles["row"].iloc[len(found.evaluation.tiles) // 2])
-    clean = np.asarray(tileset.pixels[row])
     figure = new_figure(1.35 * (LEVELS + 1) + 0.9, 1.45 * len(found.corruptions) + 0.5)
     panels = figure.subplots(len(found.corruptions), LEVELS + 1, squeeze=False)
     for line, corruption in zip(panels, found.corruptions, strict=True):
         for level, axes in enumerate(line):
-            worse = corrupt(clean[None], corruption, level, numbers=[row], seed=found.evaluation.seed)[0]
+            worse = corrupt(found.tile[None], corruption, level, numbers=[found.row], seed=found.evaluation.seed)[0]
             axes.imshow(worse, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             axes.set_title("clean" if level == 0 else f"{corruption.strengths[level - 1]:g}", fontsize=8, pad=3)

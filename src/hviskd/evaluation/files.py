@@ -1,34 +1,43 @@
-"""The files an Evaluation is written to; `Evaluation.save` and the command line call it."""
+"""The files an Evaluation is written to, and a test of robustness beside it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from hviskd.evaluation.confidence_files import draw_confidence, reliability_table, risk_table
+from hviskd.evaluation.corrupted_tiles import Robustness
+from hviskd.evaluation.corrupted_tiles_files import write_robustness
 from hviskd.evaluation.figures import comparison_figure, confusion_figure, roc_figure
+from hviskd.evaluation.result import Evaluation
 from hviskd.pictures import save_figure
 from hviskd.storage import atomic_folder, write_json, write_text
 
-if TYPE_CHECKING:
-    from hviskd.evaluation.result import Evaluation
+EVALUATION = ("evaluation.json", "evaluation")  # what tells an evaluation from a person's own folder
 
 
-@contextmanager
-def evaluation_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary folder that becomes `folder`; only an earlier evaluation is ever replaced.
+def save_evaluation(
+    evaluation: Evaluation, folder: Path | str, *, robustness: Robustness | None = None, overwrite: bool = False
+) -> Path:
+    """Write tables, pictures and predictions to a folder in one step and give its path.
+
+    Args:
+        evaluation: What `evaluate` found.
+        folder: Where to; only an earlier evaluation is ever replaced.
+        robustness: What `robustness` found of it, where it was asked; it goes beside.
+        overwrite: Whether an evaluation that stands there is replaced.
 
     Raises:
         DataError: The folder holds something and `overwrite` is not set, or what it holds is no evaluation.
     """
-    with atomic_folder(folder, overwrite=overwrite, replaces=("evaluation.json", "evaluation")) as partial:
-        yield partial
+    folder = Path(folder)
+    with atomic_folder(folder, overwrite=overwrite, replaces=EVALUATION) as partial:
+        _write_files(evaluation, partial)
+        if robustness is not None:
+            write_robustness(robustness, partial)
+    return folder
 
 
-def write_files(evaluation: "Evaluation", folder: Path) -> None:
-    """Write every table, picture and prediction of an evaluation into a folder that stands."""
+def _write_files(evaluation: Evaluation, folder: Path) -> None:
     write_json(folder / "evaluation.json", evaluation.to_dict())
     write_text(folder / "table.md", evaluation.to_markdown())
     _write_csv(evaluation.to_dataframe(), folder / "metrics.csv")
@@ -62,7 +71,7 @@ def write_files(evaluation: "Evaluation", folder: Path) -> None:
         save_figure(comparison_figure(names, values, note=note), folder / "comparison.png")
 
 
-def predictions(evaluation: "Evaluation") -> pd.DataFrame:
+def predictions(evaluation: Evaluation) -> pd.DataFrame:
     """Give one row a model and tile: the tile, its true class, and the probability of every class.
 
     Columns: `row`, `file`, `patient`, `slide`, `label` (class name), `model`, and for each class

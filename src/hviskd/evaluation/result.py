@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from hviskd.evaluation.figures import TITLES, format_value
-from hviskd.evaluation.files import evaluation_folder, write_files
 from hviskd.evaluation.intervals import LEVEL, Interval
 from hviskd.evaluation.metrics import Metrics
 from hviskd.evaluation.tables import Table, markdown_table
@@ -182,17 +181,6 @@ class Evaluation:
             blocks += ["Paired differences:", markdown_table(self.difference_table())]
         blocks += ["One class against the rest:", markdown_table(self.class_table())]
         return "\n\n".join(blocks) + "\n"
-
-    def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
-        """Write tables, pictures and predictions to a folder in one step and give its path.
-
-        Raises:
-            DataError: The folder holds something and `overwrite` is not set, or what it holds is no evaluation.
-        """
-        folder = Path(folder)
-        with evaluation_folder(folder, overwrite=overwrite) as partial:
-            write_files(self, partial)
-        return folder
 
     def _context(self) -> dict[str, str | int]:
         """Give what a row must carry to be read alone."""

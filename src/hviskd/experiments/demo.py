@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hviskd.cutting import cut_slides, qc_folder
 from hviskd.errors import DataError
-from hviskd.evaluation import Evaluation, evaluate
+from hviskd.evaluation import Evaluation, evaluate, save_evaluation
 from hviskd.segmentation import SlideOutcome, segment_cohort
 from hviskd.storage import write_json
 from hviskd.synthesis.cohort import LEGEND, SyntheticCohort, draw_cohort
@@ -87,7 +87,7 @@ def run_demo(
         runs[name] = train(recipe, tileset, folder / "runs" / name, teacher=guide, device=device)
     models = [model for name in (*STUDENTS, "teacher") for model in (runs[name].chosen(), runs[name].last())]
     evaluation = evaluate(models, tileset, device=device)
-    evaluation.save(folder / "evaluation")
+    save_evaluation(evaluation, folder / "evaluation")
     unseen = set(tileset.table.iloc[tileset.rows("test")]["patient"])
     slides = [cohort.folder / slide.file for slide in cohort.slides if slide.patient in unseen]
     maps = segment_cohort(runs["hviskd"].chosen(), slides, folder / "maps", device=device)

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 
 from hviskd.cli.app import app
 from hviskd.errors import DataError
-from hviskd.evaluation import evaluate
-from hviskd.evaluation.files import write_files
+from hviskd.evaluation import evaluate, save_evaluation
 from hviskd.pictures import save_figure
 from hviskd.reports.figures import (
     average_roc,
@@ -41,8 +40,7 @@ def measured(tmp_path_factory):
     models = [colour_model(tileset, name="colours"), colour_model(tileset, name="green", channels=(1,))]
     evaluation = evaluate(models, tileset, replicates=100)
     folder = work / "evaluation"
-    folder.mkdir()
-    write_files(evaluation, folder)
+    save_evaluation(evaluation, folder)
     return evaluation, folder
 
 
