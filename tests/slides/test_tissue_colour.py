@@ -5,27 +5,24 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from hviskd.slides.tissue_colour import drop_small, find_ink, optical_density, otsu, smoothed
+from hviskd.slides.tissue_colour import (
+    DENSITY_BOUNDS,
+    SATURATION_BOUNDS,
+    drop_small,
+    find_ink,
+    find_tissue,
+    optical_density,
+    smoothed,
+)
 from tests.data import DATA, REAL, present
 
-OPEN = (-np.inf, np.inf)
 
-
-def test_otsu_minimises_the_spread_within_the_groups():
-    """Otsu's other definition, tried out threshold by threshold."""
-    rng = np.random.default_rng(1)
-    values = np.concatenate([rng.normal(0.1, 0.05, 3000), rng.normal(0.6, 0.1, 1000)]).astype(np.float32)
-    tried = np.linspace(values.min(), values.max(), 257)[1:-1]
-    within = [
-        (values <= t).sum() * values[values <= t].var() + (values > t).sum() * values[values > t].var() for t in tried
-    ]
-    threshold = otsu(values, OPEN)
-    assert threshold == pytest.approx(float(tried[int(np.argmin(within))]), abs=2 * float(tried[1] - tried[0]))
-    assert otsu(values, (0.5, 0.7)) == 0.5
-
-
-def test_otsu_of_one_value_stays_within_its_bounds():
-    assert 0.2 <= otsu(np.zeros((5, 5), np.float32), (0.2, 0.3)) <= 0.3
+@pytest.mark.parametrize("levels", [(0.0, 0.0), (0.0, 0.01), (0.5, 1.5)])
+def test_thresholds_found_stay_within_their_bounds(levels):
+    smooth = np.repeat(np.float32(levels), 50).reshape(10, 10, 1) * np.float32([0.5, 1, 0.6])
+    _, found = find_tissue(smooth)
+    for threshold, (lowest, highest) in zip(found, (DENSITY_BOUNDS, SATURATION_BOUNDS), strict=True):
+        assert lowest <= threshold <= highest
 
 
 def test_glass_has_no_density():

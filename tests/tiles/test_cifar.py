@@ -249,7 +249,8 @@ def test_what_is_no_cifar_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [({"val": 1.0}, "`val=1.0`"), ({"val": float("nan")}, "`val=nan`"), ({"seed": -1}, "`seed=-1`")]
+    ("options", "said"),
+    [({"val": 1.0}, "`val=1.0`"), ({"val": float("nan")}, "`val=nan`"), ({"seed": -1}, "`seed=-1`")],
 )
 def test_options_that_mean_nothing_are_refused(archive, tmp_path, options, said):
     with pytest.raises(DataError, match=said):

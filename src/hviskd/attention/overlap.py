@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from hviskd.arrays import Floats
 from hviskd.errors import DataError
+from hviskd.thresholds import otsu
 
 AREA_SHARE = 0.2  # of a tile; what a look takes in when nothing else is said
 LEVEL = 0.5  # of the map's largest value
@@ -71,7 +72,7 @@ def measure_tile(
     top = a == a.max()
     return {
         "dice_share": float(2 * shared_hits / (wanted + outlined)),
-        "dice_otsu": _dice(a > _otsu(a), inside),
+        "dice_otsu": _dice(a > otsu(a, (0, 1)), inside),
         "dice_level": _dice(a >= level, inside),
         "dice_best": float(dice.max()),
         "dice_mean": float(dice @ steps),
@@ -89,16 +90,3 @@ def _runs(descending: Floats) -> tuple[Floats, NDArray[np.intp]]:
 
 def _dice(part: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
     return float(2 * np.count_nonzero(part & inside) / (np.count_nonzero(part) + np.count_nonzero(inside)))
-
-
-def _otsu(values: Floats) -> float:
-    """Give the level, of 256 between 0 and 1, above which the values' two groups lie farthest apart (Otsu 1979)."""
-    counts, edges = np.histogram(values, bins=256, range=(0, 1))
-    below = np.cumsum(counts)[:-1].astype(np.float64)
-    centres = (edges[:-1] + edges[1:]) / 2
-    sums = np.cumsum(counts * centres)
-    above = len(values) - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gap = sums[:-1] / below - (sums[-1] - sums[:-1]) / above
-        between = np.where((below > 0) & (above > 0), below * above * gap**2, -1.0)
-    return float(edges[1 + int(between.argmax())])

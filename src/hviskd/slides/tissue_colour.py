@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hviskd.arrays import Bools, Floats32
+from hviskd.thresholds import otsu
 
 _Image = TypeVar("_Image", NDArray[np.uint8], NDArray[np.float32])
 
@@ -72,8 +73,8 @@ def find_tissue(
     """
     dense, coloured = smooth.mean(axis=-1), _saturation(smooth)
     thresholds = Thresholds(
-        otsu(dense, DENSITY_BOUNDS) if density is None else density,
-        otsu(coloured, SATURATION_BOUNDS) if saturation is None else saturation,
+        _threshold(dense, DENSITY_BOUNDS) if density is None else density,
+        _threshold(coloured, SATURATION_BOUNDS) if saturation is None else saturation,
     )
     return (dense > thresholds.density) & (coloured > thresholds.saturation), thresholds
 
@@ -119,20 +120,8 @@ def drop_small(mask: Bools, min_px: float) -> Bools:
     return large[labels]
 
 
-def otsu(values: Floats32, bounds: tuple[float, float]) -> float:
-    """Find the threshold that parts values into two groups most unlike in their means, held within bounds.
-
-    Source: Otsu 1979, equation 18.
-    """
-    counts, edges = np.histogram(values, bins=256)
-    centres = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    total = np.cumsum(counts * centres)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (total / below - (total[-1] - total) / above) ** 2
-    threshold = edges[1 + int(np.nanargmax(between[:-1]))] if np.isfinite(between[:-1]).any() else bounds[0]
-    return float(np.clip(threshold, *bounds))
+def _threshold(values: Floats32, bounds: tuple[float, float]) -> float:
+    return float(np.clip(otsu(values), *bounds))
 
 
 def _saturation(density: Floats32) -> Floats32:
