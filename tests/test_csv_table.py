@@ -41,6 +41,8 @@ def test_a_row_knows_its_line(tmp_path):
         (b"", "has no columns slide and mpp; begin it with the line slide,mpp"),
         (b"slide|mpp\na|1\n", "has no columns slide and mpp"),
         (b"slide,mpp\na,0.5\nb,0,5\n", "line 3: has more cells than there are columns; put quotes round commas"),
+        (b"slide,mpp,Slide\na,1,b\n", "has column 'slide' more than once"),
+        (b'slide,mpp\n"a,1\nb,2\n', "not a CSV in UTF-8"),
         (b"slide,mpp\n\xff\xfe,1\n", "not a CSV in UTF-8"),
         (b"slide,mpp\n" + b"x" * 200_000 + b",1\n", "not a CSV in UTF-8"),
     ],

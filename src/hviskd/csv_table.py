@@ -1,12 +1,14 @@
-"""Reads the small CSVs that people write, of slides, patients and µm/px; whoever takes one from a user calls it."""
+"""Reads the CSVs that people write, of slides, patients, µm/px and tiles; whoever takes one from a user calls it."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
 from hviskd.errors import DataError
 
 _DELIMITERS = ",;\t"  # the first where none of them is there
+_HEAD_CHARACTERS = 2**20
 
 
 def read_csv(path: Path, *needed: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -26,10 +28,13 @@ def read_csv(path: Path, *needed: str) -> Iterator[tuple[str, dict[str, str]]]:
         raise DataError(f"{path}: no such file")
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:  # Excel begins its CSV with a mark
-            head = stream.readline()
+            head = stream.readline(_HEAD_CHARACTERS)
             stream.seek(0)
-            rows = csv.DictReader(stream, delimiter=max(_DELIMITERS, key=head.count))
+            rows = csv.DictReader(stream, delimiter=max(_DELIMITERS, key=head.count), strict=True)
             rows.fieldnames = [(name or "").strip().casefold() for name in rows.fieldnames or ()]
+            twice = [name for name, times in Counter(rows.fieldnames).items() if name and times > 1]
+            if twice:
+                raise DataError(f"{path}: has column {twice[0]!r} more than once; rename the others")
             if not set(needed) <= set(rows.fieldnames):
                 columns = f"column{'s' * (len(needed) > 1)} {' and '.join(needed)}"
                 raise DataError(f"{path}: has no {columns}; begin it with the line {','.join(needed)}")

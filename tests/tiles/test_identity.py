@@ -57,6 +57,7 @@ def test_places_are_whole_numbers(tmp_path):
 def test_columns_of_other_names(tmp_path):
     rows = read(tmp_path, "name,case\n1,p\n2,p\n3,q\n", file_column="name", patient_column="case")
     assert rows[2] == Identity(patient="q")
+    assert read(tmp_path, "Name,Case\n1,p\n2,p\n3,q\n", file_column="name", patient_column="CASE") == rows
 
 
 @pytest.mark.parametrize(

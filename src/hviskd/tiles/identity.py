@@ -1,16 +1,15 @@
 """Reads from a CSV to which slide and patient each imported picture belongs; importing uses it."""
 
-import warnings
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import pandas as pd
-
+from hviskd.csv_table import decimal, read_csv
 from hviskd.errors import DataError
 
-_SHOWN = 3  # how many names an error shows
-_PLACE = ("x_px", "y_px", "side_px")
+_SHOWN, _SHOWN_CHARACTERS = 3, 200  # how many names an error shows, and how much of a list of columns
 # How a CSV may name a picture, tried in this order.
 _KEYS: tuple[Callable[[str], str], ...] = (
     lambda file: file,
@@ -36,79 +35,67 @@ def read_identities(
     """Give what a CSV says of each of `files`, which are paths relative to the imported folder, with `/`.
 
     The CSV may name files by that path, by file name, or by file name without suffix; the first of the three that
-    fits any row must fit all. Commas, semicolons or tabs part its columns. Columns `x_px`, `y_px` and `side_px`
+    fits any row must fit all. See `hviskd.csv_table` for how it may be written. Columns `x_px`, `y_px` and `side_px`
     are read where there are such.
 
     Raises:
         DataError: The CSV cannot be read, lacks a column, leaves out a picture, names one that is not there, or
             does not settle which row belongs to which picture.
     """
-    table = _read(csv, file_column)
-    rows = pd.DataFrame({"key": [entry.replace("\\", "/").removeprefix("./") for entry in table[file_column]]})
-    for name, column in _used_columns(table.columns, csv, slide=slide_column, patient=patient_column).items():
-        rows[name] = table[column].where(table[column] != "").astype(object)
-    for name in [name for name in _PLACE if name in table]:
-        rows[name] = _whole_numbers(table[name], name, csv)
-    rows = rows.drop_duplicates()
+    said_of: dict[str, Identity] = {}
+    contradicting: set[str] = set()
+    used: dict[str, str] = {}
+    for place, row in read_csv(csv):
+        used = used or _used_columns(row, csv, file=file_column, slide=slide_column, patient=patient_column)
+        key = row[used["file"]].replace("\\", "/").removeprefix("./")
+        said = _identity(row, used, place)
+        if said_of.setdefault(key, said) != said:
+            contradicting.add(key)
 
-    known = set(rows["key"])
-    key_of = next((key for key in _KEYS if any(key(file) in known for file in files)), _KEYS[0])
-    keys = pd.Series([key_of(file) for file in files], dtype=object)
-    unlisted = [file for file, key in zip(files, keys, strict=True) if key not in known]
+    key_of = next((key for key in _KEYS if any(key(file) in said_of for file in files)), _KEYS[0])
+    keys = [key_of(file) for file in files]
+    unlisted = [file for file, key in zip(files, keys, strict=True) if key not in said_of]
+    twice = [key for key, times in Counter(keys).items() if times > 1]
     _refuse(csv, "pictures without a row", unlisted, "add rows or remove the files")
-    _refuse(csv, "rows that name no picture", sorted(known - set(keys)), "remove them or import the whole folder")
-    _refuse(csv, "names of more than one picture", sorted(set(keys[keys.duplicated()])), "name each by its path")
-    contradicting = sorted(set(rows["key"][rows["key"].duplicated()]))
-    _refuse(csv, "pictures whose rows contradict each other", contradicting, "keep one row each")
-
-    said_of = {
-        row["key"]: Identity(**{str(name): value for name, value in row.items() if name != "key" and pd.notna(value)})
-        for row in rows.astype(object).to_dict("records")
-    }
+    _refuse(csv, "rows that name no picture", sorted(said_of.keys() - set(keys)), "remove them or import all of it")
+    _refuse(csv, "names of more than one picture", sorted(twice), "name each by its path")
+    _refuse(csv, "pictures whose rows contradict each other", sorted(contradicting), "keep one row each")
     return [said_of[key] for key in keys]
 
 
-def _read(csv: Path, file_column: str) -> pd.DataFrame:
-    """Read every column as text; spreadsheets part columns by commas, semicolons or tabs."""
-    if not csv.is_file():
-        raise DataError(f"{csv}: no such file")
-    try:
-        with csv.open(encoding="utf-8-sig") as stream:
-            head = stream.readline(2**20)
-        separator = max(",;\t", key=head.count)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the head would lose fields
-            table = pd.read_csv(
-                csv, sep=separator, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
-            )
-    except (OSError, ValueError, pd.errors.ParserWarning) as error:
-        raise DataError(f"{csv}: not a readable CSV ({error}); save it as UTF-8 with a line of column names") from error
-    _require(file_column, table.columns, csv, "`file_column`")
-    return table.fillna("").map(str.strip)
-
-
-def _used_columns(columns: pd.Index, csv: Path, *, slide: str, patient: str) -> dict[str, str]:
-    """Give which columns hold slide and patient; one of the two may be absent if nobody asked for it by name."""
-    wanted = {"slide": slide, "patient": patient}
+def _used_columns(row: dict[str, str], csv: Path, *, file: str, slide: str, patient: str) -> dict[str, str]:
+    """Give which columns hold file, slide and patient; one of the last two may be absent if nobody asked for it."""
+    wanted = {"file": file, "slide": slide, "patient": patient}
+    used = {name: column.casefold() for name, column in wanted.items() if column.casefold() in row}
     for name, column in wanted.items():
-        if column != name:
-            _require(column, columns, csv, f"`{name}_column`")
-    used = {name: column for name, column in wanted.items() if column in columns}
-    if not used:
-        _require(patient, columns, csv, "`slide_column` or `patient_column`")
+        if name not in used and (name == "file" or column != name):
+            raise _lacking(csv, column, row, f"`{name}_column`")
+    if len(used) < 2:
+        raise _lacking(csv, patient, row, "`slide_column` or `patient_column`")
     return used
 
 
-def _require(column: str, columns: pd.Index, csv: Path, option: str) -> None:
-    if column not in columns:
-        raise DataError(f"{csv}: has no column {column!r}, only {', '.join(columns)}; name the right one with {option}")
+def _lacking(csv: Path, column: str, row: dict[str, str], option: str) -> DataError:
+    there = ", ".join(name for name in row if name)[:_SHOWN_CHARACTERS]
+    return DataError(f"{csv}: has no column {column!r}, only {there}; name the right one with {option}")
 
 
-def _whole_numbers(column: "pd.Series[str]", name: str, csv: Path) -> "pd.Series[int]":
+def _identity(row: dict[str, str], used: dict[str, str], place: str) -> Identity:
+    slide, patient = (row.get(used.get(name, "")) or None for name in ("slide", "patient"))
+    x_px, y_px, side_px = (_whole_number(row.get(name, ""), name, place) for name in ("x_px", "y_px", "side_px"))
+    return Identity(slide, patient, x_px, y_px, side_px)
+
+
+def _whole_number(text: str, name: str, place: str) -> int | None:
+    if not text:
+        return None
     try:
-        return pd.to_numeric(column.where(column != "")).astype("Int64")
-    except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"{csv}: column {name!r} must hold whole numbers ({error}); mend it") from error
+        number = decimal(text)
+    except ValueError:
+        number = math.nan
+    if not (number.is_integer() and abs(number) < 2**53):
+        raise DataError(f"{place}: column {name!r} must hold whole numbers; mend it")
+    return int(number)
 
 
 def _refuse(csv: Path, what: str, names: Sequence[str], remedy: str) -> None:
