@@ -39,9 +39,7 @@ def make_seeds(folder: Path) -> list[Seed]:
     Image.fromarray(mask).save(folder / "mask" / "good_mask.png")
     listed = [{"name": name, "colours": [list(rgb)]} for name, rgb in zip("abc", COLOURS, strict=True)]
     legend = folder / "legend" / "good.yaml"
-    lines = "".join(
-        f"  - {{name: {c['name']}, full_name: class {c['name']}, colours: {c['colours']}}}\n" for c in listed
-    )
+    lines = "".join(f"  - {{name: {c['name']}, colours: {c['colours']}}}\n" for c in listed)
     legend.write_text(f"name: three\nclasses:\n{lines}merge:\n  c: a\n", encoding="utf-8")
     (folder / "table" / "good.csv").write_text("slide,mpp,patient\ngood,0.5,P1\nother.svs,0.25,P2\n", encoding="utf-8")
 

@@ -41,13 +41,6 @@ def test_both_built_in_legends_know_the_same_colours():
     assert {tuple(c) for c in one.palette()[0].tolist()} == {tuple(c) for c in other.palette()[0].tolist()}
 
 
-def test_the_atlas_and_not_the_paper_says_what_the_codes_stand_for():
-    for name in built_in_legends():
-        words = dict(zip(load_legend(name).names, load_legend(name).full_names, strict=True))
-        assert words["CTpan"].startswith("pseudopalisading")
-        assert words["CTpnz"] == "perinecrotic zone"
-
-
 def test_a_label_is_found_whatever_its_case(tmp_path):
     legend = load_legend(written(tmp_path, PLAIN))
     assert legend.index(" A ") == 0
@@ -59,10 +52,6 @@ def test_blanks_round_a_name_do_not_count(tmp_path):
     legend = load_legend(written(tmp_path, {"name": "l", "classes": classes, "merge": {"b ": " a"}}))
     assert legend.names == ("a",)
     assert legend.index(" A") == legend.index("b") == 0
-
-
-def test_a_class_without_words_is_called_by_its_name(tmp_path):
-    assert load_legend(written(tmp_path, PLAIN)).full_names == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +72,7 @@ def test_a_class_without_words_is_called_by_its_name(tmp_path):
         ({"color": 1}, "unknown key 'color'; a legend has name, classes, merge; "),
         (
             {"classes": [{"name": "a", "colors": [[1, 2, 3]]}]},
-            r"classes\.0\.col.*; a class has name, full_name, colours",
+            r"classes\.0\.col.*; a class has name, colours",
         ),
         ({"classes": [{"name": "a", "colours": ["#ff0000"]}]}, r"colours\.0: must be a list of \[red, green, blue\]"),
         ({"classes": [{"name": "a", "colours": [1, 2, 3]}]}, r"colours\.0: must be a list of \[red, green, blue\]"),
@@ -93,7 +82,6 @@ def test_a_class_without_words_is_called_by_its_name(tmp_path):
         ({"classes": [{"name": 1, "colours": [[1, 2, 3]]}]}, r"classes\.0\.name: must be text; put it in quotes"),
         ({"classes": [{"name": " ", "colours": [[1, 2, 3]]}]}, r"classes\.0\.name: is empty"),
         ({"classes": [{"name": "a\x1b[31m", "colours": [[1, 2, 3]]}]}, r"classes\.0\.name: holds a line break or"),
-        ({"classes": [{"name": "a", "full_name": "a\nb", "colours": [[1, 2, 3]]}]}, "full_name: holds a line break or"),
         ({"name": None}, "name: must be text"),
         ({"merge": None}, "merge: must name classes by their names"),
         ({"merge": ["a"]}, "merge: must name classes by their names"),

@@ -4,7 +4,7 @@ A legend is a YAML file:
 
     name: lesion
     classes:
-      - {name: tumour, full_name: solid tumour, colours: [[200, 0, 0]]}
+      - {name: tumour, colours: [[200, 0, 0]]}
       - {name: stroma, colours: [[0, 160, 0], [0, 170, 10]]}
       - {name: necrosis, colours: [[5, 5, 5]]}
     merge:
@@ -46,17 +46,15 @@ def _not_empty(text: str) -> str:
     return text
 
 
-Words = Annotated[str, AfterValidator(_plain)]
-Name = Annotated[Words, AfterValidator(_not_empty)]
+Name = Annotated[str, AfterValidator(_plain), AfterValidator(_not_empty)]
 
 
 class LegendClass(BaseModel):
-    """One class as a legend lists it: its short name, its name in words, and its colours in a mask."""
+    """One class as a legend lists it: its name, and its colours in a mask."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Name
-    full_name: Words = ""
     colours: tuple[RGB, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -103,11 +101,6 @@ class Legend(BaseModel):
     def names(self) -> tuple[str, ...]:
         """Class names in order; a class index is a position in it."""
         return tuple(entry.name for entry in self.classes if entry.name not in self.merge)
-
-    @cached_property
-    def full_names(self) -> tuple[str, ...]:
-        """Names in words, in the order of `names`; the short name where the legend gives none."""
-        return tuple(e.full_name or e.name for e in self.classes if e.name not in self.merge)
 
     @cached_property
     def colours(self) -> tuple[tuple[int, int, int], ...]:
@@ -170,7 +163,7 @@ def _in_words(problem: Any) -> str:
     """Say what pydantic found wrong in the words of somebody who writes a legend, with the place in the file."""
     *_, key = place = problem["loc"] or ("legend",)
     of_class = place[0] == "classes" and len(place) > 1
-    keys = "a class has name, full_name, colours" if of_class else "a legend has name, classes, merge"
+    keys = "a class has name, colours" if of_class else "a legend has name, classes, merge"
     said = {
         "value_error": str(problem.get("ctx", {}).get("error")),
         "missing": f"is missing; {keys}",
