@@ -243,7 +243,10 @@ def test_a_full_disk_is_no_slides_fault_and_costs_nothing_that_is_finished(cohor
     command = [sys.executable, "-c", _ON_A_FULL_DISK, str(cohort)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert "cannot be written to (File too large); what is finished stays: mend that, and pass `resume=True`" in done.stdout
+    assert (
+        "cannot be written to (File too large); what is finished stays: mend that, and pass `resume=True`"
+        in done.stdout
+    )
     assert not (cohort / "full").exists()
     assert len(list((cohort / ".parts-full").glob("*.json"))) == 1
     same(cut(cohort, "full", resume=True), cut(cohort, "roomy"))

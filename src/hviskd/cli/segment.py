@@ -118,7 +118,8 @@ def segment(
 
       hviskd segment cohort.csv -m student-model -o maps --precision int8
     """
-    from hviskd.segmentation import find_cohort, find_model, segment_cohort
+    from hviskd.segmentation import find_model, segment_cohort
+    from hviskd.slides import find_cohort
 
     _, card = find_model(model)
     found = find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv)

@@ -10,19 +10,16 @@ from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
     from hviskd.segmentation.cohort import SlideOutcome, segment_cohort
-    from hviskd.segmentation.cohort_list import CohortSlide, find_cohort
     from hviskd.segmentation.loading import find_model
     from hviskd.segmentation.outputs import Summary, load_slide_map, read_summary, save_slide_map
     from hviskd.segmentation.segmenting import segment
     from hviskd.segmentation.slide_map import MapCard, SlideMap
 
 _HOMES = {
-    "CohortSlide": "cohort_list",
     "MapCard": "slide_map",
     "SlideMap": "slide_map",
     "SlideOutcome": "cohort",
     "Summary": "outputs",
-    "find_cohort": "cohort_list",
     "find_model": "loading",
     "load_slide_map": "outputs",
     "read_summary": "outputs",
@@ -32,12 +29,10 @@ _HOMES = {
 }
 
 __all__ = [
-    "CohortSlide",
     "MapCard",
     "SlideMap",
     "SlideOutcome",
     "Summary",
-    "find_cohort",
     "find_model",
     "load_slide_map",
     "read_summary",

@@ -15,13 +15,13 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Literal
 
 from hviskd.errors import DataError
-from hviskd.segmentation.cohort_list import CohortSlide, assign_folders
 from hviskd.segmentation.loading import EngineChoice, LateEngine, find_model
+from hviskd.segmentation.map_folders import assign_folders
 from hviskd.segmentation.outputs import SUMMARY, Summary, read_summary, write_files, write_summary
 from hviskd.segmentation.preparing import PreparedSlide, Request, prepare_slide
 from hviskd.segmentation.segmenting import classify
 from hviskd.segmentation.slide_map import SlideMap
-from hviskd.slides import TissueRule
+from hviskd.slides import CohortSlide, TissueRule
 from hviskd.slides.slide_files import changed_at, place_digest, slide_fingerprint
 from hviskd.storage import fingerprint, write_text
 from hviskd.threads import in_threads

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
+    from hviskd.slides.cohort import CohortSlide, find_cohort
     from hviskd.slides.opening import find_slides, open_slide
     from hviskd.slides.resolution import mpp_of, read_mpp_csv
     from hviskd.slides.slide import Level, Slide, SlideFacts
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from hviskd.slides.transfer import StainTransfer, macenko_matrix, stain_transfer
 
 _HOMES = {
+    "CohortSlide": "cohort",
     "Level": "slide",
     "Slide": "slide",
     "SlideFacts": "slide",
@@ -42,6 +44,7 @@ _HOMES = {
     "TissueMask": "tissue",
     "TissueRule": "tissue_rule",
     "draw_tissue_outline": "tissue_picture",
+    "find_cohort": "cohort",
     "find_slides": "opening",
     "fit_macenko": "stain",
     "fit_reinhard": "stain",
@@ -63,6 +66,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CohortSlide",
     "Level",
     "Slide",
     "SlideFacts",
@@ -73,6 +77,7 @@ __all__ = [
     "TissueMask",
     "TissueRule",
     "draw_tissue_outline",
+    "find_cohort",
     "find_slides",
     "fit_macenko",
     "fit_reinhard",

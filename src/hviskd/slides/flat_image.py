@@ -19,8 +19,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from hviskd.arrays import RGB
 from hviskd.errors import DataError
+from hviskd.rgb_images import on_white
 from hviskd.slides.resolution import settle_mpp
-from hviskd.slides.slide import Level, Slide, on_white
+from hviskd.slides.slide import Level, Slide
 
 MAX_PIXELS = 2_000_000_000
 _MAX_PACKING = 4000  # bytes of pixels to one of the file: of a blank picture deflate makes 1032, JPEG some more

@@ -15,9 +15,10 @@ from PIL import Image
 
 from hviskd.arrays import RGB
 from hviskd.errors import DataError
+from hviskd.rgb_images import on_white
 from hviskd.slides.jpeg_tiles import JpegLevel
 from hviskd.slides.resolution import settle_mpp
-from hviskd.slides.slide import Level, Slide, on_white
+from hviskd.slides.slide import Level, Slide
 from hviskd.slides.tiff_tiles import find_tiled_jpegs, has_growing_grid, longest_tile
 
 CACHE_BYTES = 128 * 2**20  # four times OpenSlide's own: two rows of 256 px tiles across a slide of 60,000 px

@@ -208,16 +208,3 @@ class Slide(ABC):
         if x0 < x1 and y0 < y1:
             canvas[y0 - y : y1 - y, x0 - x : x1 - x] = self._level_region(level, x0, y0, x1 - x0, y1 - y0)
         return canvas
-
-
-def on_white(image: Image.Image) -> Image.Image:
-    """Give an image as RGB, with white where it is transparent."""
-    if not image.has_transparency_data:
-        return image if image.mode == "RGB" else image.convert("RGB")
-    rgba = image.convert("RGBA")
-    opacity = rgba.getchannel("A")
-    if opacity.getextrema() == (255, 255):
-        return rgba.convert("RGB")
-    canvas = Image.new("RGB", rgba.size, "white")
-    canvas.paste(rgba, mask=opacity)
-    return canvas

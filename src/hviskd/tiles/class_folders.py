@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hviskd.errors import DataError
-from hviskd.tiles.decoding import PICTURE_SUFFIXES
+from hviskd.file_names import PICTURE_SUFFIXES
 
 _SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 

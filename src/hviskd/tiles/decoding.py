@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from hviskd.slides.slide import on_white
+from hviskd.rgb_images import on_white
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 TOO_LARGE_PX = 100_000_000
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")

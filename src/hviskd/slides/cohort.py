@@ -1,15 +1,13 @@
-"""Lists the slides of a cohort and gives each its own folder; `segment_cohort` and the verb begin here."""
+"""Lists the slides of a cohort with what a user knows of their µm/px; cutting and segmenting begin here."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hviskd.csv_table import decimal, read_csv
 from hviskd.errors import DataError
-from hviskd.segmentation.outputs import SUMMARY, read_summary
-from hviskd.slides import find_slides, mpp_of, read_mpp_csv
-from hviskd.slides.slide_files import place_digest, slide_fingerprint
+from hviskd.slides.opening import find_slides
+from hviskd.slides.resolution import mpp_of, read_mpp_csv
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class CohortSlide:
 
 
 def find_cohort(
-    paths: Sequence[Path | str],
+    paths: Path | str | Sequence[Path | str],
     *,
     recursive: bool = False,
     slide_mpp: float | None = None,
@@ -38,7 +36,7 @@ def find_cohort(
     others are done.
 
     Args:
-        paths: Slides, folders of slides, and `.csv` files.
+        paths: A slide, a folder of slides or a `.csv` file, or any number of them.
         recursive: Search subfolders too.
         slide_mpp: µm/px of all slides for which no table has one.
         mpp_csv: µm/px by slide, a CSV with the columns slide and mpp.
@@ -47,7 +45,7 @@ def find_cohort(
         DataError: A path does not exist, a folder holds no slide, or a CSV is none.
     """
     listed: list[tuple[Path, CohortSlide]] = []
-    for path in map(Path, paths):
+    for path in map(Path, [paths] if isinstance(paths, Path | str) else paths):
         if path.suffix.lower() == ".csv":
             listed += [(path, slide) for slide in _read_list(path)]
         else:
@@ -61,39 +59,8 @@ def find_cohort(
         if first.slide_mpp != mpp:
             raise DataError(f"{path}: {slide.path.name} has two different µm/px")
     if not found:
-        raise DataError("no slide to segment; name slides, folders of slides, or a CSV with the column slide")
+        raise DataError("no slides; name slides, folders of slides, or a CSV with the column slide")
     return list(found.values())
-
-
-def assign_folders(slides: Sequence[CohortSlide], output: Path) -> list[Path]:
-    """Give each slide a folder of its own: `output/STEM`, or `output/STEM-xxxxxxxx` where slides share the name.
-
-    The digits stand for where the slide lies, so that they are the same in every run. A folder that holds the map of
-    another slide of the same name is left to it.
-    """
-    shared = Counter(slide.path.stem.casefold() for slide in slides)
-    folders = []
-    for slide in slides:
-        plain = output / slide.path.stem
-        alone = shared[slide.path.stem.casefold()] == 1
-        if _may_have(slide.path, plain, alone=alone):
-            folders.append(plain)
-        else:
-            folders.append(output / f"{slide.path.stem}-{place_digest(slide.path)}")
-    return folders
-
-
-def _may_have(slide: Path, folder: Path, *, alone: bool) -> bool:
-    """Tell whether a slide may be written to a folder; content alone does not tell copies of one slide apart."""
-    try:
-        summary = read_summary(folder) if (folder / SUMMARY).is_file() else None
-        if summary is None or summary.place == place_digest(slide):
-            return alone or summary is not None
-        return alone and summary.map.slide_fingerprint == slide_fingerprint(slide)
-    except DataError:
-        return alone
-    except OSError:  # the slide cannot be read, and will say so itself
-        return False
 
 
 def _read_list(path: Path) -> list[CohortSlide]:
