@@ -25,7 +25,14 @@ def test_what_is_less_probable_than_the_threshold_is_unsure():
     np.testing.assert_array_equal(label_map(map_of([[0, 1], [2, -1]], probability=0.6), 0.59).of_tiles, [0, 1, 2])
 
 
-@given(maps(), st.floats(0, 1))
+def test_a_map_brings_its_own_threshold_and_zero_takes_every_class():
+    some = map_of([[0, 1], [2, -1]], probability=0.6, unsure_below=0.61)
+    assert label_map(some).of_tiles.tolist() == [3, 3, 3]
+    assert label_map(some, 0.5).of_tiles.tolist() == label_map(some, 0).of_tiles.tolist() == [0, 1, 2]
+    assert label_map(some, 0).names == some.classes
+
+
+@given(maps(), st.floats(0, 1, exclude_min=True))
 def test_a_threshold_moves_area_to_unsure_and_loses_none(some, threshold):
     before, after = label_map(some), label_map(some, threshold)
     areas = after.areas_mm2(some.stride_um)

@@ -8,7 +8,7 @@ import pytest
 
 from hviskd.errors import DataError, ModelError
 from hviskd.models.card import CalibrationRecord
-from hviskd.segmentation import segment
+from hviskd.segmentation import segment, write_geojson
 from hviskd.slides import fit_slide_stain, open_slide, stain_reference, stain_transfer, tissue_mask
 from tests.segmentation.make import CLASSES, TILE_PX, tissue_on_glass, write_model, write_slide
 from tests.slides.make import glass, stained
@@ -200,7 +200,7 @@ def test_a_calibrated_model_brings_its_own_threshold(tmp_path):
         assert mapped.card.unsure_below == expected
     unsure = int((mapped.probabilities.max(axis=1) < 0.9).sum())
     assert unsure
-    drawn = json.loads(segment(model, slide).to_geojson(tmp_path / "map.geojson").read_text())["features"]
+    drawn = json.loads(write_geojson(segment(model, slide), tmp_path / "map.geojson").read_text())["features"]
     named = [feature["properties"].get("classification", {}).get("name") for feature in drawn]
     tiles = [name for name, feature in zip(named, drawn, strict=True) if feature["properties"]["objectType"] == "tile"]
     assert tiles.count("unsure") == unsure

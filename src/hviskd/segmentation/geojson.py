@@ -30,7 +30,7 @@ _BORDERS_AT_ONCE = 100_000  # sides of cells; a map of noise has more and is out
 
 def write_geojson(
     slide_map: SlideMap,
-    path: Path,
+    path: Path | str,
     *,
     tiles: bool = True,
     regions: bool = True,
@@ -46,10 +46,10 @@ def write_geojson(
         regions: Write each class as one locked `annotation` along the borders of the class grid, with `area_mm2` and
             `mean_prob` (of the class; of the most probable one where unsure).
         min_probability: What is less probable, tile or cell, is left out.
-        unsure_below: What is less probable is classed 'unsure' instead.
+        unsure_below: What is less probable is classed 'unsure' instead; the map's own threshold if not given.
 
     Returns:
-        `path`.
+        The path.
 
     Raises:
         DataError: The step of the grid is less than a px, so tiles have no whole coordinates.
@@ -64,7 +64,7 @@ def write_geojson(
         kinds.append(_regions(slide_map, labels, min_probability))
     if tiles:
         kinds.append(_tiles(slide_map, labels, min_probability))
-    return write_features(chain(*kinds), path)
+    return write_features(chain(*kinds), Path(path))
 
 
 def _tiles(slide_map: SlideMap, labels: Labels, min_probability: float) -> Iterator[str]:

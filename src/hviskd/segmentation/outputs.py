@@ -66,12 +66,13 @@ class Summary(BaseModel):
         )
 
 
-def write_files(slide_map: SlideMap, folder: Path, thumbnail: RGB) -> tuple[str, ...]:
+def write_files(slide_map: SlideMap, folder: Path, thumbnail: RGB | None) -> tuple[str, ...]:
     """Write a map in every format but the summary, each file in one step, and give their names.
 
     Any summary that stands there is taken away first, for it speaks of other files.
     """
     from hviskd.pictures import save_figure
+    from hviskd.segmentation.geojson import write_geojson
     from hviskd.segmentation.ome_tiff import write_ome_tiff, write_probability_tiff
     from hviskd.segmentation.overview import draw_overview
     from hviskd.segmentation.tables import write_npz, write_parquet
@@ -83,20 +84,20 @@ def write_files(slide_map: SlideMap, folder: Path, thumbnail: RGB) -> tuple[str,
     outlines = f"{Path(slide_map.card.slide).stem}.geojson"
     write_npz(slide_map, folder / MAP)
     write_parquet(slide_map, folder / TILES)
-    slide_map.to_geojson(folder / outlines)
+    write_geojson(slide_map, folder / outlines)
     write_ome_tiff(slide_map, folder / CLASSES)
     write_probability_tiff(slide_map, folder / PROBABILITIES)
-    save_figure(draw_overview(slide_map, thumbnail, unsure_below=slide_map.card.unsure_below), folder / OVERVIEW)
+    save_figure(draw_overview(slide_map, thumbnail), folder / OVERVIEW)
     return MAP, TILES, outlines, CLASSES, PROBABILITIES, OVERVIEW
 
 
-def save_slide_map(slide_map: SlideMap, folder: Path | str, thumbnail: RGB) -> Path:
-    """Write a map in every format, as `hviskd segment` does, and give its folder.
+def save_slide_map(slide_map: SlideMap, folder: Path | str, thumbnail: RGB | None = None) -> Path:
+    """Write a map in every format, as a cohort's maps are, and give its folder.
 
     Args:
         slide_map: What `segment` gave.
         folder: Where to; what a map before it left there is replaced.
-        thumbnail: The slide at low power, as `Slide.thumbnail` gives it, to draw the map on.
+        thumbnail: The slide at low power, as `Slide.thumbnail` gives it, to draw the map on; white if not given.
     """
     folder = Path(folder)
     files = write_files(slide_map, folder, thumbnail)

@@ -24,15 +24,17 @@ _CAPTION_PT, _CAPTION_LINE_IN = 7.5, 0.15
 _STRIPE_PX = 5
 _BORDER = 0.75  # brightness of the line between two classes
 _DPI = 150
+_WHITE: RGB = np.full((1, 1, 3), 255, np.uint8)
 
 
-def draw_overview(slide_map: SlideMap, thumbnail: RGB, *, unsure_below: float | None = None) -> Figure:
+def draw_overview(slide_map: SlideMap, thumbnail: RGB | None = None, *, unsure_below: float | None = None) -> Figure:
     """Draw the slide, its map, and how large the area of each class is.
 
     Args:
         slide_map: A map.
-        thumbnail: The whole slide at low power, uint8 (H, W, 3).
-        unsure_below: Tiles whose most probable class is less probable are striped grey and counted apart.
+        thumbnail: The whole slide at low power, uint8 (H, W, 3), as `Slide.thumbnail` gives it; white if not given.
+        unsure_below: Tiles whose most probable class is less probable are striped grey and counted apart; the map's own
+            threshold if not given, and 0 counts none.
 
     Raises:
         ValueError: `unsure_below` is not between 0 and 1.
@@ -47,7 +49,7 @@ def draw_overview(slide_map: SlideMap, thumbnail: RGB, *, unsure_below: float | 
 
     # Panels are as large as the slide's proportions say, so places are settled here and not by a layout.
     width = 2 * _MARGIN_IN + across * slot[0] + legend.width_in
-    caption = _caption(slide_map, unsure_below, width - 2 * _MARGIN_IN)
+    caption = _caption(slide_map, labels.unsure_below, width - 2 * _MARGIN_IN)
     below = _CAPTION_LINE_IN * len(caption) + 2 * _MARGIN_IN
     height = _HEAD_IN + max(down * slot[1], legend.height_in) + below
     figure = new_figure(width, height)
@@ -61,7 +63,7 @@ def draw_overview(slide_map: SlideMap, thumbnail: RGB, *, unsure_below: float | 
         bottom = height - _HEAD_IN - number // across * slot[1] - _TITLE_IN - panel[1]
         axes = figure.add_axes((left / width, bottom / height, panel[0] / width, panel[1] / height))
         axes.set_title(title, fontsize=9, loc="left", pad=4)
-        show_slide(axes, thumbnail, card, faded=number == 1)
+        show_slide(axes, _WHITE if thumbnail is None else thumbnail, card, faded=number == 1)
         if number:
             _draw_map(axes, slide_map, labels, legend, pt_per_px=72 * panel[0] / card.slide_width_px)
         else:

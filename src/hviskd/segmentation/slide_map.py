@@ -6,19 +6,17 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hviskd.arrays import NO_CLASS_BYTE, RGB
+from hviskd.arrays import NO_CLASS_BYTE
 from hviskd.slides import TileGrid, TissueRule
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 Colour = tuple[int, int, int]
 MAX_CLASSES = NO_CLASS_BYTE
@@ -255,23 +253,3 @@ class SlideMap:
                 **{f"prob_{name}": self.probabilities[:, place] for place, name in enumerate(self.classes)},
             }
         )
-
-    def to_geojson(self, path: Path | str) -> Path:
-        """Write the map for QuPath and give its path."""
-        from hviskd.segmentation.geojson import write_geojson
-
-        return write_geojson(self, Path(path), unsure_below=self.card.unsure_below)
-
-    def plot(self, thumbnail: RGB | None = None) -> "Figure":
-        """Draw the map.
-
-        Args:
-            thumbnail: The slide at low power, as `Slide.thumbnail` gives it, to draw it on; white if not given.
-        """
-        from hviskd.segmentation.overview import draw_overview
-
-        if thumbnail is None:
-            scale = 1000 / max(self.card.slide_width_px, self.card.slide_height_px)
-            sides = (max(1, round(side * scale)) for side in (self.card.slide_height_px, self.card.slide_width_px))
-            thumbnail = np.full((*sides, 3), 255, np.uint8)
-        return draw_overview(self, thumbnail, unsure_below=self.card.unsure_below)
