@@ -1,68 +1,92 @@
-"""Two real processes over gloo give the loss and the gradients of one process on the joint batch."""
+"""Every method that relates tiles to each other gives two processes the loss and gradient of the joint batch."""
+
+import socket
 
 import pytest
 import torch
 from torch import distributed, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hviskd.distillation import HVisKD, HVisKDOptions, Setting
-from tests.distillation.conftest import SHAPES_STUDENT, SHAPES_TEACHER, FakeShapes, FakeTrace, draw_batch, draw_trace
+from hviskd.distillation import Batch, Setting, build_methods, resolve_methods
+from tests.distillation.conftest import SHAPES_STUDENT, SHAPES_TEACHER, FakeShapes, FakeTrace, draw_trace
+
+RELATING = (
+    {"hviskd": {}, "dist": {}, "sp": {}, "rkd": {}, "pkt": {}, "cc": {}, "ofd": {}, "tofd": {}},
+    {"cc": {"variant": "public"}},
+)
+TILES = 8
 
 
 class Learner(nn.Module):
-    """A student of one learned factor a stage, and the method, as one module for data-parallel training."""
+    """A student of one learned factor per stage and per channel, and methods, as one data-parallel module."""
 
-    def __init__(self):
+    def __init__(self, wanted):
         super().__init__()
         torch.manual_seed(0)
-        self.factors = nn.Parameter(torch.linspace(0.5, 1.5, len(SHAPES_STUDENT), dtype=torch.float64))
+        self.stages = nn.Parameter(torch.linspace(0.5, 1.5, len(SHAPES_STUDENT), dtype=torch.float64))
+        self.channels = nn.Parameter(torch.linspace(0.5, 1.5, SHAPES_STUDENT[-1][0], dtype=torch.float64))
+        self.scores = nn.Parameter(torch.linspace(0.5, 1.5, 5, dtype=torch.float64))
         setting = Setting(FakeShapes(SHAPES_STUDENT), FakeShapes(SHAPES_TEACHER), 5, torch.zeros(1))
-        self.method = HVisKD(HVisKDOptions(), setting).double()
-        with torch.no_grad():
-            self.method.sample_scale.raw.fill_(0.2)
-            self.method.region_scale.raw.fill_(-0.1)
+        # Each process normalises its own part of a batch while it learns; evaluation leaves that out.
+        self.methods = build_methods(resolve_methods(wanted), setting).double().eval()
+        if "hviskd" in wanted:  # which normalises nothing by the batch
+            self.methods["hviskd"].train()
+            with torch.no_grad():
+                self.methods["hviskd"].sample_scale.raw.fill_(0.2)
+                self.methods["hviskd"].region_scale.raw.fill_(-0.1)
 
     def forward(self, rows):
         student, teacher = (
-            draw_trace(shapes, samples=8, seed=seed, dtype=torch.float64)
+            draw_trace(shapes, samples=TILES, seed=seed, dtype=torch.float64)
             for shapes, seed in ((SHAPES_STUDENT, 1), (SHAPES_TEACHER, 2))
         )
-        ours = [factor * map_[rows] for factor, map_ in zip(self.factors, student.stages, strict=True)]
-        theirs = [map_[rows] for map_ in teacher.stages]
-        return self.method(draw_batch(), FakeTrace(ours, None, None), FakeTrace(theirs, None, None))
+        ours = [factor * maps[rows] for factor, maps in zip(self.stages, student.stages, strict=True)]
+        last = ours[-1] = ours[-1] * self.channels[:, None, None]
+        ours = FakeTrace(ours, logits=student.logits[rows] * self.scores, preactivations=ours, last=last)
+        theirs = [maps[rows] for maps in teacher.stages]
+        theirs = FakeTrace(theirs, logits=teacher.logits[rows], preactivations=theirs, last=theirs[-1])
+        batch = Batch(torch.zeros(len(rows), 3, 4, 4), rows % 5, rows, progress=0.5)
+        return [loss for method in self.methods.values() for loss in method(batch, ours, theirs).values()]
 
 
-def gradients(learner, module, rows):
+def measured(learner, module, rows):
     losses = module(rows)
     # Weights that differ, so that a mix-up between terms shows.
-    torch.stack([weight * loss for weight, loss in enumerate(losses.values(), start=1)]).sum().backward()
-    values = torch.stack([loss.detach() for loss in losses.values()])
-    return values, {name: weight.grad for name, weight in learner.named_parameters() if weight.grad is not None}
+    torch.stack([weight * loss for weight, loss in enumerate(losses, start=1)]).sum().backward()
+    grads = {name: weight.grad for name, weight in learner.named_parameters() if weight.grad is not None}
+    losses = torch.stack([loss.detach() for loss in losses])
+    own = losses.clone()
+    if distributed.is_initialized():  # a mean over tiles is known to all processes together alone
+        distributed.all_reduce(losses, distributed.ReduceOp.SUM)
+        losses /= distributed.get_world_size()
+    return {"losses": losses, "own": own, **grads}
 
 
 def one_of_two(rank, port, results):
+    torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    learner = Learner()
-    rows = torch.arange(8)[rank * 4 : rank * 4 + 4]
-    values, grads = gradients(learner, DistributedDataParallel(learner, find_unused_parameters=True), rows)
+    rows = torch.arange(TILES)[rank * 4 : rank * 4 + 4]
+    found = []
+    for wanted in RELATING:
+        learner = Learner(wanted)
+        found.append(measured(learner, DistributedDataParallel(learner, find_unused_parameters=True), rows))
     if rank == 0:
-        torch.save({"values": values, "grads": grads}, results)
+        torch.save(found, results)
     distributed.barrier()
     distributed.destroy_process_group()
 
 
 def test_two_processes_equal_one(tmp_path):
-    import socket
-
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    results = tmp_path / "rank0.pt"
-    multiprocessing.spawn(one_of_two, args=(port, results), nprocs=2)
-    two = torch.load(results, weights_only=True)
-    learner = Learner()
-    values, grads = gradients(learner, learner, torch.arange(8))
-    assert two["values"].tolist() == pytest.approx(values.tolist(), rel=1e-12)
-    assert two["grads"].keys() == grads.keys()
-    for name, grad in grads.items():
-        torch.testing.assert_close(two["grads"][name], grad, rtol=1e-9, atol=1e-12)
+    multiprocessing.spawn(one_of_two, args=(port, tmp_path / "rank0.pt"), nprocs=2)
+    for two, wanted in zip(torch.load(tmp_path / "rank0.pt", weights_only=True), RELATING, strict=True):
+        learner = Learner(wanted)
+        one = measured(learner, learner, torch.arange(TILES))
+        assert two.keys() == one.keys()
+        if "hviskd" in wanted:  # its four terms come first, and every process knows the whole of them
+            assert two["own"][:4].tolist() == pytest.approx(one["own"][:4].tolist(), rel=1e-12)
+        assert two["losses"].tolist() == pytest.approx(one["losses"].tolist(), rel=1e-12)
+        for name in one.keys() - {"own"}:
+            torch.testing.assert_close(two[name], one[name], rtol=1e-9, atol=1e-12)
