@@ -95,10 +95,12 @@ def test_an_outline_of_too_many_points_is_refused_in_one_line(drawn):
         drawn.polygon([comb(OUTLINE_LIMIT_POINTS)], "here")
 
 
-def test_outlines_of_too_many_points_together_are_not_mended(drawn):
-    crossed = comb(500_000, [10, -9], [5, -5], [10, -5], [5, -9])
+def test_outlines_of_too_many_points_together_are_not_mended(tmp_path, monkeypatch):
+    monkeypatch.setattr("hviskd.annotations.drawn.MENDED_LIMIT_POINTS", 10_000)
+    drawn = DrawnFile(tmp_path / "drawn.json")
+    crossed = comb(5_000, [10, -9], [5, -5], [10, -5], [5, -9])
     assert drawn.polygon([crossed], "here").is_valid
-    with pytest.raises(DataError, match=r"over 1000000 points, too many to mend; simplify it or export fewer"):
+    with pytest.raises(DataError, match=r"over 10000 points, too many to mend; simplify it or export fewer"):
         drawn.polygon([crossed], "here")
 
 

@@ -10,27 +10,27 @@ from hviskd.networks import create_network
 NETWORKS = ("resnet8", "wrn_16_1", "vgg8", "mobilenet_v2", "shufflenet_v1", "shufflenet_v2")
 
 
-def drawn(name, head="gap"):
+def drawn(name, head="gap", side=64):
     """A network in double precision whose normalisations have seen something."""
     torch.manual_seed(0)
     network = create_network(name, 4, head).double()
     with torch.no_grad():
         for _ in range(3):
-            network(torch.randn(8, 3, 64, 64, dtype=torch.float64))
+            network(torch.randn(8, 3, side, side, dtype=torch.float64))
     return network.eval()
 
 
-def batch():
+def batch(side=64):
     generator = torch.Generator().manual_seed(1)
-    images = torch.randn(5, 3, 64, 64, generator=generator, dtype=torch.float64)
+    images = torch.randn(5, 3, side, side, generator=generator, dtype=torch.float64)
     return images, torch.tensor([0, 3, 1, 2, 0])
 
 
 @pytest.mark.parametrize("head", ["gap", "grid"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_grad_cam_is_captums_on_every_stage(name, head):
-    network = drawn(name, head)
-    images, classes = batch()
+    network = drawn(name, head, side=32)
+    images, classes = batch(side=32)
     layers = {None: network.head.neck, **dict(enumerate(network.activations))}
     for stage, layer in layers.items():
         theirs = LayerGradCam(network, layer).attribute(images, target=classes, relu_attributions=True)

@@ -18,14 +18,19 @@ VERBS = (
 )  # fmt: skip
 
 
-def hviskd(*arguments, **kwargs):
+def hviskd(*arguments, **options):
+    """In this process: a fresh one imports torch each time."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
+
+
+def in_a_process(*arguments, **options):
     command = [sys.executable, "-m", "hviskd", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **kwargs)
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
 def test_every_verb_has_examples(verb):
-    shown = CliRunner().invoke(app, [*verb, "--help"])
+    shown = hviskd(*verb, "--help")
     assert shown.exit_code == 0
     assert "Examples:" in shown.output
     assert f"hviskd {' '.join(verb)}" in shown.output.partition("Examples:")[2]
@@ -41,9 +46,10 @@ def test_every_verb_has_examples(verb):
         (["train", "t", "-o", "run", "--network", "resnet8", "--set", "epochs"], "write KEY=VALUE"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path):
-    done = hviskd(*arguments, cwd=tmp_path)
-    assert done.returncode == 2
+def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = hviskd(*arguments)
+    assert done.exit_code == 2
     assert message in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
@@ -51,8 +57,16 @@ def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_nothing_that_is_loaded_adds_a_line_to_a_mistake(tmp_path):
+    done = in_a_process("train", "nowhere", "-o", "run", "--network", "resnet8", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: nowhere: no tile set")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_debug_shows_where_it_came_from(tmp_path):
-    done = hviskd("--debug", "recipes", "mine", cwd=tmp_path)
+    done = in_a_process("--debug", "recipes", "mine", cwd=tmp_path)
     assert "Traceback" in done.stderr
     assert done.returncode != 0
 
@@ -60,13 +74,13 @@ def test_debug_shows_where_it_came_from(tmp_path):
 def test_a_full_or_forbidden_disk_is_one_line(tmp_path, tileset):
     (tmp_path / "file").write_text("")
     done = hviskd("train", tileset.folder, "-o", tmp_path / "file" / "run", "--network", "resnet8", "--epochs", "1")
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert done.stderr.startswith("error: ")
     assert "Not a directory" in done.stderr
 
 
 def test_version():
-    assert hviskd("--version").stdout == f"hviskd {version('hviskd')}\n"
+    assert in_a_process("--version").stdout == f"hviskd {version('hviskd')}\n"
 
 
 def test_a_printed_recipe_can_be_used(tmp_path):
@@ -78,6 +92,6 @@ def test_a_printed_recipe_can_be_used(tmp_path):
 
 
 def test_networks_are_listed_with_their_sizes():
-    shown = hviskd("networks", env={"COLUMNS": "120", "PATH": ""}).stdout
+    shown = hviskd("networks", env={"COLUMNS": "120"}).stdout
     assert "280,024" in shown
     assert "shufflenet_v2" in shown
