@@ -1,8 +1,12 @@
 """Small real things that several rooms' tests use: a TileSet, a trained teacher."""
 
+import os
+
 from hviskd.processor import let_threads_sleep
 
-let_threads_sleep()  # as the command line does; two test processes share the cores
+let_threads_sleep()  # as the command line does
+# Test processes share the cores, and networks as small as theirs take a third longer on two.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
