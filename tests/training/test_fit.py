@@ -125,6 +125,18 @@ def test_the_same_recipe_gives_the_same_weights(student_run, tileset, teacher_ru
     assert not equal(weights(other), weights(student_run))
 
 
+def test_several_threads_give_the_same_weights_every_time(tileset, tmp_path):
+    recipe = load_recipe(None, "alone", QUICK | {"epochs": 1})
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        first, second = (train(recipe, tileset, tmp_path / name, device="cpu") for name in ("first", "second"))
+    finally:
+        torch.set_num_threads(before)
+    assert first.card["machine"]["threads"] == 3
+    assert equal(weights(first), weights(second))
+
+
 def test_the_teacher_s_file_and_network_stay_as_they_were(student_run, teacher_run):
     load_model(teacher_run.folder)  # checks the fingerprint
     assert equal(load_model(teacher_run.folder).network.state_dict(), weights(teacher_run, "model"))
