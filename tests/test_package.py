@@ -42,6 +42,13 @@ def test_training_needs_neither_openslide_nor_shapely_nor_imagecodecs():
     assert loaded.isdisjoint({"openslide", "shapely", "imagecodecs", "tifffile", "torchvision"})
 
 
+def test_running_a_model_draws_no_tissue():
+    loaded = modules_after(
+        "from hviskd.models.engines import open_engine\nfrom hviskd.models.export import export_model"
+    )
+    assert not [name for name in loaded if name.startswith("hviskd.synthesis")]
+
+
 def test_every_public_name_is_there():
     for name in hviskd.__all__:
         assert getattr(hviskd, name).__doc__ or name == "__version__"

@@ -19,6 +19,7 @@ from hviskd.synthesis.layout import GLASS
 from tests.slides.make import reduce_by
 
 HERE = Path(__file__).parent
+CHECK_TILES = HERE.parents[1] / "src" / "hviskd" / "models" / "check_tiles.png"
 RGB = NDArray[np.uint8]
 SIZE = (1210, 967)  # of the section in px: no whole number of tiles, and odd
 MPP = 0.998  # of a 10× scan
@@ -30,6 +31,14 @@ def draw_section() -> RGB:
     classes = lay_out_section(*SIZE, mpp=MPP, rng=rng)
     Image.fromarray(classes != GLASS).save(HERE / "section_tissue.png")
     return draw_tissue(classes, draw_patient(11), mpp=MPP, rng=rng)
+
+
+def write_check_tiles(path: Path) -> None:
+    """Write the tissue on which whatever runs a Model is checked: six patients, 160 px, one below the other."""
+    rng = np.random.default_rng(0)
+    scales = (0.25, 0.5, 0.5, 1.0, 1.0, 2.0)
+    tiles = [draw_tile(n, draw_patient(n), tile_px=160, mpp=mpp, rng=rng) for n, mpp in enumerate(scales)]
+    Image.fromarray(np.concatenate(tiles)).save(path, optimize=True)
 
 
 def write_scan(path: Path, pixels: RGB) -> None:
@@ -169,6 +178,7 @@ def main() -> None:
     write_levels_of_absurd_size(HERE / "levels.tiff", section[:125, 500:650])
     write_nuclei()
     write_tiles(HERE / "tiles")
+    write_check_tiles(CHECK_TILES)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,16 @@ def test_any_resolution_has_tiles(model, mpp):
     assert check_tiles(with_tile_px(model, 64, mpp)).shape == (8, 64, 64, 3)
 
 
+def test_smaller_tiles_are_corners_of_the_stored_ones_and_larger_ones_repeat_them(model):
+    stored, corners, repeated = (check_tiles(with_tile_px(model, tile_px)) for tile_px in (160, 100, 200))
+    tissue = [0, *range(3, 8)]
+    np.testing.assert_array_equal(corners[tissue], stored[tissue, :100, :100])
+    np.testing.assert_array_equal(repeated[tissue, :160, :160], stored[tissue])
+    np.testing.assert_array_equal(repeated[tissue, 160:, 160:], stored[tissue, :40, :40])
+    for tiles in (stored, corners, repeated):
+        assert set(np.unique(tiles[2])) == {0, 255}  # black beside white, whatever the size
+
+
 def test_they_are_always_the_same_and_look_like_tissue(model):
     tiles = check_tiles(model)
     np.testing.assert_array_equal(tiles, check_tiles(model))

@@ -180,7 +180,7 @@ def test_without_a_resolution_wsinfer_is_refused_and_the_others_say_so(tmp_path)
     assert not (tmp_path / "exported").exists()
     export_model(model, "wsinfer", tmp_path / "exported", mpp=0.88)
     assert json.loads((tmp_path / "exported" / "config.json").read_text())["spacing_um_px"] == 0.88
-    assert any("--mpp" in remark for remark in export_model(model, "torchscript", tmp_path / "t.pt").remarks)
+    assert any("give `mpp`" in remark for remark in export_model(model, "torchscript", tmp_path / "t.pt").remarks)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_what_stands_there_is_replaced_only_when_asked(model, tmp_path, form):
 
 
 def test_a_folder_is_no_file(model, tmp_path):
-    with pytest.raises(DataError, match="is a folder; name the file to write"):
+    with pytest.raises(DataError, match="is a folder; name a file"):
         export_model(model, "onnx", tmp_path, overwrite=True)
 
 

@@ -10,10 +10,11 @@ import pytest
 
 from hviskd.errors import DataError, ModelError
 from hviskd.evaluation import evaluate
-from hviskd.models import load_model
+from hviskd.models import load_model, save_model
 from hviskd.models.engines import open_engine
 from hviskd.models.engines.by_openvino import has_openvino
 from hviskd.models.quantization import quantize
+from hviskd.synthesis import draw_patient, draw_tile
 from hviskd.tiles import TileSet, TileSetWriter
 from hviskd.tiles.card import Origin
 from tests.conftest import CLASSES, write_tiles
@@ -77,6 +78,22 @@ def test_an_evaluation_measures_it_where_asked(int8, teacher_run, tileset):
     assert (by_float != by_int8).any()
     with pytest.raises(ModelError, match="hviskd quantize"):
         evaluate(teacher_run.chosen(), tileset, int8=True)
+
+
+def test_a_variant_whose_difference_was_measured_on_other_tiles_still_opens(int8, tmp_path):
+    """As once on tissue drawn at the Model's own scale and size, when nothing was stored."""
+    tile_px, rng = int8.card.tile_px, np.random.default_rng(0)
+    drawn = np.stack(
+        [draw_tile(n, draw_patient(n), tile_px=tile_px, mpp=int8.card.mpp, rng=rng) for n in range(7)]
+        + [rng.integers(0, 256, (tile_px, tile_px, 3), dtype=np.uint8)]
+    )
+    exact = int8.predict(drawn, device="cpu")
+    for name in ("onnxruntime", *(["openvino"] if has_openvino() else [])):
+        difference = np.abs(open_engine(int8, name, precision="int8", threads=1)(drawn) - exact).max()
+        record = int8.card.int8.model_copy(update={"largest_difference": float(difference)})
+        card = int8.card.model_copy(update={"int8": record})
+        old = save_model(int8.network, card, tmp_path / name, int8_onnx=int8.int8_onnx())
+        assert open_engine(old, name, precision="int8", threads=1).largest_difference < difference + 0.05
 
 
 def test_the_file_is_smaller_and_its_weights_keep_to_seven_bits(int8):

@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 from hviskd.cli.app import app
 from hviskd.models import load_model
 
+from .make import make_model
+
 
 def hviskd(*words):
     return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
@@ -46,6 +48,13 @@ def test_wsinfer(model, tmp_path):
     done = hviskd("export", model.folder, "--to", "wsinfer", "-o", tmp_path / "student")
     assert done.exit_code == 0, done.output
     assert json.loads((tmp_path / "student" / "config.json").read_text())["num_classes"] == 4
+
+
+def test_a_remark_names_the_option(tmp_path):
+    model = make_model(tmp_path / "model", mpp=None)
+    done = hviskd("export", model.folder, "--to", "torchscript", "-o", tmp_path / "student.pt")
+    assert done.exit_code == 0, done.output
+    assert "give --mpp to write it down" in done.stdout
 
 
 @pytest.mark.parametrize(

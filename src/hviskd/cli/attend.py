@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.spelling import say
+
 
 def attend(
+    context: typer.Context,
     models: Annotated[
         list[Path],
         typer.Argument(metavar="MODEL...", help="Model folders or finished runs; the first is the reference."),
@@ -74,6 +77,6 @@ def attend(
     if found.comparison is not None:
         print_table(summary_table(found))
     for note in found.notes:
-        typer.echo(note)
+        say(note, context)
     for file in sorted(output.iterdir()):
         typer.echo(f"  {file}")

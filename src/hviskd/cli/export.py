@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.spelling import say
+
 
 class _To(StrEnum):
     onnx = "onnx"
@@ -15,6 +17,7 @@ class _To(StrEnum):
 
 
 def export(
+    context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder or finished run.")],
     to: Annotated[_To, typer.Option("--to", help="Output format; QuPath reads wsinfer.")],
     output: Annotated[
@@ -54,6 +57,6 @@ def export(
             f"top-1 on {int8.val_tiles:,} validation tiles: {int8.top1_float:.1%} float32, {int8.top1_int8:.1%} int8"
         )
     for remark in written.remarks:
-        typer.echo(remark)
+        say(remark, context)
     typer.echo(NOTICE)
     typer.echo(f"wrote {written.path}")

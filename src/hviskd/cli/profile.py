@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.spelling import say
+
 
 def profile(
+    context: typer.Context,
     networks: Annotated[
         list[str],
         typer.Argument(metavar="MODEL|NETWORK...", help="Model folders, finished runs, or names of networks."),
@@ -65,7 +68,7 @@ def profile(
     if found.machine is not None:
         print_table(found.rate_table())
     for statement in found.statements:
-        typer.echo(statement)
+        say(statement, context)
     if output is not None:
         for file in sorted(output.iterdir()):
             typer.echo(f"  {file}")

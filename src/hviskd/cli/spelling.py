@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import typer
+
 _PARAMETER = re.compile(r"`([a-z_][a-z0-9_.]*)(?:=([^`]*))?`")
 
 
@@ -27,6 +29,11 @@ def as_options(message: str, parameters: Iterable[Any]) -> str:
         return option if value in (None, "True") else f"{option} {value}"
 
     return _PARAMETER.sub(spell, message)
+
+
+def say(message: str, context: typer.Context) -> None:
+    """Print a message of the library, its parameters spelled as the options of the verb that `context` is of."""
+    typer.echo(as_options(message, context.command.params))
 
 
 def invoked(command: Any, words: Iterable[str]) -> Any:

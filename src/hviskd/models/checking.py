@@ -1,44 +1,50 @@
 """Holds whatever runs a Model against torch; engines, the int8 variant and exports are trusted only after it."""
 
 from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from hviskd.arrays import RGB
 from hviskd.errors import ModelError
 from hviskd.models.model import Model
-from hviskd.synthesis import TISSUE_CLASSES, draw_patient, draw_tile
 
 # Largest difference of a probability to torch's in float32. The order of sums alone makes less than 1e-5; the value
 # of int8 comes on top of the difference that was measured when the int8 variant was made, by whichever engine.
 TOLERANCES = {"float32": 1e-3, "float16": 0.02, "int8": 0.1}
 
 _MOST_TILES, _FEWEST_TILES = 8, 2
-_MOST_PX = 256  # a larger tile is checked on repetitions of one of this side
-_DRAWN_MPP = (0.1, 4.0)  # what the drawing of tissue can do
+_MOST_PX = 256  # as many px as eight tiles of this side have are checked; larger tiles are fewer
+_TISSUE = "check_tiles.png"  # six tiles, one below the other; `tests/data/draw.py` drew them
 
 
-def check_tiles(model: Model) -> NDArray[np.uint8]:
-    """Draw the tiles of a check, uint8 (B, tile_px, tile_px, 3), always the same for the same Model.
+def check_tiles(model: Model) -> RGB:
+    """Give the tiles of a check, uint8 (B, tile_px, tile_px, 3), always the same for the same Model.
 
-    Eight, or fewer where tiles are large: tissue under H&E from several patients at the Model's own µm/px, one tile of
-    noise and one of black beside white.
+    Eight, or fewer where tiles are large: tissue under H&E from six patients at 0.25 to 2 µm/px, one tile of noise and
+    one of black beside white. Of smaller tiles the upper left corner is taken; larger ones are repetitions.
     """
-    card = model.card
-    side = min(card.tile_px, _MOST_PX)
-    mpp = float(np.clip(card.mpp or 0.5, *_DRAWN_MPP))
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+    tile_px = model.card.tile_px
+    tissue = _tissue()
+    side = tissue.shape[1]
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     edge = np.zeros((side, side, 3), np.uint8)
-    edge[:, side // 2 :] = 255
-    count = int(np.clip(_MOST_TILES * _MOST_PX**2 // card.tile_px**2, _FEWEST_TILES, _MOST_TILES))
-    drawn = [
-        draw_tile(patient % len(TISSUE_CLASSES), draw_patient(patient), tile_px=side, mpp=mpp, rng=rng)
-        for patient in range(count - 1)
-    ]
-    tiles = np.stack([drawn[0], noise, edge, *drawn[1:]][:count])
-    repeats = -(-card.tile_px // side)
-    return np.tile(tiles, (1, repeats, repeats, 1))[:, : card.tile_px, : card.tile_px]
+    edge[:, min(side, tile_px) // 2 :] = 255
+    count = int(np.clip(_MOST_TILES * _MOST_PX**2 // tile_px**2, _FEWEST_TILES, _MOST_TILES))
+    tiles = np.stack([tissue[0], noise, edge, *tissue[1:]][:count])
+    repeats = -(-tile_px // side)
+    return np.tile(tiles, (1, repeats, repeats, 1))[:, :tile_px, :tile_px]
+
+
+@cache
+def _tissue() -> RGB:
+    """Read the stored tiles (6, 160, 160, 3)."""
+    with (files("hviskd.models") / _TISSUE).open("rb") as stream, Image.open(stream) as picture:
+        pixels = np.asarray(picture)
+    return pixels.reshape(-1, pixels.shape[1], pixels.shape[1], 3)
 
 
 def largest_difference(model: Model, classify: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> float:
