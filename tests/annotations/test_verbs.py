@@ -75,7 +75,7 @@ def test_nothing_is_replaced_unasked(folder):
     (folder / "mine.geojson").write_text("my own work")
     refused = run("convert", drawn, folder / "mine.geojson")
     assert isinstance(refused.exception, DataError)
-    assert "pass --overwrite" in str(refused.exception)
+    assert "pass `overwrite=True`" in str(refused.exception)
     assert (folder / "mine.geojson").read_text() == "my own work"
     assert run("convert", drawn, folder / "mine.geojson", "--overwrite").exit_code == 0
     assert read_annotation(folder / "mine.geojson").classes == ("LE",)
