@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 import zlib
 from itertools import product
 
@@ -7,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from hviskd.annotations import colours, pixels
+from hviskd.annotations import jpeg
 from hviskd.annotations.colours import TRANSPARENT
 from hviskd.annotations.pixels import MaskPixels
 from hviskd.errors import DataError
@@ -63,12 +65,45 @@ def test_jpeg_is_decoded_as_pillow_does(tmp_path, mode, progressive):
     np.testing.assert_array_equal(read_codes(tmp_path / "m.jpg"), expected)
 
 
-def test_a_picture_too_large_for_memory_is_decoded_on_the_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(pixels, "MEMORY_LIMIT_BYTES", 1000)
-    monkeypatch.setattr(colours, "ROWS_AT_ONCE_PX", 1000)
+def test_a_jpeg_comes_in_bands(tmp_path, monkeypatch):
+    monkeypatch.setattr(jpeg, "ROWS_AT_ONCE_PX", 1000)
     Image.fromarray(RGB).save(tmp_path / "m.jpg")
     expected = codes_of(np.asarray(Image.open(tmp_path / "m.jpg")))
     np.testing.assert_array_equal(read_codes(tmp_path / "m.jpg"), expected)
+    assert [row for row, _, _ in MaskPixels(tmp_path / "m.jpg").blocks()] == list(range(0, 90, 7))
+
+
+def test_a_large_jpeg_is_never_held_whole(tmp_path):
+    """Unpacked it would take 300 MB."""
+    Image.new("RGB", (10_000, 10_000), (200, 0, 0)).save(tmp_path / "m.jpg")
+    reads = f"""
+import resource
+from pathlib import Path
+from hviskd.annotations.pixels import MaskPixels
+sizes = (block[2].size for block in MaskPixels(Path({str(tmp_path / "m.jpg")!r})).blocks())
+first = next(sizes)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert first + sum(sizes) == 10**8
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", reads], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 60_000  # kilobytes
+
+
+def test_missing_rows_of_a_jpeg_are_an_error_though_its_end_is_there(tmp_path, capfd):
+    """A decoder makes them grey, with a warning that hardly any library hands on."""
+    content = encoded("JPEG", quality=90)
+    for share in (0.3, 0.6, 0.9):
+        (tmp_path / "m.jpg").write_bytes(content[: int(share * len(content))] + b"\xff\xd9")
+        with pytest.raises(DataError, match=r"m\.jpg: cannot be read as a mask \(Corrupt JPEG data: premature end"):
+            read_codes(tmp_path / "m.jpg")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_jpeg_that_was_replaced_is_read_again(tmp_path):
+    for red in (10, 90):
+        Image.new("RGB", (32, 32), (red, 0, 0)).save(tmp_path / "m.jpg")
+        assert (read_codes(tmp_path / "m.jpg") >> 16 == red).all()
 
 
 def test_the_content_decides_and_not_the_name(tmp_path):
@@ -161,7 +196,7 @@ def test_a_short_jpeg_that_claims_to_be_a_large_one_is_refused(tmp_path):
     frame = content.index(b"\xff\xc0")
     content[frame + 5 : frame + 9] = (40_000).to_bytes(2, "big") * 2
     (tmp_path / "m.jpg").write_bytes(content)
-    with pytest.raises(DataError, match="cut short"):
+    with pytest.raises(DataError, match="premature end"):
         next(MaskPixels(tmp_path / "m.jpg").blocks())
 
 

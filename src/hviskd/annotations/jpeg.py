@@ -1,17 +1,52 @@
-"""Tells the size of a JPEG, and whether it is whole, before anything decodes it; `pixels` and `tiff` ask.
+"""Reads a JPEG mask some rows at a time, and tells the size and the end of a JPEG in a TIFF; `pixels` and `tiff` ask.
 
-A decoder makes room for whatever the header claims, and fills what is missing with grey, without a word.
+libvips unpacks the rows. It never holds the picture, and what libjpeg only warns of, such as rows that are missing and
+would come out grey, is an error with it. Other decoders within reach hand on such pixels without a word:
+benchmarks/results/masks.md.
 """
 
 import io
+import logging
 import struct
+from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
-PROGRESSIVE_LIMIT_PX = 150_000_000  # its decoder holds the whole picture at 6 bytes a px
+import numpy as np
+
+from hviskd.annotations.colours import ROWS_AT_ONCE_PX, Block, pack_codes
+
+PROGRESSIVE_LIMIT_PX = 120_000_000  # its decoder holds the whole picture at 6 bytes a px
+
+# What libvips has to say of a damaged file is told by our one line; whoever sets up logging still hears it.
+logging.getLogger("pyvips").addHandler(logging.NullHandler())
+
+
+def jpeg_blocks(path: Path) -> Iterator[Block]:
+    """Give the colour codes of a JPEG, whose header `jpeg_size` has judged, some million px at a time.
+
+    Raises:
+        ValueError: It is damaged or cut short.
+    """
+    import pyvips  # brings a large library, and most masks are PNG
+
+    try:
+        picture = pyvips.Image.jpegload(str(path), access="sequential", fail_on="warning")
+        rows_at_once = max(1, ROWS_AT_ONCE_PX // picture.width)
+        region = pyvips.Region.new(picture)
+        for row in range(0, picture.height, rows_at_once):
+            rows = min(rows_at_once, picture.height - row)
+            samples = np.frombuffer(region.fetch(0, row, picture.width, rows), np.uint8)
+            yield row, 0, pack_codes(samples.reshape(rows, picture.width, picture.bands))
+    except pyvips.Error as error:
+        said = str(error).strip().splitlines()[-1].strip()
+        raise ValueError(said.removeprefix("VipsJpeg: ") or "damaged") from error
 
 
 def jpeg_size(stream: BinaryIO) -> tuple[int, int]:
     """Find width and height in px in the frame header of a JPEG (ITU T.81, B.2.2).
+
+    A decoder makes room for whatever the header claims, so it is judged first.
 
     Raises:
         ValueError: The header is damaged, or tells of a picture that is not decoded here.
@@ -34,5 +69,5 @@ def jpeg_size(stream: BinaryIO) -> tuple[int, int]:
 
 
 def jpeg_ends(content: bytes) -> bool:
-    """Tell whether the last scan of a JPEG is followed by the picture's end."""
+    """Tell whether the last scan of a JPEG is followed by the picture's end; what is missing would come out grey."""
     return content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")

@@ -74,8 +74,6 @@ def read_mask(
 ) -> LabelMask:
     """Read a colour mask of up to two billion px in under 1 GB of memory.
 
-    An unpacked JPEG, at 3 bytes a px, lies in a temporary file if it is large.
-
     Args:
         path: A PNG, JPEG or TIFF of 8 bits a sample.
         legend: What its colours mean.

@@ -1,26 +1,21 @@
 """Reads the colours of a mask a block at a time from PNG, JPEG or TIFF; reading a mask and the census use it."""
 
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import imagecodecs
-import numpy as np
 from PIL import Image
 
-from hviskd.annotations.colours import Block, row_blocks
-from hviskd.annotations.jpeg import PROGRESSIVE_LIMIT_PX, jpeg_ends, jpeg_size
+from hviskd.annotations.colours import Block
+from hviskd.annotations.jpeg import jpeg_blocks, jpeg_size
 from hviskd.annotations.png import SIGNATURE, png_codes, png_size
 from hviskd.annotations.tiff import tiff_blocks, tiff_size
 from hviskd.errors import DataError
 
 MASK_LIMIT_PX = 2_000_000_000
-MEMORY_LIMIT_BYTES = 256 * 2**20  # a larger array lies in a temporary file
-JPEG_LIMIT_BYTES = 512 * 2**20
 
 _JPEG = b"\xff\xd8\xff"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -72,7 +67,7 @@ class MaskPixels:
         if self._start.startswith(SIGNATURE):
             blocks = self._png_blocks()
         elif self._start.startswith(_JPEG):
-            blocks = self._jpeg_blocks()
+            blocks = jpeg_blocks(self.path)
         else:
             blocks = tiff_blocks(self.path)
         left_px = self.size[0] * self.size[1]
@@ -112,25 +107,3 @@ class MaskPixels:
         with self.path.open("rb") as stream:
             for row, codes in png_codes(stream):
                 yield row, 0, codes
-
-    def _jpeg_blocks(self) -> Iterator[Block]:
-        width, height = self.size
-        if self.path.stat().st_size > JPEG_LIMIT_BYTES:
-            raise ValueError(f"larger than {JPEG_LIMIT_BYTES // 2**20} MiB")
-        content = self.path.read_bytes()
-        # A plain JPEG, as all large ones are here, needs two bits for 64 px at the least, so a short file cannot be a
-        # large one.
-        if not jpeg_ends(content) or width * height > max(PROGRESSIVE_LIMIT_PX, len(content) * 256):
-            raise ValueError("cut short")
-        picture = imagecodecs.jpeg8_decode(
-            content, outcolorspace="RGB", out=scratch((height, width, 3), np.dtype(np.uint8))
-        )
-        yield from row_blocks(picture)
-
-
-def scratch(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Give an array of undefined content: in memory if small, else in a temporary file that goes with it."""
-    if int(np.prod(shape)) * dtype.itemsize <= MEMORY_LIMIT_BYTES:
-        return np.empty(shape, dtype)
-    with tempfile.TemporaryFile() as stream:
-        return np.memmap(stream, dtype, "w+", shape=shape)

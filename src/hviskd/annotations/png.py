@@ -2,7 +2,8 @@
 
 Pillow and its like hold the whole picture. Here the compressed stream is unpacked a band at a time, each band is put
 into a small PNG of its own behind the last row before it (PNG rows are stored as differences to the row above), and
-Pillow decodes that.
+Pillow decodes that. libvips, which reads JPEG here, would take a third of the time, but gives black where the palette
+lacks a colour, and not the numbers of an indexed picture: benchmarks/results/masks.md.
 """
 
 import io
