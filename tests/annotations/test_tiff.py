@@ -53,6 +53,22 @@ def test_a_piece_that_claims_more_bytes_than_the_file_has_is_refused(tmp_path):
         read_codes(path)
 
 
+def test_a_tag_that_claims_four_billion_values_is_not_read(tmp_path):
+    path = tmp_path / "m.tif"
+    tifffile.imwrite(path, RGB, photometric="rgb", tile=(16, 16), compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        place = tiff.pages[0].tags["TileOffsets"].offset + 4
+    with path.open("r+b") as stream:
+        stream.seek(place)
+        stream.write(struct.pack("<I", 2**32 - 1))
+        stream.truncate(2**35)  # sparse: room for all that it claims
+    tracemalloc.start()
+    with pytest.raises(DataError, match="damaged header"):
+        read_codes(path)
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
+
+
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw", "packbits", "jpeg"])
 @pytest.mark.parametrize("tile", [None, (32, 32)])
 def test_a_file_cut_short_by_a_byte_is_refused_and_nothing_else_is_printed(tmp_path, capfd, compression, tile):

@@ -1,13 +1,14 @@
 """Reads the colours of a TIFF piece by piece; only `pixels` calls it.
 
 tifffile finds its way in the file and unpacks most of it. LZW and PackBits are unpacked by libtiff, because the LZW of
-imagecodecs, which tifffile uses, crashes the whole program on damaged data.
+imagecodecs, which tifffile uses, crashes the whole program on damaged data. libvips, which reads JPEG here, leaves the
+checksum of deflated data unread and gives other pixels of one damaged file in five: benchmarks/results/masks.md.
 """
 
 import io
-import logging
 import math
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import imagecodecs
@@ -17,6 +18,7 @@ from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage
 
 from hviskd.annotations.colours import Block, pack_codes, row_blocks
 from hviskd.annotations.jpeg import jpeg_ends, jpeg_size
+from hviskd.tiff_directories import MOST_DIRECTORIES, open_tiff
 
 SEGMENT_LIMIT_PX = 64_000_000
 _BY_TIFFFILE = (COMPRESSION.NONE, COMPRESSION.JPEG, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
@@ -30,13 +32,10 @@ _COLOUR_SAMPLES: dict[int, int] = {
 }
 _ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
 
-# What tifffile has to say of a damaged file is told by our one line; whoever sets up logging still hears it.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
-
 
 def tiff_size(path: Path) -> tuple[int, int]:
     """Give width and height in px of the picture of a TIFF, which is the first that is no thumbnail of another."""
-    with TiffFile(path) as tiff:
+    with open_tiff(path) as tiff:
         page = _full_page(tiff)
         return page.imagewidth, page.imagelength
 
@@ -49,7 +48,7 @@ def tiff_blocks(path: Path) -> Iterator[Block]:
             known here.
         Exception: Whatever tifffile and imagecodecs raise on a damaged file; `pixels` turns it into one line.
     """
-    with TiffFile(path) as tiff:
+    with open_tiff(path) as tiff:
         page = _full_page(tiff)
         table, shown = _meaning(page)
         width, height = page.imagewidth, page.imagelength
@@ -113,7 +112,8 @@ def _unpacked_by_libtiff(page: TiffPage, packed: bytes, shape: tuple[int, int, i
 
 def _full_page(tiff: TiffFile) -> TiffPage:
     """Give the first page at full resolution, and refuse what is not a picture of 8 bits a sample."""
-    full = (page for page in tiff.pages if isinstance(page, TiffPage) and not page.is_reduced)
+    pages = islice(tiff.pages, MOST_DIRECTORIES)
+    full = (page for page in pages if isinstance(page, TiffPage) and not page.is_reduced)
     page = next(full, tiff.pages.first)
     depth, samples, kind = page.bitspersample, page.samplesperpixel, page.photometric
     numbers = (page.imagewidth, page.imagelength, depth, samples, kind, page.compression, page.predictor, *page.chunks)
