@@ -38,9 +38,9 @@ def test_a_row_knows_its_line(tmp_path):
     ("content", "message"),
     [
         (None, "no such file"),
-        (b"", "has no columns slide and mpp; begin it with the line slide,mpp"),
+        (b"", "has no columns slide and mpp; its first line must be slide,mpp"),
         (b"slide|mpp\na|1\n", "has no columns slide and mpp"),
-        (b"slide,mpp\na,0.5\nb,0,5\n", "line 3: has more cells than there are columns; put quotes round commas"),
+        (b"slide,mpp\na,0.5\nb,0,5\n", "line 3: has more values than columns; quote values that contain commas"),
         (b"slide,mpp,Slide\na,1,b\n", "has column 'slide' more than once"),
         (b'slide,mpp\n"a,1\nb,2\n', "not a CSV in UTF-8"),
         (b"slide,mpp\n\xff\xfe,1\n", "not a CSV in UTF-8"),

@@ -23,7 +23,7 @@ def test_the_more_telling_name_wins(tmp_path):
     assert masks.of(Path("x/s.1.svs")).name == "s.1_L.jpg"
     assert masks.of(Path("t.svs")).name == "t_mask.PNG"
     assert masks.of(Path("u.svs")).name == "u.tif"
-    with pytest.raises(DataError, match=r"has several masks in .*, w_L\.png and w_mask\.tif; keep one"):
+    with pytest.raises(DataError, match=r"has several masks in .* \(w_L\.png and w_mask\.tif\); keep only one"):
         masks.of(Path("w.svs"))
     with pytest.raises(
         DataError, match=r"^v\.svs: has no mask in .*name it v_L\.png or v_mask\.png or v-mask\.png or v\.png"

@@ -129,7 +129,7 @@ def test_a_folder_that_is_of_another_kind_is_kept(tmp_path):
     place.mkdir()
     (place / "thesis.txt").write_text("ours")
     with (
-        pytest.raises(DataError, match="no map; it will not be replaced"),
+        pytest.raises(DataError, match="contains no map, so it is not replaced"),
         atomic_folder(place, overwrite=True, replaces=("map.json", "map")),
     ):
         pass

@@ -1,6 +1,6 @@
-"""Train a small tissue classifier to see as a large one does, and show what that gained.
+"""Distil large tissue classifiers into small ones, measure the gain, and map whole slides.
 
-The names below load what they need when first used, so that `import hviskd` costs next to nothing.
+Names are imported on first use, so that `import hviskd` takes almost no time.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""`python -m hviskd`, the same as the command `hviskd`."""
+"""Runs the command `hviskd` as `python -m hviskd`."""
 
 from hviskd.cli import main
 

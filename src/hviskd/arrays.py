@@ -1,4 +1,4 @@
-"""The names of arrays and of "no class", the same in every room."""
+"""Array types, and the values that mean "no class", shared by all packages."""
 
 import numpy as np
 from numpy.typing import NDArray

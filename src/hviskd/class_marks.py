@@ -1,4 +1,4 @@
-"""Numbers on the regions of classes, whose colours alone are alike to many eyes; maps and cut tiles bear them."""
+"""Class numbers on the regions of maps and cut tiles, for readers who cannot tell the colours apart."""
 
 import math
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ Colour = tuple[int, int, int]
 
 
 def write_mark(axes: Axes, x: float, y: float, mark: str, colour: Colour) -> None:
-    """Write a class's number on its colour: black or white, whichever stands out, with a rim of the other."""
+    """Draw a class's number on its colour: black or white, whichever contrasts more, outlined in the other."""
     red, green, blue = (part / 255 for part in colour)
     light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 > 0.18  # black and white contrast alike there
     ink, rim = ("black", "white") if light else ("white", "black")
@@ -29,7 +29,7 @@ def write_mark(axes: Axes, x: float, y: float, mark: str, colour: Colour) -> Non
 def mark_regions(
     axes: Axes, regions: Iterable[tuple[NDArray[np.bool_], str, Colour]], *, cell: float, cell_pt: float
 ) -> None:
-    """Write the number of every class where it has most room, up to six times, and no number over another.
+    """Draw the number of every class where it has most room, up to six times, without overlaps.
 
     Args:
         axes: Where the grid's upper left corner is at (0, 0).
@@ -46,7 +46,7 @@ def mark_regions(
 
 
 def _roomy_places(inside: NDArray[np.bool_], cell_pt: float) -> list[tuple[float, float]]:
-    """Give places (x, y), in cells, deep inside and far from each other; the deepest even where there is no room."""
+    """Return places (x, y), in cells, deep inside and far from each other; at least the deepest one."""
     depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] * cell_pt
     y, x = np.ogrid[: inside.shape[0], : inside.shape[1]]
     places: list[tuple[float, float]] = []

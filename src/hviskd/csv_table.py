@@ -1,4 +1,4 @@
-"""Reads the CSVs that people write, of slides, patients, µm/px and tiles; whoever takes one from a user calls it."""
+"""Reads the CSVs that users write: lists of slides, patients, pixel sizes and tiles."""
 
 import csv
 from collections import Counter
@@ -12,17 +12,17 @@ _HEAD_CHARACTERS = 2**20
 
 
 def read_csv(path: Path, *needed: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Give the rows of a CSV one by one, with their place in words.
+    """Yield the rows of a CSV one by one, each with its file and line number for error messages.
 
     Args:
-        path: The file, in UTF-8; its columns are parted by commas, semicolons or tabs.
-        needed: Columns it must have; upper and lower case count as one.
+        path: The file, in UTF-8, with commas, semicolons or tabs between the columns.
+        needed: Columns it must have, regardless of case.
 
     Yields:
-        `FILE: line N`, and the row: cells by column in lower case, without blanks round them; a missing cell is empty.
+        `FILE: line N`, and the row: values by column name in lower case, without surrounding spaces; a missing value is empty.
 
     Raises:
-        DataError: The file is missing, not such a CSV, or lacks a column.
+        DataError: The file is missing, not a valid CSV, or lacks a column.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -37,25 +37,25 @@ def read_csv(path: Path, *needed: str) -> Iterator[tuple[str, dict[str, str]]]:
                 raise DataError(f"{path}: has column {twice[0]!r} more than once; rename the others")
             if not set(needed) <= set(rows.fieldnames):
                 columns = f"column{'s' * (len(needed) > 1)} {' and '.join(needed)}"
-                raise DataError(f"{path}: has no {columns}; begin it with the line {','.join(needed)}")
+                raise DataError(f"{path}: has no {columns}; its first line must be {','.join(needed)}")
             for row in rows:
                 place, surplus = f"{path}: line {rows.line_num}", row.pop(None, [])
                 if any(cell.strip() for cell in surplus):
-                    raise DataError(f"{place}: has more cells than there are columns; put quotes round commas")
+                    raise DataError(f"{place}: has more values than columns; quote values that contain commas")
                 yield place, {name: (cell or "").strip() for name, cell in row.items()}
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV in UTF-8 ({error})") from error
 
 
 def decimal(text: str) -> float:
-    """Read a number with a decimal point, or a comma as half of Europe writes it.
+    """Read a number with a decimal point or a decimal comma.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a number.
     """
     return float(text.replace(",", "."))
 
 
 def file_name(path: str) -> str:
-    """Give the name at the end of a path that was written on any system."""
+    """Return the file name at the end of a path from any operating system."""
     return PureWindowsPath(path).name

@@ -1,4 +1,4 @@
-"""How slides, masks and outlines are named on disk; every room that looks for files asks here."""
+"""Naming conventions of slides, masks and outlines on disk."""
 
 import re
 from pathlib import Path
@@ -13,12 +13,12 @@ MASK_ENDINGS = ("_L", "_mask", "-mask")  # the mask of STEM is STEM_L, as in the
 
 
 def safe_name(name: str, longest: int = 80) -> str:
-    """Turn a foreign name into part of a file name: letters, digits, `_`, `.` and `-`; empty if nothing is left."""
+    """Turn any name into part of a file name: letters, digits, `_`, `.` and `-`; empty if nothing remains."""
     return re.sub(r"[^\w.-]+", "-", name)[:longest].strip(".-")
 
 
 class AnnotationFolder:
-    """A folder with a mask (`STEM_L.jpg`, `STEM_mask.png`, `STEM.tif`, …) or outlines (`STEM.geojson`) a slide.
+    """A folder with one mask (`STEM_L.jpg`, `STEM_mask.png`, `STEM.tif`, …) or outline file (`STEM.geojson`) per slide.
 
     Args:
         folder: Where they lie; its subfolders are not searched.
@@ -42,7 +42,7 @@ class AnnotationFolder:
                 self._files.setdefault(path.stem, []).append(path)
 
     def of(self, slide: Path) -> Path:
-        """Give the annotation of a slide.
+        """Return the annotation of a slide.
 
         Raises:
             DataError: There is none, or several that are as good as each other.
@@ -52,7 +52,7 @@ class AnnotationFolder:
             found = [path for path in named if path.resolve() != slide.resolve()]
             if len(found) > 1:
                 names = " and ".join(path.name for path in found)
-                raise DataError(f"{slide}: has several {self._kind}s in {self.folder}, {names}; keep one")
+                raise DataError(f"{slide}: has several {self._kind}s in {self.folder} ({names}); keep only one")
             if found:
                 return found[0]
         wanted = [slide.stem + end + suffix for ends in self._endings for end in ends for suffix in self._shown]

@@ -1,4 +1,4 @@
-"""Lets a room hand on names without importing their modules before someone asks; every `__init__.py` with a table."""
+"""Lets a package export names without importing their modules before they are used."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def load_on_use(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Give the `__getattr__` of a package (PEP 562) that imports a name's module when the name is first used.
+    """Return a package's `__getattr__` (PEP 562) that imports a name's module on first use.
 
     Args:
         package: The package's `__name__`.

@@ -1,4 +1,4 @@
-"""The one look of every picture this project draws; rooms draw their own pictures with it."""
+"""The common style of all figures."""
 
 import threading
 import warnings
@@ -20,14 +20,14 @@ DASHES = ("-", "--", "-.", ":")  # a second cue beside colour, for print and for
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """Give an empty figure of the given size in inches, independent of any window system."""
+    """Return an empty figure of the given size in inches, independent of any window system."""
     figure = Figure(figsize=(width_in, height_in), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def line_style(position: int) -> dict[str, Any]:
-    """Give colour and dash of the curve at `position`; no two of the first 36 are alike."""
+    """Return colour and dash pattern of curve number `position`; the first 36 are all different."""
     return {
         "color": PALETTE[position % len(PALETTE)],
         "linestyle": DASHES[position // len(PALETTE) % len(DASHES)],
@@ -35,7 +35,7 @@ def line_style(position: int) -> dict[str, Any]:
 
 
 def save_figure(figure: Figure, path: Path, *, settle: bool = False) -> Path:
-    """Write a figure as PNG in one step and give its path.
+    """Write a figure as PNG in one step and return its path.
 
     Args:
         figure: The figure.
@@ -53,13 +53,13 @@ def save_figure(figure: Figure, path: Path, *, settle: bool = False) -> Path:
 
 
 def hex_to_rgb(colour: str) -> tuple[int, int, int]:
-    """Turn `#RRGGBB` into three bytes."""
+    """Convert `#RRGGBB` to three bytes."""
     digits = colour.removeprefix("#")
     return int(digits[0:2], 16), int(digits[2:4], 16), int(digits[4:6], 16)
 
 
 def class_colours(count: int) -> Sequence[tuple[int, int, int]]:
-    """Give `count` RGB colours for classes that came without any: the palette, then darker rounds of it."""
+    """Return `count` RGB colours for classes without colours: the palette, then darker repetitions of it."""
     colours = []
     for position in range(count):
         shade = 0.65 ** (position // (len(PALETTE) - 1))

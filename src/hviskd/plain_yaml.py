@@ -1,4 +1,4 @@
-"""Reads YAML that people write, and refuses a key that stands twice: the later one would win without a word."""
+"""Reads YAML files that users write, and rejects repeated keys, of which the last would silently win."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -7,10 +7,10 @@ import yaml
 
 
 class PlainLoader(yaml.SafeLoader):
-    """YAML's plain types alone; a repeated key is an error."""
+    """A loader of YAML's plain types; a repeated key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Make a dictionary of a mapping.
+        """Make a dictionary from a mapping node.
 
         Raises:
             yaml.YAMLError: A key stands twice.
@@ -19,7 +19,7 @@ class PlainLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
-                    raise yaml.YAMLError(f"line {key.start_mark.line + 1}: {key.value} stands twice; keep one")
+                    raise yaml.YAMLError(f"line {key.start_mark.line + 1}: {key.value} appears twice; keep only one")
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 

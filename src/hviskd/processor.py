@@ -1,4 +1,4 @@
-"""How a process uses a CPU: threads that wait for each other, and memory that is freed only to be asked for again."""
+"""CPU settings of the process: how waiting threads behave, and whether freed memory is returned to the system."""
 
 import ctypes
 import os
@@ -11,7 +11,7 @@ _LARGEST = 2**31 - 1
 
 
 def let_threads_sleep() -> None:
-    """Let threads that wait for each other give up their core after some microseconds.
+    """Let waiting threads yield their core after some microseconds.
 
     Call it before NumPy and torch are loaded.
 
@@ -27,7 +27,7 @@ def let_threads_sleep() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep what its tensors free; does nothing where the C library is not glibc.
+    """Let this process keep freed tensor memory for reuse; has no effect without glibc.
 
     Each step of a training asks for the same large tensors. glibc hands them back to the system at once, and the next
     step's are filled with zeros page by page: a fifth of its time and more. A user's own `MALLOC_TRIM_THRESHOLD_`
@@ -40,7 +40,7 @@ def keep_freed_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Hand what was freed so far back to the system, after a stage of large arrays; glibc keeps it otherwise.
+    """Return freed memory to the operating system after a stage with large arrays; glibc would keep it.
 
     Does nothing where the C library is not glibc.
     """
@@ -50,5 +50,5 @@ def give_back_memory() -> None:
 
 
 def _of_glibc(name: str) -> Any:
-    """Give one of glibc's own functions; None elsewhere."""
+    """Return one of glibc's functions, or None on other systems."""
     return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None

@@ -1,7 +1,7 @@
-"""How far a long function has come: a bar on a terminal or in Jupyter, or the caller's own function instead.
+"""Progress of long functions: a bar on a terminal or in Jupyter, or a call of the user's own function.
 
-A long public function takes `progress: Progress | None = None`, hands it to one `progress_bar` a stage, and says
-in its docstring: "progress: Called with done, total and what is being done; a bar by default".
+A long public function takes `progress: Progress | None = None`, passes it to one `progress_bar` per stage, and documents
+it as "progress: Called with done, total and what is being done; a bar by default".
 
     def survey(slides: Sequence[Path], *, progress: Progress | None = None) -> list[SlideReport]:
         with progress_bar("slides", len(slides), progress) as advance:
@@ -9,7 +9,7 @@ in its docstring: "progress: Called with done, total and what is being done; a b
                 ...
                 advance(note=slide.name)
 
-`silent` as `progress` shows nothing. What the caller's function raises ends the work.
+`silent` as `progress` shows nothing. An exception from the user's function stops the work.
 """
 
 import threading
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 _REFRESHES = 4  # a second; a notebook may keep them all
 
 Progress = Callable[[int, int, str], None]
-"""Called with how many steps are done, how many there are, and what is being done, in words."""
+"""Called with the number of steps done, their total, and what is being done, in words."""
 
 
 class Advance(Protocol):
-    """Moves a bar on by some steps; several threads may call it."""
+    """Advances a bar by some steps; several threads may call it."""
 
     def __call__(self, steps: int = 1, note: str = "") -> None:
-        """Move on, and say in a short note what was done last."""
+        """Advance, and describe in a short note what was done last."""
 
 
 def silent(done: int, total: int, what: str) -> None:
@@ -40,12 +40,12 @@ def silent(done: int, total: int, what: str) -> None:
 
 @contextmanager
 def progress_bar(description: str, total: int, progress: Progress | None = None) -> Iterator[Advance]:
-    """Give the function that moves a stage on while the block runs.
+    """Yield the function that advances a stage while the block runs.
 
     Args:
-        description: What is being done, in a word or two.
-        total: How many steps there are.
-        progress: Whom to tell; a bar on the error stream if None, and nobody where that is no terminal.
+        description: What is being done, in one or two words.
+        total: Number of steps.
+        progress: Function to call; if None, a bar on the error stream, if that is a terminal.
     """
     console = _console() if progress is None else None
     if console is None:
@@ -80,7 +80,7 @@ def _teller(description: str, total: int, progress: Progress) -> Advance:
 
 
 def _console() -> "Console | None":
-    """Give the console that a bar can be drawn on, if there is one."""
+    """Return the console to draw a bar on, if there is one."""
     from rich.console import Console
 
     console = Console(stderr=True)

@@ -1,10 +1,10 @@
-"""Gives what Pillow has opened as plain RGB; readers of slides and of tiles call it."""
+"""Converts images opened with Pillow to plain RGB, for slides and tiles."""
 
 from PIL import Image
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Give an image as RGB, with white where it is transparent."""
+    """Return an image as RGB, with white where it is transparent."""
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     rgba = image.convert("RGBA")

@@ -1,4 +1,4 @@
-"""Writing that never leaves anything half-written under its final name; every room that writes uses it.
+"""Writes files and folders so that nothing incomplete is ever left under its final name.
 
 Whatever is written stands beside its place under a temporary name, is flushed to the disk, and is moved
 into place in one step. A process killed at any moment leaves the old content, the new content, or stray
@@ -24,7 +24,7 @@ os.umask(_UMASK)
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on leaving without an error it takes the name `path`."""
+    """Yield a temporary path beside `path`; if the block ends without an error, it is renamed to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".partial-{path.name}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -41,7 +41,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path, *, overwrite: bool = False, replaces: tuple[str, str] | None = None) -> Iterator[Path]:
-    """Give a temporary folder beside `path`; on leaving without an error it takes the name `path`.
+    """Yield a temporary folder beside `path`; if the block ends without an error, it is renamed to `path`.
 
     What makes a folder free, and what is raised where it is not: `require_free`.
     """
@@ -67,17 +67,16 @@ def atomic_folder(path: Path, *, overwrite: bool = False, replaces: tuple[str, s
 
 
 def require_free(path: Path, *, overwrite: bool = False, replaces: tuple[str, str] | None = None) -> None:
-    """Refuse a folder that may not be written; call it before long work, too.
+    """Raise if a folder may not be written; also for use before long work.
 
     Args:
-        path: The folder; one that does not exist or is empty is free.
-        overwrite: Whether what it holds may be replaced.
-        replaces: A file by which a folder that may be replaced is known, and what such a folder is called; a person's
-            own work is never taken for it.
+        path: The folder; it may be written if it does not exist or is empty.
+        overwrite: Whether its content may be replaced.
+        replaces: The file that identifies a folder that may be replaced, and the name of its content. Other folders
+            are a user's own work and are never replaced.
 
     Raises:
-        DataError: `path` is a file, or a folder that holds something, and `overwrite` is not set; or it holds
-            something else than what is replaced.
+        DataError: `path` is a file, or is not empty and `overwrite` is not set or it lacks the identifying file.
     """
     if path.is_file():
         raise DataError(f"{path}: is a file; choose another folder")
@@ -86,11 +85,11 @@ def require_free(path: Path, *, overwrite: bool = False, replaces: tuple[str, st
     if not overwrite:
         raise DataError(f"{path}: already exists; choose another folder or pass `overwrite=True`")
     if replaces is not None and not (path / replaces[0]).is_file():
-        raise DataError(f"{path}: holds something that is no {replaces[1]}; it will not be replaced")
+        raise DataError(f"{path}: contains no {replaces[1]}, so it is not replaced; choose another folder")
 
 
 def require_free_file(path: Path, *, overwrite: bool = False) -> None:
-    """Refuse a file that may not be written; call it before long work, too.
+    """Raise if a file may not be written; also for use before long work.
 
     Raises:
         DataError: `path` is a folder, or a file and `overwrite` is not set.
@@ -103,10 +102,10 @@ def require_free_file(path: Path, *, overwrite: bool = False) -> None:
 
 @contextmanager
 def writing_to(place: Path, advice: str) -> Iterator[None]:
-    """Tell a disk that is full from an input that cannot be read.
+    """Distinguish a full disk from unreadable input.
 
     Args:
-        place: Where is being written.
+        place: The file or folder being written.
         advice: What to do, for the message.
 
     Raises:
@@ -119,18 +118,18 @@ def writing_to(place: Path, advice: str) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text in one step; what UTF-8 cannot hold, as in the name of a file that is not, becomes `?`."""
+    """Write UTF-8 text in one step; characters that UTF-8 cannot encode become `?`."""
     with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8", errors="replace")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON in one step; NaN and infinity are refused, since JSON has no word for them."""
+    """Write JSON in one step; NaN and infinity are rejected, since JSON cannot represent them."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file of a sane size.
+    """Read a JSON file of limited size.
 
     Raises:
         DataError: The file is missing, larger than 64 MiB, or not JSON.
@@ -138,7 +137,7 @@ def read_json(path: Path) -> Any:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     if path.stat().st_size > JSON_LIMIT_BYTES:
-        raise DataError(f"{path}: larger than {JSON_LIMIT_BYTES // 2**20} MiB; this is not one of our cards")
+        raise DataError(f"{path}: larger than {JSON_LIMIT_BYTES // 2**20} MiB, so not a card written by hviskd")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -146,18 +145,18 @@ def read_json(path: Path) -> Any:
 
 
 def file_digest(path: Path) -> str:
-    """Give the SHA-256 of a file's content, as lower-case hexadecimal."""
+    """Return the SHA-256 of a file's content, as lower-case hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def fingerprint(*content: object) -> str:
-    """Give 32 hexadecimal digits that stand for what JSON can hold."""
+    """Return a fingerprint of 32 hexadecimal digits for a JSON value."""
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _flush(path: Path) -> None:
-    """Have the operating system put a file or a folder's entries on the disk."""
+    """Flush a file or a folder's entries to disk."""
     if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
         return
     descriptor = os.open(path, os.O_RDONLY)

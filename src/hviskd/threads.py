@@ -1,4 +1,4 @@
-"""Runs work in threads and hands on the results in order; importing, cutting and training read tiles through it."""
+"""Runs work in threads and yields the results in order; used for reading tiles."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +12,7 @@ _Result = TypeVar("_Result")
 def in_threads(
     work: Callable[[_Given], _Result], items: Iterable[_Given], *, threads: int, ahead: int
 ) -> Iterator[_Result]:
-    """Give `work(item)` in the order of `items`, with at most `ahead` results and works in progress.
+    """Yield `work(item)` in the order of `items`, with at most `ahead` items in progress or waiting.
 
     What `work` raises is raised here, in its turn; works that have not begun by then never begin.
     """

@@ -1,4 +1,4 @@
-"""Where to part values into two groups; tissue and attention maps are parted here."""
+"""Otsu's threshold, for tissue and for attention maps."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ BINS = 256
 
 
 def otsu(values: NDArray[np.floating[Any]], span: tuple[float, float] | None = None) -> float:
-    """Find the threshold that parts values into the two groups most unlike in their means.
+    """Find the threshold that separates values into the two groups whose means differ most.
 
     Source: Otsu 1979, equation 18.
 
     Args:
-        values: Of any shape.
-        span: Its two ends are those of the 256 bins; by default the least and the greatest value.
+        values: Any shape.
+        span: Range of the 256 bins; by default from the smallest to the largest value.
     """
     counts, edges = np.histogram(values, bins=BINS, range=span)
     centres = (edges[:-1] + edges[1:]) / 2

@@ -143,5 +143,5 @@ def test_a_file_cannot_break_the_line_that_tells_of_it(tmp_path, content):
 
 def test_a_key_that_stands_twice_is_refused(tmp_path):
     text = yaml.safe_dump(PLAIN) + "merge: {a: b}\nmerge: {b: a}\n"
-    with pytest.raises(DataError, match=r"line \d+: merge stands twice"):
+    with pytest.raises(DataError, match=r"line \d+: merge appears twice"):
         load_legend(written(tmp_path, text))

@@ -326,11 +326,11 @@ def test_what_stands_there_is_not_replaced_unasked(cohort, tmp_path):
     assert set(cut(cohort, "done", [cohort / "B-1.svs"], overwrite=True).table["slide"]) == {"B-1"}
     (cohort / "own").mkdir()
     (cohort / "own" / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match="no tile set; it will not be replaced"):
+    with pytest.raises(DataError, match="contains no TileSet, so it is not replaced"):
         cut(cohort, "own", overwrite=True)
     (cohort / "free-qc").mkdir()
     (cohort / "free-qc" / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match="no report of a cutting; it will not be replaced"):
+    with pytest.raises(DataError, match="contains no report of a cutting, so it is not replaced"):
         cut(cohort, "free", overwrite=True)
 
 

@@ -11,8 +11,8 @@ from tests.distillation.conftest import FakeShapes
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("hviskdd", "method 'hviskdd' is not known; did you mean 'hviskd'"),
-        ({"kdd": {}}, r"methods\.kdd is not known; did you mean 'kd'"),
+        ("hviskdd", "method 'hviskdd' is unknown; did you mean 'hviskd'"),
+        ({"kdd": {}}, r"methods\.kdd is unknown; did you mean 'kd'"),
         ({"kd": {"temprature": 4}}, r"methods\.kd\.temprature: Extra inputs"),
         ({"kd": {"temperature": 0}}, r"methods\.kd\.temperature: Input should be greater than 0"),
         ({"kd": {"weight": float("nan")}}, r"methods\.kd\.weight"),

@@ -125,7 +125,7 @@ def test_another_experiment_does_not_get_into_the_folder(outcome, experiment, ti
     with pytest.raises(TrainingError, match="other settings"):
         compare(load_design(experiment, {"settings.epochs": 3}), tileset, folder, device="cpu")
     (tmp_path / "work.txt").write_text("mine")
-    with pytest.raises(TrainingError, match="holds files but no experiment"):
+    with pytest.raises(TrainingError, match="contains files but no experiment"):
         compare(load_design(experiment), tileset, tmp_path, device="cpu")
 
 

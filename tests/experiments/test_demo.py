@@ -78,7 +78,13 @@ def test_its_report_opens_without_network_or_complaint(demo, tmp_path):
     assert seen.complaints == []
     assert all(width > 200 for width in seen.picture_widths)
     assert len(seen.picture_widths) == 1 + 2 + 2 * 4 + len(demo.maps)  # curves; shared; ROC, confusion; maps
-    assert seen.headings == ["Trainings", "Evaluation: evaluation", "Slide maps: maps", "Limits", "How to repeat it"]
+    assert seen.headings == [
+        "Training runs",
+        "Evaluation: evaluation",
+        "Slide maps: maps",
+        "Limitations",
+        "How to reproduce",
+    ]
     assert "No patient appears in more than one split" in seen.text
     assert not re.search(r"P0\d(?!-)", seen.text)  # the slides' names alone
 
@@ -107,6 +113,6 @@ def test_an_earlier_demo_is_not_replaced_unasked(demo):
 
 def test_a_person_s_own_folders_are_never_replaced(tmp_path):
     (tmp_path / "runs" / "mine").mkdir(parents=True)
-    with pytest.raises(DataError, match="which no demo made"):
+    with pytest.raises(DataError, match="which is not from a demo"):
         run_demo(tmp_path, overwrite=True)
     assert (tmp_path / "runs" / "mine").is_dir()

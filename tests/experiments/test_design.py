@@ -54,7 +54,7 @@ def test_recipe_files_are_found_beside_the_experiment(tmp_path):
         ("pairs: [laptop]\nfolds: 1", "folds"),
         ("pairs: [laptop]\nseed: 1", "the keys are"),
         ("pairs: [laptop]\narms: [{name: a/b, methods: kd}]", "arms.0.name"),
-        ("pairs: [laptop]\narms: [dkd, dkd]", "two arms are called 'dkd'"),
+        ("pairs: [laptop]\narms: [dkd, dkd]", "two arms have the name 'dkd'"),
         ("[1, 2]", "mapping"),
         ("pairs: [laptop", "not valid YAML"),
     ],
@@ -66,5 +66,5 @@ def test_mistakes_are_one_line(tmp_path, text, message):
 
 
 def test_an_unknown_name_lists_what_there_is():
-    with pytest.raises(RecipeError, match="built in are .*laptop"):
+    with pytest.raises(RecipeError, match="built-in names are .*laptop"):
         load_design("nothing")

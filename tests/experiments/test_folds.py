@@ -37,5 +37,5 @@ def test_folds_of_other_tiles_are_refused(tileset, tmp_path):
 
 
 def test_without_patients_or_with_too_few_it_says_so(tileset, tmp_path):
-    with pytest.raises(DataError, match="10 patients cannot be dealt out to 11 folds"):
+    with pytest.raises(DataError, match="10 patients are too few for 11 folds"):
         make_folds(tileset, 11, tmp_path)

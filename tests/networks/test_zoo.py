@@ -153,7 +153,7 @@ def test_an_unknown_name_is_answered_with_the_close_ones_and_all(name, close):
 
 
 def test_a_name_like_no_other_is_answered_with_all_names():
-    with pytest.raises(RecipeError, match=r"network '':.* unknown; known are resnet8, .*shufflenet_v2"):
+    with pytest.raises(RecipeError, match=r"network '':.* unknown; choose one of resnet8, .*shufflenet_v2"):
         create_network("", 8)
 
 

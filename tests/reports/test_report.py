@@ -73,16 +73,16 @@ def test_it_opens_without_network_or_complaint(page):
 
 def test_it_says_what_the_folders_say(page, folders):
     _, seen = page
-    assert seen.headings == ["Evaluation: evaluation", "Slide maps: maps", "Limits", "How to repeat it"]
+    assert seen.headings == ["Evaluation: evaluation", "Slide maps: maps", "Limitations", "How to reproduce"]
     card = json.loads((folders / "evaluation" / "evaluation.json").read_text())
     for model in card["models"]:
         assert f"{model['metrics']['top1']['value']:.3f} (" in seen.text
     for expected in (
         "LEAK: 2 patients stand in more than one split; 1 slide stands in more than one split.",
         "1 slide mapped, 1 failed.",
-        "Failed, for reasons that slides.csv gives: bad.svs.",
+        "Failed (reasons in slides.csv): bad.svs.",
         "section.svs: its stain could not be fitted",
-        "less probable than 0.6 is drawn as unsure",
+        "unsure below 0.6",
         "hviskd segment SLIDES -m student -o maps --tissue 0.5 --unsure-below 0.6",
         "not a medical device",
     ):
@@ -140,7 +140,7 @@ def test_pictures_are_made_small_and_hold_nothing_but_pixels(tmp_path):
         assert opened.size == (WIDEST_PX, WIDEST_PX // 10)
         assert "Anna" not in str(opened.info)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(DataError, match="cannot be read as a picture"):
+    with pytest.raises(DataError, match="cannot be read as an image"):
         picture_of(path, "torn")
 
 
@@ -160,9 +160,9 @@ def test_an_empty_section_still_makes_a_page():
     ("arguments", "message"),
     [
         (["nowhere", "-o", "r.html"], "nowhere: no such folder"),
-        (["empty", "-o", "r.html"], "empty: holds no run"),
+        (["empty", "-o", "r.html"], "empty: contains no run"),
         (["evaluation", "-o", "r.pdf"], "ends in .html"),
-        (["torn", "-o", "r.html"], "confidence.png: cannot be read as a picture"),
+        (["torn", "-o", "r.html"], "confidence.png: cannot be read as an image"),
         (["untabled", "-o", "r.html"], "table.md: no such file"),
     ],
 )

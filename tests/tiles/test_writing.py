@@ -82,7 +82,7 @@ def test_a_failed_replacement_keeps_the_old_one(tmp_path):
 def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.txt").write_text("years of work")
-    with pytest.raises(DataError, match="no tile set"), writer_at(tmp_path / "thesis", overwrite=True):
+    with pytest.raises(DataError, match="contains no TileSet"), writer_at(tmp_path / "thesis", overwrite=True):
         pass
     assert (tmp_path / "thesis" / "chapter1.txt").read_text() == "years of work"
 

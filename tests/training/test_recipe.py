@@ -79,7 +79,7 @@ def test_changes_reach_into_presets():
         ("network: resnet8\naugmentation: flip", "augmentation: .*'turn_and_flip', 'shift_and_flip' or 'none'"),
         ("network: resnet8\nstain_jitter: -0.1", "stain_jitter: .*greater than or equal to 0"),
         ("network: resnet8\nturn_and_flip: true", "turn_and_flip: Extra inputs.*augmentation"),
-        ("network: resnet8\nmethods: {hvisk: {}}", "methods.hvisk is not known"),
+        ("network: resnet8\nmethods: {hvisk: {}}", "methods.hvisk is unknown"),
         ("teacher: {name: vgg8}\nepochs: 3", "neither `network`"),
         ("teacher: {name: vgg8}\nstudent: vgg8", "student: .*write {name"),
         ("- a list", "a recipe is a mapping"),
@@ -101,7 +101,7 @@ def test_other_mistakes(tmp_path):
         load_recipe("labtop")
     with pytest.raises(RecipeError, match=r"`recipe` .*or `network`"):
         load_recipe(None)
-    with pytest.raises(RecipeError, match="epochs holds a value, not a mapping"):
+    with pytest.raises(RecipeError, match="epochs is a value, not a mapping"):
         load_recipe("laptop", changes={"epochs.more": 3})
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00\x01" * 10)
@@ -116,5 +116,5 @@ def test_other_mistakes(tmp_path):
 def test_a_key_that_stands_twice_is_refused(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text("network: resnet8\nepochs: 2\nmethods:\n  kd: {weight: 1, weight: 2}\n")
-    with pytest.raises(RecipeError, match="line 4: weight stands twice"):
+    with pytest.raises(RecipeError, match="line 4: weight appears twice"):
         load_recipe(path, "alone")

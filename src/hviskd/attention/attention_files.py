@@ -30,7 +30,7 @@ def save_attention(attention: Attention, folder: Path, *, overlays: int = OVERLA
     Raises:
         DataError: The folder holds something and `overwrite` is not set, or what it holds is no such result.
     """
-    with atomic_folder(folder, overwrite=overwrite, replaces=("examples.png", "attention")) as partial:
+    with atomic_folder(folder, overwrite=overwrite, replaces=("examples.png", "attention maps")) as partial:
         for name, maps in attention.maps.items():
             with atomic_file(partial / f"maps-{name}.npy") as path, path.open("wb") as stream:
                 np.save(stream, maps, allow_pickle=False)

@@ -61,5 +61,5 @@ def reference_stain(
 
 def refuse_taken(output: Path, *, overwrite: bool) -> None:
     """Refuse at once what would be refused after hours; only what was cut here may be replaced."""
-    require_free(output, overwrite=overwrite, replaces=(CARD_FILE, "tile set"))
+    require_free(output, overwrite=overwrite, replaces=(CARD_FILE, "TileSet"))
     require_free(qc_folder(output), overwrite=True, replaces=(REPORT_FILE, "report of a cutting"))

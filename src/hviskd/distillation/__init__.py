@@ -1,4 +1,4 @@
-"""What a student learns from a teacher: each method one module, student and teacher features in, named losses out.
+"""Distillation methods, one module each: from student and teacher features to named losses.
 
 This room knows only tensors: it imports neither networks nor tiles, and is built from the shapes of feature maps.
 """

@@ -1,4 +1,4 @@
-"""Contrast between teacher and student with memories of all training tiles, as CRD and WCoRD share it."""
+"""Contrast between teacher and student with memory banks of all training tiles, shared by CRD and WCoRD."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from hviskd.distillation.gather import gather_batch
 
 
 class Contrast(nn.Module):
-    """Two embeddings of unit length, and for each network a memory with the embedding of every training tile.
+    """Two embeddings of unit length, and for each network a memory bank with the embedding of every training tile.
 
     The memories are buffers: a checkpoint keeps them, and under several processes all write the joint batch, so that
     they stay alike.
@@ -52,11 +52,11 @@ class Contrast(nn.Module):
         self.register_buffer("class_start", sizes.cumsum(0) - sizes)
 
     def embedded(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
-        """Give both networks' embeddings (B, width), each of unit length."""
+        """Return both networks' embeddings (B, width), each of unit length."""
         return F.normalize(self.embed_teacher(teacher), dim=1), F.normalize(self.embed_student(student), dim=1)
 
     def draw(self, index: Tensor, labels: Tensor, negatives: int, *, same_class: bool) -> Tensor:
-        """Draw for each tile (B,) the rows (B, 1 + negatives) it is held against: one positive, then the negatives.
+        """Draw for each tile (B,) the memory rows (B, 1 + negatives) to compare with: one positive, then the negatives.
 
         The positive is the tile itself, or any tile of its class; negatives are tiles of other classes, drawn evenly
         and with replacement, so that classes may be of any size.
@@ -70,7 +70,7 @@ class Contrast(nn.Module):
         return torch.cat([positive[:, None], others], dim=1)
 
     def forward(self, teacher: Tensor, student: Tensor, index: Tensor, rows: Tensor, temperature: float) -> Tensor:
-        """Give the contrastive loss of embeddings (B, width) against memory rows (B, 1 + n), and write the memories.
+        """Return the contrastive loss of embeddings (B, width) against memory rows (B, 1 + n), and update the memories.
 
         For both anchors a (the student against the teacher's memory, and the other way round), with x = a · row / τ:
         h = eˣ/Z / (eˣ/Z + n/N) and −log h(positive) − Σ log(1 − h(negative)), mean over the batch, added up.
@@ -105,5 +105,5 @@ class Contrast(nn.Module):
 
 
 def negatives_within(wanted: int, labels: Tensor) -> int:
-    """Give how many negatives may be drawn: no more than the largest class leaves of the other classes."""
+    """Return how many negatives may be drawn: at most the tiles outside the largest class."""
     return max(1, min(wanted, len(labels) - int(torch.bincount(labels).max())))

@@ -1,4 +1,4 @@
-"""Lets a loss over the batch see the whole batch when several processes share it.
+"""Lets a loss over the batch use the joint batch of several processes.
 
 With every process computing the same loss on the joint batch, the gathered tensor's gradient comes back summed
 over the processes and data-parallel training divides it by their number again: the parameters get exactly the
@@ -10,14 +10,14 @@ from torch import Tensor, distributed
 
 
 def gather_batch(local: Tensor) -> Tensor:
-    """Join (B, …) of every process to (processes · B, …), in order of rank; each must hold the same B."""
+    """Join (B, …) of every process to (processes · B, …), in order of rank; B must be the same in all."""
     if not _several_processes():
         return local
     return _Gather.apply(local.contiguous())
 
 
 def joint_norm(local: Tensor) -> Tensor:
-    """Give the L2 norm over all entries of every process's tensor; its gradient at zero is zero."""
+    """Return the L2 norm over all entries of every process's tensor; its gradient at zero is zero."""
     norm = torch.linalg.vector_norm(local)
     if not _several_processes():
         return norm

@@ -1,4 +1,4 @@
-"""Bringing a teacher's and a student's map to one size, the same way in every method that compares maps."""
+"""Brings a teacher's and a student's feature map to the same size, for every method that compares maps."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,13 +9,13 @@ _PUBLISHED_IMAGE_PIXELS = 32**2
 
 
 def to_smaller(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
-    """Give two maps (B, C, H, W) of one height and width: each side averaged down to the smaller of the two."""
+    """Return two maps (B, C, H, W) of equal height and width: each side is averaged down to the smaller one."""
     size = min(teacher.shape[2], student.shape[2]), min(teacher.shape[3], student.shape[3])
     return _averaged(teacher, size), _averaged(student, size)
 
 
 def published_share(images: Tensor) -> float:
-    """Give 32² over the pixels of one of the images (B, 3, H, W).
+    """Return 32² divided by the pixels of one of the images (B, 3, H, W).
 
     Times this, a sum over the pixels of a map is about what it would be for images of 32 × 32 px, and a weight that was
     published for those keeps its meaning.

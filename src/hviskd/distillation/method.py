@@ -1,4 +1,4 @@
-"""The one shape of every distillation method, and what training hands to it."""
+"""The interface of all distillation methods, and what training passes to them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,23 +15,23 @@ NEEDS = frozenset({"teacher", "preactivations", "blocks", "trained_teacher", "te
 
 
 class Trace(Protocol):
-    """What one forward pass of a network leaves behind."""
+    """The intermediate results of one forward pass of a network."""
 
     @property
     def stages(self) -> list[Tensor]:
-        """Maps (B, C, H, W) of the stem and of every stage, after activation."""
+        """Feature maps (B, C, H, W) of the stem and of every stage, after activation."""
 
     @property
     def preactivations(self) -> list[Tensor] | None:
-        """The same maps before activation, where a method needs them."""
+        """The same feature maps before activation, if a method needs them."""
 
     @property
     def blocks(self) -> list[Tensor] | None:
-        """Maps (B, C, H, W) of every block of every stage, after activation, where a method needs them."""
+        """Feature maps (B, C, H, W) of every block of every stage, after activation, if a method needs them."""
 
     @property
     def last(self) -> Tensor:
-        """The map (B, C, H, W) that the head averages."""
+        """The feature map (B, C, H, W) that the head averages."""
 
     @property
     def embedding(self) -> Tensor:
@@ -43,11 +43,11 @@ class Trace(Protocol):
 
     @property
     def class_weights(self) -> Tensor:
-        """The classifier's matrix (K, D)."""
+        """The classifier's weight matrix (K, D)."""
 
 
 class Shapes(Protocol):
-    """What is known of a network's Traces before the first batch."""
+    """The shapes of a network's Traces, known before the first batch."""
 
     @property
     def stages(self) -> Sequence[Shape]:
@@ -59,7 +59,7 @@ class Shapes(Protocol):
 
     @property
     def last(self) -> Shape:
-        """(C, H, W) of the map that the head averages."""
+        """(C, H, W) of the feature map that the head averages."""
 
     @property
     def embedding(self) -> int:
@@ -68,7 +68,7 @@ class Shapes(Protocol):
 
 @dataclass(frozen=True)
 class View:
-    """A further view of a batch that a method asked for, and what both networks make of it."""
+    """Another view of a batch that a method requested, with both networks' Traces of it."""
 
     images: Tensor
     student: Trace
@@ -77,7 +77,7 @@ class View:
 
 @dataclass  # not frozen: Lightning converts inputs and outputs of a wrapped module field by field
 class Batch:
-    """One step's tiles.
+    """The tiles of one training step.
 
     Attributes:
         images: (B, 3, H, W) as the networks take them.
@@ -96,7 +96,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Setting:
-    """All that is known before the first batch; a method builds its adapters and memories from it.
+    """Everything known before the first batch, from which a method builds its adapters and memories.
 
     Attributes:
         student: Shapes of the student's maps.
@@ -118,23 +118,23 @@ class Options(BaseModel):
 
     weight: float = Field(default=1.0, ge=0, allow_inf_nan=False, description="Weight of the whole method.")
     during: tuple[float, float] = Field(
-        default=(0.0, 1.0), description="Share of the training in which the method counts; (0, 0.25) is a stage before."
+        default=(0.0, 1.0), description="Part of the training in which the method is active, as fractions."
     )
 
     @field_validator("during")
     @classmethod
     def _a_stretch_of_the_training(cls, during: tuple[float, float]) -> tuple[float, float]:
         if not 0 <= during[0] < during[1] <= 1:
-            raise ValueError("two shares of the training, the first below the second, from 0 to 1")
+            raise ValueError("two fractions of the training from 0 to 1, the first below the second")
         return during
 
     def counts_at(self, progress: float) -> bool:
-        """Say whether the method counts when this share of the training is done."""
+        """Whether the method is active at this fraction of the training."""
         return self.during[0] <= progress < self.during[1]
 
 
 class Method(nn.Module):
-    """A way to distil: adapters and memories are its parameters and buffers, losses its output.
+    """A distillation method: adapters and memories are its parameters and buffers, losses its output.
 
     One optimizer sees a method's parameters beside the student's, one checkpoint keeps its buffers, and both are
     thrown away with it after training.
@@ -158,24 +158,24 @@ class Method(nn.Module):
             raise TypeError(f"{cls.__name__}.needs: {min(unknown)!r} is not one of {', '.join(sorted(NEEDS))}")
 
     def views(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Give further views of the images by name; both networks run on them and `batch.views` holds the result."""
+        """Return other views of the images by name; both networks run on them, and `batch.views` has the results."""
         return {}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give the named, unweighted losses of one batch, each a scalar."""
+        """Return the named, unweighted losses of one batch, each a scalar."""
         raise NotImplementedError
 
     def learned(self) -> dict[str, float]:
-        """Give learned scalars worth a column of the log, by name."""
+        """Return learned scalars to log, by name."""
         return {}
 
     def undecayed(self) -> list[nn.Parameter]:
-        """Give the parameters that weight decay must leave alone, such as learned variances."""
+        """Return the parameters without weight decay, for example learned variances."""
         return []
 
 
 def paired_shapes(setting: Setting, pairs: Sequence[tuple[int, int]], who: str) -> list[tuple[Shape, Shape]]:
-    """Give the teacher's and the student's shape of each (teacher stage, student stage) pair.
+    """Return the teacher's and the student's shape of each (teacher stage, student stage) pair.
 
     Raises:
         RecipeError: A stage does not exist in its network.
@@ -188,7 +188,7 @@ def paired_shapes(setting: Setting, pairs: Sequence[tuple[int, int]], who: str) 
         missing = [stage for stage in stages if not 0 <= stage < len(shapes)]
         if missing:
             raise RecipeError(
-                f"methods.{who}.stages: the {role} has no stage {missing[0]}; it has 0 (stem) to {len(shapes) - 1}"
+                f"methods.{who}.stages: the {role} has no stage {missing[0]}, only 0 (stem) to {len(shapes) - 1}"
             )
     return [
         (setting.teacher.stages[of_teacher], setting.student.stages[of_student]) for of_teacher, of_student in pairs
@@ -196,5 +196,5 @@ def paired_shapes(setting: Setting, pairs: Sequence[tuple[int, int]], who: str) 
 
 
 def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """Give the weighted sum of named losses."""
+    """Return the weighted sum of named losses."""
     return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()

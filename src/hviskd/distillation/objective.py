@@ -1,4 +1,4 @@
-"""One step's forward pass: both networks see the batch, every method names its losses, one sum is learned."""
+"""The forward pass of one training step: both networks, every method's losses, and their weighted sum."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from hviskd.distillation.method import Batch, Method, Options, Trace, View, tota
 
 
 class TracedNetwork(Protocol):
-    """What this room asks of a network."""
+    """The interface of a network, as methods need it."""
 
     def trace(self, images: Tensor, *, preactivations: bool = False, blocks: bool = False) -> Trace:
         """Run on images (B, 3, H, W) and keep what a method may read."""
@@ -19,7 +19,7 @@ class TracedNetwork(Protocol):
 
 @dataclass  # not frozen, as Batch
 class Step:
-    """What one batch gave.
+    """The losses of one batch.
 
     Attributes:
         total: The weighted sum that is learned.
@@ -33,7 +33,7 @@ class Step:
 
 
 class Objective(nn.Module):
-    """The student, its methods with their adapters, and the teacher, as one module that one optimizer learns.
+    """Student, methods with their adapters, and teacher, as one module for one optimizer.
 
     The teacher stays in evaluation mode and gets no gradient, unless a method declares "trained_teacher".
     """
@@ -45,7 +45,7 @@ class Objective(nn.Module):
         teacher: nn.Module | None,
         options: Mapping[str, Options] | None = None,
     ) -> None:
-        """Join them; `options` say during which part of the training each method counts, without them all do."""
+        """Join them; `options` say in which part of the training each method is active (default: all of it)."""
         super().__init__()
         self.student = student
         self.methods = methods
@@ -59,7 +59,7 @@ class Objective(nn.Module):
 
     @property
     def teacher_learns(self) -> bool:
-        """Whether a method declared the teacher a peer."""
+        """Whether a method trains the teacher as a peer."""
         return "trained_teacher" in self._needs
 
     def _methods(self) -> dict[str, Method]:
@@ -73,14 +73,14 @@ class Objective(nn.Module):
         }
 
     def train(self, mode: bool = True) -> "Objective":
-        """Set training mode on everything that learns."""
+        """Set training mode on everything that is trained."""
         super().train(mode)
         if self.teacher is not None and not self.teacher_learns:
             self.teacher.eval()
         return self
 
     def forward(self, batch: Batch) -> Step:
-        """Give the losses of one batch; `batch.views` is filled with what the methods ask for."""
+        """Return the losses of one batch; fills `batch.views` with the views that the methods request."""
         counting = self._counting()
         named = {name: images for method in counting.values() for name, images in method.views(batch.images).items()}
         views = {name: View(images, self._student(images), self._teacher(images)) for name, images in named.items()}
@@ -98,7 +98,7 @@ class Objective(nn.Module):
         return Step(torch.stack(totals).sum(), losses, student.logits.detach())
 
     def learned(self) -> dict[str, float]:
-        """Give the methods' learned scalars, by log column."""
+        """Return the methods' learned scalars, by log column."""
         return {
             _column(name, scalar): value
             for name, method in self._methods().items()
@@ -106,7 +106,7 @@ class Objective(nn.Module):
         }
 
     def undecayed(self) -> list[nn.Parameter]:
-        """Give the methods' parameters that weight decay must leave alone."""
+        """Return the methods' parameters without weight decay."""
         return [parameter for method in self._methods().values() for parameter in method.undecayed()]
 
     def _student(self, images: Tensor) -> Trace:
@@ -126,7 +126,7 @@ class Objective(nn.Module):
 
 @dataclass(frozen=True)
 class _StillTrace:
-    """A Trace that hands on no gradient."""
+    """A detached Trace, without gradients."""
 
     stages: list[Tensor]
     last: Tensor
@@ -138,7 +138,7 @@ class _StillTrace:
 
 
 def _still(batch: Batch, teacher: Trace | None) -> tuple[Batch, Trace | None]:
-    """Give a batch and a teacher's Trace from which nothing reaches the teacher."""
+    """Return a batch and a teacher's Trace that are detached from the teacher."""
     views = {name: replace(view, teacher=_detached(view.teacher)) for name, view in batch.views.items()}
     return replace(batch, views=views), _detached(teacher)
 

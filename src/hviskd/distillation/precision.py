@@ -1,4 +1,4 @@
-"""Keeps a loss out of mixed precision: Gram matrices and norms lose too much in sixteen bits."""
+"""Keeps a loss out of mixed precision, since Gram matrices and norms lose too much in 16 bits."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 def full_precision(function: Callable[P, R]) -> Callable[P, R]:
-    """Run `function` outside autocast, its sixteen-bit tensor arguments widened to float32."""
+    """Run `function` outside autocast, with its 16-bit tensor arguments converted to float32."""
 
     @wraps(function)
     def wide(*args: P.args, **kwargs: P.kwargs) -> R:

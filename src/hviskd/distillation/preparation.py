@@ -1,4 +1,4 @@
-"""Options of methods that first teach a part of the teacher's side, and the student only then."""
+"""Options of methods that first train a module on the teacher, and only then the student."""
 
 from typing import Self
 
@@ -8,7 +8,7 @@ from hviskd.distillation.method import Options
 
 
 class PreparedOptions(Options):
-    """What such methods share.
+    """The options that these methods share.
 
     Attributes:
         preparation: Share of the training, from the start of `during`, in which the teacher's side learns alone.
@@ -19,9 +19,9 @@ class PreparedOptions(Options):
     @model_validator(mode="after")
     def _leaves_time_to_distil(self) -> Self:
         if self.preparation >= self.during[1] - self.during[0]:
-            raise ValueError("preparation must be shorter than the stretch in `during`, or the student never learns")
+            raise ValueError("preparation must end before `during` does, or the student never learns")
         return self
 
     def prepares_at(self, progress: float) -> bool:
-        """Say whether the teacher's side still learns when this share of the training is done."""
+        """Whether the teacher's module is still being trained at this fraction of the training."""
         return progress < self.during[0] + self.preparation

@@ -1,4 +1,4 @@
-"""Every method by its name, and the presets: complete mixtures of methods under one name."""
+"""All methods by name, and the presets, which are named combinations of methods."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -138,14 +138,14 @@ def resolve_methods(wanted: str | Mapping[str, Mapping[str, Any] | None]) -> dic
     """
     if isinstance(wanted, str):
         if wanted not in PRESETS:
-            raise RecipeError(f"method {wanted!r} is not known{_hint(wanted, PRESETS)}")
+            raise RecipeError(f"method {wanted!r} is unknown{_hint(wanted, PRESETS)}")
         return resolve_methods(PRESETS[wanted])
     if not wanted:
-        raise RecipeError("methods: at least one is needed, such as cross_entropy")
+        raise RecipeError("methods: at least one is needed, for example cross_entropy")
     resolved = {}
     for name, options in wanted.items():
         if name not in METHODS:
-            raise RecipeError(f"methods.{name} is not known{_hint(name, METHODS)}")
+            raise RecipeError(f"methods.{name} is unknown{_hint(name, METHODS)}")
         try:
             resolved[name] = METHODS[name][1].model_validate(options or {})
         except ValidationError as error:
@@ -170,4 +170,4 @@ def build_methods(options: Mapping[str, Options], setting: Setting) -> nn.Module
 
 def _hint(wanted: str, known: Mapping[str, object]) -> str:
     close = get_close_matches(wanted, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+    return f"; did you mean {close[0]!r}?" if close else f"; choose one of {', '.join(known)}"

@@ -18,7 +18,7 @@ Normalisation = Literal["l2", "softmax"]
 def sample_relation(
     features: Tensor, scale: Tensor | float, normalisation: Normalisation = "l2"
 ) -> tuple[Tensor, Tensor]:
-    """Relate the samples of a batch to each other, and let each sample see the ones it resembles.
+    """Compute relations between the samples of a batch, and add to each sample those it resembles.
 
     With f the mean of the map over its height and width: M = rows(f fᵀ), S = f + scale · M f, where rows()
     divides each row by its L2 norm.
@@ -44,7 +44,7 @@ def region_relation(
     levels: Sequence[int] = (1, 2, 4),
     normalisation: Normalisation = "l2",
 ) -> tuple[list[Tensor], Tensor]:
-    """Relate the regions of each tile to each other at several levels of detail.
+    """Compute relations between the regions of each tile at several levels of detail.
 
     P is the map pooled to `grid` × `grid`. At level n, Y is P pooled to n × n and read as n² vectors,
     R = rows(Y Yᵀ) and Z = R Y, laid out n × n again and enlarged to the grid by nearest neighbour. The aware
@@ -74,6 +74,6 @@ def region_relation(
 
 
 def _relation(vectors: Tensor, normalisation: Normalisation) -> Tensor:
-    """Give the Gram matrix (…, n, n) of vectors (…, n, C), each row normalised."""
+    """Return the Gram matrix (…, n, n) of vectors (…, n, C), with normalised rows."""
     gram = vectors @ vectors.transpose(-1, -2)
     return gram.softmax(dim=-1) if normalisation == "softmax" else F.normalize(gram, dim=-1)

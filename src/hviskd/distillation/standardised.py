@@ -11,7 +11,7 @@ _EPSILON = 1e-7
 
 
 class LogitOptions(Options):
-    """What every method that compares logits shares.
+    """The options that all methods that compare logits share.
 
     Attributes:
         temperature: Of both softmaxes.
@@ -24,24 +24,24 @@ class LogitOptions(Options):
 
     @full_precision
     def scaled(self, logits: Tensor) -> Tensor:
-        """Give logits (B, K) as the method's softmax takes them, in at least float32."""
+        """Return logits (B, K) as input to the method's softmax, in at least float32."""
         return (standardise(logits) if self.standardise else logits) / self.temperature
 
     def require_enough_classes(self, num_classes: int, who: str) -> None:
-        """Refuse to standardise the logits of two classes, where nothing would be left to learn.
+        """Reject standardised logits for two classes, which carry no information.
 
         Raises:
             RecipeError: There are two classes and `standardise` is set.
         """
         if self.standardise and num_classes < 3:
             raise RecipeError(
-                f"methods.{who}.standardise: with 2 classes every tile's standardised logits are the same pair of "
-                "numbers, and nothing is left to learn; leave it off"
+                f"methods.{who}.standardise: with 2 classes, the standardised logits of all tiles are the same pair of "
+                "numbers, so nothing can be learned; turn it off"
             )
 
 
 @full_precision
 def standardise(logits: Tensor) -> Tensor:
-    """Give (z − mean) / deviation of each row of logits (B, K), the deviation over K − 1 as the authors have it."""
+    """Return (z − mean) / deviation of each row of logits (B, K), dividing by K − 1 as the authors do."""
     centred = logits - logits.mean(dim=1, keepdim=True)
     return centred / (logits.std(dim=1, keepdim=True) + _EPSILON)

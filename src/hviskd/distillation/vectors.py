@@ -1,4 +1,4 @@
-"""Vectors as methods compare them: pooled from a map, or brought to unit length without harm where they are zero."""
+"""Vectors for comparison: pooled from a feature map, or normalised to unit length, safely for zero vectors."""
 
 import math
 
@@ -9,7 +9,7 @@ _SHORTEST = 1e-8
 
 
 def pooled(maps: Tensor) -> Tensor:
-    """Give the mean of maps (B, C, H, W) over height and width, (B, C), in at least float32.
+    """Return the mean of maps (B, C, H, W) over height and width, (B, C), in at least float32.
 
     Of the last map it is what the classifier of a `gap` head reads.
     """
@@ -17,7 +17,7 @@ def pooled(maps: Tensor) -> Tensor:
 
 
 def unit(vectors: Tensor, dim: int = -1) -> Tensor:
-    """Give vectors divided by their L2 norm along `dim`; one shorter than 1e-8 becomes zero, and its gradient too.
+    """Return vectors divided by their L2 norm along `dim`; those shorter than 1e-8 become zero, with zero gradient.
 
     A ReLU often leaves nothing of a channel or a tile, and dividing by a small constant there, as is usual, sends
     back gradients as large as its inverse.

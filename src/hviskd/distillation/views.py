@@ -1,4 +1,4 @@
-"""A strongly changed view of a batch, for methods that want the student to agree with itself or the teacher there.
+"""A strongly augmented view of a batch, on which a method compares the student with itself or the teacher.
 
 Made for tissue, on images as the networks take them: nothing here turns one class into another, as a random
 posterising or a hue turned by half a circle would.
@@ -14,7 +14,7 @@ _HOLE = 0.35  # side of the square that is wiped out, as a share of the image's
 
 
 def strong_view(images: Tensor) -> Tensor:
-    """Give images (B, 3, H, W) with contrast, brightness and colour drawn anew, turned, and with a square wiped out.
+    """Return images (B, 3, H, W) with random contrast, brightness and colour, turned, and with a square erased.
 
     Every image is drawn for itself, from torch's random numbers on the images' device.
     """
@@ -31,7 +31,7 @@ def strong_view(images: Tensor) -> Tensor:
 
 
 def _turned(images: Tensor) -> Tensor:
-    """Mirror each image or not, along either side, and swap its sides or not where it is square."""
+    """Randomly flip each image along either axis, and transpose it if it is square."""
     swaps = 3 if images.shape[2] == images.shape[3] else 2
     coins = torch.rand(swaps, len(images), device=images.device) < 0.5
     for coin, change in zip(coins, (lambda x: x.flip(2), lambda x: x.flip(3), lambda x: x.mT), strict=False):
@@ -40,7 +40,7 @@ def _turned(images: Tensor) -> Tensor:
 
 
 def _wiped(images: Tensor) -> Tensor:
-    """Set a square of each image to its mean."""
+    """Replace a square of each image by its mean."""
     count, _, height, width = images.shape
     rows, columns = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
     top, left = torch.rand(2, count, 1, device=images.device) * (1 - _HOLE)

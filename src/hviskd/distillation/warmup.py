@@ -1,4 +1,4 @@
-"""A method's slow start, as DKD, RLD and ReviewKD have it: its weight rises while the student finds its feet."""
+"""Warm-up of a method's weight, as in DKD, RLD and ReviewKD."""
 
 from pydantic import Field
 
@@ -9,7 +9,7 @@ _FIRST = 1 / 20
 
 
 class WarmedOptions(Options):
-    """What methods that start slowly share.
+    """The options of methods with a warm-up.
 
     Attributes:
         warm_up: Share of the training over which the losses rise to their weight; the authors take 20 epochs of 240.
@@ -18,7 +18,7 @@ class WarmedOptions(Options):
     warm_up: float = Field(default=20 / 240, ge=0, le=1)
 
     def warmth(self, progress: float) -> float:
-        """Give the factor of the losses when this share of the training is done.
+        """Return the factor of the losses at this fraction of the training.
 
         It starts at 1/20 where the method begins to count. With 20 of 240 epochs it is n / 20 in the n-th, as in the
         authors' code.
@@ -27,4 +27,4 @@ class WarmedOptions(Options):
 
 
 class WarmedLogitOptions(WarmedOptions, LogitOptions):
-    """What methods that compare logits and start slowly share."""
+    """The options of methods that compare logits and have a warm-up."""

@@ -1,4 +1,4 @@
-"""Several things at once: comparisons of many trainings, and the demo.
+"""Comparisons of many trainings, and the demo.
 
 Names load what they need when first used: reading a design trains nothing.
 """

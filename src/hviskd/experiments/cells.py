@@ -1,4 +1,4 @@
-"""One training of an experiment, and what it answers to the unseen tiles; `compare` spreads them over processes."""
+"""One training of an experiment, and its predictions on the test tiles; `compare` distributes them over processes."""
 
 import math
 from collections.abc import Iterator
@@ -41,13 +41,13 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """What progress and messages call it."""
+        """Its name in progress and messages."""
         what = "teacher" if self.arm is None else f"{self.arm.name}, seed {self.seed}"
         return f"{Path(self.pair).stem} · {what} · fold {self.fold}"
 
 
 class Bench:
-    """Where an experiment's cells stand on the disk, and how each is trained.
+    """Where an experiment's cells are on disk, and how each is trained.
 
     Attributes:
         design: The experiment.
@@ -60,7 +60,7 @@ class Bench:
         self.design, self.folder, self.tilesets, self.device = design, folder, tilesets, device
 
     def teachers(self) -> list[Cell]:
-        """Give one cell a teacher network and fold; pairs with one teacher share it."""
+        """Return one cell per teacher network and fold; pairs with the same teacher share it."""
         cells: dict[Path, Cell] = {}
         for fold in range(len(self.tilesets)):
             for pair in self.design.pairs:
@@ -69,7 +69,7 @@ class Bench:
         return list(cells.values())
 
     def students(self) -> Iterator[Cell]:
-        """Give every student, all arms of one seed before the next seed: what is there is balanced at any time."""
+        """Return every student cell, all arms of one seed before the next, so that partial results are balanced."""
         for seed in self.design.seeds:
             for fold in range(len(self.tilesets)):
                 for pair in self.design.pairs:
@@ -77,14 +77,14 @@ class Bench:
                         yield Cell(pair, arm, seed, fold)
 
     def place(self, cell: Cell) -> Path:
-        """Give the folder of a cell's run."""
+        """Return the folder of a cell's run."""
         if cell.arm is None:
             recipe = self.recipe(cell)
             return self.folder / "teachers" / f"{recipe.network}-{recipe.head}-fold{cell.fold}"
         return self.folder / "students" / Path(cell.pair).stem / f"{cell.arm.name}-fold{cell.fold}-seed{cell.seed}"
 
     def recipe(self, cell: Cell) -> Recipe:
-        """Give the complete recipe of a cell: the pair's, with the experiment's and the arm's changes."""
+        """Return the complete recipe of a cell: the pair's, with the changes of the experiment and the arm."""
         if cell.arm is None:
             return load_recipe(cell.pair, "teacher", {**self.design.settings, **self.design.teacher_settings})
         changes: dict[str, Any] = {**self.design.settings, **cell.arm.settings, "methods": cell.arm.methods}
@@ -95,23 +95,23 @@ class Bench:
         return load_recipe(cell.pair, "distilled", {**changes, "seed": cell.seed, "epochs": epochs})
 
     def done(self, cell: Cell) -> bool:
-        """Whether a cell is trained and, a student, has answered; or whether its loss exploded, a result as well."""
+        """Whether a cell is trained and, for a student, has predicted; or has diverged, which is a result as well."""
         place = self.place(cell)
         return self.diverged(cell) or (Run(place).finished and (place / ANSWERS_FILE).is_file())
 
     def diverged(self, cell: Cell) -> bool:
-        """Whether a loss of this training was no longer finite."""
+        """Whether a loss of this training became NaN or infinite."""
         return (self.place(cell) / _DIVERGED).is_file()
 
     def ready(self, cell: Cell) -> bool:
-        """Whether a cell's teacher is there."""
+        """Whether a cell's teacher exists."""
         if cell.arm is None or not cell.arm.needs_teacher:
             return True
         teacher = Cell(cell.pair, None, 0, cell.fold)
         return self.done(teacher) and not self.diverged(teacher)
 
     def train(self, cell: Cell) -> None:
-        """Train a cell, or go on with it, and have it answer to the unseen tiles.
+        """Train a cell, or continue it, and let it predict the test tiles.
 
         Raises:
             HviskdError: What hindered it, other than a loss that exploded: that is kept as the cell's result.
@@ -133,12 +133,12 @@ class Bench:
         self._answer(place, tileset)
 
     def answers(self, cell: Cell) -> dict[str, NDArray[np.float32]]:
-        """Give the class probabilities (N, K) of the unseen tiles by the `chosen` and the `last` epoch."""
+        """Return the class probabilities (N, K) of the test tiles at the `chosen` and the `last` epoch."""
         with np.load(self.place(cell) / ANSWERS_FILE, allow_pickle=False) as content:
             return {name: content[name] for name in ("chosen", "last")}
 
     def _answer(self, place: Path, tileset: TileSet) -> None:
-        """Read the test split once, with both Models of a run, and keep what they say."""
+        """Predict the test split once, with both Models of a run, and store the result."""
         tiles = tileset.pixels[tileset.rows("test")]
         said = {
             name: load_model(place / part).predict(tiles, device=self.device)
@@ -154,7 +154,7 @@ class Bench:
         return teacher if cell.arm.teacher == "trained" else self._untrained(teacher, cell)
 
     def _untrained(self, teacher: Model, cell: Cell) -> Model:
-        """Give a teacher of the same shape with weights drawn at random, another one for each seed."""
+        """Return a teacher of the same structure with random weights, different for each seed."""
         card = teacher.card
         folder = self.folder / "teachers" / f"{card.network.name}-{card.network.head}-random{cell.seed}-fold{cell.fold}"
         if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""Pairs × ways of training × seeds (× folds) become one table; `hviskd compare` and benchmarks call it."""
+"""Trains pairs × methods × seeds (× folds) and tabulates the results."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ _DESIGN_FILE, _DATA_FILE, _DONE_FILE = "experiment.yaml", "data.json", "comparis
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of `compare` left.
+    """The result of a call of `compare`.
 
     Attributes:
         comparison: Everything measured so far.
@@ -43,9 +43,9 @@ def compare(
     threads: int = 1,
     minutes: float | None = None,
     device: str = "auto",
-    title: str = "Which way of training the student helped",
+    title: str = "Which training method helped the student",
 ) -> Outcome:
-    """Train what is missing, measure all that is there on the unseen tiles, and write the table.
+    """Train what is missing, evaluate everything on the test tiles, and write the table.
 
     Killed at any moment and called again it does only what is missing, and ends with the same table. Called from a
     script it must stand under `if __name__ == "__main__":`, since trainings run in processes of their own.
@@ -79,17 +79,17 @@ def compare(
             left = sum(not bench.done(cell) for cell in cells) - len(failed)
             write_json(folder / _DONE_FILE, {"format_version": 1, "left": left, "failed": problems})
     except Timeout as error:
-        raise TrainingError(f"{folder}: another comparison is at work in this folder; wait for it") from error
+        raise TrainingError(f"{folder}: another comparison is using this folder; wait for it") from error
     return Outcome(comparison, left, problems)
 
 
 def _claim(folder: Path, design: Design, tileset: TileSet) -> None:
-    """Make the folder this experiment's, or see that it is: pairs, arms and seeds may be added, no more."""
+    """Assign the folder to this experiment, or check that it is: only pairs, arms and seeds may be added."""
     path, data_path = folder / _DESIGN_FILE, folder / _DATA_FILE
     data = {"tiles": tileset.fingerprint if design.folds else tileset.split_fingerprint}
     if not path.is_file():
         if any(entry.name[0] != "." for entry in folder.iterdir()):
-            raise TrainingError(f"{folder}: holds files but no experiment; choose another folder")
+            raise TrainingError(f"{folder}: contains files but no experiment; choose another folder")
     else:
         kept = load_design(path)
         changed = [
@@ -99,7 +99,9 @@ def _claim(folder: Path, design: Design, tileset: TileSet) -> None:
         changed += [f"arm {arm.name!r}" for arm in design.arms if arm.name in theirs and theirs[arm.name] != arm]
         changed += ["tiles or split"] if read_json(data_path) != data else []
         if changed:
-            raise TrainingError(f"{folder}: holds an experiment with other {', '.join(changed)}; choose another folder")
+            raise TrainingError(
+                f"{folder}: contains an experiment with other {', '.join(changed)}; choose another folder"
+            )
     write_json(data_path, data)
     write_text(path, design.to_yaml())
 
@@ -109,19 +111,19 @@ def _tilesets(design: Design, tileset: TileSet, folder: Path) -> list[TileSet]:
         return make_folds(tileset, design.folds, folder / "folds")
     for split in ("train", "val", "test"):
         if not len(tileset.rows(split)):
-            raise DataError(f"{tileset.folder}: no tile is in the split {split!r}; make one with `hviskd tiles split`")
+            raise DataError(f"{tileset.folder}: no tiles in the split {split!r}; split them with `hviskd tiles split`")
     require_no_leak(tileset, allow_leak=False)
     return [tileset]
 
 
 def _train(bench: Bench, jobs: int, threads: int, minutes: float | None) -> dict[str, str]:
-    """Train what is missing and give what hindered the cells that failed."""
+    """Train what is missing, and return the reasons of the cells that failed."""
     if jobs < 1 or threads < 1:
-        raise RecipeError("jobs and threads: at least 1 each")
+        raise RecipeError("jobs and threads: must each be at least 1")
     cells = [*bench.teachers(), *bench.students()]
     places = [bench.place(cell) for cell in cells]
     if len(set(places)) != len(places):
-        raise RecipeError("two pairs have recipe files of one name; rename one")
+        raise RecipeError("two pairs have recipe files of the same name; rename one")
     done = sum(bench.done(cell) for cell in cells)
     problems: dict[str, str] = {}
     with progress_bar("compare", len(cells)) as advance:
@@ -135,5 +137,5 @@ def _train(bench: Bench, jobs: int, threads: int, minutes: float | None) -> dict
                 problems[cell.title] = problem
 
         failed = train_all(bench, jobs=jobs, threads=threads, minutes=minutes, told=told)
-    lost = "its teacher is not there"
+    lost = "its teacher is missing"
     return {cell.title: problems.get(cell.title, lost) for cell in failed}

@@ -1,4 +1,4 @@
-"""What an experiment found: one row a pair and arm, the tests between them, and the ranks; `compare` makes it."""
+"""The results of an experiment: one row per pair and arm, the tests between them, and the ranks."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ REFERENCES = (KD, STUDENT)
 
 @dataclass(frozen=True)
 class Spread:
-    """A metric over trainings: mean, standard deviation (NaN for one training), 95 % interval (NaN without one)."""
+    """A metric over trainings: mean, standard deviation (NaN for one training), 95 % interval (NaN if none)."""
 
     mean: float
     deviation: float
@@ -74,7 +74,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The whole outcome.
+    """All results.
 
     Attributes:
         rows: Teachers first, then every arm, pair by pair.
@@ -87,7 +87,7 @@ class Comparison:
     notes: tuple[str, ...]
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Give one row a pair and arm with every number, undefined ones NaN."""
+        """Return one row per pair and arm with every number, NaN if undefined."""
         return pd.DataFrame([_flat(row) for row in self.rows])
 
 
@@ -112,7 +112,7 @@ class _Answered:
 
 
 def gather_comparison(bench: Bench, failed: Sequence[Cell] = ()) -> Comparison:
-    """Measure everything that is there; nothing is trained and no network runs."""
+    """Evaluate all finished trainings; nothing is trained and no network runs."""
     clusters = [tileset.clusters(tileset.rows("test")) for tileset in bench.tilesets]
     rows, blocks = [], []
     for pair in bench.design.pairs:
@@ -188,7 +188,7 @@ def _seconds(bench: Bench, answered: _Answered) -> float:
 
 
 def _passes(bench: Bench, pair: str, arm: Arm) -> tuple[float, float]:
-    """Give how often one training sends a tile through student and teacher, against the student alone."""
+    """Return how many passes a training makes through student and teacher, relative to the student alone."""
     cell = Cell(pair, arm, 0, 0)
     recipe, classes = bench.recipe(cell), len(bench.tilesets[0].classes)
     teacher = bench.recipe(Cell(pair, None, 0, 0))
@@ -205,13 +205,13 @@ def _passes(bench: Bench, pair: str, arm: Arm) -> tuple[float, float]:
 
 
 def _blocks(answered: Sequence[_Answered]) -> list[list[float]]:
-    """Give top-1 of every arm for each fold and seed in which all of them are there."""
+    """Return top-1 of every arm for each fold and seed in which all arms are finished."""
     shared = set.intersection(*(set(own.right) for own in answered)) if answered else set()
     return [[float(own.right[key].mean()) for own in answered] for key in sorted(shared)]
 
 
 def _corrected(rows: Sequence[Row]) -> list[Row]:
-    """Correct the p-values against one reference for the number of arms and pairs that were tried."""
+    """Correct the p-values against one reference for the number of arms and pairs tested."""
     corrected: list[dict[str, tuple[float, float]]] = [{} for _ in rows]
     for reference in REFERENCES:
         tested = [position for position, row in enumerate(rows) if reference in row.gains]
@@ -234,30 +234,30 @@ def _notes(
     folds = f" Cross-validation by {unit}, {len(bench.tilesets)} folds." if len(bench.tilesets) > 1 else ""
     notes = [
         first + folds,
-        "The epoch is chosen on validation; the unseen tiles were read once, by the chosen and by the last epoch. All "
-        "arms of a seed share teacher, order of tiles and augmentation; one teacher a network and fold.",
-        f"± is the standard deviation over trainings. Intervals are 95 %, {unit}s ({count}) and trainings both drawn "
-        "anew. p over trainings: paired t-test; p over "
-        f"{unit}s: sign-flip test of the mean over trainings; both after Holm's correction over all arms and pairs.",
+        "The epoch is selected on the validation split; the test tiles were read once, for it and the last epoch. All "
+        "arms of a seed share teacher, tile order and augmentation; one teacher per network and fold.",
+        f"± is the standard deviation over trainings. Intervals are 95 %, resampling both {unit}s ({count}) "
+        "and trainings. p over trainings: paired t-test; p over "
+        f"{unit}s: sign-flip test of the mean over trainings; both with Holm's correction over all arms and pairs.",
     ]
     if unit == "tile":
-        notes.append("No patient or slide is known: intervals and p over tiles are too optimistic.")
+        notes.append("Patients and slides are unknown: intervals and p over tiles are too optimistic.")
     if len(bench.tilesets) > 1:
-        notes.append("Folds share training patients, so that p over trainings is too optimistic.")
+        notes.append("Folds share training patients, so p over trainings is too optimistic.")
     if len(bench.design.seeds) * len(bench.tilesets) < 3:
-        notes.append("With fewer than three trainings an arm, nothing is known of how trainings vary.")
+        notes.append("With fewer than three trainings per arm, the variation between trainings is unknown.")
     unequal = [row for row in rows if row.arm != "teacher" and not math.isclose(row.student_passes, 1)]
     if unequal:
         told = "; ".join(dict.fromkeys(f"{row.arm} {row.student_passes:g} ×" for row in unequal))
-        notes.append(f"Unequal budget, in forward passes of the student against the student alone: {told}.")
+        notes.append(f"Unequal budget, in forward passes relative to the student alone: {told}.")
     if not {KD, STUDENT} <= {arm.name for arm in bench.design.arms}:
-        notes.append("Without the baselines no gain over KD or over the student alone can be read from this table.")
+        notes.append("Baselines are missing, so this table shows no gain over KD or over the student alone.")
     diverged = [row for row in rows if row.diverged]
     if diverged:
         told = "; ".join(f"{row.pair} {row.arm} {row.diverged}" for row in diverged)
-        notes.append(f"Diverged, and not in the means: {told}.")
+        notes.append(f"Diverged and excluded from the means: {told}.")
     if failed:
-        notes.append(f"Failed: {'; '.join(cell.title for cell in failed)}. The same command tries them again.")
+        notes.append(f"Failed: {'; '.join(cell.title for cell in failed)}. Repeat the command to retry.")
     return tuple(notes)
 
 

@@ -1,4 +1,4 @@
-"""A comparison as files: Markdown, CSV, LaTeX, HTML and two pictures; `compare` writes them."""
+"""Writes a comparison to files: Markdown, CSV, LaTeX, HTML and two figures."""
 
 import base64
 import html
@@ -50,23 +50,23 @@ def write_comparison(comparison: Comparison, folder: Path, title: str) -> None:
 
 
 def table_cells(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Give header and rows as text; a gain whose two corrected p are both below 0.05 carries a star."""
+    """Return header and rows as text; a gain whose two corrected p are both below 0.05 has a star."""
     return _HEADER, [_cells(row) for row in comparison.rows]
 
 
 def explain() -> tuple[str, ...]:
-    """Say what the columns are."""
+    """Explain the columns."""
     return (
-        "n: trainings counted in (seeds × folds). parameters and multiply-adds (of a tile): of what must be "
-        "deployed. passes: forward passes of the student in one training, and time: "
-        "of an epoch, both as multiples (of the student alone; of KD). time is measured under whatever load there was.",
-        "p: over trainings / over patients (or what stands for them), after Holm's correction. A gain with * has both "
+        "n: number of trainings (seeds × folds). parameters and multiply-adds (per tile): of the deployed "
+        "network. passes: forward passes of the student in one training, relative to the student alone. time: "
+        "of an epoch, relative to KD, under whatever load the computer had.",
+        "p: over trainings / over patients (or slides or tiles), with Holm's correction. A gain with * has both "
         "below 0.05.",
     )
 
 
 def to_markdown(comparison: Comparison, title: str) -> str:
-    """Give title, notes and table."""
+    """Return title, notes and table."""
     lines = [f"# {title}", "", *(f"- {note}" for note in (*comparison.notes, *explain()))]
     if comparison.ranks is not None:
         lines += [f"- {_told(comparison.ranks)}"]
@@ -75,7 +75,7 @@ def to_markdown(comparison: Comparison, title: str) -> str:
 
 
 def to_latex(comparison: Comparison) -> str:
-    """Give a `tabular` of the package booktabs."""
+    """Return a `tabular` for the LaTeX package booktabs."""
     header, rows = table_cells(comparison)
     ends = " \\\\"
     body: list[str] = []
@@ -88,7 +88,7 @@ def to_latex(comparison: Comparison) -> str:
 
 
 def to_html(comparison: Comparison, title: str, pictures: Sequence[Path]) -> str:
-    """Give one page that holds everything and fetches nothing."""
+    """Return a self-contained page."""
     header, rows = table_cells(comparison)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
     body = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
@@ -116,7 +116,7 @@ img {{ max-width: 100%; }}
 
 
 def draw_gains(comparison: Comparison) -> Figure:
-    """Draw every arm's gain over KD and over the student alone with its interval, one panel a pair."""
+    """Plot every arm's gain over KD and over the student alone with its interval, one panel per pair."""
     pairs = list(dict.fromkeys(row.pair for row in comparison.rows))
     arms = {pair: [row for row in comparison.rows if row.pair == pair and row.gains] for pair in pairs}
     tallest = max((len(rows) for rows in arms.values()), default=1)
@@ -155,7 +155,7 @@ def draw_gains(comparison: Comparison) -> Figure:
 
 
 def draw_ranks(ranks: Ranks) -> Figure:
-    """Draw mean ranks on a line, and join by bars the arms that do not differ (Demšar 2006, figure 1)."""
+    """Plot mean ranks on a line, and join by bars the arms that do not differ (Demšar 2006, figure 1)."""
     order = np.argsort(ranks.means, kind="stable")
     means, names = ranks.means[order], [ranks.names[i] for i in order]
     half = (len(names) + 1) // 2
@@ -192,7 +192,7 @@ def draw_ranks(ranks: Ranks) -> Figure:
 
 
 def _cliques(means: np.ndarray, difference: float) -> list[tuple[int, int]]:
-    """Give first and last of every longest run of sorted means that lie within the critical difference."""
+    """Return first and last of every longest run of sorted means within the critical difference."""
     runs: list[tuple[int, int]] = []
     for first in range(len(means)):
         last = int(np.searchsorted(means, means[first] + difference, side="right")) - 1
@@ -206,8 +206,8 @@ def _told(ranks: Ranks) -> str:
     order = np.argsort(ranks.means, kind="stable")
     best = ", ".join(f"{ranks.names[i]} {ranks.means[i]:.1f}" for i in order[:5])
     return (
-        f"Mean ranks by top-1 over {ranks.blocks} blocks (pair, fold, seed), the first: {best}; ranks nearer than "
-        f"{ranks.critical_difference:.1f} do not differ.{p}"
+        f"Mean ranks by top-1 over {ranks.blocks} blocks (pair, fold, seed), the best: {best}; ranks closer than "
+        f"{ranks.critical_difference:.1f} do not differ significantly.{p}"
     )
 
 

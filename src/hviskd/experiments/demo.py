@@ -1,4 +1,4 @@
-"""The whole job on slides that the project draws itself: tiles, teacher, students, table, maps; `hviskd demo`."""
+"""The whole workflow on synthetic slides: tiles, teacher, students, table, maps."""
 
 import shutil
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ STUDENTS = {"alone": "plain", "kd": "kd", "hviskd": "hviskd"}
 
 @dataclass(frozen=True)
 class Demo:
-    """What a demo left in its folder.
+    """The results of a demo.
 
     Attributes:
         folder: Everything it wrote.
@@ -54,7 +54,7 @@ def run_demo(
     device: str = "auto",
     overwrite: bool = False,
 ) -> Demo:
-    """Draw slides, cut them, split by patient, train a teacher and three students, measure and map unseen patients.
+    """Generate and cut slides, split by patient, train a teacher and three students, evaluate, and map unseen patients.
 
     Called from a script it must stand under `if __name__ == "__main__":`, since processes share the drawing.
 
@@ -95,7 +95,7 @@ def run_demo(
 
 
 def _cut(cohort: SyntheticCohort, output: Path, cap: int) -> TileSet:
-    """Cut the cohort under its masks, and divide the tiles by patient."""
+    """Cut tiles from the cohort with its masks, and split them by patient."""
     cut = cut_slides(
         [cohort.folder / slide.file for slide in cohort.slides],
         output,
@@ -119,9 +119,9 @@ def _make_room(folder: Path, *, overwrite: bool) -> None:
     places = (folder / "cohort", tiles, qc_folder(tiles), folder / "runs", folder / "evaluation", folder / "maps")
     taken = [place for place in places if place.exists()]
     if taken and not (folder / MARK).is_file():
-        raise DataError(f"{folder}: holds {taken[0].name}, which no demo made; choose another folder")
+        raise DataError(f"{folder}: contains {taken[0].name}, which is not from a demo; choose another folder")
     if taken and not overwrite:
-        raise DataError(f"{folder}: holds an earlier demo; choose another folder or pass `overwrite=True`")
+        raise DataError(f"{folder}: contains an earlier demo; choose another folder or pass `overwrite=True`")
     for place in taken:
         shutil.rmtree(place)
     write_json(folder / MARK, {"made_by": "hviskd demo", "version": __version__})

@@ -1,4 +1,4 @@
-"""An experiment on paper: which pairs, which ways of training the student, which seeds and folds; `compare` runs it."""
+"""The design of an experiment: pairs, methods, seeds and folds."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ _NAME = r"^[\w][\w.+ -]*$"
 
 
 class Arm(BaseModel):
-    """One way of training the student.
+    """One method of training the student.
 
     Attributes:
         name: What the table calls it; a folder is named so too.
@@ -46,7 +46,7 @@ class Arm(BaseModel):
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether it learns from a teacher at all."""
+        """Whether it needs a teacher."""
         return any("teacher" in METHODS[name][0].needs for name in resolve_methods(self.methods))
 
 
@@ -94,7 +94,7 @@ class Design(BaseModel):
     @classmethod
     def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) != len(seeds) or min(seeds) < 0:
-            raise ValueError("different whole numbers from 0 up")
+            raise ValueError("must be different integers, at least 0")
         return seeds
 
     @model_validator(mode="after")
@@ -105,9 +105,9 @@ class Design(BaseModel):
             object.__setattr__(self, "arms", (*missing, *self.arms))
         names = [arm.name for arm in self.arms]
         if len(set(names)) != len(names):
-            raise ValueError(f"two arms are called {next(name for name in names if names.count(name) > 1)!r}")
+            raise ValueError(f"two arms have the name {next(name for name in names if names.count(name) > 1)!r}")
         if not names:
-            raise ValueError("arms: name at least one")
+            raise ValueError("arms: give at least one")
         return self
 
     @model_validator(mode="after")
@@ -122,17 +122,17 @@ class Design(BaseModel):
         return self
 
     def to_yaml(self) -> str:
-        """Give the complete experiment as YAML, baselines included, which `load_design` reads back."""
+        """Return the complete experiment as YAML, including baselines, which `load_design` reads."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def built_in_designs() -> Mapping[str, str]:
-    """Give the experiments that come with the project, by name, as YAML."""
+    """Return the built-in experiments, by name, as YAML."""
     return built_in_texts("hviskd.experiments", "designs")
 
 
 def load_design(source: str | Path, changes: Mapping[str, Any] | None = None) -> Design:
-    """Load an experiment from a YAML file, or one that comes with the project by its name.
+    """Load an experiment from a YAML file or by the name of a built-in one.
 
     Args:
         source: Path or name. Recipe files that it names stand relative to it.
@@ -149,7 +149,7 @@ def load_design(source: str | Path, changes: Mapping[str, Any] | None = None) ->
         parent, _, last = key.rpartition(".")
         target = content.setdefault(parent, {}) if parent else content
         if not isinstance(target, dict):
-            raise RecipeError(f"{source}: {key}: {parent} holds no mapping")
+            raise RecipeError(f"{source}: {key}: {parent} is not a mapping")
         target[last] = value
     try:
         return Design.model_validate(content)

@@ -1,4 +1,4 @@
-"""Cross-validation: the same tiles under several splits, so that every patient is once among the unseen."""
+"""Cross-validation: several splits of the same tiles, so that every patient is once in the test split."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from hviskd.tiles.tileset import PIXELS_FILE
 
 
 def make_folds(tileset: TileSet, folds: int, folder: Path, *, seed: int = 0, val: float = 0.15) -> list[TileSet]:
-    """Give one TileSet a fold; each shares the pixels, and each patient is in the test split of just one.
+    """Return one TileSet per fold; all share the pixels, and each patient is in the test split of exactly one.
 
     Patients are dealt out so that the folds hold about as many tiles of every class. Without known patients whole
     slides are dealt out. A folder that holds the folds already is read, not written.
@@ -37,16 +37,16 @@ def make_folds(tileset: TileSet, folds: int, folder: Path, *, seed: int = 0, val
     if unit == "tile":
         raise DataError(
             f"{tileset.folder}: cross-validation needs to know the patient or the slide of every tile; "
-            "import with a CSV of them, or leave `folds` out"
+            "import with a CSV that lists them, or omit `folds`"
         )
     if len(np.unique(clusters)) < folds:
-        raise DataError(f"{tileset.folder}: {len(np.unique(clusters))} {unit}s cannot be dealt out to {folds} folds")
+        raise DataError(f"{tileset.folder}: {len(np.unique(clusters))} {unit}s are too few for {folds} folds")
     part = _deal(clusters, tileset.labels, folds, seed)
     return [_fold(tileset, number, part == number, unit, folder, val) for number in range(folds)]
 
 
 def _deal(clusters: NDArray[np.str_], labels: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
-    """Give each tile its fold: whole clusters together, every class as even as they allow."""
+    """Assign a fold to each tile, keeping clusters together and every class as balanced as possible."""
     names, position = np.unique(clusters, return_inverse=True)
     counts = np.zeros((len(names), labels.max() + 1), np.int64)
     np.add.at(counts, (position, labels), 1)
@@ -55,7 +55,7 @@ def _deal(clusters: NDArray[np.str_], labels: NDArray[np.int64], folds: int, see
 
 
 def _fold(tileset: TileSet, number: int, test: NDArray[np.bool_], unit: str, folder: Path, val: float) -> TileSet:
-    """Give one fold's TileSet, made if it is not there."""
+    """Return one fold's TileSet, and create it if it does not exist."""
     place = folder / f"fold-{number}"
     if not (place / CARD_FILE).is_file():
         with atomic_folder(place) as partial:
@@ -69,5 +69,5 @@ def _fold(tileset: TileSet, number: int, test: NDArray[np.bool_], unit: str, fol
             split_tiles(TileSet.open(partial), by=unit, val=val, keep_test=True, seed=number)
     fold = TileSet.open(place)
     if fold.fingerprint != tileset.fingerprint or not np.array_equal(fold.rows("test"), np.flatnonzero(test)):
-        raise DataError(f"{place}: holds a fold of other tiles or another dealing; choose another folder")
+        raise DataError(f"{place}: contains a fold of other tiles or another assignment; choose another folder")
     return fold

@@ -1,4 +1,4 @@
-"""Several trainings at once on one device, each in a process that may be killed; `compare` calls it."""
+"""Several trainings in parallel on one device, each in a process that may be killed."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ _LOOK_S = 0.5
 def train_all(
     bench: Bench, *, jobs: int, threads: int, retries: int = 1, minutes: float | None, told: Told
 ) -> list[Cell]:
-    """Train every cell that is not done, teachers before the students that need them, and give those that failed.
+    """Train all unfinished cells, teachers before the students that need them, and return those that failed.
 
     Every process trains one cell after the other. One that dies takes only its own cell with it; a cell that fails or
     dies is tried again `retries` times, going on from its last finished epoch.
@@ -58,7 +58,7 @@ def train_all(
 
 
 def _hand_out(bench: Bench, waiting: list[Cell], hands: "list[_Hand]", jobs: int, threads: int) -> None:
-    """Give every free process a cell whose teacher is there; start processes as long as there are too few."""
+    """Assign a cell whose teacher exists to every free process; start processes if there are too few."""
     ready = [cell for cell in waiting if bench.ready(cell)]
     hands[:] = [hand for hand in hands if hand.alive or hand.cell]
     while ready:
@@ -74,7 +74,7 @@ def _hand_out(bench: Bench, waiting: list[Cell], hands: "list[_Hand]", jobs: int
 
 
 def _drop_hopeless(bench: Bench, waiting: list[Cell], failed: list[Cell]) -> None:
-    """Give up the students whose teacher failed for good or diverged."""
+    """Give up the students whose teacher failed twice or diverged."""
     lost = {bench.place(cell) for cell in failed if cell.arm is None}
     for cell in [cell for cell in waiting if cell.arm is not None and cell.arm.needs_teacher]:
         teacher = Cell(cell.pair, None, 0, cell.fold)
@@ -84,7 +84,7 @@ def _drop_hopeless(bench: Bench, waiting: list[Cell], failed: list[Cell]) -> Non
 
 
 class _Hand:
-    """One process and the cell it works on."""
+    """One process and the cell it trains."""
 
     def __init__(self, bench: Bench, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -105,7 +105,7 @@ class _Hand:
         self._todo.put(cell)
 
     def ended(self) -> list[tuple[Cell, str | None, float]]:
-        """Give the cell that ended since the last look, with what hindered it."""
+        """Return the cell that has ended since the last call, with the reason if it failed."""
         if self.cell is None:
             return []
         alive = self.alive  # looked at first: what a process said before it died is still in the queue
@@ -125,7 +125,7 @@ class _Hand:
 
 
 def _work(bench: Bench, threads: int, todo: "Queue[Cell]", done: "Queue[tuple[str | None, float]]") -> None:
-    """Train cell after cell; called in a process of its own, which ends with the one that started it."""
+    """Train cell after cell; runs in a child process, which ends with its parent."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     while True:
@@ -140,7 +140,7 @@ def _work(bench: Bench, threads: int, todo: "Queue[Cell]", done: "Queue[tuple[st
 
 
 def _end_with_parent() -> None:
-    """Leave at once when the parent is gone, even killed: else this training would hold its folder against the next."""
+    """Exit at once when the parent is gone, even killed; otherwise this training would keep its folder locked."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

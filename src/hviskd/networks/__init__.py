@@ -1,4 +1,4 @@
-"""Teacher and student networks, all of one shape: stem → stages → head.
+"""Teacher and student networks, all with the same structure: stem → stages → head.
 
 `create_network` builds one by name; `Network` is what every other room holds in its hands. Asking only for
 the names does not import torch.

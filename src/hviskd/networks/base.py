@@ -1,4 +1,4 @@
-"""The one shape of every network, stem → stages → head; `zoo` builds it and all other rooms use it."""
+"""The common structure of all networks, stem → stages → head; `zoo` builds them."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ MIN_IMAGE_PX = 32  # below this the deepest stages would look at nothing but pad
 
 @dataclass(frozen=True)
 class Backbone:
-    """What an architecture file builds: everything but the classifier.
+    """The parts that an architecture file builds: everything except the classifier.
 
     Attributes:
         stem: Images (B, 3, H, W) → the first map, before its activation.
@@ -40,7 +40,7 @@ class Backbone:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a network thought on its way from a batch to its answer.
+    """The intermediate results of a network's forward pass.
 
     Attributes:
         stages: The maps f0 (stem), f1, …, fn, each (B, C, H, W), after their activation.
@@ -63,7 +63,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Shapes:
-    """The shapes (C, H, W) of a Trace's maps, and the length D of its embedding."""
+    """The shapes (C, H, W) of a Trace's feature maps, and the length D of its embedding."""
 
     stages: list[Shape]
     blocks: list[Shape]
@@ -72,7 +72,7 @@ class Shapes:
 
 
 class Head(nn.Module):
-    """The last map (B, C, H, W) → logits (B, K): neck, adaptive pooling to `grid` × `grid`, one linear layer.
+    """The last feature map (B, C, H, W) → logits (B, K): neck, adaptive pooling to `grid` × `grid`, one linear layer.
 
     Pooling is adaptive, so every pixel of the map counts and any map size fits.
     """
@@ -84,18 +84,18 @@ class Head(nn.Module):
         self.classifier = nn.Linear(channels * grid**2, num_classes)
 
     def embed(self, maps: Tensor) -> Tensor:
-        """Give the vector (B, C · grid²) that the classifier reads."""
+        """Return the vector (B, C · grid²) that the classifier reads."""
         pooled: Tensor = self.pool(maps)
         return pooled.flatten(1)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Give the logits (B, K) of the last stage's map (B, C, H, W)."""
+        """Return the logits (B, K) of the last stage's feature map (B, C, H, W)."""
         logits: Tensor = self.classifier(self.embed(self.neck(maps)))
         return logits
 
 
 class Network(nn.Module):
-    """A classifier of RGB images made of `stem`, `stages` and `head`.
+    """A classifier of RGB images, with `stem`, `stages` and `head`.
 
     The stem and the stages hand on pre-activations, and `activations[i]` turns the i-th of them into map i;
     so a map can be had on either side of its activation by one and the same path.
@@ -123,7 +123,7 @@ class Network(nn.Module):
         _draw_convolutions(self)
 
     def put_projector(self, channels: int, reduction: int) -> None:
-        """Replace neck and classifier by a projector to `channels` and a layer that reads them.
+        """Replace neck and classifier by a projector to `channels` and a classifier that reads its output.
 
         So the classifier of another network can stand there; the projector is `reduction` times narrower inside.
 
@@ -131,7 +131,7 @@ class Network(nn.Module):
             RecipeError: The head is not `gap`.
         """
         if self._kind != "gap":
-            raise RecipeError("a projector stands before a `gap` head only; set head: gap")
+            raise RecipeError("a projector needs a `gap` head; set head: gap")
         own = self.shapes(MIN_IMAGE_PX).stages[-1][0]
         self.head = Head(build_projector(own, channels, reduction), channels, 1, self.head.classifier.out_features)
         _draw_convolutions(self.head)
@@ -149,11 +149,11 @@ class Network(nn.Module):
         return logits
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Give the maps [f0 (stem), f1, …, fn], each (B, C, H, W), after activation; raises as `forward`."""
+        """Return the feature maps [f0 (stem), f1, …, fn], each (B, C, H, W), after activation; raises as `forward`."""
         return list(self._maps(images))
 
     def trace(self, images: Tensor, *, preactivations: bool = False, blocks: bool = False) -> Trace:
-        """Give maps, embedding and logits of one pass; raises as `forward`.
+        """Return feature maps, embedding and logits of one forward pass; raises as `forward`.
 
         With `preactivations` the maps before their activation are kept too, with `blocks` the output of every
         block. Where an activation is the identity, `stages` and `preactivations` hold the same tensor.
@@ -167,7 +167,7 @@ class Network(nn.Module):
         return Trace(stages, last, embedding, classifier(embedding), classifier.weight, before, within)
 
     def shapes(self, image_px: int) -> Shapes:
-        """Give the shapes of what `trace` keeps for square images of `image_px`; no weight or state is touched.
+        """Return the shapes of what `trace` keeps for square images of `image_px`, without running the network.
 
         Raises:
             RecipeError: `image_px` is below 32.
@@ -183,14 +183,14 @@ class Network(nn.Module):
         )
 
     def hollow(self) -> "Network":
-        """Give a copy in evaluation mode whose tensors have shapes but no content: nothing it does is computed."""
+        """Return a copy in evaluation mode whose tensors have shapes but no content, so that nothing is computed."""
         empty = {id(t): torch.empty_like(t, device="meta") for t in chain(self.parameters(), self.buffers())}
         return copy.deepcopy(self, empty).eval()
 
     def _maps(
         self, images: Tensor, before: list[Tensor] | None = None, within: list[Tensor] | None = None
     ) -> Iterator[Tensor]:
-        """Yield every map after its activation; add it as it was before to `before`, its blocks' to `within`."""
+        """Yield each feature map after activation; append those before it to `before`, those of blocks to `within`."""
         _check_images(images)
         maps = images
         for position, (part, activation) in enumerate(zip((self.stem, *self.stages), self.activations, strict=True)):
@@ -221,11 +221,11 @@ def _shape(maps: Tensor) -> Shape:
 def _check_images(images: Tensor) -> None:
     if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
         raise RecipeError(
-            f"images: a network takes float (batch, 3, height, width), got {images.dtype} {tuple(images.shape)}"
+            f"images: a network needs float (batch, 3, height, width), got {images.dtype} {tuple(images.shape)}"
         )
     height_px, width_px = images.shape[2:]
     if height_px < MIN_IMAGE_PX or width_px < MIN_IMAGE_PX:
         raise RecipeError(
-            f"images of {width_px} × {height_px} px: a network needs at least {MIN_IMAGE_PX} px on either side; "
+            f"images of {width_px} × {height_px} px: a network needs at least {MIN_IMAGE_PX} px on each side; "
             "use larger tiles"
         )

@@ -1,4 +1,4 @@
-"""The few layers that several architectures share; every architecture file builds its parts from them."""
+"""Layers shared by several architectures."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Stage(nn.Module):
-    """A run of blocks with one activation between them and none after the last.
+    """A sequence of blocks with an activation between them and none after the last.
 
     Iterating gives the blocks in order. The activation never works in place, so that a block's output may be
     kept as it was.
@@ -24,7 +24,7 @@ class Stage(nn.Module):
         return len(self.blocks)
 
     def forward(self, maps: Tensor, kept: list[Tensor] | None = None) -> Tensor:
-        """Maps (B, C_in, H, W) → (B, C_out, H', W'), before activation; every block's output is added to `kept`."""
+        """Maps (B, C_in, H, W) → (B, C_out, H', W'), before activation; appends every block's output to `kept`."""
         for position, block in enumerate(self.blocks):
             if position:
                 maps = self.activation(maps)
@@ -37,14 +37,14 @@ class Stage(nn.Module):
 def conv(
     in_channels: int, out_channels: int, kernel_px: int, *, stride: int = 1, groups: int = 1, bias: bool = False
 ) -> nn.Conv2d:
-    """Give a convolution padded so that at stride 1 the map keeps its size; `kernel_px` is odd."""
+    """Return a convolution padded so that at stride 1 the map keeps its size; `kernel_px` is odd."""
     return nn.Conv2d(in_channels, out_channels, kernel_px, stride, kernel_px // 2, groups=groups, bias=bias)
 
 
 def conv_norm(
     in_channels: int, out_channels: int, kernel_px: int, *, stride: int = 1, groups: int = 1, bias: bool = False
 ) -> nn.Sequential:
-    """Give `conv` followed by batch normalisation."""
+    """Return `conv` followed by batch normalisation."""
     return nn.Sequential(
         conv(in_channels, out_channels, kernel_px, stride=stride, groups=groups, bias=bias),
         nn.BatchNorm2d(out_channels),
@@ -54,5 +54,5 @@ def conv_norm(
 def conv_norm_relu(
     in_channels: int, out_channels: int, kernel_px: int, *, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
-    """Give `conv_norm` and a ReLU; in place, for nobody else sees what the normalisation hands it."""
+    """Return `conv_norm` and a ReLU, which may be in place since nothing else reads the normalisation's output."""
     return conv_norm(in_channels, out_channels, kernel_px, stride=stride, groups=groups).append(nn.ReLU(inplace=True))

@@ -1,4 +1,4 @@
-"""MobileNetV2 at half width (Sandler et al. 2018), halving its images four times instead of five; for `zoo`."""
+"""MobileNetV2 at half width (Sandler et al. 2018), which halves its images four times instead of five."""
 
 from torch import Tensor, nn
 
@@ -15,7 +15,7 @@ _STAGES = (
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter each channel by itself, narrow again without activation; a shortcut where the shape stays."""
+    """Widen, filter each channel separately, narrow without activation; with a shortcut if the shape is unchanged."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -28,13 +28,13 @@ class InvertedResidual(nn.Module):
         self.has_shortcut = stride == 1 and in_channels == out_channels
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps (B, C_in, H, W) → (B, C_out, H / stride, W / stride), before activation."""
+        """Feature maps (B, C_in, H, W) → (B, C_out, H / stride, W / stride), before activation."""
         narrowed: Tensor = self.body(maps)
         return maps + narrowed if self.has_shortcut else narrowed
 
 
 def build() -> Backbone:
-    """Build the parts; the maps f1 to f4 are linear, and only the stem's map f0 goes through a ReLU."""
+    """Build the parts; the feature maps f1 to f4 are linear, and only the stem's map f0 goes through a ReLU."""
     stages = []
     in_channels = 16
     for rows in _STAGES:

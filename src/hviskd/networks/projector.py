@@ -1,4 +1,4 @@
-"""A projector from a student's last map to its teacher's, so that the teacher's classifier can read it; for `zoo`."""
+"""A projector from a student's last feature map to the width that its teacher's classifier reads."""
 
 from torch import nn
 
@@ -6,7 +6,7 @@ from hviskd.networks.layers import conv_norm_relu
 
 
 def build_projector(in_channels: int, out_channels: int, reduction: int) -> nn.Sequential:
-    """Give 1 × 1, 3 × 3 and 1 × 1 convolutions, each with normalisation and ReLU (Chen et al. 2022, SimKD).
+    """Return 1 × 1, 3 × 3 and 1 × 1 convolutions, each with normalisation and ReLU (Chen et al. 2022, SimKD).
 
     The inner width is `out_channels` divided by `reduction`.
     """

@@ -1,4 +1,4 @@
-"""Residual networks for small images (He et al. 2016, section 4.2); called by `zoo`."""
+"""Residual networks for small images (He et al. 2016, section 4.2)."""
 
 from torch import Tensor, nn
 
@@ -7,7 +7,7 @@ from hviskd.networks.layers import Stage, conv_norm, conv_norm_relu
 
 
 class BasicBlock(nn.Module):
-    """Two 3 × 3 convolutions beside a shortcut, handed on as their sum before its ReLU."""
+    """Two 3 × 3 convolutions and a shortcut; returns their sum before its ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -18,7 +18,7 @@ class BasicBlock(nn.Module):
         self.shortcut = nn.Identity() if same_shape else conv_norm(in_channels, out_channels, 1, stride=stride)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps (B, C_in, H, W) → (B, C_out, H / stride, W / stride), before activation."""
+        """Feature maps (B, C_in, H, W) → (B, C_out, H / stride, W / stride), before activation."""
         total: Tensor = self.body(maps) + self.shortcut(maps)
         return total
 

@@ -1,4 +1,4 @@
-"""ShuffleNet with three groups (Zhang et al. 2018), its stem made for small images; called by `zoo`."""
+"""ShuffleNet with three groups (Zhang et al. 2018), with a stem for small images."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ _STAGES = ((240, 4), (480, 8), (960, 4))  # channels, units
 
 
 class ShuffleUnit(nn.Module):
-    """A grouped bottleneck that shuffles channels between its groups, beside a shortcut.
+    """A grouped bottleneck that shuffles channels between its groups, with a shortcut.
 
     At stride 1 the shortcut is added; at stride 2 it is the averaged input, set behind the new channels.
     """
@@ -32,7 +32,7 @@ class ShuffleUnit(nn.Module):
         self.shrink = None if stride == 1 else nn.AvgPool2d(3, stride, padding=1)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps (B, C_in, H, W) → (B, C_out, H / stride, W / stride), before activation."""
+        """Feature maps (B, C_in, H, W) → (B, C_out, H / stride, W / stride), before activation."""
         new: Tensor = self.body(maps)
         return new + maps if self.shrink is None else torch.cat((new, self.shrink(maps)), 1)
 

@@ -1,4 +1,4 @@
-"""ShuffleNetV2 at width 1 (Ma et al. 2018), its stem made for small images; called by `zoo`."""
+"""ShuffleNetV2 at width 1 (Ma et al. 2018), with a stem for small images."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ _STAGES = ((116, 4), (232, 8), (464, 4))  # channels, units
 
 
 class SplitUnit(nn.Module):
-    """Half of the channels pass untouched, half go through a bottleneck; then the halves are shuffled.
+    """Half of the channels are unchanged, half pass a bottleneck; then both halves are shuffled.
 
     The untouched half comes from behind a ReLU, so the ReLU that follows the unit changes it no more and may
     follow the shuffle as well as go before it.
@@ -22,13 +22,13 @@ class SplitUnit(nn.Module):
         self.body = _bottleneck(channels // 2, channels // 2, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps (B, C, H, W) → (B, C, H, W), before activation."""
+        """Feature maps (B, C, H, W) → (B, C, H, W), before activation."""
         kept, worked = maps.chunk(2, 1)
         return interleave(kept, self.body(worked))
 
 
 class DownUnit(nn.Module):
-    """Two branches see all channels, halve the map and give half of the new channels each."""
+    """Two branches that read all channels, halve the map, and each give half of the new channels."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -39,12 +39,12 @@ class DownUnit(nn.Module):
         self.body = _bottleneck(in_channels, half, 2)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps (B, C_in, H, W) → (B, C_out, H / 2, W / 2), before activation."""
+        """Feature maps (B, C_in, H, W) → (B, C_out, H / 2, W / 2), before activation."""
         return interleave(self.short(maps), self.body(maps))
 
 
 def interleave(first: Tensor, second: Tensor) -> Tensor:
-    """Give the channels of two (B, C, H, W) by turns, as (B, 2C, H, W).
+    """Interleave the channels of two feature maps (B, C, H, W), as (B, 2C, H, W).
 
     This is a channel shuffle of two groups on their concatenation, at the cost of one copy instead of two.
     """

@@ -1,4 +1,4 @@
-"""VGG networks with batch normalisation (Simonyan and Zisserman 2015), without their hidden layers; for `zoo`."""
+"""VGG networks with batch normalisation (Simonyan and Zisserman 2015), without their hidden linear layers."""
 
 from torch import nn
 
@@ -9,7 +9,7 @@ _WIDTHS = (64, 128, 256, 512, 512)
 
 
 def build(convs: tuple[int, int, int, int, int]) -> Backbone:
-    """Build the parts from the number of 3 × 3 convolutions that make each of the maps f0 to f4.
+    """Build the parts from the number of 3 × 3 convolutions for each of the feature maps f0 to f4.
 
     The map is halved where its width doubles, and so not between the last two stages.
     """

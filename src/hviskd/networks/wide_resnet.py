@@ -1,4 +1,4 @@
-"""Wide residual networks (Zagoruyko and Komodakis 2016), whose blocks activate first; called by `zoo`."""
+"""Wide residual networks (Zagoruyko and Komodakis 2016), with pre-activation blocks."""
 
 from torch import Tensor, nn
 
@@ -7,7 +7,7 @@ from hviskd.networks.layers import Stage, conv, conv_norm_relu
 
 
 class WideBlock(nn.Module):
-    """Normalisation and ReLU, then two 3 × 3 convolutions beside a shortcut; hands on the raw sum.
+    """Normalisation and ReLU, then two 3 × 3 convolutions and a shortcut; returns their sum without activation.
 
     A shortcut that must change the shape starts after the ReLU, any other before the normalisation.
     """
@@ -22,14 +22,14 @@ class WideBlock(nn.Module):
         self.project = None if same_shape else conv(in_channels, out_channels, 1, stride=stride)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps (B, C_in, H, W) → (B, C_out, H / stride, W / stride), before activation."""
+        """Feature maps (B, C_in, H, W) → (B, C_out, H / stride, W / stride), before activation."""
         entered = self.enter(maps)
         total: Tensor = self.body(entered) + (maps if self.project is None else self.project(entered))
         return total
 
 
 def build(depth: int, factor: int) -> Backbone:
-    """Build the parts of a network of `depth` = 6n + 4 layers that is `factor` times as wide as a residual one.
+    """Build the parts of a network of `depth` = 6n + 4 layers, `factor` times as wide as a residual network.
 
     The maps f0 to f2 are raw sums; the network's closing normalisation ends the last block, and a ReLU makes f3.
     """

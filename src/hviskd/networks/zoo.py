@@ -1,4 +1,4 @@
-"""Every network by its name; training, models and the command line ask here.
+"""All networks by name.
 
 The names stand here without torch, so that a recipe is checked and a name listed without waiting for it.
 """
@@ -36,14 +36,14 @@ _ZOO: dict[str, tuple[str, dict[str, object]]] = {
 
 
 def network_names() -> tuple[str, ...]:
-    """Give the name of every network, family by family."""
+    """Return the names of all networks, family by family."""
     return tuple(_ZOO)
 
 
 def create_network(
     name: str, num_classes: int, head: HeadKind = "gap", projector: tuple[int, int] | None = None
 ) -> Network:
-    """Build a network with fresh weights, drawn from torch's global random generator.
+    """Build a network with random weights, drawn from torch's global random generator.
 
     Args:
         name: One of `network_names()`.
@@ -59,7 +59,7 @@ def create_network(
     if name not in _ZOO:
         close = get_close_matches(name.lower(), _ZOO, n=3)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
-        raise RecipeError(f"network {name!r}: unknown; {hint}known are {', '.join(_ZOO)}")
+        raise RecipeError(f"network {name!r}: unknown; {hint}choose one of {', '.join(_ZOO)}")
     from hviskd.networks.base import Network
 
     module, arguments = _ZOO[name]

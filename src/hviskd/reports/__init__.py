@@ -1,4 +1,4 @@
-"""What is shown to others: the figures of a paper, and one self-contained page about trainings, tests and maps."""
+"""Figures for a paper, and a self-contained HTML report of trainings, evaluations and maps."""
 
 from typing import TYPE_CHECKING
 

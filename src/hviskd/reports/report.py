@@ -1,4 +1,4 @@
-"""Makes one page of what stands in folders; `hviskd report` and the demo call it."""
+"""Writes an HTML report from result folders."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -19,14 +19,14 @@ from hviskd.version import __version__
 
 DEEPEST = 2  # folders below one that was named: a demo's runs
 LIMITS = (
-    "Numbers hold for tissue like that which they were measured on: the same scanners, stains, hospitals and classes.",
-    "Research software, not a medical device. Nothing here may decide about a patient.",
+    "All numbers apply only to tissue like that measured here: the same scanners, stains, hospitals and classes.",
+    "Research software, not a medical device. Do not use it to make decisions about patients.",
 )
 _IN_BRACKETS = re.compile(r"\([^()]{1,30}\)")
 
 
 class _Kind(NamedTuple):
-    """A kind of folder: how to tell it, and how to make a section of one such folder."""
+    """A kind of folder: how to recognise it, and how to make a report section from it."""
 
     matches: Callable[[Path], bool]
     describe: Callable[[Path], Section]
@@ -38,7 +38,7 @@ _KINDS = tuple(
 
 
 def write_report(folders: Sequence[Path | str], output: Path | str, *, title: str | None = None) -> list[Section]:
-    """Write one self-contained HTML page: no script, nothing fetched, every picture inside.
+    """Write one self-contained HTML page, without scripts and with all images embedded.
 
     It names folders and slides by their file names, never by their paths, and no patient.
 
@@ -56,9 +56,9 @@ def write_report(folders: Sequence[Path | str], output: Path | str, *, title: st
     """
     output, places = Path(output), [Path(folder) for folder in folders]
     if output.suffix.lower() not in {".html", ".htm"} or output.is_dir():
-        raise DataError(f"{output}: a report is one HTML file; give a name that ends in .html")
+        raise DataError(f"{output}: the report is an HTML file; its name must end in .html")
     if not places:
-        raise DataError("no folder given; name what hviskd wrote")
+        raise DataError("no folder given; give one that hviskd wrote")
     parts = list(dict.fromkeys(part.resolve() for place in places for part in _parts(place)))
     trainings = [part for part in parts if runs.matches(part)]
     others = [(_kind_of(part), part) for part in parts if part not in trainings]
@@ -76,7 +76,7 @@ def write_report(folders: Sequence[Path | str], output: Path | str, *, title: st
 
 
 def render(sections: Sequence[Section], title: str) -> str:
-    """Give the page of sections as HTML; every word of theirs is escaped."""
+    """Return the page of sections as HTML, with all text escaped."""
     environment = Environment(
         loader=PackageLoader("hviskd.reports"),
         autoescape=True,
@@ -107,18 +107,16 @@ def _kind_of(folder: Path) -> _Kind | None:
 
 
 def _parts(folder: Path) -> list[Path]:
-    """Give a folder itself, if it is of a known kind, or those in it.
+    """Return a folder itself if it is of a known kind, or those that it contains.
 
     Raises:
         DataError: There is no such folder, or nothing in it is known.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; name what hviskd wrote")
+        raise DataError(f"{folder}: no such folder; give one that hviskd wrote")
     parts = list(_known(folder, DEEPEST))
     if not parts:
-        raise DataError(
-            f"{folder}: holds no run, evaluation, comparison, map, agreement or attention; name what hviskd wrote"
-        )
+        raise DataError(f"{folder}: contains no run, evaluation, comparison, map, agreement or attention results")
     return parts
 
 

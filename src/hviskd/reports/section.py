@@ -1,4 +1,4 @@
-"""What a report is made of: sections of words, tables and pictures; each kind of folder has a module that fills one."""
+"""The parts of a report: sections with text, tables and images; one module per kind of folder makes them."""
 
 import base64
 import io
@@ -21,7 +21,7 @@ TEXT_LIMIT_BYTES = 8 * 2**20
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that travels inside the page.
+    """An image embedded in the page.
 
     Attributes:
         caption: What it shows.
@@ -38,7 +38,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a report.
+    """One section of a report.
 
     Attributes:
         title: Its heading.
@@ -62,12 +62,12 @@ class Section:
 
 
 def name_of(folder: Path) -> str:
-    """Give the name of a folder, without what lies above it."""
+    """Return the name of a folder, without its parent folders."""
     return folder.resolve().name
 
 
 def card_of(folder: Path, file: str) -> dict[str, Any]:
-    """Give the JSON object in a folder's file; empty where there is no such file, or it holds something else.
+    """Return the JSON object in a folder's file; empty if the file does not exist or has other content.
 
     Raises:
         DataError: The file is no JSON, or larger than a card can be.
@@ -78,7 +78,7 @@ def card_of(folder: Path, file: str) -> dict[str, Any]:
 
 
 def picture_of(source: Path | Figure, caption: str) -> Picture:
-    """Take a PNG file or a figure into a report, at most 1,800 px wide and with nothing in it but pixels.
+    """Embed a PNG file or a figure in a report, at most 1,800 px wide and without metadata.
 
     Raises:
         DataError: The file is no PNG, damaged, or absurdly large.
@@ -92,10 +92,10 @@ def picture_of(source: Path | Figure, caption: str) -> Picture:
     try:
         with Image.open(stream, formats=("PNG",)) as opened:
             if opened.width * opened.height > LARGEST_PX:
-                raise DataError(f"{source}: {opened.width} × {opened.height} px; this is not one of our pictures")
+                raise DataError(f"{source}: {opened.width} × {opened.height} px; larger than any figure of hviskd")
             pixels = opened.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{source}: cannot be read as a picture ({str(error)[:120]}); make it again") from error
+        raise DataError(f"{source}: cannot be read as an image ({str(error)[:120]}); make it again") from error
     shown = [round(side * 96 / DPI) for side in pixels.size]
     pixels.thumbnail((WIDEST_PX, 10 * WIDEST_PX), Image.Resampling.LANCZOS)
     bare = Image.new("RGB", pixels.size)
@@ -107,21 +107,21 @@ def picture_of(source: Path | Figure, caption: str) -> Picture:
 
 
 def pictures_there(folder: Path, captions: dict[str, str]) -> tuple[Picture, ...]:
-    """Take those of a folder's pictures that are there, by file name and caption."""
+    """Embed those of a folder's images that exist, by file name and caption."""
     return tuple(picture_of(folder / name, text) for name, text in captions.items() if (folder / name).is_file())
 
 
 def text_of(path: Path) -> str:
-    """Give a text file that hviskd wrote, without the names of patients.
+    """Return a text file that hviskd wrote, without the names of patients.
 
     Raises:
         DataError: The file is missing, too large, or no text.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file; make the folder again")
+        raise DataError(f"{path}: no such file; create the folder again")
     if path.stat().st_size > TEXT_LIMIT_BYTES:
-        raise DataError(f"{path}: larger than {TEXT_LIMIT_BYTES // 2**20} MiB; this is not one of our tables")
+        raise DataError(f"{path}: larger than {TEXT_LIMIT_BYTES // 2**20} MiB; not a table of hviskd")
     try:
         return without_names(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: no text; make the folder again") from error
+        raise DataError(f"{path}: not a text file; create the folder again") from error

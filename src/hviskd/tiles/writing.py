@@ -95,7 +95,7 @@ class TileSetWriter:
         self._dropped_files: list[str] = []
 
     def __enter__(self) -> Self:
-        folder = atomic_folder(self._folder, overwrite=self._overwrite, replaces=(CARD_FILE, "tile set"))
+        folder = atomic_folder(self._folder, overwrite=self._overwrite, replaces=(CARD_FILE, "TileSet"))
         with ExitStack() as stack:
             self._partial: Path = stack.enter_context(folder)
             self._stream: BinaryIO = (self._partial / PIXELS_FILE).open("wb")

@@ -1,4 +1,4 @@
-"""A Recipe becomes a Run: fit, log, checkpoint, resume."""
+"""Training: a Recipe becomes a Run (fit, log, checkpoint, resume)."""
 
 from typing import TYPE_CHECKING
 

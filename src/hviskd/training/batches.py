@@ -1,4 +1,4 @@
-"""Tiles as batches on the training device: shuffled by seed and epoch, shared among processes, read one ahead."""
+"""Batches of tiles on the training device: shuffled by seed and epoch, split among processes, read ahead."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,17 +48,17 @@ class TileBatches:
         self._resident = self._on_device() if self._fits() else None
 
     def __len__(self) -> int:
-        """Give the number of complete batches."""
+        """Return the number of complete batches."""
         return len(self.rows) // self.batch_size
 
     def shuffled(self, seed: int) -> Iterator[TileBatch]:
-        """Give an epoch of complete batches in an order that only the seed decides."""
+        """Yield an epoch of complete batches, in an order that depends only on the seed and the epoch."""
         order = torch.randperm(len(self.rows), generator=torch.Generator().manual_seed(seed))
         complete = order[: len(self) * self.batch_size].view(len(self), self.batch_size)
         return self._read([batch[self._rank :: self._world] for batch in complete])
 
     def in_order(self) -> Iterator[TileBatch]:
-        """Give this process's share of the split once, the last batch as small as it comes."""
+        """Yield this process's part of the split once, including an incomplete last batch."""
         mine = torch.arange(self._rank, len(self.rows), self._world)
         return self._read(list(mine.split(max(1, self.batch_size // self._world))) if len(mine) else [])
 

@@ -1,4 +1,4 @@
-"""The log's second home: TensorBoard, where that is installed."""
+"""Writes the log to TensorBoard as well, if it is installed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @contextmanager
 def tensorboard(folder: Path, *, wanted: bool, after_epoch: int) -> Iterator[Callable[[dict[str, float]], None]]:
-    """Give a function that sends a row of the log to TensorBoard; it does nothing where that is not installed.
+    """Return a function that sends a row of the log to TensorBoard; it does nothing if that is not installed.
 
     Args:
         folder: Where the event files go.

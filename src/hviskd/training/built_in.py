@@ -1,8 +1,8 @@
-"""The recipes that come with the project, as text; listing them needs no torch."""
+"""The built-in recipes, as text; listing them does not import torch."""
 
 from hviskd.training.yaml_mapping import built_in_texts
 
 
 def built_in_recipes() -> dict[str, str]:
-    """Give the YAML of every built-in recipe, by name."""
+    """Return the YAML of every built-in recipe, by name."""
     return built_in_texts("hviskd.training", "recipes")

@@ -1,4 +1,4 @@
-"""Learning curves: the log of a run as one picture."""
+"""Training curves: the log of a run as one figure."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from hviskd.pictures import DASHES, line_style, new_figure, save_figure
 
 
 def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None = None, note: str = "") -> Path:
-    """Draw accuracy, every loss term, the learned scales and the learning rate against the epoch.
+    """Plot accuracy, every loss term, the learned scales and the learning rate against the epoch.
 
     Args:
         log: A run's log, one row an epoch.
@@ -51,7 +51,7 @@ def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None
             axes.axvline(chosen, color="0.4", linewidth=0.8, linestyle=":")
     if chosen is not None:
         accuracy.annotate(
-            f"chosen: {chosen}", (chosen, 0.02), xycoords=("data", "axes fraction"), fontsize=8, rotation=90,
+            f"selected: {chosen}", (chosen, 0.02), xycoords=("data", "axes fraction"), fontsize=8, rotation=90,
             ha="right", va="bottom", color="0.3",
         )  # fmt: skip
     return save_figure(figure, path)

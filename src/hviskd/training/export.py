@@ -1,4 +1,4 @@
-"""The end of a Run: its weights become two Models, with cards that say what they are and where they come from."""
+"""Turns the weights of a finished Run into two Models with cards."""
 
 import platform
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def export_models(
     chosen: tuple[Mapping[str, Tensor], Mapping[str, float]],
     last: tuple[Mapping[str, Tensor], Mapping[str, float]],
 ) -> None:
-    """Write `model` (the chosen epoch) and `model-last` into a run's folder.
+    """Write `model` (the selected epoch) and `model-last` (the last one) into a run's folder.
 
     Args:
         run: The run, all epochs done.
@@ -50,7 +50,8 @@ def export_models(
         last: The same of the last epoch.
     """
     val_tiles = len(tileset.rows("val"))
-    how = f"epoch with the best {recipe.choose_by} on the val split" if val_tiles else "last epoch (no val split)"
+    best = f"epoch with the best {recipe.choose_by} on the validation split"
+    how = best if val_tiles else "last epoch (no validation split)"
     for place, name, selection, (weights, row) in (
         (CHOSEN, run.folder.name, how, chosen),
         (LAST, f"{run.folder.name}-last", "last epoch", last),
@@ -95,7 +96,7 @@ def _teacher_record(teacher: Model | None) -> TeacherRecord | None:
 
 
 def _licence_chain(tileset: TileSet, teacher: Model | None) -> tuple[Licence, ...]:
-    """Give the licences of the data and of everything the teacher was made from, without repetition."""
+    """Return the licences of the data and of everything that the teacher was made from, without repetition."""
     what = f"tiles {tileset.folder.resolve().name} ({tileset.fingerprint[:12]})"  # many a folder is called tiles
     own = Licence(what=what, licence=tileset.card.origin.licence)
     inherited = teacher.card.licences if teacher else ()

@@ -1,4 +1,4 @@
-"""The training loop, to be read from top to bottom; called by the command line, the demo and the experiments."""
+"""The training loop, to be read from top to bottom."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def train(
     device: str = "auto",
     processes: int = 1,
 ) -> Run:
-    """Train a network on a TileSet's train split, choosing the epoch on its val split; the test split is not read.
+    """Train a network on a TileSet's training split, and select the epoch on its validation split.
 
     Without a teacher this trains a teacher, or a student alone; with one it distils. Killed at any moment, the
     training goes on with `resume` from its last finished epoch and, on a CPU, ends with the weights of an
@@ -84,7 +84,7 @@ def train(
 
 
 def _learn(learner: Learner, run: Run) -> None:
-    """Go through the epochs that are left."""
+    """Run the remaining epochs."""
     recipe, tileset, fabric = learner.recipe, learner.tileset, learner.fabric
     shared = {"rank": fabric.global_rank, "world": fabric.world_size}
     train_split = TileBatches(tileset, "train", recipe.batch_size, fabric.device, **shared)
@@ -104,7 +104,7 @@ def _learn(learner: Learner, run: Run) -> None:
 
 
 def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Independence) -> None:
-    """Turn the log into pictures and the weights into Models."""
+    """Plot the log, and turn the weights into Models."""
     epoch = int(learner.chosen["epoch"])
     run.write_log(learner.history)
     note = independence.statement if independence.leaks else ""
@@ -116,7 +116,7 @@ def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Ind
 
 
 def _train_epoch(learner: Learner, split: TileBatches, input_step: InputStep, advance: Advance) -> dict[str, float]:
-    """Learn from every complete batch once and give the epoch's row of the log."""
+    """Train on every complete batch once, and return the epoch's row of the log."""
     recipe, fabric = learner.recipe, learner.fabric
     started = time.perf_counter()
     order_seed = _epoch_seed(recipe.seed, learner.epoch)
@@ -153,7 +153,7 @@ def _train_epoch(learner: Learner, split: TileBatches, input_step: InputStep, ad
 
 
 def _validate(learner: Learner, split: TileBatches, input_step: InputStep) -> dict[str, float]:
-    """Measure the student on the val split; nothing where there is none."""
+    """Evaluate the student on the validation split, if there is one."""
     if not len(split.rows):
         return {}
     fabric, counts = learner.fabric, _no_counts(learner)
@@ -173,7 +173,7 @@ def _validate(learner: Learner, split: TileBatches, input_step: InputStep) -> di
 
 
 def _keep(learner: Learner, run: Run) -> None:
-    """Put the epoch on the disk: the chosen weights first, then the checkpoint that counts them in, then the log."""
+    """Save the epoch: first the selected weights, then the checkpoint that refers to them, then the log."""
     row, fabric = learner.history[-1], learner.fabric
     by = f"val_{learner.recipe.choose_by}"
     if by not in row or not learner.chosen or row[by] > learner.chosen[by]:
@@ -189,17 +189,17 @@ def _keep(learner: Learner, run: Run) -> None:
 
 
 def _require_finite(learner: Learner) -> None:
-    """Look at the weights after an epoch's last step, which no loss has seen yet."""
+    """Check the weights after an epoch's last step, which no loss has tested yet."""
     for name, value in learner.student.state_dict().items():
         if value.is_floating_point() and not value.isfinite().all():
             raise DivergedError(
-                f"epoch {learner.epoch}: {name} is no longer finite after the last step; the checkpoint of the epoch "
-                f"before is kept: lower the learning rate in a new run"
+                f"epoch {learner.epoch}: {name} is NaN or infinite after the last step; the previous epoch's "
+                f"checkpoint is kept: lower the learning rate in a new run"
             )
 
 
 def _in_first_process(fabric: Fabric, action: Callable[[], None]) -> None:
-    """Do something in the first process alone; where it fails, all of them stop, and one of them says why."""
+    """Run something in the first process alone; if it fails, all processes stop and one reports why."""
     problem: HviskdError | OSError | None = None
     if fabric.is_global_zero:
         try:
@@ -214,7 +214,7 @@ def _in_first_process(fabric: Fabric, action: Callable[[], None]) -> None:
 
 
 def _restore(learner: Learner, run: Run) -> None:
-    """Go back to the last finished epoch, where there is one."""
+    """Return to the last finished epoch, if there is one."""
     if run.checkpoint_file.is_file():
         state = learner.state()
         learner.fabric.load(run.checkpoint_file, state, weights_only=True)
@@ -223,7 +223,7 @@ def _restore(learner: Learner, run: Run) -> None:
 
 @contextmanager
 def _bar(learner: Learner, run: Run, steps: int) -> Iterator[Advance]:
-    """Show the bar in one of the processes, from where the run goes on."""
+    """Show the progress bar in one process, starting where the run continues."""
     if not learner.fabric.is_global_zero:
         yield lambda *_args, **_kwargs: None
         return

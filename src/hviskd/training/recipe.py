@@ -1,4 +1,4 @@
-"""Recipes: what a training does, complete and validated, and the pair files they are usually taken from."""
+"""Recipes: validated, complete descriptions of a training, and the pair files from which they are usually loaded."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,23 +75,23 @@ class Recipe(BaseModel):
     def _something_is_learned_throughout(cls, methods: dict[str, Options]) -> dict[str, Options]:
         for progress in sorted({0.0, *(options.during[1] for options in methods.values())} - {1.0}):
             if not any(options.counts_at(progress) for options in methods.values()):
-                raise ValueError(f"no method counts when {progress:.0%} of the training is done")
+                raise ValueError(f"no method is active at {progress:.0%} of the training")
         return methods
 
     @field_validator("decay_at")
     @classmethod
     def _decay_within_training(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
         if any(not 0 < share < 1 for share in shares) or list(shares) != sorted(shares):
-            raise ValueError("shares of the epochs between 0 and 1, in rising order")
+            raise ValueError("fractions of the epochs between 0 and 1, in rising order")
         return shares
 
     def learning_rate_at(self, epoch: int) -> float:
-        """Give the learning rate of an epoch, counted from 0."""
+        """Return the learning rate of an epoch, counted from 0."""
         passed = sum(epoch >= round(share * self.epochs) for share in self.decay_at)
         return float(self.learning_rate * self.decay**passed)
 
     def to_yaml(self) -> str:
-        """Give the complete recipe as YAML, which `load_recipe` reads back."""
+        """Return the complete recipe as YAML, which `load_recipe` reads."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
@@ -165,5 +165,5 @@ def _replace(content: dict[str, Any], key: str, value: Any, where: str) -> None:
             target[parent] = {}
         target = target[parent]
         if not isinstance(target, dict):
-            raise RecipeError(f"{where}: {key}: {parent} holds a value, not a mapping")
+            raise RecipeError(f"{where}: {key}: {parent} is a value, not a mapping")
     target[last] = value

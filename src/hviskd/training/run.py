@@ -1,4 +1,4 @@
-"""The folder that one training writes: recipe, log, checkpoint, pictures and, at the end, two Models.
+"""The folder that one training writes: recipe, log, checkpoint, curves and, at the end, two Models.
 
 run.json          state (running, finished), data, teacher, machine, versions
 recipe.yaml       the complete resolved recipe
@@ -29,7 +29,7 @@ from hviskd.training.recipe import Recipe, load_recipe
 
 @dataclass(frozen=True)
 class Run:
-    """One training's folder; a finished one hands on its Models."""
+    """The folder of one training; a finished one has the Models."""
 
     folder: Path
 
@@ -40,26 +40,26 @@ class Run:
 
     @property
     def log_file(self) -> Path:
-        """One row an epoch."""
+        """One row per epoch."""
         return self.folder / "log.csv"
 
     @property
     def curves_file(self) -> Path:
-        """The log as pictures."""
+        """The plotted log."""
         return self.folder / "curves.png"
 
     @property
     def checkpoint_file(self) -> Path:
-        """All that a resumed training needs, of the last finished epoch."""
+        """Everything needed to resume after the last finished epoch."""
         return self.folder / "checkpoint.ckpt"
 
     def chosen_file(self, epoch: int) -> Path:
-        """Give where the student's weights of a chosen epoch stand; the checkpoint says which epoch counts."""
+        """Return where the student's weights of a selected epoch are; the checkpoint records which epoch counts."""
         return self.folder / f"chosen-{epoch}.safetensors"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other training out of the folder; the lock falls with the process, however that ends.
+        """Lock the folder against other trainings; the lock ends with the process, however that ends.
 
         Raises:
             TrainingError: Another training is at work in it.
@@ -69,11 +69,11 @@ class Run:
             with FileLock(self.folder / ".lock", timeout=0):
                 yield
         except Timeout as error:
-            raise TrainingError(f"{self.folder}: another training is at work in this folder; wait for it") from error
+            raise TrainingError(f"{self.folder}: another training is using this folder; wait for it") from error
 
     @property
     def card(self) -> dict[str, Any]:
-        """The content of `run.json`; empty where there is none.
+        """The content of `run.json`; empty if there is none.
 
         Raises:
             TrainingError: The file is no card of a run.
@@ -88,7 +88,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the training came to its end and both Models are there."""
+        """Whether the training has finished and both Models exist."""
         return self.card.get("state") == "finished"
 
     @property
@@ -98,11 +98,11 @@ class Run:
 
     @property
     def log(self) -> pd.DataFrame:
-        """The log, one row an epoch."""
+        """The log, one row per epoch."""
         return pd.read_csv(self.log_file)
 
     def chosen(self) -> Model:
-        """Load the Model of the chosen epoch."""
+        """Load the Model of the selected epoch."""
         return load_model(self.folder / CHOSEN)
 
     def last(self) -> Model:
@@ -110,7 +110,7 @@ class Run:
         return load_model(self.folder / LAST)
 
     def begin(self, recipe: Recipe, facts: dict[str, Any], *, resume: bool) -> None:
-        """Open the folder for training, new or to be resumed.
+        """Prepare the folder for a new or a resumed training.
 
         Args:
             recipe: What is to be trained.
@@ -125,13 +125,13 @@ class Run:
         if not card:
             ours = {self.recipe_file.name}  # all that is there of a run killed in its first moment
             if any(entry.name[0] != "." and entry.name not in ours for entry in self.folder.iterdir()):
-                raise TrainingError(f"{self.folder}: holds files but no run; choose another folder")
+                raise TrainingError(f"{self.folder}: contains files but no run; choose another folder")
             write_text(self.recipe_file, recipe.to_yaml())
             self._write_card({"state": "running", "started": _now(), **facts})
             return
         if not resume:
-            state = "a finished run" if self.finished else "an unfinished run; `resume=True` goes on with it"
-            raise TrainingError(f"{self.folder}: holds {state}; choose another folder to start anew")
+            state = "a finished run; " if self.finished else "an unfinished run; pass `resume=True` to continue it, or "
+            raise TrainingError(f"{self.folder}: contains {state}choose another folder")
         changed = [name for name, value in facts["depends_on"].items() if card["depends_on"].get(name) != value]
         kept, wanted = self.recipe.model_dump(mode="json"), recipe.model_dump(mode="json")
         changed += [f"recipe's {key} ({kept[key]}, now {wanted[key]})" for key in wanted if kept[key] != wanted[key]]
@@ -144,17 +144,17 @@ class Run:
             pd.DataFrame(history).to_csv(partial, index=False, float_format="%.8g")
 
     def finish(self, facts: dict[str, Any]) -> None:
-        """Mark the run as finished, as its last written file, and drop what only a resumed one needs."""
+        """Mark the run as finished in its last written file, and delete what only a resumed one needs."""
         self._write_card({**self.card, "state": "finished", "finished": _now(), **facts})
         self.tidy()
 
     def tidy(self) -> None:
-        """Drop what only a resumed training needs."""
+        """Delete what only a resumed training needs."""
         self.checkpoint_file.unlink(missing_ok=True)
         self.keep_chosen(None)
 
     def keep_chosen(self, epoch: int | None) -> None:
-        """Drop the chosen weights of every other epoch."""
+        """Delete the selected weights of all other epochs."""
         for path in self.folder.glob("chosen-*.safetensors"):
             if epoch is None or path != self.chosen_file(epoch):
                 path.unlink()

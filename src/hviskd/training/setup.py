@@ -1,4 +1,4 @@
-"""Everything before the first step: do recipe, tiles and teacher fit, and what the loop then holds in its hands."""
+"""Checks recipe, tiles and teacher before the first step, and builds everything the training loop needs."""
 
 import platform
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from hviskd.version import __version__
 
 @dataclass(frozen=True)
 class Independence:
-    """One sentence on what the splits share, for every output, and whether that is a leak."""
+    """One sentence for every output on what the splits share, and whether that is a leak."""
 
     statement: str
     leaks: bool
@@ -31,7 +31,7 @@ class Independence:
 
 @dataclass
 class Learner:
-    """What one training holds while it runs.
+    """Everything that one training holds while it runs.
 
     Attributes:
         fabric: Devices, precision and processes.
@@ -57,7 +57,7 @@ class Learner:
     chosen: dict[str, float] = field(default_factory=dict)
 
     def state(self) -> dict[str, Any]:
-        """Give all that a checkpoint keeps; a teacher that does not learn is not in it."""
+        """Return everything that a checkpoint stores; a teacher is included only if it is trained."""
         learning = {"student": self.student, "methods": self.objective.methods}
         if self.objective.teacher is not None and self.objective.teacher_learns:
             learning["teacher"] = self.objective.teacher
@@ -71,7 +71,7 @@ class Learner:
 
 
 def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Model | None) -> Learner:
-    """Draw the student's weights by the recipe's seed, build its methods and one optimizer over all that learns.
+    """Initialise the student from the recipe's seed, and build its methods and one optimizer for everything trained.
 
     Raises:
         RecipeError: A network or stage does not exist, or a method cannot serve this pair.
@@ -105,18 +105,18 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
 
 
 def _projector(recipe: Recipe, guide: Network | None) -> tuple[int, int] | None:
-    """Give channels and reduction of the projector that a method wants before the teacher's classifier."""
+    """Return channels and reduction of the projector that a method needs before the teacher's classifier."""
     wanting = [name for name in recipe.methods if "teacher_head" in METHODS[name][0].needs]
     if not wanting or guide is None:
         return None
     channels = guide.head.classifier.in_features
     if guide.head.pool.output_size != 1:
-        raise RecipeError(f"methods.{wanting[0]} takes over the teacher's classifier, which must have the head gap")
+        raise RecipeError(f"methods.{wanting[0]} reuses the teacher's classifier, which must have `head: gap`")
     return channels, recipe.methods[wanting[0]].reduction  # type: ignore[attr-defined]
 
 
 def open_fabric(recipe: Recipe, device: str, processes: int) -> Fabric:
-    """Start the device and, for several processes, the others."""
+    """Start the device and, if there are several, the other processes."""
     where = pick_device(device)
     if where.type == "cpu" and recipe.precision == "16-mixed":
         raise RecipeError("precision 16-mixed needs a GPU; use bf16-mixed or 32-true on a CPU")
@@ -135,7 +135,7 @@ def open_fabric(recipe: Recipe, device: str, processes: int) -> Fabric:
 
 
 def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes: int) -> None:
-    """Say at once what would fail later.
+    """Raise errors now that would otherwise occur later.
 
     Raises:
         DataError: There is no train split.
@@ -144,25 +144,25 @@ def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes
     """
     count = len(tileset.rows("train"))
     if not count:
-        raise DataError(f"{tileset.folder}: has no train split; make one with `hviskd tiles split {tileset.folder}`")
+        raise DataError(f"{tileset.folder}: has no training split; make one with `hviskd tiles split {tileset.folder}`")
     if count < recipe.batch_size:
-        raise RecipeError(f"batch_size {recipe.batch_size} is more than the {count} tiles of the train split; lower it")
+        raise RecipeError(f"batch_size {recipe.batch_size} is larger than the training split ({count} tiles); lower it")
     if recipe.batch_size % processes:
-        raise RecipeError(f"batch_size {recipe.batch_size} cannot be shared evenly by {processes} processes")
+        raise RecipeError(f"batch_size {recipe.batch_size} is not divisible by {processes} processes")
     missing = sorted(set(tileset.classes) - set(tileset.table["class"].iloc[tileset.rows("train")]))
     if missing:
-        raise DataError(f"{tileset.folder}: no tile of class {', '.join(missing)} in the train split; split it anew")
+        raise DataError(f"{tileset.folder}: no training tiles of class {', '.join(missing)}; split it again")
     if teacher is None:
         return
     if not any("teacher" in METHODS[method][0].needs for method in recipe.methods):
         raise RecipeError(
-            f"none of the methods {', '.join(recipe.methods)} learns from a teacher; name one that does, such as kd"
+            f"none of the methods {', '.join(recipe.methods)} uses a teacher; add one that does, for example kd"
         )
     require_fit(teacher, tileset, as_teacher=True)
 
 
 def independence_of(tileset: TileSet, teacher: Model | None, *, allow_leak: bool) -> Independence:
-    """Give what is known of the splits' independence, the teacher's tiles included.
+    """Return what is known of the splits' independence, including the teacher's tiles.
 
     Raises:
         LeakError: The splits leak, or the teacher saw what the student is kept from, and `allow_leak` is not set.
@@ -173,21 +173,21 @@ def independence_of(tileset: TileSet, teacher: Model | None, *, allow_leak: bool
     theirs = teacher.card.data
     reason = ""
     if theirs.leak_allowed:
-        reason = f"the teacher {teacher.card.name} learned under splits that leak"
+        reason = f"the teacher {teacher.card.name} was trained on splits that leak"
     elif acquaintance(theirs, tileset) == "other split":
-        reason = f"the teacher {teacher.card.name} learned from these tiles under another split"
+        reason = f"the teacher {teacher.card.name} was trained on these tiles with another split"
     if reason and not allow_leak:
-        raise LeakError(f"{tileset.folder}: {reason}; train a teacher under this split, or pass `allow_leak=True`")
+        raise LeakError(f"{tileset.folder}: {reason}; train a teacher on this split, or pass `allow_leak=True`")
     if reason:
         return Independence(f"LEAK: {reason}. {report.statement}", leaks=True)
     if acquaintance(theirs, tileset) == "other tiles":
-        note = f"The teacher learned from other tiles ({theirs.name}); whether it saw these patients is not known."
+        note = f"The teacher was trained on other tiles ({theirs.name}); whether it saw these patients is unknown."
         return Independence(f"{report.statement} {note}", leaks=report.leaks)
     return Independence(report.statement, leaks=report.leaks)
 
 
 def facts(tileset: TileSet, teacher: Model | None, fabric: Fabric, independence: Independence) -> dict[str, Any]:
-    """Give what the run's card says of data, teacher, machine and versions."""
+    """Return what the run's card records of data, teacher, machine and versions."""
     on_gpu = fabric.device.type == "cuda"
     return {
         "depends_on": {

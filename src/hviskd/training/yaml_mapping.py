@@ -1,4 +1,4 @@
-"""Reads a recipe or an experiment: YAML by the name of a built-in one or by path, into a mapping nobody has checked."""
+"""Reads a recipe or an experiment from YAML, by built-in name or by path, into an unvalidated mapping."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -15,13 +15,13 @@ _LIMIT_BYTES = 2**20  # what people write is a page of text
 
 
 def built_in_texts(room: str, folder: str) -> dict[str, str]:
-    """Give the YAML files that come with a room of the project, by name without `.yaml`."""
+    """Return the YAML files that a package contains, by name without `.yaml`."""
     texts = {entry.name: entry.read_text(encoding="utf-8") for entry in (files(room) / folder).iterdir()}
     return {name.removesuffix(".yaml"): text for name, text in sorted(texts.items()) if name.endswith(".yaml")}
 
 
 def read_mapping(source: str | Path, built_in: Mapping[str, str], what: str) -> dict[str, Any]:
-    """Read a YAML mapping with text for keys.
+    """Read a YAML mapping with text keys.
 
     Args:
         source: A file, or else a name in `built_in`.
@@ -34,7 +34,7 @@ def read_mapping(source: str | Path, built_in: Mapping[str, str], what: str) -> 
     path = Path(source)
     if path.is_file():
         if path.stat().st_size > _LIMIT_BYTES:
-            raise RecipeError(f"{path}: larger than 1 MiB; this is not {what}")
+            raise RecipeError(f"{path}: larger than 1 MiB, so not {what}")
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
@@ -42,7 +42,7 @@ def read_mapping(source: str | Path, built_in: Mapping[str, str], what: str) -> 
     else:
         if str(source) not in built_in:
             close = get_close_matches(str(source), built_in, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"built in are {', '.join(built_in)}"
+            hint = f"did you mean {close[0]!r}?" if close else f"built-in names are {', '.join(built_in)}"
             raise RecipeError(f"{source}: no such file and no built-in {what.split()[-1]}; {hint}")
         text = built_in[str(source)]
     try:
@@ -50,5 +50,5 @@ def read_mapping(source: str | Path, built_in: Mapping[str, str], what: str) -> 
     except (yaml.YAMLError, RecursionError) as error:
         raise RecipeError(f"{source}: not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise RecipeError(f"{source}: {what} is a mapping of keys to values")
+        raise RecipeError(f"{source}: {what} must be a mapping of keys to values")
     return content

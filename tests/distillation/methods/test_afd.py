@@ -93,7 +93,7 @@ def test_blocks_are_taken_as_chosen(setting):
 
 
 def test_a_block_that_is_not_there(setting):
-    with pytest.raises(RecipeError, match=r"methods\.afd\.teacher_blocks: the teacher has no block 3; it has 0 to 2"):
+    with pytest.raises(RecipeError, match=r"methods\.afd\.teacher_blocks: the teacher has no block 3, only 0 to 2"):
         AFD(AFDOptions(teacher_blocks=(0, 3)), setting)
 
 

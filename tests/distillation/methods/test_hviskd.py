@@ -189,7 +189,5 @@ def test_weights_multiply(setting):
 
 
 def test_a_stage_that_does_not_exist_is_an_error_in_words(setting):
-    with pytest.raises(
-        RecipeError, match=r"methods\.hviskd\.stages: the teacher has no stage 9; it has 0 \(stem\) to 3"
-    ):
+    with pytest.raises(RecipeError, match=r"methods\.hviskd\.stages: the teacher has no stage 9, only 0 \(stem\) to 3"):
         build_methods(resolve_methods({"hviskd": {"stages": [[9, 1]]}}), setting)

@@ -110,7 +110,7 @@ def test_a_diverged_network_gives_a_loss_that_is_not_a_number():
     ("options", "student", "message"),
     [
         ({}, NARROW, r"teacher stage 1 has 6 channels and student stage 1 5, .* variant: md"),
-        ({"variant": "md", "vectors": 3}, NARROW, r"pair 3, 3 has 5 singular vectors, and 6 are compared"),
+        ({"variant": "md", "vectors": 3}, NARROW, r"pair 3, 3 has 5 singular vectors, and 6 are needed"),
         ({"stages": ((0, 0), (3, 3)), "vectors": 2}, STUDENT, r"pair 0, 0 has 4 singular vectors"),
     ],
 )

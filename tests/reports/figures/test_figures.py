@@ -147,7 +147,7 @@ def test_a_radar_over_pairs_has_a_polygon_a_way_of_training(tmp_path):
     assert polygons["hviskd"] == pytest.approx([0.85, 0.86, 0.87, 0.85])
     assert polygons["student"] == pytest.approx([0.80, 0.81, 0.82, 0.80])
     assert any("2 trainings left" in text.get_text() for text in figure.texts)
-    with pytest.raises(DataError, match="a radar needs three"):
+    with pytest.raises(DataError, match="needs at least three pairs"):
         pair_radar([write_comparison(tmp_path / "two", PAIRS[:2])])
 
 

@@ -1,1 +1,1 @@
-"""One module a method: its options, its adapters and memories, and its loss; `registry` names them."""
+"""One module per method: its options, its adapters and memories, and its loss; `registry` lists them."""

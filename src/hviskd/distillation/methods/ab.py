@@ -1,4 +1,4 @@
-"""AB (Heo et al., AAAI 2019): the student's neurons become active where the teacher's do, however strongly."""
+"""AB (Heo et al., AAAI 2019): the student's neurons should be active where the teacher's are, however strongly."""
 
 import torch
 from pydantic import Field
@@ -28,7 +28,7 @@ class ABOptions(Options):
 
 
 class AB(Method):
-    """Squared hinge at the teacher's activation boundary, on maps before activation.
+    """Squared hinge loss at the teacher's activation boundary, on feature maps before activation.
 
     The deepest pair counts whole, each one above it half as much as the next. Meant for a stage before the main one: in
     the preset `ab` nothing else is learned meanwhile, and afterwards it no longer counts.
@@ -46,7 +46,7 @@ class AB(Method):
         self.weights = {"ab": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `ab`."""
+        """Return `ab`."""
         assert teacher is not None
         assert teacher.preactivations is not None
         assert student.preactivations is not None
@@ -61,7 +61,7 @@ class AB(Method):
 
 @full_precision
 def boundary_loss(teacher: Tensor, student: Tensor, margin: float) -> Tensor:
-    """Sum over channels and pixels of maps (B, C, H, W) before activation, mean over the batch.
+    """Sum over channels and pixels of feature maps (B, C, H, W) before activation, mean over the batch.
 
     Counts (m − s)² where the teacher is active (t > 0) and s < m, and (m + s)² where it is not and s > −m.
     """

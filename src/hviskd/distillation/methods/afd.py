@@ -1,4 +1,4 @@
-"""AFD (Ji, Heo and Park, AAAI 2021): learned attention says which of the student's blocks imitates which teacher's."""
+"""AFD (Ji, Heo and Park, AAAI 2021): learned attention determines which student blocks imitate which teacher blocks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ class AFD(Method):
 
     @full_precision
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `afd`."""
+        """Return `afd`."""
         assert teacher is not None
         assert teacher.blocks is not None
         assert student.blocks is not None
@@ -76,7 +76,7 @@ class AFD(Method):
         return {"afd": (self.attention(theirs, ours) * distances).sum(dim=(1, 2)).mean()}
 
     def attention(self, theirs: Sequence[Tensor], ours: Sequence[Tensor]) -> Tensor:
-        """Give (B, T, S), each row of S a distribution, from the maps (B, C, H, W) of T and S blocks."""
+        """Return (B, T, S), each row of S a distribution, from the feature maps (B, C, H, W) of T and S blocks."""
         queries = torch.stack([query(pooled(maps)) for query, maps in zip(self.queries, theirs, strict=True)], dim=1)
         keys = torch.stack([key(pooled(maps)).relu() for key, maps in zip(self.keys, ours, strict=True)], dim=1)
         # Normalised over tiles and student blocks at once, as the authors do.
@@ -87,7 +87,7 @@ class AFD(Method):
 
 @full_precision
 def block_distances(theirs: Sequence[Tensor], ours: Sequence[Tensor], *, mean: bool = False) -> Tensor:
-    """Give ‖A_t − A_s‖² / 256 (B, T, S) of the attention maps of T and S blocks (B, C, H, W).
+    """Return ‖A_t − A_s‖² / 256 (B, T, S) of the attention maps of T and S blocks (B, C, H, W).
 
     The student's maps are brought to each of the teacher's sizes. With `mean` the squares are averaged over the pixels
     instead. Distances come from products, so that no tensor holds pairs of blocks and pixels at once.
@@ -117,7 +117,7 @@ def _linear(width_in: int, width_out: int) -> nn.Sequential:
 
 
 def _chosen(wanted: tuple[int, ...] | None, count: int, role: str) -> tuple[int, ...]:
-    """Give the positions of the blocks that take part.
+    """Return the positions of the blocks that take part.
 
     Raises:
         RecipeError: There is no such block.
@@ -125,5 +125,5 @@ def _chosen(wanted: tuple[int, ...] | None, count: int, role: str) -> tuple[int,
     chosen = tuple(range(count)) if wanted is None else wanted
     missing = [block for block in chosen if not 0 <= block < count]
     if missing:
-        raise RecipeError(f"methods.afd.{role}_blocks: the {role} has no block {missing[0]}; it has 0 to {count - 1}")
+        raise RecipeError(f"methods.afd.{role}_blocks: the {role} has no block {missing[0]}, only 0 to {count - 1}")
     return chosen

@@ -31,7 +31,7 @@ class ATOptions(Options):
 
 
 class AT(Method):
-    """‖A_t − A_s‖² of the attention maps, mean over the batch, summed over the pairs; there is nothing to adapt."""
+    """‖A_t − A_s‖² of the attention maps, mean over the batch, summed over the pairs; without adapters."""
 
     needs = frozenset({"teacher"})
 
@@ -42,7 +42,7 @@ class AT(Method):
         self.weights = {"at": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `at`."""
+        """Return `at`."""
         assert teacher is not None
         losses = []
         for of_teacher, of_student in self.options.stages:
@@ -54,12 +54,12 @@ class AT(Method):
 
 
 def attention_map(features: Tensor, power: float = 2.0) -> Tensor:
-    """Give the strength of maps (B, C, H, W) as vectors (B, H · W) of length 1."""
+    """Return the attention maps of feature maps (B, C, H, W) as vectors (B, H · W) of length 1."""
     return unit(strength(features, power).flatten(1))
 
 
 @full_precision
 def strength(features: Tensor, power: float = 2.0) -> Tensor:
-    """Give the mean (B, H, W) over channels of |F|^power of maps (B, C, H, W)."""
+    """Return the mean (B, H, W) over channels of |F|^power of feature maps (B, C, H, W)."""
     # A square's gradient needs the map alone, which is kept anyway; a power's needs a copy of it.
     return (features.square() if power == 2 else features.abs().pow(power)).mean(dim=1)

@@ -1,4 +1,4 @@
-"""CAT-KD (Guo et al., CVPR 2023): for every class, the student is to look where the teacher looks."""
+"""CAT-KD (Guo et al., CVPR 2023): for every class, the student should look where the teacher looks."""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from hviskd.errors import RecipeError
 
 
 class CATKDOptions(Options):
-    """Weight, and how coarsely where is meant.
+    """Weight, and the resolution of the compared maps.
 
     Attributes:
         weight: The authors tuned it for every pair: 600 from ResNets to ShuffleNets at grid 4, 15 from VGG to
@@ -44,7 +44,7 @@ class CATKD(Method):
         self.weights = {"cat_kd": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `cat_kd`."""
+        """Return `cat_kd`."""
         assert teacher is not None
         ours, theirs = (
             class_activations(trace.last, trace.class_weights, self.options.grid) for trace in (student, teacher)
@@ -56,13 +56,13 @@ class CATKD(Method):
 
 @full_precision
 def class_activations(maps: Tensor, class_weights: Tensor, grid: int) -> Tensor:
-    """Give (B, K, grid²) of maps (B, C, H, W) and class weights (K, C); averaging first gives the same for less."""
+    """Return (B, K, grid²) of maps (B, C, H, W) and class weights (K, C); averages first, which is equivalent."""
     return torch.einsum("kc,bcp->bkp", class_weights, F.adaptive_avg_pool2d(maps, grid).flatten(2))
 
 
 def _require_gap_head(role: str, shapes: Shapes) -> None:
     if shapes.embedding != shapes.last[0]:
         raise RecipeError(
-            f"methods.cat_kd: the {role}'s classifier reads {shapes.embedding} numbers of a map of {shapes.last[0]} "
+            f"methods.cat_kd: the {role}'s classifier reads {shapes.embedding} values from {shapes.last[0]} "
             "channels, so its classes have no activation maps; use a network with head: gap"
         )

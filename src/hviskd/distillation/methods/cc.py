@@ -1,4 +1,4 @@
-"""CC, correlation congruence (Peng et al., ICCV 2019): tiles and their correlations are to be as for the teacher."""
+"""CC, correlation congruence (Peng et al., ICCV 2019): tiles and their correlations should be as for the teacher."""
 
 import math
 from typing import Literal
@@ -14,7 +14,7 @@ from hviskd.distillation.vectors import pooled, unit
 
 
 class CCOptions(Options):
-    """The paper's settings, or those of the code that its author gave to RepDistiller.
+    """The settings of the paper, or of the author's code in RepDistiller.
 
     Attributes:
         weight: Over both terms; the preset `cc-public` takes 0.02, as that code does.
@@ -37,7 +37,7 @@ class CCOptions(Options):
 
 
 class CC(Method):
-    """On linear embeddings e of the last maps' means over pixels.
+    """On linear embeddings e of the spatial means of the last feature maps.
 
     `paper`: `instance`, the mean of ‖e_t − e_s‖², and `correlation`, ‖Ψ(e_t) − Ψ(e_s)‖² / B², with Ψ the series of a
     Gaussian kernel between tiles. `public`: `correlation` alone, the mean of Σ δ_i δ_{i+1} with δ = |e_t − e_s|.
@@ -59,7 +59,7 @@ class CC(Method):
             self.weights = {term: options.weight * getattr(options, term) for term in ("instance", "correlation")}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give the losses of the chosen variant."""
+        """Return the losses of the selected variant."""
         assert teacher is not None
         ours, theirs = self._embed(pooled(student.last), pooled(teacher.last))
         if self.options.variant == "public":
@@ -78,7 +78,7 @@ class CC(Method):
 
 @full_precision
 def gaussian_series(vectors: Tensor, gamma: float, order: int) -> Tensor:
-    """Give (B, B), e^{−2γ} Σ_p (2γ)^p / p! ⟨x, y⟩^p for p up to `order`, of unit vectors (B, D).
+    """Return (B, B), e^{−2γ} Σ_p (2γ)^p / p! ⟨x, y⟩^p for p up to `order`, of unit vectors (B, D).
 
     With all powers it is the Gaussian kernel exp(−γ ‖x − y‖²).
     """
@@ -89,6 +89,6 @@ def gaussian_series(vectors: Tensor, gamma: float, order: int) -> Tensor:
 
 @full_precision
 def successive_differences(student: Tensor, teacher: Tensor) -> Tensor:
-    """Give the mean over i of Σ δ_i δ_{i+1}, δ = |student − teacher| of embeddings (B, D); of a single tile, 0."""
+    """Return the mean over i of Σ δ_i δ_{i+1}, δ = |student − teacher| of embeddings (B, D); of a single tile, 0."""
     difference = (student - teacher).abs()
     return (difference[:-1] * difference[1:]).sum() / max(len(difference) - 1, 1)

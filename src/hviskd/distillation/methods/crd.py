@@ -1,4 +1,4 @@
-"""CRD (Tian, Krishnan and Isola, ICLR 2020): a tile's two embeddings agree, and differ from other tiles'."""
+"""CRD (Tian, Krishnan and Isola, ICLR 2020): a tile's two embeddings agree and differ from those of other tiles."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from hviskd.distillation.precision import full_precision
 
 
 class ContrastOptions(Options):
-    """What CRD and WCoRD share.
+    """The options that CRD and WCoRD share.
 
     Attributes:
         width: Length of the embeddings.
@@ -57,7 +57,7 @@ class CRD(Method):
         self.weights = {"crd": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `crd` and write the memories."""
+        """Return `crd` and update the memories."""
         assert teacher is not None
         return {"crd": self._loss(teacher.embedding, student.embedding, batch.index, batch.labels)}
 

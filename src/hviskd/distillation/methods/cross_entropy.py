@@ -1,4 +1,4 @@
-"""Learning from the labels alone."""
+"""Cross-entropy with the labels."""
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -9,7 +9,7 @@ from hviskd.distillation.precision import full_precision
 
 
 class CrossEntropyOptions(Options):
-    """Weight, and how much of the label is spread over all classes."""
+    """Weight, and label smoothing."""
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 
@@ -23,6 +23,6 @@ class CrossEntropy(Method):
         self.weights = {"cross_entropy": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `cross_entropy`."""
+        """Return `cross_entropy`."""
         loss = full_precision(F.cross_entropy)(student.logits, batch.labels, label_smoothing=self.label_smoothing)
         return {"cross_entropy": loss}

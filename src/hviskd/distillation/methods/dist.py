@@ -1,4 +1,4 @@
-"""DIST (Huang et al., NeurIPS 2022): probabilities need only correlate with the teacher's, a tile and a class."""
+"""DIST (Huang et al., NeurIPS 2022): probabilities only correlate with the teacher's, per tile and per class."""
 
 from pydantic import Field
 from torch import Tensor
@@ -11,7 +11,7 @@ from hviskd.distillation.vectors import unit
 
 
 class DISTOptions(LogitOptions):
-    """The published settings for few classes (CIFAR); on ImageNet the authors take weight 1 and temperature 1.
+    """The published settings for few classes (CIFAR); for ImageNet the authors use weight 1 and temperature 1.
 
     Attributes:
         inter: β, over the correlations of each tile's probabilities.
@@ -39,7 +39,7 @@ class DIST(Method):
         self.weights = {"inter": options.weight * options.inter, "intra": options.weight * options.intra}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `inter` and `intra`."""
+        """Return `inter` and `intra`."""
         assert teacher is not None
         ours, theirs = (
             gather_batch(self.options.scaled(logits).softmax(dim=1)) for logits in (student.logits, teacher.logits)
@@ -50,6 +50,6 @@ class DIST(Method):
 
 @full_precision
 def uncorrelated(student: Tensor, teacher: Tensor) -> Tensor:
-    """Give 1 − Pearson's r of two matrices' rows, mean over the rows; the r of a constant row is 0."""
+    """Return 1 − Pearson's r of two matrices' rows, mean over the rows; r of a constant row is 0."""
     ours, theirs = (unit(rows - rows.mean(dim=1, keepdim=True), dim=1) for rows in (student, teacher))
     return 1 - (ours * theirs).sum(dim=1).mean()

@@ -1,4 +1,4 @@
-"""DKD (Zhao et al., CVPR 2022): KD split in two, how sure the teacher is of the label and what else it considers."""
+"""DKD (Zhao et al., CVPR 2022): KD split into confidence in the label and the ranking of the other classes."""
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ class DKDOptions(WarmedLogitOptions):
 
 
 class DKD(Method):
-    """`target`, T² · KL of (label, the rest), and `others`, T² · KL among the classes that are not the label.
+    """`target`, T² · KL of (label, rest), and `others`, T² · KL among the classes other than the label.
 
     With two classes there is only one other class: `others` is 0 and `target` is KD.
     """
@@ -38,7 +38,7 @@ class DKD(Method):
         self.weights = {"target": options.weight * options.target, "others": options.weight * options.others}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `target` and `others`, as the slow start weighs them."""
+        """Return `target` and `others`, weighted by the warm-up."""
         assert teacher is not None
         options = self.options
         target, others = decoupled_divergences(
@@ -50,7 +50,7 @@ class DKD(Method):
 
 @full_precision
 def decoupled_divergences(student: Tensor, teacher: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Give both divergences (B,) from teacher to student, for tempered logits (B, K) and labels (B,).
+    """Return both divergences (B,) from teacher to student, for tempered logits (B, K) and labels (B,).
 
     With p the teacher's probability of the label, KL(teacher ‖ student) is the first plus (1 − p) times the second.
     """
@@ -62,7 +62,7 @@ def decoupled_divergences(student: Tensor, teacher: Tensor, labels: Tensor) -> t
 
 
 def label_and_rest(logits: Tensor, is_label: Tensor) -> Tensor:
-    """Give the log-probabilities (B, 2) of the one marked class a row (B, K) and of all others together.
+    """Return the log-probabilities (B, 2) of the one marked class per row (B, K) and of all others together.
 
     Both come from sums of exponentials: a logarithm of 1 − p would lose all digits where the network is sure.
     """
@@ -73,10 +73,10 @@ def label_and_rest(logits: Tensor, is_label: Tensor) -> Tensor:
 
 
 def without(left_out: Tensor, logits: Tensor) -> Tensor:
-    """Give logits (B, K) whose marked entries have no share in a softmax, unless the whole row is marked."""
+    """Return logits (B, K) in which marked entries are excluded from a softmax, unless the whole row is marked."""
     return logits.masked_fill(left_out, torch.finfo(logits.dtype).min / 2)
 
 
 def divergence(student: Tensor, teacher: Tensor) -> Tensor:
-    """Give KL(teacher ‖ student) of each row (B,) for log-probabilities (B, K)."""
+    """Return KL(teacher ‖ student) of each row (B,) for log-probabilities (B, K)."""
     return F.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=1)

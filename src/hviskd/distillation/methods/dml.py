@@ -1,4 +1,4 @@
-"""DML (Zhang et al., CVPR 2018): two networks learn at once, each from the labels and from the other."""
+"""DML (Zhang et al., CVPR 2018): two networks learn together, each from the labels and from the other."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,11 +9,11 @@ from hviskd.distillation.precision import full_precision
 
 
 class DMLOptions(Options):
-    """Weight; the paper takes 1 and temperature 1."""
+    """Weight; the paper uses 1 and temperature 1."""
 
 
 class DML(Method):
-    """KL of either network's probabilities from the other's, held still, and the peer's own cross-entropy.
+    """KL of each network's probabilities from the other's, detached, and the peer's own cross-entropy.
 
     The teacher is a peer here: it learns from its own weights onward, in the same optimizer and with the same learning
     rate as the student, and only the student is kept. Both step at once, where the paper lets the second network see
@@ -27,7 +27,7 @@ class DML(Method):
         self.weights = dict.fromkeys(("student_from_peer", "peer_from_student", "peer_from_labels"), options.weight)
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give the three losses; the first reaches the student alone, the others the peer alone."""
+        """Return the three losses; the first trains only the student, the others only the peer."""
         assert teacher is not None
         ours, theirs = student.logits, teacher.logits
         return {

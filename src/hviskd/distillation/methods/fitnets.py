@@ -1,4 +1,4 @@
-"""FitNets (Romero et al., ICLR 2015): the student's middle map, adapted in width, becomes the teacher's."""
+"""FitNets (Romero et al., ICLR 2015): the student's middle feature map, adapted in width, imitates the teacher's."""
 
 from typing import Literal
 
@@ -29,7 +29,7 @@ class FitNetsOptions(Options):
 
 
 class FitNets(Method):
-    """Mean squared difference of the teacher's map and the student's, summed over the pairs.
+    """Mean squared difference between the teacher's feature map and the student's, summed over the pairs.
 
     Regressors are 1 × 1 convolutions and the larger map is averaged down, where paper and public code choose a kernel
     that spans the difference in size: 39 × 39 for maps of 75 and 37 px.
@@ -47,7 +47,7 @@ class FitNets(Method):
         self.weights = {"fitnets": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `fitnets`."""
+        """Return `fitnets`."""
         assert teacher is not None
         losses = []
         for (of_teacher, of_student), regressor in zip(self.stages, self.regressors, strict=True):

@@ -1,4 +1,4 @@
-"""FSP (Yim et al., CVPR 2017): between one stage and the next, channels go together as the teacher's do."""
+"""FSP (Yim et al., CVPR 2017): relations between the channels of consecutive stages should be as for the teacher."""
 
 from itertools import pairwise
 
@@ -27,7 +27,7 @@ class FSPOptions(Options):
 
 
 class FSP(Method):
-    """Mean squared difference of the matrices between consecutive stages, summed over these.
+    """Mean squared difference of the matrices between consecutive stages, summed over the stages.
 
     Meant for a stage before the main one, as in the preset `fsp`. It learns no adapter, so both networks must have the
     same widths.
@@ -42,13 +42,13 @@ class FSP(Method):
             if theirs[0] != ours[0]:
                 raise RecipeError(
                     f"methods.fsp: stage {pair[0]} of the teacher has {theirs[0]} channels and stage {pair[1]} of the "
-                    f"student {ours[0]}, and it can only compare equal numbers; leave the pair out of stages, take "
-                    "networks of one family and width, or a method with adapters such as vid"
+                    f"student {ours[0]}, but FSP needs equal numbers; remove the pair from stages, use "
+                    "networks of one family and width, or use a method with adapters, for example vid"
                 )
         self.weights = {"fsp": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `fsp`."""
+        """Return `fsp`."""
         assert teacher is not None
         losses = []
         for (teacher_in, student_in), (teacher_out, student_out) in pairwise(self.stages):
@@ -59,7 +59,7 @@ class FSP(Method):
 
 @full_precision
 def flow(shallow: Tensor, deep: Tensor) -> Tensor:
-    """Give the products of two maps' channels, mean over pixels: (B, C, H, W), (B, C', H', W') → (B, C, C').
+    """Return the products of two maps' channels, mean over pixels: (B, C, H, W), (B, C', H', W') → (B, C, C').
 
     The larger map is averaged down to the smaller, as in the public code; the paper takes maxima.
     """

@@ -1,4 +1,4 @@
-"""FT, factor transfer (Kim et al., NeurIPS 2018): the student's last map holds the factors of the teacher's."""
+"""FT, factor transfer (Kim et al., NeurIPS 2018): the student's last feature map gives the factors of the teacher's."""
 
 from itertools import pairwise
 from typing import Literal
@@ -39,7 +39,7 @@ class FTOptions(PreparedOptions):
 
 
 class FT(Method):
-    """First `reconstruction`, the paraphraser's error on the teacher's last map, then `ft`, the distance of factors.
+    """First `reconstruction`, the paraphraser's error on the teacher's last map, then `ft`, the factor distance.
 
     After the preparation the paraphraser is held still and the student's translator learns with the student.
     """
@@ -59,7 +59,7 @@ class FT(Method):
         self.weights = {"reconstruction": options.reconstruction, "ft": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `reconstruction` during the preparation and `ft` after it."""
+        """Return `reconstruction` during the preparation and `ft` after it."""
         assert teacher is not None
         last = teacher.last.detach()
         if self.options.prepares_at(batch.progress):
@@ -71,7 +71,7 @@ class FT(Method):
 
 @full_precision
 def factor_distance(teacher: Tensor, student: Tensor, factor: Literal["full", "spatial"] = "full") -> Tensor:
-    """Give the mean absolute difference of factors (B, C, H, W), each tile's brought to length 1 first."""
+    """Return the mean absolute difference of factors (B, C, H, W), each tile's normalised to length 1."""
     theirs, ours = (factors.square().mean(dim=1) if factor == "spatial" else factors for factors in (teacher, student))
     return F.l1_loss(unit(ours.flatten(1)), unit(theirs.flatten(1)))
 

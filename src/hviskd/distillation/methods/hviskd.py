@@ -1,4 +1,4 @@
-"""HVisKD (Sci. Rep. 2025, doi 10.1038/s41598-025-26004-1): the student takes over the teacher's relations.
+"""HVisKD (Sci. Rep. 2025, doi 10.1038/s41598-025-26004-1): the student learns the teacher's relations.
 
 Between the samples of a batch and between the regions of a tile, at several stages. The relations and aware
 features are in `relations`; this module pairs the stages, adapts widths and holds the two learned scales.
@@ -25,7 +25,7 @@ _POSITIVE_START = 0.1
 
 
 class HVisKDOptions(Options):
-    """The paper's settings; what the authors' code really ran is the preset `hviskd-authors`.
+    """The paper's settings; what the authors' code actually ran is the preset `hviskd-authors`.
 
     Attributes:
         weight: λ, over all four terms.
@@ -56,12 +56,12 @@ class HVisKDOptions(Options):
     @classmethod
     def _levels_are_sides(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
         if any(level < 1 for level in levels):
-            raise ValueError("every level is the side of a grid, at least 1")
+            raise ValueError("every level must be a grid side of at least 1")
         return levels
 
 
 class HVisKD(Method):
-    """Four losses, each a plain L2 norm over all entries, summed over the paired stages.
+    """Four losses, each an unscaled L2 norm over all entries, summed over the paired stages.
 
     sample_relation ‖M_t − M_s‖, sample_feature ‖S_t − W S_s‖, region_relation Σ_n ‖R_n,t − R_n,s‖,
     region_feature ‖A_t − W A_s‖. Under several processes the norms and the relations between samples are those
@@ -87,7 +87,7 @@ class HVisKD(Method):
 
     @full_precision
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give the four losses."""
+        """Return the four losses."""
         assert teacher is not None
         losses: dict[str, list[Tensor]] = {term: [] for term in self.weights}
         for position, (of_teacher, of_student) in enumerate(self.options.stages):
@@ -101,7 +101,7 @@ class HVisKD(Method):
         return {term: torch.stack(parts).sum() for term, parts in losses.items()}
 
     def learned(self) -> dict[str, float]:
-        """Give α and β as they stand."""
+        """Return the current α and β."""
         return {"alpha": self.sample_scale().item(), "beta": self.region_scale().item()}
 
     def _sample_losses(self, teacher: Tensor, student: Tensor, adapter: nn.Module) -> tuple[Tensor, Tensor]:
@@ -125,7 +125,7 @@ class HVisKD(Method):
 
 
 class _Scale(nn.Module):
-    """α or β: one learned number for all stages, used by the student's side and handed to the teacher's."""
+    """α or β: one learned number for all stages, used for the student and passed to the teacher's side."""
 
     raw: Tensor
 
@@ -146,7 +146,7 @@ class _Scale(nn.Module):
 
 
 class _LinearRegions(nn.Module):
-    """One matrix over all grid cells at once, as in the authors' code: (B, C, g, g) → (B, C', g, g)."""
+    """One matrix over all grid cells, as in the authors' code: (B, C, g, g) → (B, C', g, g)."""
 
     def __init__(self, width_in: int, width_out: int, grid: int) -> None:
         super().__init__()

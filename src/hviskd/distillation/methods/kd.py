@@ -27,7 +27,7 @@ class KD(Method):
         self.weights = {"kd": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `kd`."""
+        """Return `kd`."""
         assert teacher is not None
         scaled, temperature = self.options.scaled, self.options.temperature
         return {"kd": kd_loss(scaled(student.logits), scaled(teacher.logits), 1.0) * temperature**2}
@@ -35,7 +35,7 @@ class KD(Method):
 
 @full_precision
 def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-    """Give T² · KL(softmax(t / T) ‖ softmax(s / T)), mean over the batch, for logits (B, K)."""
+    """Return T² · KL(softmax(t / T) ‖ softmax(s / T)), mean over the batch, for logits (B, K)."""
     student = F.log_softmax(student_logits / temperature, dim=1)
     teacher = F.log_softmax(teacher_logits / temperature, dim=1)
     return F.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2

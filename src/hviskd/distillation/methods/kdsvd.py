@@ -1,4 +1,4 @@
-"""KDSVD (Lee, Kim and Song, ECCV 2018): how the main direction of the maps changes from stage to stage.
+"""KDSVD (Lee, Kim and Song, ECCV 2018): how the main direction of the feature maps changes from stage to stage.
 
 The student takes over the teacher's change; the directions are right singular vectors of each map as a matrix.
 """
@@ -40,7 +40,7 @@ class KDSVDOptions(Options):
 
 
 class KDSVD(Method):
-    """Σ (exp(−(v − w)² / 8)_s − exp(−(v − w)² / 8)_t)², mean over the batch, summed over successive stages.
+    """Σ (exp(−(v − w)² / 8)_s − exp(−(v − w)² / 8)_t)², mean over the batch, summed over consecutive stages.
 
     v and w are entries of the vectors of one stage and of the one before, and every pair of entries counts. A vector's
     sign means nothing, so the teacher's are turned to a sum above zero and the student's to the teacher's. It costs one
@@ -57,7 +57,7 @@ class KDSVD(Method):
         self.weights = {"kdsvd": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `kdsvd`."""
+        """Return `kdsvd`."""
         assert teacher is not None
         directions = []
         for of_teacher, of_student in self.options.stages:
@@ -72,7 +72,7 @@ class KDSVD(Method):
 
 @full_precision
 def main_directions(student: Tensor, teacher: Tensor, count: int, variant: Matrix) -> tuple[Tensor, Tensor]:
-    """Give `count` right singular vectors (B, n, count) of the student's and of the teacher's maps (B, C, H, W).
+    """Return `count` right singular vectors (B, n, count) of the student's and the teacher's maps (B, C, H, W).
 
     Each of the teacher's, the main one first, is met by the student's that is nearest up to its sign; both are times
     the teacher's singular value, those in turn of length 1. The teacher gets no gradient.
@@ -89,7 +89,7 @@ def main_directions(student: Tensor, teacher: Tensor, count: int, variant: Matri
 
 
 def _changes(vectors: Tensor, before: Tensor) -> Tensor:
-    """Give (B, n, m, count) of vectors (B, n, count) and those of the stage before (B, m, count)."""
+    """Return (B, n, m, count) of vectors (B, n, count) and those of the previous stage (B, m, count)."""
     return (-(vectors[:, :, None] - before[:, None]).square() / 8).exp()
 
 
@@ -102,7 +102,7 @@ def _sign(numbers: Tensor) -> Tensor:
 
 
 class _SingularVectors(torch.autograd.Function):
-    """Right singular vectors (B, n, k) and values (B, k), the k largest, of matrices (B, m, n).
+    """Return the k largest singular values (B, k) and right singular vectors (B, n, k) of matrices (B, m, n).
 
     They are eigenvectors of the n × n Gram matrix. The gradient of one divides by its eigenvalue's gap to every other;
     here gap / (gap² + ε²) stands in for 1 / gap, so that close values cannot blow it up. The values have no gradient.
@@ -136,11 +136,11 @@ def _require_enough(options: KDSVDOptions, pair: tuple[int, int], teacher: Shape
     if options.variant == "rep" and teacher[0] != student[0]:
         raise RecipeError(
             f"methods.kdsvd.stages: teacher stage {pair[0]} has {teacher[0]} channels and student stage {pair[1]} "
-            f"{student[0]}, and variant rep compares channel by channel; use variant: md, or stages of equal width"
+            f"{student[0]}, but variant rep needs equal numbers; use variant: md, or stages of equal width"
         )
     entries = teacher[0] if options.variant == "rep" else min(teacher[2], student[2])
     if entries < options.vectors + _SPARE:
         raise RecipeError(
             f"methods.kdsvd.stages: the pair {pair[0]}, {pair[1]} has {entries} singular vectors, and "
-            f"{options.vectors + _SPARE} are compared; leave the pair out or use larger tiles"
+            f"{options.vectors + _SPARE} are needed; remove the pair or use larger tiles"
         )

@@ -1,4 +1,4 @@
-"""Multi-level logit distillation (Jin et al., CVPR 2023): logits agree a tile, over the batch and over classes."""
+"""Multi-level logit distillation (Jin et al., CVPR 2023): logits agree per tile, over the batch and over classes."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -18,7 +18,7 @@ _PLAIN_IN_PUBLIC = (2.0, 6.0)
 
 
 class MultiLevelOptions(Options):
-    """Temperatures, and which form of the method.
+    """Temperatures, and the variant of the method.
 
     Attributes:
         weight: Over all three levels; the authors weigh cross-entropy with 0.1 beside it, and so does the preset.
@@ -56,11 +56,11 @@ class MultiLevel(Method):
         self.weights = dict.fromkeys(("instance", "batch", "class_relation"), options.weight)
 
     def views(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Give the strong view."""
+        """Return the strong view."""
         return {"strong": strong_view(images)}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give the three levels."""
+        """Return the losses of the three levels."""
         strong = batch.views["strong"]
         assert teacher is not None
         assert strong.teacher is not None
@@ -83,14 +83,14 @@ class MultiLevel(Method):
 
 
 def surer_half(logits: Tensor) -> Tensor:
-    """Say (B,), as 0 or 1, of which tiles the teacher is at least as sure as of the median tile."""
+    """Return (B,), as 0 or 1, for which tiles the teacher is at least as confident as for the median tile."""
     confidence = logits.softmax(dim=1).amax(dim=1)
     return (confidence >= confidence.median()).to(logits.dtype)
 
 
 @full_precision
 def level_losses(student: Tensor, teacher: Tensor, counted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the loss at the level of tiles, of the batch and of classes, for tempered logits (B, K).
+    """Return the losses at the level of tiles, batch and classes, for tempered logits (B, K).
 
     With P the probabilities of the counted (B, as 0 or 1) tiles: mean KL(P_t ‖ P_s); ‖P_s P_sᵀ − P_t P_tᵀ‖² / B; and
     ‖P_sᵀ P_s − P_tᵀ P_t‖² / K. Relations are those of the joint batch.

@@ -1,4 +1,4 @@
-"""NST (Huang and Wang, 2017): the student's channels are to be distributed over a tile as the teacher's are."""
+"""NST (Huang and Wang, 2017): the student's channels should be distributed over a tile as the teacher's are."""
 
 import torch
 from pydantic import Field
@@ -32,7 +32,7 @@ class NST(Method):
         self.weights = {"nst": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `nst`."""
+        """Return `nst`."""
         assert teacher is not None
         losses = []
         for of_teacher, of_student in self.stages:
@@ -43,7 +43,7 @@ class NST(Method):
 
 @full_precision
 def channel_discrepancy(student: Tensor, teacher: Tensor) -> Tensor:
-    """Give mean k(t, t') + mean k(s, s') − 2 mean k(s, t), k = ⟨x, y⟩², over channels of maps (B, C, H, W) of one size.
+    """Return mean k(t, t') + mean k(s, s') − 2 mean k(s, t), k = ⟨x, y⟩², over channels of equal maps (B, C, H, W).
 
     A channel is the vector of its pixels, of length 1. What is kept is C × C' a tile, never C × C' × pixels.
     """

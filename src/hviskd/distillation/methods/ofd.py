@@ -1,4 +1,4 @@
-"""OFD (Heo et al., ICCV 2019): before activation, the student follows what the teacher will let through."""
+"""OFD (Heo et al., ICCV 2019): before activation, the student matches what passes the teacher's activation."""
 
 import torch
 from pydantic import Field
@@ -27,7 +27,7 @@ class OFDOptions(Options):
 
 
 class OFD(Method):
-    """Partial L2 distance of a margin ReLU of the teacher and the adapted student, both before activation.
+    """Partial L2 distance between a margin ReLU of the teacher and the adapted student, both before activation.
 
     The deepest pair counts whole, each one above it half as much as the next. The margin of a channel is the mean of
     the teacher's negative responses. The authors work it out from the batch normalisation in front of the activation;
@@ -45,7 +45,7 @@ class OFD(Method):
         self.weights = {"ofd": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `ofd` and let the margins see the batch."""
+        """Return `ofd` and update the margins with the batch."""
         assert teacher is not None
         assert teacher.preactivations is not None
         assert student.preactivations is not None
@@ -60,7 +60,7 @@ class OFD(Method):
 
 
 class _Margin(nn.Module):
-    """The running mean of a teacher's negative responses, channel by channel; 0 until a channel has had one."""
+    """The running mean of a teacher's negative responses per channel; 0 until a channel has had one."""
 
     mean: Tensor
     batches: Tensor
@@ -72,7 +72,7 @@ class _Margin(nn.Module):
 
     @torch.no_grad()
     def forward(self, theirs: Tensor) -> Tensor:
-        """Take in a batch's maps (B, C, H, W), of all processes, and give the margins (C,)."""
+        """Update with a batch's maps (B, C, H, W), of all processes, and return the margins (C,)."""
         of_batch, seen = negative_mean(theirs)
         self.batches += seen
         margin = self.mean + seen * (of_batch - self.mean) / self.batches.clamp(min=1)
@@ -82,7 +82,7 @@ class _Margin(nn.Module):
 
 @full_precision
 def negative_mean(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Give each channel's mean (C,) of the entries below zero of maps (B, C, H, W), and 1 where it has any, else 0."""
+    """Return each channel's mean (C,) of negative entries of maps (B, C, H, W), and 1 if it has any, else 0."""
     below = (maps < 0).sum(dim=(0, 2, 3)).to(maps.dtype)
     total = maps.clamp(max=0).sum(dim=(0, 2, 3))
     total, below = gather_batch(torch.stack([total, below])[None]).sum(dim=0)
@@ -91,7 +91,7 @@ def negative_mean(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 @full_precision
 def partial_distance(teacher: Tensor, student: Tensor, margin: Tensor) -> Tensor:
-    """Give the sum over channels and pixels of (max(t, m) − s)², mean over the batch, for maps (B, C, H, W).
+    """Return the sum over channels and pixels of (max(t, m) − s)², mean over the batch, for maps (B, C, H, W).
 
     Where the target is not positive and the student is at or below it, nothing counts: both are inactive.
     """

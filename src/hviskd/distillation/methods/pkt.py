@@ -1,4 +1,4 @@
-"""PKT (Passalis and Tefas, ECCV 2018): who resembles whom in a batch, as probabilities, is to be as for the teacher."""
+"""PKT (Passalis and Tefas, ECCV 2018): similarities within a batch, as probabilities, should be as for the teacher."""
 
 from pydantic import Field
 from torch import Tensor
@@ -12,7 +12,7 @@ _EPSILON = 1e-7  # the authors'
 
 
 class PKTOptions(Options):
-    """Weight; so large because the divergence is a mean over all B² pairs of tiles."""
+    """Weight; large because the divergence is a mean over all B² pairs of tiles."""
 
     weight: float = Field(default=30000.0, ge=0, allow_inf_nan=False)
 
@@ -30,20 +30,20 @@ class PKT(Method):
         self.weights = {"pkt": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `pkt`."""
+        """Return `pkt`."""
         assert teacher is not None
         return {"pkt": probability_loss(*(gather_batch(pooled(trace.last)) for trace in (student, teacher)))}
 
 
 @full_precision
 def probability_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Give the mean over pairs of P_t log(P_t / P_s) for vectors (B, D_s) and (B, D_t); a tile with itself counts."""
+    """Return the mean over pairs of P_t log(P_t / P_s) for vectors (B, D_s) and (B, D_t), including self-pairs."""
     ours, theirs = (_resemblance(vectors) for vectors in (student, teacher))
     return (theirs * ((theirs + _EPSILON) / (ours + _EPSILON)).log()).mean()
 
 
 def _resemblance(vectors: Tensor) -> Tensor:
-    """Give (B, B), rows of sum 1."""
+    """Return (B, B), with rows of sum 1."""
     directions = unit(vectors)
     scores = (1 + directions @ directions.T) / 2
     return scores / scores.sum(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""ReviewKD (Chen et al., CVPR 2021): each of the teacher's maps is met by the student's map and all deeper ones."""
+"""ReviewKD (Chen et al., CVPR 2021): each teacher map is compared with the student's map fused with all deeper ones."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _LEVELS = (4, 2, 1)
 
 
 class ReviewKDOptions(WarmedOptions):
-    """Weight, stages and width; the start is slow.
+    """Weight, stages and width; with a warm-up.
 
     Attributes:
         weight: The authors' for resnet32x4 → resnet8x4; they take 0.6 to 8 from pair to pair, so tune it.
@@ -31,7 +31,7 @@ class ReviewKDOptions(WarmedOptions):
 
 
 class ReviewKD(Method):
-    """Hierarchical distance of every fused map of the student to the teacher's map before activation.
+    """Hierarchical distance of every fused map of the student from the teacher's map before activation.
 
     The mean of the last map comes first, as a map of 1 × 1; going up, each of the student's maps is fused with what
     came from below. Maps have the size of the smaller side of a pair, where the authors always take the teacher's.
@@ -50,7 +50,7 @@ class ReviewKD(Method):
         self.weights = {"reviewkd": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `reviewkd`, as far as it is warmed up."""
+        """Return `reviewkd`, weighted by the warm-up."""
         assert teacher is not None
         assert teacher.preactivations is not None
         theirs, below = (F.adaptive_avg_pool2d(trace.last, 1) for trace in (teacher, student))
@@ -64,7 +64,7 @@ class ReviewKD(Method):
 
 
 class _Fusion(nn.Module):
-    """Fuses a map with the one from below by attention, and gives it the teacher's width."""
+    """Fuses a map with the deeper one by attention, and adapts it to the teacher's width."""
 
     def __init__(self, width_in: int, width: int, width_out: int, *, fuses: bool) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class _Fusion(nn.Module):
         self.widen = _convolution(width, width_out, 3)
 
     def forward(self, maps: Tensor, below: Tensor | None, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the map (B, C', H', W') to compare with the target, and the fused map (B, width, H', W') to hand up.
+        """Return the map (B, C', H', W') to compare with the target, and the fused map (B, width, H', W') to pass on.
 
         Args:
             maps: The student's map (B, C, H, W).
@@ -93,7 +93,7 @@ class _Fusion(nn.Module):
 
 @full_precision
 def hierarchical_distance(student: Tensor, teacher: Tensor, levels: Sequence[int] = _LEVELS) -> Tensor:
-    """Compare maps (B, C, H, W) as they are and averaged down to each level's side, where that makes them smaller.
+    """Compare maps (B, C, H, W) at full size and averaged to each level's side, if that is smaller.
 
     The mean squared differences are averaged with the weights 1, ½, ¼, ….
     """

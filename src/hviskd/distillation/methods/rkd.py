@@ -1,4 +1,4 @@
-"""RKD (Park et al., CVPR 2019): distances between tiles, and angles among three, are to be those of the teacher."""
+"""RKD (Park et al., CVPR 2019): distances between tiles, and angles of triples, should be those of the teacher."""
 
 import math
 
@@ -22,7 +22,7 @@ class RKDOptions(Options):
 
 
 class RKD(Method):
-    """`distance` and `angle`, each a smooth L1 loss between student and teacher, on the last map's mean over pixels.
+    """`distance` and `angle`, each a smooth L1 loss between student and teacher, on spatial means of the last maps.
 
     Neither changes when one network's vectors are turned, moved or scaled as a whole, and there is nothing to adapt.
     Memory grows with B² · D and B³ for a joint batch of B tiles and vectors of length D.
@@ -35,7 +35,7 @@ class RKD(Method):
         self.weights = {"distance": options.weight * options.distance, "angle": options.weight * options.angle}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `distance` and `angle`."""
+        """Return `distance` and `angle`."""
         assert teacher is not None
         ours, theirs = (relations(gather_batch(pooled(trace.last))) for trace in (student, teacher))
         distance, angle = (F.smooth_l1_loss(mine, its) for mine, its in zip(ours, theirs, strict=True))
@@ -44,7 +44,7 @@ class RKD(Method):
 
 @full_precision
 def relations(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the distances (B, B) over their mean, and the cosines (B, B, B), of vectors (B, D).
+    """Return the distances (B, B) divided by their mean, and the cosines (B, B, B), of vectors (B, D).
 
     Entry (j, i, k) is the cosine of the angle at j between i and k. Vectors that coincide have distance and cosine 0,
     and no gradient of either; where all do, every entry is 0.

@@ -44,7 +44,7 @@ class RLD(Method):
         self.weights = {term: options.weight * getattr(options, term) for term in ("confidence", "correlation")}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `confidence` and `correlation`, as the slow start weighs them."""
+        """Return `confidence` and `correlation`, weighted by the warm-up."""
         assert teacher is not None
         options, sure = self.options, self._confident
         confidence = confidence_divergence(sure.scaled(student.logits), sure.scaled(teacher.logits), batch.labels)
@@ -60,7 +60,7 @@ class RLD(Method):
 
 @full_precision
 def confidence_divergence(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-    """Give KL of (first choice, the rest) of the teacher from (label, the rest) of the student, (B,).
+    """Return KL of the teacher's (top class, rest) from the student's (label, rest), (B,).
 
     Args:
         student: Tempered logits (B, K).
@@ -74,7 +74,7 @@ def confidence_divergence(student: Tensor, teacher: Tensor, labels: Tensor) -> T
 
 @full_precision
 def correlation_divergence(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-    """Give KL(teacher ‖ student) among the classes that the teacher ranks below the label, (B,); 0 where none is.
+    """Return KL(teacher ‖ student) among the classes that the teacher ranks below the label, (B,); 0 if there are none.
 
     Args:
         student: Tempered logits (B, K).

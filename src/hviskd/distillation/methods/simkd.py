@@ -1,4 +1,4 @@
-"""SimKD (Chen et al., CVPR 2022): the student keeps the teacher's classifier and learns the map that it reads."""
+"""SimKD (Chen et al., CVPR 2022): the student keeps the teacher's classifier and learns the classifier's input."""
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -10,7 +10,7 @@ from hviskd.distillation.precision import full_precision
 
 
 class SimKDOptions(Options):
-    """Weight, and how narrow the projector is.
+    """Weight, and the width of the projector.
 
     Attributes:
         reduction: The teacher's width divided by the projector's inner width.
@@ -20,7 +20,7 @@ class SimKDOptions(Options):
 
 
 class SimKD(Method):
-    """Mean squared difference between the projected map of the student and the last map of the teacher.
+    """Mean squared difference between the student's projected feature map and the teacher's last feature map.
 
     The student is built with a projector and a copy of the teacher's classifier in the place of its own head
     ("teacher_head"): both belong to the trained network, and so to its Model and its cost. Labels are not used.
@@ -33,7 +33,7 @@ class SimKD(Method):
         self.weights = {"simkd": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `simkd`."""
+        """Return `simkd`."""
         assert teacher is not None
         theirs, ours = to_smaller(teacher.last, student.last)
         return {"simkd": full_precision(F.mse_loss)(ours, theirs)}

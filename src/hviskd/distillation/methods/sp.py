@@ -1,4 +1,4 @@
-"""SP (Tung and Mori, ICCV 2019): tiles that the teacher sees as alike the student is to see as alike."""
+"""SP (Tung and Mori, ICCV 2019): tiles that are similar for the teacher should be similar for the student."""
 
 import torch
 from pydantic import Field
@@ -22,7 +22,7 @@ class SPOptions(Options):
 
 
 class SP(Method):
-    """‖rows(F_t F_tᵀ) − rows(F_s F_sᵀ)‖² / B², with F the maps as vectors, summed over the pairs.
+    """‖rows(F_t F_tᵀ) − rows(F_s F_sᵀ)‖² / B², with F the flattened feature maps, summed over the pairs.
 
     There is nothing to adapt: both matrices are B × B, for maps of any width and size.
     """
@@ -37,7 +37,7 @@ class SP(Method):
         self.weights = {"sp": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `sp`."""
+        """Return `sp`."""
         assert teacher is not None
         losses = [
             similarity_loss(gather_batch(student.stages[of_student]), gather_batch(teacher.stages[of_teacher]))
@@ -48,7 +48,7 @@ class SP(Method):
 
 @full_precision
 def similarity_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Give the mean squared difference of both Gram matrices (B, B), each row of length 1, for features (B, …).
+    """Return the mean squared difference of both Gram matrices (B, B), with rows of length 1, for features (B, …).
 
     It is the rows of the products that are brought to length 1, not the features: a tile of strong features counts
     in every row.

@@ -1,4 +1,4 @@
-"""SSKD (Xu et al., ECCV 2020): the student also copies how the teacher recognises a changed tile among the others."""
+"""SSKD (Xu et al., ECCV 2020): the student also learns how the teacher recognises a transformed tile among others."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -44,7 +44,7 @@ class SSKDOptions(Options):
 
 
 class SSKD(Method):
-    """First a head on the still teacher learns to find a changed tile's original; then the student copies its answers.
+    """First a head on the frozen teacher learns to find a transformed tile's original; then the student imitates it.
 
     Similarities are cosines (3B, B) between what two-layer heads make of changed and unchanged tiles. Costs three
     more passes of both networks a step.
@@ -65,13 +65,13 @@ class SSKD(Method):
         self.weights = {term: options.weight * getattr(options, term) for term in terms} | {"teacher_head": 1.0}
 
     def views(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Give the changed tiles (3B, 3, H, W)."""
+        """Return the transformed tiles (3B, 3, H, W)."""
         if self.options.change == "strong":
             return {"changed": torch.cat([strong_view(images) for _ in range(_VIEWS)])}
         return {"changed": torch.cat([images.rot90(turns, (2, 3)) for turns in range(1, _VIEWS + 1)])}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `teacher_head` in the first share of the training, afterwards the three terms of the student."""
+        """Return `teacher_head` in the first part of the training, then the three terms of the student."""
         changed = batch.views["changed"]
         assert teacher is not None
         assert changed.teacher is not None
@@ -94,12 +94,12 @@ class SSKD(Method):
 
 @full_precision
 def similarities(head: nn.Module, changed: Tensor, unchanged: Tensor) -> Tensor:
-    """Give cosines (N, B) between what the head makes of vectors (N, D) and of vectors (B, D)."""
+    """Return cosines (N, B) between the head's outputs for vectors (N, D) and (B, D)."""
     return F.normalize(head(changed), dim=1) @ F.normalize(head(unchanged), dim=1).T
 
 
 def least_wrong(answers: Tensor, truth: Tensor, keep: float) -> Tensor:
-    """Say (N,) which rows of answers (N, M) to learn from: all whose best is the truth, and of the rest a share.
+    """Select (N,) the rows of logits (N, M) to learn from: all correct ones, and a share of the others.
 
     How wrong a row is, is the rank that it gives to the truth (N,); the least wrong are kept.
     """
@@ -113,7 +113,7 @@ def least_wrong(answers: Tensor, truth: Tensor, keep: float) -> Tensor:
 
 @full_precision
 def selected_kd(student: Tensor, teacher: Tensor, selected: Tensor, temperature: float) -> Tensor:
-    """Give T² · KL(softmax(t / T) ‖ softmax(s / T)) of logits (N, M), mean over the selected rows; 0 for none."""
+    """Return T² · KL(softmax(t / T) ‖ softmax(s / T)) of logits (N, M), mean over the selected rows; 0 for none."""
     ours, theirs = F.log_softmax(student / temperature, dim=1), F.log_softmax(teacher / temperature, dim=1)
     rows = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(dim=1)
     return (rows * selected).sum() / selected.sum().clamp(min=1) * temperature**2

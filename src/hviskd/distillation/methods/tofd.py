@@ -1,4 +1,4 @@
-"""TOFD (Zhang et al., NeurIPS 2020): exits on middle maps, so that only what serves the task is matched."""
+"""TOFD (Zhang et al., NeurIPS 2020): exits on middle feature maps, to match only what serves the task."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -62,7 +62,7 @@ class TOFD(Method):
         self.weights = {"teacher_exits": 1.0} | {term: options.weight * share for term, share in terms.items()}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `teacher_exits` during the preparation and the four others after it."""
+        """Return `teacher_exits` during the preparation and the four others after it."""
         assert teacher is not None
         theirs = [teacher.stages[of_teacher].detach() for of_teacher, _ in self.options.stages]
         preparing = self.options.prepares_at(batch.progress)
@@ -85,7 +85,7 @@ class TOFD(Method):
 
 
 class _Exit(nn.Module):
-    """Takes a map through the widths and strides of the stages that the network still has, and classifies its mean."""
+    """Applies the widths and strides of the network's remaining stages to a map, and classifies its spatial mean."""
 
     def __init__(self, shapes: Sequence[Shape], num_classes: int) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class _Exit(nn.Module):
         self.classifier = nn.Linear(shapes[-1][0], num_classes)
 
     def forward(self, maps: Tensor) -> Answer:
-        """Give the vectors (B, D) and logits (B, K) of maps (B, C, H, W)."""
+        """Return the vectors (B, D) and logits (B, K) of maps (B, C, H, W)."""
         vectors = self.body(maps).mean(dim=(2, 3))
         return vectors, self.classifier(vectors)
 
@@ -116,7 +116,7 @@ def _separable(width_in: int, width_out: int, stride: int) -> nn.Sequential:
 
 @full_precision
 def unorthogonality(matrix: Tensor) -> Tensor:
-    """Give ‖W Wᵀ − I‖ + ‖Wᵀ W − I‖ of a matrix (D', D); a wide or tall one cannot reach zero."""
+    """Return ‖W Wᵀ − I‖ + ‖Wᵀ W − I‖ of a matrix (D', D); it is above zero if the matrix is not square."""
     products = (matrix @ matrix.T, matrix.T @ matrix)
     apart = [torch.linalg.vector_norm(product - torch.eye(*product.shape).to(product)) for product in products]
     return torch.stack(apart).sum()

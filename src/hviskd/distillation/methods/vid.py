@@ -1,4 +1,4 @@
-"""VID (Ahn et al., CVPR 2019): the teacher's maps are likely under a Gaussian around the student's."""
+"""VID (Ahn et al., CVPR 2019): the teacher's feature maps are likely under a Gaussian around the student's."""
 
 import math
 
@@ -15,7 +15,7 @@ _LEAST_VARIANCE = 1e-5
 
 
 class VIDOptions(Options):
-    """Weight, stages and start.
+    """Weight, stages and initial variance.
 
     Attributes:
         weight: The public code's, for a mean over all entries.
@@ -29,7 +29,7 @@ class VIDOptions(Options):
 
 
 class VID(Method):
-    """Mean of ½ ((t − μ(s))² / σ² + log σ²), summed over the pairs: bounds the mutual information of the maps.
+    """Mean of ½ ((t − μ(s))² / σ² + log σ²), summed over the pairs, which bounds the mutual information of the maps.
 
     μ is three 1 × 1 convolutions, σ² one learned variance a teacher channel, left alone by weight decay. The loss may
     be negative: it falls without end as the variances do.
@@ -48,7 +48,7 @@ class VID(Method):
         self.weights = {"vid": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `vid`."""
+        """Return `vid`."""
         assert teacher is not None
         losses = []
         for (of_teacher, of_student), mean, spread in zip(self.stages, self.means, self.spreads, strict=True):
@@ -57,13 +57,13 @@ class VID(Method):
         return {"vid": torch.stack(losses).sum()}
 
     def undecayed(self) -> list[nn.Parameter]:
-        """Give what the variances are made of: decay would pull them to log 2."""
+        """Return the parameters of the variances: weight decay would pull them to log 2."""
         return list(self.spreads)
 
 
 @full_precision
 def gaussian_loss(target: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """Give the mean of ½ ((target − mean)² / variance + log variance), for maps (B, C, H, W) and variances (C,)."""
+    """Return the mean of ½ ((target − mean)² / variance + log variance), for maps (B, C, H, W) and variances (C,)."""
     spread = variance[:, None, None]
     return 0.5 * ((target - mean).square() / spread + spread.log()).mean()
 
@@ -76,5 +76,5 @@ def _mean(width_in: int, width_out: int) -> nn.Sequential:
 
 
 def _inverse_softplus(value: float) -> float:
-    """Give x with log(1 + eˣ) = value, in a form that does not overflow."""
+    """Return x with log(1 + eˣ) = value, without overflow."""
     return value + math.log(-math.expm1(-value))

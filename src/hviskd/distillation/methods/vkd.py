@@ -1,4 +1,4 @@
-"""VkD (Miles et al., CVPR 2024): the student's vector, only turned, is to be the teacher's standardised vector."""
+"""VkD (Miles et al., CVPR 2024): the student's vector, only rotated, should be the teacher's standardised vector."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,11 +10,11 @@ from hviskd.distillation.vectors import pooled
 
 
 class VkDOptions(Options):
-    """Weight; the authors take 1, beside cross-entropy and KD."""
+    """Weight; the authors use 1, with cross-entropy and KD."""
 
 
 class VkD(Method):
-    """Smooth L1 between P v_s and the layer norm of v_t, mean over all entries, on the last maps' means over pixels.
+    """Smooth L1 between P v_s and the layer norm of v_t, mean over all entries, on spatial means of the last maps.
 
     P is learned and orthogonal: it keeps lengths and angles, so that it cannot learn in the student's place. Where the
     student's vector is the longer one P's rows are orthonormal instead, and what is orthogonal to them is not compared.
@@ -30,12 +30,12 @@ class VkD(Method):
         self.weights = {"vkd": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give `vkd`."""
+        """Return `vkd`."""
         assert teacher is not None
         return {"vkd": self._loss(pooled(student.last), pooled(teacher.last))}
 
     def undecayed(self) -> list[nn.Parameter]:
-        """Give what P is made of: an orthogonal matrix has no size that could decay."""
+        """Return the parameters of P: an orthogonal matrix has no scale that could decay."""
         return list(self.projection.parameters())
 
     @full_precision

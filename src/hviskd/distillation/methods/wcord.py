@@ -1,4 +1,4 @@
-"""WCoRD (Chen et al., CVPR 2021), made from the paper: contrast by a smooth critic, and transport within the batch.
+"""WCoRD (Chen et al., CVPR 2021), from the paper: contrast by a smooth critic, and transport within the batch.
 
 No public code is known. The global term is CRD's with embeddings of bounded slope (spectral normalisation), in the
 place of the dual Wasserstein distance; the local term is the entropic optimal transport between the batch's two sets
@@ -20,7 +20,7 @@ from hviskd.distillation.precision import full_precision
 
 
 class WCoRDOptions(ContrastOptions):
-    """Weights of the two terms, and how the transport is solved.
+    """Weights of the two terms, and the settings of the transport solver.
 
     Attributes:
         contrast: λ₁, of the global term.
@@ -36,7 +36,7 @@ class WCoRDOptions(ContrastOptions):
 
 
 class WCoRD(Method):
-    """`contrast`, over all tiles by the memories, and `transport`, between the sets of one batch."""
+    """`contrast`, over all tiles in the memories, and `transport`, between the two embeddings of a batch."""
 
     needs = frozenset({"teacher"})
 
@@ -55,7 +55,7 @@ class WCoRD(Method):
         self.weights = {term: options.weight * getattr(options, term) for term in ("contrast", "transport")}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Give both terms and write the memories."""
+        """Return both terms and update the memories."""
         assert teacher is not None
         return self._losses(teacher.embedding, student.embedding, batch.index, batch.labels)
 
@@ -72,13 +72,13 @@ class WCoRD(Method):
 
 
 def transport_cost(cost: Tensor, entropy: float, iterations: int) -> Tensor:
-    """Give Σ π · cost for the plan π of `transport_plan`; the plan is held still, so the gradient is π."""
+    """Return Σ π · cost for the plan π of `transport_plan`; the plan is detached, so the gradient is π."""
     return (transport_plan(cost.detach(), entropy, iterations) * cost).sum()
 
 
 @torch.no_grad()
 def transport_plan(cost: Tensor, entropy: float, iterations: int) -> Tensor:
-    """Give the plan (B, B) with even marginals 1/B that minimises Σ π · cost − entropy · H(π), in the log domain."""
+    """Return the plan (B, B) with uniform marginals 1/B that minimises Σ π · cost − entropy · H(π), in log domain."""
     share = -math.log(len(cost))
     kernel = -cost / entropy
     rows = columns = torch.zeros_like(cost[0])

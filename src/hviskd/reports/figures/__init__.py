@@ -1,4 +1,4 @@
-"""The figures of a paper, drawn from runs, evaluations and comparisons; names load what they need when first used."""
+"""Figures for a paper from runs, evaluations and comparisons; names are imported on first use."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Confusion matrices of an evaluation's models, whole or of chosen classes; `hviskd figures confusion` draws them."""
+"""Confusion matrices of an evaluation's models, for all or selected classes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ _COLUMNS = 3
 
 
 def confusion_matrices(folders: Sequence[Path], *, classes: Sequence[str] = (), only: Sequence[str] = ()) -> Figure:
-    """Draw every model's confusion matrix: shares of each true class, and tiles.
+    """Draw every model's confusion matrix: shares of each true class, and numbers of tiles.
 
     With `classes` only these are drawn. Shares stay shares of ALL tiles of the true class; what went to classes that
     are not drawn stands beside the row, and what came from them below the matrix.
@@ -55,9 +55,9 @@ def confusion_matrices(folders: Sequence[Path], *, classes: Sequence[str] = (), 
             came = matrix[:, kept].sum() - inner.sum()
             total = held.sum()
             share = f" ({outside.sum() / total:.1%})" if total else ""
-            text = f"not drawn: {outside.sum():,.0f} of {total:,.0f} tiles{share} given other classes,\n"
+            text = f"not drawn: {outside.sum():,.0f} of {total:,.0f} tiles{share} predicted as other classes,\n"
             axes.set_xlabel(
-                f"class given by the model\n{text}{came:,.0f} tiles of other classes given these", fontsize=8.5
+                f"predicted class\n{text}{came:,.0f} tiles of other classes predicted as these", fontsize=8.5
             )
-    figure.colorbar(image, ax=panels, label="share of all tiles of the true class", shrink=0.5, format="{x:.0%}")
+    figure.colorbar(image, ax=panels, label="share of the true class", shrink=0.5, format="{x:.0%}")
     return with_note(figure, read.note)

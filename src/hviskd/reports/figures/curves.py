@@ -1,4 +1,4 @@
-"""The training of one or several runs, side by side in small panels; `hviskd figures curves` draws them."""
+"""Training curves of one or several runs, in small panels."""
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class _Log:
 
 
 def training_curves(folders: Sequence[Path]) -> Figure:
-    """Draw top-1 and every loss term of runs against the epoch, a panel a term and a line a run.
+    """Draw top-1 and every loss term of runs against the epoch, one panel per term and one line per run.
 
     The chosen epoch carries a star. A term that spans more than a factor of 30 gets a logarithmic axis, and says so.
 
@@ -40,7 +40,7 @@ def training_curves(folders: Sequence[Path]) -> Figure:
         DataError: A folder is no run, or its log is missing or damaged.
     """
     if not folders:
-        raise DataError("no run given; name a folder that `hviskd train` or `hviskd distill` wrote")
+        raise DataError("no run given; give a folder that `hviskd train` or `hviskd distill` wrote")
     names = _names(folders)
     runs = [_read_run(folder, name) for folder, name in zip(folders, names, strict=True)]
     columns = list(dict.fromkeys(str(name) for run in runs for name in run.log.columns))
@@ -81,7 +81,7 @@ def _panel(axes: Axes, runs: Sequence[_Log], column: str) -> None:
     heading, unit = _told(column)
     if wide:
         axes.set_yscale("log")
-        unit += ", logarithmic"
+        unit += ", log scale"
     axes.set_title(heading, fontsize=10)
     axes.set_xlabel("epoch", fontsize=9)
     axes.set_ylabel(unit, fontsize=9)
@@ -91,34 +91,34 @@ def _panel(axes: Axes, runs: Sequence[_Log], column: str) -> None:
 
 
 def _told(column: str) -> tuple[str, str]:
-    """Give a column's heading and what its axis measures."""
+    """Return a column's title and its axis label."""
     fixed = {
-        "train_top1": ("top-1 on train", "tiles right (%)"),
-        "val_top1": ("top-1 on val", "tiles right (%)"),
+        "train_top1": ("top-1, training", "accuracy (%)"),
+        "val_top1": ("top-1, validation", "accuracy (%)"),
         "loss_total": ("weighted sum of losses", "loss"),
-        "val_cross_entropy": ("cross-entropy on val", "loss (nats)"),
-        "learning_rate": ("learning rate", "step size"),
+        "val_cross_entropy": ("cross-entropy, validation", "loss (nats)"),
+        "learning_rate": ("learning rate", "learning rate"),
     }
     if column in fixed:
         return fixed[column]
     if column.startswith("loss_"):
         heading = column.removeprefix("loss_").replace("_", " ")
-        return wrap_name(f"{heading} on train", 34), "loss, unweighted"
+        return wrap_name(f"{heading}, training", 34), "loss, unweighted"
     return wrap_name(f"{column.replace('_', ' ')} (learned)", 34), "value"
 
 
 def _legend_lines(runs: Sequence[_Log]) -> list[Line2D]:
     lines = [Line2D([], [], label=wrap_name(run.name, 30), **line_style(position)) for position, run in enumerate(runs)]
     if any(run.chosen is not None for run in runs):
-        lines.append(Line2D([], [], linestyle="", marker="*", markersize=10, color="0.4", label="chosen epoch"))
+        lines.append(Line2D([], [], linestyle="", marker="*", markersize=10, color="0.4", label="selected epoch"))
     return lines
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """Give each folder's name, with as many parents as tell them apart."""
+    """Return each folder's name, with as many parent folders as needed to distinguish them."""
     parts = [folder.resolve().parts for folder in folders]
     if len(set(parts)) < len(parts):
-        raise DataError(f"{folders[0]}: a run is named twice; name each once")
+        raise DataError(f"{folders[0]}: a run is given twice; give each only once")
     for depth in range(1, max(map(len, parts)) + 1):
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
@@ -130,17 +130,17 @@ def _read_run(folder: Path, name: str) -> _Log:
     run = Run(folder)
     card = run.card
     if not card:
-        raise DataError(f"{folder}: not a run (no run.json); name a folder that `hviskd train` wrote")
+        raise DataError(f"{folder}: not a run (no run.json); give a folder that `hviskd train` wrote")
     path = run.log_file
     if not path.is_file():
         raise DataError(f"{path}: no such file; the run has not finished an epoch, or the file was lost")
     if path.stat().st_size > _LOG_LIMIT_BYTES:
-        raise DataError(f"{path}: larger than {_LOG_LIMIT_BYTES // 2**20} MiB; this is not the log of a run")
+        raise DataError(f"{path}: larger than {_LOG_LIMIT_BYTES // 2**20} MiB; not the log of a run")
     try:
         log = run.log.astype(float)
     except (ValueError, TypeError) as error:
         raise DataError(f"{path}: damaged, not the log of a run ({str(error)[:120]})") from error
     if "epoch" not in log or not len(log) or not log["epoch"].is_monotonic_increasing:
-        raise DataError(f"{path}: damaged, not the log of a run (one row an epoch, in order)")
+        raise DataError(f"{path}: damaged, not the log of a run (one row per epoch, in order)")
     chosen = card.get("chosen_epoch")
     return _Log(name, log, chosen if isinstance(chosen, int) else None)

@@ -1,4 +1,4 @@
-"""Gain over KD against gain over the student trained alone, a point an arm and pair; `hviskd figures gain`."""
+"""Gain over KD against gain over the student alone, one point per arm and pair."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,8 +36,8 @@ def gain_plot(folders: Sequence[Path], *, only: Sequence[str] = ()) -> Figure:
     read = read_comparisons(folders, columns)
     table = read.table.dropna(subset=[over_student, over_kd])
     if not len(table):
-        raise DataError(f"{folders[0]}: no way of training has a gain over both {STUDENT} and {KD}; compare with both")
-    arms = choose(list(dict.fromkeys(table["arm"])), only, "way of training with both gains", str(folders[0]))
+        raise DataError(f"{folders[0]}: no method has a gain over both {STUDENT} and {KD}; add both to the comparison")
+    arms = choose(list(dict.fromkeys(table["arm"])), only, "method with both gains", str(folders[0]))
     table = table[table["arm"].isin(arms)]
     pairs = list(dict.fromkeys(table["pair"]))
     figure = new_figure(10.2, max(6.2, 1.4 + 0.27 * (len(arms) + len(pairs))))
@@ -62,10 +62,10 @@ def gain_plot(folders: Sequence[Path], *, only: Sequence[str] = ()) -> Figure:
             Line2D([], [], linestyle="", color="0.5", marker=_MARKERS[place % len(_MARKERS)], label=wrap_name(pair))
             for place, pair in enumerate(pairs)
         ]
-    title = "way of training (colour)\nand pair (shape)" if many else f"way of training\npair: {wrap_name(pairs[0])}"
+    title = "method (colour)\nand pair (shape)" if many else f"method\npair: {wrap_name(pairs[0])}"
     figure.legend(handles=handles, title=title, loc="outside right center", frameon=False, fontsize=8.5,
                   title_fontsize=9)  # fmt: skip
-    note = "Bars: 95 % intervals. The student trained alone and KD are the references, on which the zero lines stand."
+    note = "Bars: 95 % intervals. The zero lines are the references: the student alone, and KD."
     return with_note(figure, f"{note} {read.note}".strip())
 
 
@@ -79,7 +79,7 @@ def _style(arm: int, pair: int) -> dict[str, Any]:
 
 
 def _quadrants(axes: Axes) -> None:
-    """Widen the axes to hold zero, mark it, and name what a point in each quarter means."""
+    """Widen the axes to include zero, draw the zero lines, and label the quadrants."""
     axes.axhline(0, color="0.35", linewidth=0.9, zorder=0)
     axes.axvline(0, color="0.35", linewidth=0.9, zorder=0)
     axes.margins(0.12)
@@ -95,7 +95,7 @@ def _quadrants(axes: Axes) -> None:
     ):
         axes.text(0.015 + 0.97 * x, 0.015 + 0.97 * y, text, transform=axes.transAxes, fontsize=9, color="0.35",
                   style="italic", ha="right" if x else "left", va="top" if y else "bottom")  # fmt: skip
-    axes.set_xlabel("gain over the student trained alone (percentage points of top-1)")
+    axes.set_xlabel("gain over the student alone (percentage points of top-1)")
     axes.set_ylabel("gain over KD (percentage points of top-1)")
     axes.grid(color="0.93")
     axes.set_axisbelow(True)

@@ -1,4 +1,4 @@
-"""Models over classes, or ways of training over pairs, as polygons; `hviskd figures radar` draws them."""
+"""Radar charts of models over classes, or of methods over pairs."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ PAIR_METRICS = {"top1": "top-1", "balanced_accuracy": "balanced accuracy", "macr
 def class_radar(
     folders: Sequence[Path], *, metric: str = "recall", centre: float = 0.0, only: Sequence[str] = ()
 ) -> Figure:
-    """Draw a metric of every class, one polygon a model; evaluations come from `folders`.
+    """Draw a metric of every class, one polygon per model; evaluations come from `folders`.
 
     Args:
         folders: What `hviskd evaluate` wrote.
@@ -43,7 +43,7 @@ def class_radar(
 def pair_radar(
     folders: Sequence[Path], *, metric: str = "top1", centre: float = 0.0, only: Sequence[str] = ()
 ) -> Figure:
-    """Draw a metric of every pair of teacher and student, one polygon a way of training.
+    """Draw a metric of every teacher–student pair, one polygon per method.
 
     Values are means over trainings, at the epoch chosen on validation. A pair in which a way of training is missing
     leaves a gap in its polygon.
@@ -62,13 +62,13 @@ def pair_radar(
     column = f"chosen_{metric}"
     read = read_comparisons(folders, [column])
     pairs = list(dict.fromkeys(read.table["pair"]))
-    arms = choose(list(dict.fromkeys(read.table["arm"])), only, "way of training", str(folders[0]))
+    arms = choose(list(dict.fromkeys(read.table["arm"])), only, "method", str(folders[0]))
     if len(pairs) < 3:
-        raise DataError(f"{folders[0]}: {len(pairs)} pairs; a radar needs three: use `hviskd figures gain`")
+        raise DataError(f"{folders[0]}: a radar chart needs at least three pairs; use `hviskd figures gain`")
     wide = read.table.pivot(index="arm", columns="pair", values=column).loc[arms, pairs]
     return draw_radar(
         wide.to_numpy(np.float64), pairs, arms, what=PAIR_METRICS[metric], centre=centre,
-        note=f"Means over trainings at the chosen epoch. {read.note}".strip(),
+        note=f"Means over trainings at the selected epoch. {read.note}".strip(),
     )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def draw_radar(
     centre: float = 0.0,
     note: str = "",
 ) -> Figure:
-    """Draw one polygon a row of `values`.
+    """Draw one polygon per row of `values`.
 
     Args:
         values: Shares from 0 to 1, float64 (polygons, spokes); NaN leaves a gap.
@@ -95,18 +95,18 @@ def draw_radar(
         DataError: Fewer than three spokes, `centre` out of range, or a value smaller than it or greater than 1.
     """
     if len(spokes) < 3:
-        raise DataError(f"{len(spokes)} spokes: a radar needs at least three classes or pairs")
+        raise DataError(f"{len(spokes)} spokes, but a radar chart needs at least three classes or pairs")
     if not 0 <= centre < 1:
         raise DataError(f"`from={centre:g}`: must be at least 0 and below 1")
     if np.isnan(values).all():
-        raise DataError(f"{what}: undefined everywhere; there is nothing to draw")
+        raise DataError(f"{what}: undefined for all models; there is nothing to draw")
     if np.nanmax(values) > 1 or np.nanmin(values) < 0:
-        raise DataError(f"{what}: a value lies outside 0 to 1; the folder is damaged")
+        raise DataError(f"{what}: a value is outside 0 to 1; the folder is damaged")
     if np.nanmin(values) < centre:
         row, column = divmod(int(np.nanargmin(values)), values.shape[1])
         raise DataError(
-            f"`from={centre:g}`: {what} of {names[row]} on {spokes[column]} is {values[row, column]:.3f} and would not "
-            "be seen; start lower"
+            f"`from={centre:g}`: {what} of {names[row]} on {spokes[column]} is {values[row, column]:.3f}; "
+            "choose a centre below that"
         )
     figure = new_figure(9.6, 6.4)
     axes = figure.add_subplot(projection="polar")
@@ -127,10 +127,10 @@ def draw_radar(
     axes.grid(color="0.88")
     axes.set_title(f"{what} (%): centre {100 * centre:g}, outer ring 100", pad=22)
     figure.legend(loc="outside right center", frameon=False, fontsize=9, handlelength=3.5)
-    start = f"The middle of the picture stands for {100 * centre:g} %, not for zero: distances look larger. "
+    start = f"The centre is {100 * centre:g} %, not zero, so differences look larger. "
     return with_note(figure, (start if centre else "") + note)
 
 
 def _known(metric: str, metrics: dict[str, str]) -> None:
     if metric not in metrics:
-        raise DataError(f"`metric={metric}`: unknown here; one of {', '.join(metrics)}")
+        raise DataError(f"`metric={metric}`: unknown; choose one of {', '.join(metrics)}")

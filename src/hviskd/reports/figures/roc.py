@@ -1,4 +1,4 @@
-"""ROC curves of models side by side, averaged over classes and class by class; `hviskd figures roc` draws them."""
+"""ROC curves of models: averages over the classes, and one panel per class."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,14 +43,14 @@ def macro_roc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> 
 
 
 def micro_roc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Curve:
-    """Give the ROC curve of all N × K answers `this tile is of this class`, each counted alike; arguments as above."""
+    """Return the micro-averaged ROC curve of all N × K decisions `this tile is of this class`; arguments as above."""
     truth = labels[:, None] == np.arange(probabilities.shape[1])
     false_positive, true_positive, _ = roc_curve(truth.ravel(), probabilities.ravel())
     return false_positive, true_positive
 
 
 def average_roc(folders: Sequence[Path], *, only: Sequence[str] = ()) -> Figure:
-    """Draw macro- and micro-averaged ROC curves of every model in one panel, and a panel for each class.
+    """Draw macro- and micro-averaged ROC curves of every model in one panel, and one panel per class.
 
     Areas and intervals are those of the evaluation; the micro area is computed here and has no interval.
 
@@ -69,7 +69,7 @@ def average_roc(folders: Sequence[Path], *, only: Sequence[str] = ()) -> Figure:
     figure = new_figure(11.5, head + 2.9 * rows)
     grid = figure.add_gridspec(1 + rows, _COLUMNS, height_ratios=[head, *[2.9] * rows])
     averages = figure.add_subplot(grid[0, :2])
-    _square(averages, "averages over the classes")
+    _square(averages, "average over classes")
     for position, (model, name, (labels, probabilities)) in enumerate(
         zip(read.models, entries, predictions, strict=True)
     ):
@@ -82,8 +82,8 @@ def average_roc(folders: Sequence[Path], *, only: Sequence[str] = ()) -> Figure:
     legend = figure.add_subplot(grid[0, 2:])
     legend.axis("off")
     legend.legend(*averages.get_legend_handles_labels(), loc="center left", frameon=False, fontsize=8.5,
-                  title="area under the curve (95 % interval)\nsolid: macro, every class counts alike\n"
-                  "dotted: micro, every tile counts alike", title_fontsize=9, alignment="left",
+                  title="area under the curve (95 % interval)\nsolid: macro, equal weight per class\n"
+                  "dotted: micro, equal weight per tile", title_fontsize=9, alignment="left",
                   handlelength=3)  # fmt: skip
     for k, class_name in enumerate(read.classes):
         axes = figure.add_subplot(grid[1 + k // _COLUMNS, k % _COLUMNS])

@@ -1,4 +1,4 @@
-"""Reads evaluation folders and comparison folders for the figures; every figure but the curves calls it."""
+"""Reads evaluation and comparison folders for the figures."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class _Part(BaseModel):
 
 
 class Number(_Part):
-    """A measured value; None where it is undefined, ends None where it has no interval."""
+    """A measured value; None if undefined, with ends of None if it has no interval."""
 
     value: float | None
     low: float | None
@@ -30,7 +30,7 @@ class Number(_Part):
 
     @property
     def plain(self) -> float:
-        """The value, NaN where undefined."""
+        """The value, NaN if undefined."""
         return float("nan") if self.value is None else self.value
 
     @property
@@ -58,7 +58,7 @@ class ModelNumbers(_Part):
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """Tiles of each true class (rows) given each class (columns), float64 (K, K)."""
+        """Number of tiles of each true class (rows) predicted as each class (columns), float64 (K, K)."""
         return np.array(self.confusion, np.float64)
 
 
@@ -68,7 +68,7 @@ class _Data(_Part):
 
 
 class EvaluationCard(_Part):
-    """What `evaluation.json` says, as far as pictures and reports read it."""
+    """The parts of `evaluation.json` that figures and reports read."""
 
     split: str
     tiles: int = Field(ge=1)
@@ -97,12 +97,12 @@ class EvaluationFiles:
 
 
 def is_evaluation(folder: Path) -> bool:
-    """Say whether a folder is one that `hviskd evaluate` wrote, by its `evaluation.json`."""
+    """Return whether a folder was written by `hviskd evaluate`, from its `evaluation.json`."""
     return (folder / "evaluation.json").is_file()
 
 
 def read_evaluations(folders: Sequence[Path], only: Sequence[str] = ()) -> EvaluationFiles:
-    """Read what evaluations measured.
+    """Read the results of evaluations.
 
     Args:
         folders: What `hviskd evaluate` wrote; all of the same classes in the same order.
@@ -112,16 +112,16 @@ def read_evaluations(folders: Sequence[Path], only: Sequence[str] = ()) -> Evalu
         DataError: A folder is no evaluation or damaged, the classes differ, or a model of `only` is not there.
     """
     if not folders:
-        raise DataError("no evaluation given; name a folder that `hviskd evaluate` wrote")
+        raise DataError("no evaluation given; give a folder that `hviskd evaluate` wrote")
     cards = [read_evaluation_card(folder) for folder in folders]
     models: dict[str, tuple[ModelNumbers, tuple[Path, str]]] = {}
     for folder, card in zip(folders, cards, strict=True):
         if card.classes != cards[0].classes:
-            raise DataError(f"{folder}: its classes are not those of {folders[0]}; draw the two apart")
+            raise DataError(f"{folder}: its classes differ from those of {folders[0]}; draw them separately")
         for model in card.models:
             name = model.name if len(folders) == 1 else f"{folder.resolve().name}: {model.name}"
             if name in models:
-                raise DataError(f"{folder}: the model {name!r} is there twice; rename a folder or name it once")
+                raise DataError(f"{folder}: the model {name!r} appears twice; rename a folder or give it only once")
             models[name] = (model.model_copy(update={"name": name}), (folder, model.name))
     kept = [models[name] for name in choose(list(models), only, "model", str(folders[0]))]
     card = cards[0]
@@ -137,14 +137,14 @@ def read_evaluations(folders: Sequence[Path], only: Sequence[str] = ()) -> Evalu
 
 
 def choose(there: Sequence[str], wanted: Sequence[str], what: str, where: str) -> list[str]:
-    """Give `wanted` without repeats, or all of `there` where nothing is wanted.
+    """Return `wanted` without duplicates, or all of `there` if nothing is wanted.
 
     Raises:
         DataError: One of `wanted` is not there.
     """
     for name in wanted:
         if name not in there:
-            raise DataError(f"{where}: no {what} {name!r}; there are {', '.join(there)}")
+            raise DataError(f"{where}: no {what} {name!r}; choose from {', '.join(there)}")
     return list(dict.fromkeys(wanted)) or list(there)
 
 
@@ -162,14 +162,14 @@ def read_predictions(folder: Path, model: str, classes: Sequence[str]) -> tuple[
     table = _read_table(path, partial(pd.read_parquet, path, columns=["label", "model", *columns]))
     own = table[table["model"] == model]
     if not len(own):
-        raise DataError(f"{path}: holds nothing of the model {model!r}; evaluate it again")
+        raise DataError(f"{path}: contains no predictions of the model {model!r}; evaluate it again")
     labels = pd.Index(list(classes)).get_indexer(pd.Index(own["label"]))
     try:
         probabilities = own[columns].to_numpy(np.float64)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: its probabilities are no numbers; evaluate again") from error
+        raise DataError(f"{path}: its probabilities are not numbers; evaluate again") from error
     if (labels < 0).any() or not ((probabilities >= 0) & (probabilities <= 1.001)).all():
-        raise DataError(f"{path}: holds unknown classes or values that are no probabilities; evaluate again")
+        raise DataError(f"{path}: contains unknown classes or values that are not probabilities; evaluate again")
     return labels.astype(np.int64), probabilities
 
 
@@ -187,7 +187,7 @@ class ComparisonFiles:
 
 
 def read_comparisons(folders: Sequence[Path], columns: Sequence[str]) -> ComparisonFiles:
-    """Read the tables of comparisons and lay them one below the other.
+    """Read the tables of comparisons and join them.
 
     Args:
         folders: What `hviskd compare` wrote; pairs of the same name get their folder's name before theirs.
@@ -197,22 +197,22 @@ def read_comparisons(folders: Sequence[Path], columns: Sequence[str]) -> Compari
         DataError: A folder is no comparison, is damaged, or lacks a column.
     """
     if not folders:
-        raise DataError("no comparison given; name a folder that `hviskd compare` wrote")
+        raise DataError("no comparison given; give a folder that `hviskd compare` wrote")
     tables, notes = [], []
     for folder in folders:
         path = folder / "table.csv"
         table = _read_table(path, partial(_read_comparison, path))
         missing = [name for name in ("pair", "arm", *columns) if name not in table.columns]
         if missing or not len(table):
-            raise DataError(f"{path}: not the table of a comparison ({', '.join(missing) or 'no row'})")
+            raise DataError(f"{path}: not the table of a comparison ({', '.join(missing) or 'no rows'})")
         if table[["pair", "arm"]].isna().any(axis=None) or table.duplicated(["pair", "arm"]).any():
-            raise DataError(f"{path}: a row has no pair or arm, or stands there twice; run `hviskd compare` again")
+            raise DataError(f"{path}: a row has no pair or arm, or is repeated; run `hviskd compare` again")
         try:
             numbers = table[list(columns)].astype(np.float64)
         except (ValueError, TypeError) as error:
             raise DataError(f"{path}: {error}; run `hviskd compare` again") from error
         if np.isinf(numbers.to_numpy()).any():
-            raise DataError(f"{path}: holds an infinite number; run `hviskd compare` again")
+            raise DataError(f"{path}: contains infinity; run `hviskd compare` again")
         tables.append(table[["pair", "arm"]].join(numbers))
         notes += _unfinished(folder)
     shared = {pair for i, one in enumerate(tables) for j, two in enumerate(tables) if i != j
@@ -222,30 +222,30 @@ def read_comparisons(folders: Sequence[Path], columns: Sequence[str]) -> Compari
         table["pair"] = [f"{home}: {pair}" if pair in shared else pair for pair in table["pair"]]
     joined = pd.concat(tables, ignore_index=True)
     if joined.duplicated(["pair", "arm"]).any():
-        raise DataError(f"{folders[-1]}: named twice, or two folders of one name hold the same pair; rename one")
+        raise DataError(f"{folders[-1]}: given twice, or two folders of the same name have the same pair; rename one")
     return ComparisonFiles(joined, " ".join(notes))
 
 
 def png_path(path: Path) -> Path:
-    """Give the path back if a picture can be written there.
+    """Return the path if a figure can be written there.
 
     Raises:
         DataError: The name does not end in `.png`, or a folder stands there.
     """
     if path.suffix.lower() != ".png" or path.is_dir():
-        raise DataError(f"{path}: figures are PNG files; give a name that ends in .png")
+        raise DataError(f"{path}: figures are PNG files; the name must end in .png")
     return path
 
 
 def read_evaluation_card(folder: Path) -> EvaluationCard:
-    """Read what an evaluation measured.
+    """Read the results of an evaluation.
 
     Raises:
         DataError: The folder is no evaluation, or damaged.
     """
     path = folder / "evaluation.json"
     if not path.is_file():
-        raise DataError(f"{folder}: not an evaluation (no evaluation.json); name a folder that `hviskd evaluate` wrote")
+        raise DataError(f"{folder}: not an evaluation (no evaluation.json); give a folder that `hviskd evaluate` wrote")
     try:
         card = EvaluationCard.model_validate(read_json(path))
     except ValidationError as error:
@@ -254,19 +254,19 @@ def read_evaluation_card(folder: Path) -> EvaluationCard:
     for model in card.models:
         widths = {len(model.confusion), len(model.per_class), *(len(row) for row in model.confusion)}
         if widths != {count} or min(map(min, model.confusion)) < 0:
-            raise DataError(f"{path}: the numbers of {model.name!r} do not fit {count} classes; evaluate again")
+            raise DataError(f"{path}: the results of {model.name!r} do not match {count} classes; evaluate again")
     return card
 
 
 def _read_table(path: Path, read: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     if not path.is_file():
-        raise DataError(f"{path}: no such file; name a folder that hviskd wrote")
+        raise DataError(f"{path}: no such file; give a folder that hviskd wrote")
     if path.stat().st_size > TABLE_LIMIT_BYTES:
-        raise DataError(f"{path}: larger than {TABLE_LIMIT_BYTES // 2**20} MiB; this is not one of our tables")
+        raise DataError(f"{path}: larger than {TABLE_LIMIT_BYTES // 2**20} MiB; not a table of hviskd")
     try:
         return read()
     except (ValueError, KeyError, OSError) as error:  # pandas' and pyarrow's own errors are ValueErrors
-        raise DataError(f"{path}: cannot be read, damaged or foreign ({str(error)[:120]})") from error
+        raise DataError(f"{path}: cannot be read, damaged or not written by hviskd ({str(error)[:120]})") from error
 
 
 def _read_comparison(path: Path) -> pd.DataFrame:
@@ -279,7 +279,7 @@ def _unfinished(folder: Path) -> list[str]:
     left = card.get("left") if isinstance(card, dict) else None
     failed = card.get("failed") if isinstance(card, dict) else None
     if not isinstance(left, int) or not isinstance(failed, dict):
-        raise DataError(f"{path}: not what a comparison left; name a folder that `hviskd compare` wrote")
+        raise DataError(f"{path}: not a comparison; give a folder that `hviskd compare` wrote")
     if not left and not failed:
         return []
-    return [f"{folder.resolve().name} is unfinished: {left} trainings left, {len(failed)} failed."]
+    return [f"{folder.resolve().name} is unfinished: {left} trainings remain, {len(failed)} failed."]

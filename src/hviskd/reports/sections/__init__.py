@@ -1,1 +1,1 @@
-"""One module a kind of folder: `matches` tells it, `describe` makes its section of a report; all runs share one."""
+"""One module per kind of folder: `matches` recognises it, `describe` makes its report section; all runs share one."""

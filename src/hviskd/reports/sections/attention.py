@@ -1,4 +1,4 @@
-"""Attention: where models look in tiles, beside an expert's outlines where there are any."""
+"""Report section: where models look in tiles, with an expert's outlines if there are any."""
 
 from pathlib import Path
 
@@ -6,25 +6,25 @@ from hviskd.errors import DataError
 from hviskd.reports.section import Section, card_of, name_of, pictures_there, text_of
 
 _MEANING = (
-    "Dice: how far the brightest part of a map and the expert's outline are the same, 0 to 1.",
-    "pointing game: the share of tiles whose brightest point lies inside the outline; energy: the share of the map's "
-    "light inside it.",
-    "A chance map and plain edges stand beside the models: what does not beat them shows nothing.",
+    "Dice: overlap of the hottest part of a map and the expert's outline, 0 to 1.",
+    "pointing game: the share of tiles whose hottest point lies inside the outline; energy: the share of the "
+    "attention inside it.",
+    "Random maps and edge maps are baselines: a model that is no better than these shows nothing.",
 )
 _PICTURES = {
-    "examples.png": "Tiles, the expert's outlines where there are any, and where each model looked.",
-    "boxes.png": "Dice of every tile, by model.",
+    "examples.png": "Tiles, the expert's outlines if there are any, and each model's attention.",
+    "boxes.png": "Dice of all tiles, by model.",
 }
 _TABLE = "attention.md"
 
 
 def matches(folder: Path) -> bool:
-    """Say whether `hviskd attend` wrote a folder."""
+    """Return whether a folder was written by `hviskd attend`."""
     return (folder / "examples.png").is_file() and {"stage", "kind", "models"} <= card_of(folder, "summary.json").keys()
 
 
 def describe(folder: Path) -> Section:
-    """Make the section of a look at attention.
+    """Make the section of an attention folder.
 
     Raises:
         DataError: The folder is damaged.
@@ -32,12 +32,12 @@ def describe(folder: Path) -> Section:
     card = card_of(folder, "summary.json")
     models, notes = card["models"], card.get("notes", [])
     if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in (models, notes)):
-        raise DataError(f"{folder / 'summary.json'}: its models or notes are no names; run `hviskd attend` again")
+        raise DataError(f"{folder / 'summary.json'}: its models or notes are not text; run `hviskd attend` again")
     stage = card["stage"]
-    place = "the last map" if stage is None else f"the map of stage {stage}"
+    place = "the last stage" if stage is None else f"stage {stage}"
     measured = (folder / _TABLE).is_file()
     return Section(
-        title=f"Where it looks: {name_of(folder)}",
+        title=f"Attention: {name_of(folder)}",
         lead=(f"{card['kind']} at {place} of {', '.join(models)}, on {card.get('tiles')} tiles.",),
         tables=(text_of(folder / _TABLE),) if measured else (),
         meaning=_MEANING if measured else (),

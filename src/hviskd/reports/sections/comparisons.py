@@ -1,17 +1,17 @@
-"""Comparisons: pairs, ways of training and seeds in one table."""
+"""Report section: a comparison of methods over pairs and seeds."""
 
 from pathlib import Path
 
 from hviskd.reports.section import Section, card_of, name_of, pictures_there, text_of
 
 _PICTURES = {
-    "gains.png": "What each way of training gained in top-1 over KD and over the student alone, with 95 % intervals.",
-    "ranks.png": "Mean ranks; ways of training under one bar do not differ.",
+    "gains.png": "Gain of each method in top-1 over KD and over the student alone, with 95 % intervals.",
+    "ranks.png": "Mean ranks; methods joined by a bar do not differ significantly.",
 }
 
 
 def matches(folder: Path) -> bool:
-    """Say whether `hviskd compare` wrote a folder."""
+    """Return whether a folder was written by `hviskd compare`."""
     return (folder / "comparison.json").is_file() and (folder / "table.md").is_file()
 
 
@@ -25,10 +25,10 @@ def describe(folder: Path) -> Section:
     path = folder / "experiment.yaml"
     return Section(
         title=f"Comparison: {name_of(folder)}",
-        lead=("Ways of training the same student, each under the same budget.",),
+        lead=("Methods of training the same student with the same budget.",),
         tables=(text_of(folder / "table.md"),),
         pictures=pictures_there(folder, _PICTURES),
-        limits=(f"Unfinished: {left} trainings are left.",) if left else (),
+        limits=(f"Unfinished: {left} trainings remain.",) if left else (),
         commands=(f"hviskd compare {name_of(folder)}.yaml --tiles TILESET -o {name_of(folder)}",),
         texts=((f"{name_of(folder)}.yaml", text_of(path)),) if path.is_file() else (),
     )

@@ -1,4 +1,4 @@
-"""Evaluations: models measured on tiles that they have not seen."""
+"""Report section: models evaluated on unseen tiles."""
 
 from itertools import takewhile
 from pathlib import Path
@@ -10,29 +10,29 @@ from hviskd.tiles.leaks import without_names
 
 SHOWN = 6  # models with pictures of their own
 _MEANING = (
-    "top-1: the share of tiles whose most probable class is the true one; top-3: whose class is among the three most "
+    "top-1: the share of tiles whose most probable class is the true class; top-3: whose class is among the three most "
     "probable.",
-    "balanced accuracy: the mean over classes of the share found; a rare class counts as much as a common one.",
-    "macro-F1: the mean over classes of the balance between finding a class and not crying wolf.",
-    "AUROC: how often a tile of a class gets a higher probability for it than a tile of another; 0.5 is chance. "
+    "balanced accuracy: the mean recall over classes; a rare class counts as much as a common one.",
+    "macro-F1: the mean over classes of the harmonic mean of precision and recall.",
+    "AUROC: the probability that a tile of a class scores higher for it than another tile; 0.5 is chance. "
     "macro: its mean over classes.",
-    "calibration error: how far stated probability and hit rate lie apart; 0 is best.",
-    "In brackets 95 % intervals, patients (or what stands for them) drawn anew. A difference whose interval holds zero "
-    "shows nothing.",
+    "calibration error: the mean gap between confidence and accuracy; 0 is best.",
+    "In brackets: 95 % intervals, resampling patients (or slides or tiles). A difference whose interval includes zero "
+    "is not demonstrated.",
 )
 _SHARED = {
-    "comparison.png": "The models side by side, with 95 % intervals; the dashed line is the first one.",
-    "confidence.png": "How often a model is right where it states a probability, and how its errors fall as the least "
-    "probable tiles are left to a person.",
+    "comparison.png": "The models side by side, with 95 % intervals; the dashed line is the first model.",
+    "confidence.png": "Accuracy at each stated probability, and the error rate as the least "
+    "certain tiles are left to a human.",
 }
 _WORSE = {
-    "robustness.png": "The same models on worse tiles, in five steps each.",
-    "robustness-tiles.png": "What these steps look like.",
+    "robustness.png": "The same models on corrupted tiles, at five levels each.",
+    "robustness-tiles.png": "Examples of these levels.",
 }
 
 
 def matches(folder: Path) -> bool:
-    """Say whether `hviskd evaluate` wrote a folder."""
+    """Return whether a folder was written by `hviskd evaluate`."""
     return is_evaluation(folder)
 
 
@@ -50,7 +50,7 @@ def describe(folder: Path) -> Section:
     tiles = f"{card.tiles:,} tiles of {len(card.classes)} classes"
     lead = [f"{len(names)} model{'s' * (len(names) != 1)} on the {card.split} split, {tiles}."]
     if len(names) > len(shown):
-        lead.append(f"Pictures of {len(names) - len(shown)} more models lie in the evaluation's folder.")
+        lead.append(f"Figures of {len(names) - len(shown)} more models are in the evaluation's folder.")
     tables = [text_of(folder / "table.md")]
     worse: tuple[Picture, ...] = ()
     if (folder / "robustness.md").is_file():
@@ -63,7 +63,7 @@ def describe(folder: Path) -> Section:
             folder,
             {
                 f"roc-{name}.png": f"{name}: one class against the rest.",
-                f"confusion-{name}.png": f"{name}: what each class was taken for.",
+                f"confusion-{name}.png": f"{name}: predicted against true class.",
             },
         )
     return Section(

@@ -1,4 +1,4 @@
-"""Slide maps: where on each slide the Model sees which class, and how much of it."""
+"""Report section: slide maps, with the area of each class."""
 
 import csv
 from collections.abc import Sequence
@@ -22,17 +22,17 @@ _TISSUE_OPTIONS = {
     "keep_ink": "--keep-ink",
 }
 _MEANING = (
-    "tissue: the area of tissue found on the slide, in mm²; classes: the area of the squares whose most probable class "
-    "it is, in mm² and as a share of all squares classified.",
+    "tissue: the area of tissue on the slide, in mm²; classes: the area of the map cells whose most probable class "
+    "it is, in mm² and as a share of all classified cells.",
 )
 _LIMIT = (
-    "A map shows where the Model sees what it was taught. Tissue of a kind that it was not taught gets the class it "
+    "A map shows the Model's predictions. Tissue of a kind that the Model was not trained on gets the class that it "
     "most resembles."
 )
 
 
 def matches(folder: Path) -> bool:
-    """Say whether `hviskd segment` wrote a folder, of one slide or of several."""
+    """Return whether a folder was written by `hviskd segment`, for one slide or several."""
     return (folder / SLIDES_CSV).is_file() or "map" in card_of(folder, SUMMARY)
 
 
@@ -48,7 +48,7 @@ def describe(folder: Path) -> Section:
     failed = [] if alone else _failed(folder)
     lead = [f"{len(summaries)} slide{'s' * (len(summaries) != 1)} mapped, {len(failed)} failed.", *_how(summaries)]
     if len(homes) > SHOWN:
-        lead.append(f"Pictures of the first {SHOWN} are shown; each slide's folder holds its own.")
+        lead.append(f"Images are shown for the first {SHOWN}; each slide's folder has its own.")
     if len(homes) > LISTED:
         lead.append(f"The first {LISTED} are listed; {SLIDES_CSV} lists all.")
     pictures = [
@@ -58,7 +58,7 @@ def describe(folder: Path) -> Section:
     ]
     limits = [_LIMIT, *dict.fromkeys(f"{one.map.slide}: {note}" for one in summaries for note in one.map.notes)]
     if failed:
-        limits.append(f"Failed, for reasons that {SLIDES_CSV} gives: {', '.join(failed)}.")
+        limits.append(f"Failed (reasons in {SLIDES_CSV}): {', '.join(failed)}.")
     return Section(
         title=f"Slide maps: {name_of(folder)}",
         lead=tuple(lead),
@@ -75,7 +75,7 @@ def _how(summaries: Sequence[Summary]) -> list[str]:
     for one in summaries:
         card = one.map
         grid = f"tiles of {card.tile_px} px at {card.mpp:g} µm/px every {card.stride_px} px"
-        unsure = f"; less probable than {card.unsure_below:g} is drawn as unsure" if card.unsure_below else ""
+        unsure = f"; unsure below {card.unsure_below:g}" if card.unsure_below else ""
         tissue = f"at least {card.min_tissue:.0%} tissue"
         if options := _tissue_options(card.tissue_rule):
             tissue += f" ({options})"
@@ -87,7 +87,7 @@ def _how(summaries: Sequence[Summary]) -> list[str]:
 
 
 def _tables(summaries: Sequence[Summary]) -> tuple[str, ...]:
-    """Give one table for each set of classes."""
+    """Return one table for each set of classes."""
     tables = []
     for classes in dict.fromkeys(one.map.classes for one in summaries):
         rows = []
@@ -108,7 +108,7 @@ def _failed(folder: Path) -> list[str]:
         with path.open(encoding="utf-8", newline="") as stream:
             return [row["slide"] for row in csv.DictReader(stream) if row["state"] == "failed"]
     except (KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not what `hviskd segment` writes; segment again") from error
+        raise DataError(f"{path}: not written by `hviskd segment`, or damaged; segment again") from error
 
 
 def _command(one: Summary, folder: str) -> str:
@@ -121,6 +121,6 @@ def _command(one: Summary, folder: str) -> str:
 
 
 def _tissue_options(rule: TissueRule) -> str:
-    """Give what differs from the defaults as options of `hviskd segment`, such as `--tissue-area 500 --keep-ink`."""
+    """Return the tissue settings that differ from the defaults, as options such as `--tissue-area 500 --keep-ink`."""
     changed = rule.changed().items()
     return " ".join(_TISSUE_OPTIONS[name] + ("" if value is True else f" {value:.15g}") for name, value in changed)

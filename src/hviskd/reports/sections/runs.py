@@ -1,4 +1,4 @@
-"""Trainings: what learned what from whom, for how long, and how well on validation."""
+"""Report section: which network was trained on what, with which teacher, for how long, and its validation accuracy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from hviskd.tiles.leaks import without_names
 from hviskd.training import Run
 
 _MEANING = (
-    "top-1: the share of tiles whose most probable class is the true one, here on the validation tiles.",
-    "chosen: the epoch that was best on validation, so its value there is too good; last: the last epoch.",
+    "top-1: the share of tiles whose most probable class is the true class, here on the validation tiles.",
+    "selected: the epoch with the best validation result, whose value is therefore optimistic; last: the last epoch.",
 )
 
 
@@ -30,12 +30,12 @@ class _Training:
 
 
 def matches(folder: Path) -> bool:
-    """Say whether `hviskd train` or `distill` wrote a folder."""
+    """Return whether a folder was written by `hviskd train` or `hviskd distill`."""
     return (folder / "run.json").is_file()
 
 
 def describe(folders: Sequence[Path]) -> Section:
-    """Put all trainings into one section.
+    """Make one section for all trainings.
 
     Raises:
         DataError: A folder is damaged.
@@ -45,13 +45,13 @@ def describe(folders: Sequence[Path]) -> Section:
     trainings = [_read(folder) for folder in folders]
     lead = [f"{len(trainings)} training{'s' * (len(trainings) > 1)}.", *_data(trainings)]
     begun = [folder for folder in folders if Run(folder).log_file.is_file()]
-    caption = "Every loss term, top-1 and the learning rate by epoch; a star: the chosen epoch."
+    caption = "Loss terms, top-1 and learning rate against the epoch; a star marks the selected epoch."
     unfinished = [one.name for one in trainings if one.chosen is None]
-    limits = ["One training says nothing of how trainings with other seeds vary."]
+    limits = ["A single training does not show the variation between seeds."]
     if unfinished:
         limits.append(f"Not finished: {', '.join(unfinished)}.")
     return Section(
-        title="Trainings",
+        title="Training runs",
         lead=tuple(lead),
         tables=(markdown_table(_table(trainings), words=4),),
         meaning=_MEANING,
@@ -71,16 +71,17 @@ def _read(folder: Path) -> _Training:
 
 
 def _data(trainings: Sequence[_Training]) -> list[str]:
-    """Say once for each TileSet what was learned from, what the splits share, and whose the tiles are."""
+    """State once for each TileSet its tiles, the leak statement and the licence."""
     said: dict[str, None] = {}
     for one in trainings:
         if one.chosen is None:
             said[without_names(str(one.card.get("independence", "")))] = None
             continue
         data = one.chosen.data
-        tiles = f"train {data.train_tiles:,} and val {data.val_tiles:,} tiles of {len(one.chosen.classes)} classes"
+        tiles = f"{data.train_tiles:,} training and {data.val_tiles:,} validation tiles"
+        tiles += f" of {len(one.chosen.classes)} classes"
         scale = f", {one.chosen.tile_px} px" + (f" at {one.chosen.mpp:g} µm/px" if one.chosen.mpp else "")
-        named, apart = f"Tile set {data.name} ({data.fingerprint[:12]})", without_names(data.independence)
+        named, apart = f"TileSet {data.name} ({data.fingerprint[:12]})", without_names(data.independence)
         said[f"{named}: {tiles}{scale}. {apart}"] = None
         owners = "; ".join(f"{owner.what}: {owner.licence or 'unknown'}" for owner in one.chosen.licences)
         said[f"Licences: {owners}."] = None
@@ -88,7 +89,7 @@ def _data(trainings: Sequence[_Training]) -> list[str]:
 
 
 def _table(trainings: Sequence[_Training]) -> tuple[list[str], list[list[str]]]:
-    header = ["run", "network", "learned from", "losses", "epochs", "chosen", "top-1 chosen", "top-1 last", "minutes"]
+    header = ["run", "network", "teacher", "losses", "epochs", "selected", "top-1 selected", "top-1 last", "minutes"]
     rows = []
     for one in trainings:
         teacher = one.chosen.teacher.name if one.chosen and one.chosen.teacher else "–"
