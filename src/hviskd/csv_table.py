@@ -19,7 +19,7 @@ def read_csv(path: Path, *needed: str) -> Iterator[tuple[str, dict[str, str]]]:
         needed: Columns it must have, regardless of case.
 
     Yields:
-        `FILE: line N`, and the row: values by column name in lower case, without surrounding spaces; a missing value is empty.
+        `FILE: line N`, and the row: stripped values by lower-case column name; missing values are empty.
 
     Raises:
         DataError: The file is missing, not a valid CSV, or lacks a column.

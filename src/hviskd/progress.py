@@ -1,7 +1,7 @@
 """Progress of long functions: a bar on a terminal or in Jupyter, or a call of the user's own function.
 
-A long public function takes `progress: Progress | None = None`, passes it to one `progress_bar` per stage, and documents
-it as "progress: Called with done, total and what is being done; a bar by default".
+A long public function takes `progress: Progress | None = None`, passes it to one `progress_bar` per stage, and
+documents it as "progress: Called with done, total and what is being done; a bar by default".
 
     def survey(slides: Sequence[Path], *, progress: Progress | None = None) -> list[SlideReport]:
         with progress_bar("slides", len(slides), progress) as advance:
