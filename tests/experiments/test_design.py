@@ -50,7 +50,7 @@ def test_recipe_files_are_found_beside_the_experiment(tmp_path):
         ("pairs: [lapto]", "did you mean 'laptop'"),
         ("pairs: []", "pairs"),
         ("pairs: [laptop]\nsettings: {epoch: 3}", "epoch"),
-        ("pairs: [laptop]\nseeds: [1, 1]", "different whole numbers"),
+        ("pairs: [laptop]\nseeds: [1, 1]", "different integers"),
         ("pairs: [laptop]\nfolds: 1", "folds"),
         ("pairs: [laptop]\nseed: 1", "the keys are"),
         ("pairs: [laptop]\narms: [{name: a/b, methods: kd}]", "arms.0.name"),

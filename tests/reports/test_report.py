@@ -161,7 +161,7 @@ def test_an_empty_section_still_makes_a_page():
     [
         (["nowhere", "-o", "r.html"], "nowhere: no such folder"),
         (["empty", "-o", "r.html"], "empty: contains no run"),
-        (["evaluation", "-o", "r.pdf"], "ends in .html"),
+        (["evaluation", "-o", "r.pdf"], "must end in .html"),
         (["torn", "-o", "r.html"], "confidence.png: cannot be read as an image"),
         (["untabled", "-o", "r.html"], "table.md: no such file"),
     ],

@@ -82,9 +82,9 @@ def test_changes_reach_into_presets():
         ("network: resnet8\nmethods: {hvisk: {}}", "methods.hvisk is unknown"),
         ("teacher: {name: vgg8}\nepochs: 3", "neither `network`"),
         ("teacher: {name: vgg8}\nstudent: vgg8", "student: .*write {name"),
-        ("- a list", "a recipe is a mapping"),
+        ("- a list", "a recipe must be a mapping"),
         ("a: [", "not valid YAML"),
-        ("1: 2", "a recipe is a mapping"),
+        ("1: 2", "a recipe must be a mapping"),
         ("!!python/object/apply:os.system ['true']", "not valid YAML"),
     ],
 )

@@ -113,7 +113,7 @@ def test_a_radar_never_hides_a_value_below_its_centre():
         draw_radar(values[:, :2], "ab", ["one"], what="recall")
     with pytest.raises(DataError, match="outside 0 to 1"):
         draw_radar(values + 0.5, "abc", ["one"], what="recall")
-    with pytest.raises(DataError, match="undefined everywhere"):
+    with pytest.raises(DataError, match="undefined for all models"):
         draw_radar(values * np.nan, "abc", ["one"], what="recall")
 
 
@@ -146,7 +146,7 @@ def test_a_radar_over_pairs_has_a_polygon_a_way_of_training(tmp_path):
     polygons = {line.get_label(): line.get_ydata() for line in lines(figure.axes[0])}
     assert polygons["hviskd"] == pytest.approx([0.85, 0.86, 0.87, 0.85])
     assert polygons["student"] == pytest.approx([0.80, 0.81, 0.82, 0.80])
-    assert any("2 trainings left" in text.get_text() for text in figure.texts)
+    assert any("2 trainings remain" in text.get_text() for text in figure.texts)
     with pytest.raises(DataError, match="needs at least three pairs"):
         pair_radar([write_comparison(tmp_path / "two", PAIRS[:2])])
 
@@ -155,10 +155,10 @@ def test_learning_curves_are_the_log_with_a_star_at_the_chosen_epoch(teacher_run
     figure = training_curves([teacher_run.folder])
     panels = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
     log = teacher_run.log
-    line, star = panels["top-1 on val"].lines
+    line, star = panels["top-1, validation"].lines
     assert line.get_ydata() == pytest.approx(100 * log["val_top1"])
     assert star.get_xdata()[0] == teacher_run.card["chosen_epoch"]
-    assert {"cross entropy on train", "learning rate", "weighted sum of losses"} <= set(panels)
+    assert {"cross entropy, training", "learning rate", "weighted sum of losses"} <= set(panels)
 
 
 @pytest.mark.parametrize("verb", ["roc", "radar", "confusion"])
@@ -212,7 +212,7 @@ def test_predictions_of_other_classes_or_values_are_refused(measured, tmp_path):
     shutil.copytree(measured[1], folder)
     table = pd.read_parquet(folder / "predictions.parquet")
     table.assign(probability_LE=7.0).to_parquet(folder / "predictions.parquet")
-    with pytest.raises(DataError, match="no probabilities"):
+    with pytest.raises(DataError, match="not probabilities"):
         average_roc([folder])
     (folder / "predictions.parquet").write_bytes(b"PAR1 nonsense")
     with pytest.raises(DataError, match="damaged or foreign"):
@@ -220,7 +220,7 @@ def test_predictions_of_other_classes_or_values_are_refused(measured, tmp_path):
 
 
 def test_names_that_are_not_there_are_answered_with_those_that_are(measured):
-    with pytest.raises(DataError, match="no model 'blue'; there are colours, green"):
+    with pytest.raises(DataError, match="no model 'blue'; choose from colours, green"):
         class_radar([measured[1]], only=["blue"])
     with pytest.raises(DataError, match="no class 'XX'"):
         confusion_matrices([measured[1]], classes=["XX"])
