@@ -130,20 +130,18 @@ def jpeg_tiles(region, shape):
 
 def cut(work: Path, stain: str = "none") -> dict:
     """Cut the slide with all cores; a reference was fitted before, as for the other slides of a cohort."""
-    from hviskd.cutting.cutting import cut_slides
+    from hviskd.cutting import CutSettings, cut_slides
+    from hviskd.slides import stain_reference
 
-    reference = {"stain": stain, "stain_reference": work / "stain.json"} if stain != "none" else {}
+    reference = None if stain == "none" else stain_reference(work / "stain.json", method=stain)
     began = time.perf_counter()
     tileset = cut_slides(
         [work / "slide.svs"],
         work / "tiles",
-        masks=work / "masks",
+        annotations=work / "masks",
         legend=work / "legend.yaml",
-        tile_px=TILE_PX,
-        mpp=MPP,
-        cap=None,
+        settings=CutSettings(tile_px=TILE_PX, mpp=MPP, cap=None, stain=reference),
         overwrite=True,
-        **reference,
     )
     seconds = time.perf_counter() - began
     return {"seconds": seconds, "cpu": time.process_time(), "tiles": len(tileset), "peak_mib": peak_mib()}
@@ -154,7 +152,8 @@ def plain(work: Path, *, with_openslide: bool = False) -> dict:
     import openslide
 
     from hviskd.annotations import load_legend, read_annotation
-    from hviskd.cutting.candidates import TileRule, find_candidates
+    from hviskd.cutting import CutSettings
+    from hviskd.cutting.candidates import find_candidates
     from hviskd.slides import open_slide, tissue_mask
     from hviskd.tiles import Origin, TileSet, TileSetWriter
 
@@ -169,7 +168,7 @@ def plain(work: Path, *, with_openslide: bool = False) -> dict:
     ):
         handle.set_cache(openslide.OpenSlideCache(LOOP_CACHE_BYTES))
         drawn = read_annotation(work / "masks" / "slide_L.png", legend=legend, size=slide.size)
-        found = find_candidates(slide, drawn, tissue_mask(slide), TileRule(TILE_PX, MPP, 1.0, 0.5))
+        found = find_candidates(slide, drawn, tissue_mask(slide), CutSettings(tile_px=TILE_PX, mpp=MPP))
         for x_px, y_px, label in zip(found.x_px.tolist(), found.y_px.tolist(), found.label, strict=True):
             if with_openslide:
                 tile = np.asarray(handle.read_region((x_px, y_px), 0, (TILE_PX, TILE_PX)).convert("RGB"))

@@ -279,7 +279,8 @@ USES |= {"legend": use_legend, "table": use_table}
 
 def use_whole(case: Case) -> None:
     """Cut tiles, with the damaged file among sound ones."""
-    from hviskd.cutting.cutting import cut_slides
+    from hviskd.cutting import CutSettings, cut_slides
+    from hviskd.slides import find_cohort
 
     work = case.path.parent
     slide = case.path
@@ -290,18 +291,14 @@ def use_whole(case: Case) -> None:
     source = case.path if case.group in ("mask", "outlines") else case.seeds / "mask" / "good_mask.png"
     suffix = source.suffix if case.group == "outlines" else f"_mask{source.suffix}"
     shutil.copyfile(source, drawn / f"{slide.stem}{suffix}")
+    table = case.path if case.group == "table" else None
     cut_slides(
-        [slide],
+        find_cohort(slide, slide_mpp=None if slide.suffix == ".svs" else 0.5, mpp_csv=table),
         work / "tiles",
-        **{"annotations" if case.group == "outlines" else "masks": drawn},
+        annotations=drawn,
         legend=case.path if case.group == "legend" else case.seeds / "legend" / "good.yaml",
-        tile_px=32,
-        tissue=0.2,
-        slide_mpp=None if slide.suffix == ".svs" else 0.5,
-        mpp_csv=case.path if case.group == "table" else None,
-        patients=str(case.path) if case.group == "table" else None,
-        cap=20,
-        workers=1,
+        patients=table,
+        settings=CutSettings(tile_px=32, min_tissue=0.2, cap=20, workers=1),
     )
 
 

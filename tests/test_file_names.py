@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hviskd.errors import DataError
-from hviskd.file_names import AnnotationFolder
+from hviskd.file_names import AnnotationFolder, qc_folder
 
 
 def touch(folder, *names):
@@ -19,7 +19,7 @@ def test_the_more_telling_name_wins(tmp_path):
     folder = touch(
         tmp_path, "s.1_L.jpg", "s.1.png", "w_L.png", "w_mask.tif", "t_mask.PNG", "u.tif", "._u_L.jpg", "s.1_L.txt"
     )
-    masks = AnnotationFolder(folder, masks=True)
+    masks = AnnotationFolder(folder, "masks")
     assert masks.of(Path("x/s.1.svs")).name == "s.1_L.jpg"
     assert masks.of(Path("t.svs")).name == "t_mask.PNG"
     assert masks.of(Path("u.svs")).name == "u.tif"
@@ -32,7 +32,7 @@ def test_the_more_telling_name_wins(tmp_path):
 
 
 def test_a_flat_slide_is_not_its_own_mask(tmp_path):
-    masks = AnnotationFolder(touch(tmp_path, "s.jpg", "s_L.jpg", "t.jpg"), masks=True)
+    masks = AnnotationFolder(touch(tmp_path, "s.jpg", "s_L.jpg", "t.jpg"), "masks")
     assert masks.of(tmp_path / "s.jpg").name == "s_L.jpg"
     with pytest.raises(DataError, match="no mask"):
         masks.of(tmp_path / "t.jpg")
@@ -40,9 +40,29 @@ def test_a_flat_slide_is_not_its_own_mask(tmp_path):
 
 def test_two_that_fit_alike_are_refused(tmp_path):
     folder = touch(tmp_path, "s.json", "s.geojson", "t.geojson", "t.png")
-    outlines = AnnotationFolder(folder, masks=False)
+    outlines = AnnotationFolder(folder, "outlines")
     assert outlines.of(Path("t.svs")).name == "t.geojson"
     with pytest.raises(DataError, match=r"s\.geojson and s\.json"):
         outlines.of(Path("s.svs"))
     with pytest.raises(DataError, match="no such folder"):
-        AnnotationFolder(tmp_path / "none", masks=True)
+        AnnotationFolder(tmp_path / "none", "masks")
+
+
+def test_without_a_kind_a_slide_has_whichever_there_is(tmp_path):
+    names = ("a.geojson", "b_mask.png", "c.png", "c.json", "d.tif", "e.geojson", "e_L.png")
+    either = AnnotationFolder(str(touch(tmp_path, *names)))
+    found = [either.of(tmp_path / slide).name for slide in ("a.svs", "b.svs", "c.svs", "d.svs")]
+    assert found == ["a.geojson", "b_mask.png", "c.json", "d.tif"]
+    with pytest.raises(DataError, match=r"e\.geojson and e_L\.png; keep one, or choose `masks` or `outlines`"):
+        either.of(Path("e.svs"))
+    assert AnnotationFolder(tmp_path, "masks").of(Path("e.svs")).name == "e_L.png"
+    with pytest.raises(
+        DataError, match=r"f\.svs: has no annotation in .*; name it f\.geojson or f\.json or f_L\.png or"
+    ):
+        either.of(Path("f.svs"))
+    with pytest.raises(DataError, match="`kind=mask`"):
+        AnnotationFolder(tmp_path, "mask")
+
+
+def test_pictures_and_report_stand_beside_their_tiles(tmp_path):
+    assert qc_folder(tmp_path / "tiles") == (tmp_path / "tiles-qc").resolve()

@@ -1,7 +1,8 @@
-"""Naming conventions of slides, masks and outlines on disk."""
+"""Naming conventions of slides, masks, outlines and folders on disk."""
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from hviskd.errors import DataError
 
@@ -17,28 +18,46 @@ def safe_name(name: str, longest: int = 80) -> str:
     return re.sub(r"[^\w.-]+", "-", name)[:longest].strip(".-")
 
 
+AnnotationKind = Literal["masks", "outlines"]
+_Names = tuple[tuple[str, tuple[str, ...]], ...]  # what stands between a slide's stem and which suffixes
+_MASKS: tuple[_Names, ...] = (tuple((end, FLAT_SUFFIXES) for end in MASK_ENDINGS), (("", FLAT_SUFFIXES),))
+_OUTLINES: tuple[_Names, ...] = ((("", OUTLINE_SUFFIXES),),)
+# The more telling names come first: a plain picture counts where there is nothing else.
+_NAMES: dict[AnnotationKind | None, tuple[_Names, ...]] = {
+    "masks": _MASKS,
+    "outlines": _OUTLINES,
+    None: (_OUTLINES[0] + _MASKS[0], _MASKS[1]),
+}
+
+
+def qc_folder(tileset: Path | str) -> Path:
+    """Give the folder of pictures and report that stands beside a TileSet that was cut: `tiles` → `tiles-qc`."""
+    folder = Path(tileset).resolve()
+    return folder.with_name(f"{folder.name}-qc")
+
+
 class AnnotationFolder:
     """A folder with one mask (`STEM_L.jpg`, `STEM_mask.png`, `STEM.tif`, …) or outline file (`STEM.geojson`) per slide.
 
     Args:
         folder: Where they lie; its subfolders are not searched.
-        masks: Look for colour masks, else for GeoJSON or Labelme JSON.
+        kind: Look for colour `masks` or for `outlines` (GeoJSON, Labelme) alone; by default whichever a slide has.
 
     Raises:
-        DataError: There is no such folder.
+        DataError: There is no such folder, or no such kind.
     """
 
-    def __init__(self, folder: Path, *, masks: bool) -> None:
-        if not folder.is_dir():
+    def __init__(self, folder: Path | str, kind: AnnotationKind | None = None) -> None:
+        self.folder = Path(folder)
+        self.kind = kind
+        self._word = "mask" if kind == "masks" else "annotation"
+        if not self.folder.is_dir():
             raise DataError(f"{folder}: no such folder")
-        self.folder = folder
-        self._endings = (MASK_ENDINGS, ("",)) if masks else (("",),)  # the plain name only if there is no other
-        self._kind = "mask" if masks else "annotation"
-        suffixes = FLAT_SUFFIXES if masks else OUTLINE_SUFFIXES
-        self._shown = (".png",) if masks else OUTLINE_SUFFIXES
+        if kind not in _NAMES:
+            raise DataError(f"`kind={kind}`: must be masks or outlines")
         self._files: dict[str, list[Path]] = {}
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in suffixes and not path.name.startswith("."):
+        for path in sorted(self.folder.iterdir()):
+            if path.suffix.lower() in FLAT_SUFFIXES + OUTLINE_SUFFIXES and not path.name.startswith("."):
                 self._files.setdefault(path.stem, []).append(path)
 
     def of(self, slide: Path) -> Path:
@@ -47,13 +66,24 @@ class AnnotationFolder:
         Raises:
             DataError: There is none, or several that are as good as each other.
         """
-        for endings in self._endings:
-            named = [path for ending in endings for path in self._files.get(slide.stem + ending, [])]
-            found = [path for path in named if path.resolve() != slide.resolve()]
+        for names in _NAMES[self.kind]:
+            found = [
+                path
+                for ending, suffixes in names
+                for path in self._files.get(slide.stem + ending, [])
+                if path.suffix.lower() in suffixes and path.resolve() != slide.resolve()
+            ]
             if len(found) > 1:
-                names = " and ".join(path.name for path in found)
-                raise DataError(f"{slide}: has several {self._kind}s in {self.folder} ({names}); keep only one")
+                kinds = {path.suffix.lower() in OUTLINE_SUFFIXES for path in found}
+                choice = ", or choose `masks` or `outlines`" if len(kinds) > 1 else ""
+                listed = " and ".join(path.name for path in found)
+                raise DataError(f"{slide}: has several {self._word}s in {self.folder} ({listed}); keep only one{choice}")
             if found:
                 return found[0]
-        wanted = [slide.stem + end + suffix for ends in self._endings for end in ends for suffix in self._shown]
-        raise DataError(f"{slide}: has no {self._kind} in {self.folder}; name it {' or '.join(wanted)}")
+        wanted = [
+            slide.stem + ending + suffix
+            for names in _NAMES[self.kind]
+            for ending, suffixes in names
+            for suffix in (suffixes if suffixes == OUTLINE_SUFFIXES else (".png",))
+        ]
+        raise DataError(f"{slide}: has no {self._word} in {self.folder}; name it {' or '.join(wanted)}")

@@ -6,8 +6,10 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from hviskd.cli.app import app as hviskd
 from hviskd.cli.tiles_cut import cut
 from hviskd.errors import DataError
+from hviskd.slides import stain_reference
 from hviskd.tiles import TileSet
 from tests.cutting.samples import RED, UNKNOWN, add_slide, halves, write_legend
 
@@ -69,3 +71,38 @@ def test_a_slide_that_fails_is_named_and_the_exit_status_is_1(folder):
     assert "error:" in result.output
     assert "P3-a.svs: has no mask" in result.output
     assert len(TileSet.open(folder / "rest")) == 76
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--annotations", "masks", "--masks", "masks"], "give one of --annotations, --masks and --outlines"),
+        (["--masks", "masks", "--stain", "macenko"], "--stain and --stain-reference go together"),
+        (["--masks", "masks", "--tissue", "2"], "--tissue 2.0: must be from 0 to 1"),
+        (["--outlines", "masks"], "has no annotation in masks; name it P1-a.geojson"),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_of_the_command_line(folder, options, said, monkeypatch):
+    monkeypatch.chdir(folder)
+    words = ["tiles", "cut", "P1-a.svs", "--legend", "legend.yaml", "-o", "wrong", *options]
+    done = CliRunner().invoke(hviskd, words)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert not (folder / "wrong").exists()
+
+
+def test_the_stain_of_a_reference_is_given_to_all_tiles(folder):
+    words = ["--stain", "reinhard", "--stain-reference", str(folder / "P2-a.svs")]
+    result = run(folder, str(folder / "P1-a.svs"), "-o", str(folder / "stained"), *words)
+    assert result.exit_code == 0, result.output
+    assert TileSet.open(folder / "stained").card.stain == stain_reference(folder / "P2-a.svs", method="reinhard")
+
+
+def test_masks_are_found_by_the_general_option_too(folder):
+    app = typer.Typer()
+    app.command()(cut)
+    given = [str(folder / "P1-a.svs"), "-o", str(folder / "either"), "--annotations", str(folder / "masks")]
+    given += ["--legend", str(folder / "legend.yaml"), "--tile-px", "64", "--tissue", "0.3"]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.output
+    assert len(TileSet.open(folder / "either")) == 60

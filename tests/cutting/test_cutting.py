@@ -12,25 +12,33 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from hviskd.cutting.cutting import cut_slides
-from hviskd.cutting.report import qc_folder, read_report
+from hviskd.cutting import CutSettings, cut_slides, read_report
 from hviskd.errors import DataError, OutputError
-from hviskd.slides import TissueRule, fit_slide_stain, open_slide, stain_reference, stain_transfer, tissue_mask
+from hviskd.file_names import AnnotationFolder, qc_folder
+from hviskd.slides import (
+    TissueRule,
+    find_cohort,
+    fit_slide_stain,
+    open_slide,
+    stain_reference,
+    stain_transfer,
+    tissue_mask,
+)
 from hviskd.tiles import TileSet, split_tiles
 from tests.cutting.samples import BG, GREEN, RED, UNKNOWN, add_slide, halves, write_legend, write_mask
 from tests.slides.make import glass, write_svs
 
 
-def cut(folder, output="tiles", slides=None, **options):
-    given = {
-        "masks": folder / "masks",
-        "legend": write_legend(folder),
-        "tile_px": 64,
-        "mpp": 0.5,
-        "tissue": 0.3,
-    }
-    slides = sorted(folder.glob("*.svs")) if slides is None else slides
-    return cut_slides(slides, folder / output, **{**given, **options})
+def cut(folder, output="tiles", slides=None, *, annotations=None, patients=None, overwrite=False, **settings):
+    return cut_slides(
+        sorted(folder.glob("*.svs")) if slides is None else slides,
+        folder / output,
+        annotations=annotations or folder / "masks",
+        legend=write_legend(folder),
+        patients=patients,
+        settings=CutSettings(**{"tile_px": 64, "min_tissue": 0.3, **settings}),
+        overwrite=overwrite,
+    )
 
 
 def places(tileset):
@@ -123,9 +131,9 @@ def test_glass_is_left_out_but_for_the_class_that_is_glass(tmp_path):
     classes = halves(1280, 640, border_px=640)
     classes[:, :256] = BG
     add_slide(tmp_path, "S", classes)
-    tileset = cut(tmp_path, tissue=0.9)
+    tileset = cut(tmp_path, min_tissue=0.9)
     assert (tileset.table["class"] == "BG").sum() == 4 * 10
-    none = cut(tmp_path, "none", tissue=0.9, glass=[])
+    none = cut(tmp_path, "none", min_tissue=0.9, glass=())
     assert "BG" not in set(none.table["class"])
     assert read_report(qc_folder(tmp_path / "none")).left_out()["too little tissue"]["BG"] == 40
 
@@ -135,10 +143,10 @@ def test_what_counts_as_tissue_is_the_users_and_is_recorded(tmp_path):
     assert len(cut(tmp_path)) == 60
     rule = TissueRule(density=0.9)  # nothing is that dark
     with pytest.raises(DataError, match="60 too little tissue"):
-        cut(tmp_path, "dense", tissue_rule=rule)
-    none_needed = cut(tmp_path, "dense", tissue_rule=rule, tissue=0)
+        cut(tmp_path, "dense", tissue=rule)
+    none_needed = cut(tmp_path, "dense", tissue=rule, min_tissue=0)
     assert len(none_needed) == 60
-    assert none_needed.card.origin.options["tissue_rule"]["density"] == 0.9
+    assert none_needed.card.origin.options["tissue"]["density"] == 0.9
 
 
 def test_outlines_cut_as_a_mask_of_the_same_shape(tmp_path, cohort):
@@ -158,7 +166,7 @@ def test_outlines_cut_as_a_mask_of_the_same_shape(tmp_path, cohort):
         ]
         (tmp_path / f"{slide}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     slides = [cohort / "A-1.svs", cohort / "B-1.svs"]
-    drawn = cut(cohort, "drawn", slides, masks=None, annotations=tmp_path)
+    drawn = cut(cohort, "drawn", slides, annotations=tmp_path)
     masked = cut(cohort, "masked", slides)
     assert drawn.table.equals(masked.table)
 
@@ -202,7 +210,7 @@ def test_a_bad_slide_stops_no_other_and_is_told_with_its_reason(cohort, tmp_path
     failed = {report.slide: report.problem for report in read_report(qc_folder(tmp_path / "mixed")).failed}
     assert list(failed) == ["A-2", "C-1", "D-1"]
     assert "damaged" in failed["A-2"]
-    assert "no mask" in failed["D-1"]
+    assert "no annotation" in failed["D-1"]
     assert mixed.card.origin.dropped["slides that could not be cut"] == 3
 
 
@@ -220,7 +228,7 @@ def test_a_cutting_that_gives_nothing_leaves_what_stands_and_its_report(tmp_path
     done = cut(tmp_path)
     report = read_report(qc_folder(done.folder))
     with pytest.raises(DataError, match="not one tile"):
-        cut(tmp_path, tissue_rule=TissueRule(density=0.9), overwrite=True)
+        cut(tmp_path, tissue=TissueRule(density=0.9), overwrite=True)
     assert TileSet.open(done.folder).fingerprint == done.fingerprint
     assert read_report(qc_folder(done.folder)) == report
 
@@ -244,12 +252,11 @@ def test_a_full_disk_is_no_slides_fault_and_costs_nothing_that_is_finished(cohor
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert (
-        "cannot be written to (File too large); what is finished stays: mend that, and pass `resume=True`"
-        in done.stdout
+        "cannot be written to (File too large); what is finished stays: mend that, and do the same again" in done.stdout
     )
     assert not (cohort / "full").exists()
     assert len(list((cohort / ".parts-full").glob("*.json"))) == 1
-    same(cut(cohort, "full", resume=True), cut(cohort, "roomy"))
+    same(cut(cohort, "full"), cut(cohort, "roomy"))
 
 
 def test_an_error_at_the_very_end_costs_nothing(cohort, monkeypatch):
@@ -260,7 +267,7 @@ def test_an_error_at_the_very_end_costs_nothing(cohort, monkeypatch):
     assert not (cohort / "last").exists()
     with monkeypatch.context() as patched:
         patched.setattr("hviskd.cutting.slide_cut.read_tiles", None)  # nothing is read again
-        resumed = cut(cohort, "last", resume=True)
+        resumed = cut(cohort, "last")
     same(resumed, cut(cohort, "anew"))
     assert not list(cohort.glob(".p*"))
 
@@ -278,7 +285,11 @@ def test_what_a_kill_at_the_very_end_leaves_is_no_part_of_the_finished_set(cohor
         done = cut(cohort, "linked")
     assert list((cohort / ".parts-linked").glob("*.npy"))
     with pytest.raises(DataError, match="not one tile"):
-        cut(cohort, "linked", tissue_rule=TissueRule(density=0.9), overwrite=True, resume=True)
+        cut(cohort, "linked", tissue=TissueRule(density=0.9), overwrite=True)
+    with monkeypatch.context() as patched:
+        patched.setattr("hviskd.cutting.slide_cut.read_tiles", Mock(side_effect=DataError("unreadable")))
+        with pytest.raises(DataError, match="no slide could be cut"):
+            cut(cohort, "linked", sorted(cohort.glob("*.svs"))[::-1], overwrite=True)
     opened = TileSet.open(done.folder)
     opened.check_pixels()
     assert opened.fingerprint == done.fingerprint
@@ -288,12 +299,11 @@ def test_a_link_as_output_is_followed(cohort, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     tileset = cut_slides(
-        [cohort / "A-1.svs"],
+        cohort / "A-1.svs",
         tmp_path / "link",
-        masks=cohort / "masks",
+        annotations=cohort / "masks",
         legend=cohort / "legend.yaml",
-        tile_px=64,
-        tissue=0.3,
+        settings=CutSettings(tile_px=64, min_tissue=0.3),
     )
     assert tileset.folder == (tmp_path / "elsewhere").resolve()
     assert read_report(qc_folder(tmp_path / "link")).slides[0].tiles
@@ -302,7 +312,7 @@ def test_a_link_as_output_is_followed(cohort, tmp_path):
 def test_a_mask_beside_the_slides_is_no_slide(tmp_path):
     add_slide(tmp_path, "S", halves())
     shutil.move(tmp_path / "masks" / "S_L.png", tmp_path / "S_L.png")
-    tileset = cut(tmp_path, slides=[tmp_path / "S.svs", tmp_path / "S_L.png"], masks=tmp_path)
+    tileset = cut(tmp_path, slides=[tmp_path / "S.svs", tmp_path / "S_L.png"], annotations=tmp_path)
     assert set(tileset.table["slide"]) == {"S"}
     assert not read_report(qc_folder(tmp_path / "tiles")).failed
 
@@ -310,7 +320,7 @@ def test_a_mask_beside_the_slides_is_no_slide(tmp_path):
 def test_stain_transfer_is_that_of_the_whole_slide(cohort):
     reference = cohort / "B-1.svs"
     plain = cut(cohort, "plain", [cohort / "A-1.svs"])
-    changed = cut(cohort, "changed", [cohort / "A-1.svs"], stain="macenko", stain_reference=reference)
+    changed = cut(cohort, "changed", [cohort / "A-1.svs"], stain=stain_reference(reference))
     with open_slide(cohort / "A-1.svs") as slide:
         source = fit_slide_stain(slide, tissue_mask(slide), mpp=0.5)
     expected = stain_transfer(source, stain_reference(reference))(np.asarray(plain.pixels))
@@ -341,11 +351,10 @@ def test_what_stands_there_is_not_replaced_unasked(cohort, tmp_path):
         ({"mpp": float("nan")}, "`mpp=nan`"),
         ({"purity": 1.1}, "`purity=1.1`"),
         ({"tolerance": float("inf")}, "`tolerance=inf`"),
-        ({"tissue": -0.1}, "`tissue=-0.1`"),
+        ({"min_tissue": -0.1}, "`min_tissue=-0.1`"),
         ({"cap": 0}, "`cap=0`"),
-        ({"glass": ["blue"]}, "`glass=blue`"),
-        ({"masks": None}, "`masks`"),
-        ({"stain": "macenko"}, "`stain_reference`"),
+        ({"glass": ("blue",)}, "`glass=blue`"),
+        ({"workers": 0}, "`workers=0`"),
         ({"patients": "([A-Z])_"}, r"`patients=\(\[A-Z\]\)_`"),
     ],
 )
@@ -368,14 +377,14 @@ def slowly(*given, **options):
         yield stack
 
 slide_cut.read_tiles = slowly  # so that there is time to kill it between slides
-cut(Path(sys.argv[1]), "killed", patients="([A-Z])-", cap=30, resume=sys.argv[2] == "resume")
+cut(Path(sys.argv[1]), "killed", patients="([A-Z])-", cap=30)
 """
 
 
 def test_killed_again_and_again_it_ends_with_the_same_tiles(cohort):
     folder = cohort / ".parts-killed"
     for attempt in range(2):
-        command = [sys.executable, "-c", _KILLED, str(cohort), "resume" if attempt else "new"]
+        command = [sys.executable, "-c", _KILLED, str(cohort)]
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
         deadline = time.monotonic() + 60
         while len(list(folder.glob("*.json"))) < attempt + 1:
@@ -385,10 +394,10 @@ def test_killed_again_and_again_it_ends_with_the_same_tiles(cohort):
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not (cohort / "killed").exists()
-    with pytest.raises(DataError, match="`resume=True`"):
-        cut(cohort, "killed", patients="([A-Z])-", cap=30)
-    assert list(folder.glob("*.json"))
-    resumed = cut(cohort, "killed", patients="([A-Z])-", cap=30, resume=True)
+    with pytest.raises(DataError, match="unfinished cutting with other settings.*`overwrite=True`"):
+        cut(cohort, "killed", patients="([A-Z])-", cap=31)
+    assert len(list(folder.glob("*.json"))) >= 2
+    resumed = cut(cohort, "killed", patients="([A-Z])-", cap=30)
     same(resumed, cut(cohort, "unbroken", patients="([A-Z])-", cap=30))
     assert not folder.exists()
     assert sorted(p.name for p in qc_folder(cohort / "killed").iterdir()) == [
@@ -399,15 +408,59 @@ def test_killed_again_and_again_it_ends_with_the_same_tiles(cohort):
     ]
 
 
-def test_resuming_with_another_setting_or_a_changed_slide_uses_nothing_stale(tmp_path):
+def test_going_on_with_another_setting_or_a_changed_slide_uses_nothing_stale(tmp_path, monkeypatch):
     add_slide(tmp_path, "S", halves())
     parts = tmp_path / ".parts-tiles"
     parts.mkdir()
     (parts / "left-over").write_text("x")
-    first = cut(tmp_path, resume=True)
+    first = cut(tmp_path, overwrite=True)
     assert len(first) == 60
-    shutil.rmtree(first.folder)
+    with monkeypatch.context() as patched:
+        patched.setattr("hviskd.cutting.parts.Parts.remove", lambda _: None)
+        cut(tmp_path, overwrite=True)
+    assert list(parts.glob("*.json"))
     image = add_slide(tmp_path, "S", halves(640, 384, 384), seed=5)
-    second = cut(tmp_path, resume=True)
+    second = cut(tmp_path, overwrite=True)
     assert (second.table["class"] == "red").sum() == 36
     np.testing.assert_array_equal(second.pixels[0], image[:64, :64])
+
+
+def test_folders_and_plain_defaults_are_enough(tmp_path):
+    """A folder of slides and one of annotations, told apart by what lies in it; the call of the README."""
+    for seed, name in enumerate(("P1-a", "P2-a")):
+        add_slide(tmp_path / "slides", name, halves(), seed)
+    shutil.move(tmp_path / "slides" / "masks", tmp_path / "drawn")
+    (tmp_path / "patients.csv").write_text("slide,patient\nP1-a,one\nP2-a,two\n")
+    told = []
+    tileset = cut_slides(
+        str(tmp_path / "slides"),
+        str(tmp_path / "tiles"),
+        annotations=str(tmp_path / "drawn"),
+        legend=str(write_legend(tmp_path)),
+        patients=str(tmp_path / "patients.csv"),
+        progress=lambda *step: told.append(step),
+    )
+    assert (tileset.tile_px, tileset.mpp, len(tileset)) == (150, 0.5, 12)  # 3 × 2 of each slide
+    assert set(tileset.table["patient"]) == {"one", "two"}
+    assert {what.split(":")[0]: (done, total) for done, total, what in told} == {
+        "looking at slides": (2, 2),
+        "cutting tiles": (12, 12),
+    }
+    options = tileset.card.origin.options
+    assert (options["cap"], options["min_tissue"], options["glass"], options["stain"]) == (10_000, 0.5, ["BG"], "none")
+
+
+def test_where_masks_and_outlines_lie_together_one_is_to_be_chosen(tmp_path):
+    add_slide(tmp_path, "S", halves())
+    empty = {"type": "FeatureCollection", "features": []}
+    (tmp_path / "masks" / "S.geojson").write_text(json.dumps(empty))
+    with pytest.raises(DataError, match="choose `masks` or `outlines`"):
+        cut(tmp_path)
+    assert len(cut(tmp_path, annotations=AnnotationFolder(tmp_path / "masks", "masks"))) == 60
+
+
+def test_slides_bring_their_own_mpp(tmp_path):
+    add_slide(tmp_path, "S", halves(), mpp=None)
+    assert len(cut(tmp_path, slides=find_cohort(tmp_path / "S.svs", slide_mpp=0.5))) == 60
+    with pytest.raises(DataError, match="records no µm/px"):
+        cut(tmp_path, "none")

@@ -19,9 +19,13 @@ def cut(parts, key, seeds):
     return found is not None
 
 
-def run(folder, slides, *, resume=True):
+def open_parts(folder, *, made_with="some settings", overwrite=False):
+    return Parts(folder / "set", tile_px=4, made_with=made_with, overwrite=overwrite)
+
+
+def run(folder, slides):
     """Cut slides; give what had been cut before, and the tiles of all."""
-    with Parts(folder / "set", tile_px=4, resume=resume, overwrite=False) as parts, parts.tiles:
+    with open_parts(folder) as parts, parts.tiles:
         done = [cut(parts, key, seeds) for key, seeds in slides.items()]
     digests = [digest for key in slides for digest in parts.slide(key).digests]
     assert digests == [str(seed) for seeds in slides.values() for seed in seeds]
@@ -47,7 +51,7 @@ def test_the_tiles_of_a_slide_that_failed_are_gone(tmp_path):
 
 def test_all_is_found_again(tmp_path):
     slides = {"a": [1, 2], "b": [], "c": [3]}
-    assert run(tmp_path, slides, resume=False)[0] == [False, False, False]
+    assert run(tmp_path, slides)[0] == [False, False, False]
     done, tiles = run(tmp_path, slides)
     assert done == [True, True, True]
     assert np.array_equal(tiles, np.stack([noise(seed, 4) for seed in (1, 2, 3)]))
@@ -84,7 +88,7 @@ def test_a_damaged_mark_is_no_mark(tmp_path, content):
 def test_an_error_leaves_what_was_finished_before(tmp_path):
     slides = {"a": [1], "b": [2]}
     run(tmp_path, slides)
-    parts = Parts(tmp_path / "set", tile_px=4, resume=True, overwrite=False)
+    parts = open_parts(tmp_path)
     with pytest.raises(KeyboardInterrupt), parts, parts.tiles:
         raise KeyboardInterrupt
     assert run(tmp_path, slides)[0] == [True, True]
@@ -92,19 +96,30 @@ def test_an_error_leaves_what_was_finished_before(tmp_path):
 
 def test_an_unfinished_cutting_is_not_thrown_away_unasked(tmp_path):
     run(tmp_path, {"a": [1]})
-    unfinished = Parts(tmp_path / "set", tile_px=4, resume=False, overwrite=False)
-    with pytest.raises(DataError, match="`resume=True`"), unfinished:
+    with pytest.raises(DataError, match="`overwrite=True`"), open_parts(tmp_path, made_with="others"):
         pass
-    with Parts(tmp_path / "set", tile_px=4, resume=False, overwrite=True) as parts:
-        assert [path.name for path in parts.folder.iterdir()] == [".lock"]
+    with open_parts(tmp_path, overwrite=True):  # the same settings give the same tiles, so they stay
+        pass
+    assert run(tmp_path, {"a": [1]})[0] == [True]
+    with open_parts(tmp_path, made_with="others", overwrite=True) as parts:
+        assert sorted(path.name for path in parts.folder.iterdir()) == [".lock", "made-with"]
+
+
+def test_parts_of_which_nobody_knows_what_they_were_made_with_are_not_gone_on_with(tmp_path):
+    run(tmp_path, {"a": [1]})
+    (tmp_path / ".parts-set" / "made-with").unlink()  # as an earlier version left them
+    with pytest.raises(DataError, match="`overwrite=True`"):
+        run(tmp_path, {"a": [1]})
+    (tmp_path / ".parts-set" / "made-with").write_bytes(b"\xff")
+    with pytest.raises(DataError, match="`overwrite=True`"):
+        run(tmp_path, {"a": [1]})
 
 
 def test_two_cuttings_never_share_a_folder(tmp_path):
-    options = {"tile_px": 4, "resume": True, "overwrite": True}
     with (
-        Parts(tmp_path / "set", **options),
+        open_parts(tmp_path, overwrite=True),
         pytest.raises(DataError, match="another cutting is at work"),
-        Parts(tmp_path / "set", **options),
+        open_parts(tmp_path, overwrite=True),
     ):
         pass
     assert run(tmp_path, {"a": [1]})[0] == [False]

@@ -4,7 +4,8 @@ import numpy as np
 from PIL import Image
 
 from hviskd.annotations import load_legend, read_annotation
-from hviskd.cutting.candidates import TileRule, find_candidates
+from hviskd.cutting import CutSettings
+from hviskd.cutting.candidates import find_candidates
 from hviskd.cutting.picture import draw_cut_tiles
 from hviskd.slides import open_slide, tissue_mask
 from tests.cutting.samples import add_slide, halves, write_legend
@@ -16,7 +17,7 @@ def test_tiles_have_their_classes_colours_and_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr("hviskd.class_marks.write_mark", lambda _axes, *mark: marked.append(mark[:3]))
     with open_slide(tmp_path / "S.svs") as slide:
         drawn = read_annotation(tmp_path / "masks" / "S_L.png", legend=legend, size=slide.size)
-        found = find_candidates(slide, drawn, tissue_mask(slide), TileRule(64, 0.5, 1.0, 0.0))
+        found = find_candidates(slide, drawn, tissue_mask(slide), CutSettings(tile_px=64, min_tissue=0))
         chosen = np.flatnonzero(found.y_px < 192)
         path = draw_cut_tiles(slide, found, chosen, legend, tmp_path / "S.png")
     assert {mark for _, _, mark in marked} == {"1", "2"}

@@ -5,9 +5,10 @@ import re
 import pytest
 from PIL import Image
 
-from hviskd.cutting import qc_folder, read_report
+from hviskd.cutting import read_report
 from hviskd.errors import DataError
 from hviskd.experiments import run_demo
+from hviskd.file_names import qc_folder
 from hviskd.reports.report import write_report
 from hviskd.slides import open_slide
 from hviskd.synthesis import TISSUE_CLASSES

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hviskd.annotations import LabelMask
-from hviskd.cutting import TileRule
+from hviskd.cutting import CutSettings
 from hviskd.cutting.candidates import find_candidates
 from hviskd.errors import DataError
 from hviskd.models import read_model_card
@@ -44,8 +44,8 @@ def test_a_map_and_a_cutting_of_one_slide_have_the_same_tiles(tmp_path, slide_mp
         drawn = LabelMask(
             classes=("all",), size=slide.size, indices=np.zeros((1, 1), np.uint8), px_per_mask_px=slide.size
         )
-        rule = TileRule(TILE_PX, 0.5, purity=0.8, tissue=0.5)
-        cut = find_candidates(slide, drawn, tissue_mask(slide), rule)
+        settings = CutSettings(tile_px=TILE_PX, purity=0.8)
+        cut = find_candidates(slide, drawn, tissue_mask(slide), settings)
         mapped.slide.close()
     assert len(cut.x_px) > 20
     assert np.array_equal(cut.x_px, mapped.x_px)

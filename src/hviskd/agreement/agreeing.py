@@ -13,6 +13,7 @@ from hviskd.agreement.boundary import distance_edges_um
 from hviskd.agreement.slide_agreement import DEFAULT_REACH_UM, Compared, agree_on_slide
 from hviskd.annotations import Legend, read_annotation
 from hviskd.errors import DataError
+from hviskd.file_names import AnnotationFolder
 from hviskd.progress import progress_bar
 from hviskd.segmentation import MapCard, SlideMap, load_slide_map
 
@@ -83,7 +84,7 @@ def agree(
             size = card.slide_width_px, card.slide_height_px
             found: Compared | None = None
             with told(card.slide):
-                path = annotations if annotations.is_file() else _annotation_of(card.slide, annotations)
+                path = annotations if annotations.is_file() else AnnotationFolder(annotations).of(Path(card.slide))
                 drawn = read_annotation(path, legend=legend, size=size, tolerance=tolerance)
                 thumbnail = None if slides is None else _thumbnail(card, slides)
                 found = agree_on_slide(
@@ -153,16 +154,3 @@ def _thumbnail(card: MapCard, slides: Path) -> NDArray[np.uint8]:
         raise DataError(f"{slides}: the slide {card.slide} {told}; leave `slides` away, or map it again")
     with open_slide(alike[0], slide_mpp=card.slide_mpp) as slide:
         return slide.thumbnail(THUMBNAIL_PX)
-
-
-def _annotation_of(slide: str, folder: Path) -> Path:
-    """Find a slide's annotation: outlines, else a mask."""
-    from hviskd.file_names import AnnotationFolder
-
-    try:
-        return AnnotationFolder(folder, masks=False).of(Path(slide))
-    except DataError as error:
-        try:
-            return AnnotationFolder(folder, masks=True).of(Path(slide))
-        except DataError:
-            raise error from None  # of both, the file that most people have

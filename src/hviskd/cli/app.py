@@ -31,6 +31,7 @@ from hviskd.errors import HviskdError
 from hviskd.processor import let_threads_sleep
 from hviskd.version import __version__
 
+_CONTINUING = ("compare", "cut", "segment")  # verbs that keep what is finished without being asked
 _WORDS = "hviskd.words"  # under which a context keeps the words of its command line
 
 
@@ -98,9 +99,10 @@ for verb in (*_VERBS, *_HELPERS):
 
 
 def _how_to_go_on(verb: Any) -> str:
-    """Say how an interrupted verb goes on, if it has an option for it."""
-    resumes = any(parameter.name == "resume" for parameter in verb.params)
-    return "; repeat the command with --resume to continue" if resumes else ""
+    """Say how an interrupted verb goes on, if it does."""
+    if any(parameter.name == "resume" for parameter in verb.params):
+        return "; repeat the command with --resume to continue"
+    return "; repeat the command to continue" if verb.name in _CONTINUING else ""
 
 
 def _one_line(error: Exception) -> str:

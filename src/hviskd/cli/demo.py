@@ -26,8 +26,8 @@ def demo(
     import time
 
     from hviskd.cli.evaluate import print_table
-    from hviskd.cutting import qc_folder
     from hviskd.experiments import run_demo
+    from hviskd.file_names import qc_folder
     from hviskd.reports.report import write_report
 
     started = time.monotonic()

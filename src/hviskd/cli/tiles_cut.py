@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
+from hviskd.errors import DataError
 from hviskd.slides import TissueRule
 
 if TYPE_CHECKING:
-    from hviskd.cutting.report import CutReport
+    from hviskd.cutting import CutReport
+    from hviskd.file_names import AnnotationFolder
+    from hviskd.slides import Stain, StainMethod
 
 _SHOWN_ALIKE = 2
 _SHOWN_NAMES = 5
@@ -24,7 +27,10 @@ class _StainMethod(StrEnum):
 
 
 def cut(
-    slides: Annotated[list[Path], typer.Argument(metavar="SLIDE...", help="Slides, or folders of slides.")],
+    slides: Annotated[
+        list[Path],
+        typer.Argument(metavar="SLIDE...", help="Slides, folders of slides, or a CSV with the columns slide[,mpp]."),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the new TileSet.")],
     legend: Annotated[
         str,
@@ -32,14 +38,20 @@ def cut(
             "--legend", metavar="NAME|FILE", help="Classes and their colours: ivygap, ivygap-paper, or a YAML file."
         ),
     ],
-    masks: Annotated[
-        Path | None,
-        typer.Option("--masks", metavar="DIR", help="Folder of colour masks (STEM_L.jpg, STEM_mask.png, STEM.tif …)."),
-    ] = None,
     annotations: Annotated[
         Path | None,
+        typer.Option("--annotations", metavar="DIR", help="Folder of outlines or of colour masks, one per slide."),
+    ] = None,
+    masks: Annotated[
+        Path | None,
         typer.Option(
-            "--annotations", metavar="DIR", help="Folder of outlines (QuPath STEM.geojson or Labelme STEM.json)."
+            "--masks", metavar="DIR", help="The same, colour masks alone: STEM_L.jpg, STEM_mask.png, STEM.tif …"
+        ),
+    ] = None,
+    outlines: Annotated[
+        Path | None,
+        typer.Option(
+            "--outlines", metavar="DIR", help="The same, outlines alone: STEM.geojson (QuPath) or STEM.json (Labelme)."
         ),
     ] = None,
     tile_px: Annotated[int, typer.Option("--tile-px", help="Tile side in px.")] = 150,
@@ -58,7 +70,7 @@ def cut(
             "--purity", help="Minimum share of a tile that belongs to its class; with 1, no border crosses it."
         ),
     ] = 1.0,
-    tissue: Annotated[float, typer.Option("--tissue", help="Minimum share of tissue in a tile.")] = 0.5,
+    min_tissue: Annotated[float, typer.Option("--tissue", help="Minimum share of tissue in a tile.")] = 0.5,
     glass: Annotated[
         str | None,
         typer.Option(
@@ -102,7 +114,6 @@ def cut(
         int | None, typer.Option("--workers", help="Number of threads.", show_default="one per core")
     ] = None,
     recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Include slides in subfolders.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted cutting.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing TileSet.")] = False,
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,
@@ -115,7 +126,7 @@ def cut(
 
     If a class has more tiles than the cap, they are drawn evenly from its patients and slides. The folder DIR-qc has a
     report, and an image of each slide with its tiles in their class colours. If a slide cannot be cut, the others still
-    are, and the exit status is 1.
+    are, and the exit status is 1. If interrupted, the same command continues where it was.
 
     Examples:
 
@@ -125,35 +136,34 @@ def cut(
 
       hviskd tiles cut slides/ --masks masks/ --legend my.yaml --patients "([A-Z]+[0-9]+)_" --tile-px 256 -o tiles
     """
-    from hviskd.cutting.cutting import cut_slides
-    from hviskd.cutting.report import qc_folder, read_report
-    from hviskd.slides import find_slides
+    from hviskd.cutting import CutSettings, cut_slides, read_report
+    from hviskd.file_names import qc_folder
+    from hviskd.slides import find_cohort
 
-    tileset = cut_slides(
-        find_slides(slides, recursive=recursive),
-        output,
-        masks=masks,
-        annotations=annotations,
-        legend=legend,
+    tissue = TissueRule(
+        tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
+    )
+    settings = CutSettings(
         tile_px=tile_px,
         mpp=mpp,
-        slide_mpp=slide_mpp,
-        mpp_csv=mpp_csv,
         purity=purity,
-        tissue=tissue,
-        tissue_rule=TissueRule(
-            tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
-        ),
-        glass=None if glass is None else [name.strip() for name in glass.split(",") if name.strip()],
-        tolerance=tolerance,
+        min_tissue=min_tissue,
+        glass=None if glass is None else tuple(name.strip() for name in glass.split(",") if name.strip()),
         cap=cap or None,
         seed=seed,
-        patients=patients,
-        stain=stain.value,
-        stain_reference=stain_reference,
+        tolerance=tolerance,
+        tissue=tissue,
+        stain=_reference_stain(stain, stain_reference, slide_mpp, mpp_csv, tissue),
         licence=licence,
         workers=workers,
-        resume=resume,
+    )
+    tileset = cut_slides(
+        find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv),
+        output,
+        annotations=_annotation_folder(annotations, masks, outlines),
+        legend=legend,
+        patients=patients,
+        settings=settings,
         overwrite=overwrite,
     )
     report = read_report(qc_folder(output))
@@ -166,6 +176,32 @@ def cut(
         typer.echo(f"error: {failed.problem}", err=True)
     if report.failed:
         raise typer.Exit(1)
+
+
+def _annotation_folder(annotations: Path | None, masks: Path | None, outlines: Path | None) -> "AnnotationFolder":
+    """Give the one folder that was named."""
+    from hviskd.file_names import AnnotationFolder
+
+    if sum(folder is not None for folder in (annotations, masks, outlines)) != 1:
+        raise DataError("give one of `annotations`, `masks` and `outlines`: the folder of what experts drew")
+    if masks is not None:
+        return AnnotationFolder(masks, "masks")
+    return AnnotationFolder(annotations or outlines or "", None if outlines is None else "outlines")
+
+
+def _reference_stain(
+    method: _StainMethod, reference: Path | None, slide_mpp: float | None, mpp_csv: Path | None, tissue: TissueRule
+) -> "Stain | None":
+    """Fit the stain that all tiles are to have; None if they stay as they are."""
+    from hviskd.slides import mpp_of, read_mpp_csv, stain_reference
+
+    if (method == _StainMethod.none) != (reference is None):
+        raise DataError("`stain` and `stain_reference` go together: name a method, and what tiles shall look like")
+    if method == _StainMethod.none or reference is None:
+        return None
+    fit: StainMethod = "macenko" if method == _StainMethod.macenko else "reinhard"
+    listed_mpp = None if mpp_csv is None else mpp_of(reference, read_mpp_csv(mpp_csv))
+    return stain_reference(reference, method=fit, slide_mpp=listed_mpp or slide_mpp, tissue_rule=tissue)
 
 
 def _print_report(report: "CutReport") -> None:

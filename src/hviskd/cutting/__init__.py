@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
-    from hviskd.cutting.candidates import TileRule
     from hviskd.cutting.cutting import cut_slides
-    from hviskd.cutting.report import qc_folder, read_report
+    from hviskd.cutting.report import CutReport, read_report
+    from hviskd.cutting.settings import CutSettings
 
 _HOMES = {
-    "TileRule": "candidates",
+    "CutReport": "report",
+    "CutSettings": "settings",
     "cut_slides": "cutting",
-    "qc_folder": "report",
     "read_report": "report",
 }
 
 __all__ = [
-    "TileRule",
+    "CutReport",
+    "CutSettings",
     "cut_slides",
-    "qc_folder",
     "read_report",
 ]
 

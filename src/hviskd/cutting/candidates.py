@@ -6,29 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hviskd.annotations import Annotation
+from hviskd.cutting.settings import CutSettings
 from hviskd.slides import Slide, TileGrid, TissueMask
 
 CELLS_PER_TILE = 30  # along a side: 2.5 µm in tiles of 75 µm
 _BAND_CELLS = 4_000_000
-
-
-@dataclass(frozen=True)
-class TileRule:
-    """What makes a square of a slide a tile of a class.
-
-    Attributes:
-        tile_px: Side of a tile.
-        mpp: µm per tile pixel.
-        purity: Least share of a tile's cells that is of its class; at 1 it holds no px of another class.
-        tissue: Least share of tissue.
-        glass: Positions of the classes that need no tissue.
-    """
-
-    tile_px: int
-    mpp: float
-    purity: float
-    tissue: float
-    glass: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +46,7 @@ class Candidates:
         return np.bincount(self.label, minlength=classes).astype(np.int64)
 
 
-def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, rule: TileRule) -> Candidates:
+def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, settings: CutSettings) -> Candidates:
     """Find the squares of a slide's grid that are tiles of a class.
 
     A tile has the class of most of its cells. The annotation is rasterised in bands, 30 cells a tile side. At a purity
@@ -75,21 +57,22 @@ def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, ru
         slide: An open slide.
         annotation: What an expert drew on it.
         tissue: Where its tissue is.
-        rule: What makes a tile.
+        settings: What makes a tile; classes that need no tissue are named as the annotation has them.
 
     Raises:
         DataError: The slide is much coarser than the tiles, or smaller than one.
     """
-    grid = TileGrid.on(slide, tile_px=rule.tile_px, mpp=rule.mpp)
+    grid = TileGrid.on(slide, tile_px=settings.tile_px, mpp=settings.mpp)
     count = len(annotation.classes)
     labels, shares = _majorities(annotation, grid)
     x_px, y_px = (places.ravel() for places in np.meshgrid(*grid.places_px()))
     is_labelled = shares > 0
-    is_pure = is_labelled & (shares >= rule.purity - 1e-9)
-    if rule.purity == 1:  # what stands between the points counts too
+    is_pure = is_labelled & (shares >= settings.purity - 1e-9)
+    if settings.purity == 1:  # what stands between the points counts too
         sides = (x_px[is_pure], y_px[is_pure], grid.side_px)
         is_pure[is_pure] = ~annotation.hold_others(*sides, labels[is_pure])
-    has_tissue = np.isin(labels, rule.glass) | (tissue.share(x_px, y_px, grid.tile0_px) >= rule.tissue)
+    glass = [annotation.classes.index(name) for name in settings.glass or ()]
+    has_tissue = np.isin(labels, glass) | (tissue.share(x_px, y_px, grid.tile0_px) >= settings.min_tissue)
     kept = is_pure & has_tissue
     return Candidates(
         x_px=x_px[kept],

@@ -26,12 +26,13 @@ from hviskd.cutting.candidates import Candidates
 from hviskd.errors import DataError
 from hviskd.slides import TileGrid, TissueMask
 from hviskd.slides.tissue_colour import Thresholds
-from hviskd.storage import atomic_file, read_json, write_json, writing_to
+from hviskd.storage import atomic_file, read_json, write_json, write_text, writing_to
 from hviskd.tiles.tileset import PIXELS_FILE
 from hviskd.tiles.writing import write_header
 
 _LOCK_FILE = ".lock"
-PARTS_VERSION = 4  # higher whenever the same slide and settings would give other parts
+_MADE_WITH_FILE = "made-with"
+PARTS_VERSION = 5  # higher whenever the same slide and settings would give other parts
 
 
 def file_state(path: Path) -> list[object]:
@@ -60,23 +61,25 @@ class Parts:
     Args:
         output: Where the TileSet shall stand.
         tile_px: Side of its tiles.
-        resume: Go on with the parts that are there.
-        overwrite: Throw away the parts that are there, unless `resume` is set.
+        made_with: A fingerprint of the settings; only parts that were made with the same are gone on with.
+        overwrite: Throw away parts that were made with others.
 
     Attributes:
         folder: The folder.
         tiles: The tiles of all slides.
 
     Raises:
-        DataError: There are parts of an interrupted cutting, and neither is set; or another cutting is at work there.
+        DataError: There are parts that were made with other settings, and `overwrite` is not set; or another cutting
+            is at work there.
     """
 
-    def __init__(self, output: Path, *, tile_px: int, resume: bool, overwrite: bool) -> None:
+    def __init__(self, output: Path, *, tile_px: int, made_with: str, overwrite: bool) -> None:
         self.folder = output.parent / f".parts-{output.name}"
         self.tiles = TileFile(self.folder / PIXELS_FILE, tile_px)
         self._finished: set[str] = set()
-        self._goes_on = resume
+        self._made_with = made_with
         self._overwrite = overwrite
+        self._goes_on = False
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -86,14 +89,17 @@ class Parts:
             except Timeout as error:
                 raise DataError(f"{self.folder}: another cutting is at work there; wait for it, or end it") from error
             left = [path for path in self.folder.iterdir() if path.name != _LOCK_FILE]
-            if left and not (self._goes_on or self._overwrite):
+            self._goes_on = self._was_made_alike()
+            if any(not path.name.startswith(".") for path in left) and not (self._goes_on or self._overwrite):
                 raise DataError(
-                    f"{self.folder}: holds an unfinished cutting; pass `resume=True` to go on or `overwrite=True` to "
-                    "start again"
+                    f"{self.folder}: holds an unfinished cutting with other settings; repeat those to go on with it, "
+                    "or pass `overwrite=True` to throw it away"
                 )
             if not self._goes_on:
                 for path in left:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+                with self.writing():
+                    write_text(self.folder / _MADE_WITH_FILE, self._made_with)
             self._opened = stack.pop_all()
         return self
 
@@ -104,7 +110,7 @@ class Parts:
 
     def writing(self) -> contextlib.AbstractContextManager[None]:
         """Make a full disk end the cutting: no slide is to blame for it, and none of them could be cut."""
-        return writing_to(self.folder, "what is finished stays: mend that, and pass `resume=True`")
+        return writing_to(self.folder, "what is finished stays: mend that, and do the same again")
 
     def remove(self) -> None:
         """Delete the folder; the cutting is finished."""
@@ -114,6 +120,12 @@ class Parts:
         with contextlib.suppress(OSError):  # another cutting may just have come, and waits for its turn
             (self.folder / _LOCK_FILE).unlink()
             self.folder.rmdir()
+
+    def _was_made_alike(self) -> bool:
+        try:
+            return (self.folder / _MADE_WITH_FILE).read_text(encoding="utf-8") == self._made_with
+        except (OSError, UnicodeDecodeError):
+            return False
 
     def picture(self, key: str) -> Path:
         """Give the place of a slide's picture."""

@@ -14,7 +14,7 @@ PATIENT_RULES = {
 _SHOWN = 3
 
 
-def patients_of(slides: Sequence[Path], rule: str | None) -> list[str | None]:
+def patients_of(slides: Sequence[Path], rule: Path | str | None) -> list[str | None]:
     """Give the patient of every slide, or None of each if there is no rule.
 
     Args:
@@ -27,6 +27,7 @@ def patients_of(slides: Sequence[Path], rule: str | None) -> list[str | None]:
     """
     if rule is None:
         return [None] * len(slides)
+    rule = str(rule)
     look_up = _from_csv(Path(rule)) if rule.lower().endswith(".csv") else _from_expression(rule)
     patients = [look_up(slide) for slide in slides]
     unknown = [slide.name for slide, patient in zip(slides, patients, strict=True) if not patient]

@@ -2,10 +2,12 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from hviskd.arrays import Ints
 from hviskd.errors import DataError
 from hviskd.storage import read_json
 
@@ -15,6 +17,11 @@ UNKNOWN_PATIENT = "unknown"
 IMPURE, THIN, OVER, UNLABELLED = "across a border", "too little tissue", "over the cap", "without annotation"
 Counts = dict[str, int]
 _PARTICULAR = re.compile(r"#[0-9A-F]{6}|'[^']*'|\d[\d.,]*%?")  # what a note says of its slide alone
+
+
+def by_class(classes: Sequence[str], counts: Ints) -> Counts:
+    """Name counts (K,) by class; classes without any are left off."""
+    return {name: count for name, count in zip(classes, counts.tolist(), strict=True) if count}
 
 
 class SlideReport(BaseModel):
@@ -107,12 +114,6 @@ class CutReport(BaseModel):
         """Give the report with its sums, ready to be written."""
         sums = {"tiles": self.tiles(), "by_patient": self.by_patient(), "left_out": self.left_out()}
         return {**sums, **self.model_dump(mode="json")}
-
-
-def qc_folder(output: Path | str) -> Path:
-    """Give the folder of pictures and report that stands beside a TileSet: `tiles` → `tiles-qc`."""
-    output = Path(output).resolve()
-    return output.with_name(f"{output.name}-qc")
 
 
 def read_report(folder: Path) -> CutReport:

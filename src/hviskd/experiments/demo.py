@@ -4,9 +4,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from hviskd.cutting import cut_slides, qc_folder
+from hviskd.cutting import CutSettings, cut_slides
 from hviskd.errors import DataError
 from hviskd.evaluation import Evaluation, evaluate, save_evaluation
+from hviskd.file_names import qc_folder
 from hviskd.segmentation import SlideOutcome, segment_cohort
 from hviskd.storage import write_json
 from hviskd.synthesis.cohort import LEGEND, SyntheticCohort, draw_cohort
@@ -99,14 +100,10 @@ def _cut(cohort: SyntheticCohort, output: Path, cap: int) -> TileSet:
     cut = cut_slides(
         [cohort.folder / slide.file for slide in cohort.slides],
         output,
-        masks=cohort.folder / "masks",
+        annotations=cohort.folder / "masks",
         legend=LEGEND,
-        tile_px=TILE_PX,
-        mpp=MPP,
-        purity=PURITY,
-        cap=cap,
-        patients=str(cohort.folder / "patients.csv"),
-        licence="Apache-2.0",
+        patients=cohort.folder / "patients.csv",
+        settings=CutSettings(tile_px=TILE_PX, mpp=MPP, purity=PURITY, cap=cap, licence="Apache-2.0"),
         overwrite=True,  # what a killed demo had cut so far is of no use
     )
     tileset = split_tiles(cut, by="patient", val=0.2, test=0.3)

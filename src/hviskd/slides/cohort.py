@@ -24,7 +24,7 @@ class CohortSlide:
 
 
 def find_cohort(
-    paths: Path | str | Sequence[Path | str],
+    paths: Path | str | Sequence[Path | str | CohortSlide],
     *,
     recursive: bool = False,
     slide_mpp: float | None = None,
@@ -36,7 +36,8 @@ def find_cohort(
     others are done.
 
     Args:
-        paths: A slide, a folder of slides or a `.csv` file, or any number of them.
+        paths: A slide, a folder of slides or a `.csv` file, or any number of them; slides listed before stay as they
+            are.
         recursive: Search subfolders too.
         slide_mpp: µm/px of all slides for which no table has one.
         mpp_csv: µm/px by slide, a CSV with the columns slide and mpp.
@@ -45,7 +46,11 @@ def find_cohort(
         DataError: A path does not exist, a folder holds no slide, or a CSV is none.
     """
     listed: list[tuple[Path, CohortSlide]] = []
-    for path in map(Path, [paths] if isinstance(paths, Path | str) else paths):
+    for given in [paths] if isinstance(paths, Path | str) else paths:
+        if isinstance(given, CohortSlide):
+            listed.append((given.path, given))
+            continue
+        path = Path(given)
         if path.suffix.lower() == ".csv":
             listed += [(path, slide) for slide in _read_list(path)]
         else:

@@ -1,0 +1,85 @@
+"""What a cutting is asked for: users give it to `cut_slides`, which checks it before anything is read."""
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from hviskd.annotations import DEFAULT_TOLERANCE, Legend
+from hviskd.errors import DataError
+from hviskd.slides import Stain, TissueRule
+
+_FARTHEST = 442  # 255 times the root of 3
+_GLASS = "BG"  # the class of empty glass in the legends that come with the package
+_NOT_ON_CARD = ("stain", "licence", "workers")  # the first two stand there already, the last changes no tile
+
+
+@dataclass(frozen=True)
+class CutSettings:
+    """Which squares of a slide become tiles, and what becomes of them.
+
+    Attributes:
+        tile_px: Side of a tile.
+        mpp: µm per tile pixel.
+        purity: Least share of a tile's cells (30 a side) that is of its class; what is not annotated counts against
+            it. 1: no px of another class is in a tile either, so that no border crosses it.
+        min_tissue: Least share of tissue in a tile.
+        glass: Classes whose tiles need no tissue; by default the class BG, if the legend has it.
+        cap: The most tiles of one class, shared by patients and then slides as evenly as they allow; None: all.
+        seed: Of the draw under the cap.
+        tolerance: How far a mask colour may lie from its legend colour, as distance of RGB.
+        tissue: What counts as tissue.
+        stain: The stain that all tiles are given, such as `stain_reference` fits; None: each slide keeps its own.
+        licence: The slides' licence, in words; it travels with the TileSet and with what is trained on it.
+        workers: Threads; by default one per core.
+
+    Raises:
+        DataError: A number is impossible.
+    """
+
+    tile_px: int = 150
+    mpp: float = 0.5
+    purity: float = 1.0
+    min_tissue: float = 0.5
+    glass: tuple[str, ...] | None = None
+    cap: int | None = 10_000
+    seed: int = 0
+    tolerance: float = DEFAULT_TOLERANCE
+    tissue: TissueRule = field(default_factory=TissueRule)
+    stain: Stain | None = None
+    licence: str | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        if not 1 <= self.tile_px <= 10_000:
+            raise DataError(f"`tile_px={self.tile_px}`: must be from 1 to 10,000")
+        if not (math.isfinite(self.mpp) and self.mpp > 0):
+            raise DataError(f"`mpp={self.mpp}`: must be above 0 µm/px")
+        if not 0 <= self.tolerance <= _FARTHEST:
+            raise DataError(
+                f"`tolerance={self.tolerance:g}`: must be from 0 to {_FARTHEST}, the distance from black to white"
+            )
+        for name, share in (("purity", self.purity), ("min_tissue", self.min_tissue)):
+            if not 0 <= share <= 1:
+                raise DataError(f"`{name}={share}`: must be from 0 to 1")
+        for name, number, least in (("cap", self.cap, 1), ("seed", self.seed, 0), ("workers", self.workers, 1)):
+            if number is not None and number < least:
+                raise DataError(f"`{name}={number}`: must be at least {least}")
+
+    def under(self, legend: Legend) -> "CutSettings":
+        """Settle which classes of a legend need no tissue.
+
+        Raises:
+            DataError: `glass` names a class that the legend has not.
+        """
+        glass = [name for name in (_GLASS,) if legend.index(name) is not None] if self.glass is None else self.glass
+        places = [legend.index(name) for name in glass]
+        if None in places:
+            raise DataError(f"`glass={glass[places.index(None)]}`: legend {legend.name} has no such class")
+        return replace(self, glass=tuple(legend.names[place] for place in sorted({p for p in places if p is not None})))
+
+    def on_card(self) -> dict[str, Any]:
+        """Give what shaped the tiles, as the TileSet's card and the report keep it."""
+        content = {name: value for name, value in asdict(self).items() if name not in _NOT_ON_CARD}
+        content["glass"] = list(self.glass or ())
+        return {**content, "stain": "none" if self.stain is None else self.stain.method}
