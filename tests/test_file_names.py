@@ -53,7 +53,7 @@ def test_without_a_kind_a_slide_has_whichever_there_is(tmp_path):
     either = AnnotationFolder(str(touch(tmp_path, *names)))
     found = [either.of(tmp_path / slide).name for slide in ("a.svs", "b.svs", "c.svs", "d.svs")]
     assert found == ["a.geojson", "b_mask.png", "c.json", "d.tif"]
-    with pytest.raises(DataError, match=r"e\.geojson and e_L\.png; keep one, or choose `masks` or `outlines`"):
+    with pytest.raises(DataError, match=r"e\.geojson and e_L\.png\); keep only one, or choose `masks` or `outlines`"):
         either.of(Path("e.svs"))
     assert AnnotationFolder(tmp_path, "masks").of(Path("e.svs")).name == "e_L.png"
     with pytest.raises(

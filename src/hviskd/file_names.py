@@ -77,7 +77,9 @@ class AnnotationFolder:
                 kinds = {path.suffix.lower() in OUTLINE_SUFFIXES for path in found}
                 choice = ", or choose `masks` or `outlines`" if len(kinds) > 1 else ""
                 listed = " and ".join(path.name for path in found)
-                raise DataError(f"{slide}: has several {self._word}s in {self.folder} ({listed}); keep only one{choice}")
+                raise DataError(
+                    f"{slide}: has several {self._word}s in {self.folder} ({listed}); keep only one{choice}"
+                )
             if found:
                 return found[0]
         wanted = [
