@@ -178,16 +178,14 @@ def quantize_on(tiles, model, work: Path) -> None:
 
 def segment(options: argparse.Namespace) -> dict:
     """Segment the slide and write every file."""
-    from hviskd.segmentation import segment_cohort
+    from hviskd.segmentation import Compute, segment_cohort
 
     began = time.perf_counter()
     (outcome,) = segment_cohort(
         options.work / "model",
         [options.work / "slide.svs"],
         options.work / "maps",
-        engine=options.engine,
-        precision=precision(options),
-        device=options.device,
+        compute=Compute(options.engine, precision(options), options.device),
     )
     seconds, cpu = time.perf_counter() - began, time.process_time()
     if outcome.summary is None:
@@ -262,16 +260,17 @@ def engine(options: argparse.Namespace) -> dict:
 def reading(options: argparse.Namespace) -> dict:
     """Measure the reading alone, in as many threads as a map has."""
     from hviskd.models import load_model
-    from hviskd.segmentation.loading import EngineChoice
-    from hviskd.segmentation.preparing import Request, prepare_slide
+    from hviskd.segmentation import Compute, MapSettings
+    from hviskd.segmentation.preparing import prepare_slide
+    from hviskd.segmentation.settings import Request
 
-    choice = EngineChoice(options.engine, precision(options), options.device)
+    compute = Compute(options.engine, precision(options), options.device)
     card = load_model(options.work / "model").card
-    request = Request.of(card, mpp=None, stride_px=None, min_tissue=0.5, tissue_rule=None, unsure_below=None)
+    request = Request.of(card, MapSettings())
     prepared = prepare_slide(options.work / "slide.svs", request)
     with prepared.slide:
         began = time.perf_counter()
-        done = sum(len(places) for places, _ in prepared.batches(64, choice.readers))
+        done = sum(len(places) for places, _ in prepared.batches(64, compute.readers))
         return {"rate": done / (time.perf_counter() - began)}
 
 

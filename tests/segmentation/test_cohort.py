@@ -7,17 +7,26 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hviskd.errors import DataError
-from hviskd.segmentation import load_slide_map, read_summary, save_slide_map, segment, segment_cohort
+from hviskd.segmentation import (
+    Compute,
+    MapSettings,
+    load_slide_map,
+    read_summary,
+    save_slide_map,
+    segment,
+    segment_cohort,
+)
 from hviskd.slides import TissueRule, find_cohort, open_slide
 from tests.segmentation.make import CLASSES, tissue_on_glass, write_model, write_slide
 from tests.slides.make import glass
 
-PLAIN = {"engine": "torch", "threads": 1, "workers": 1}
+PLAIN = Compute("torch", threads=1, workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +52,14 @@ def states(outcomes):
 
 def test_a_bad_slide_is_named_and_the_others_are_done(model, slides, tmp_path):
     told = []
-    outcomes = segment_cohort(model, slides, tmp_path / "maps", report=told.append, **PLAIN)
+    outcomes = segment_cohort(model, slides, tmp_path / "maps", report=told.append, compute=PLAIN)
     assert states(outcomes) == ["done", "failed", "done"]
-    assert told == outcomes
+    assert tuple(told) == outcomes.outcomes
+    assert outcomes.failed == (outcomes[1],)
     assert "second.svs: damaged" in outcomes[1].problem
     assert not (tmp_path / "maps" / "second").exists()
     for outcome in (outcomes[0], outcomes[2]):
-        found, expected = load_slide_map(outcome.folder), segment(model, outcome.slide, **PLAIN)
+        found, expected = load_slide_map(outcome.folder), segment(model, outcome.slide, compute=PLAIN)
         np.testing.assert_array_equal(found.row, expected.row)
         np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
         assert sorted(path.name for path in outcome.folder.iterdir()) == sorted(
@@ -63,7 +73,7 @@ def test_a_name_that_is_not_utf8_fails_alone(model, slides, tmp_path):
         shutil.copyfile(slides[0], odd)
     except OSError:
         pytest.skip("this file system takes no such name")
-    outcomes = segment_cohort(model, [odd, slides[2]], tmp_path / "maps", **PLAIN)
+    outcomes = segment_cohort(model, [odd, slides[2]], tmp_path / "maps", compute=PLAIN)
     assert states(outcomes) == ["failed", "done"]
     assert "not UTF-8" in outcomes[0].problem
     rows = list(csv.DictReader((tmp_path / "maps" / "slides.csv").read_text(encoding="utf-8").splitlines()))
@@ -71,25 +81,25 @@ def test_a_name_that_is_not_utf8_fails_alone(model, slides, tmp_path):
 
 
 def test_a_map_from_before_does_not_pass_for_one_that_failed(model, slides, tmp_path):
-    (done,) = segment_cohort(model, slides[:1], tmp_path / "maps", **PLAIN)
+    (done,) = segment_cohort(model, slides[:1], tmp_path / "maps", compute=PLAIN)
     content = slides[0].read_bytes()
     slides[0].write_bytes(content[: len(content) // 2])
-    (failed,) = segment_cohort(model, slides[:1], tmp_path / "maps", **PLAIN)
+    (failed,) = segment_cohort(model, slides[:1], tmp_path / "maps", compute=PLAIN)
     assert failed.state == "failed"
     assert not (done.folder / "summary.json").exists()
     assert json.loads((done.folder / "summary.outdated.json").read_text())
     slides[0].write_bytes(content)
-    assert states(segment_cohort(model, slides[:1], tmp_path / "maps", **PLAIN)) == ["done"]
+    assert states(segment_cohort(model, slides[:1], tmp_path / "maps", compute=PLAIN)) == ["done"]
 
 
 def test_a_place_that_takes_no_file_is_refused_before_the_work(model, slides, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written to"):
-        segment_cohort(model, slides, tmp_path / "file" / "maps", **PLAIN)
+        segment_cohort(model, slides, tmp_path / "file" / "maps", compute=PLAIN)
 
 
 def test_the_table_of_slides_holds_areas_and_reasons_and_no_path(model, slides, tmp_path):
-    outcomes = segment_cohort(model, slides, tmp_path / "maps", **PLAIN)
+    outcomes = segment_cohort(model, slides, tmp_path / "maps", compute=PLAIN)
     text = (tmp_path / "maps" / "slides.csv").read_text()
     assert str(tmp_path) not in text
     rows = list(csv.DictReader(text.splitlines()))
@@ -100,22 +110,22 @@ def test_the_table_of_slides_holds_areas_and_reasons_and_no_path(model, slides, 
 
 
 def test_what_is_done_is_kept(model, slides, tmp_path):
-    first = segment_cohort(model, slides, tmp_path / "maps", **PLAIN)
+    first = segment_cohort(model, slides, tmp_path / "maps", compute=PLAIN)
     written = (first[0].folder / "summary.json").stat().st_mtime_ns
-    again = segment_cohort(model, slides, tmp_path / "maps", **PLAIN)
+    again = segment_cohort(model, slides, tmp_path / "maps", compute=PLAIN)
     assert states(again) == ["kept", "failed", "kept"]
     assert again[0].summary == first[0].summary
     assert (first[0].folder / "summary.json").stat().st_mtime_ns == written
-    assert states(segment_cohort(model, slides[:1], tmp_path / "maps", overwrite=True, **PLAIN)) == ["done"]
+    assert states(segment_cohort(model, slides[:1], tmp_path / "maps", overwrite=True, compute=PLAIN)) == ["done"]
 
 
 def test_a_cohort_that_is_done_loads_no_network(model, slides, tmp_path):
-    segment_cohort(model, slides[:1], tmp_path / "maps", **PLAIN)
+    segment_cohort(model, slides[:1], tmp_path / "maps", compute=PLAIN)
     code = """
 import sys
-from hviskd.segmentation import segment_cohort
+from hviskd.segmentation import Compute, segment_cohort
 model, slide, maps = sys.argv[1:]
-print(segment_cohort(model, [slide], maps, engine="torch")[0].state, "torch" in sys.modules)
+print(segment_cohort(model, [slide], maps, compute=Compute("torch"))[0].state, "torch" in sys.modules)
 """
     command = [sys.executable, "-c", code, model, slides[0], tmp_path / "maps"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -126,18 +136,18 @@ print(segment_cohort(model, [slide], maps, engine="torch")[0].state, "torch" in 
     "change", ["stride", "tissue", "tissue rule", "precision", "slide", "slide_mpp", "model", "lost file"]
 )
 def test_what_has_changed_is_done_again(model, slides, tmp_path, change):
-    slide, settings, chosen = slides[0], dict(PLAIN), model
-    (first,) = segment_cohort(model, [slide], tmp_path / "maps", **PLAIN)
+    slide, settings, compute, chosen = slides[0], MapSettings(), PLAIN, model
+    (first,) = segment_cohort(model, [slide], tmp_path / "maps", compute=PLAIN)
     listed = [slide]
     match change:
         case "stride":
-            settings["stride_px"] = 32
+            settings = MapSettings(stride_px=32)
         case "tissue":
-            settings["min_tissue"] = 0.9
+            settings = MapSettings(min_tissue=0.9)
         case "tissue rule":
-            settings["tissue_rule"] = TissueRule(density=0.2)
+            settings = MapSettings(tissue=TissueRule(density=0.2))
         case "precision":
-            settings["precision"] = "float32"
+            compute = replace(PLAIN, precision="float32")
         case "slide":
             write_slide(slide, tissue_on_glass(640, 400, seed=5))
         case "slide_mpp":
@@ -146,10 +156,11 @@ def test_what_has_changed_is_done_again(model, slides, tmp_path, change):
             chosen = write_model(tmp_path / "other", seed=1).folder
         case "lost file":
             (first.folder / "map.npz").unlink()
-    (again,) = segment_cohort(chosen, listed, tmp_path / "maps", **settings)
+    (again,) = segment_cohort(chosen, listed, tmp_path / "maps", settings=settings, compute=compute)
     assert (again.state, again.folder) == ("done", first.folder)
     assert (again.summary.fingerprint == first.summary.fingerprint) is (change == "lost file")
-    expected = segment(chosen, slide, slide_mpp=0.25 if change == "slide_mpp" else None, **settings)
+    given = 0.25 if change == "slide_mpp" else None
+    expected = segment(chosen, slide, slide_mpp=given, settings=settings, compute=compute)
     np.testing.assert_allclose(load_slide_map(again.folder).probabilities, expected.probabilities, atol=1e-5)
 
 
@@ -158,30 +169,32 @@ def test_slides_of_one_name_do_not_overwrite_each_other(model, tmp_path):
         write_slide(tmp_path / folder / "section.svs", tissue_on_glass(500, 400, seed=seed))
         for seed, folder in enumerate(("left", "right"))
     ]
-    together = segment_cohort(model, paths, tmp_path / "maps", **PLAIN)
+    together = segment_cohort(model, paths, tmp_path / "maps", compute=PLAIN)
     assert len({outcome.folder for outcome in together}) == 2
     for outcome in together:
         assert outcome.folder.name.startswith("section-")
-    assert states(segment_cohort(model, paths[::-1], tmp_path / "maps", **PLAIN)) == ["kept", "kept"]
+    assert states(segment_cohort(model, paths[::-1], tmp_path / "maps", compute=PLAIN)) == ["kept", "kept"]
 
-    (alone,) = segment_cohort(model, paths[:1], tmp_path / "apart", **PLAIN)
+    (alone,) = segment_cohort(model, paths[:1], tmp_path / "apart", compute=PLAIN)
     assert alone.folder == tmp_path / "apart" / "section"
-    (other,) = segment_cohort(model, paths[1:], tmp_path / "apart", **PLAIN)
+    (other,) = segment_cohort(model, paths[1:], tmp_path / "apart", compute=PLAIN)
     assert other.folder != alone.folder
     assert read_summary(alone.folder) == alone.summary
-    assert states(segment_cohort(model, paths, tmp_path / "apart", **PLAIN)) == ["kept", "kept"]
+    assert states(segment_cohort(model, paths, tmp_path / "apart", compute=PLAIN)) == ["kept", "kept"]
 
 
 def test_a_cohort_that_was_moved_is_still_done(model, tmp_path):
     slide = write_slide(tmp_path / "here" / "section.svs", tissue_on_glass(500, 400))
-    segment_cohort(model, [slide], tmp_path / "maps", **PLAIN)
+    segment_cohort(model, [slide], tmp_path / "maps", compute=PLAIN)
     shutil.move(tmp_path / "here", tmp_path / "there")
-    assert states(segment_cohort(model, [tmp_path / "there" / "section.svs"], tmp_path / "maps", **PLAIN)) == ["kept"]
+    assert states(segment_cohort(model, [tmp_path / "there" / "section.svs"], tmp_path / "maps", compute=PLAIN)) == [
+        "kept"
+    ]
 
 
 def test_a_slide_without_tissue_gets_all_files_too(model, tmp_path):
     slide = write_slide(tmp_path / "glass.svs", glass((400, 500)))
-    (outcome,) = segment_cohort(model, [slide], tmp_path / "maps", **PLAIN)
+    (outcome,) = segment_cohort(model, [slide], tmp_path / "maps", compute=PLAIN)
     assert (outcome.state, outcome.summary.tiles) == ("done", 0)
     assert len(load_slide_map(outcome.folder)) == 0
     for name in outcome.summary.files:
@@ -192,13 +205,13 @@ def test_a_slide_without_tissue_gets_all_files_too(model, tmp_path):
 def test_a_map_that_cannot_be_written_fails_alone(model, slides, tmp_path):
     (tmp_path / "maps").mkdir()
     (tmp_path / "maps" / "first").write_text("a file where a folder should be")
-    outcomes = segment_cohort(model, [slides[0], slides[2]], tmp_path / "maps", **PLAIN)
+    outcomes = segment_cohort(model, [slides[0], slides[2]], tmp_path / "maps", compute=PLAIN)
     assert states(outcomes) == ["failed", "done"]
     assert "first" in outcomes[0].problem
 
 
 def test_a_map_of_ones_own_is_saved_and_loaded(model, slides, tmp_path):
-    found = segment(model, slides[0], **PLAIN)
+    found = segment(model, slides[0], compute=PLAIN)
     with open_slide(slides[0]) as slide:
         folder = save_slide_map(found, tmp_path / "map", slide.thumbnail(300))
     loaded = load_slide_map(folder)
@@ -212,7 +225,7 @@ def test_a_map_of_ones_own_is_saved_and_loaded(model, slides, tmp_path):
 def test_a_listed_slide_that_is_missing_fails_alone(model, slides, tmp_path):
     table = tmp_path / "slides" / "cohort.csv"
     table.write_text("slide\nmissing.svs\nfirst.svs\n")
-    outcomes = segment_cohort(model, find_cohort([table]), tmp_path / "maps", **PLAIN)
+    outcomes = segment_cohort(model, find_cohort([table]), tmp_path / "maps", compute=PLAIN)
     assert states(outcomes) == ["failed", "done"]
     assert "missing.svs: " in outcomes[0].problem
 
@@ -233,11 +246,11 @@ def test_killed_at_any_moment_it_goes_on_with_what_is_missing(model, tmp_path):
     for summary in done:
         assert len(load_slide_map(summary.parent))
 
-    again = segment_cohort(model, paths, maps, stride_px=32, engine="torch", threads=1)
+    again = segment_cohort(model, paths, maps, settings=MapSettings(stride_px=32), compute=Compute("torch", threads=1))
     assert states(again).count("kept") == len(done)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     for path in paths:
-        expected = segment(model, path, stride_px=32, **PLAIN)
+        expected = segment(model, path, settings=MapSettings(stride_px=32), compute=PLAIN)
         np.testing.assert_allclose(load_slide_map(maps / path.stem).probabilities, expected.probabilities, atol=1e-5)
     assert not list(maps.glob("*/.partial-*"))
 

@@ -2,18 +2,19 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hviskd.errors import DataError, ModelError
 from hviskd.models.card import CalibrationRecord
-from hviskd.segmentation import segment, write_geojson
+from hviskd.segmentation import Compute, MapSettings, segment, write_geojson
 from hviskd.slides import fit_slide_stain, open_slide, stain_reference, stain_transfer, tissue_mask
 from tests.segmentation.make import CLASSES, TILE_PX, tissue_on_glass, write_model, write_slide
 from tests.slides.make import glass, stained
 
-PLAIN = {"engine": "torch", "threads": 1, "workers": 2}
+PLAIN = Compute("torch", threads=1, workers=2)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def plain_loop(model, path, step_px, side_px, mpp=0.5, change=None):
 
 
 def test_the_map_is_what_a_plain_loop_over_the_tissue_gives(model, slide):
-    found = segment(model, slide, **PLAIN)
+    found = segment(model, slide, compute=PLAIN)
     places, shares = plain_loop(model, slide, 64, 64)
     assert list(zip(found.x_px.tolist(), found.y_px.tolist(), strict=True)) == places
     np.testing.assert_allclose(found.probabilities, shares, atol=1e-4)
@@ -53,7 +54,7 @@ def test_the_map_is_what_a_plain_loop_over_the_tissue_gives(model, slide):
 def test_on_a_finer_slide_tiles_have_the_models_size_in_um(model, tmp_path):
     image = stained((700, 1100), 0.9, 0.7)
     path = write_slide(tmp_path / "fine.svs", image, mpp=0.2465)
-    found = segment(model, path, **PLAIN)
+    found = segment(model, path, compute=PLAIN)
     side_px = 64 * 0.5 / 0.2465
     places, shares = plain_loop(model, path, side_px, side_px)
     assert list(zip(found.x_px.tolist(), found.y_px.tolist(), strict=True)) == places
@@ -62,7 +63,7 @@ def test_on_a_finer_slide_tiles_have_the_models_size_in_um(model, tmp_path):
 
 
 def test_tiles_overlap_at_a_smaller_stride(model, slide):
-    found = segment(model, slide, stride_px=24, **PLAIN)
+    found = segment(model, slide, settings=MapSettings(stride_px=24), compute=PLAIN)
     places, shares = plain_loop(model, slide, 24, 64)
     assert list(zip(found.x_px.tolist(), found.y_px.tolist(), strict=True)) == places
     np.testing.assert_allclose(found.probabilities, shares, atol=1e-4)
@@ -70,13 +71,13 @@ def test_tiles_overlap_at_a_smaller_stride(model, slide):
 
 @pytest.mark.parametrize("speed", [{"batch_size": 1}, {"batch_size": 7, "workers": 1}, {"batch_size": 1000}])
 def test_batches_and_threads_change_nothing(model, slide, speed):
-    expected = segment(model, slide, **PLAIN)
-    found = segment(model, slide, **{**PLAIN, **speed})
+    expected = segment(model, slide, compute=PLAIN)
+    found = segment(model, slide, compute=replace(PLAIN, **speed))
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
 
 
 def test_the_card_says_what_made_the_map_and_no_path(model, slide):
-    card = segment(model.folder, str(slide), **PLAIN).card
+    card = segment(model.folder, str(slide), compute=PLAIN).card
     assert (card.slide, card.slide_width_px, card.slide_height_px, card.slide_mpp) == ("section.svs", 1000, 700, 0.5)
     assert (card.model, card.model_fingerprint, card.classes) == ("student", model.fingerprint, CLASSES)
     assert card.engine.startswith("torch ")
@@ -86,14 +87,14 @@ def test_the_card_says_what_made_the_map_and_no_path(model, slide):
 
 def test_a_slide_without_tissue_gives_an_empty_map(model, tmp_path):
     path = write_slide(tmp_path / "glass.svs", glass((600, 800)))
-    found = segment(model, path, **PLAIN)
+    found = segment(model, path, compute=PLAIN)
     assert len(found) == 0
     assert found.grid_shape == (9, 12)
     assert found.card.notes == ("no tile holds 50% tissue or more",)
 
 
 def test_all_of_the_slide_can_be_asked_for(model, slide):
-    found = segment(model, slide, min_tissue=0, **PLAIN)
+    found = segment(model, slide, settings=MapSettings(min_tissue=0), compute=PLAIN)
     assert len(found) == found.grid_shape[0] * found.grid_shape[1]
 
 
@@ -101,7 +102,7 @@ def test_a_model_that_learned_from_changed_stain_sees_changed_stain(slide, tmp_p
     reference_slide = write_slide(tmp_path / "reference.svs", tissue_on_glass(seed=9), mpp=0.5)
     reference = stain_reference(reference_slide)
     model = write_model(tmp_path / "model", stain=reference)
-    found = segment(model, slide, **PLAIN)
+    found = segment(model, slide, compute=PLAIN)
     with open_slide(slide) as opened:
         source = fit_slide_stain(opened, tissue_mask(opened), mpp=0.5)
     _, shares = plain_loop(model, slide, 64, 64, change=stain_transfer(source, reference))
@@ -114,7 +115,7 @@ def test_a_stain_that_cannot_be_fitted_is_left_and_told(tmp_path):
     model = write_model(tmp_path / "model", stain=stain_reference(write_slide(tmp_path / "reference.svs")))
     image = glass((400, 500))
     image[:, 100:] = (200, 120, 160)  # one colour only
-    found = segment(model, write_slide(tmp_path / "flat.svs", image), **PLAIN)
+    found = segment(model, write_slide(tmp_path / "flat.svs", image), compute=PLAIN)
     assert found.card.stain == "none"
     assert "stain left as it is" in found.card.notes[0]
 
@@ -122,48 +123,69 @@ def test_a_stain_that_cannot_be_fitted_is_left_and_told(tmp_path):
 def test_a_model_without_mpp_needs_it_from_the_user(slide, tmp_path):
     model = write_model(tmp_path / "model", mpp=None)
     with pytest.raises(ModelError, match="does not say at which µm/px it reads tiles; give it with `mpp`"):
-        segment(model, slide, **PLAIN)
-    assert segment(model, slide, mpp=1.0, **PLAIN).card.mpp == 1.0
+        segment(model, slide, compute=PLAIN)
+    assert segment(model, slide, settings=MapSettings(mpp=1.0), compute=PLAIN).card.mpp == 1.0
 
 
 def test_the_models_own_mpp_cannot_be_overruled(model, slide):
     with pytest.raises(ModelError, match=r"reads tiles at 0.5 µm/px; leave `mpp=0.25` out"):
-        segment(model, slide, mpp=0.25, **PLAIN)
-    assert len(segment(model, slide, mpp=0.5, **PLAIN))
+        segment(model, slide, settings=MapSettings(mpp=0.25), compute=PLAIN)
+    assert len(segment(model, slide, settings=MapSettings(mpp=0.5), compute=PLAIN))
 
 
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
-        ({"stride_px": 15}, "`stride=15`: must be from 16 to 64"),
-        ({"stride_px": 65}, "`stride=65`"),
-        ({"min_tissue": 1.1}, "`tissue=1.1`"),
-        ({"min_tissue": math.nan}, "`tissue=nan`"),
+        ({"stride_px": 15}, "`stride_px=15`: must be from 16 to 64"),
+        ({"stride_px": 65}, "`stride_px=65`"),
+        ({"min_tissue": 1.1}, "`min_tissue=1.1`"),
+        ({"min_tissue": math.nan}, "`min_tissue=nan`"),
         ({"mpp": -1}, "`mpp=-1`"),
+        ({"unsure_below": 1.5}, "`unsure_below=1.5`"),
+    ],
+)
+def test_impossible_wishes_are_refused_by_their_name(model, slide, wish, message):
+    with pytest.raises(DataError, match=message):
+        segment(model, slide, settings=MapSettings(**wish), compute=PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
         ({"batch_size": 0}, "`batch_size=0`"),
         ({"workers": 0}, "`workers=0`"),
         ({"threads": -3}, "`threads=-3`"),
     ],
 )
-def test_impossible_wishes_are_refused_by_their_options_name(model, slide, wish, message):
+def test_impossible_numbers_of_computing_are_refused_by_their_name(wish, message):
     with pytest.raises(DataError, match=message):
-        segment(model, slide, **{**PLAIN, **wish})
+        Compute(**wish)
+
+
+def test_a_caller_is_told_how_far_it_is(model, slide):
+    told = []
+    found = segment(model, slide, compute=PLAIN, progress=lambda *at: told.append(at))
+    done, totals, words = zip(*told, strict=True)
+    assert done[-1] == len(found)
+    assert done == tuple(sorted(done))
+    assert set(totals) == {len(found)}
+    assert words[0].startswith("section.svs: ")
 
 
 def test_slides_that_do_not_fit_the_model_are_refused(model, tmp_path):
     coarse = write_slide(tmp_path / "coarse.svs", mpp=2.0)
     with pytest.raises(DataError, match=r"coarse.svs: 2 µm/px, too coarse for tiles at 0.5"):
-        segment(model, coarse, **PLAIN)
+        segment(model, coarse, compute=PLAIN)
     small = write_slide(tmp_path / "small.svs", stained((300, 48), 0.9, 0.7))
     with pytest.raises(DataError, match=r"small.svs: 48 × 300 px, smaller than one tile"):
-        segment(model, small, **PLAIN)
+        segment(model, small, compute=PLAIN)
 
 
 def test_a_slide_that_was_cut_off_is_refused(model, slide, tmp_path):
     content = slide.read_bytes()
     (tmp_path / "half.svs").write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"half\.svs: damaged"):
-        segment(model, tmp_path / "half.svs", **PLAIN)
+        segment(model, tmp_path / "half.svs", compute=PLAIN)
 
 
 def test_a_model_whose_numbers_are_none_is_named(slide, tmp_path):
@@ -176,7 +198,7 @@ def test_a_model_whose_numbers_are_none_is_named(slide, tmp_path):
         next(broken.network.parameters()).fill_(torch.nan)
     broken = save_model(broken.network, broken.card, tmp_path / "broken")
     with pytest.raises(ModelError, match=r"broken: .* differs from torch's by inf"):
-        segment(broken, slide, **PLAIN)
+        segment(broken, slide, compute=PLAIN)
 
 
 def test_a_calibrated_model_brings_its_own_threshold(tmp_path):
@@ -196,7 +218,7 @@ def test_a_calibrated_model_brings_its_own_threshold(tmp_path):
     model = write_model(tmp_path / "model", calibration=record)
     slide = write_slide(tmp_path / "slide.svs")
     for given, expected in ((None, 0.9), (0.4, 0.4), (0, None)):
-        mapped = segment(model, slide, unsure_below=given)
+        mapped = segment(model, slide, settings=MapSettings(unsure_below=given))
         assert mapped.card.unsure_below == expected
     unsure = int((mapped.probabilities.max(axis=1) < 0.9).sum())
     assert unsure
@@ -205,4 +227,4 @@ def test_a_calibrated_model_brings_its_own_threshold(tmp_path):
     tiles = [name for name, feature in zip(named, drawn, strict=True) if feature["properties"]["objectType"] == "tile"]
     assert tiles.count("unsure") == unsure
     with pytest.raises(DataError, match="`unsure_below=1.5`"):
-        segment(model, slide, unsure_below=1.5)
+        segment(model, slide, settings=MapSettings(unsure_below=1.5))

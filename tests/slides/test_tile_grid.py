@@ -6,7 +6,9 @@ from hviskd.cutting import CutSettings
 from hviskd.cutting.candidates import find_candidates
 from hviskd.errors import DataError
 from hviskd.models import read_model_card
-from hviskd.segmentation.preparing import Request, prepare_slide
+from hviskd.segmentation import MapSettings
+from hviskd.segmentation.preparing import prepare_slide
+from hviskd.segmentation.settings import Request
 from hviskd.slides import TileGrid, open_slide, tissue_mask
 from tests.segmentation.make import TILE_PX, write_model, write_slide
 from tests.slides.make import stained
@@ -31,14 +33,7 @@ def test_tiles_overlap_where_the_step_is_smaller_and_cells_are_as_large_as_the_s
 def test_a_map_and_a_cutting_of_one_slide_have_the_same_tiles(tmp_path, slide_mpp):
     path = write_slide(tmp_path / "s.svs", stained((700, 1000), 0.9, 0.7), mpp=slide_mpp)
     write_model(tmp_path / "model")
-    request = Request.of(
-        read_model_card(tmp_path / "model"),
-        mpp=None,
-        stride_px=None,
-        min_tissue=0.5,
-        tissue_rule=None,
-        unsure_below=None,
-    )
+    request = Request.of(read_model_card(tmp_path / "model"), MapSettings())
     with prepare_slide(path, request).slide, open_slide(path) as slide:
         mapped = prepare_slide(path, request)
         drawn = LabelMask(

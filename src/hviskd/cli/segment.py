@@ -62,13 +62,13 @@ def segment(
         Path | None,
         typer.Option("--mpp-csv", help="CSV with the pixel size of each slide in µm/px: columns slide,mpp."),
     ] = None,
-    stride: Annotated[
+    stride_px: Annotated[
         int | None,
         typer.Option(
             "--stride", help="Step between tiles in px; smaller than a tile, they overlap.", show_default="one tile"
         ),
     ] = None,
-    tissue: Annotated[float, typer.Option("--tissue", help="Minimum share of tissue in a tile.")] = 0.5,
+    min_tissue: Annotated[float, typer.Option("--tissue", help="Minimum share of tissue in a tile.")] = 0.5,
     unsure_below: Annotated[
         float | None,
         typer.Option(
@@ -118,9 +118,15 @@ def segment(
 
       hviskd segment cohort.csv -m student-model -o maps --precision int8
     """
-    from hviskd.segmentation import find_model, segment_cohort
+    from hviskd.models import find_model
+    from hviskd.segmentation import Compute, MapSettings, segment_cohort
     from hviskd.slides import find_cohort
 
+    tissue = TissueRule(
+        tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
+    )
+    settings = MapSettings(mpp, stride_px, min_tissue, tissue, unsure_below)
+    compute = Compute(engine.value, precision.value, device, batch_size, threads, workers)
     _, card = find_model(model)
     found = find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv)
     scale = card.mpp or mpp
@@ -133,25 +139,14 @@ def segment(
         model,
         found,
         output,
-        mpp=mpp,
-        stride_px=stride,
-        min_tissue=tissue,
-        tissue_rule=TissueRule(
-            tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
-        ),
-        unsure_below=unsure_below,
-        engine=engine.value,
-        precision=precision.value,
-        device=device,
-        batch_size=batch_size,
-        threads=threads,
-        workers=workers,
+        settings=settings,
+        compute=compute,
         overwrite=overwrite,
         report=_print_outcome,
     )
     _print_notes(outcomes)
     _print_stages(outcomes, time.perf_counter() - began)
-    failed = sum(outcome.state == "failed" for outcome in outcomes)
+    failed = len(outcomes.failed)
     typer.echo(f"{len(outcomes) - failed} of {len(outcomes)} slides mapped")
     typer.echo(f"wrote {output}")
     if failed:

@@ -8,7 +8,7 @@ from hviskd.cutting import CutSettings, cut_slides
 from hviskd.errors import DataError
 from hviskd.evaluation import Evaluation, evaluate, save_evaluation
 from hviskd.file_names import qc_folder
-from hviskd.segmentation import SlideOutcome, segment_cohort
+from hviskd.segmentation import Compute, SlideOutcome, segment_cohort
 from hviskd.storage import write_json
 from hviskd.synthesis.cohort import LEGEND, SyntheticCohort, draw_cohort
 from hviskd.tiles import TileSet, draw_contact_sheet, split_tiles
@@ -91,7 +91,7 @@ def run_demo(
     save_evaluation(evaluation, folder / "evaluation")
     unseen = set(tileset.table.iloc[tileset.rows("test")]["patient"])
     slides = [cohort.folder / slide.file for slide in cohort.slides if slide.patient in unseen]
-    maps = segment_cohort(runs["hviskd"].chosen(), slides, folder / "maps", device=device)
+    maps = segment_cohort(runs["hviskd"].chosen(), slides, folder / "maps", compute=Compute(device=device))
     return Demo(folder, cohort, tileset, runs, evaluation, tuple(maps))
 
 

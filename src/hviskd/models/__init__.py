@@ -19,11 +19,13 @@ if TYPE_CHECKING:
         TeacherRecord,
     )
     from hviskd.models.device import pick_device
+    from hviskd.models.finding import AnyModel, find_model
     from hviskd.models.folder import read_model_card, resolve_models
     from hviskd.models.input_step import InputStep
     from hviskd.models.model import Model, load_model, save_model, write_weights
 
 _HOMES = {
+    "AnyModel": "finding",
     "DataRecord": "card",
     "IMAGENET": "card",
     "InputStep": "input_step",
@@ -34,6 +36,7 @@ _HOMES = {
     "NetworkChoice": "card",
     "Normalisation": "card",
     "TeacherRecord": "card",
+    "find_model": "finding",
     "load_model": "model",
     "pick_device": "device",
     "read_model_card": "folder",
@@ -44,6 +47,7 @@ _HOMES = {
 
 __all__ = [
     "IMAGENET",
+    "AnyModel",
     "DataRecord",
     "InputStep",
     "Int8Record",
@@ -53,6 +57,7 @@ __all__ = [
     "NetworkChoice",
     "Normalisation",
     "TeacherRecord",
+    "find_model",
     "load_model",
     "pick_device",
     "read_model_card",

@@ -9,23 +9,27 @@ from typing import TYPE_CHECKING
 from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
-    from hviskd.segmentation.cohort import SlideOutcome, segment_cohort
+    from hviskd.segmentation.cohort import segment_cohort
+    from hviskd.segmentation.compute import Compute
     from hviskd.segmentation.geojson import write_geojson
     from hviskd.segmentation.heat_maps import draw_heat_map, heat_map
-    from hviskd.segmentation.loading import find_model
+    from hviskd.segmentation.outcomes import CohortMaps, SlideOutcome
     from hviskd.segmentation.outputs import Summary, load_slide_map, read_summary, save_slide_map
     from hviskd.segmentation.overview import draw_overview
     from hviskd.segmentation.segmenting import segment
+    from hviskd.segmentation.settings import MapSettings
     from hviskd.segmentation.slide_map import MapCard, SlideMap
 
 _HOMES = {
+    "CohortMaps": "outcomes",
+    "Compute": "compute",
     "MapCard": "slide_map",
+    "MapSettings": "settings",
     "SlideMap": "slide_map",
-    "SlideOutcome": "cohort",
+    "SlideOutcome": "outcomes",
     "Summary": "outputs",
     "draw_heat_map": "heat_maps",
     "draw_overview": "overview",
-    "find_model": "loading",
     "heat_map": "heat_maps",
     "load_slide_map": "outputs",
     "read_summary": "outputs",
@@ -36,13 +40,15 @@ _HOMES = {
 }
 
 __all__ = [
+    "CohortMaps",
+    "Compute",
     "MapCard",
+    "MapSettings",
     "SlideMap",
     "SlideOutcome",
     "Summary",
     "draw_heat_map",
     "draw_overview",
-    "find_model",
     "heat_map",
     "load_slide_map",
     "read_summary",

@@ -3,7 +3,6 @@
 `segment` and cohorts call it, a cohort for the next slide while the one before is still being classified.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,16 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hviskd.arrays import RGB
-from hviskd.errors import DataError, ModelError
-from hviskd.models import ModelCard
 from hviskd.processor import give_back_memory
-from hviskd.segmentation.slide_map import MAX_CLASSES
+from hviskd.segmentation.settings import Request
 from hviskd.slides import (
     Slide,
     StainTransfer,
     TileGrid,
     TissueMask,
-    TissueRule,
     fit_slide_stain,
     open_slide,
     stain_transfer,
@@ -32,68 +28,6 @@ from hviskd.slides import (
 from hviskd.slides.tile_reading import read_tiles
 
 THUMBNAIL_PX = 1600
-_SAME_MPP = 1e-6
-_MOST_OVERLAP = 4  # tiles over one place in either direction: sixteen times the work
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to look at on every slide, settled from a Model's card and the user's wishes.
-
-    Attributes:
-        card: Of the Model.
-        mpp: µm a px of the tiles.
-        stride_px: Step of the grid in px of `mpp`.
-        min_tissue: Least share of tissue of a tile.
-        tissue_rule: What counts as tissue.
-        unsure_below: Tiles whose most probable class is less probable are drawn as unsure; None draws every class.
-    """
-
-    card: ModelCard
-    mpp: float
-    stride_px: int
-    min_tissue: float
-    tissue_rule: TissueRule
-    unsure_below: float | None
-
-    @classmethod
-    def of(
-        cls,
-        card: ModelCard,
-        *,
-        mpp: float | None,
-        stride_px: int | None,
-        min_tissue: float,
-        tissue_rule: TissueRule | None,
-        unsure_below: float | None,
-    ) -> "Request":
-        """Settle a request.
-
-        Raises:
-            ModelError: The Model does not know its µm/px and none is given, or another is; or it has too many classes.
-            DataError: A number is impossible.
-        """
-        if len(card.classes) > MAX_CLASSES:
-            raise ModelError(f"{card.name}: names {len(card.classes)} classes; a map has at most {MAX_CLASSES}")
-        if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
-            raise DataError(f"`mpp={mpp}`: must be above 0 µm/px")
-        if card.mpp is None and mpp is None:
-            raise ModelError(f"{card.name}: its card does not say at which µm/px it reads tiles; give it with `mpp`")
-        if card.mpp is not None and mpp is not None and not math.isclose(mpp, card.mpp, rel_tol=_SAME_MPP):
-            raise ModelError(f"{card.name}: reads tiles at {card.mpp:g} µm/px; leave `mpp={mpp:g}` out")
-        stride = card.tile_px if stride_px is None else stride_px
-        least = math.ceil(card.tile_px / _MOST_OVERLAP)
-        if not least <= stride <= card.tile_px:
-            raise DataError(
-                f"`stride={stride}`: must be from {least} to {card.tile_px}, a quarter of a tile of {card.name} to one"
-            )
-        if not 0 <= min_tissue <= 1:
-            raise DataError(f"`tissue={min_tissue}`: must be from 0 to 1")
-        if unsure_below is None and card.calibration is not None:
-            unsure_below = card.calibration.unsure_below
-        if unsure_below is not None and not 0 <= unsure_below <= 1:
-            raise DataError(f"`unsure_below={unsure_below}`: must be from 0 to 1")
-        return cls(card, card.mpp or mpp or 0.0, stride, min_tissue, tissue_rule or TissueRule(), unsure_below or None)
 
 
 @dataclass
@@ -218,7 +152,7 @@ def prepare_slide(
             when_open()
             thumbnail = slide.thumbnail(THUMBNAIL_PX)
         with watch.stage("tissue"):
-            tissue = tissue_mask(slide, request.tissue_rule)
+            tissue = tissue_mask(slide, request.tissue)
             x_px, y_px = grid.places_px()
             share = tissue.share(x_px[None, :], y_px[:, None], grid.tile0_px)
             row, column = np.nonzero(share >= request.min_tissue)

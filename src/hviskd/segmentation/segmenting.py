@@ -8,44 +8,32 @@ import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hviskd.errors import ModelError
+from hviskd.models import AnyModel, find_model
 from hviskd.processor import give_back_memory
-from hviskd.progress import progress_bar
-from hviskd.segmentation.loading import EngineChoice, LateEngine, find_model
-from hviskd.segmentation.preparing import PreparedSlide, Request, prepare_slide
+from hviskd.progress import Progress, progress_bar
+from hviskd.segmentation.compute import Compute, LateEngine
+from hviskd.segmentation.preparing import PreparedSlide, prepare_slide
+from hviskd.segmentation.settings import MapSettings, Request
 from hviskd.segmentation.slide_map import MapCard, SlideMap
-from hviskd.slides import TissueRule
 from hviskd.slides.slide_files import slide_fingerprint
 from hviskd.version import __version__
-
-if TYPE_CHECKING:
-    from hviskd.models import Model
-
 
 _GIVE_BACK_EVERY = 1000  # tiles; what reading them leaves unused would add up over a large slide
 
 
 def segment(
-    model: "Model | Path | str",
+    model: AnyModel,
     slide: Path | str,
     *,
-    mpp: float | None = None,
     slide_mpp: float | None = None,
-    stride_px: int | None = None,
-    min_tissue: float = 0.5,
-    tissue_rule: TissueRule | None = None,
-    unsure_below: float | None = None,
-    engine: str = "auto",
-    precision: str = "auto",
-    device: str = "auto",
-    batch_size: int | None = None,
-    threads: int | None = None,
-    workers: int | None = None,
+    settings: MapSettings | None = None,
+    compute: Compute | None = None,
+    progress: Progress | None = None,
 ) -> SlideMap:
     """Classify the tissue of one slide, tile by tile.
 
@@ -53,53 +41,38 @@ def segment(
     probabilities themselves.
 
     Args:
-        model: A Model, its folder, or a finished Run's, whose chosen Model is taken.
+        model: A Model, its folder, or a finished Run or its folder, of which the chosen Model is taken.
         slide: The file.
-        mpp: µm a px of the tiles, for a Model whose card does not say.
-        slide_mpp: µm a level-0 px, for a slide that does not record it or wrongly.
-        stride_px: Step from tile to tile, in px of the Model's µm/px; a tile if not given. Smaller ones overlap.
-        min_tissue: Least share of tissue of a tile.
-        tissue_rule: What counts as tissue; the defaults of `TissueRule` if not given.
-        unsure_below: Tiles whose most probable class is less probable are drawn as unsure; if None, the Model's own
-            threshold, where it is calibrated; 0 draws every class.
-        engine: What computes, as `hviskd.models.engines.open_engine` takes it.
-        precision: What it calculates with, likewise.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        batch_size: Tiles at a time; what suits the processor if not given.
-        threads: Of the computation; one a core if not given.
-        workers: Threads that read the slide; one a core, at most four, if not given.
+        slide_mpp: µm/px of level 0, for a slide whose metadata lacks it or is wrong.
+        settings: What to map; tiles side by side that are half tissue if not given.
+        compute: What computes; whatever is fastest here if not given.
+        progress: Called with done, total and what is being done; a bar by default.
 
     Returns:
         The map; empty where the slide holds no tissue.
 
     Raises:
         ModelError: The Model is missing or damaged, or does not know its µm/px.
-        DataError: The slide is damaged or does not fit, or a number is impossible.
+        DataError: The slide is damaged or does not fit, or the step does not suit the Model.
     """
-    choice = EngineChoice(engine, precision, device, batch_size, threads, workers)
     source, card = find_model(model)
-    request = Request.of(
-        card,
-        mpp=mpp,
-        stride_px=stride_px,
-        min_tissue=min_tissue,
-        tissue_rule=tissue_rule,
-        unsure_below=unsure_below,
-    )
-    run = LateEngine(choice, source)
-    prepared = prepare_slide(Path(slide), request, slide_mpp=slide_mpp, when_open=run.start)
+    request = Request.of(card, settings or MapSettings())
+    engine = LateEngine(compute or Compute(), source)
+    prepared = prepare_slide(Path(slide), request, slide_mpp=slide_mpp, when_open=engine.start)
     with prepared.slide:
-        return classify(prepared, run, choice)
+        return classify(prepared, engine, progress=progress)
 
 
-def classify(prepared: PreparedSlide, engine: LateEngine, choice: EngineChoice, title: str = "") -> SlideMap:
-    """Classify the tiles of an open slide, with a progress bar.
+def classify(
+    prepared: PreparedSlide, engine: LateEngine, *, title: str = "", progress: Progress | None = None
+) -> SlideMap:
+    """Classify the tiles of an open slide.
 
     Args:
         prepared: The slide and its tiles.
         engine: Waited for only if there is a tile.
-        choice: How many threads read.
-        title: Of the progress bar; the slide's name if not given.
+        title: What to call it while it is done; the slide's name if not given.
+        progress: As for `segment`.
 
     Raises:
         DataError: The slide is damaged.
@@ -109,11 +82,11 @@ def classify(prepared: PreparedSlide, engine: LateEngine, choice: EngineChoice, 
     if not len(prepared):
         return _slide_map(prepared, probabilities, "none")
     watch = prepared.watch
-    with progress_bar(title or prepared.slide.path.name, len(prepared)) as advance:
+    with progress_bar(title or prepared.slide.path.name, len(prepared), progress) as advance:
         with watch.stage("load"):
             run = engine()
         began, done = time.perf_counter(), 0
-        batches = prepared.batches(run.batch_size, choice.readers)
+        batches = prepared.batches(run.batch_size, engine.compute.readers)
         while True:
             with watch.stage("read"):
                 batch = next(batches, None)
@@ -148,7 +121,7 @@ def _slide_map(prepared: PreparedSlide, probabilities: NDArray[np.float32], engi
         mpp=request.mpp,
         stride_px=request.stride_px,
         min_tissue=request.min_tissue,
-        tissue_rule=request.tissue_rule,
+        tissue_rule=request.tissue,
         unsure_below=request.unsure_below,
         stain=prepared.stain,
         engine=engine,

@@ -1,4 +1,4 @@
-"""Finds a Model and loads it into an engine while something else is done; `segment` and cohorts call it."""
+"""What computes a map, and loads while something else is done; `segment` and cohorts take it."""
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hviskd.errors import DataError
-from hviskd.models import ModelCard, read_model_card, resolve_models
 
 if TYPE_CHECKING:
     from hviskd.models import Model
@@ -20,7 +19,7 @@ _MOST_READERS = 4  # more threads wait for each other rather than for the disk
 
 
 @dataclass(frozen=True)
-class EngineChoice:
+class Compute:
     """How to compute; engine and precision may change the numbers, the rest only the speed.
 
     Attributes:
@@ -30,6 +29,9 @@ class EngineChoice:
         batch_size: Tiles at a time; None: as many as keep the processor busy in little memory.
         threads: Of the computation; None: one a core.
         workers: Threads that read the slide; None: one a core, at most four.
+
+    Raises:
+        DataError: A number is below 1.
     """
 
     engine: str = "auto"
@@ -40,16 +42,9 @@ class EngineChoice:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing; the messages name the options as a user writes them.
-
-        Raises:
-            DataError: A number is below 1.
-        """
-        for name, number in (
-            ("batch_size", self.batch_size),
-            ("threads", self.threads),
-            ("workers", self.workers),
-        ):
+        """Refuse numbers that mean nothing."""
+        for name in ("batch_size", "threads", "workers"):
+            number = getattr(self, name)
             if number is not None and number < 1:
                 raise DataError(f"`{name}={number}`: must be at least 1")
 
@@ -84,17 +79,21 @@ class LateEngine:
     """An engine that is opened in a thread of its own, and only once it is known to be needed.
 
     To load a network takes seconds, in which a slide can be opened; and a cohort that is done needs none.
+
+    Attributes:
+        compute: How to compute.
     """
 
-    def __init__(self, choice: EngineChoice, model: "Model | Path") -> None:
-        self._choice, self._model = choice, model
+    def __init__(self, compute: Compute, model: "Model | Path") -> None:
+        self.compute = compute
+        self._model = model
         self._pool = ThreadPoolExecutor(1)
         self._opening: Future[Engine] | None = None
 
     def start(self) -> None:
         """Begin to open it, unless that is begun; one thread at a time may call this."""
         if self._opening is None:
-            self._opening = self._pool.submit(self._choice.open, self._model)
+            self._opening = self._pool.submit(self.compute.open, self._model)
 
     def __call__(self) -> "Engine":
         """Wait for it.
@@ -105,15 +104,3 @@ class LateEngine:
         self.start()
         assert self._opening is not None
         return self._opening.result()
-
-
-def find_model(model: "Model | Path | str") -> "tuple[Model | Path, ModelCard]":
-    """Give a Model or its folder, and its card, without loading weights.
-
-    Raises:
-        ModelError: There is no Model, or its card is damaged.
-    """
-    if isinstance(model, (str, Path)):
-        folder = resolve_models(model)[0]
-        return folder, read_model_card(folder)
-    return model, model.card

@@ -1,0 +1,98 @@
+"""What became of the slides of a cohort; `segment_cohort` gives it."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+from hviskd.segmentation.outputs import Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class SlideOutcome:
+    """What became of one slide.
+
+    Attributes:
+        slide: Its file.
+        folder: Where its map stands, or would stand.
+        state: `done`, `kept` from an earlier run, or `failed`.
+        summary: Of its map; None where it failed.
+        problem: Why it failed, in one line; empty where it did not.
+    """
+
+    slide: Path
+    folder: Path
+    state: Literal["done", "kept", "failed"]
+    summary: Summary | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class CohortMaps(Sequence[SlideOutcome]):
+    """The outcomes of a cohort, one per slide, in their order.
+
+    Attributes:
+        folder: Where the maps stand, a folder per slide.
+        classes: Of the maps.
+        outcomes: What became of each slide.
+    """
+
+    folder: Path
+    classes: tuple[str, ...]
+    outcomes: tuple[SlideOutcome, ...]
+
+    @overload
+    def __getitem__(self, place: int) -> SlideOutcome: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[SlideOutcome, ...]: ...
+    def __getitem__(self, place: int | slice) -> SlideOutcome | tuple[SlideOutcome, ...]:
+        """Give one outcome, or some."""
+        return self.outcomes[place]
+
+    def __len__(self) -> int:
+        """Give the number of slides."""
+        return len(self.outcomes)
+
+    @property
+    def failed(self) -> tuple[SlideOutcome, ...]:
+        """The slides that could not be segmented."""
+        return tuple(outcome for outcome in self.outcomes if outcome.state == "failed")
+
+    def to_csv(self) -> str:
+        """Give one line per slide: names, never paths."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self._header(), *self._rows()])
+        return text.getvalue()
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Give one row per slide: slide, folder, state, tiles, tissue_mm2, CLASS_mm2 … and problem."""
+        import pandas as pd
+
+        table = pd.DataFrame(list(self._rows()), columns=self._header())
+        numbers = table.columns[3:-1]
+        table[numbers] = table[numbers].apply(pd.to_numeric)
+        return table
+
+    def _header(self) -> list[str]:
+        return ["slide", "folder", "state", "tiles", "tissue_mm2", *(f"{name}_mm2" for name in self.classes), "problem"]
+
+    def _rows(self) -> Iterator[list[object]]:
+        for outcome in self.outcomes:
+            slide, folder = writable(outcome.slide.name), writable(outcome.folder.name)
+            problem = outcome.problem.replace(str(outcome.slide), slide)
+            cells: list[object] = [""] * (2 + len(self.classes))
+            if outcome.summary is not None:
+                areas = outcome.summary.areas_mm2
+                cells = [outcome.summary.tiles, f"{outcome.summary.map.tissue_area_um2 / 1e6:.4f}"]
+                cells += [f"{areas[name]:.4f}" for name in self.classes]
+            yield [slide, folder, outcome.state, *cells, problem]
+
+
+def writable(text: str) -> str:
+    """Give text that can be written, whatever bytes a file's name is made of."""
+    return text.encode(errors="replace").decode()

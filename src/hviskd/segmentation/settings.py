@@ -1,0 +1,95 @@
+"""What is to be looked at on a slide: a user's wishes, and what they come to with a Model's card."""
+
+import math
+from dataclasses import dataclass, field
+
+from hviskd.errors import DataError, ModelError
+from hviskd.models import ModelCard
+from hviskd.segmentation.slide_map import MAX_CLASSES
+from hviskd.slides import TissueRule
+
+_SAME_MPP = 1e-6
+_MOST_OVERLAP = 4  # tiles over one place in either direction: sixteen times the work
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    """What to map, and how densely; `segment` and `segment_cohort` take it.
+
+    Attributes:
+        mpp: µm/px of the tiles, for a Model whose card does not record it.
+        stride_px: Step from tile to tile in px of `mpp`, from a quarter of a tile to one; smaller ones overlap. One
+            tile if None.
+        min_tissue: Minimum share of tissue in a tile.
+        tissue: What counts as tissue.
+        unsure_below: Tiles whose top probability is lower are drawn as unsure; the Model's own threshold if None, where
+            it is calibrated, and 0 marks none.
+
+    Raises:
+        DataError: A number is impossible.
+    """
+
+    mpp: float | None = None
+    stride_px: int | None = None
+    min_tissue: float = 0.5
+    tissue: TissueRule = field(default_factory=TissueRule)
+    unsure_below: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse impossible numbers."""
+        if self.mpp is not None and not (math.isfinite(self.mpp) and self.mpp > 0):
+            raise DataError(f"`mpp={self.mpp}`: must be above 0 µm/px")
+        if self.stride_px is not None and self.stride_px < 1:
+            raise DataError(f"`stride_px={self.stride_px}`: must be at least 1")
+        for name in ("min_tissue", "unsure_below"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise DataError(f"`{name}={share}`: must be from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to look at on every slide, settled from a Model's card and the settings.
+
+    Attributes:
+        card: Of the Model.
+        mpp: µm/px of the tiles.
+        stride_px: Step of the grid in px of `mpp`.
+        min_tissue: Minimum share of tissue in a tile.
+        tissue: What counts as tissue.
+        unsure_below: Tiles whose top probability is lower are drawn as unsure; None draws every class.
+    """
+
+    card: ModelCard
+    mpp: float
+    stride_px: int
+    min_tissue: float
+    tissue: TissueRule
+    unsure_below: float | None
+
+    @classmethod
+    def of(cls, card: ModelCard, settings: MapSettings) -> "Request":
+        """Settle a request.
+
+        Raises:
+            ModelError: The Model does not know its µm/px and none is given, or another is; or it has too many classes.
+            DataError: The step does not suit the Model's tiles.
+        """
+        if len(card.classes) > MAX_CLASSES:
+            raise ModelError(f"{card.name}: names {len(card.classes)} classes; a map has at most {MAX_CLASSES}")
+        mpp = settings.mpp if card.mpp is None else card.mpp
+        if mpp is None:
+            raise ModelError(f"{card.name}: its card does not say at which µm/px it reads tiles; give it with `mpp`")
+        if settings.mpp is not None and not math.isclose(settings.mpp, mpp, rel_tol=_SAME_MPP):
+            raise ModelError(f"{card.name}: reads tiles at {mpp:g} µm/px; leave `mpp={settings.mpp:g}` out")
+        stride_px = settings.stride_px or card.tile_px
+        least = math.ceil(card.tile_px / _MOST_OVERLAP)
+        if not least <= stride_px <= card.tile_px:
+            raise DataError(
+                f"`stride_px={stride_px}`: must be from {least} to {card.tile_px}, a quarter of a tile of {card.name} "
+                "to one"
+            )
+        unsure_below = settings.unsure_below
+        if unsure_below is None and card.calibration is not None:
+            unsure_below = card.calibration.unsure_below
+        return cls(card, mpp, stride_px, settings.min_tissue, settings.tissue, unsure_below or None)
