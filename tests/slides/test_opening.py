@@ -52,7 +52,7 @@ def test_folders_and_files_become_slides(tmp_path):
     def names(paths, **options):
         return [path.relative_to(tmp_path).as_posix() for path in find_slides(paths, **options)]
 
-    assert names([tmp_path]) == ["a.NDPI", "b.svs"]
+    assert names([tmp_path]) == names(tmp_path) == names(str(tmp_path)) == ["a.NDPI", "b.svs"]
     assert names([tmp_path], recursive=True) == ["a.NDPI", "b.svs", "deep/c.jpg", "dicom/1.dcm"]
     (tmp_path / "lost.svs").symlink_to("nowhere")  # it will fail by itself, and be named
     assert names([tmp_path]) == ["a.NDPI", "b.svs", "lost.svs"]

@@ -3,8 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from hviskd.slides import find_slides
-from hviskd.slides.surveying import survey
+from hviskd.slides import find_cohort, survey
 from tests.slides.make import patterned, stained, write_svs
 
 
@@ -14,7 +13,7 @@ def test_a_broken_slide_does_not_stop_the_others(tmp_path):
     whole = write_svs(tmp_path / "c.svs", patterned(600, 500), levels=1).read_bytes()
     (tmp_path / "c.svs").write_bytes(whole[: len(whole) // 2])
     write_svs(tmp_path / "d.svs", stained((300, 300), 1, 0.6), mpp=None)
-    reports = list(survey(find_slides([tmp_path])))
+    reports = survey(str(tmp_path))
     assert [report.path.name for report in reports] == ["a.svs", "b.svs", "c.svs", "d.svs"]
     assert [bool(report.problem) for report in reports] == [False, True, True, True]
     assert "damaged" in reports[2].problem
@@ -25,7 +24,9 @@ def test_a_broken_slide_does_not_stop_the_others(tmp_path):
 
 def test_a_listed_mpp_goes_before_the_one_for_all(tmp_path):
     slides = [write_svs(tmp_path / f"{name}.svs", patterned(300, 300), mpp=None) for name in "ab"]
-    reports = list(survey(slides, slide_mpp=0.5, mpp_table={"a": 0.25}))
+    table = tmp_path / "mpp.csv"
+    table.write_text("slide,mpp\na.svs,0.25\n")
+    reports = survey(find_cohort(slides, slide_mpp=0.5, mpp_csv=table))
     assert [report.facts["mpp"] for report in reports] == [0.25, 0.5]
 
 
@@ -42,7 +43,7 @@ def test_each_slide_has_a_picture_of_its_own(tmp_path):
         write_svs(tmp_path / "x/a.svs", stained((300, 300), 1, 0.6)),
         write_svs(tmp_path / "y/a.svs", stained((300, 300), 1, 0.6)),
     ]
-    reports = list(survey(slides, pictures=tmp_path / "out"))
+    reports = survey(slides, pictures=tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.svs.2.png", "a.svs.png"]
     for report in reports:
         assert report.tissue_mm2 > 0.02

@@ -21,7 +21,10 @@ def _top() -> None:
 
 @slides_app.command()
 def info(
-    slides: Annotated[list[Path], typer.Argument(metavar="SLIDE...", help="Slides, or folders of slides.")],
+    slides: Annotated[
+        list[Path],
+        typer.Argument(metavar="SLIDE...", help="Slides, folders of slides, or a CSV with the columns slide[,mpp]."),
+    ],
     slide_mpp: Annotated[
         float | None,
         typer.Option("--slide-mpp", help="Pixel size in µm/px, for slides whose metadata lacks it or is wrong."),
@@ -60,22 +63,15 @@ def info(
       hviskd slides info pale.svs -o slides-info --tissue-density 0.02 --tissue-area 50000
     """
     from hviskd.errors import DataError
-    from hviskd.progress import progress_bar
-    from hviskd.slides import find_slides, read_mpp_csv
-    from hviskd.slides.surveying import survey
+    from hviskd.slides import find_cohort, survey
 
     rule = TissueRule(
         tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
     )
     if output is None and rule != TissueRule():
         raise DataError("--tissue-… and --keep-ink need -o DIR: tissue is sought for the pictures alone")
-    found = find_slides(slides, recursive=recursive)
-    table = None if mpp_csv is None else read_mpp_csv(mpp_csv, found)
-    reports = []
-    with progress_bar("slides", len(found)) as advance:
-        for report in survey(found, slide_mpp=slide_mpp, mpp_table=table, pictures=output, tissue_rule=rule):
-            reports.append(report)
-            advance(note=report.path.name)
+    found = find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv)
+    reports = survey(found, pictures=output, tissue_rule=rule)
     _print_reports(reports)
     if output is not None:
         typer.echo(f"{sum(report.picture is not None for report in reports)} images in {output}")

@@ -110,13 +110,13 @@ def write_summary(folder: Path, summary: Summary) -> None:
     write_json(folder / SUMMARY, summary.model_dump(mode="json"))
 
 
-def read_summary(folder: Path) -> Summary:
+def read_summary(folder: Path | str) -> Summary:
     """Read what a finished folder holds.
 
     Raises:
         DataError: There is no summary, or it is damaged.
     """
-    path = folder / SUMMARY
+    path = Path(folder) / SUMMARY
     try:
         return Summary.model_validate(read_json(path))
     except ValidationError as error:

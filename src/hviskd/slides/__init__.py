@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         write_stain,
     )
     from hviskd.slides.stain_sampling import fit_slide_stain, sample_tissue, stain_reference
+    from hviskd.slides.surveying import SlideReport, survey
     from hviskd.slides.tile_grid import TileGrid
     from hviskd.slides.tile_reading import read_tiles
     from hviskd.slides.tissue import TissueMask, tissue_mask
@@ -37,6 +38,7 @@ _HOMES = {
     "Level": "slide",
     "Slide": "slide",
     "SlideFacts": "slide",
+    "SlideReport": "surveying",
     "Stain": "stain",
     "StainMethod": "stain",
     "StainTransfer": "transfer",
@@ -61,6 +63,7 @@ _HOMES = {
     "stain_reference": "stain_sampling",
     "stain_to_json": "stain",
     "stain_transfer": "transfer",
+    "survey": "surveying",
     "tissue_mask": "tissue",
     "write_stain": "stain",
 }
@@ -70,6 +73,7 @@ __all__ = [
     "Level",
     "Slide",
     "SlideFacts",
+    "SlideReport",
     "Stain",
     "StainMethod",
     "StainTransfer",
@@ -94,6 +98,7 @@ __all__ = [
     "stain_reference",
     "stain_to_json",
     "stain_transfer",
+    "survey",
     "tissue_mask",
     "write_stain",
 ]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _RESULTS = ("map.npz", "tileset.json")  # what tells a folder of pictures that this program wrote
 
 
-def open_slide(path: Path, *, slide_mpp: float | None = None) -> "Slide":
+def open_slide(path: Path | str, *, slide_mpp: float | None = None) -> "Slide":
     """Open a slide: whatever OpenSlide reads, or else a flat JPEG, PNG or TIFF of at most 2 Gpx.
 
     Args:
@@ -54,7 +54,7 @@ def is_flat(path: Path) -> bool:
     return path.suffix.lower() in FLAT_SUFFIXES and openslide.OpenSlide.detect_format(path) is None
 
 
-def find_slides(paths: Sequence[Path], *, recursive: bool = False) -> list[Path]:
+def find_slides(paths: Path | str | Sequence[Path | str], *, recursive: bool = False) -> list[Path]:
     """List the slides among files and in folders, each once, sorted within a folder.
 
     A file is taken as it is; in a folder what has a slide's suffix counts, but for hidden files, the colour masks of
@@ -65,7 +65,7 @@ def find_slides(paths: Sequence[Path], *, recursive: bool = False) -> list[Path]
         DataError: A path does not exist, or a folder holds no slide.
     """
     found: list[Path] = []
-    for path in map(Path, paths):
+    for path in map(Path, [paths] if isinstance(paths, Path | str) else paths):
         if path.is_dir():
             inside = _slides_in(path, recursive)
             if not inside:

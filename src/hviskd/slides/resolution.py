@@ -45,7 +45,7 @@ def settle_mpp(
     return mpp, ()
 
 
-def read_mpp_csv(path: Path, slides: Iterable[Path] | None = None) -> dict[str, float]:
+def read_mpp_csv(path: Path | str, slides: Iterable[Path] | None = None) -> dict[str, float]:
     """Read the µm/px of many slides from a CSV with the columns `slide` (a file name, or a path) and `mpp`.
 
     Args:
@@ -59,6 +59,7 @@ def read_mpp_csv(path: Path, slides: Iterable[Path] | None = None) -> dict[str, 
         DataError: The file is missing or not such a CSV, a row holds no sane number or contradicts another, or no row
             is of one of the slides.
     """
+    path = Path(path)
     table: dict[str, float] = {}
     for place, row in read_csv(path, "slide", "mpp"):
         slide, mpp = file_name(row["slide"]), _number(row["mpp"])

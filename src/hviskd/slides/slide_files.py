@@ -9,14 +9,14 @@ _WITH_FOLDER = (".mrxs",)  # the pixels lie in a folder of the slide's name
 _WITH_NEIGHBOURS = (".dcm", ".vms", ".vmu")  # the pixels lie in files beside it
 
 
-def slide_fingerprint(path: Path) -> str:
+def slide_fingerprint(path: Path | str) -> str:
     """Give a digest that tells the same slide, wherever it lies: of the size, beginning, middle and end of its files.
 
     Raises:
         OSError: A file cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for file in _files_of(path):
+    for file in _files_of(Path(path)):
         size = file.stat().st_size
         digest.update(str(size).encode())
         with file.open("rb") as stream:

@@ -163,13 +163,13 @@ def write_stain(path: Path | str, stain: Stain) -> None:
     write_json(Path(path), stain_to_json(stain))
 
 
-def read_stain(path: Path) -> Stain:
+def read_stain(path: Path | str) -> Stain:
     """Read a stain from a JSON file.
 
     Raises:
         DataError: The file is missing or holds no stain.
     """
-    return stain_from_json(read_json(path), str(path))
+    return stain_from_json(read_json(Path(path)), str(path))
 
 
 def _macenko_fault(vectors: Floats, concentrations: Floats) -> str:

@@ -1,12 +1,13 @@
 """Looks at many slides one by one, the broken ones too; `hviskd slides info` prints what it finds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hviskd.errors import DataError
+from hviskd.progress import Progress, progress_bar
+from hviskd.slides.cohort import CohortSlide, find_cohort
 from hviskd.slides.opening import open_slide
-from hviskd.slides.resolution import mpp_of
 from hviskd.slides.slide import SlideFacts
 from hviskd.slides.tissue_rule import TissueRule
 
@@ -31,40 +32,46 @@ class SlideReport:
 
 
 def survey(
-    slides: Sequence[Path],
+    slides: Path | str | Sequence[Path | str | CohortSlide],
     *,
-    slide_mpp: float | None = None,
-    mpp_table: Mapping[str, float] | None = None,
-    pictures: Path | None = None,
+    pictures: Path | str | None = None,
     tissue_rule: TissueRule | None = None,
-) -> Iterator[SlideReport]:
+    progress: Progress | None = None,
+) -> list[SlideReport]:
     """Open every slide, make sure that it is whole, and draw its tissue if asked.
 
     Args:
-        slides: The files.
-        slide_mpp: µm/px of all slides that `mpp_table` does not list.
-        mpp_table: µm/px by slide, as `read_mpp_csv` gives it.
-        pictures: A folder for one PNG a slide.
-        tissue_rule: What counts as tissue in them.
+        slides: What `find_cohort` takes or has listed: slides, folders of slides, CSVs.
+        pictures: A folder for one PNG per slide.
+        tissue_rule: What counts as tissue in them; the defaults of `TissueRule` if not given.
+        progress: Called with done, total and what is being done; a bar by default.
 
-    Yields:
-        A report a slide, in the same order; a slide that cannot be used does not stop the others.
+    Returns:
+        One report per slide, in their order; a slide that cannot be used does not stop the others.
+
+    Raises:
+        DataError: There is no slide.
     """
-    names = _picture_names(slides)
-    for path, name in zip(slides, names, strict=True):
-        listed = mpp_of(path, mpp_table or {})
-        try:
-            yield _look_at(path, slide_mpp if listed is None else listed, pictures and pictures / name, tissue_rule)
-        except (DataError, OSError) as error:
-            problem = str(error) if isinstance(error, DataError) else f"{path}: {error.strerror or error}"
-            yield SlideReport(path, problem=" ".join(problem.split()))
+    cohort = find_cohort(slides)
+    names = _picture_names([slide.path for slide in cohort])
+    reports = []
+    with progress_bar("slides", len(cohort), progress) as advance:
+        for slide, name in zip(cohort, names, strict=True):
+            picture = None if pictures is None else Path(pictures) / name
+            try:
+                reports.append(_look_at(slide, picture, tissue_rule))
+            except (DataError, OSError) as error:
+                problem = str(error) if isinstance(error, DataError) else f"{slide.path}: {error.strerror or error}"
+                reports.append(SlideReport(slide.path, problem=" ".join(problem.split())))
+            advance(note=slide.path.name)
+    return reports
 
 
-def _look_at(path: Path, slide_mpp: float | None, picture: Path | None, tissue_rule: TissueRule | None) -> SlideReport:
-    with open_slide(path, slide_mpp=slide_mpp) as slide:
+def _look_at(found: CohortSlide, picture: Path | None, tissue_rule: TissueRule | None) -> SlideReport:
+    with open_slide(found.path, slide_mpp=found.slide_mpp) as slide:
         slide.verify()
         if picture is None:
-            return SlideReport(path, slide.facts())
+            return SlideReport(found.path, slide.facts())
         from hviskd.slides.tissue import tissue_mask
         from hviskd.slides.tissue_picture import draw_tissue_outline
 
@@ -73,7 +80,7 @@ def _look_at(path: Path, slide_mpp: float | None, picture: Path | None, tissue_r
         facts = slide.facts()
         if tissue.note:
             facts["notes"].append(tissue.note)
-        return SlideReport(path, facts, tissue.area_um2 / 1e6, picture)
+        return SlideReport(found.path, facts, tissue.area_um2 / 1e6, picture)
 
 
 def _picture_names(slides: Sequence[Path]) -> list[str]:

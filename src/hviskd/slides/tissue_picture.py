@@ -19,7 +19,7 @@ _PANEL_IN = 5.0  # the longer side of a panel
 _TISSUE, _INK = PALETTE[1], PALETTE[2]
 
 
-def draw_tissue_outline(slide: Slide, tissue: TissueMask, path: Path) -> Path:
+def draw_tissue_outline(slide: Slide, tissue: TissueMask, path: Path | str) -> Path:
     """Write a PNG: the slide with a scale bar, and the slide with its tissue and ink outlined.
 
     Args:
@@ -28,7 +28,7 @@ def draw_tissue_outline(slide: Slide, tissue: TissueMask, path: Path) -> Path:
         path: Where to write.
 
     Returns:
-        `path`.
+        The path.
 
     Raises:
         DataError: The slide is damaged.
@@ -54,7 +54,7 @@ def draw_tissue_outline(slide: Slide, tissue: TissueMask, path: Path) -> Path:
         handles = [Line2D([], [], color=colour, linestyle=dash, label=name) for _, colour, dash, name in shown]
         outlined.legend(handles=handles, fontsize=7, loc="upper right")
     figure.supxlabel(_caption(slide, tissue), fontsize=8)
-    return save_figure(figure, path)
+    return save_figure(figure, Path(path))
 
 
 def _show(axes: Axes, thumbnail: RGB, slide: Slide) -> None:
