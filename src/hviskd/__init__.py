@@ -1,6 +1,6 @@
-"""Distil large tissue classifiers into small ones, measure the gain, and map whole slides.
+"""Train a small tissue classifier to see as a large one does, and show what that gained.
 
-Names are imported on first use, so that `import hviskd` takes almost no time.
+The names below load what they need when first used, so that `import hviskd` costs next to nothing.
 """
 
 from importlib import import_module
@@ -10,10 +10,18 @@ from hviskd.lazy import load_on_use
 from hviskd.version import __version__
 
 _HOMES = {
+    "Annotation": "annotations",
+    "Compute": "segmentation",
+    "CutSettings": "cutting",
+    "Evaluation": "evaluation",
+    "Legend": "annotations",
+    "MapSettings": "segmentation",
     "Model": "models",
     "Recipe": "training",
     "Run": "training",
+    "SlideMap": "segmentation",
     "TileSet": "tiles",
+    "TissueRule": "slides",
     "agree": "agreement",
     "attend": "attention",
     "built_in_recipes": "training",
@@ -21,42 +29,80 @@ _HOMES = {
     "check_leak": "tiles",
     "compare": "experiments",
     "create_network": "networks",
+    "cut_slides": "cutting",
+    "draw_cohort": "synthesis",
     "draw_contact_sheet": "tiles",
     "evaluate": "evaluation",
+    "export_model": "models",
+    "find_cohort": "slides",
+    "find_slides": "slides",
     "import_folder": "tiles",
     "load_design": "experiments",
+    "load_legend": "annotations",
     "load_model": "models",
     "load_recipe": "training",
+    "load_slide_map": "segmentation",
     "network_names": "networks",
     "open_slide": "slides",
+    "profile": "evaluation",
+    "quantize": "models",
+    "read_annotation": "annotations",
+    "read_report": "cutting",
+    "robustness": "evaluation",
     "run_demo": "experiments",
+    "save_attention": "attention",
+    "save_evaluation": "evaluation",
+    "save_profile": "evaluation",
+    "save_slide_map": "segmentation",
     "segment": "segmentation",
+    "segment_cohort": "segmentation",
     "split_tiles": "tiles",
+    "stain_reference": "slides",
     "summary_table": "tiles",
+    "tissue_mask": "slides",
     "train": "training",
     "write_report": "reports",
 }
 
-_ROOMS = {*_HOMES.values(), "annotations", "distillation", "errors"}
+_ROOMS = {*_HOMES.values(), "distillation", "errors"}
 
 if TYPE_CHECKING:
     from hviskd.agreement import agree
-    from hviskd.attention import attend
-    from hviskd.evaluation import calibrate, evaluate
+    from hviskd.annotations import Annotation, Legend, load_legend, read_annotation
+    from hviskd.attention import attend, save_attention
+    from hviskd.cutting import CutSettings, cut_slides, read_report
+    from hviskd.evaluation import Evaluation, calibrate, evaluate, profile, robustness, save_evaluation, save_profile
     from hviskd.experiments import compare, load_design, run_demo
-    from hviskd.models import Model, load_model
+    from hviskd.models import Model, export_model, load_model, quantize
     from hviskd.networks import create_network, network_names
     from hviskd.reports import write_report
-    from hviskd.segmentation import segment
-    from hviskd.slides import open_slide
+    from hviskd.segmentation import (
+        Compute,
+        MapSettings,
+        SlideMap,
+        load_slide_map,
+        save_slide_map,
+        segment,
+        segment_cohort,
+    )
+    from hviskd.slides import TissueRule, find_cohort, find_slides, open_slide, stain_reference, tissue_mask
+    from hviskd.synthesis import draw_cohort
     from hviskd.tiles import TileSet, check_leak, draw_contact_sheet, import_folder, split_tiles, summary_table
     from hviskd.training import Recipe, Run, built_in_recipes, load_recipe, train
 
 __all__ = [
+    "Annotation",
+    "Compute",
+    "CutSettings",
+    "Evaluation",
+    "Legend",
+    "MapSettings",
     "Model",
     "Recipe",
     "Run",
+    "SlideMap",
     "TileSet",
+    "TissueRule",
     "__version__",
     "agree",
     "attend",
@@ -65,18 +111,37 @@ __all__ = [
     "check_leak",
     "compare",
     "create_network",
+    "cut_slides",
+    "draw_cohort",
     "draw_contact_sheet",
     "evaluate",
+    "export_model",
+    "find_cohort",
+    "find_slides",
     "import_folder",
     "load_design",
+    "load_legend",
     "load_model",
     "load_recipe",
+    "load_slide_map",
     "network_names",
     "open_slide",
+    "profile",
+    "quantize",
+    "read_annotation",
+    "read_report",
+    "robustness",
     "run_demo",
+    "save_attention",
+    "save_evaluation",
+    "save_profile",
+    "save_slide_map",
     "segment",
+    "segment_cohort",
     "split_tiles",
+    "stain_reference",
     "summary_table",
+    "tissue_mask",
     "train",
     "write_report",
 ]

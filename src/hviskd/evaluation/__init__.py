@@ -1,11 +1,41 @@
-"""Measures Models on a TileSet honestly: metrics, intervals over patients, paired differences, and their files."""
+"""Measures Models on a TileSet: metrics, intervals over patients, paired differences, calibration, robustness, cost.
 
-from hviskd.evaluation.calibration import calibrate
-from hviskd.evaluation.files import save_evaluation
-from hviskd.evaluation.intervals import Interval, bootstrap_weights, percentile_interval
-from hviskd.evaluation.measuring import evaluate
-from hviskd.evaluation.metrics import Metrics, Scorer, measure
-from hviskd.evaluation.result import Difference, Evaluation, ModelResult
+Names load what they need when first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from hviskd.lazy import load_on_use
+
+if TYPE_CHECKING:
+    from hviskd.evaluation.calibration import calibrate
+    from hviskd.evaluation.corrupted_tiles import Robustness, robustness
+    from hviskd.evaluation.files import save_evaluation
+    from hviskd.evaluation.intervals import Interval, bootstrap_weights, percentile_interval
+    from hviskd.evaluation.measuring import evaluate
+    from hviskd.evaluation.metrics import Metrics, Scorer, measure
+    from hviskd.evaluation.profiling import Profile, profile, save_profile
+    from hviskd.evaluation.result import Difference, Evaluation, ModelResult
+
+_HOMES = {
+    "Difference": "result",
+    "Evaluation": "result",
+    "Interval": "intervals",
+    "Metrics": "metrics",
+    "ModelResult": "result",
+    "Profile": "profiling",
+    "Robustness": "corrupted_tiles",
+    "Scorer": "metrics",
+    "bootstrap_weights": "intervals",
+    "calibrate": "calibration",
+    "evaluate": "measuring",
+    "measure": "metrics",
+    "percentile_interval": "intervals",
+    "profile": "profiling",
+    "robustness": "corrupted_tiles",
+    "save_evaluation": "files",
+    "save_profile": "profiling",
+}
 
 __all__ = [
     "Difference",
@@ -13,11 +43,18 @@ __all__ = [
     "Interval",
     "Metrics",
     "ModelResult",
+    "Profile",
+    "Robustness",
     "Scorer",
     "bootstrap_weights",
     "calibrate",
     "evaluate",
     "measure",
     "percentile_interval",
+    "profile",
+    "robustness",
     "save_evaluation",
+    "save_profile",
 ]
+
+__getattr__ = load_on_use(__name__, _HOMES)

@@ -19,15 +19,17 @@ if TYPE_CHECKING:
         TeacherRecord,
     )
     from hviskd.models.device import pick_device
+    from hviskd.models.export import export_model
     from hviskd.models.finding import AnyModel, find_model
     from hviskd.models.folder import read_model_card, resolve_models
     from hviskd.models.input_step import InputStep
     from hviskd.models.model import Model, load_model, save_model, write_weights
+    from hviskd.models.quantization import quantize
 
 _HOMES = {
+    "IMAGENET": "card",
     "AnyModel": "finding",
     "DataRecord": "card",
-    "IMAGENET": "card",
     "InputStep": "input_step",
     "Int8Record": "card",
     "Licence": "card",
@@ -36,9 +38,11 @@ _HOMES = {
     "NetworkChoice": "card",
     "Normalisation": "card",
     "TeacherRecord": "card",
+    "export_model": "export",
     "find_model": "finding",
     "load_model": "model",
     "pick_device": "device",
+    "quantize": "quantization",
     "read_model_card": "folder",
     "resolve_models": "folder",
     "save_model": "model",
@@ -57,9 +61,11 @@ __all__ = [
     "NetworkChoice",
     "Normalisation",
     "TeacherRecord",
+    "export_model",
     "find_model",
     "load_model",
     "pick_device",
+    "quantize",
     "read_model_card",
     "resolve_models",
     "save_model",
