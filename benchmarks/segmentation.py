@@ -100,7 +100,8 @@ def write_model(options: argparse.Namespace) -> dict:
     """Write a Model with random weights that tells its classes apart, and its int8 variant if asked for."""
     import torch
 
-    from hviskd.models import IMAGENET, DataRecord, InputStep, ModelCard, NetworkChoice, save_model
+    from hviskd.models import IMAGENET, InputStep, NetworkChoice, save_model
+    from hviskd.models.card import untrained_card
     from hviskd.networks import create_network
     from hviskd.slides import open_slide
 
@@ -122,33 +123,7 @@ def write_model(options: argparse.Namespace) -> dict:
         scale = 4 / logits.std(dim=0)
         last.weight *= scale[:, None]
         last.bias.copy_((last.bias - logits.mean(dim=0)) * scale)
-    record = DataRecord(
-        name="none",
-        fingerprint="",
-        split_fingerprint="",
-        train_tiles=0,
-        val_tiles=0,
-        independence="not trained",
-        leak_allowed=False,
-    )
-    card = ModelCard(
-        name=options.network,
-        network=NetworkChoice(name=options.network),
-        classes=CLASSES,
-        colours=tuple((20 * place, 255 - 20 * place, 128) for place in range(len(CLASSES))),
-        tile_px=TILE_PX,
-        mpp=MPP,
-        normalisation=IMAGENET,
-        data=record,
-        teacher=None,
-        recipe={},
-        epoch=0,
-        selection="random weights",
-        metrics={},
-        licences=(),
-        versions={},
-        created="",
-    )
+    card = untrained_card(NetworkChoice(name=options.network), CLASSES, TILE_PX, MPP)
     float_model = save_model(network, card, options.work / ("float" if options.int8 else "model"))
     if options.int8:
         quantize_on(tiles, float_model, options.work)

@@ -108,7 +108,7 @@ def build(pair: str, arm: str, options: argparse.Namespace):
     )
     chosen = resolve_methods(OWN.get(arm, arm))
     for name, method_options in chosen.items():
-        if "teacher_head" in METHODS[name][0].needs:
+        if "teacher_head" in METHODS[name].needs:
             student.put_projector(teacher.head.classifier.in_features, method_options.reduction)
             student.head.classifier.requires_grad_(requires_grad=False)
     labels = torch.arange(TRAIN_TILES) % CLASSES

@@ -74,7 +74,7 @@ def build(wanted, pair="resnet", tile_px=32, seed=0):
     torch.manual_seed(seed)
     teacher, student = (create_network(name, CLASSES) for name in PAIRS_OF_TESTS[pair])
     options = resolve_methods(wanted)
-    reductions = [chosen.reduction for name, chosen in options.items() if "teacher_head" in METHODS[name][0].needs]
+    reductions = [chosen.reduction for name, chosen in options.items() if "teacher_head" in METHODS[name].needs]
     if reductions:
         student.put_projector(teacher.head.classifier.in_features, reductions[0])
         student.head.classifier.load_state_dict(teacher.head.classifier.state_dict())
@@ -106,7 +106,7 @@ def is_finite(step, objective):
 
 
 def needing_teacher():
-    return [name for name in PRESETS if any("teacher" in METHODS[method][0].needs for method in resolve_methods(name))]
+    return [name for name in PRESETS if any("teacher" in METHODS[method].needs for method in resolve_methods(name))]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -160,7 +160,7 @@ def test_it_goes_beside_kd_and_hviskd(name):
     step = run(build({**PRESETS["hviskd"], name: {}}), batch(), 0.6)
     assert step.total.isfinite()
     assert {term for term in step.losses if term.split("/")[0] == name}
-    if METHODS[name][0].needs.isdisjoint({"teacher_head", "trained_teacher"}):  # which change what is compared
+    if METHODS[name].needs.isdisjoint({"teacher_head", "trained_teacher"}):  # which change what is compared
         beforehand = losses_without_another("hviskd")
         common = beforehand.keys() & {"cross_entropy", "kd", "hviskd/sample_relation", "hviskd/region_relation"}
         assert {term: step.losses[term].item() for term in common} == pytest.approx(
@@ -273,9 +273,9 @@ def test_every_method_is_run_by_a_preset_and_by_a_mixture():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_weight_scales_all_that_a_method_adds_to_the_learning(name):
-    kind, options = METHODS[name]
-    given = options()
-    doubled = options.model_validate(given.model_dump() | {"weight": 2 * given.weight})
+    kind = METHODS[name]
+    given = kind.Options()
+    doubled = kind.Options.model_validate(given.model_dump() | {"weight": 2 * given.weight})
     method, other = (kind(chosen, setting_of()) for chosen in (given, doubled))
     scaled = {term for term, value in method.weights.items() if other.weights[term] == pytest.approx(2 * value)}
     own = {term for term in method.weights if term not in scaled}

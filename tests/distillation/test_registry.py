@@ -1,9 +1,13 @@
 """Recipes' method tables: what is unknown, out of range or impossible is said in one line."""
 
+import inspect
+import pkgutil
+from importlib import import_module
+
 import pytest
 import torch
 
-from hviskd.distillation import Setting, build_methods, resolve_methods
+from hviskd.distillation import METHODS, Method, Setting, build_methods, methods, resolve_methods
 from hviskd.errors import RecipeError
 from tests.distillation.conftest import FakeShapes
 
@@ -34,3 +38,11 @@ def test_a_method_that_needs_a_teacher_says_so():
     alone = Setting(FakeShapes([(4, 8, 8)]), None, 3, torch.zeros(1))
     with pytest.raises(RecipeError, match=r"methods\.kd needs a teacher"):
         build_methods(resolve_methods("kd"), alone)
+
+
+def test_every_module_of_a_method_is_known_by_the_name_it_gives_itself():
+    for module in pkgutil.iter_modules(methods.__path__):
+        content = vars(import_module(f"{methods.__name__}.{module.name}")).values()
+        own = [each for each in content if inspect.isclass(each) and issubclass(each, Method) and "name" in vars(each)]
+        assert [METHODS[module.name]] == own
+    assert {name: method.name for name, method in METHODS.items()} == {name: name for name in METHODS}

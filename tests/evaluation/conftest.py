@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hviskd.models import IMAGENET, DataRecord, Licence, ModelCard, NetworkChoice
+from hviskd.models import ModelCard, NetworkChoice
+from hviskd.models.card import untrained_card
 from hviskd.tiles import TileSet, TileSetWriter
 from hviskd.tiles.card import Origin
 
@@ -71,34 +72,15 @@ class ColourModel:
 
 def colour_model(tileset, *, name="colours", channels=(0, 1, 2), data=None, **changes):
     """Give a model whose card says that it learned from the tile set, but for the changes."""
-    record = {
+    card = untrained_card(NetworkChoice(name="resnet8"), tileset.classes, TILE_PX, tileset.mpp)
+    learned = {
         "name": tileset.folder.name,
         "fingerprint": tileset.fingerprint,
         "split_fingerprint": tileset.split_fingerprint,
         "train_tiles": 10,
-        "val_tiles": 0,
-        "independence": "by patient",
-        "leak_allowed": False,
     }
-    facts = {
-        "name": name,
-        "network": NetworkChoice(name="resnet8"),
-        "classes": tileset.classes,
-        "colours": tileset.card.colours,
-        "tile_px": TILE_PX,
-        "mpp": tileset.mpp,
-        "normalisation": IMAGENET,
-        "data": DataRecord(**record | (data or {})),
-        "teacher": None,
-        "recipe": {},
-        "epoch": 1,
-        "selection": "last epoch",
-        "metrics": {},
-        "licences": (Licence(what="tiles", licence=None),),
-        "versions": {},
-        "created": "2025-01-01T00:00:00+00:00",
-    }
-    return ColourModel(ModelCard(**facts | changes), Path("models") / name, channels)
+    facts = {"name": name, "data": card.data.model_copy(update=learned | (data or {}))}
+    return ColourModel(card.model_copy(update=facts | changes), Path("models") / name, channels)
 
 
 @pytest.fixture(scope="session")

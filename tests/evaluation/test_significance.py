@@ -42,6 +42,15 @@ def test_sign_flip_counts_every_sign_of_few_parts():
     assert sign_flip(parts) == pytest.approx(np.mean(np.array(sums) >= abs(parts.sum()) - 1e-12))
 
 
+def test_sums_that_are_equal_but_for_rounding_count_as_equal():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        whole = rng.integers(-4, 5, size=9)
+        signs = np.array(list(itertools.product((1, -1), repeat=9)))
+        exact = (np.abs(signs @ whole) >= abs(whole.sum())).mean()  # in whole numbers nothing is rounded
+        assert sign_flip(whole / 70) == pytest.approx(exact)
+
+
 def test_sign_flip_of_many_parts_is_near_the_normal_approximation():
     parts = np.random.default_rng(1).normal(0.1, 1, 400)
     z = abs(parts.sum()) / np.sqrt((parts**2).sum())

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from hviskd.models import IMAGENET, DataRecord, Licence, ModelCard, NetworkChoice, save_model
+from hviskd.models import Licence, NetworkChoice, save_model
+from hviskd.models.card import untrained_card
 from hviskd.networks import create_network
 
 
@@ -18,30 +19,6 @@ def make_model(folder, network="resnet8", *, head="gap", tile_px=64, mpp=0.5, cl
             nn.init.normal_(module.bias, 0, 0.2)
     with torch.no_grad():
         built.train()(torch.randn(8, 3, tile_px, tile_px))
-    card = ModelCard(
-        name=f"{network} drawn",
-        network=NetworkChoice(name=network, head=head),
-        classes=classes,
-        colours=tuple((9 * number, 99, 200) for number in range(len(classes))),
-        tile_px=tile_px,
-        mpp=mpp,
-        normalisation=IMAGENET,
-        data=DataRecord(
-            name="none",
-            fingerprint="0",
-            split_fingerprint="0",
-            train_tiles=0,
-            val_tiles=0,
-            independence="",
-            leak_allowed=False,
-        ),
-        teacher=None,
-        recipe={},
-        epoch=0,
-        selection="none",
-        metrics={},
-        licences=(Licence(what="tiles none", licence="CC0"),),
-        versions={},
-        created="2026-01-01T00:00:00+00:00",
-    )
-    return save_model(built, card, folder)
+    card = untrained_card(NetworkChoice(name=network, head=head), classes, tile_px, mpp)
+    named = {"name": f"{network} drawn", "licences": (Licence(what="tiles none", licence="CC0"),)}
+    return save_model(built, card.model_copy(update=named), folder)

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hviskd.models import IMAGENET, DataRecord, Model, ModelCard, NetworkChoice, save_model
+from hviskd.models import Model, ModelCard, NetworkChoice, save_model
+from hviskd.models.card import untrained_card
 from hviskd.networks import create_network
 from hviskd.segmentation import MapCard, SlideMap
 from tests.slides.make import glass, stained, write_svs
@@ -24,33 +25,8 @@ def write_model(folder: Path, *, seed: int = 0, mpp: float | None = 0.5, **facts
             if name.startswith("head") and weight.ndim == 2:
                 weight -= weight.mean(dim=0)
                 weight *= 200
-    record = DataRecord(
-        name="tiles",
-        fingerprint="0",
-        split_fingerprint="0",
-        train_tiles=1,
-        val_tiles=0,
-        independence="unknown",
-        leak_allowed=False,
-    )
-    content = {
-        "name": folder.name,
-        "network": NetworkChoice(name="resnet8"),
-        "classes": CLASSES,
-        "colours": COLOURS,
-        "tile_px": TILE_PX,
-        "mpp": mpp,
-        "normalisation": IMAGENET,
-        "data": record,
-        "teacher": None,
-        "recipe": {},
-        "epoch": 1,
-        "selection": "last epoch",
-        "metrics": {},
-        "licences": (),
-        "versions": {},
-        "created": "2026-01-01T00:00:00+00:00",
-    }
+    card = untrained_card(NetworkChoice(name="resnet8"), CLASSES, TILE_PX, mpp)
+    content = {**dict(card), "name": folder.name, "colours": COLOURS}
     return save_model(network, ModelCard.model_validate(content | facts), folder, overwrite=True)
 
 

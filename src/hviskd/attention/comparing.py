@@ -9,11 +9,10 @@ from scipy import stats
 
 from hviskd.arrays import Floats
 from hviskd.errors import DataError
-from hviskd.evaluation.significance import holm, mean_interval, sign_flip
+from hviskd.evaluation.significance import LEAST_PAIRS, holm, mean_interval, paired_t, sign_flip
 
 TESTS = ("p_t_tiles", "p_wilcoxon_tiles", "p_t_patients", "p_wilcoxon_patients", "p_flip_patients")
 _Row = dict[str, str | int | float]
-_LEAST = 3  # pairs; fewer say nothing about how they vary
 _FIXED = ("model", "tile", "patient")
 
 
@@ -112,11 +111,11 @@ def _test_row(model: str, measure: str, wide: pd.DataFrame, reference: str, pati
         "high": high,
         "d_z": _d_z(of_patients),
         "rank_biserial": _rank_biserial(of_patients),
-        "p_t_tiles": _t(of_tiles),
+        "p_t_tiles": paired_t(of_tiles),
         "p_wilcoxon_tiles": _wilcoxon(of_tiles),
-        "p_t_patients": _t(of_patients),
+        "p_t_patients": paired_t(of_patients),
         "p_wilcoxon_patients": _wilcoxon(of_patients),
-        "p_flip_patients": sign_flip(of_patients) if len(of_patients) >= _LEAST else np.nan,
+        "p_flip_patients": sign_flip(of_patients) if len(of_patients) >= LEAST_PAIRS else np.nan,
     }
 
 
@@ -124,29 +123,21 @@ def _interval(values: Floats, owner: NDArray[np.str_]) -> tuple[float, float]:
     return mean_interval([values], [owner]) if len(values) else (np.nan, np.nan)
 
 
-def _t(differences: Floats) -> float:
-    if len(differences) < _LEAST:
-        return np.nan
-    if np.ptp(differences) == 0:  # the statistic is 0 / 0, or infinite
-        return 1.0 if differences[0] == 0 else 0.0
-    return float(stats.ttest_1samp(differences, 0.0).pvalue)
-
-
 def _wilcoxon(differences: Floats) -> float:
-    if len(differences) < _LEAST:
+    if len(differences) < LEAST_PAIRS:
         return np.nan
     return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
 
 
 def _d_z(differences: Floats) -> float:
-    if len(differences) < _LEAST or np.ptp(differences) == 0:
+    if len(differences) < LEAST_PAIRS or np.ptp(differences) == 0:
         return np.nan
     return float(differences.mean() / differences.std(ddof=1))
 
 
 def _rank_biserial(differences: Floats) -> float:
     moved = differences[differences != 0]
-    if len(differences) < _LEAST or not len(moved):
+    if len(differences) < LEAST_PAIRS or not len(moved):
         return np.nan
     ranks = stats.rankdata(np.abs(moved))
     return float((ranks[moved > 0].sum() - ranks[moved < 0].sum()) / ranks.sum())
@@ -159,7 +150,7 @@ def _notes(tiles: int, patients: int, reference: str) -> tuple[str, ...]:
         "Tests over tiles take tiles of one patient for independent, so that their p is too small; believe those over "
         "patients.",
     ]
-    if patients < _LEAST:
+    if patients < LEAST_PAIRS:
         notes.append("With fewer than three patients no test over patients is made.")
     elif patients < 6:
         notes.append(

@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from hviskd.distillation.gather import gather_batch
+from hviskd.distillation.method import Batch, Method, Options, Setting, Trace
+from hviskd.distillation.precision import full_precision
 
 
 class Contrast(nn.Module):
@@ -107,3 +111,59 @@ class Contrast(nn.Module):
 def negatives_within(wanted: int, labels: Tensor) -> int:
     """Return how many negatives may be drawn: at most the tiles outside the largest class."""
     return max(1, min(wanted, len(labels) - int(torch.bincount(labels).max())))
+
+
+class ContrastOptions(Options):
+    """The options that CRD and WCoRD share.
+
+    Attributes:
+        width: Length of the embeddings.
+        negatives: Tiles of other classes that each tile is held against, at most as many as there are.
+        temperature: Divides the cosines.
+        momentum: Share of its old content that a memory's row keeps.
+        positive: The tile itself (`tile`; the public code calls it exact), or any of its class (`class`; relax).
+    """
+
+    width: int = Field(default=128, ge=2, le=4096)
+    negatives: int = Field(default=16384, ge=1)
+    temperature: float = Field(default=0.07, gt=0, allow_inf_nan=False)
+    momentum: float = Field(default=0.5, ge=0, lt=1)
+    positive: Literal["tile", "class"] = "tile"
+
+
+class ContrastMethod(Method):
+    """The part that CRD and WCoRD share: embeddings of both networks' last vectors, held against the memories."""
+
+    needs = frozenset({"teacher"})
+
+    def __init__(self, options: ContrastOptions, setting: Setting) -> None:
+        super().__init__()
+        assert setting.teacher is not None
+        self.options = options
+        self.negatives = negatives_within(options.negatives, setting.labels)
+        self.contrast = Contrast(
+            (setting.teacher.embedding, setting.student.embedding),
+            setting.labels,
+            width=options.width,
+            momentum=options.momentum,
+            embed=self.embed,
+        )
+
+    def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
+        """Return the method's losses and update the memories."""
+        assert teacher is not None
+        return self._losses(teacher.embedding, student.embedding, batch.index, batch.labels)
+
+    @full_precision
+    def _losses(self, teacher: Tensor, student: Tensor, index: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        rows = self.contrast.draw(index, labels, self.negatives, same_class=self.options.positive == "class")
+        theirs, ours = self.contrast.embedded(teacher, student)
+        return self.losses(theirs, ours, self.contrast(theirs, ours, index, rows, self.options.temperature))
+
+    def embed(self, length: int, width: int) -> nn.Module:
+        """Make the linear map from a network's vector to its embedding."""
+        return nn.Linear(length, width)
+
+    def losses(self, teacher: Tensor, student: Tensor, contrast: Tensor) -> dict[str, Tensor]:
+        """Name the losses of a batch's embeddings (B, width), of which `contrast` is one."""
+        raise NotImplementedError

@@ -133,6 +133,9 @@ class Options(BaseModel):
         return self.during[0] <= progress < self.during[1]
 
 
+_AnyOptions = Options  # in a Method, `Options` are its own
+
+
 class Method(nn.Module):
     """A distillation method: adapters and memories are its parameters and buffers, losses its output.
 
@@ -140,6 +143,8 @@ class Method(nn.Module):
     thrown away with it after training.
 
     Attributes:
+        name: What recipes call it.
+        Options: What its options in a recipe are.
         needs: What the training must provide: "teacher" (a teacher at all), "preactivations" and "blocks" (in every
             Trace), "trained_teacher" (the teacher is a peer that learns too), "teacher_head" (the student is built
             with a projector, `options.reduction` times narrower inside, and a copy of the teacher's classifier).
@@ -147,6 +152,8 @@ class Method(nn.Module):
         weights: The weight of each loss that `forward` returns, by its name.
     """
 
+    name: ClassVar[str]
+    Options: ClassVar[type[_AnyOptions]]
     needs: ClassVar[frozenset[str]] = frozenset()
     phased: ClassVar[bool] = False
     weights: dict[str, float]

@@ -8,69 +8,72 @@ from pydantic import ValidationError
 from torch import nn
 
 from hviskd.distillation.method import Method, Options, Setting
-from hviskd.distillation.methods.ab import AB, ABOptions
-from hviskd.distillation.methods.afd import AFD, AFDOptions
-from hviskd.distillation.methods.at import AT, ATOptions
-from hviskd.distillation.methods.cat_kd import CATKD, CATKDOptions
-from hviskd.distillation.methods.cc import CC, CCOptions
-from hviskd.distillation.methods.crd import CRD, CRDOptions
-from hviskd.distillation.methods.cross_entropy import CrossEntropy, CrossEntropyOptions
-from hviskd.distillation.methods.dist import DIST, DISTOptions
-from hviskd.distillation.methods.dkd import DKD, DKDOptions
-from hviskd.distillation.methods.dml import DML, DMLOptions
-from hviskd.distillation.methods.fitnets import FitNets, FitNetsOptions
-from hviskd.distillation.methods.fsp import FSP, FSPOptions
-from hviskd.distillation.methods.ft import FT, FTOptions
-from hviskd.distillation.methods.hviskd import HVisKD, HVisKDOptions
-from hviskd.distillation.methods.kd import KD, KDOptions
-from hviskd.distillation.methods.kdsvd import KDSVD, KDSVDOptions
-from hviskd.distillation.methods.multi_level import MultiLevel, MultiLevelOptions
-from hviskd.distillation.methods.nst import NST, NSTOptions
-from hviskd.distillation.methods.ofd import OFD, OFDOptions
-from hviskd.distillation.methods.pkt import PKT, PKTOptions
-from hviskd.distillation.methods.reviewkd import ReviewKD, ReviewKDOptions
-from hviskd.distillation.methods.rkd import RKD, RKDOptions
-from hviskd.distillation.methods.rld import RLD, RLDOptions
-from hviskd.distillation.methods.simkd import SimKD, SimKDOptions
-from hviskd.distillation.methods.sp import SP, SPOptions
-from hviskd.distillation.methods.sskd import SSKD, SSKDOptions
-from hviskd.distillation.methods.tofd import TOFD, TOFDOptions
-from hviskd.distillation.methods.vid import VID, VIDOptions
-from hviskd.distillation.methods.vkd import VkD, VkDOptions
-from hviskd.distillation.methods.wcord import WCoRD, WCoRDOptions
+from hviskd.distillation.methods.ab import AB
+from hviskd.distillation.methods.afd import AFD
+from hviskd.distillation.methods.at import AT
+from hviskd.distillation.methods.cat_kd import CATKD
+from hviskd.distillation.methods.cc import CC
+from hviskd.distillation.methods.crd import CRD
+from hviskd.distillation.methods.cross_entropy import CrossEntropy
+from hviskd.distillation.methods.dist import DIST
+from hviskd.distillation.methods.dkd import DKD
+from hviskd.distillation.methods.dml import DML
+from hviskd.distillation.methods.fitnets import FitNets
+from hviskd.distillation.methods.fsp import FSP
+from hviskd.distillation.methods.ft import FT
+from hviskd.distillation.methods.hviskd import HVisKD
+from hviskd.distillation.methods.kd import KD
+from hviskd.distillation.methods.kdsvd import KDSVD
+from hviskd.distillation.methods.multi_level import MultiLevel
+from hviskd.distillation.methods.nst import NST
+from hviskd.distillation.methods.ofd import OFD
+from hviskd.distillation.methods.pkt import PKT
+from hviskd.distillation.methods.reviewkd import ReviewKD
+from hviskd.distillation.methods.rkd import RKD
+from hviskd.distillation.methods.rld import RLD
+from hviskd.distillation.methods.simkd import SimKD
+from hviskd.distillation.methods.sp import SP
+from hviskd.distillation.methods.sskd import SSKD
+from hviskd.distillation.methods.tofd import TOFD
+from hviskd.distillation.methods.vid import VID
+from hviskd.distillation.methods.vkd import VkD
+from hviskd.distillation.methods.wcord import WCoRD
 from hviskd.errors import RecipeError, first_problem
 
-METHODS: Mapping[str, tuple[type[Method], type[Options]]] = {
-    "cross_entropy": (CrossEntropy, CrossEntropyOptions),
-    "kd": (KD, KDOptions),
-    "hviskd": (HVisKD, HVisKDOptions),
-    "crd": (CRD, CRDOptions),
-    "wcord": (WCoRD, WCoRDOptions),
-    "sskd": (SSKD, SSKDOptions),
-    "multi_level": (MultiLevel, MultiLevelOptions),
-    "simkd": (SimKD, SimKDOptions),
-    "fitnets": (FitNets, FitNetsOptions),
-    "at": (AT, ATOptions),
-    "vid": (VID, VIDOptions),
-    "ab": (AB, ABOptions),
-    "ft": (FT, FTOptions),
-    "fsp": (FSP, FSPOptions),
-    "ofd": (OFD, OFDOptions),
-    "reviewkd": (ReviewKD, ReviewKDOptions),
-    "afd": (AFD, AFDOptions),
-    "tofd": (TOFD, TOFDOptions),
-    "dkd": (DKD, DKDOptions),
-    "dist": (DIST, DISTOptions),
-    "rld": (RLD, RLDOptions),
-    "sp": (SP, SPOptions),
-    "rkd": (RKD, RKDOptions),
-    "pkt": (PKT, PKTOptions),
-    "vkd": (VkD, VkDOptions),
-    "cat_kd": (CATKD, CATKDOptions),
-    "nst": (NST, NSTOptions),
-    "cc": (CC, CCOptions),
-    "dml": (DML, DMLOptions),
-    "kdsvd": (KDSVD, KDSVDOptions),
+METHODS: Mapping[str, type[Method]] = {
+    method.name: method
+    for method in (
+        CrossEntropy,
+        KD,
+        HVisKD,
+        CRD,
+        WCoRD,
+        SSKD,
+        MultiLevel,
+        SimKD,
+        FitNets,
+        AT,
+        VID,
+        AB,
+        FT,
+        FSP,
+        OFD,
+        ReviewKD,
+        AFD,
+        TOFD,
+        DKD,
+        DIST,
+        RLD,
+        SP,
+        RKD,
+        PKT,
+        VkD,
+        CATKD,
+        NST,
+        CC,
+        DML,
+        KDSVD,
+    )
 }
 
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -147,7 +150,7 @@ def resolve_methods(wanted: str | Mapping[str, Mapping[str, Any] | None]) -> dic
         if name not in METHODS:
             raise RecipeError(f"methods.{name} is unknown{_hint(name, METHODS)}")
         try:
-            resolved[name] = METHODS[name][1].model_validate(options or {})
+            resolved[name] = METHODS[name].Options.model_validate(options or {})
         except ValidationError as error:
             raise RecipeError(first_problem(error, "methods", name)) from error
     return resolved
@@ -161,7 +164,7 @@ def build_methods(options: Mapping[str, Options], setting: Setting) -> nn.Module
     """
     methods = nn.ModuleDict()
     for name, chosen in options.items():
-        kind = METHODS[name][0]
+        kind = METHODS[name]
         if "teacher" in kind.needs and setting.teacher is None:
             raise RecipeError(f"methods.{name} needs a teacher; give `teacher`, the folder of a Model")
         methods[name] = kind(chosen, setting)

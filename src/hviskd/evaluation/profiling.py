@@ -15,17 +15,8 @@ from hviskd.evaluation.cost_figures import Point, cost_figure, read_accuracy
 from hviskd.evaluation.counting import Complexity, complexity
 from hviskd.evaluation.tables import Table, markdown_table
 from hviskd.evaluation.throughput import Machine, Rate, machine, rates
-from hviskd.models import (
-    IMAGENET,
-    DataRecord,
-    Model,
-    ModelCard,
-    NetworkChoice,
-    load_model,
-    read_model_card,
-    resolve_models,
-    save_model,
-)
+from hviskd.models import Model, NetworkChoice, load_model, read_model_card, resolve_models, save_model
+from hviskd.models.card import untrained_card
 from hviskd.models.folder import INT8, WEIGHTS
 from hviskd.networks import create_network, network_names
 from hviskd.pictures import save_figure
@@ -258,35 +249,5 @@ def _opened(name: str, tile_px: int, classes: int) -> Iterator[tuple[Model, bool
         return
     with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)  # always the same, so that what an engine keeps of it is found again
-        network = create_network(name, classes)
-        yield save_model(network, _untrained_card(name, tile_px, classes), Path(folder) / name), False
-
-
-def _untrained_card(name: str, tile_px: int, classes: int) -> ModelCard:
-    data = DataRecord(
-        name="none",
-        fingerprint="",
-        split_fingerprint="",
-        train_tiles=0,
-        val_tiles=0,
-        independence="not trained",
-        leak_allowed=False,
-    )
-    return ModelCard(
-        name=name,
-        network=NetworkChoice(name=name),
-        classes=tuple(f"class {k}" for k in range(classes)),
-        colours=((0, 0, 0),) * classes,
-        tile_px=tile_px,
-        mpp=None,
-        normalisation=IMAGENET,
-        data=data,
-        teacher=None,
-        recipe={},
-        epoch=0,
-        selection="not trained",
-        metrics={},
-        licences=(),
-        versions={},
-        created="",
-    )
+        card = untrained_card(NetworkChoice(name=name), [f"class {k}" for k in range(classes)], tile_px)
+        yield save_model(create_network(name, classes), card, Path(folder) / name), False

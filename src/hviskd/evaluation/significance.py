@@ -12,7 +12,7 @@ from hviskd.evaluation.intervals import percentile_interval
 
 _REPLICATES = 2000
 _FLIPS = 9999
-LEAST_TRAININGS = 3  # fewer say nothing about how trainings vary
+LEAST_PAIRS = 3  # fewer say nothing about how they vary
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,18 @@ def paired_gain(
         value=float(by_training.mean()),
         low=low,
         high=high,
-        p_trainings=_paired_t(by_training),
+        p_trainings=paired_t(by_training),
         p_patients=sign_flip(sums / weights.sum(), seed=seed) if len(names) > 1 else np.nan,
     )
 
 
-def _paired_t(by_training: Floats) -> float:
-    if len(by_training) < LEAST_TRAININGS:
+def paired_t(differences: Floats) -> float:
+    """Give the two-sided p of the paired t-test from the pairs' differences; NaN for fewer than three pairs."""
+    if len(differences) < LEAST_PAIRS:
         return float("nan")
-    if np.ptp(by_training) == 0:  # the t-statistic is 0 / 0, or infinite
-        return 1.0 if by_training[0] == 0 else 0.0
-    return float(stats.ttest_1samp(by_training, 0.0).pvalue)
+    if np.ptp(differences) == 0:  # the t-statistic is 0 / 0, or infinite
+        return 1.0 if differences[0] == 0 else 0.0
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
 def mean_interval(
@@ -111,19 +112,17 @@ def sign_flip(parts: Floats, *, seed: int = 0) -> float:
     Fisher's randomisation test for pairs (1935); parts are independent units, such as patients.
     """
     parts = parts[parts != 0]
-    if not len(parts):
+    if len(parts) < 2:  # either sign is as far from 0
         return 1.0
-    observed = abs(parts.sum())
-    slack = 1e-12 * np.abs(parts).sum()  # sums in another order differ by rounding
-    if 2 ** len(parts) <= _FLIPS:
-        bits = (np.arange(2 ** len(parts))[:, None] >> np.arange(len(parts))) & 1
-        return float((np.abs((1 - 2 * bits) @ parts) >= observed - slack).mean())
-    rng = np.random.default_rng(seed)
-    as_large = sum(
-        int((np.abs((1 - 2 * rng.integers(0, 2, size=(chunk, len(parts)))) @ parts) >= observed - slack).sum())
-        for chunk in np.diff(np.r_[0:_FLIPS:500, _FLIPS])
+    found = stats.permutation_test(
+        (parts / np.abs(parts).sum(),),
+        lambda signed, axis: signed.sum(axis).round(12),  # sums in another order differ by rounding
+        permutation_type="samples",
+        n_resamples=_FLIPS,
+        batch=500,
+        rng=np.random.default_rng(seed),
     )
-    return (as_large + 1) / (_FLIPS + 1)
+    return float(found.pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -47,7 +47,7 @@ class Arm(BaseModel):
     @property
     def needs_teacher(self) -> bool:
         """Whether it needs a teacher."""
-        return any("teacher" in METHODS[name][0].needs for name in resolve_methods(self.methods))
+        return any("teacher" in METHODS[name].needs for name in resolve_methods(self.methods))
 
 
 BASELINES = (

@@ -1,6 +1,7 @@
 """What a Model says of itself: `model.json`, validated on reading, complete enough to repeat the training."""
 
 import json
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -209,3 +210,34 @@ class ModelCard(_Card):
         if len(self.colours) != len(self.classes):
             raise ValueError(f"{len(self.classes)} classes and {len(self.colours)} colours")
         return self
+
+
+def untrained_card(network: NetworkChoice, classes: Sequence[str], tile_px: int, mpp: float | None = None) -> ModelCard:
+    """Describe a network that learned nothing: fresh weights that are only run, as to measure what it costs."""
+    nothing = DataRecord(
+        name="none",
+        fingerprint="",
+        split_fingerprint="",
+        train_tiles=0,
+        val_tiles=0,
+        independence="not trained",
+        leak_allowed=False,
+    )
+    return ModelCard(
+        name=network.name,
+        network=network,
+        classes=tuple(classes),
+        colours=tuple((number * 255 // len(classes), 99, 200) for number in range(len(classes))),
+        tile_px=tile_px,
+        mpp=mpp,
+        normalisation=IMAGENET,
+        data=nothing,
+        teacher=None,
+        recipe={},
+        epoch=0,
+        selection="not trained",
+        metrics={},
+        licences=(),
+        versions={},
+        created="",
+    )

@@ -106,7 +106,7 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
 
 def _projector(recipe: Recipe, guide: Network | None) -> tuple[int, int] | None:
     """Return channels and reduction of the projector that a method needs before the teacher's classifier."""
-    wanting = [name for name in recipe.methods if "teacher_head" in METHODS[name][0].needs]
+    wanting = [name for name in recipe.methods if "teacher_head" in METHODS[name].needs]
     if not wanting or guide is None:
         return None
     channels = guide.head.classifier.in_features
@@ -122,9 +122,7 @@ def open_fabric(recipe: Recipe, device: str, processes: int) -> Fabric:
         raise RecipeError("precision 16-mixed needs a GPU; use bf16-mixed or 32-true on a CPU")
     if processes > 1:
         # A method that counts for a part of the training leaves its adapters without a gradient for the rest.
-        partial = any(
-            METHODS[name][0].phased or options.during != (0.0, 1.0) for name, options in recipe.methods.items()
-        )
+        partial = any(METHODS[name].phased or options.during != (0.0, 1.0) for name, options in recipe.methods.items())
         strategy: Strategy | str = DDPStrategy(find_unused_parameters=partial)
     else:
         strategy = "auto"
@@ -154,7 +152,7 @@ def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes
         raise DataError(f"{tileset.folder}: no training tiles of class {', '.join(missing)}; split it again")
     if teacher is None:
         return
-    if not any("teacher" in METHODS[method][0].needs for method in recipe.methods):
+    if not any("teacher" in METHODS[method].needs for method in recipe.methods):
         raise RecipeError(
             f"none of the methods {', '.join(recipe.methods)} uses a teacher; add one that does, for example kd"
         )

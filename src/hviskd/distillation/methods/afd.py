@@ -46,6 +46,8 @@ class AFD(Method):
     from the blocks' mean channels and of a learned matrix of positions.
     """
 
+    name = "afd"
+    Options = AFDOptions
     needs = frozenset({"teacher", "blocks"})
 
     def __init__(self, options: AFDOptions, setting: Setting) -> None:

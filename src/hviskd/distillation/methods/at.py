@@ -33,11 +33,13 @@ class ATOptions(Options):
 class AT(Method):
     """‖A_t − A_s‖² of the attention maps, mean over the batch, summed over the pairs; without adapters."""
 
+    name = "at"
+    Options = ATOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: ATOptions, setting: Setting) -> None:
         super().__init__()
-        paired_shapes(setting, options.stages, "at")
+        paired_shapes(setting, options.stages, self.name)
         self.options = options
         self.weights = {"at": options.weight}
 

@@ -33,6 +33,8 @@ class CATKD(Method):
     left out. It exists where the classifier reads one number a channel, so both networks need a `gap` head.
     """
 
+    name = "cat_kd"
+    Options = CATKDOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: CATKDOptions, setting: Setting) -> None:

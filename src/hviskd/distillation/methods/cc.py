@@ -44,6 +44,8 @@ class CC(Method):
     Correlations are those of the joint batch.
     """
 
+    name = "cc"
+    Options = CCOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: CCOptions, setting: Setting) -> None:

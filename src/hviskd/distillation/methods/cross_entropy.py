@@ -17,6 +17,9 @@ class CrossEntropyOptions(Options):
 class CrossEntropy(Method):
     """Cross-entropy between the labels and the student's logits, mean over the batch."""
 
+    name = "cross_entropy"
+    Options = CrossEntropyOptions
+
     def __init__(self, options: CrossEntropyOptions, setting: Setting) -> None:
         super().__init__()
         self.label_smoothing = options.label_smoothing

@@ -30,6 +30,8 @@ class DIST(Method):
     1 or −1, and `inter` tells no more than who ranks first.
     """
 
+    name = "dist"
+    Options = DISTOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: DISTOptions, setting: Setting) -> None:

@@ -29,6 +29,8 @@ class DKD(Method):
     With two classes there is only one other class: `others` is 0 and `target` is KD.
     """
 
+    name = "dkd"
+    Options = DKDOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: DKDOptions, setting: Setting) -> None:

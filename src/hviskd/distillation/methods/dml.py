@@ -20,6 +20,8 @@ class DML(Method):
     the first one's new weights. The student's own cross-entropy is that of the mixture.
     """
 
+    name = "dml"
+    Options = DMLOptions
     needs = frozenset({"teacher", "trained_teacher"})
 
     def __init__(self, options: DMLOptions, setting: Setting) -> None:

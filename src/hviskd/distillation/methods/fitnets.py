@@ -35,12 +35,14 @@ class FitNets(Method):
     that spans the difference in size: 39 × 39 for maps of 75 and 37 px.
     """
 
+    name = "fitnets"
+    Options = FitNetsOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: FitNetsOptions, setting: Setting) -> None:
         super().__init__()
         self.stages = options.stages
-        shapes = paired_shapes(setting, options.stages, "fitnets")
+        shapes = paired_shapes(setting, options.stages, self.name)
         self.regressors = nn.ModuleList(
             _regressor(ours[0], theirs[0], rectified=options.variant == "public") for theirs, ours in shapes
         )

@@ -33,12 +33,14 @@ class FSP(Method):
     same widths.
     """
 
+    name = "fsp"
+    Options = FSPOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: FSPOptions, setting: Setting) -> None:
         super().__init__()
         self.stages = options.stages
-        for pair, (theirs, ours) in zip(options.stages, paired_shapes(setting, options.stages, "fsp"), strict=True):
+        for pair, (theirs, ours) in zip(options.stages, paired_shapes(setting, options.stages, self.name), strict=True):
             if theirs[0] != ours[0]:
                 raise RecipeError(
                     f"methods.fsp: stage {pair[0]} of the teacher has {theirs[0]} channels and stage {pair[1]} of the "

@@ -44,6 +44,8 @@ class FT(Method):
     After the preparation the paraphraser is held still and the student's translator learns with the student.
     """
 
+    name = "ft"
+    Options = FTOptions
     needs = frozenset({"teacher"})
     phased = True
 

@@ -69,12 +69,14 @@ class HVisKD(Method):
     comparing weights.
     """
 
+    name = "hviskd"
+    Options = HVisKDOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: HVisKDOptions, setting: Setting) -> None:
         super().__init__()
         self.options = options
-        shapes = paired_shapes(setting, options.stages, "hviskd")
+        shapes = paired_shapes(setting, options.stages, self.name)
         widths = [(teacher[0], student[0]) for teacher, student in shapes]
         self.sample_adapters = nn.ModuleList(nn.Linear(ours, theirs, bias=False) for theirs, ours in widths)
         self.region_adapters = nn.ModuleList(

@@ -18,6 +18,8 @@ class KDOptions(LogitOptions):
 class KD(Method):
     """T² · KL(teacher ‖ student) of the softmax at temperature T: sum over classes, mean over the batch."""
 
+    name = "kd"
+    Options = KDOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: KDOptions, setting: Setting) -> None:

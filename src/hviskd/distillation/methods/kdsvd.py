@@ -47,11 +47,13 @@ class KDSVD(Method):
     eigendecomposition a tile, stage and network.
     """
 
+    name = "kdsvd"
+    Options = KDSVDOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: KDSVDOptions, setting: Setting) -> None:
         super().__init__()
-        for pair, (theirs, ours) in zip(options.stages, paired_shapes(setting, options.stages, "kdsvd"), strict=True):
+        for pair, (theirs, ours) in zip(options.stages, paired_shapes(setting, options.stages, self.name), strict=True):
             _require_enough(options, pair, theirs, ours)
         self.options = options
         self.weights = {"kdsvd": options.weight}

@@ -48,6 +48,8 @@ class MultiLevel(Method):
     Costs one more pass of both networks a step, on the strong view.
     """
 
+    name = "multi_level"
+    Options = MultiLevelOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: MultiLevelOptions, setting: Setting) -> None:

@@ -23,11 +23,13 @@ class NST(Method):
     There is nothing to adapt: the two networks may have different numbers of channels.
     """
 
+    name = "nst"
+    Options = NSTOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: NSTOptions, setting: Setting) -> None:
         super().__init__()
-        paired_shapes(setting, options.stages, "nst")
+        paired_shapes(setting, options.stages, self.name)
         self.stages = options.stages
         self.weights = {"nst": options.weight}
 

@@ -4,59 +4,36 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from hviskd.distillation.adapters import connector
 from hviskd.distillation.gather import gather_batch
-from hviskd.distillation.maps import published_share, to_smaller
-from hviskd.distillation.method import Batch, Method, Options, Setting, Trace, paired_shapes
+from hviskd.distillation.method import Setting
+from hviskd.distillation.preactivations import PreactivationMethod, PreactivationOptions
 from hviskd.distillation.precision import full_precision
 
 
-class OFDOptions(Options):
-    """Weight, stages and scale.
-
-    Attributes:
-        weight: Of the authors on CIFAR, for a sum over channels and pixels.
-        stages: Pairs (teacher stage, student stage) from shallow to deep; 0 is the stem.
-        rescaled: Whether the sum over pixels is brought to images of 32 × 32 px, for which the weight was published;
-            without it, as in the authors' code, the loss grows with the area of the images.
-    """
+class OFDOptions(PreactivationOptions):
+    """The authors' weight on CIFAR, for a sum over channels and pixels."""
 
     weight: float = Field(default=1e-3, ge=0, allow_inf_nan=False)
-    stages: tuple[tuple[int, int], ...] = Field(default=((1, 1), (2, 2), (3, 3)), min_length=1)
-    rescaled: bool = True
 
 
-class OFD(Method):
+class OFD(PreactivationMethod):
     """Partial L2 distance between a margin ReLU of the teacher and the adapted student, both before activation.
 
-    The deepest pair counts whole, each one above it half as much as the next. The margin of a channel is the mean of
-    the teacher's negative responses. The authors work it out from the batch normalisation in front of the activation;
-    here it is the running mean over the batches seen so far, for not every network has such a layer there.
+    The margin of a channel is the mean of the teacher's negative responses. The authors work it out from the batch
+    normalisation in front of the activation; here it is the running mean over the batches seen so far, for not every
+    network has such a layer there.
     """
 
-    needs = frozenset({"teacher", "preactivations"})
+    name = "ofd"
+    Options = OFDOptions
 
     def __init__(self, options: OFDOptions, setting: Setting) -> None:
-        super().__init__()
-        self.options = options
-        shapes = paired_shapes(setting, options.stages, "ofd")
-        self.connectors = nn.ModuleList(connector(ours[0], theirs[0]) for theirs, ours in shapes)
-        self.margins = nn.ModuleList(_Margin(theirs[0]) for theirs, _ in shapes)
-        self.weights = {"ofd": options.weight}
+        super().__init__(options, setting)
+        self.margins = nn.ModuleList(_Margin(theirs[0]) for theirs, _ in self.shapes)
 
-    def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Return `ofd` and update the margins with the batch."""
-        assert teacher is not None
-        assert teacher.preactivations is not None
-        assert student.preactivations is not None
-        losses = []
-        for position, (of_teacher, of_student) in enumerate(self.options.stages):
-            maps = to_smaller(teacher.preactivations[of_teacher], student.preactivations[of_student])
-            margin = self.margins[position](maps[0])
-            distance = partial_distance(maps[0], self.connectors[position](maps[1]), margin)
-            losses.append(distance * 0.5 ** (len(self.connectors) - 1 - position))
-        scale = published_share(batch.images) if self.options.rescaled else 1.0
-        return {"ofd": torch.stack(losses).sum() * scale}
+    def distance(self, position: int, teacher: Tensor, student: Tensor) -> Tensor:
+        """Return the partial distance, and update the pair's margin with the batch."""
+        return partial_distance(teacher, student, self.margins[position](teacher))
 
 
 class _Margin(nn.Module):

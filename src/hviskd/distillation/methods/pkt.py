@@ -23,6 +23,8 @@ class PKT(Method):
     On the last map's mean over pixels. There is nothing to adapt.
     """
 
+    name = "pkt"
+    Options = PKTOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: PKTOptions, setting: Setting) -> None:

@@ -37,13 +37,15 @@ class ReviewKD(Method):
     came from below. Maps have the size of the smaller side of a pair, where the authors always take the teacher's.
     """
 
+    name = "reviewkd"
+    Options = ReviewKDOptions
     needs = frozenset({"teacher", "preactivations"})
 
     def __init__(self, options: ReviewKDOptions, setting: Setting) -> None:
         super().__init__()
         assert setting.teacher is not None
         self.options = options
-        shapes = paired_shapes(setting, options.stages, "reviewkd")
+        shapes = paired_shapes(setting, options.stages, self.name)
         width = max(1, setting.student.last[0] // options.narrowing)
         self.deepest = _Fusion(setting.student.last[0], width, setting.teacher.last[0], fuses=False)
         self.fusions = nn.ModuleList(_Fusion(ours[0], width, theirs[0], fuses=True) for theirs, ours in shapes)

@@ -28,6 +28,8 @@ class RKD(Method):
     Memory grows with B² · D and B³ for a joint batch of B tiles and vectors of length D.
     """
 
+    name = "rkd"
+    Options = RKDOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: RKDOptions, setting: Setting) -> None:

@@ -32,6 +32,8 @@ class RLD(Method):
     that it wrongly ranks above the label is left out. Where the teacher is right both are those of DKD.
     """
 
+    name = "rld"
+    Options = RLDOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: RLDOptions, setting: Setting) -> None:

@@ -26,6 +26,8 @@ class SimKD(Method):
     ("teacher_head"): both belong to the trained network, and so to its Model and its cost. Labels are not used.
     """
 
+    name = "simkd"
+    Options = SimKDOptions
     needs = frozenset({"teacher", "teacher_head"})
 
     def __init__(self, options: SimKDOptions, setting: Setting) -> None:

@@ -27,13 +27,15 @@ class SP(Method):
     There is nothing to adapt: both matrices are B × B, for maps of any width and size.
     """
 
+    name = "sp"
+    Options = SPOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: SPOptions, setting: Setting) -> None:
         super().__init__()
         assert setting.teacher is not None
         self.stages = options.stages or ((len(setting.teacher.stages) - 1, len(setting.student.stages) - 1),)
-        paired_shapes(setting, self.stages, "sp")
+        paired_shapes(setting, self.stages, self.name)
         self.weights = {"sp": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:

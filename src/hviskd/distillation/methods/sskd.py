@@ -50,6 +50,8 @@ class SSKD(Method):
     more passes of both networks a step.
     """
 
+    name = "sskd"
+    Options = SSKDOptions
     needs = frozenset({"teacher"})
     phased = True
 

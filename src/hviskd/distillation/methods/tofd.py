@@ -43,6 +43,8 @@ class TOFD(Method):
     batch; ‖W Wᵀ − I‖ + ‖Wᵀ W − I‖. Exits live in here, and no teacher has to be trained with them beforehand.
     """
 
+    name = "tofd"
+    Options = TOFDOptions
     needs = frozenset({"teacher"})
     phased = True
 
@@ -51,7 +53,7 @@ class TOFD(Method):
         teacher = setting.teacher
         assert teacher is not None
         self.options = options
-        paired_shapes(setting, options.stages, "tofd")
+        paired_shapes(setting, options.stages, self.name)
         theirs, ours = zip(*options.stages, strict=True)
         self.teacher_exits = nn.ModuleList(_Exit(teacher.stages[stage:], setting.num_classes) for stage in theirs)
         self.student_exits = nn.ModuleList(_Exit(setting.student.stages[stage:], setting.num_classes) for stage in ours)

@@ -35,12 +35,14 @@ class VID(Method):
     be negative: it falls without end as the variances do.
     """
 
+    name = "vid"
+    Options = VIDOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: VIDOptions, setting: Setting) -> None:
         super().__init__()
         self.stages = options.stages
-        shapes = paired_shapes(setting, options.stages, "vid")
+        shapes = paired_shapes(setting, options.stages, self.name)
         self.means = nn.ModuleList(_mean(ours[0], theirs[0]) for theirs, ours in shapes)
         self.spreads = nn.ParameterList(
             torch.full((theirs[0],), _inverse_softplus(options.variance - _LEAST_VARIANCE)) for theirs, _ in shapes

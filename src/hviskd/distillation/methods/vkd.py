@@ -20,6 +20,8 @@ class VkD(Method):
     student's vector is the longer one P's rows are orthonormal instead, and what is orthogonal to them is not compared.
     """
 
+    name = "vkd"
+    Options = VkDOptions
     needs = frozenset({"teacher"})
 
     def __init__(self, options: VkDOptions, setting: Setting) -> None:

@@ -12,11 +12,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from hviskd.distillation.contrast import Contrast, negatives_within
+from hviskd.distillation.contrast import ContrastMethod, ContrastOptions
 from hviskd.distillation.gather import gather_batch
-from hviskd.distillation.method import Batch, Method, Setting, Trace
-from hviskd.distillation.methods.crd import ContrastOptions
-from hviskd.distillation.precision import full_precision
+from hviskd.distillation.method import Setting
 
 
 class WCoRDOptions(ContrastOptions):
@@ -35,40 +33,25 @@ class WCoRDOptions(ContrastOptions):
     iterations: int = Field(default=50, ge=1, le=1000)
 
 
-class WCoRD(Method):
+class WCoRD(ContrastMethod):
     """`contrast`, over all tiles in the memories, and `transport`, between the two embeddings of a batch."""
 
-    needs = frozenset({"teacher"})
+    name = "wcord"
+    Options = WCoRDOptions
 
     def __init__(self, options: WCoRDOptions, setting: Setting) -> None:
-        super().__init__()
-        assert setting.teacher is not None
-        self.options = options
-        self.negatives = negatives_within(options.negatives, setting.labels)
-        self.contrast = Contrast(
-            (setting.teacher.embedding, setting.student.embedding),
-            setting.labels,
-            width=options.width,
-            momentum=options.momentum,
-            embed=lambda length, width: spectral_norm(nn.Linear(length, width)),
-        )
+        super().__init__(options, setting)
+        self.entropy, self.iterations = options.entropy, options.iterations
         self.weights = {term: options.weight * getattr(options, term) for term in ("contrast", "transport")}
 
-    def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
-        """Return both terms and update the memories."""
-        assert teacher is not None
-        return self._losses(teacher.embedding, student.embedding, batch.index, batch.labels)
+    def embed(self, length: int, width: int) -> nn.Module:
+        """Make a linear map of bounded slope."""
+        return spectral_norm(nn.Linear(length, width))
 
-    @full_precision
-    def _losses(self, teacher: Tensor, student: Tensor, index: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        options = self.options
-        rows = self.contrast.draw(index, labels, self.negatives, same_class=options.positive == "class")
-        theirs, ours = self.contrast.embedded(teacher, student)
-        cost = 1 - gather_batch(theirs) @ gather_batch(ours).T
-        return {
-            "contrast": self.contrast(theirs, ours, index, rows, options.temperature),
-            "transport": transport_cost(cost, options.entropy, options.iterations),
-        }
+    def losses(self, teacher: Tensor, student: Tensor, contrast: Tensor) -> dict[str, Tensor]:
+        """Return both terms."""
+        cost = 1 - gather_batch(teacher) @ gather_batch(student).T
+        return {"contrast": contrast, "transport": transport_cost(cost, self.entropy, self.iterations)}
 
 
 def transport_cost(cost: Tensor, entropy: float, iterations: int) -> Tensor:
