@@ -78,13 +78,11 @@ def parse() -> argparse.Namespace:
 
 def prepare(data: Path, folder: Path):
     """Give the tiles as a TileSet with patients, imported on the first call."""
-    from hviskd.tiles import TileSet, import_folder
+    from hviskd.tiles import CsvColumns, TileSet, import_folder
 
     if not (folder / "tileset.json").is_file():
-        import_folder(
-            data / "images", folder, csv=data / "index.csv", file_column="name", slide_column="group",
-            patient_column="group",
-        )  # fmt: skip
+        columns = CsvColumns(file="name", slide="group", patient="group")
+        import_folder(data / "images", folder, csv=data / "index.csv", columns=columns)
     return TileSet.open(folder)
 
 

@@ -155,7 +155,7 @@ def plain(work: Path, *, with_openslide: bool = False) -> dict:
     from hviskd.cutting import CutSettings
     from hviskd.cutting.candidates import find_candidates
     from hviskd.slides import open_slide, tissue_mask
-    from hviskd.tiles import Origin, TileSet, TileSetWriter
+    from hviskd.tiles import Origin, TileSet, TileSetWriter, new_card
 
     legend = load_legend(work / "legend.yaml")
     began = time.perf_counter()
@@ -163,7 +163,7 @@ def plain(work: Path, *, with_openslide: bool = False) -> dict:
         open_slide(work / "slide.svs") as slide,
         openslide.OpenSlide(work / "slide.svs") as handle,
         TileSetWriter(
-            work / "plain", classes=legend.names, tile_px=TILE_PX, origin=Origin(verb="plain"), overwrite=True
+            work / "plain", new_card(legend.names, tile_px=TILE_PX, origin=Origin(verb="plain")), overwrite=True
         ) as writer,
     ):
         handle.set_cache(openslide.OpenSlideCache(LOOP_CACHE_BYTES))

@@ -74,13 +74,13 @@ def parse() -> argparse.Namespace:
 
 def prepare(options: argparse.Namespace):
     """Give a TileSet with the three splits, imported and carved on the first call."""
-    from hviskd.tiles import TileSet, import_folder, split_tiles
+    from hviskd.tiles import ImportSettings, TileSet, import_folder, split_tiles
 
     if (options.data / "tileset.json").is_file():
         return TileSet.open(options.data)
     folder = options.work / f"tiles-{options.tile_px}"
     if not (folder / "tileset.json").is_file():
-        import_folder(options.data, folder, tile_px=options.tile_px, resize=True)
+        import_folder(options.data, folder, settings=ImportSettings(tile_px=options.tile_px, resize=True))
     tileset = TileSet.open(folder)
     if not len(tileset.rows("val")):
         tileset = split_tiles(tileset, by="random", val=0.15, keep_test=True, seed=0)

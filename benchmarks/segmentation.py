@@ -133,18 +133,12 @@ def write_model(options: argparse.Namespace) -> dict:
 def quantize_on(tiles, model, work: Path) -> None:
     """Add the int8 variant, calibrated on tiles of the slide, whose classes are those that the Model gives them."""
     from hviskd.models.quantization import quantize
-    from hviskd.tiles import Origin, TileSet, TileSetWriter
+    from hviskd.tiles import Origin, TileSet, TileSetWriter, new_card
     from hviskd.tiles.rows import SplitRecord
 
     record: SplitRecord = {"by": "random"}
-    with TileSetWriter(
-        work / "tiles",
-        classes=CLASSES,
-        tile_px=TILE_PX,
-        mpp=MPP,
-        origin=Origin(verb="benchmark"),
-        split_record=record,
-    ) as writer:
+    card = new_card(CLASSES, tile_px=TILE_PX, mpp=MPP, origin=Origin(verb="benchmark"))
+    with TileSetWriter(work / "tiles", card, split_record=record) as writer:
         for place, (tile, label) in enumerate(zip(tiles, model.predict(tiles).argmax(axis=1), strict=True)):
             split = "val" if place % 4 == 0 else "train"
             writer.add(tile, file=str(place), class_name=CLASSES[label], split=split)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from hviskd.tiles import TileSet, TileSetWriter
+from hviskd.tiles import TileSet, TileSetWriter, TileSource, new_card
 from hviskd.tiles.card import Origin
 
 settings.register_profile("busy", deadline=None)  # a busy machine is no fault of the code
@@ -25,14 +25,8 @@ def write_tiles(folder, *, patients=10, tiles_per_class=8, tile_px=32, seed=0, s
     """Tiles whose brightness tells the class, drawn per patient; the last patients are val and test."""
     rng = np.random.default_rng(seed)
     record = {"by": "patient"} if splits else None
-    with TileSetWriter(
-        folder,
-        classes=classes,
-        tile_px=tile_px,
-        mpp=1.0,
-        origin=Origin(verb="test", licence="CC0"),
-        split_record=record,
-    ) as writer:
+    card = new_card(classes, tile_px=tile_px, mpp=1.0, origin=Origin(verb="test", licence="CC0"))
+    with TileSetWriter(folder, card, split_record=record) as writer:
         for patient in range(patients):
             split = "train" if patient < patients - 4 else "val" if patient < patients - 2 else "test"
             for label, name in enumerate(classes):
@@ -42,7 +36,7 @@ def write_tiles(folder, *, patients=10, tiles_per_class=8, tile_px=32, seed=0, s
                         noise.clip(0, 255).astype(np.uint8),
                         file=f"P{patient}-{name}-{number}",
                         class_name=name,
-                        patient=f"P{patient}",
+                        source=TileSource(patient=f"P{patient}"),
                         split=split if splits else None,
                     )
     return TileSet.open(folder)

@@ -16,7 +16,7 @@ from hviskd.attention.overlap import measure_tile
 from hviskd.cli.app import app
 from hviskd.errors import DataError, ModelError
 from hviskd.models import InputStep
-from hviskd.tiles import TileSet, import_folder, split_tiles
+from hviskd.tiles import ImportSettings, TileSet, import_folder, split_tiles
 from tests.models.make import make_model
 from tests.slides.make import stained
 
@@ -42,9 +42,8 @@ def place(tmp_path_factory):
             Image.fromarray(mask).save(folder / "masks" / "ab"[number % 2] / f"{name}.png")
         listed.append({"file": name, "patient": patient})
     pd.DataFrame(listed).to_csv(folder / "index.csv", index=False)
-    tileset = import_folder(
-        folder / "images", folder / "tiles", csv=folder / "index.csv", patient_column="patient", mpp=0.5
-    )
+    settings = ImportSettings(mpp=0.5)
+    tileset = import_folder(folder / "images", folder / "tiles", csv=folder / "index.csv", settings=settings)
     split_tiles(tileset)
     for seed in (0, 1):
         make_model(folder / f"model{seed}", classes=("b", "a"), seed=seed)  # in another order than the tiles'

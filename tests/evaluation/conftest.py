@@ -8,7 +8,7 @@ import pytest
 
 from hviskd.models import ModelCard, NetworkChoice
 from hviskd.models.card import untrained_card
-from hviskd.tiles import TileSet, TileSetWriter
+from hviskd.tiles import TileSet, TileSetWriter, TileSource, new_card
 from hviskd.tiles.card import Origin
 
 CLASSES = ("LE", "CT", "necrosis", "CTmvp", "BG")
@@ -33,7 +33,8 @@ def write_tiles(
     `held` maps a class to the patients that have it; `splits` deals patients to splits in turn.
     """
     rng = np.random.default_rng(seed)
-    with TileSetWriter(folder, classes=classes, tile_px=TILE_PX, mpp=mpp, origin=Origin(verb="test")) as writer:
+    card = new_card(classes, tile_px=TILE_PX, mpp=mpp, origin=Origin(verb="test"))
+    with TileSetWriter(folder, card) as writer:
         for patient in range(patients):
             stain = rng.normal(scale=26, size=3)
             for name in classes:
@@ -42,12 +43,15 @@ def write_tiles(
                 for number in range(tiles):
                     colour = COLOURS[CLASSES.index(name)] + stain + rng.normal(scale=26, size=3)
                     pixels = colour + rng.normal(scale=10, size=(TILE_PX, TILE_PX, 3))
+                    source = TileSource(
+                        patient=f"P{patient}" if "patient" in known else None,
+                        slide=f"P{patient}-S{number % 2}" if "slide" in known else None,
+                    )
                     writer.add(
                         pixels.clip(0, 255).astype(np.uint8),
                         file=f"P{patient}/{name}_{number}.png",
                         class_name=name,
-                        patient=f"P{patient}" if "patient" in known else None,
-                        slide=f"P{patient}-S{number % 2}" if "slide" in known else None,
+                        source=source,
                         split=splits[patient % len(splits)],
                     )
     return TileSet.open(folder)

@@ -8,7 +8,7 @@ import pytest
 from hviskd.errors import ModelError
 from hviskd.models import Normalisation
 from hviskd.models.admission import acquaintance, require_fit
-from hviskd.tiles import TileSet, TileSetWriter
+from hviskd.tiles import TileSet, TileSetWriter, new_card
 from hviskd.tiles.card import Origin
 
 
@@ -16,7 +16,8 @@ from hviskd.tiles.card import Origin
 def tiles(tmp_path_factory):
     """Tiles as the Model `model` reads them: four classes, 64 px, 0.5 µm/px."""
     folder = tmp_path_factory.mktemp("tiles") / "tiles"
-    with TileSetWriter(folder, classes=tuple("abcd"), tile_px=64, mpp=0.5, origin=Origin(verb="test")) as writer:
+    card = new_card(tuple("abcd"), tile_px=64, mpp=0.5, origin=Origin(verb="test"))
+    with TileSetWriter(folder, card) as writer:
         for number, name in enumerate("abcd"):
             writer.add(np.full((64, 64, 3), number, np.uint8), file=name, class_name=name)
     return TileSet.open(folder)

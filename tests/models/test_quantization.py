@@ -15,7 +15,7 @@ from hviskd.models.engines import open_engine
 from hviskd.models.engines.by_openvino import has_openvino
 from hviskd.models.quantization import quantize
 from hviskd.synthesis import draw_patient, draw_tile
-from hviskd.tiles import TileSet, TileSetWriter
+from hviskd.tiles import TileSet, TileSetWriter, TileSource, new_card
 from hviskd.tiles.card import Origin
 from tests.conftest import CLASSES, write_tiles
 
@@ -121,20 +121,14 @@ def test_without_a_train_split_it_calibrates_on_val_and_never_on_test(teacher_ru
 
 def test_a_fall_is_refused_with_its_numbers(teacher_run, tileset, tmp_path):
     """Calibrated on black tiles only, the ranges do not hold what the val split needs."""
-    with TileSetWriter(
-        tmp_path / "tiles",
-        classes=CLASSES,
-        tile_px=32,
-        mpp=1.0,
-        origin=Origin(verb="test", licence="CC0"),
-        split_record={"by": "hand"},
-    ) as writer:
+    card = new_card(CLASSES, tile_px=32, mpp=1.0, origin=Origin(verb="test", licence="CC0"))
+    with TileSetWriter(tmp_path / "tiles", card, split_record={"by": "hand"}) as writer:
         for number in range(8):
             dark = np.full((32, 32, 3), number, np.uint8)
-            writer.add(dark, file=f"dark-{number}", class_name="dark", patient="P", split="train")
+            writer.add(dark, file=f"dark-{number}", class_name="dark", source=TileSource(patient="P"), split="train")
         for row in tileset.rows("val"):
             name = CLASSES[tileset.labels[row]]
-            writer.add(tileset.pixels[row], file=f"{row}", class_name=name, patient="Q", split="val")
+            writer.add(tileset.pixels[row], file=f"{row}", class_name=name, source=TileSource(patient="Q"), split="val")
     output = tmp_path / "made"
     numbers = r"on 48 val tiles top-1 is \d+\.\d% in float32 and \d+\.\d% in int8: it falls by \d+\.\d+ points"
     with pytest.raises(ModelError, match=numbers) as caught:

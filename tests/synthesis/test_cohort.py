@@ -13,7 +13,7 @@ from hviskd.annotations import load_legend, read_annotation
 from hviskd.errors import DataError
 from hviskd.slides import open_slide
 from hviskd.synthesis import TISSUE_CLASSES, draw_patient, draw_tissue, lay_out_section, write_svs
-from hviskd.synthesis.cohort import draw_cohort
+from hviskd.synthesis.cohort import CohortSettings, draw_cohort
 from hviskd.synthesis.layout import VASCULAR, lay_out
 from hviskd.synthesis.outlines import vascular_windows, vessel_outlines, write_vessel_tiles
 
@@ -24,7 +24,7 @@ NAMES = tuple(tissue.name for tissue in TISSUE_CLASSES)
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     folder = tmp_path_factory.mktemp("synth") / "cohort"
-    return draw_cohort(folder, patients=3, slides_per_patient=1, workers=1, **SMALL)
+    return draw_cohort(folder, CohortSettings(patients=3, **SMALL), workers=1)
 
 
 def mask_of(cohort, slide):
@@ -91,7 +91,7 @@ def test_the_slide_shows_tissue_where_the_mask_says_so(cohort):
 
 def test_patients_differ_in_colour_more_than_their_own_slides(tmp_path: Path):
     size = {"width_px": 300, "height_px": 240, "mpp": 2.0}
-    cohort = draw_cohort(tmp_path / "c", patients=3, slides_per_patient=2, workers=1, **size)
+    cohort = draw_cohort(tmp_path / "c", CohortSettings(patients=3, slides_per_patient=2, **size), workers=1)
     colours = []
     for drawn in cohort.slides:
         with Image.open(cohort.folder / drawn.mask) as mask:
@@ -113,7 +113,7 @@ def test_the_table_of_patients_goes_by_the_slides_names(cohort):
 def test_a_seed_gives_the_same_files_whatever_the_number_of_processes(tmp_path: Path):
     options = {"patients": 2, "width_px": 240, "height_px": 200}
     folders = [
-        draw_cohort(tmp_path / name, seed=seed, workers=workers, **options).folder
+        draw_cohort(tmp_path / name, CohortSettings(seed=seed, **options), workers=workers).folder
         for name, seed, workers in (("one", 5, 1), ("two", 5, 2), ("other", 6, 1))
     ]
     one, two, other = (
@@ -177,11 +177,11 @@ def test_vessel_tiles_lie_in_proliferating_vessels_and_apart():
 
 def test_nothing_is_replaced_unasked_and_only_a_cohort_ever(tmp_path: Path, cohort):
     with pytest.raises(DataError, match="`overwrite=True`"):
-        draw_cohort(cohort.folder, patients=1, workers=1, **SMALL)
+        draw_cohort(cohort.folder, CohortSettings(patients=1, **SMALL), workers=1)
     (tmp_path / "slides").mkdir()
     (tmp_path / "slides" / "patient.svs").write_bytes(b"real")
-    with pytest.raises(DataError, match="no drawn cohort; it will not be replaced"):
-        draw_cohort(tmp_path, patients=1, workers=1, overwrite=True, **SMALL)
+    with pytest.raises(DataError, match="contains no drawn cohort"):
+        draw_cohort(tmp_path, CohortSettings(patients=1, **SMALL), workers=1, overwrite=True)
     assert (tmp_path / "slides" / "patient.svs").read_bytes() == b"real"
 
 
@@ -199,7 +199,8 @@ def test_nothing_is_replaced_unasked_and_only_a_cohort_ever(tmp_path: Path, coho
 )
 def test_what_cannot_be_drawn_is_refused_before_anything_is_written(tmp_path: Path, wrong, said: str):
     with pytest.raises(DataError, match=said):
-        draw_cohort(tmp_path / "c", **wrong)
+        workers = wrong.pop("workers", 1)
+        draw_cohort(tmp_path / "c", CohortSettings(**wrong), workers=workers)
     assert not list(tmp_path.iterdir())
 
 

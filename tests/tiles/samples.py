@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hviskd.tiles import Origin, TileSet, TileSetWriter
+from hviskd.tiles import Origin, TileSet, TileSetWriter, TileSource, new_card
 
 
 def noise(seed: int, side: int = 8, height: int | None = None) -> np.ndarray:
@@ -29,8 +29,10 @@ def make_tileset(
     mpp: float | None = None,
 ) -> TileSet:
     """A TileSet with one noisy tile a row; a row may say `class_name` (else A), `pixels`, and what `add` takes."""
-    with TileSetWriter(folder, classes=classes, tile_px=tile_px, mpp=mpp, origin=Origin(verb="sample")) as writer:
+    card = new_card(classes, tile_px=tile_px, mpp=mpp, origin=Origin(verb="sample"))
+    with TileSetWriter(folder, card) as writer:
         for number, row in enumerate(rows):
             given = {"file": f"{number}.png", "class_name": "A", "pixels": noise(number, tile_px), **row}
-            writer.add(given.pop("pixels"), **given)
+            source = TileSource(**{name: given.pop(name) for name in TileSource._fields if name in given})
+            writer.add(given.pop("pixels"), source=source, **given)
     return TileSet.open(folder)

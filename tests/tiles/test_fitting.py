@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from hviskd.errors import DataError
-from hviskd.tiles.fitting import Fit, settle_fit
-from hviskd.tiles.identity import Identity
+from hviskd.tiles.fitting import Fit, ImportSettings, settle_fit
+from hviskd.tiles.rows import TileSource
 
 FOLDER = Path("photos")
 
 
 def settle(sizes, tile_px=None, resize=False, mpp=None):
-    return settle_fit(FOLDER, sizes, tile_px=tile_px, resize=resize, mpp=mpp)
+    return settle_fit(FOLDER, sizes, ImportSettings(tile_px=tile_px, resize=resize, mpp=mpp))
 
 
 def test_the_commonest_square_is_the_tile():
@@ -63,6 +63,6 @@ def test_one_scale_for_pictures_of_several_sizes_is_refused():
 )
 def test_the_place_on_the_slide_is_that_of_the_square_taken(resize, side_px, expected):
     fit = Fit(tile_px=10, mpp=None, resize=resize)
-    place = fit.on_slide((20, 30), Identity(slide="s", x_px=1000, y_px=2000, side_px=side_px))
+    place = fit.on_slide((20, 30), TileSource(slide="s", x_px=1000, y_px=2000, side_px=side_px))
     assert (place.x_px, place.y_px, place.side_px) == expected
     assert place.slide == "s"

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from hviskd.errors import DataError
-from hviskd.tiles import check_leak, import_folder, split_tiles
+from hviskd.tiles import CsvColumns, ImportSettings, check_leak, import_folder, split_tiles
 from tests.data import DATA, REAL, name, present
 from tests.tiles.samples import noise, write_picture
 
@@ -22,7 +22,7 @@ def photos(tmp_path):
 
 
 def test_pictures_come_in_the_order_of_their_paths(photos, tmp_path):
-    tileset = import_folder(photos, tmp_path / "set", mpp=0.5, licence="CC0")
+    tileset = import_folder(photos, tmp_path / "set", settings=ImportSettings(mpp=0.5, licence="CC0"))
     assert tileset.table["file"].tolist() == ["A/1.png", "A/3.png", "A/5.png", "B/0.png", "B/2.png", "B/4.png"]
     assert tileset.classes == ("A", "B")
     assert tileset.labels.tolist() == [0, 0, 0, 1, 1, 1]
@@ -33,7 +33,7 @@ def test_pictures_come_in_the_order_of_their_paths(photos, tmp_path):
 
 
 def test_classes_fix_the_order_and_may_name_absent_ones(photos, tmp_path):
-    tileset = import_folder(photos, tmp_path / "set", classes=["B", "C", "A"])
+    tileset = import_folder(photos, tmp_path / "set", settings=ImportSettings(classes=["B", "C", "A"]))
     assert tileset.classes == ("B", "C", "A")
     assert tileset.labels.tolist() == [2, 2, 2, 0, 0, 0]
 
@@ -53,7 +53,7 @@ def test_split_folders_are_kept(tmp_path):
 def test_cutting_takes_the_centre(photos, tmp_path):
     write_picture(photos / "A" / "wide.png", 77, side=20, height=10)
     write_picture(photos / "A" / "small.png", 78, side=5)
-    tileset = import_folder(photos, tmp_path / "set", tile_px=6, mpp=0.5)
+    tileset = import_folder(photos, tmp_path / "set", settings=ImportSettings(tile_px=6, mpp=0.5))
     row = tileset.table["file"].tolist().index("A/wide.png")
     assert (tileset.pixels[row] == noise(77, 20, 10)[2:8, 7:13]).all()
     assert tileset.card.origin.dropped == {"smaller than 6 px": 1}
@@ -61,7 +61,7 @@ def test_cutting_takes_the_centre(photos, tmp_path):
 
 
 def test_resizing_takes_the_whole_and_rescales(photos, tmp_path):
-    tileset = import_folder(photos, tmp_path / "set", tile_px=4, resize=True, mpp=0.5)
+    tileset = import_folder(photos, tmp_path / "set", settings=ImportSettings(tile_px=4, resize=True, mpp=0.5))
     assert tileset.pixels.shape == (6, 4, 4, 3)
     assert tileset.mpp == 1.0
     means = noise(1).mean(axis=(0, 1)), tileset.pixels[0].mean(axis=(0, 1))
@@ -106,7 +106,11 @@ def test_a_csv_gives_slides_patients_and_places(photos, tmp_path):
     rows = "".join(f"{n},s{n % 3},p{n % 2},{100 * n},0\n" for n in range(6))
     (tmp_path / "index.csv").write_text("name,slide,case,x_px,y_px\n" + rows)
     tileset = import_folder(
-        photos, tmp_path / "set", csv=tmp_path / "index.csv", file_column="name", patient_column="case", tile_px=6
+        photos,
+        tmp_path / "set",
+        csv=tmp_path / "index.csv",
+        columns=CsvColumns(file="name", patient="case"),
+        settings=ImportSettings(tile_px=6),
     )
     second = tileset.table.iloc[1]  # A/3.png
     assert second[["slide", "patient", "x_px", "y_px", "side_px"]].tolist() == ["s0", "p1", 301, 1, 6]
@@ -125,13 +129,24 @@ def test_the_same_pictures_give_the_same_tile_set(photos, tmp_path):
         ({"mpp": 0.0}, "`mpp=0.0`"),
         ({"mpp": float("inf")}, "`mpp=inf`"),
         ({"classes": ["A"]}, "not one of the classes"),
-        ({"csv": "absent.csv"}, "absent.csv: no such file"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(photos, tmp_path, options, message):
+def test_settings_that_do_not_fit_are_refused(photos, tmp_path, options, message):
     with pytest.raises(DataError, match=message):
-        import_folder(photos, tmp_path / "set", **options)
+        import_folder(photos, tmp_path / "set", settings=ImportSettings(**options))
     assert not (tmp_path / "set").exists()
+
+
+def test_a_missing_csv_is_named(photos, tmp_path):
+    with pytest.raises(DataError, match=r"absent\.csv: no such file"):
+        import_folder(photos, tmp_path / "set", csv="absent.csv")
+    assert not (tmp_path / "set").exists()
+
+
+def test_whoever_waits_is_told(photos, tmp_path):
+    told = []
+    import_folder(photos, tmp_path / "set", progress=lambda *step: told.append(step))
+    assert told == [(n, 6, what) for what in ("reading sizes", "importing") for n in range(1, 7)]
 
 
 def test_the_output_must_not_lie_in_the_source(photos):
@@ -147,7 +162,7 @@ def test_a_missing_folder_is_named(tmp_path):
 
 
 def test_the_card_is_plain_json_that_says_what_was_done(photos, tmp_path):
-    import_folder(photos, tmp_path / "set", tile_px=4, resize=True, mpp=0.25)
+    import_folder(photos, tmp_path / "set", settings=ImportSettings(tile_px=4, resize=True, mpp=0.25))
     origin = json.loads((tmp_path / "set" / "tileset.json").read_text())["origin"]
     assert origin["verb"] == "tiles import"
     assert origin["source"] == str(photos)
@@ -163,9 +178,8 @@ FOLDERS = {  # the table, tiles, side in px, patients
 @pytest.mark.parametrize("folder", present(FOLDERS), ids=name)
 def test_tiles_named_by_their_place_split_by_the_patient_of_a_table(tmp_path, folder):
     table, tiles, side, patients = FOLDERS[folder]
-    tileset = import_folder(
-        folder, tmp_path / "set", csv=folder.parent / table, file_column="name", patient_column="group"
-    )
+    columns = CsvColumns(file="name", patient="group")
+    tileset = import_folder(folder, tmp_path / "set", csv=folder.parent / table, columns=columns)
     assert tileset.pixels.shape == (tiles, side, side, 3)
     assert tileset.table["patient"].nunique() == patients
     report = check_leak(split_tiles(tileset))

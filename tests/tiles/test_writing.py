@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from hviskd.errors import DataError
-from hviskd.tiles import Origin, TileSet, TileSetWriter
+from hviskd.tiles import Origin, TileSet, TileSetWriter, new_card
 from hviskd.tiles.tileset import digest_of
 from hviskd.tiles.writing import TileRow, write_header
 from tests.tiles.samples import make_tileset, noise
 
 
 def writer_at(folder, **changes):
+    overwrite = changes.pop("overwrite", False)
     given = {"classes": ("A", "B"), "tile_px": 4, "origin": Origin(verb="sample"), **changes}
-    return TileSetWriter(folder, **given)
+    return TileSetWriter(folder, new_card(**given), overwrite=overwrite)
 
 
 @pytest.mark.parametrize(

@@ -37,20 +37,11 @@ def synth(
     """
     import time
 
-    from hviskd.synthesis.cohort import draw_cohort
+    from hviskd.synthesis import CohortSettings, draw_cohort
 
     started = time.monotonic()
-    cohort = draw_cohort(
-        output,
-        patients=patients,
-        slides_per_patient=slides_per_patient,
-        width_px=width_px,
-        height_px=height_px,
-        mpp=mpp,
-        seed=seed,
-        workers=workers,
-        overwrite=overwrite,
-    )
+    settings = CohortSettings(patients, slides_per_patient, width_px, height_px, mpp, seed)
+    cohort = draw_cohort(output, settings, workers=workers, overwrite=overwrite)
     drawn = cohort.slides
     tiles = sum(len(slide.vessel_tiles) for slide in drawn)
     typer.echo(f"{'class':<7} {'mm²':>7}  slides")

@@ -34,14 +34,14 @@ def import_(
     csv: Annotated[
         Path | None, typer.Option("--csv", help="CSV that lists the slide and patient of each file.")
     ] = None,
-    file_column: Annotated[
+    columns_file: Annotated[
         str,
         typer.Option(
             "--file-column", help="CSV column with the path below FOLDER, the file name, or the name without suffix."
         ),
     ] = "file",
-    slide_column: Annotated[str, typer.Option("--slide-column", help="CSV column with the slide.")] = "slide",
-    patient_column: Annotated[str, typer.Option("--patient-column", help="CSV column with the patient.")] = "patient",
+    columns_slide: Annotated[str, typer.Option("--slide-column", help="CSV column with the slide.")] = "slide",
+    columns_patient: Annotated[str, typer.Option("--patient-column", help="CSV column with the patient.")] = "patient",
     tile_px: Annotated[
         int | None,
         typer.Option(
@@ -76,22 +76,17 @@ def import_(
 
       hviskd tiles import photos -o tiles --tile-px 64 --resize --classes normal,tumour
     """
-    from hviskd.tiles import check_leak, import_folder
+    from hviskd.tiles import CsvColumns, ImportSettings, check_leak, import_folder
 
-    tileset = import_folder(
-        folder,
-        output,
-        csv=csv,
-        file_column=file_column,
-        slide_column=slide_column,
-        patient_column=patient_column,
+    settings = ImportSettings(
         classes=[name.strip() for name in classes.split(",")] if classes else None,
         tile_px=tile_px,
         resize=resize,
         mpp=mpp,
         licence=licence,
-        overwrite=overwrite,
     )
+    columns = CsvColumns(file=columns_file, slide=columns_slide, patient=columns_patient)
+    tileset = import_folder(folder, output, csv=csv, columns=columns, settings=settings, overwrite=overwrite)
     _print_left_out(tileset)
     _print_table(tileset)
     typer.echo(check_leak(tileset).statement)

@@ -28,7 +28,7 @@ from hviskd.storage import atomic_folder, fingerprint, require_free, write_json
 from hviskd.threads import in_threads
 from hviskd.tiles.card import CARD_FILE, Origin
 from hviskd.tiles.tileset import TileSet
-from hviskd.tiles.writing import TileSetWriter
+from hviskd.tiles.writing import TileSetWriter, new_card
 
 _LOOKED_AT_ONCE = 2  # slides; each takes a thread for its annotation and one for its tissue, and memory for both
 
@@ -84,21 +84,16 @@ def cut_slides(
         "patients": None if patients is None else str(patients),
         **settings.on_card(),
     }
-    writer = TileSetWriter(
-        output,
-        classes=legend.names,
+    source = ", ".join(sorted({str(Path(slide.report.path).parent) for slide in listed}))
+    card = new_card(
+        legend.names,
         colours=legend.colours,
         tile_px=settings.tile_px,
         mpp=settings.mpp,
         stain=settings.stain,
-        origin=Origin(
-            verb="tiles cut",
-            source=", ".join(sorted({str(Path(slide.report.path).parent) for slide in listed})),
-            options=options,
-            licence=settings.licence,
-        ),
-        overwrite=overwrite,
+        origin=Origin(verb="tiles cut", source=source, options=options, licence=settings.licence),
     )
+    writer = TileSetWriter(output, card, overwrite=overwrite)
     shaping = {**asdict(settings), "licence": None, "workers": None}
     made_with = fingerprint(PARTS_VERSION, shaping, legend.model_dump(mode="json"), options["patients"])
     with Parts(output, tile_px=settings.tile_px, made_with=made_with, overwrite=overwrite) as parts:

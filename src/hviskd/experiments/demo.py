@@ -10,7 +10,7 @@ from hviskd.evaluation import Evaluation, evaluate, save_evaluation
 from hviskd.file_names import qc_folder
 from hviskd.segmentation import Compute, SlideOutcome, segment_cohort
 from hviskd.storage import write_json
-from hviskd.synthesis.cohort import LEGEND, SyntheticCohort, draw_cohort
+from hviskd.synthesis.cohort import LEGEND, CohortSettings, SyntheticCohort, draw_cohort
 from hviskd.tiles import TileSet, draw_contact_sheet, split_tiles
 from hviskd.training import Run, load_recipe, train
 from hviskd.version import __version__
@@ -75,7 +75,8 @@ def run_demo(
     """
     folder = Path(folder)
     _make_room(folder, overwrite=overwrite)
-    cohort = draw_cohort(folder / "cohort", patients=patients, width_px=width_px, height_px=height_px, mpp=MPP)
+    drawn = CohortSettings(patients=patients, width_px=width_px, height_px=height_px, mpp=MPP)
+    cohort = draw_cohort(folder / "cohort", drawn)
     tileset = _cut(cohort, folder / "tiles", cap)
     changes = {} if epochs is None else {"epochs": epochs}
     runs = {

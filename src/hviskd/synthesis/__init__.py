@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
-    from hviskd.synthesis.cohort import SyntheticCohort, SyntheticSlide, draw_cohort
+    from hviskd.synthesis.cohort import CohortSettings, SyntheticCohort, SyntheticSlide, draw_cohort
     from hviskd.synthesis.section import lay_out_section
     from hviskd.synthesis.svs import write_svs
     from hviskd.synthesis.tissue import TISSUE_CLASSES, PatientLook, TissueClass, draw_patient, draw_tile, draw_tissue
 
 _HOMES = {
+    "CohortSettings": "cohort",
     "TISSUE_CLASSES": "tissue",
     "PatientLook": "tissue",
     "SyntheticCohort": "cohort",
@@ -29,6 +30,7 @@ _HOMES = {
 
 __all__ = [
     "TISSUE_CLASSES",
+    "CohortSettings",
     "PatientLook",
     "SyntheticCohort",
     "SyntheticSlide",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hviskd.annotations import load_legend, write_geojson, write_mask
 from hviskd.errors import DataError
-from hviskd.progress import progress_bar
+from hviskd.progress import Progress, progress_bar
 from hviskd.slides import open_slide
 from hviskd.storage import atomic_folder, require_free, write_json, write_text
 from hviskd.synthesis import TISSUE_CLASSES, draw_patient, draw_tissue, lay_out_section, write_svs
@@ -67,69 +67,97 @@ class SyntheticCohort:
 
 
 @dataclass(frozen=True)
+class CohortSettings:
+    """Which slides are drawn.
+
+    Attributes:
+        patients: Number of patients.
+        slides_per_patient: Slides of each.
+        width_px: Width of a slide, from 64; at most 20 million px per slide.
+        height_px: Its height.
+        mpp: µm/px, from 0.1 to 4.
+        seed: Of everything that is drawn.
+
+    Raises:
+        DataError: A number is out of range.
+    """
+
+    patients: int = 6
+    slides_per_patient: int = 1
+    width_px: int = 4000
+    height_px: int = 3000
+    mpp: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn."""
+        width_px, height_px, mpp = self.width_px, self.height_px, self.mpp
+        if not 1 <= self.patients <= 999 or not 1 <= self.slides_per_patient <= 999:
+            raise DataError("`patients` and `slides_per_patient`: give 1 to 999 of each")
+        if min(width_px, height_px) < MIN_SIDE_PX:
+            raise DataError(
+                f"`width_px` and `height_px`: {width_px} × {height_px} px are too few; give at least {MIN_SIDE_PX} per "
+                "side"
+            )
+        if width_px * height_px > LIMIT_PX:
+            raise DataError(
+                f"`width_px` and `height_px`: {width_px} × {height_px} px are over {LIMIT_PX // 10**6} million, the "
+                "most that is drawn at once; give fewer, or a larger `mpp`"
+            )
+        if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
+            raise DataError(f"`mpp={mpp}`: µm/px that cannot be drawn; give {MPP_RANGE[0]} to {MPP_RANGE[1]}")
+        if self.seed < 0:
+            raise DataError(f"`seed={self.seed}`: must be at least 0")
+
+
+@dataclass(frozen=True)
 class _Order:
     """What one process needs to know to draw one slide."""
 
     folder: Path
     patient: int
     number: int
-    width_px: int
-    height_px: int
-    mpp: float
-    seed: int
+    settings: CohortSettings
 
 
 def draw_cohort(
-    folder: str | Path,
+    folder: Path | str,
+    settings: CohortSettings | None = None,
     *,
-    patients: int = 6,
-    slides_per_patient: int = 1,
-    width_px: int = 4000,
-    height_px: int = 3000,
-    mpp: float = 0.5,
-    seed: int = 0,
     workers: int | None = None,
     overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> SyntheticCohort:
     """Draw slides of glioblastoma, each patient's with a look of its own, and what an expert would draw on them.
 
     In the folder: `slides/P01-1.svs`, `masks/P01-1_L.png` (one px a px of the slide), `annotations/P01-1.geojson`,
     `vessels/P01-1_x1200_y900.png` and `.json` (Labelme: vessels, over each its lumen), `patients.csv` and the card
-    `cohort.json`. The folder appears whole or not at all. The same arguments give the same masks, outlines and pixels.
+    `cohort.json`. The folder appears whole or not at all. The same settings give the same masks, outlines and pixels.
 
     Args:
         folder: Where it goes.
-        patients: Number of patients.
-        slides_per_patient: Slides of each.
-        width_px: Width of a slide, from 64; at most 20 million px a slide.
-        height_px: Its height.
-        mpp: µm a px, from 0.1 to 4.
-        seed: Of everything that is drawn.
+        settings: Which slides, if not as `CohortSettings` has it.
         workers: Processes; None takes a core each. Several need a main module that may be imported (as all that
             `multiprocessing` spawns), and 1 none.
         overwrite: Replace a cohort that is there.
+        progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
-        DataError: A number is out of range, the folder holds something and `overwrite` is not set, or it holds
-            something else than a cohort.
+        DataError: The folder holds something and `overwrite` is not set, or it holds something else than a cohort.
     """
-    folder = Path(folder)
-    _check(patients, slides_per_patient, width_px, height_px, mpp, seed, workers)
+    folder, settings = Path(folder), settings or CohortSettings()
+    if workers is not None and workers < 1:
+        raise DataError(f"`workers={workers}`: must be at least 1")
     require_free(folder, overwrite=overwrite, replaces=(CARD, "drawn cohort"))
-    options = {
-        "patients": patients,
-        "slides_per_patient": slides_per_patient,
-        "width_px": width_px,
-        "height_px": height_px,
-        "mpp": mpp,
-        "seed": seed,
-    }
-    total = patients * slides_per_patient
-    with atomic_folder(folder, overwrite=overwrite) as partial, progress_bar("draw slides", total) as advance:
+    total = settings.patients * settings.slides_per_patient
+    with (
+        atomic_folder(folder, overwrite=overwrite) as partial,
+        progress_bar("drawing slides", total, progress) as advance,
+    ):
         orders = [
-            _Order(partial, patient, number, width_px, height_px, mpp, seed)
-            for patient in range(1, patients + 1)
-            for number in range(1, slides_per_patient + 1)
+            _Order(partial, patient, number, settings)
+            for patient in range(1, settings.patients + 1)
+            for number in range(1, settings.slides_per_patient + 1)
         ]
         drawn = []
         for slide in _draw_all(orders, min(workers or _cores(), total)):
@@ -138,36 +166,8 @@ def draw_cohort(
         drawn.sort(key=lambda slide: slide.slide)
         rows = "".join(f"{slide.slide},{slide.patient}\n" for slide in drawn)
         write_text(partial / "patients.csv", f"slide,patient\n{rows}")
-        write_json(partial / CARD, _card(options, drawn))
+        write_json(partial / CARD, _card(settings, drawn))
     return SyntheticCohort(folder, tuple(drawn))
-
-
-def _check(
-    patients: int,
-    slides_per_patient: int,
-    width_px: int,
-    height_px: int,
-    mpp: float,
-    seed: int,
-    workers: int | None,
-) -> None:
-    if not 1 <= patients <= 999 or not 1 <= slides_per_patient <= 999:
-        raise DataError("`patients` and `slides_per_patient`: give 1 to 999 of each")
-    if min(width_px, height_px) < MIN_SIDE_PX:
-        raise DataError(
-            f"`width_px` and `height_px`: {width_px} × {height_px} px are too few; give at least {MIN_SIDE_PX} per side"
-        )
-    if width_px * height_px > LIMIT_PX:
-        raise DataError(
-            f"`width_px` and `height_px`: {width_px} × {height_px} px are over {LIMIT_PX // 10**6} million, the most "
-            "that is drawn at once; give fewer, or a larger `mpp`"
-        )
-    if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
-        raise DataError(f"`mpp={mpp}`: µm/px that cannot be drawn; give {MPP_RANGE[0]} to {MPP_RANGE[1]}")
-    if seed < 0:
-        raise DataError(f"`seed={seed}`: must be at least 0")
-    if workers is not None and workers < 1:
-        raise DataError(f"`workers={workers}`: must be at least 1")
 
 
 def _cores() -> int:
@@ -204,20 +204,21 @@ def _leave_interrupts_to_parent() -> None:
 
 def _draw_slide(order: _Order) -> SyntheticSlide:
     """Draw one slide and write its files."""
-    patient = f"P{order.patient:02d}"
+    settings, patient = order.settings, f"P{order.patient:02d}"
     name = f"{patient}-{order.number}"
     svs, mask_png, geojson = f"slides/{name}.svs", f"masks/{name}_L.png", f"annotations/{name}.geojson"
-    section_seed, tissue_seed = np.random.SeedSequence([order.seed, order.patient, order.number]).spawn(2)
-    class_map = lay_out_section(order.width_px, order.height_px, mpp=order.mpp, rng=np.random.default_rng(section_seed))
-    look = draw_patient(order.seed * 10_000 + order.patient)
-    pixels = draw_tissue(class_map, look, mpp=order.mpp, rng=np.random.default_rng(tissue_seed))
-    write_svs(order.folder / svs, pixels, mpp=order.mpp)
+    section_seed, tissue_seed = np.random.SeedSequence([settings.seed, order.patient, order.number]).spawn(2)
+    section_rng = np.random.default_rng(section_seed)
+    class_map = lay_out_section(settings.width_px, settings.height_px, mpp=settings.mpp, rng=section_rng)
+    look = draw_patient(settings.seed * 10_000 + order.patient)
+    pixels = draw_tissue(class_map, look, mpp=settings.mpp, rng=np.random.default_rng(tissue_seed))
+    write_svs(order.folder / svs, pixels, mpp=settings.mpp)
     del pixels
     legend = load_legend(LEGEND)
     mask = section_mask(class_map, legend)
     write_mask(mask, order.folder / mask_png, legend)
     write_geojson(section_outlines(mask, legend), order.folder / geojson)
-    layout = lay_out(class_map, order.mpp, np.random.default_rng(tissue_seed))  # the first that the drawing does
+    layout = lay_out(class_map, settings.mpp, np.random.default_rng(tissue_seed))  # the first that the drawing does
     with open_slide(order.folder / svs) as slide:
         tiles = write_vessel_tiles(
             slide,
@@ -234,7 +235,7 @@ def _draw_slide(order: _Order) -> SyntheticSlide:
         mask=mask_png,
         outlines=geojson,
         vessel_tiles=tuple(path.relative_to(order.folder).as_posix() for path in tiles),
-        area_mm2=_areas(class_map, order.mpp),
+        area_mm2=_areas(class_map, settings.mpp),
     )
 
 
@@ -243,13 +244,13 @@ def _areas(class_map: NDArray[np.uint8], mpp: float) -> dict[str, float]:
     return {tissue.name: round(count * mpp**2 * 1e-6, 4) for tissue, count in zip(TISSUE_CLASSES, counts, strict=True)}
 
 
-def _card(options: dict[str, float], drawn: list[SyntheticSlide]) -> dict[str, object]:
+def _card(settings: CohortSettings, drawn: list[SyntheticSlide]) -> dict[str, object]:
     return {
         "kind": "synthetic cohort",
         "source": "glioblastoma sections drawn by hviskd; they say nothing about real tissue",
         "hviskd": __version__,
         "licence": "Apache-2.0",
-        "options": options,
+        "options": asdict(settings),
         "legend": LEGEND,
         "classes": [asdict(tissue) for tissue in TISSUE_CLASSES],
         "slide_px_per_mask_px": 1,

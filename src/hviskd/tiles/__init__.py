@@ -10,24 +10,31 @@ from hviskd.lazy import load_on_use
 if TYPE_CHECKING:
     from hviskd.tiles.card import Origin, TileSetCard
     from hviskd.tiles.cifar import import_cifar
+    from hviskd.tiles.fitting import ImportSettings
     from hviskd.tiles.importing import import_folder
     from hviskd.tiles.leaks import Crossing, LeakReport, check_leak, require_no_leak
     from hviskd.tiles.overview import draw_contact_sheet, summary_table
+    from hviskd.tiles.rows import TileSource
+    from hviskd.tiles.source_csv import CsvColumns
     from hviskd.tiles.splitting import split_tiles
     from hviskd.tiles.tileset import TileSet
-    from hviskd.tiles.writing import TileSetWriter
+    from hviskd.tiles.writing import TileSetWriter, new_card
 
 _HOMES = {
     "Crossing": "leaks",
+    "CsvColumns": "source_csv",
+    "ImportSettings": "fitting",
     "LeakReport": "leaks",
     "Origin": "card",
     "TileSet": "tileset",
     "TileSetCard": "card",
     "TileSetWriter": "writing",
+    "TileSource": "rows",
     "check_leak": "leaks",
     "draw_contact_sheet": "overview",
     "import_cifar": "cifar",
     "import_folder": "importing",
+    "new_card": "writing",
     "require_no_leak": "leaks",
     "split_tiles": "splitting",
     "summary_table": "overview",
@@ -35,15 +42,19 @@ _HOMES = {
 
 __all__ = [
     "Crossing",
+    "CsvColumns",
+    "ImportSettings",
     "LeakReport",
     "Origin",
     "TileSet",
     "TileSetCard",
     "TileSetWriter",
+    "TileSource",
     "check_leak",
     "draw_contact_sheet",
     "import_cifar",
     "import_folder",
+    "new_card",
     "require_no_leak",
     "split_tiles",
     "summary_table",

@@ -22,7 +22,7 @@ from hviskd.tiles.plain_pickle import read_plain_pickle
 from hviskd.tiles.rows import SplitRecord
 from hviskd.tiles.splitting import draw_splits
 from hviskd.tiles.tileset import TileSet, digest_of
-from hviskd.tiles.writing import TileSetWriter
+from hviskd.tiles.writing import TileSetWriter, new_card
 
 _SIDE_PX = 32
 _NPZ_LIMIT_BYTES = 2**31
@@ -90,16 +90,9 @@ def import_cifar(
     if "test" in photographs.parts:
         split_record |= {"keep_test": True, "test_by": "archive"}
     options = {"coarse": coarse, "val": val, "seed": seed}
-    with TileSetWriter(
-        output,
-        classes=photographs.classes,
-        tile_px=photographs.parts["train"][0].shape[1],
-        origin=Origin(
-            verb="tiles import-cifar", source=str(archive), options=options, licence=licence, photographs=True
-        ),
-        split_record=split_record,
-        overwrite=overwrite,
-    ) as writer:
+    origin = Origin(verb="tiles import-cifar", source=str(archive), options=options, licence=licence, photographs=True)
+    card = new_card(photographs.classes, tile_px=photographs.parts["train"][0].shape[1], origin=origin)
+    with TileSetWriter(output, card, split_record=split_record, overwrite=overwrite) as writer:
         _write(writer, photographs, val, seed)
     return TileSet.open(output)
 

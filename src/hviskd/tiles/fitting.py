@@ -1,19 +1,52 @@
 """Settles which pictures of a folder can become tiles of one size, and which square of each; importing uses it."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hviskd.errors import DataError
-from hviskd.tiles.identity import Identity
+from hviskd.tiles.rows import TileSource
 
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
+class ImportSettings:
+    """Which pictures become tiles, and what the tiles are called.
+
+    Attributes:
+        classes: Names and order of the classes; without it the folders' names in alphabetical order.
+        tile_px: Side of the tiles: the centre of each picture is cut out, smaller pictures are left out. Without it the
+            commonest size of square pictures counts, and pictures of another size are left out.
+        resize: Resample the largest centred square of every picture to `tile_px` (Lanczos, antialiased) instead.
+        mpp: µm/px of the files as they are; `resize` changes that of the tiles accordingly.
+        licence: The pictures' licence, in words; it travels with the TileSet and with what is trained on it.
+
+    Raises:
+        DataError: A number is impossible, or `resize` is set without `tile_px`.
+    """
+
+    classes: Sequence[str] | None = None
+    tile_px: int | None = None
+    resize: bool = False
+    mpp: float | None = None
+    licence: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what means nothing."""
+        if self.tile_px is not None and self.tile_px < 1:
+            raise DataError(f"`tile_px={self.tile_px}`: must be at least 1")
+        if self.resize and self.tile_px is None:
+            raise DataError("`resize=True`: say to which size with `tile_px`")
+        if self.mpp is not None and not (math.isfinite(self.mpp) and self.mpp > 0):
+            raise DataError(f"`mpp={self.mpp}`: must be above 0 µm/px")
+
+
+@dataclass(frozen=True)
 class Fit:
-    """How pictures become tiles.
+    """How the pictures of one folder become tiles.
 
     Attributes:
         tile_px: Side of the tiles.
@@ -40,7 +73,7 @@ class Fit:
         side = min(size) if self.resize else self.tile_px
         return (size[0] - side) // 2, (size[1] - side) // 2, side
 
-    def on_slide(self, size: Size, picture: Identity) -> Identity:
+    def on_slide(self, size: Size, picture: TileSource) -> TileSource:
         """Move what is known of a picture's place on the slide to the square that is taken of it.
 
         The CSV's `side_px` is the picture's shorter side in level-0 px; without it the picture is at level 0.
@@ -50,16 +83,17 @@ class Fit:
         left, upper, side = self.square(size)
         scale = (picture.side_px or min(size)) / min(size)
         x_px, y_px = picture.x_px + round(left * scale), picture.y_px + round(upper * scale)
-        return replace(picture, x_px=x_px, y_px=y_px, side_px=max(1, round(side * scale)))
+        return picture._replace(x_px=x_px, y_px=y_px, side_px=max(1, round(side * scale)))
 
 
-def settle_fit(folder: Path, sizes: Iterable[Size], *, tile_px: int | None, resize: bool, mpp: float | None) -> Fit:
-    """Settle tile size and µm/px from the sizes of all usable pictures; the options are those of `import_folder`.
+def settle_fit(folder: Path, sizes: Iterable[Size], settings: ImportSettings) -> Fit:
+    """Settle tile size and µm/px from the sizes of all usable pictures.
 
     Raises:
         DataError: There is no usable picture, none is square and no tile size is given, or pictures of different
             size with one µm/px would be resampled to different µm/px.
     """
+    tile_px, resize, mpp = settings.tile_px, settings.resize, settings.mpp
     counts = Counter(sizes)
     if not counts:
         raise DataError(f"{folder}: not one picture in it can be read")

@@ -5,6 +5,7 @@ Tiles and split stand in one file so that a new split is one atomic replacement.
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -21,6 +22,27 @@ SplitRecord = dict[str, JsonValue]
 _WHOLE_NUMBERS = ("x_px", "y_px", "side_px")
 _NEVER_NULL = ("file", "class", "digest")
 _RECORD_KEY = b"hviskd.split"
+
+
+class TileSource(NamedTuple):
+    """From which slide and patient a tile is, and from where on the slide; None where that is not known.
+
+    Attributes:
+        slide: Name of the slide.
+        patient: Name of the patient.
+        x_px: Left edge in level-0 px of the slide.
+        y_px: Upper edge in level-0 px of the slide.
+        side_px: Side in level-0 px of the slide.
+    """
+
+    slide: str | None = None
+    patient: str | None = None
+    x_px: int | None = None
+    y_px: int | None = None
+    side_px: int | None = None
+
+
+UNKNOWN_SOURCE = TileSource()
 
 
 def write_rows(path: Path, table: pd.DataFrame, split_record: SplitRecord | None) -> None:

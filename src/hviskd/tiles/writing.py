@@ -15,8 +15,8 @@ from hviskd.errors import DataError
 from hviskd.pictures import class_colours
 from hviskd.slides.stain import Stain
 from hviskd.storage import atomic_folder, write_json
-from hviskd.tiles.card import CARD_FILE, FORMAT_VERSION, Origin, check_card
-from hviskd.tiles.rows import COLUMNS, SPLITS, TABLE_FILE, SplitRecord, write_rows
+from hviskd.tiles.card import CARD_FILE, FORMAT_VERSION, Origin, TileSetCard, check_card
+from hviskd.tiles.rows import COLUMNS, SPLITS, TABLE_FILE, UNKNOWN_SOURCE, SplitRecord, TileSource, write_rows
 from hviskd.tiles.tileset import PIXELS_FILE, digest_of
 
 _NAMES_KEPT = 100  # of what was left out; the counts are complete
@@ -36,6 +36,40 @@ class TileRow(NamedTuple):
     digest: str
 
 
+def new_card(
+    classes: Sequence[str],
+    *,
+    tile_px: int,
+    origin: Origin,
+    mpp: float | None = None,
+    colours: Sequence[tuple[int, int, int]] | None = None,
+    stain: Stain | None = None,
+) -> TileSetCard:
+    """Make the card of a TileSet that is to be written.
+
+    Args:
+        classes: Class names in the order of their labels; there may be classes without tiles.
+        tile_px: Side of every tile in pixels.
+        origin: What makes the TileSet.
+        mpp: µm per tile pixel, or None if unknown.
+        colours: One RGB colour per class; without them the project's palette.
+        stain: The stain that all tiles are given; None where each slide keeps its own.
+
+    Raises:
+        DataError: A value is impossible.
+    """
+    content = {
+        "format_version": FORMAT_VERSION,
+        "classes": tuple(classes),
+        "colours": tuple(class_colours(len(classes)) if colours is None else colours),
+        "tile_px": tile_px,
+        "mpp": mpp,
+        "origin": origin,
+        "stain": stain,
+    }
+    return check_card(content, Path(CARD_FILE))
+
+
 def write_header(stream: BinaryIO, count: int, tile_px: int) -> None:
     """Begin a pixel file of `count` tiles; numpy pads the header, so that any other count takes as much room."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (count, tile_px, tile_px, 3)}
@@ -46,48 +80,30 @@ class TileSetWriter:
     """A context manager that takes tiles one by one; the folder gets its name when the block ends without error.
 
     Example:
-        with TileSetWriter(folder, classes=("A", "B"), tile_px=64, origin=Origin(verb="example")) as writer:
-            writer.add(pixels, file="a.png", class_name="A", patient="P1")
+        card = new_card(("A", "B"), tile_px=64, origin=Origin(verb="example"))
+        with TileSetWriter(folder, card) as writer:
+            writer.add(pixels, file="a.png", class_name="A", source=TileSource(patient="P1"))
 
     Args:
         folder: Where the TileSet shall stand.
-        classes: Class names in the order of their labels; there may be classes without tiles.
-        tile_px: Side of every tile in pixels.
-        origin: What makes the TileSet; what `drop` is told is added to it.
-        mpp: µm per tile pixel, or None if unknown.
-        colours: One RGB colour a class; without them the project's palette.
-        stain: The stain that all tiles were given; None where each slide kept its own.
+        card: What holds for all tiles; what `drop` is told is added to its origin.
         split_record: How the splits that `add` is given were made.
         overwrite: Replace a TileSet that stands at `folder`.
 
     Raises:
-        DataError: The card's values are impossible, `folder` is taken, or no tile was added.
+        DataError: `folder` is taken, or no tile was added.
     """
 
     def __init__(
         self,
         folder: Path,
+        card: TileSetCard,
         *,
-        classes: Sequence[str],
-        tile_px: int,
-        origin: Origin,
-        mpp: float | None = None,
-        colours: Sequence[tuple[int, int, int]] | None = None,
-        stain: Stain | None = None,
         split_record: SplitRecord | None = None,
         overwrite: bool = False,
     ) -> None:
         self._folder = folder
-        content = {
-            "format_version": FORMAT_VERSION,
-            "classes": tuple(classes),
-            "colours": tuple(class_colours(len(classes)) if colours is None else colours),
-            "tile_px": tile_px,
-            "mpp": mpp,
-            "origin": origin,
-            "stain": stain,
-        }
-        self._card = check_card(content, folder / CARD_FILE)
+        self._card = card
         self._split_record = split_record
         self._overwrite = overwrite
         self._rows: list[TileRow] = []
@@ -119,11 +135,7 @@ class TileSetWriter:
         *,
         file: str,
         class_name: str,
-        slide: str | None = None,
-        patient: str | None = None,
-        x_px: int | None = None,
-        y_px: int | None = None,
-        side_px: int | None = None,
+        source: TileSource = UNKNOWN_SOURCE,
         split: str | None = None,
     ) -> None:
         """Append one tile.
@@ -132,11 +144,7 @@ class TileSetWriter:
             pixels: (tile_px, tile_px, 3) uint8, RGB.
             file: The name by which a person finds the tile again.
             class_name: One of the classes.
-            slide: Name of the slide, if known.
-            patient: Name of the patient, if known.
-            x_px: Left edge in level-0 px of the slide, if known.
-            y_px: Upper edge in level-0 px of the slide, if known.
-            side_px: Side in level-0 px of the slide, if known.
+            source: From which patient and slide it is, and from where on the slide, as far as known.
             split: "train", "val" or "test", if already settled.
 
         Raises:
@@ -145,7 +153,7 @@ class TileSetWriter:
         expected = (self._card.tile_px, self._card.tile_px, 3)
         if pixels.shape != expected or pixels.dtype != np.uint8:
             raise DataError(f"{file}: a tile of {pixels.dtype} {pixels.shape} where uint8 {expected} is wanted")
-        row = TileRow(file, class_name, slide, patient, x_px, y_px, side_px, split, digest_of(pixels))
+        row = TileRow(file, class_name, *source, split, digest_of(pixels))
         self._check_row(row)
         self._stream.write(np.ascontiguousarray(pixels).data)
         self._rows.append(row)

@@ -3,11 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from hviskd.csv_table import decimal, read_csv
 from hviskd.errors import DataError
+from hviskd.tiles.rows import TileSource
 
 _SHOWN, _SHOWN_CHARACTERS = 3, 200  # how many names an error shows, and how much of a list of columns
 # How a CSV may name a picture, tried in this order.
@@ -19,19 +20,21 @@ _KEYS: tuple[Callable[[str], str], ...] = (
 
 
 @dataclass(frozen=True)
-class Identity:
-    """What the CSV says of one picture; None where it says nothing. Pixels are level-0 px of the slide."""
+class CsvColumns:
+    """What the columns of a CSV of pictures are called.
 
-    slide: str | None = None
-    patient: str | None = None
-    x_px: int | None = None
-    y_px: int | None = None
-    side_px: int | None = None
+    Attributes:
+        file: Of the pictures: by path below the imported folder, by name, or by name without suffix.
+        slide: Of their slides.
+        patient: Of their patients.
+    """
+
+    file: str = "file"
+    slide: str = "slide"
+    patient: str = "patient"
 
 
-def read_identities(
-    csv: Path, files: Sequence[str], *, file_column: str, slide_column: str, patient_column: str
-) -> list[Identity]:
+def read_sources(csv: Path, files: Sequence[str], columns: CsvColumns) -> list[TileSource]:
     """Give what a CSV says of each of `files`, which are paths relative to the imported folder, with `/`.
 
     The CSV may name files by that path, by file name, or by file name without suffix; the first of the three that
@@ -42,13 +45,13 @@ def read_identities(
         DataError: The CSV cannot be read, lacks a column, leaves out a picture, names one that is not there, or
             does not settle which row belongs to which picture.
     """
-    said_of: dict[str, Identity] = {}
+    said_of: dict[str, TileSource] = {}
     contradicting: set[str] = set()
     used: dict[str, str] = {}
     for place, row in read_csv(csv):
-        used = used or _used_columns(row, csv, file=file_column, slide=slide_column, patient=patient_column)
+        used = used or _used_columns(row, csv, columns)
         key = row[used["file"]].replace("\\", "/").removeprefix("./")
-        said = _identity(row, used, place)
+        said = _source(row, used, place)
         if said_of.setdefault(key, said) != said:
             contradicting.add(key)
 
@@ -63,15 +66,15 @@ def read_identities(
     return [said_of[key] for key in keys]
 
 
-def _used_columns(row: dict[str, str], csv: Path, *, file: str, slide: str, patient: str) -> dict[str, str]:
+def _used_columns(row: dict[str, str], csv: Path, columns: CsvColumns) -> dict[str, str]:
     """Give which columns hold file, slide and patient; one of the last two may be absent if nobody asked for it."""
-    wanted = {"file": file, "slide": slide, "patient": patient}
+    wanted = asdict(columns)
     used = {name: column.casefold() for name, column in wanted.items() if column.casefold() in row}
     for name, column in wanted.items():
         if name not in used and (name == "file" or column != name):
-            raise _lacking(csv, column, row, f"`{name}_column`")
+            raise _lacking(csv, column, row, f"`columns.{name}`")
     if len(used) < 2:
-        raise _lacking(csv, patient, row, "`slide_column` or `patient_column`")
+        raise _lacking(csv, columns.patient, row, "`columns.slide` or `columns.patient`")
     return used
 
 
@@ -80,10 +83,10 @@ def _lacking(csv: Path, column: str, row: dict[str, str], option: str) -> DataEr
     return DataError(f"{csv}: has no column {column!r}, only {there}; name the right one with {option}")
 
 
-def _identity(row: dict[str, str], used: dict[str, str], place: str) -> Identity:
+def _source(row: dict[str, str], used: dict[str, str], place: str) -> TileSource:
     slide, patient = (row.get(used.get(name, "")) or None for name in ("slide", "patient"))
     x_px, y_px, side_px = (_whole_number(row.get(name, ""), name, place) for name in ("x_px", "y_px", "side_px"))
-    return Identity(slide, patient, x_px, y_px, side_px)
+    return TileSource(slide, patient, x_px, y_px, side_px)
 
 
 def _whole_number(text: str, name: str, place: str) -> int | None:

@@ -3,7 +3,8 @@
 import pytest
 
 from hviskd.errors import DataError
-from hviskd.tiles.identity import Identity, read_identities
+from hviskd.tiles.rows import TileSource
+from hviskd.tiles.source_csv import CsvColumns, read_sources
 
 FILES = ("A/x/1.png", "A/2.png", "B/3.png")
 
@@ -11,8 +12,7 @@ FILES = ("A/x/1.png", "A/2.png", "B/3.png")
 def read(tmp_path, text, files=FILES, **columns):
     path = tmp_path / "index.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    given = {"file_column": "file", "slide_column": "slide", "patient_column": "patient", **columns}
-    return read_identities(path, files, **given)
+    return read_sources(path, files, CsvColumns(**columns))
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def read(tmp_path, text, files=FILES, **columns):
 )
 def test_files_may_be_named_by_path_name_or_stem(tmp_path, names):
     rows = "".join(f"{name},s{number},p{number}\n" for number, name in enumerate(names))
-    expected = [Identity(slide=f"s{number}", patient=f"p{number}") for number in range(3)]
+    expected = [TileSource(slide=f"s{number}", patient=f"p{number}") for number in range(3)]
     assert read(tmp_path, f"file,slide,patient\n{rows}") == expected
 
 
@@ -41,7 +41,7 @@ def test_names_that_look_like_something_else_stay_names(tmp_path):
 
 
 def test_rows_of_another_length_than_the_head_never_shift_columns(tmp_path):
-    assert read(tmp_path, "file,patient,remark\n1,p\n2,q\n3,r,x\n")[0] == Identity(patient="p")
+    assert read(tmp_path, "file,patient,remark\n1,p\n2,q\n3,r,x\n")[0] == TileSource(patient="p")
     with pytest.raises(DataError, match=r"index\.csv"):
         read(tmp_path, "file,patient\n1,Smith, John\n2,Roe, Jane\n3,Doe, Jo\n")
 
@@ -55,17 +55,17 @@ def test_places_are_whole_numbers(tmp_path):
 
 
 def test_columns_of_other_names(tmp_path):
-    rows = read(tmp_path, "name,case\n1,p\n2,p\n3,q\n", file_column="name", patient_column="case")
-    assert rows[2] == Identity(patient="q")
-    assert read(tmp_path, "Name,Case\n1,p\n2,p\n3,q\n", file_column="name", patient_column="CASE") == rows
+    rows = read(tmp_path, "name,case\n1,p\n2,p\n3,q\n", file="name", patient="case")
+    assert rows[2] == TileSource(patient="q")
+    assert read(tmp_path, "Name,Case\n1,p\n2,p\n3,q\n", file="name", patient="CASE") == rows
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"file_column": "name"}, "no column 'name', only file, patient; .*`file_column`"),
-        ({"slide_column": "block"}, "no column 'block', only file, patient; .*`slide_column`"),
-        ({"patient_column": "case"}, "no column 'case'"),
+        ({"file": "name"}, "no column 'name', only file, patient; .*`columns.file`"),
+        ({"slide": "block"}, "no column 'block', only file, patient; .*`columns.slide`"),
+        ({"patient": "case"}, "no column 'case'"),
     ],
 )
 def test_a_missing_column_is_named_beside_those_there_are(tmp_path, columns, message):
@@ -74,7 +74,7 @@ def test_a_missing_column_is_named_beside_those_there_are(tmp_path, columns, mes
 
 
 def test_a_csv_without_slide_and_patient_is_no_help(tmp_path):
-    with pytest.raises(DataError, match="`slide_column` or `patient_column`"):
+    with pytest.raises(DataError, match="`columns.slide` or `columns.patient`"):
         read(tmp_path, "file,age\n1,50\n")
 
 
@@ -111,4 +111,4 @@ def test_what_is_no_csv_is_refused(tmp_path, text):
 
 def test_a_missing_csv_is_named(tmp_path):
     with pytest.raises(DataError, match="no such file"):
-        read_identities(tmp_path / "no.csv", FILES, file_column="file", slide_column="s", patient_column="p")
+        read_sources(tmp_path / "no.csv", FILES, CsvColumns(slide="s", patient="p"))
