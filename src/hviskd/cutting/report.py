@@ -116,13 +116,13 @@ class CutReport(BaseModel):
         return {**sums, **self.model_dump(mode="json")}
 
 
-def read_report(folder: Path) -> CutReport:
+def read_report(folder: Path | str) -> CutReport:
     """Read the report that `cut_slides` wrote into the folder of its pictures.
 
     Raises:
         DataError: There is none, or it is damaged.
     """
-    path = folder / REPORT_FILE
+    path = Path(folder) / REPORT_FILE
     content = read_json(path)
     if isinstance(content, dict):
         content = {name: content[name] for name in CutReport.model_fields if name in content}
