@@ -11,8 +11,9 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from hviskd.cutting import CutSettings, cut_slides, read_report
+from hviskd.cutting import CutSettings, cut_slides, read_report, slide_cut
 from hviskd.errors import DataError, OutputError
 from hviskd.file_names import AnnotationFolder, qc_folder
 from hviskd.slides import (
@@ -27,6 +28,12 @@ from hviskd.slides import (
 from hviskd.tiles import TileSet, split_tiles
 from tests.cutting.samples import BG, GREEN, RED, UNKNOWN, add_slide, halves, write_legend, write_mask
 from tests.slides.make import glass, write_svs
+
+
+@pytest.fixture(autouse=True)
+def small_pictures(monkeypatch):
+    """A slide's picture takes longer than all else that is done with so small a slide; `test_picture` looks at it."""
+    monkeypatch.setattr(slide_cut, "draw_cut_tiles", lambda *given: Image.new("RGB", (8, 8)).save(given[-1]))
 
 
 def cut(folder, output="tiles", slides=None, *, annotations=None, patients=None, overwrite=False, **settings):

@@ -22,9 +22,13 @@ def evaluation(tmp_path_factory):
     return evaluate(models, tileset, replicates=100)
 
 
-def test_save_writes_every_file(evaluation, tmp_path):
-    folder = save_evaluation(evaluation, tmp_path / "results")
-    assert sorted(path.name for path in folder.iterdir()) == [
+@pytest.fixture(scope="module")
+def saved(evaluation, tmp_path_factory):
+    return save_evaluation(evaluation, tmp_path_factory.mktemp("evaluation") / "results")
+
+
+def test_save_writes_every_file(saved):
+    assert sorted(path.name for path in saved.iterdir()) == [
         "comparison.png", "confidence.png", "confusion-a-b.png", "confusion-colours.png", "differences.csv",
         "evaluation.json", "metrics.csv", "per-class.csv", "predictions.parquet", "reliability.csv",
         "risk-coverage.csv", "roc-a-b.png", "roc-colours.png", "table.md",
@@ -44,7 +48,7 @@ def test_saving_over_something_must_be_asked_for(evaluation, tmp_path):
     with pytest.raises(DataError, match="overwrite"):
         save_evaluation(evaluation, tmp_path / "results")
     assert (tmp_path / "results" / "thesis.txt").exists()
-    with pytest.raises(DataError, match="no evaluation; it will not be replaced"):
+    with pytest.raises(DataError, match="no evaluation, so it is not replaced"):
         save_evaluation(evaluation, tmp_path / "results", overwrite=True)
     assert (tmp_path / "results" / "thesis.txt").exists()
 
@@ -59,11 +63,11 @@ def test_an_earlier_evaluation_is_replaced_on_request(evaluation, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
 
 
-def test_json_holds_the_same_numbers_with_null_for_the_undefined(evaluation, tmp_path):
+def test_json_holds_the_same_numbers_with_null_for_the_undefined(evaluation, saved):
     def refuse(name):
         raise AssertionError(name)
 
-    text = (save_evaluation(evaluation, tmp_path / "results") / "evaluation.json").read_text(encoding="utf-8")
+    text = (saved / "evaluation.json").read_text(encoding="utf-8")
     content = json.loads(text, parse_constant=refuse)
     assert content == evaluation.to_dict()
     first, result = content["models"][0], evaluation.models[0]
@@ -79,28 +83,27 @@ def test_json_holds_the_same_numbers_with_null_for_the_undefined(evaluation, tmp
     assert content["leak"] == evaluation.leak
 
 
-def test_csv_files_read_back_as_the_tables(evaluation, tmp_path):
-    folder = save_evaluation(evaluation, tmp_path / "results")
+def test_csv_files_read_back_as_the_tables(evaluation, saved):
     for name, frame in {
         "metrics": evaluation.to_dataframe(),
         "per-class": evaluation.per_class_dataframe(),
         "differences": evaluation.differences_dataframe(),
     }.items():
-        read = pd.read_csv(folder / f"{name}.csv")
+        read = pd.read_csv(saved / f"{name}.csv")
         pd.testing.assert_frame_equal(read, frame, check_dtype=False, rtol=1e-12)
         assert (read["leak"] == evaluation.leak).all()
-    metrics = pd.read_csv(folder / "metrics.csv").set_index("model")
+    metrics = pd.read_csv(saved / "metrics.csv").set_index("model")
     result = evaluation.models[1]
     assert metrics.loc["a-b", "macro_auroc"] == pytest.approx(result.metrics.macro_auroc)
     assert (metrics["top1_low"] < metrics["top1"]).all()
     assert (metrics["top1"] < metrics["top1_high"]).all()
-    per_class = pd.read_csv(folder / "per-class.csv")
+    per_class = pd.read_csv(saved / "per-class.csv")
     assert len(per_class) == 10
     assert math.isnan(per_class.loc[per_class["class"] == "BG", "auroc"].iloc[0])
 
 
-def test_predictions_repeat_the_measurement(evaluation, tmp_path):
-    path = save_evaluation(evaluation, tmp_path / "results") / "predictions.parquet"
+def test_predictions_repeat_the_measurement(evaluation, saved):
+    path = saved / "predictions.parquet"
     table = pd.read_parquet(path)
     assert list(table.columns) == ["row", "file", "patient", "slide", "label", "model"] + [
         f"probability_{name}" for name in evaluation.classes

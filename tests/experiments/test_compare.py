@@ -31,6 +31,9 @@ settings: {epochs: 1, batch_size: 16}
 """
 
 
+pytestmark = pytest.mark.xdist_group("compare")
+
+
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("experiment")
@@ -115,7 +118,7 @@ def test_killed_with_all_its_processes_it_goes_on_and_ends_with_the_same_table(o
     before = len(list(folder.glob("students/*/*/test.npz")))
     assert before < 10
     time.sleep(1)  # its workers notice
-    result = compare(load_design(experiment), TileSet.open(tileset.folder), folder, jobs=2, device="cpu")
+    result = compare(load_design(experiment), TileSet.open(tileset.folder), folder, jobs=1, device="cpu")
     assert (result.left, result.failed) == (0, {})
     pd.testing.assert_frame_equal(numbers(folder), numbers(reference))
 

@@ -17,6 +17,8 @@ from hviskd.training import load_recipe
 
 from ..browser import look_at
 
+pytestmark = pytest.mark.xdist_group("demo")
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
