@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+ONE_OF_EACH_FAMILY = ["resnet8", "wrn_16_1", "vgg8", "mobilenet_v2", "shufflenet_v1", "shufflenet_v2"]
+
 
 @pytest.fixture
 def images() -> torch.Tensor:

@@ -8,7 +8,7 @@ from hviskd.errors import RecipeError
 from hviskd.networks import create_network
 from hviskd.networks.base import Head
 
-ONE_OF_EACH_FAMILY = ["resnet8", "wrn_16_1", "vgg8", "mobilenet_v2", "shufflenet_v1", "shufflenet_v2"]
+from .conftest import ONE_OF_EACH_FAMILY
 
 
 @pytest.mark.parametrize("head", ["gap", "grid"])

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from hviskd.errors import DataError
 from hviskd.segmentation import (
@@ -27,6 +28,12 @@ from tests.segmentation.make import CLASSES, tissue_on_glass, write_model, write
 from tests.slides.make import glass
 
 PLAIN = Compute("torch", threads=1, workers=1)
+
+
+@pytest.fixture(autouse=True)
+def empty_overviews(monkeypatch):
+    """To draw one takes longer than to map so small a slide; `test_overview` looks at them."""
+    monkeypatch.setattr("hviskd.segmentation.overview.draw_overview", lambda *_: Figure(figsize=(1, 1)))
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +199,8 @@ def test_a_cohort_that_was_moved_is_still_done(model, tmp_path):
     ]
 
 
-def test_a_slide_without_tissue_gets_all_files_too(model, tmp_path):
+def test_a_slide_without_tissue_gets_all_files_too(model, tmp_path, monkeypatch):
+    monkeypatch.undo()  # with its overview
     slide = write_slide(tmp_path / "glass.svs", glass((400, 500)))
     (outcome,) = segment_cohort(model, [slide], tmp_path / "maps", compute=PLAIN)
     assert (outcome.state, outcome.summary.tiles) == ("done", 0)
