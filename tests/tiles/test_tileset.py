@@ -139,7 +139,7 @@ def test_a_missing_file_is_named(tmp_path, name):
 
 
 def test_a_folder_that_is_no_tile_set_is_refused(tmp_path):
-    with pytest.raises(DataError, match="hviskd tiles cut` or `import`"):
+    with pytest.raises(DataError, match=r"`cut_slides\(\)` or `import_folder\(\)`"):
         TileSet.open(tmp_path / "nowhere")
 
 

@@ -110,11 +110,11 @@ def attend(
     for model in models:
         require_fit(model, tileset)
     names = model_names(models)
-    rows = tileset.rows(split)
+    rows = tileset.require_split(split)
     if class_name is not None:
         rows = rows[tileset.labels[rows] == tileset.classes.index(class_name)]
-    if not len(rows):
-        raise DataError(f"{tileset.folder}: no tile of {class_name or 'any class'} in the split {split!r}")
+        if not len(rows):
+            raise DataError(f"{tileset.folder}: no tile of {class_name} in the {split} split")
     seen = cautions(models, names, tileset, split, allow_leak=allow_leak)
     outlines, left_out = None, 0
     if annotations is not None:

@@ -1,7 +1,8 @@
 """Spells the library's parameters as options: errors and notes name `tile_px=0`, a terminal shows --tile-px 0.
 
 The library writes a parameter in backticks, as Python has it; `tissue.mpp` is a field of a settings object. Only what
-the running verb has an option for is respelled; all else, such as `hviskd recipes`, stays.
+the running verb has an option for is respelled. A function to call, such as `split_tiles()`, becomes its verb,
+`hviskd tiles split`. All else, such as `hviskd recipes`, stays.
 """
 
 import re
@@ -10,6 +11,13 @@ from typing import Any
 
 import typer
 
+_VERBS = {
+    "cut_slides": "tiles cut",
+    "import_folder": "tiles import",
+    "quantize": "quantize",
+    "split_tiles": "tiles split",
+}
+_CALL = re.compile(r"`([a-z_]+)\(\)`")
 _PARAMETER = re.compile(r"`([a-z_][a-z0-9_.]*)(?:=([^`]*))?`")
 
 
@@ -28,6 +36,7 @@ def as_options(message: str, parameters: Iterable[Any]) -> str:
             return found[0]
         return option if value in (None, "True") else f"{option} {value}"
 
+    message = _CALL.sub(lambda found: f"`hviskd {_VERBS[found[1]]}`" if found[1] in _VERBS else found[0], message)
     return _PARAMETER.sub(spell, message)
 
 

@@ -129,9 +129,7 @@ def calibrate(
     require_fit(model, tileset)
     require_no_leak(tileset, allow_leak=allow_leak)
     cautions([model], [model.card.name], tileset, "val", allow_leak=allow_leak)
-    rows = tileset.rows("val")
-    if len(rows) == 0:
-        raise DataError(f"{tileset.folder}: its val split is empty; make one with `hviskd tiles split`")
+    rows = tileset.require_split("val")
     labels = tileset.labels[rows]
     before = predict_rows(model, tileset, rows, batch_size=batch_size, device=device)
     temperature = fit_temperature(labels, before)

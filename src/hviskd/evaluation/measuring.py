@@ -70,13 +70,11 @@ def evaluate(
     if replicates < MIN_REPLICATES:
         raise DataError(f"`replicates={replicates}`: a 95 % interval needs at least {MIN_REPLICATES}")
     leak = require_no_leak(tileset, allow_leak=allow_leak)
-    rows = tileset.rows(split)
-    if len(rows) == 0:
-        raise DataError(f"{tileset.folder}: no tile is in the split {split!r}; make one with `hviskd tiles split`")
+    rows = tileset.require_split(split)
     for model in chosen:
         require_fit(model, tileset)
     if int8 and all(model.card.int8 is None for model in chosen):
-        raise ModelError("none of these models has an int8 variant; make one with `hviskd quantize`")
+        raise ModelError("none of these models has an int8 variant; make one with `quantize()`")
     names = model_names(chosen, int8=int8)
     seen = cautions(chosen, names, tileset, split, allow_leak=allow_leak)
 

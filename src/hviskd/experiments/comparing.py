@@ -5,7 +5,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from hviskd.errors import DataError, RecipeError, TrainingError
+from hviskd.errors import RecipeError, TrainingError
 from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.comparison import Comparison, gather_comparison
 from hviskd.experiments.comparison_files import write_comparison
@@ -110,8 +110,7 @@ def _tilesets(design: Design, tileset: TileSet, folder: Path) -> list[TileSet]:
     if design.folds is not None:
         return make_folds(tileset, design.folds, folder / "folds")
     for split in ("train", "val", "test"):
-        if not len(tileset.rows(split)):
-            raise DataError(f"{tileset.folder}: no tiles in the split {split!r}; split them with `hviskd tiles split`")
+        tileset.require_split(split)
     require_no_leak(tileset, allow_leak=False)
     return [tileset]
 

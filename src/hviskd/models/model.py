@@ -54,7 +54,7 @@ class Model:
             ModelError: There is none, or the file is missing, damaged or exchanged.
         """
         if self.card.int8 is None:
-            raise ModelError(f"{self.folder}: has no int8 variant; make one with `hviskd quantize`")
+            raise ModelError(f"{self.folder}: has no int8 variant; make one with `quantize()`")
         return _content(self.folder / INT8, self.card.int8.sha256)
 
     def predict(self, tiles: NDArray[np.uint8], *, batch_size: int = 128, device: str = "auto") -> NDArray[np.float32]:

@@ -72,9 +72,7 @@ def quantize(
     output = Path(output)
     require_free(output, overwrite=overwrite, replaces=(CARD, "model"))
     require_fit(model, tileset)
-    val = tileset.rows("val")
-    if len(val) == 0:
-        raise DataError(f"{tileset.folder}: its val split is empty; make one with `hviskd tiles split`")
+    val = tileset.require_split("val")
     split, rows = _calibration_rows(tileset, calibration_tiles, seed)
     with progress_bar("calibrate", len(rows)) as advance:
         onnx = quantized_onnx(onnx_of(model), _batches(tileset, rows, advance))

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hviskd.arrays import Ints
 from hviskd.errors import DataError
 from hviskd.tiles.card import CARD_FILE, TileSetCard, read_card
 from hviskd.tiles.rows import SPLITS, TABLE_FILE, SplitRecord, read_rows
@@ -60,7 +61,7 @@ class TileSet:
         folder = Path(folder)
         if not (folder / CARD_FILE).is_file():
             raise DataError(
-                f"{folder}: no tile set, there is no {CARD_FILE}; make one with `hviskd tiles cut` or `import`"
+                f"{folder}: no TileSet, there is no {CARD_FILE}; make one with `cut_slides()` or `import_folder()`"
             )
         card = read_card(folder / CARD_FILE)
         pixels = _map_pixels(folder / PIXELS_FILE, card.tile_px)
@@ -141,6 +142,17 @@ class TileSet:
         if split not in SPLITS:
             raise DataError(f"{self.folder}: no split is called {split!r}; splits are {', '.join(SPLITS)}")
         return np.flatnonzero((self.table["split"] == split).to_numpy(dtype=bool)).astype(np.int64)
+
+    def require_split(self, split: str) -> Ints:
+        """Give the row numbers of a split that must hold tiles, in rising order.
+
+        Raises:
+            DataError: There is no split of that name, or no tile is in it.
+        """
+        rows = self.rows(split)
+        if not len(rows):
+            raise DataError(f"{self.folder}: no tile is in the {split} split; make one with `split_tiles()`")
+        return rows
 
     def clusters(self, rows: NDArray[np.int64]) -> tuple[Literal["patient", "slide", "tile"], NDArray[np.str_]]:
         """Name the independent unit each of `rows` belongs to, for statistics that resample such units.

@@ -140,14 +140,13 @@ def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes
         RecipeError: The batch does not fit the split or the processes, or no method learns from a teacher.
         ModelError: The teacher does not fit the tiles.
     """
-    count = len(tileset.rows("train"))
-    if not count:
-        raise DataError(f"{tileset.folder}: has no training split; make one with `hviskd tiles split {tileset.folder}`")
+    train = tileset.require_split("train")
+    count = len(train)
     if count < recipe.batch_size:
         raise RecipeError(f"batch_size {recipe.batch_size} is larger than the training split ({count} tiles); lower it")
     if recipe.batch_size % processes:
         raise RecipeError(f"batch_size {recipe.batch_size} is not divisible by {processes} processes")
-    missing = sorted(set(tileset.classes) - set(tileset.table["class"].iloc[tileset.rows("train")]))
+    missing = sorted(set(tileset.classes) - set(tileset.table["class"].iloc[train]))
     if missing:
         raise DataError(f"{tileset.folder}: no training tiles of class {', '.join(missing)}; split it again")
     if teacher is None:

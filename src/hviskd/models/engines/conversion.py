@@ -61,13 +61,13 @@ def int8_of(model: Model) -> bytes:
         network = onnx.load_from_string(content)
         onnx.checker.check_model(network)
     except (DecodeError, onnx.checker.ValidationError) as error:
-        raise ModelError(f"{model.folder / INT8}: not an ONNX file; make it anew with `hviskd quantize`") from error
+        raise ModelError(f"{model.folder / INT8}: not an ONNX file; make it anew with `quantize()`") from error
     ends = [(value.name, _shape(value)[1:]) for value in (*network.graph.input, *network.graph.output)]
     outside = any(external_data_helper.uses_external_data(tensor) for tensor in network.graph.initializer)
     if outside or ends != [(INPUT, [tile_px, tile_px, 3]), (OUTPUT, [classes])]:
         raise ModelError(
             f"{model.folder / INT8}: not a classifier of {classes} classes and tiles of {tile_px} px by itself; "
-            "make it anew with `hviskd quantize`"
+            "make it anew with `quantize()`"
         )
     return content
 
