@@ -8,8 +8,10 @@ from PIL import Image
 from shapely import box
 from typer.testing import CliRunner
 
+from hviskd.agreement import AgreementSettings, agree, save_agreement
 from hviskd.annotations import Outlines, Region, write_geojson
 from hviskd.cli.app import app
+from hviskd.errors import DataError
 from hviskd.segmentation import save_slide_map
 from hviskd.slides.slide_files import slide_fingerprint
 from tests.agreement.rectangles import WHOLE, halves_map
@@ -126,6 +128,27 @@ def test_a_slide_that_cannot_be_compared_does_not_stop_the_others(cohort: Path) 
     assert set(pd.read_csv(out / "agreement.csv")["slide"]) == {"b.svs"}
     assert {entry["slide"] for entry in json.loads((out / "summary.json").read_text())["failed"]} == {"a.svs", "c"}
     assert "**not compared: a.svs**" in (out / "summary.md").read_text()
+
+
+def test_the_same_from_python_and_drawn_when_asked(cohort: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+    found = agree(str(cohort / "maps"), str(cohort / "drawn"), progress=lambda *at: told.append(at))
+    assert found.slides == ("a.svs", "b.svs")
+    assert told == [(1, 2, "maps: a.svs"), (2, 2, "maps: b.svs")]
+    assert found.to_dataframe().set_index(["slide", "class", "resolution"]).loc[("a.svs", "left", "cell"), "dice"] == 1
+    assert found.draw("b.svs").axes
+    (again,) = found.compared("b.svs")
+    assert again.agreement is found.maps[1]
+    folder = save_agreement(found, str(cohort / "saved"))
+    assert sorted(path.name for path in folder.glob("*.png")) == [
+        "boundary.png",
+        "slide-1-a.svs.png",
+        "slide-2-b.svs.png",
+    ]
+    with pytest.raises(DataError, match="already exists"):
+        save_agreement(found, folder)
+    with pytest.raises(DataError, match="`bin_um`"):
+        agree(cohort / "maps", cohort / "drawn", settings=AgreementSettings(bin_um=0))
 
 
 def test_a_mask_without_a_legend_asks_for_one(cohort: Path) -> None:

@@ -114,12 +114,12 @@ def test_maps_find_the_annotations_of_their_slides_and_models_of_one_name_stay_a
             one = halves_map(slide=f"{slide}.svs", model_fingerprint=weights)
             save_slide_map(one, tmp_path / f"maps{weights[0]}" / slide, THUMBNAIL)
         write_geojson(_halves(336), tmp_path / "drawn" / f"{slide}.geojson")
-    found = list(agree([tmp_path / "maps1", tmp_path / "maps2" / "b"], tmp_path / "drawn"))
-    assert [one.agreement.slide for one in found] == ["a.svs", "b.svs", "b.svs"]
-    assert len({one.agreement.model for one in found}) == 2
+    found = agree([tmp_path / "maps1", str(tmp_path / "maps2" / "b")], tmp_path / "drawn").maps
+    assert [one.slide for one in found] == ["a.svs", "b.svs", "b.svs"]
+    assert len({one.model for one in found}) == 2
     with pytest.raises(DataError, match="2 slides"):
-        list(agree([tmp_path / "maps1"], tmp_path / "drawn" / "a.geojson"))
+        agree(tmp_path / "maps1", tmp_path / "drawn" / "a.geojson")
     with pytest.raises(DataError, match="alike"):
-        list(agree([tmp_path / "maps1", tmp_path / "maps1" / "a" / ".." / "a"], tmp_path / "drawn"))
+        agree([tmp_path / "maps1", tmp_path / "maps1" / "a" / ".." / "a"], tmp_path / "drawn")
     with pytest.raises(DataError, match="no such folder"):
-        list(agree([tmp_path / "nothing"], tmp_path / "drawn"))
+        agree([tmp_path / "nothing"], tmp_path / "drawn")

@@ -17,7 +17,7 @@ from hviskd.agreement.boundary import (
     sample,
 )
 from hviskd.annotations import UNCLASSIFIED, Annotation
-from hviskd.arrays import NO_CLASS_BYTE, ClassGrid, Ints
+from hviskd.arrays import NO_CLASS_BYTE, RGB, ClassGrid, Ints
 from hviskd.errors import DataError
 from hviskd.segmentation import SlideMap
 
@@ -99,7 +99,7 @@ class Compared:
     slide_map: SlideMap
     samples: Samples
     agreement: SlideAgreement
-    thumbnail: NDArray[np.uint8] | None = None
+    thumbnail: RGB | None = None
 
 
 def class_scores(counts: Ints, places: Sequence[int]) -> Scores:
@@ -178,6 +178,23 @@ def agree_on_slide(
         notes=_notes(slide_map, annotation, compared, strange=bool(px[:, -1].any())),
     )
     return Compared(slide_map, samples, agreement)
+
+
+def compared_again(
+    slide_map: SlideMap,
+    annotation: Annotation,
+    agreement: SlideAgreement,
+    *,
+    unlabelled_is_other: bool = False,
+    thumbnail: RGB | None = None,
+) -> Compared:
+    """Put a map and an annotation that were measured beside each other again, to be drawn.
+
+    Raises:
+        DataError: Map and annotation have no class in common.
+    """
+    lookup, _ = _translation(slide_map.classes, annotation, unlabelled_is_other=unlabelled_is_other)
+    return Compared(slide_map, sample(slide_map, annotation, lookup), agreement, thumbnail)
 
 
 def _translation(

@@ -72,44 +72,27 @@ def agree(
 
       hviskd agree maps --annotations normal-tissue --unlabelled-is-other -o agreement
     """
-    from hviskd.agreement.agreeing import agree as measure
-    from hviskd.agreement.files import (
-        STATEMENTS,
-        agreement_folder,
-        agreement_table,
-        mean_rows,
-        mean_table,
-        write_agreement,
-    )
-    from hviskd.annotations import load_legend
+    from hviskd.agreement import AgreementSettings, save_agreement
+    from hviskd.agreement import agree as compare
+    from hviskd.agreement.files import AGREEMENT
+    from hviskd.agreement.tables import MEAN_HEADER, mean_rows
     from hviskd.cli.evaluate import print_table
+    from hviskd.storage import require_free
 
-    failed: dict[str, str] = {}
-    found = measure(
-        maps,
-        annotations,
-        legend=None if legend is None else load_legend(legend),
-        tolerance=tolerance,
-        bin_um=bin_um,
-        reach_um=reach_um,
-        unlabelled_is_other=unlabelled_is_other,
-        slides=slides,
-        failed=failed,
-    )
-    with agreement_folder(output, overwrite=overwrite) as folder:  # refuses a full folder before the long work
-        agreements = write_agreement(found, folder, failed)
-
-    header = ["model", "class", "resolution", "Dice", "precision", "recall", "95 % Hausdorff, µm"]
-    print_table((header, mean_rows(mean_table(agreement_table(agreements)))))
-    count = len({one.slide for one in agreements})
+    require_free(output, overwrite=overwrite, replaces=AGREEMENT)
+    settings = AgreementSettings(tolerance, bin_um, reach_um, unlabelled_is_other)
+    found = compare(maps, annotations, legend=legend, slides=slides, settings=settings)
+    save_agreement(found, output, overwrite=overwrite)
+    print_table((list(MEAN_HEADER), mean_rows(found.means())))
+    count = len(found.slides)
     typer.echo(f"means over {count} slide{'s' * (count != 1)}; in brackets, the number of slides with a value")
-    for one in agreements:
+    for one in found.maps:
         for note in one.notes:
             typer.echo(f"note: {one.slide}: {note}")
-    for statement in STATEMENTS:
+    for statement in found.statements:
         typer.echo(statement)
     typer.echo(f"wrote {output}")
-    for slide, problem in failed.items():
+    for slide, problem in found.failed.items():
         typer.echo(f"error: {slide} was not compared: {problem}", err=True)
-    if failed:
+    if found.failed:
         raise typer.Exit(1)

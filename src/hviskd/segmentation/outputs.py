@@ -114,9 +114,14 @@ def read_summary(folder: Path | str) -> Summary:
     """Read what a finished folder holds.
 
     Raises:
-        DataError: There is no summary, or it is damaged.
+        DataError: There is no such folder, it is unfinished, or its summary is damaged.
     """
-    path = Path(folder) / SUMMARY
+    folder = Path(folder)
+    path = folder / SUMMARY
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    if not path.is_file():
+        raise DataError(f"{folder}: holds no finished map; give the folder of one slide that `hviskd segment` wrote")
     try:
         return Summary.model_validate(read_json(path))
     except ValidationError as error:
@@ -124,17 +129,12 @@ def read_summary(folder: Path | str) -> Summary:
 
 
 def load_slide_map(folder: Path | str) -> SlideMap:
-    """Load a map from the folder that `hviskd segment` wrote.
+    """Load a map from the folder that it was saved to.
 
     Raises:
         DataError: The folder is unfinished, or a file in it is damaged.
     """
     from hviskd.segmentation.tables import read_npz
 
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    if not (folder / SUMMARY).is_file():
-        raise DataError(f"{folder}: holds no finished map; give the folder of one slide that `hviskd segment` wrote")
     read_summary(folder)
-    return read_npz(folder / MAP)
+    return read_npz(Path(folder) / MAP)

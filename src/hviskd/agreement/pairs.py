@@ -1,0 +1,144 @@
+"""Maps with what belongs to them, on disk: `agree` finds a pair per map, and reads one at a time."""
+
+import glob
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hviskd.agreement.slide_agreement import Compared, SlideAgreement, agree_on_slide, compared_again
+from hviskd.annotations import DEFAULT_TOLERANCE, Annotation, Legend, read_annotation
+from hviskd.arrays import RGB, Floats
+from hviskd.errors import DataError
+from hviskd.file_names import AnnotationFolder
+from hviskd.segmentation import MapCard, SlideMap, load_slide_map
+
+THUMBNAIL_PX = 800
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What experts drew, and how it is read.
+
+    Attributes:
+        annotations: One file, for maps of one slide, or a folder with one per slide.
+        legend: The classes; a mask needs one.
+        tolerance: As in `read_annotation`.
+        unlabelled_is_other: As in `agree_on_slide`.
+        slides: The slide, or a folder with the slides somewhere in it, for the pictures.
+    """
+
+    annotations: Path
+    legend: Legend | None = None
+    tolerance: float = DEFAULT_TOLERANCE
+    unlabelled_is_other: bool = False
+    slides: Path | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A map, and where the annotation of its slide is.
+
+    Attributes:
+        folder: Of the map.
+        card: Of the map.
+        model: What to call its maker, so that no two makers share a name.
+        drawn: What experts drew.
+    """
+
+    folder: Path
+    card: MapCard
+    model: str
+    drawn: Drawn
+
+    def measure(self, edges_um: Floats) -> SlideAgreement:
+        """Compare map and annotation; `edges_um` are the steps of the profiles.
+
+        Raises:
+            DataError: A file is missing or damaged, or does not fit the others.
+        """
+        slide_map, annotation = self._read()
+        if self.drawn.slides is not None:
+            _find_slide(self.card, self.drawn.slides)
+        return agree_on_slide(
+            slide_map,
+            annotation,
+            edges_um=edges_um,
+            unlabelled_is_other=self.drawn.unlabelled_is_other,
+            model=self.model,
+        ).agreement
+
+    def compared(self, agreement: SlideAgreement) -> Compared:
+        """Read again what a picture of an agreement shows.
+
+        Raises:
+            DataError: As for `measure`.
+        """
+        slide_map, annotation = self._read()
+        thumbnail = None if self.drawn.slides is None else _thumbnail(self.card, self.drawn.slides)
+        strict = self.drawn.unlabelled_is_other
+        return compared_again(slide_map, annotation, agreement, unlabelled_is_other=strict, thumbnail=thumbnail)
+
+    def _read(self) -> tuple[SlideMap, Annotation]:
+        slide_map = load_slide_map(self.folder)
+        place = self.drawn.annotations
+        path = place if place.is_file() else AnnotationFolder(place).of(Path(self.card.slide))
+        size = self.card.slide_width_px, self.card.slide_height_px
+        return slide_map, read_annotation(path, legend=self.drawn.legend, size=size, tolerance=self.drawn.tolerance)
+
+
+def map_folders(paths: Sequence[Path]) -> list[Path]:
+    """Give the folders of the maps: each path itself, or the maps in it."""
+    folders: list[Path] = []
+    for path in paths:
+        inner = sorted(entry.parent for entry in path.glob("*/map.npz"))
+        if (path / "map.npz").is_file() or not inner:
+            folders.append(path)  # if it is no map, loading it says so
+        else:
+            folders += inner
+    return list(dict.fromkeys(folders))
+
+
+def pair_up(cards: Mapping[Path, MapCard], drawn: Drawn) -> list[Pair]:
+    """Put maps, by folder, beside what experts drew, slide by slide, and name each map's maker.
+
+    Raises:
+        DataError: Two maps of one slide have the same maker and grid, or one annotation is given for several slides.
+    """
+    count = len({card.slide for card in cards.values()})
+    if drawn.annotations.is_file() and count > 1:
+        raise DataError(f"{drawn.annotations}: one annotation for {count} slides; give a folder with one for each")
+    makers: dict[str, set[tuple[str, int, str]]] = {}
+    seen: set[tuple[str, str, tuple[str, int, str]]] = set()
+    for card in cards.values():
+        maker = card.model_fingerprint, card.stride_px, card.stain
+        if (card.slide, card.model, maker) in seen:
+            raise DataError(f"two maps of {card.slide} by {card.model} are alike; give each once")
+        seen.add((card.slide, card.model, maker))
+        makers.setdefault(card.model, set()).add(maker)
+
+    def name(card: MapCard) -> str:
+        if len(makers[card.model]) == 1:
+            return card.model
+        return f"{card.model} {card.model_fingerprint[:6]}, step {card.stride_px} px, stain {card.stain}"
+
+    pairs = [Pair(folder, card, name(card), drawn) for folder, card in cards.items()]
+    return sorted(pairs, key=lambda pair: pair.card.slide)
+
+
+def _find_slide(card: MapCard, slides: Path) -> Path:
+    """Find the slide that a map is of."""
+    from hviskd.slides import slide_fingerprint
+
+    found = [slides] if slides.is_file() else sorted(slides.rglob(glob.escape(card.slide)))
+    alike = [path for path in found if slide_fingerprint(path) == card.slide_fingerprint]
+    if not alike:
+        told = "has changed since it was mapped, or is another of that name" if found else "is not there"
+        raise DataError(f"{slides}: the slide {card.slide} {told}; leave `slides` away, or map it again")
+    return alike[0]
+
+
+def _thumbnail(card: MapCard, slides: Path) -> RGB:
+    from hviskd.slides import open_slide
+
+    with open_slide(_find_slide(card, slides), slide_mpp=card.slide_mpp) as slide:
+        return slide.thumbnail(THUMBNAIL_PX)

@@ -1,0 +1,73 @@
+"""What `agree` found: how far each map agrees with the expert, and which slides could not be compared."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hviskd.agreement.pairs import Pair
+from hviskd.agreement.slide_agreement import Compared, SlideAgreement
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+STATEMENTS = (
+    "Dice, precision and recall are of places that both the map has a tile for and the expert labelled.",
+    "Several slides of one patient are not independent; the means and spreads here take every slide as one.",
+    "Research software, not a medical device.",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """How far maps agree with what experts drew; the maps themselves are read again when they are drawn.
+
+    Attributes:
+        maps: One comparison per map, slide by slide.
+        pairs: Where each of them was read from.
+        failed: Why slides could not be compared, by their name (that of the folder, of a map that cannot be read).
+    """
+
+    maps: tuple[SlideAgreement, ...]
+    pairs: tuple[Pair, ...]
+    failed: Mapping[str, str]
+
+    @property
+    def slides(self) -> tuple[str, ...]:
+        """The slides that were compared, by file name."""
+        return tuple(dict.fromkeys(one.slide for one in self.maps))
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know."""
+        return STATEMENTS
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Give one row per slide, model, class and resolution, as `agreement_table` does."""
+        from hviskd.agreement.tables import agreement_table
+
+        return agreement_table(self.maps)
+
+    def means(self) -> "pd.DataFrame":
+        """Give one row per model, class and resolution: means over slides, and of how many."""
+        from hviskd.agreement.tables import mean_table
+
+        return mean_table(self.to_dataframe())
+
+    def compared(self, slide: str) -> list[Compared]:
+        """Read the maps of one slide again, beside what the expert drew on it.
+
+        Raises:
+            DataError: A map or an annotation is gone.
+        """
+        return [pair.compared(one) for one, pair in zip(self.maps, self.pairs, strict=True) if one.slide == slide]
+
+    def draw(self, slide: str) -> "Figure":
+        """Draw the maps of one slide under the expert's outlines.
+
+        Raises:
+            DataError: A map or an annotation is gone.
+        """
+        from hviskd.agreement.figures import draw_slide
+
+        return draw_slide(self.compared(slide))
