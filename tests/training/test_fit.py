@@ -286,7 +286,7 @@ def test_a_pair_is_distilled_on_cifar_and_every_output_says_what_it_is(tmp_path)
 
 def test_two_trainings_never_share_a_folder(tileset, tmp_path):
     recipe = load_recipe(None, "alone", QUICK)
-    with Run(tmp_path / "run").locked(), pytest.raises(TrainingError, match="another training is at work"):
+    with Run(tmp_path / "run").locked(), pytest.raises(TrainingError, match="another training is using this folder"):
         train(recipe, tileset, tmp_path / "run")
     assert train(recipe, tileset, tmp_path / "run").finished
 
@@ -295,7 +295,7 @@ def test_a_teacher_that_saw_the_student_s_test_patients_is_a_leak(teacher_run, t
     other = TileSet.open(shutil.copytree(tileset.folder, tmp_path / "tiles"))
     other = split_tiles(other, by="patient", seed=5)
     recipe = load_recipe(None, "distilled", QUICK | {"epochs": 1})
-    with pytest.raises(LeakError, match="under another split.*`allow_leak=True`"):
+    with pytest.raises(LeakError, match="with another split.*`allow_leak=True`"):
         train(recipe, other, tmp_path / "run", teacher=teacher_run.chosen())
     run = train(recipe, other, tmp_path / "run", teacher=teacher_run.chosen(), allow_leak=True)
     assert run.card["independence"].startswith("LEAK: the teacher")
@@ -377,7 +377,7 @@ def test_without_a_val_split_the_last_epoch_is_the_chosen_one(tmp_path):
     tiles = split_tiles(tiles, by="patient", val=0, test=0.3)
     run = train(load_recipe(None, "alone", QUICK), tiles, tmp_path / "run")
     assert run.chosen().card.epoch == 3
-    assert "no val split" in run.chosen().card.selection
+    assert "no validation split" in run.chosen().card.selection
 
 
 def test_mixed_precision_on_the_cpu(tileset, teacher_run, tmp_path):

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.changes import parse_changes
+
 
 def compare(
     experiment: Annotated[
@@ -49,22 +51,14 @@ def compare(
 
       hviskd compare my-experiment.yaml --tiles tiles -o comparison --minutes 50
     """
-    from hviskd.errors import RecipeError
     from hviskd.experiments import compare as run
     from hviskd.experiments import load_design
     from hviskd.experiments.comparison_files import explain, table_cells
     from hviskd.tiles import TileSet
-    from hviskd.training.recipe import parse_value
 
-    parsed = {}
-    for change in changes or []:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise RecipeError(f"--set {change}: write KEY=VALUE, for example settings.epochs=20")
-        parsed[key] = parse_value(value)
     tileset = TileSet.open(tiles)
     outcome = run(
-        load_design(experiment, parsed),
+        load_design(experiment, parse_changes(changes, "settings.epochs=20")),
         tileset,
         output,
         jobs=jobs,

@@ -1,14 +1,19 @@
 """`hviskd train` and `hviskd distill`: train a network as a recipe says."""
 
 import os
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from hviskd.cli.changes import parse_changes
+from hviskd.cli.option_groups import with_groups
 
 if TYPE_CHECKING:
     from hviskd.models import Model
     from hviskd.training import Recipe, Run
+    from hviskd.training.recipe import Role
 
 TilesArgument = Annotated[
     Path, typer.Argument(metavar="TILESET", help="TileSet with a training and a validation split.")
@@ -16,76 +21,90 @@ TilesArgument = Annotated[
 Output = Annotated[
     Path, typer.Option("-o", "--output", help="Folder for the run; must be new, unless --resume is given.")
 ]
-RecipeOption = Annotated[
-    str | None, typer.Option("--recipe", help="YAML file, or name of a built-in recipe (see `hviskd recipes`).")
-]
-Network = Annotated[
-    str | None,
-    typer.Option("--network", help="Network to train (see `hviskd networks`).", show_default="from the recipe"),
-]
-Head = Annotated[
-    str | None,
-    typer.Option(
-        "--head", help="Classifier head: gap (global average) or grid (the paper's).", show_default="from the recipe"
-    ),
-]
-Epochs = Annotated[
-    int | None,
-    typer.Option("--epochs", min=1, help="Number of passes over the training split.", show_default="from the recipe"),
-]
-BatchSize = Annotated[
-    int | None,
-    typer.Option("--batch-size", min=2, help="Number of tiles per training step.", show_default="from the recipe"),
-]
-Rate = Annotated[
-    float | None, typer.Option("--learning-rate", help="Initial learning rate.", show_default="from the recipe")
-]
-Precision = Annotated[
-    str | None,
-    typer.Option(
-        "--precision", help="Numerical precision: 32-true, bf16-mixed or 16-mixed.", show_default="from the recipe"
-    ),
-]
-Seed = Annotated[
-    int | None,
-    typer.Option(
-        "--seed",
-        min=0,
-        help="Random seed for initial weights, tile order and augmentation.",
-        show_default="from the recipe",
-    ),
-]
-Changes = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set any other recipe key; write nested keys with dots."),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
-AllowLeak = Annotated[
-    bool, typer.Option("--allow-leak", help="Train even if the splits leak; every output will say so.")
-]
-Device = Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")]
-Processes = Annotated[int, typer.Option("--processes", min=1, help="Processes (one per GPU) that share each batch.")]
+_FROM_RECIPE = "from the recipe"
 
 
+@dataclass(frozen=True)
+class RecipeOptions:
+    """The recipe, and what is changed in it; fields but the first and the last are the recipe's own keys."""
+
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="YAML file, or name of a built-in recipe (see `hviskd recipes`).")
+    ] = None
+    network: Annotated[
+        str | None,
+        typer.Option("--network", help="Network to train (see `hviskd networks`).", show_default=_FROM_RECIPE),
+    ] = None
+    head: Annotated[
+        str | None,
+        typer.Option(
+            "--head", help="Classifier head: gap (global average) or grid (the paper's).", show_default=_FROM_RECIPE
+        ),
+    ] = None
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", min=1, help="Number of passes over the training split.", show_default=_FROM_RECIPE),
+    ] = None
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", min=2, help="Number of tiles per training step.", show_default=_FROM_RECIPE),
+    ] = None
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Initial learning rate.", show_default=_FROM_RECIPE)
+    ] = None
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision", help="Numerical precision: 32-true, bf16-mixed or 16-mixed.", show_default=_FROM_RECIPE
+        ),
+    ] = None
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            min=0,
+            help="Random seed for initial weights, tile order and augmentation.",
+            show_default=_FROM_RECIPE,
+        ),
+    ] = None
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any other recipe key; write nested keys with dots."),
+    ] = None
+
+    def load(self, role: "Role", **more: str | None) -> "Recipe":
+        """Load the recipe with what was given, and `more` of its keys where they are not None."""
+        from hviskd.training import load_recipe
+
+        keys = {field.name: getattr(self, field.name) for field in fields(self)[1:-1]}
+        given = {key: value for key, value in (more | keys).items() if value is not None}
+        return load_recipe(self.recipe, role, given | parse_changes(self.changes, "weight_decay=0.001"))
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train, whatever the recipe."""
+
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Train even if the splits leak; every output will say so.")
+    ] = False
+    device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto"
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, help="Processes (one per GPU) that share each batch.")
+    ] = 1
+
+
+@with_groups
 def train(
     tileset: TilesArgument,
     output: Output,
-    recipe: RecipeOption = None,
+    *,
     student: Annotated[
         bool, typer.Option("--student", help="Train the student of the recipe, without a teacher.")
     ] = False,
-    network: Network = None,
-    head: Head = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    learning_rate: Rate = None,
-    precision: Precision = None,
-    seed: Seed = None,
-    changes: Changes = None,
-    resume: Resume = False,
-    allow_leak: AllowLeak = False,
-    device: Device = "auto",
-    processes: Processes = 1,
+    recipe: RecipeOptions,
+    how: TrainingOptions,
 ) -> None:
     """Train a teacher, or a student alone, on the training split of a TileSet.
 
@@ -103,38 +122,21 @@ def train(
 
       hviskd train tiles -o runs/teacher --recipe laptop --resume
     """
-    from hviskd.training import load_recipe
-
-    flags = _flags(network, head, epochs, batch_size, learning_rate, precision, seed, changes)
-    made = load_recipe(recipe, "alone" if student else "teacher", flags)
-    _run(tileset, output, made, None, resume, allow_leak, device, processes)
+    _run(tileset, output, recipe.load("alone" if student else "teacher"), None, how)
 
 
+@with_groups
 def distill(
     tileset: TilesArgument,
     output: Output,
+    *,
     teacher: Annotated[Path, typer.Option("--teacher", help="Teacher: a Model folder or a finished run.")],
-    recipe: RecipeOption = None,
     method: Annotated[
         str | None,
-        typer.Option(
-            "--method",
-            help="Distillation method, for example kd, dkd or hviskd.",
-            show_default="from the recipe",
-        ),
+        typer.Option("--method", help="Distillation method, for example kd, dkd or hviskd.", show_default=_FROM_RECIPE),
     ] = None,
-    network: Network = None,
-    head: Head = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    learning_rate: Rate = None,
-    precision: Precision = None,
-    seed: Seed = None,
-    changes: Changes = None,
-    resume: Resume = False,
-    allow_leak: AllowLeak = False,
-    device: Device = "auto",
-    processes: Processes = 1,
+    recipe: RecipeOptions,
+    how: TrainingOptions,
 ) -> None:
     """Distil a teacher into a student on the training split of a TileSet.
 
@@ -150,56 +152,11 @@ def distill(
       hviskd distill tiles -o runs/s --teacher runs/teacher --network resnet8 --set methods.hviskd.scale=student
     """
     from hviskd.models import load_model
-    from hviskd.training import load_recipe
 
-    flags = _flags(network, head, epochs, batch_size, learning_rate, precision, seed, changes)
-    flags = ({"methods": method} if method else {}) | flags
-    made = load_recipe(recipe, "distilled", flags)
-    _run(tileset, output, made, load_model(teacher), resume, allow_leak, device, processes)
+    _run(tileset, output, recipe.load("distilled", methods=method), load_model(teacher), how)
 
 
-def _flags(
-    network: str | None,
-    head: str | None,
-    epochs: int | None,
-    batch_size: int | None,
-    learning_rate: float | None,
-    precision: str | None,
-    seed: int | None,
-    changes: list[str] | None,
-) -> dict[str, Any]:
-    """Gather the options that were given, by the recipe's keys."""
-    from hviskd.errors import RecipeError
-    from hviskd.training.recipe import parse_value
-
-    named = {
-        "network": network,
-        "head": head,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "precision": precision,
-        "seed": seed,
-    }
-    given = {key: value for key, value in named.items() if value is not None}
-    for change in changes or []:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise RecipeError(f"--set {change}: write KEY=VALUE")
-        given[key] = parse_value(value)
-    return given
-
-
-def _run(
-    tileset: Path,
-    output: Path,
-    recipe: "Recipe",
-    teacher: "Model | None",
-    resume: bool,
-    allow_leak: bool,
-    device: str,
-    processes: int,
-) -> None:
+def _run(tileset: Path, output: Path, recipe: "Recipe", teacher: "Model | None", how: TrainingOptions) -> None:
     from hviskd.tiles import TileSet
     from hviskd.training import train as fit
 
@@ -209,10 +166,7 @@ def _run(
             TileSet.open(tileset),
             output,
             teacher=teacher,
-            resume=resume,
-            allow_leak=allow_leak,
-            device=device,
-            processes=processes,
+            **asdict(how),
         )
     except KeyboardInterrupt:
         typer.echo(f"interrupted; repeat the command with --resume to continue {output}", err=True)
