@@ -1,6 +1,7 @@
 """What a report tells of many slides at a glance."""
 
 from hviskd.cutting.report import CutReport, SlideReport
+from tests.html_tables import read_tables
 
 
 def report(**slides):
@@ -22,3 +23,21 @@ def test_slides_that_give_no_tile_are_no_failed_ones():
     found = report(a={"tiles": {"A": 1}}, b={}, c={"problem": "damaged"})
     assert [slide.slide for slide in found.without_tiles] == ["b"]
     assert [slide.slide for slide in found.failed] == ["c"]
+
+
+def test_a_notebook_shows_counts_by_class_and_who_failed():
+    found = report(
+        a={
+            "tiles": {"A": 1200},
+            "patient": "P1",
+            "left_out": {"over the cap": {"A": 30}, "without annotation": {"": 5}},
+        },
+        b={"tiles": {"A": 2}, "patient": "P1"},
+        c={"problem": "c.svs: <damaged>"},
+    )
+    table = found.class_table()
+    assert table.loc["A"].to_dict() == {"tiles": 1202, "slides": 2, "patients": 1, "over the cap": 30}
+    assert read_tables(found._repr_html_()) == [["", *table.columns], ["A", "1202", "2", "1", "30"]]
+    assert "2 of 3 slides were cut" in found._repr_html_()
+    assert "c.svs: &lt;damaged&gt;" in found._repr_html_()
+    assert report(a={"tiles": {"A": 1}}).class_table()["patients"].isna().all()

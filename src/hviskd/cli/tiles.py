@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.count_table import print_counts
+
 if TYPE_CHECKING:
     from hviskd.tiles import TileSet
 
@@ -76,7 +78,7 @@ def import_(
 
       hviskd tiles import photos -o tiles --tile-px 64 --resize --classes normal,tumour
     """
-    from hviskd.tiles import CsvColumns, ImportSettings, check_leak, import_folder
+    from hviskd.tiles import CsvColumns, ImportSettings, check_leak, import_folder, summary_table
 
     settings = ImportSettings(
         classes=[name.strip() for name in classes.split(",")] if classes else None,
@@ -88,7 +90,7 @@ def import_(
     columns = CsvColumns(file=columns_file, slide=columns_slide, patient=columns_patient)
     tileset = import_folder(folder, output, csv=csv, columns=columns, settings=settings, overwrite=overwrite)
     _print_left_out(tileset)
-    _print_table(tileset)
+    print_counts(summary_table(tileset), "class")
     typer.echo(check_leak(tileset).statement)
     typer.echo(f"wrote {tileset.folder}")
 
@@ -126,12 +128,12 @@ def import_cifar(
 
       hviskd tiles import-cifar cifar-100-python -o cifar20 --coarse --val 0.1 --seed 1
     """
-    from hviskd.tiles import check_leak
+    from hviskd.tiles import check_leak, summary_table
     from hviskd.tiles import import_cifar as make
 
     tileset = make(archive, output, coarse=coarse, val=val, seed=seed, licence=licence, overwrite=overwrite)
     _print_left_out(tileset)
-    _print_table(tileset)
+    print_counts(summary_table(tileset), "class")
     typer.echo(check_leak(tileset).statement)
     typer.echo(f"wrote {tileset.folder}")
 
@@ -160,11 +162,11 @@ def split(
 
       hviskd tiles split tiles --by random --val 0.2 --keep-test
     """
-    from hviskd.tiles import TileSet, check_leak, split_tiles
+    from hviskd.tiles import TileSet, check_leak, split_tiles, summary_table
 
     opened = TileSet.open(tileset)
     divided = split_tiles(opened, by=by.value, val=val, test=test, seed=seed, keep_test=keep_test)
-    _print_table(divided)
+    print_counts(summary_table(divided), "class")
     typer.echo(check_leak(divided).statement)
     typer.echo(f"wrote {divided.folder}")
 
@@ -187,7 +189,7 @@ def info(
 
       hviskd tiles info tiles -o sheet.png
     """
-    from hviskd.tiles import TileSet, check_leak, draw_contact_sheet
+    from hviskd.tiles import TileSet, check_leak, draw_contact_sheet, summary_table
 
     opened = TileSet.open(tileset)
     opened.check_pixels()
@@ -196,7 +198,7 @@ def info(
         f"{len(opened):,} tiles of {opened.tile_px} px, {scale}; licence: {opened.card.origin.licence or 'unknown'}"
     )
     _print_left_out(opened)
-    _print_table(opened)
+    print_counts(summary_table(opened), "class")
     typer.echo(check_leak(opened).statement)
     typer.echo(f"wrote {draw_contact_sheet(opened, output or opened.folder / 'contact-sheet.png')}")
 
@@ -207,17 +209,3 @@ def _print_left_out(tileset: "TileSet") -> None:
         typer.echo(f"left out: {', '.join(f'{count:,} {reason}' for reason, count in origin.dropped.items())}")
     for name in origin.dropped_files:
         typer.echo(f"  {name}")
-
-
-def _print_table(tileset: "TileSet") -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    from hviskd.tiles import summary_table
-
-    counts = summary_table(tileset)
-    table = Table("class", *(Column(str(name), justify="right") for name in counts.columns))
-    for name, row in counts.iterrows():
-        table.add_row(Text(str(name)), *(f"{count:,}" for count in row))
-    Console().print(table)

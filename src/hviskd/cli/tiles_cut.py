@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.count_table import print_counts
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
 from hviskd.errors import DataError
 from hviskd.slides import TissueRule
@@ -206,39 +207,15 @@ def _reference_stain(
 
 def _print_report(report: "CutReport") -> None:
     """Print what was cut and left out by class, what was cut by patient, and the notes on the slides."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
+    import pandas as pd
 
-    console = Console()
-    console = console if console.is_terminal else Console(width=160)
-    cut, left_out = report.tiles(), report.left_out()
-    reasons = [reason for reason, counts in left_out.items() if set(counts) & set(report.classes)]
-    heads = ("tiles", "slides", "patients", *reasons)
-    table = Table("class", *(Column(head, justify="right") for head in heads), box=SIMPLE_HEAD, pad_edge=False)
-    for name in report.classes:
-        of_class = [slide for slide in report.slides if slide.tiles.get(name)]
-        known = {slide.patient for slide in of_class if slide.patient}
-        spread = (len(of_class), len(known) or "–")
-        table.add_row(
-            Text(name),
-            f"{cut[name]:,}",
-            *map(str, spread),
-            *(f"{left_out[r].get(name, 0):,}" for r in reasons),
-        )
-    console.print(table)
-    for reason, counts in left_out.items():
-        if reason not in reasons:
+    print_counts(report.class_table(), "class")
+    for reason, counts in report.left_out().items():
+        if not set(counts) & set(report.classes):
             typer.echo(f"{sum(counts.values()):,} squares {reason}")
-
     by_patient = report.by_patient()
-    if len(by_patient) > 1 and len(by_patient) <= _SHOWN_PATIENTS:
-        heads = tuple(report.classes)
-        table = Table("patient", *(Column(head, justify="right") for head in heads), box=SIMPLE_HEAD, pad_edge=False)
-        for patient, counts in by_patient.items():
-            table.add_row(Text(patient), *(f"{counts[name]:,}" for name in heads))
-        console.print(table)
+    if 1 < len(by_patient) <= _SHOWN_PATIENTS:
+        print_counts(pd.DataFrame.from_dict(by_patient, orient="index"), "patient")
     for alike in report.notes():
         for slide, note in alike[:_SHOWN_ALIKE]:
             typer.echo(f"note: {slide}: {note}")

@@ -3,13 +3,18 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from hviskd.arrays import Ints
 from hviskd.errors import DataError
 from hviskd.storage import read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REPORT_FILE = "report.json"
 UNKNOWN_PATIENT = "unknown"
@@ -80,6 +85,26 @@ class CutReport(BaseModel):
         for report in self.slides:
             counts.update(report.tiles)
         return {name: counts[name] for name in self.classes}
+
+    def class_table(self) -> "pd.DataFrame":
+        """Tell by class, a row each, the tiles cut, from how many slides and known patients, and what was left out."""
+        import pandas as pd
+
+        cut, left_out = self.tiles(), self.left_out()
+        reasons = [reason for reason, counts in left_out.items() if set(counts) & set(self.classes)]
+        rows = []
+        for name in self.classes:
+            of_class = [slide for slide in self.slides if slide.tiles.get(name)]
+            patients = {slide.patient for slide in of_class} - {None}
+            rows.append(
+                [cut[name], len(of_class), len(patients) or pd.NA, *(left_out[why].get(name, 0) for why in reasons)]
+            )
+        return pd.DataFrame(rows, index=list(self.classes), columns=["tiles", "slides", "patients", *reasons])
+
+    def _repr_html_(self) -> str:
+        failed = "".join(f"<li>{escape(slide.problem or '')}</li>" for slide in self.failed)
+        cut = f"<p>{len(self.slides) - len(self.failed)} of {len(self.slides)} slides were cut.</p>"
+        return cut + self.class_table().to_html(na_rep="–") + (f"<ul>{failed}</ul>" if failed else "")
 
     def by_patient(self) -> dict[str, Counts]:
         """Give the tiles cut, by patient and class; slides of unknown patients together."""

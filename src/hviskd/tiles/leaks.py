@@ -7,6 +7,7 @@ more than one of them. Single-colour images do not count, since empty glass look
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from typing import Literal
 
 import numpy as np
@@ -61,6 +62,11 @@ class LeakReport:
     neighbours: Crossing
     pictures: Crossing
     photographs: bool = False
+
+    def _repr_html_(self) -> str:
+        found = [(kind.many, kind.count, ", ".join(kind.names)) for kind in self.crossings]
+        table = pd.DataFrame(found, columns=["in more than one split", "number", "the first of them"])
+        return f"<p>{escape(self.statement)}</p>{table.to_html(index=False) if found else ''}"
 
     @property
     def crossings(self) -> tuple[Crossing, ...]:

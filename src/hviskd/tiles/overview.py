@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hviskd.pictures import new_figure, save_figure
-from hviskd.tiles.rows import SPLITS
+from hviskd.tiles.notebook_view import count_tiles
 from hviskd.tiles.tileset import TileSet
 
 _CELL_PX = 112
@@ -28,17 +28,7 @@ def summary_table(tileset: TileSet) -> pd.DataFrame:
         A row a class, then "all tiles", and "patients" and "slides" where any is known; a column for each of train,
         val, test and "no split" that holds tiles, then "all". Whole numbers.
     """
-    table = tileset.table.assign(split=tileset.table["split"].fillna("no split"))
-    columns = [name for name in (*SPLITS, "no split") if (table["split"] == name).any()]
-    parts = {name: table[table["split"] == name] for name in columns} | {"all": table}
-    rows: dict[str, list[int]] = {}
-    for name in tileset.classes:
-        rows[name] = [int((part["class"] == name).sum()) for part in parts.values()]
-    rows["all tiles"] = [len(part) for part in parts.values()]
-    for unit in ("patient", "slide"):
-        if table[unit].notna().any():
-            rows[f"{unit}s"] = [part[unit].nunique() for part in parts.values()]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(parts))
+    return count_tiles(tileset.table, tileset.classes)
 
 
 def draw_contact_sheet(tileset: TileSet, path: Path | str, per_class: int = 8, seed: int = 0) -> Path:

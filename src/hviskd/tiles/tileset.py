@@ -93,6 +93,11 @@ class TileSet:
     def __repr__(self) -> str:
         return f"TileSet({str(self.folder)!r}: {len(self)} tiles, {self.tile_px} px, {len(self.classes)} classes)"
 
+    def _repr_html_(self) -> str:
+        from hviskd.tiles.notebook_view import tileset_html
+
+        return tileset_html(repr(self), self.table, self.classes, self.labels, self.pixels)
+
     def __reduce__(self) -> tuple[Callable[[Path], "TileSet"], tuple[Path]]:
         # A worker process maps the same file; the default would send it a copy of every pixel.
         return TileSet.open, (self.folder,)
