@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from hviskd.errors import ModelError
-from hviskd.models import find_model
+from hviskd.models import find_model, find_models, load_model, load_models
 
 
 def test_a_model_its_folder_a_run_and_its_folder_stand_for_the_same_model(teacher_run):
@@ -20,3 +20,20 @@ def test_a_run_that_is_not_finished_is_no_model(tmp_path):
         find_model(tmp_path)
     with pytest.raises(ModelError, match="no model here"):
         find_model(Path("nowhere"))
+
+
+def test_several_are_found_in_order_and_a_run_gives_its_chosen_and_its_last(teacher_run):
+    model, place = teacher_run.chosen(), teacher_run.folder
+    assert find_models(model) == [model]
+    assert find_models(str(place)) == [place / "model", place / "model-last"]
+    assert find_models([place / "model-last", teacher_run, model]) == [
+        place / "model-last", place / "model", place / "model-last", model,
+    ]  # fmt: skip
+    assert [each.card.name for each in load_models([model, teacher_run])] == ["teacher", "teacher", "teacher-last"]
+    assert load_models(model)[0] is load_model(model) is model
+    assert load_model(teacher_run).fingerprint == model.fingerprint
+
+
+def test_no_model_at_all_is_refused():
+    with pytest.raises(ModelError, match="no model given"):
+        find_models([])

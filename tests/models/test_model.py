@@ -129,10 +129,10 @@ def test_a_model_replaces_nothing_but_a_model(folder, teacher_run, tmp_path):
     work = tmp_path / "work"
     work.mkdir()
     (work / "thesis.txt").write_text("ours")
-    with pytest.raises(DataError, match="no model; it will not be replaced"):
+    with pytest.raises(DataError, match="contains no model, so it is not replaced"):
         save_model(model.network, model.card, work, overwrite=True)
     for to in ("openvino", "wsinfer"):
-        with pytest.raises(DataError, match=f"no export to {to}; it will not be replaced"):
+        with pytest.raises(DataError, match=f"contains no export to {to}, so it is not replaced"):
             export_model(model, to, folder, mpp=model.card.mpp or 0.5, overwrite=True)
     assert (work / "thesis.txt").read_text() == "ours"
     assert load_model(folder).card == model.card

@@ -229,3 +229,7 @@ def test_a_damaged_record_of_the_split_is_refused(tmp_path, record):
 def test_the_folder_may_be_called_anything(tmp_path):
     """A name such as `split=train` must not be read as a column, as Parquet data sets do."""
     assert len(make_tileset(tmp_path / "split=train" / "a set, of Ωs", ROWS)) == 4
+
+
+def test_an_opened_tile_set_opens_as_itself(tileset):
+    assert TileSet.open(tileset) is tileset

@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     )
     from hviskd.models.device import pick_device
     from hviskd.models.export import export_model
-    from hviskd.models.finding import AnyModel, find_model
+    from hviskd.models.finding import AnyModel, AnyModels, find_model, find_models, load_model, load_models
     from hviskd.models.folder import read_model_card, resolve_models
     from hviskd.models.input_step import InputStep
-    from hviskd.models.model import Model, load_model, save_model, write_weights
+    from hviskd.models.model import Model, save_model, write_weights
     from hviskd.models.quantization import quantize
 
 _HOMES = {
     "IMAGENET": "card",
     "AnyModel": "finding",
+    "AnyModels": "finding",
     "DataRecord": "card",
     "InputStep": "input_step",
     "Int8Record": "card",
@@ -40,7 +41,9 @@ _HOMES = {
     "TeacherRecord": "card",
     "export_model": "export",
     "find_model": "finding",
-    "load_model": "model",
+    "find_models": "finding",
+    "load_model": "finding",
+    "load_models": "finding",
     "pick_device": "device",
     "quantize": "quantization",
     "read_model_card": "folder",
@@ -52,6 +55,7 @@ _HOMES = {
 __all__ = [
     "IMAGENET",
     "AnyModel",
+    "AnyModels",
     "DataRecord",
     "InputStep",
     "Int8Record",
@@ -63,7 +67,9 @@ __all__ = [
     "TeacherRecord",
     "export_model",
     "find_model",
+    "find_models",
     "load_model",
+    "load_models",
     "pick_device",
     "quantize",
     "read_model_card",

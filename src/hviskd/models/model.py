@@ -15,7 +15,7 @@ from torch import Tensor
 from hviskd.errors import ModelError, RecipeError
 from hviskd.models.card import ModelCard
 from hviskd.models.device import pick_device
-from hviskd.models.folder import CARD, INT8, WEIGHTS, read_model_card, resolve_models
+from hviskd.models.folder import CARD, INT8, WEIGHTS, read_model_card
 from hviskd.models.input_step import InputStep
 from hviskd.networks import Network, create_network
 from hviskd.storage import atomic_folder, file_digest, write_json
@@ -95,7 +95,7 @@ def save_model(
             (partial / INT8).write_bytes(int8_onnx)
         card = card.model_copy(update={"weights_sha256": file_digest(partial / WEIGHTS)})
         write_json(partial / CARD, card.model_dump(mode="json"))
-    return load_model(folder)
+    return read_model(folder)
 
 
 def write_weights(weights: Mapping[str, Tensor], path: Path, notes: dict[str, str] | None = None) -> None:
@@ -103,13 +103,12 @@ def write_weights(weights: Mapping[str, Tensor], path: Path, notes: dict[str, st
     path.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in weights.items()}, notes))
 
 
-def load_model(folder: str | Path) -> Model:
-    """Load a Model folder, or the chosen Model of a finished Run, without running any code it holds.
+def read_model(folder: Path) -> Model:
+    """Read a Model folder without running any code it holds; `load_model` takes whatever stands for a Model.
 
     Raises:
         ModelError: Something is missing, damaged, changed since it was written, or of another format.
     """
-    folder = resolve_models(folder)[0]
     card = read_model_card(folder)
     content = _content(folder / WEIGHTS, card.weights_sha256)
     try:

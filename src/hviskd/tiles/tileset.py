@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -52,12 +52,14 @@ class TileSet:
     split_record: SplitRecord | None
 
     @classmethod
-    def open(cls, folder: Path | str) -> Self:
-        """Open a folder and check that its three files fit each other.
+    def open(cls, folder: "Path | str | TileSet") -> "TileSet":
+        """Open a folder and check that its three files fit each other; a TileSet is returned as it is.
 
         Raises:
             DataError: A file is missing, damaged, truncated, or does not fit the others.
         """
+        if isinstance(folder, TileSet):
+            return folder
         folder = Path(folder)
         if not (folder / CARD_FILE).is_file():
             raise DataError(
