@@ -6,8 +6,11 @@ The names below load what they need when first used, so that `import hviskd` cos
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hviskd import telemetry
 from hviskd.lazy import load_on_use
 from hviskd.version import __version__
+
+telemetry.switch_off()
 
 _HOMES = {
     "Annotation": "annotations",
