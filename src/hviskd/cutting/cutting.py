@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from hviskd.progress import Progress, progress_bar
 from hviskd.slides import CohortSlide
 from hviskd.storage import atomic_folder, fingerprint, require_free, write_json
 from hviskd.threads import in_threads
-from hviskd.tiles.card import CARD_FILE, Origin
+from hviskd.tiles.card import CARD_FILE, Origin, TileSetCard
 from hviskd.tiles.tileset import TileSet
 from hviskd.tiles.writing import TileSetWriter, new_card
 
@@ -84,16 +85,7 @@ def cut_slides(
         "patients": None if patients is None else str(patients),
         **settings.on_card(),
     }
-    source = ", ".join(sorted({str(Path(slide.report.path).parent) for slide in listed}))
-    card = new_card(
-        legend.names,
-        colours=legend.colours,
-        tile_px=settings.tile_px,
-        mpp=settings.mpp,
-        stain=settings.stain,
-        origin=Origin(verb="tiles cut", source=source, options=options, licence=settings.licence),
-    )
-    writer = TileSetWriter(output, card, overwrite=overwrite)
+    card = _card(listed, legend, settings, options)
     shaping = {**asdict(settings), "licence": None, "workers": None}
     made_with = fingerprint(PARTS_VERSION, shaping, legend.model_dump(mode="json"), options["patients"])
     with Parts(output, tile_px=settings.tile_px, made_with=made_with, overwrite=overwrite) as parts:
@@ -101,20 +93,22 @@ def cut_slides(
         allotted = _share_out(job, _look(job, listed, progress))
         with parts.tiles:
             done = _cut(job, allotted, progress)
-        report = CutReport(options=options, classes=legend.names, slides=tuple(slide.report for slide in done))
-        cut = [slide for slide in done if isinstance(slide, Cut)]
-        if not parts.tiles.count:
-            stands = (output / CARD_FILE).is_file()
-            if not stands:  # the report of a TileSet that stays, stays too
-                with _qc(job, cut, report, qc_folder(output)):
-                    pass
-            parts.remove()
-            raise _nothing(output, report, told=not stands)
-        with parts.writing(), _qc(job, cut, report, qc_folder(output)), writer:
-            writer.take(parts.tiles.path, (row for slide in cut for row in slide.rows(job)))
-            _tell_left_out(writer, report)
-        parts.remove()
+        _finish(job, done, TileSetWriter(output, card, overwrite=overwrite), output, options)
     return TileSet.open(output)
+
+
+def _card(
+    listed: Sequence[Listed | Failed], legend: Legend, settings: CutSettings, options: dict[str, Any]
+) -> TileSetCard:
+    source = ", ".join(sorted({str(Path(slide.report.path).parent) for slide in listed}))
+    return new_card(
+        legend.names,
+        colours=legend.colours,
+        tile_px=settings.tile_px,
+        mpp=settings.mpp,
+        stain=settings.stain,
+        origin=Origin(verb="tiles cut", source=source, options=options, licence=settings.licence),
+    )
 
 
 def _look(job: Job, slides: Sequence[Listed | Failed], progress: Progress | None) -> list[LookedAt | Failed]:
@@ -151,6 +145,25 @@ def _cut(job: Job, slides: Sequence[Allotted | Failed], progress: Progress | Non
     total = sum(int(slide.quota.sum()) for slide in slides if isinstance(slide, Allotted))
     with progress_bar("cutting tiles", total, progress) as advance:
         return [slide.cut(job, advance) if isinstance(slide, Allotted) else slide for slide in slides]
+
+
+def _finish(
+    job: Job, done: Sequence[Cut | Failed], writer: TileSetWriter, output: Path, options: dict[str, Any]
+) -> None:
+    """Make the TileSet of the finished parts, with report and pictures beside it; or say why there is not one tile."""
+    report = CutReport(options=options, classes=job.legend.names, slides=tuple(slide.report for slide in done))
+    cut = [slide for slide in done if isinstance(slide, Cut)]
+    if not job.parts.tiles.count:
+        stands = (output / CARD_FILE).is_file()
+        if not stands:  # the report of a TileSet that stays, stays too
+            with _qc(job, cut, report, qc_folder(output)):
+                pass
+        job.parts.remove()
+        raise _nothing(output, report, told=not stands)
+    with job.parts.writing(), _qc(job, cut, report, qc_folder(output)), writer:
+        writer.take(job.parts.tiles.path, (row for slide in cut for row in slide.rows(job)))
+        _tell_left_out(writer, report)
+    job.parts.remove()
 
 
 @contextmanager
