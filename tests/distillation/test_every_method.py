@@ -221,10 +221,11 @@ def test_a_student_that_is_its_teacher_costs_nothing(mixture):
     assert imitated == mixture.keys() - {"cross_entropy"}
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0])  # of black, all maps are nothing; of grey, they differ within a tile
 @every_mixture
-def test_a_batch_in_which_the_classes_and_tiles_are_all_alike_is_finite(mixture):
+def test_a_batch_in_which_the_classes_and_tiles_are_all_alike_is_finite(mixture, value):
     objective = build(mixture)
-    same = Batch(torch.zeros(4, 3, 32, 32), torch.zeros(4, dtype=torch.int64), torch.arange(4))
+    same = Batch(torch.full((4, 3, 32, 32), value), torch.zeros(4, dtype=torch.int64), torch.arange(4))
     for progress in COUNTED_IN:
         is_finite(run(objective, same, progress), objective)
 
