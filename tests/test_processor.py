@@ -9,9 +9,12 @@ import pytest
 
 SPINS = "import os; from hviskd.processor import let_threads_sleep as f; f(); print(*map(os.environ.get, {names}))"
 PAGES = """
+import ctypes
 import resource
 import numpy as np
 from hviskd.processor import keep_freed_memory
+
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: pages of one size, however full the machine is
 
 def pages():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -7,6 +7,7 @@ import pytest
 from hviskd.annotations import documents
 from hviskd.annotations.documents import read_document
 from hviskd.errors import DataError
+from tests.memory import PEAK_KIB, knows_its_peak
 
 from .make import save
 
@@ -92,6 +93,7 @@ def test_wide_characters_make_a_large_file_too_large(tmp_path, monkeypatch, firs
     assert read_document(path)
 
 
+@knows_its_peak
 def test_a_large_file_of_wide_characters_takes_less_than_two_gigabytes(tmp_path):
     path = tmp_path / "a.json"
     with path.open("w", encoding="utf-8") as stream:
@@ -100,9 +102,9 @@ def test_a_large_file_of_wide_characters_takes_less_than_two_gigabytes(tmp_path)
             stream.write("a" * 2**20)
         stream.write('"]')
     script = (
-        "import resource, sys\nfrom pathlib import Path\nfrom hviskd.annotations.documents import read_document\n"
+        f"{PEAK_KIB}\nimport sys\nfrom pathlib import Path\nfrom hviskd.annotations.documents import read_document\n"
         "try:\n    read_document(Path(sys.argv[1]))\nexcept Exception as error:\n    print(type(error).__name__)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print(peak_kib())"
     )
     told = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True).stdout
     path.unlink()

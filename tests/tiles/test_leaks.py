@@ -1,7 +1,7 @@
 """Whatever crosses the splits is found and named, and nothing that does not cross is blamed."""
 
 from itertools import product
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -153,9 +153,9 @@ def test_touching_agrees_with_trying_every_pair():
 def test_a_hundred_thousand_tiles_take_seconds():
     rng = np.random.default_rng(0)
     grid = np.stack(np.meshgrid(np.arange(320), np.arange(320)), axis=-1).reshape(-1, 2)[:100_000] * 224.0
-    start = perf_counter()
+    start = process_time()
     partners = _touching(grid, np.full(100_000, 224.0), rng.choice(["train", "val", "test"], 100_000))
-    assert perf_counter() - start < 10
+    assert process_time() - start < 10
     assert (partners >= 0).mean() > 0.99
 
 
