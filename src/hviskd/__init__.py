@@ -13,10 +13,14 @@ from hviskd.version import __version__
 telemetry.switch_off()
 
 _HOMES = {
+    "AgreementSettings": "agreement",
     "Annotation": "annotations",
+    "CohortSettings": "synthesis",
     "Compute": "segmentation",
+    "CsvColumns": "tiles",
     "CutSettings": "cutting",
     "Evaluation": "evaluation",
+    "ImportSettings": "tiles",
     "Legend": "annotations",
     "MapSettings": "segmentation",
     "Model": "models",
@@ -53,6 +57,7 @@ _HOMES = {
     "read_report": "cutting",
     "robustness": "evaluation",
     "run_demo": "experiments",
+    "save_agreement": "agreement",
     "save_attention": "attention",
     "save_evaluation": "evaluation",
     "save_profile": "evaluation",
@@ -62,6 +67,7 @@ _HOMES = {
     "split_tiles": "tiles",
     "stain_reference": "slides",
     "summary_table": "tiles",
+    "survey": "slides",
     "tissue_mask": "slides",
     "train": "training",
     "write_report": "reports",
@@ -70,7 +76,7 @@ _HOMES = {
 _ROOMS = {*_HOMES.values(), "distillation", "errors"}
 
 if TYPE_CHECKING:
-    from hviskd.agreement import agree
+    from hviskd.agreement import AgreementSettings, agree, save_agreement
     from hviskd.annotations import Annotation, Legend, load_legend, read_annotation
     from hviskd.attention import attend, save_attention
     from hviskd.cutting import CutSettings, cut_slides, read_report
@@ -88,16 +94,29 @@ if TYPE_CHECKING:
         segment,
         segment_cohort,
     )
-    from hviskd.slides import TissueRule, find_cohort, find_slides, open_slide, stain_reference, tissue_mask
-    from hviskd.synthesis import draw_cohort
-    from hviskd.tiles import TileSet, check_leak, draw_contact_sheet, import_folder, split_tiles, summary_table
+    from hviskd.slides import TissueRule, find_cohort, find_slides, open_slide, stain_reference, survey, tissue_mask
+    from hviskd.synthesis import CohortSettings, draw_cohort
+    from hviskd.tiles import (
+        CsvColumns,
+        ImportSettings,
+        TileSet,
+        check_leak,
+        draw_contact_sheet,
+        import_folder,
+        split_tiles,
+        summary_table,
+    )
     from hviskd.training import Recipe, Run, built_in_recipes, load_recipe, train
 
 __all__ = [
+    "AgreementSettings",
     "Annotation",
+    "CohortSettings",
     "Compute",
+    "CsvColumns",
     "CutSettings",
     "Evaluation",
+    "ImportSettings",
     "Legend",
     "MapSettings",
     "Model",
@@ -135,6 +154,7 @@ __all__ = [
     "read_report",
     "robustness",
     "run_demo",
+    "save_agreement",
     "save_attention",
     "save_evaluation",
     "save_profile",
@@ -144,6 +164,7 @@ __all__ = [
     "split_tiles",
     "stain_reference",
     "summary_table",
+    "survey",
     "tissue_mask",
     "train",
     "write_report",
