@@ -215,7 +215,7 @@ def test_predictions_of_other_classes_or_values_are_refused(measured, tmp_path):
     with pytest.raises(DataError, match="not probabilities"):
         average_roc([folder])
     (folder / "predictions.parquet").write_bytes(b"PAR1 nonsense")
-    with pytest.raises(DataError, match="damaged or foreign"):
+    with pytest.raises(DataError, match="damaged or not written by hviskd"):
         average_roc([folder])
 
 
