@@ -65,7 +65,7 @@ def test_maps_are_those_of_each_tile_s_own_class(place):
     expected = attention_maps(models[0].network, images, torch.tensor(classes))
     np.testing.assert_allclose(found.maps[found.names[0]], expected.numpy(), rtol=1e-3, atol=1e-6)
     assert found.comparison is None
-    assert any("another tile set" in note for note in found.notes)
+    assert any("another TileSet" in note for note in found.notes)
 
 
 def test_tiles_without_an_outline_are_left_out_and_every_other_is_measured(place):
@@ -92,7 +92,7 @@ def test_a_class_is_looked_for_in_its_own_tiles(place):
 
 def test_mistakes(place, tmp_path):
     models, tileset = load(place)
-    with pytest.raises(DataError, match="`class=c`: no such class; there are a, b"):
+    with pytest.raises(DataError, match="`class=c`: no such class; choose one of a, b"):
         attend(models, tileset, class_name="c")
     with pytest.raises(ModelError, match="no model given"):
         attend([], tileset)

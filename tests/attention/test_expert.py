@@ -38,11 +38,11 @@ def test_mistakes_name_the_file(tmp_path):
     with pytest.raises(DataError, match="nowhere: no such folder"):
         read_outlines(tmp_path / "nowhere", ["one.png"], 40)
     draw(tmp_path / "one.png", side=50)
-    with pytest.raises(DataError, match="no outline has the name of a tile, such as two"):
+    with pytest.raises(DataError, match="no outline has the name of a tile, for example two"):
         read_outlines(tmp_path, ["two.png"], 40)
     with pytest.raises(DataError, match=r"one.png: 50 × 50 px, the tiles have 40"):
         read_outlines(tmp_path, ["one.png"], 40)
     draw(tmp_path / "a" / "two.png")
     draw(tmp_path / "b" / "two.png")
-    with pytest.raises(DataError, match="both are called as the tile two"):
+    with pytest.raises(DataError, match="both have the name of the tile two"):
         read_outlines(tmp_path, ["two.png"], 40)

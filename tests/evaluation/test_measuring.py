@@ -76,7 +76,7 @@ def test_other_classes_are_refused_by_name(tileset, model):
 
 
 def test_another_tile_size_is_refused(tileset, model):
-    with pytest.raises(ModelError, match=r"reads tiles of 64 px.* holds tiles of 32 px"):
+    with pytest.raises(ModelError, match=r"needs tiles of 64 px.* has tiles of 32 px"):
         evaluate(replace(model, card=model.card.model_copy(update={"tile_px": 64})), tileset, **QUICK)
 
 
@@ -119,7 +119,7 @@ def test_a_model_that_learned_under_another_split_is_refused_unless_allowed(tile
     with pytest.raises(LeakError, match="under another split"):
         evaluate(model, tileset, **QUICK)
     allowed = evaluate(model, tileset, allow_leak=True, **QUICK)
-    assert any("colours: learned from this tile set under another split" in note for note in allowed.notes)
+    assert any("colours: trained on this TileSet with another split" in note for note in allowed.notes)
 
 
 @pytest.mark.parametrize(("split", "says"), [("train", "these very tiles"), ("val", "chosen on these tiles")])
@@ -131,15 +131,15 @@ def test_tiles_that_are_no_test_are_called_so(tmp_path, split, says):
 def test_models_of_other_data_share_one_caution(tileset):
     models = [colour_model(tileset, name=name, data={"fingerprint": "e" * 64, "name": "atlas"}) for name in "ab"]
     notes = evaluate(models, tileset, **QUICK).notes
-    assert [note for note in notes if "another tile set (atlas)" in note] == [
-        "a, b: learned from another tile set (atlas); whether the two share patients is not known."
+    assert [note for note in notes if "another TileSet (atlas)" in note] == [
+        "a, b: trained on another TileSet (atlas); whether the two share patients is unknown."
     ]
 
 
 @pytest.mark.parametrize(("mpp", "told"), [(0.25, True), (0.502, False), (None, False)])
 def test_another_magnification_is_told(tileset, mpp, told):
     notes = evaluate(colour_model(tileset, mpp=mpp), tileset, **QUICK).notes
-    assert any("learned at 0.25 µm per pixel, these tiles have 0.5" in note for note in notes) == told
+    assert any("trained at 0.25 µm/px, but these tiles have 0.5 µm/px" in note for note in notes) == told
 
 
 @pytest.mark.parametrize(
@@ -199,5 +199,5 @@ class _Damaged(ColourModel):
 
 
 def test_a_model_that_gives_no_numbers_is_refused(tileset, model):
-    with pytest.raises(ModelError, match=r"models/colours.*no probabilities"):
+    with pytest.raises(ModelError, match=r"models/colours.*NaN or infinity"):
         evaluate(_Damaged(model.card, model.folder), tileset, **QUICK)

@@ -35,9 +35,9 @@ def test_a_model_and_a_teacher_take_the_tiles_they_read(model, tiles):
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
-        ({"classes": ("d", "c", "b", "a")}, "its classes are in the order d, c, b, a, the tiles' in the order a, b"),
-        ({"normalisation": Normalisation(mean=(0, 0, 0), deviation=(1, 1, 1))}, "normalises its input in another way"),
-        ({"mpp": 0.25}, "learned at 0.25 µm/px, these tiles have 0.5 µm/px"),
+        ({"classes": ("d", "c", "b", "a")}, "its classes have the order d, c, b, a, those of the tiles a, b"),
+        ({"normalisation": Normalisation(mean=(0, 0, 0), deviation=(1, 1, 1))}, "normalises its input differently"),
+        ({"mpp": 0.25}, "was trained at 0.25 µm/px, but these tiles have 0.5 µm/px"),
     ],
 )
 def test_what_a_measurement_may_differ_in_a_teacher_may_not(model, tiles, facts, says):
@@ -56,7 +56,7 @@ def test_a_scale_as_good_as_the_same_is_the_same(model, tiles, mpp):
 def test_other_classes_and_sizes_are_refused_for_whatever_they_are_asked(model, tiles, as_teacher):
     with pytest.raises(ModelError, match="only the model has e; only the tiles have d"):
         require_fit(changed(model, classes=("a", "b", "c", "e")), tiles, as_teacher=as_teacher)
-    with pytest.raises(ModelError, match=r"reads tiles of 32 px, .* holds tiles of 64 px; cut tiles of its size"):
+    with pytest.raises(ModelError, match=r"needs tiles of 32 px, .* has tiles of 64 px; cut tiles of that size"):
         require_fit(changed(model, tile_px=32), tiles, as_teacher=as_teacher)
 
 

@@ -184,7 +184,7 @@ def test_without_a_resolution_wsinfer_is_refused_and_the_others_say_so(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("mpp", "message"), [(0.25, "learned at 0.5 µm/px, not 0.25"), (0, "above zero"), (-1, "zero")]
+    ("mpp", "message"), [(0.25, "was trained at 0.5 µm/px, not 0.25"), (0, "above zero"), (-1, "zero")]
 )
 def test_a_resolution_that_cannot_be_is_refused(model, tmp_path, mpp, message):
     with pytest.raises(ModelError, match=message):
@@ -197,7 +197,7 @@ def test_a_stain_and_an_unknown_licence_are_remarked(model, tmp_path):
     card = model.card.model_validate(model.card.model_dump() | {"stain": stain, "licences": licences})
     changed = type(model)(model.network, card, model.folder)
     stained, licence = export_model(changed, "torchscript", tmp_path / "t.pt").remarks
-    assert "brought to one stain" in stained
+    assert "stain-normalised tiles" in stained
     assert "not known of tiles x" in licence
 
 

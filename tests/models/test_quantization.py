@@ -130,7 +130,7 @@ def test_a_fall_is_refused_with_its_numbers(teacher_run, tileset, tmp_path):
             name = CLASSES[tileset.labels[row]]
             writer.add(tileset.pixels[row], file=f"{row}", class_name=name, source=TileSource(patient="Q"), split="val")
     output = tmp_path / "made"
-    numbers = r"on 48 val tiles top-1 is \d+\.\d% in float32 and \d+\.\d% in int8: it falls by \d+\.\d+ points"
+    numbers = r"on 48 validation tiles, top-1 is \d+\.\d% in float32 and \d+\.\d% in int8, a drop of \d+\.\d+ points"
     with pytest.raises(ModelError, match=numbers) as caught:
         quantize(teacher_run.chosen(), TileSet.open(tmp_path / "tiles"), output)
     assert "\n" not in str(caught.value)

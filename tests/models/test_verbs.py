@@ -60,8 +60,8 @@ def test_a_remark_names_the_option(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["export", "nowhere", "--to", "onnx", "-o", "x"], "error: nowhere: no model here"),
-        (["quantize", "nowhere", "nothing"], "error: nowhere: no model here"),
+        (["export", "nowhere", "--to", "onnx", "-o", "x"], "error: nowhere: not a Model"),
+        (["quantize", "nowhere", "nothing"], "error: nowhere: not a Model"),
     ],
 )
 def test_a_mistake_is_one_line(words, said):

@@ -358,7 +358,7 @@ def test_what_does_not_fit_is_said_before_the_first_step(tileset, teacher_run, t
     with pytest.raises(ModelError, match="only the model has dark, middle, pale; only the tiles have one, two"):
         train(load_recipe(None, "distilled", QUICK), other, tmp_path / "run", teacher=teacher_run.chosen())
     larger = write_tiles(tmp_path / "larger", patients=6, tile_px=40)
-    with pytest.raises(ModelError, match="teacher teacher: reads tiles of 32 px, .* holds tiles of 40 px"):
+    with pytest.raises(ModelError, match="teacher teacher: needs tiles of 32 px, .* has tiles of 40 px"):
         train(load_recipe(None, "distilled", QUICK), larger, tmp_path / "run", teacher=teacher_run.chosen())
     with pytest.raises(RecipeError, match="methods.kd needs a teacher"):
         train(load_recipe(None, "distilled", QUICK), tileset, tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Where a Model looks in single tiles, and how far an expert agrees.
+"""Attention maps of Models in single tiles, and their agreement with an expert.
 
 Names load what they need when first used: to compare tables takes no torch.
 """

@@ -1,4 +1,4 @@
-"""Where Models look in the tiles of a TileSet, and how far that is where the expert outlined; the verb calls it."""
+"""Computes where Models look in the tiles of a TileSet, and compares this with an expert's outlines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ CHANCE, EDGES = "random map", "edges"  # what stands beside the models
 
 @dataclass(frozen=True, eq=False)
 class Attention:
-    """Maps of M models on the same N tiles, and what an expert outlined there.
+    """Maps of M models on the same N tiles, with the expert's outlines.
 
     Attributes:
         names: M names, safe in a file name; the first is the reference.
@@ -60,7 +60,7 @@ class Attention:
     notes: tuple[str, ...]
 
     def scaled(self, name: str, tile: int) -> NDArray[np.float32]:
-        """Give one map enlarged to the tile, as shares of its largest value: (tile_px, tile_px)."""
+        """Return one map enlarged to the tile, divided by its maximum: (tile_px, tile_px)."""
         return _scaled(self.maps[name][tile], self.tile_px)
 
 
@@ -80,7 +80,7 @@ def attend(
     device: str = "auto",
     allow_leak: bool = False,
 ) -> Attention:
-    """Draw attention maps, and hold them against an expert's outlines.
+    """Compute attention maps, and compare them with an expert's outlines.
 
     Args:
         models: At least one; the first is the reference of the tests.
@@ -95,18 +95,18 @@ def attend(
         seed: Of the random map.
         batch_size: Tiles at a time.
         device: "auto", "cpu", "cuda" or "mps".
-        allow_leak: Go on where a model learned from these tiles under another split; the notes say so.
+        allow_leak: Continue if a model was trained on these tiles with another split; the notes say so.
 
     Raises:
         DataError: There is no such class, no tile, or an outline cannot be read.
-        LeakError: A model learned from these tiles under another split.
+        LeakError: A model was trained on these tiles with another split.
         ModelError: A model does not fit the tiles, or there is none.
         RecipeError: The map does not suit a network.
     """
     if not models:
-        raise ModelError("no model given; name at least one model folder")
+        raise ModelError("no model given; give at least one Model folder")
     if class_name is not None and class_name not in tileset.classes:
-        raise DataError(f"`class={class_name}`: no such class; there are {', '.join(tileset.classes)}")
+        raise DataError(f"`class={class_name}`: no such class; choose one of {', '.join(tileset.classes)}")
     for model in models:
         require_fit(model, tileset)
     names = model_names(models)
@@ -132,21 +132,25 @@ def attend(
         name: _maps_of(model, tiles, wanted, kind, stage, batch_size, device)
         for name, model in zip(names, models, strict=True)
     }
-    notes = [f"{kind} at {'the map that the head reads' if stage is None else f'stage {stage}'}, {len(rows)} tiles."]
+    notes = [f"{kind} at {'the last stage' if stage is None else f'stage {stage}'}, {len(rows)} tiles."]
     notes += [f"{left_out} tiles have no outline and are left out."] if left_out else []
     blind = {name: int((one.max(axis=(1, 2)) == 0).sum()) for name, one in maps.items()}
-    notes += [f"{name}: nothing spoke for the class in {count} tiles." for name, count in blind.items() if count]
+    notes += [
+        f"{name}: no positive evidence for the class in {count} tiles (empty map)."
+        for name, count in blind.items()
+        if count
+    ]
     unit, owner = tileset.clusters(rows)
     comparison = None
     if outlines is not None:
         table = _table(maps, tiles, outlines, rows, owner, (area_share, level), seed)
         comparison = compare_attention(table, names[0])
         notes.append(
-            f"Dice at a fixed share: the hottest {area_share:.0%} of the tile; at a fixed level: {level:g} of the "
-            "largest value."
+            f"Dice at a fixed share: the hottest {area_share:.0%} of the tile; at a fixed level: {level:g} times the "
+            "maximum."
         )
         if unit != "patient":
-            notes.append(f"No patients are known: in the tests every {unit} stands for one.")
+            notes.append(f"Patients are unknown: the tests treat every {unit} as a patient.")
         notes += comparison.notes
     files = tuple(str(file) for file in tileset.table["file"].iloc[rows])
     return Attention(

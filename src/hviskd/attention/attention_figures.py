@@ -1,4 +1,4 @@
-"""The pictures of `attend`: maps over tiles, side by side and one by one, and a measure of every model as boxes."""
+"""Figures of attention: maps of several models on tiles, overlays, and box plots of the agreement."""
 
 import matplotlib as mpl
 import numpy as np
@@ -18,7 +18,7 @@ _SHADE = 0.55
 
 
 def draw_examples(attention: Attention, most: int = 6) -> Figure:
-    """Draw tiles spread evenly over what was looked at: the tile with the expert's outline, then each model's map."""
+    """Draw an evenly spread selection of tiles: the tile with the expert's outline, then each model's map."""
     chosen = spread(len(attention.files), most)
     columns = 1 + len(attention.names)
     figure = new_figure(1.75 * columns + 0.6, 1.75 * len(chosen) + 0.75)
@@ -33,17 +33,17 @@ def draw_examples(attention: Attention, most: int = 6) -> Figure:
     for axes, title in zip(grid[0], ("tile", *attention.names), strict=True):
         axes.set_title(title, fontsize=8)
     bar = figure.colorbar(painted, ax=grid, fraction=0.025, pad=0.02)
-    bar.set_label("attention, share of the map's largest value", fontsize=7)
+    bar.set_label("attention, relative to the maximum", fontsize=7)
     bar.ax.tick_params(labelsize=7)
-    said = "" if attention.outlines is None else "; the line is the expert's outline"
-    figure.supxlabel(f"{attention.kind} for the class named at the left{said}", fontsize=7)
+    said = "" if attention.outlines is None else "; line: expert's outline"
+    figure.supxlabel(f"{attention.kind} for the class at the left{said}", fontsize=7)
     return figure
 
 
 def overlay(
     tile: NDArray[np.uint8], scaled: NDArray[np.float32], outline: NDArray[np.bool_] | None = None
 ) -> NDArray[np.uint8]:
-    """Lay a map over its tile, px by px, in the colours of `draw_examples`, and the expert's outline over both.
+    """Overlay a map on its tile at full resolution, in the colours of `draw_examples`, with the expert's outline.
 
     Args:
         tile: uint8 (H, W, 3).
@@ -61,12 +61,12 @@ def overlay(
 
 
 def spread(count: int, most: int) -> NDArray[np.int64]:
-    """Give at most so many positions, evenly from the first of `count` to the last."""
+    """Return at most so many positions, evenly spread from the first to the last of `count`."""
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
 
 
 def draw_boxes(comparison: AttentionComparison, measure: str) -> Figure:
-    """Draw a measure of every model as a box over its tiles, with the p over patients against the reference."""
+    """Draw a measure of every model as a box plot over its tiles, with p over patients against the reference."""
     models = list(dict.fromkeys(comparison.tiles["model"]))
     figure = new_figure(max(4.5, 1.15 * len(models) + 1.4), 4.2)
     axes = figure.subplots()
@@ -88,7 +88,7 @@ def draw_boxes(comparison: AttentionComparison, measure: str) -> Figure:
     axes.tick_params(axis="y", labelsize=8)
     patients = comparison.means["patients"].max()
     figure.supxlabel(
-        f"a point a tile; p: sign-flip test over {patients} patients against {comparison.reference}, after Holm",
+        f"one point per tile; p: sign-flip test over {patients} patients against {comparison.reference}, after Holm",
         fontsize=7,
     )
     return figure

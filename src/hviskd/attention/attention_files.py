@@ -1,4 +1,4 @@
-"""The files of an `Attention`: maps, tables, pictures; `attend` the verb writes them."""
+"""Writes an `Attention` to files: maps, tables and figures."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ SHOWN = ("dice_share", "dice_otsu", "dice_mean", "pointing", "energy")
 
 
 def save_attention(attention: Attention, folder: Path, *, overlays: int = OVERLAYS, overwrite: bool = False) -> Path:
-    """Write everything in one step.
+    """Write all files in one step.
 
     `maps-NAME.npy`: float32 (N, h, w), a row a tile of `tiles.csv`, as large as the stage's map. `examples.png`.
     `overlays/NAME/`: the map over each of at most `overlays` tiles, evenly spread, named by row and tile. With an
@@ -70,7 +70,7 @@ def _write_overlays(attention: Attention, folder: Path, most: int) -> None:
 
 
 def summary_table(attention: Attention) -> Table:
-    """Give header and rows as text: the mean of the main measures with intervals, and p against the reference."""
+    """Return header and rows as text: means of the main measures with intervals, and p against the reference."""
     assert attention.comparison is not None
     means = attention.comparison.means.set_index(["model", "measure"])
     tests = attention.comparison.tests.set_index(["model", "measure"])
@@ -90,7 +90,7 @@ def summary_table(attention: Attention) -> Table:
 
 
 def to_markdown(attention: Attention) -> str:
-    """Give the table and every note as Markdown."""
+    """Return the table and every note as Markdown."""
     notes, table = " ".join(attention.notes), markdown_table(summary_table(attention))
     return f"# Attention against the expert's outlines\n\n{notes}\n\n{table}\n"
 

@@ -1,4 +1,4 @@
-"""Maps that no network drew, to stand beside those of networks: what chance finds, and what edges alone find."""
+"""Baseline maps without a network: random maps and edge maps."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,13 @@ _EDGE_BLUR_PX = 2.0
 
 
 def random_map(tile_px: int, rng: np.random.Generator) -> Floats32:
-    """Give blurred noise (tile_px, tile_px) from 0 to 1."""
+    """Return blurred noise (tile_px, tile_px) from 0 to 1."""
     noise = ndimage.gaussian_filter(rng.standard_normal((tile_px, tile_px)), tile_px * _GRAIN, mode="wrap")
     return _from_0_to_1(noise)
 
 
 def edge_map(tile: NDArray[np.uint8]) -> Floats32:
-    """Give how fast the brightness of an RGB tile (H, W, 3) changes, by Sobel's filter, blurred by 2 px, from 0 to 1.
+    """Return the brightness gradient of an RGB tile (H, W, 3) by Sobel's filter, blurred by 2 px, from 0 to 1.
 
     A tile of one colour has no edge: zero everywhere.
     """

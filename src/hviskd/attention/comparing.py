@@ -1,4 +1,4 @@
-"""Does one model look where the expert does more than another? Intervals, paired tests, effect sizes; for `attend`."""
+"""Compares how well models agree with the expert: intervals, paired tests, effect sizes."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ _FIXED = ("model", "tile", "patient")
 
 @dataclass(frozen=True)
 class AttentionComparison:
-    """Models held against each other on the same tiles.
+    """Models compared on the same tiles.
 
     Attributes:
         tiles: What was compared: one row a model and tile, a column a measure.
@@ -58,7 +58,7 @@ def compare_attention(table: pd.DataFrame, reference: str) -> AttentionCompariso
     if lacking:
         raise DataError(f"attention table: has no column {lacking[0]!r}")
     if reference not in set(table["model"]):
-        raise DataError(f"reference {reference!r}: no such model; there are {', '.join(table['model'].unique())}")
+        raise DataError(f"reference {reference!r}: no such model; choose one of {', '.join(table['model'].unique())}")
     if table.duplicated(["model", "tile"]).any():
         raise DataError("attention table: a model has the same tile twice")
     measures = tuple(name for name in table.columns if name not in _FIXED)
@@ -145,15 +145,12 @@ def _rank_biserial(differences: Floats) -> float:
 
 def _notes(tiles: int, patients: int, reference: str) -> tuple[str, ...]:
     notes = [
-        f"{tiles:,} tiles of {patients} patients; every model is held against {reference}. Intervals are 95 %, "
-        "patients drawn anew; p is two-sided, after Holm's correction over the models.",
-        "Tests over tiles take tiles of one patient for independent, so that their p is too small; believe those over "
-        "patients.",
+        f"{tiles:,} tiles of {patients} patients; every model is compared with {reference}. Intervals are 95 %, "
+        "resampling patients; p is two-sided, with Holm's correction over the models.",
+        "Tests over tiles treat tiles of one patient as independent, so their p is too small; use those over patients.",
     ]
     if patients < LEAST_PAIRS:
-        notes.append("With fewer than three patients no test over patients is made.")
+        notes.append("With fewer than three patients, no test over patients is possible.")
     elif patients < 6:
-        notes.append(
-            f"With {patients} patients the sign-flip test cannot give less than p = {2 ** (1 - patients):.3g}."
-        )
+        notes.append(f"With {patients} patients, p of the sign-flip test cannot be below {2 ** (1 - patients):.3g}.")
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""What an expert outlined in single tiles: a mask or an outline file that has the tile's name; `attend` reads it."""
+"""Reads an expert's outlines of single tiles: masks or outline files named like the tiles."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ _OUTLINES = (".json", ".geojson")
 
 
 def read_outlines(folder: Path, files: Sequence[str], tile_px: int) -> list[NDArray[np.bool_] | None]:
-    """Give, for each tile, what the expert outlined in it.
+    """Return, for each tile, what the expert outlined in it.
 
     Args:
         folder: Holds masks (PNG, TIFF or BMP; what is not black is inside), Labelme or QuPath files (whatever they
@@ -39,7 +39,7 @@ def read_outlines(folder: Path, files: Sequence[str], tile_px: int) -> list[NDAr
                 found.setdefault(key, []).append(path)
     outlines = [_of_tile(found, PurePosixPath(file), tile_px) for file in files]
     if all(outline is None for outline in outlines):
-        raise DataError(f"{folder}: no outline has the name of a tile, such as {files[0] if files else 'none'}")
+        raise DataError(f"{folder}: no outline has the name of a tile, for example {files[0] if files else 'none'}")
     return outlines
 
 
@@ -48,7 +48,7 @@ def _of_tile(found: dict[str, list[Path]], file: PurePosixPath, tile_px: int) ->
     if not paths:
         return None
     if len(paths) > 1:
-        raise DataError(f"{paths[0]} and {paths[1]}: both are called as the tile {file}; keep one")
+        raise DataError(f"{paths[0]} and {paths[1]}: both have the name of the tile {file}; keep only one")
     return _read(paths[0], tile_px)
 
 
@@ -58,5 +58,7 @@ def _read(path: Path, tile_px: int) -> NDArray[np.bool_]:
         return np.asarray(annotation.rasterise(0, 0, tile_px, tile_px, 1) >= 0)
     picture = decode_image(path)
     if picture.size != (tile_px, tile_px):
-        raise DataError(f"{path}: {picture.width} × {picture.height} px, the tiles have {tile_px}; use their outlines")
+        raise DataError(
+            f"{path}: {picture.width} × {picture.height} px, not {tile_px} px as the tiles; outline these tiles"
+        )
     return np.asarray(np.asarray(picture).any(axis=2))

@@ -1,4 +1,4 @@
-"""Where a network looked in a tile, for one class: Grad-CAM and its relatives, on any stage; `attend` draws them."""
+"""Attention maps of a network in a tile, for one class: Grad-CAM and related methods, on any stage."""
 
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -16,7 +16,7 @@ MapKind = Literal["grad-cam", "hires-cam", "cam"]
 def attention_maps(
     network: Network, images: Tensor, classes: Tensor, *, kind: MapKind = "grad-cam", stage: int | None = None
 ) -> Tensor:
-    """Give the maps of what spoke for a class, as large as the stage's map.
+    """Return the maps of positive evidence for a class, at the size of the stage's feature map.
 
     `grad-cam`: channels weighted by the mean of their gradient (Selvaraju et al. 2017, eq. 1 and 2). `hires-cam`:
     channels times their gradient, pixel by pixel (Draelos and Carin 2020), which is what the logit truly adds up where
@@ -47,7 +47,7 @@ def attention_maps(
 
 
 def scaled_maps(maps: Tensor, tile_px: int) -> Tensor:
-    """Enlarge maps (B, h, w) to (B, tile_px, tile_px) bilinearly, as shares of each one's largest value.
+    """Enlarge maps (B, h, w) to (B, tile_px, tile_px) bilinearly, each divided by its maximum.
 
     A map that is zero everywhere, where nothing spoke for the class, stays zero.
     """
@@ -66,9 +66,9 @@ def _hires_cam(maps: Tensor, gradient: Tensor) -> Tensor:
 
 def _cam(network: Network, images: Tensor, classes: Tensor, stage: int | None) -> Tensor:
     if stage is not None:
-        raise RecipeError("attention cam: shows the last map only; leave the stage out, or choose grad-cam")
+        raise RecipeError("attention cam: needs the last stage; omit the stage, or choose grad-cam")
     if network.head.pool.output_size != 1:
-        raise RecipeError("attention cam: needs a `gap` head, one mean a channel; choose grad-cam")
+        raise RecipeError("attention cam: needs a `gap` head; choose grad-cam")
     with torch.no_grad():
         trace = network.trace(images)
         weights = trace.class_weights[classes]
@@ -76,7 +76,7 @@ def _cam(network: Network, images: Tensor, classes: Tensor, stage: int | None) -
 
 
 def _with_gradient(network: Network, images: Tensor, classes: Tensor, stage: int | None) -> tuple[Tensor, Tensor]:
-    """Give a stage's map and the gradient of each image's logit with respect to it, both (B, C, h, w)."""
+    """Return a stage's feature map and the gradient of each image's logit with respect to it, both (B, C, h, w)."""
     images = images.detach().requires_grad_()  # so that there is a graph though no weight asks for one
     with torch.enable_grad():
         trace = network.trace(images)
@@ -85,7 +85,7 @@ def _with_gradient(network: Network, images: Tensor, classes: Tensor, stage: int
         elif 0 <= stage < len(trace.stages):
             maps = trace.stages[stage]
         else:
-            raise RecipeError(f"stage {stage}: this network has the stages 0 (stem) to {len(trace.stages) - 1}")
+            raise RecipeError(f"stage {stage}: this network only has stages 0 (stem) to {len(trace.stages) - 1}")
         logit = trace.logits.gather(1, classes[:, None]).sum()  # images do not mix in evaluation mode
         (gradient,) = torch.autograd.grad(logit, maps)
     return maps.detach(), gradient

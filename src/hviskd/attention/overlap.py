@@ -1,4 +1,4 @@
-"""How far an attention map and an expert's outline agree in one tile; `attend` calls it."""
+"""Measures of agreement between an attention map and an expert's outline in one tile."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +11,21 @@ AREA_SHARE = 0.2  # of a tile; what a look takes in when nothing else is said
 LEVEL = 0.5  # of the map's largest value
 
 MEASURES = {
-    "dice_share": "Dice, hottest part as large as a fixed share of the tile",
-    "dice_otsu": "Dice, threshold by Otsu",
-    "dice_level": "Dice, threshold at half of the largest value",
-    "dice_best": "Dice at its best threshold",
+    "dice_share": "Dice, hottest fixed share of the tile",
+    "dice_otsu": "Dice, Otsu's threshold",
+    "dice_level": "Dice, threshold at half of the maximum",
+    "dice_best": "Dice, best threshold",
     "dice_mean": "Dice, mean over all thresholds",
     "soft_dice": "soft Dice",
     "pointing": "hottest point inside",
-    "energy": "share of the attention inside",
+    "energy": "share of attention inside",
 }
 
 
 def measure_tile(
     attention: NDArray[np.floating], outline: NDArray[np.bool_], *, area_share: float = AREA_SHARE, level: float = LEVEL
 ) -> dict[str, float]:
-    """Measure a map against an outline, by every rule.
+    """Measure the agreement of a map with an outline, by every rule.
 
     With A the map as shares of its largest value and O the outline, Dice of a part P of the tile is
     2 |P ∩ O| / (|P| + |O|), and P is: `dice_share`, the pixels of largest A that make up `area_share` of the tile, the
@@ -49,12 +49,12 @@ def measure_tile(
         DataError: The two differ in size, the map is not within 0 and 1, or a rule's number is impossible.
     """
     if attention.shape != outline.shape or attention.ndim != 2 or attention.size == 0:
-        raise DataError(f"attention {attention.shape} and outline {outline.shape}: need one size (H, W)")
+        raise DataError(f"attention {attention.shape} and outline {outline.shape}: need the same size (H, W)")
     if not 0 < area_share <= 1 or not 0 < level <= 1:
-        raise DataError(f"area share {area_share} and level {level}: need more than 0 and at most 1")
+        raise DataError(f"area share {area_share} and level {level}: must be above 0 and at most 1")
     a, inside = attention.astype(np.float64).ravel(), outline.ravel()
     if not np.isfinite(a).all() or a.min() < 0 or a.max() > 1:
-        raise DataError("attention: need finite values from 0 to 1")
+        raise DataError("attention: values must be from 0 to 1")
     if not inside.any():
         return dict.fromkeys(MEASURES, float("nan"))
     if a.max() == 0:
@@ -83,7 +83,7 @@ def measure_tile(
 
 
 def _runs(descending: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    """Give the distinct values of a sorted array and the position of the last of each."""
+    """Return the distinct values of a sorted array and the position of the last of each."""
     last = np.flatnonzero(np.r_[descending[1:] != descending[:-1], True])
     return descending[last], last
 

@@ -1,6 +1,6 @@
-"""Measures Models on a TileSet: metrics, intervals over patients, paired differences, calibration, robustness, cost.
+"""Evaluates Models on a TileSet: metrics, confidence intervals, paired differences, calibration, robustness, cost.
 
-Names load what they need when first used.
+Names are imported on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Makes a Model's probabilities mean what they say, and finds from which one on it is sure; `hviskd calibrate`."""
+"""Calibrates a Model's probabilities by temperature scaling, and finds the threshold below which it is unsure."""
 
 import copy
 import math
@@ -31,20 +31,20 @@ _SMALLEST = float(np.finfo(np.float32).tiny)  # float32 probabilities below are 
 
 
 def tempered(probabilities: ArrayLike, temperature: float) -> Floats:
-    """Give softmax(z / T) of the logits z behind probabilities, float (N, K), as float64 (N, K)."""
+    """Return softmax(z / T) of the logits z behind probabilities, float (N, K), as float64 (N, K)."""
     logs = np.log(np.maximum(np.asarray(probabilities, np.float64), _SMALLEST)) / temperature
     shares = np.exp(logs - logs.max(axis=1, keepdims=True))
     return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float64)
 
 
 def negative_log_likelihood(labels: NDArray[np.int64], probabilities: ArrayLike) -> float:
-    """Give the mean of −ln p of the true class, in nats, for labels (N,) and probabilities (N, K)."""
+    """Return the mean of −ln p of the true class, in nats, for labels (N,) and probabilities (N, K)."""
     own = np.take_along_axis(np.asarray(probabilities, np.float64), labels[:, None], axis=1)
     return float(-np.log(np.maximum(own, _SMALLEST)).mean())
 
 
 def fit_temperature(labels: NDArray[np.int64], probabilities: ArrayLike) -> float:
-    """Find the temperature at which the true classes are most probable (Guo et al. 2017, section 4.2).
+    """Find the temperature with the highest likelihood of the true classes (Guo et al. 2017, section 4.2).
 
     Args:
         labels: True class of every tile, int64 (N,).
@@ -62,14 +62,14 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: ArrayLike) -> floa
     temperature = math.exp(found.x)
     if not 1.02 * LIMITS[0] < temperature < LIMITS[1] / 1.02:
         raise DataError(
-            f"no temperature fits: the best lies at or beyond {temperature:.3g}; val has too few tiles, or all of them "
-            "are right"
+            f"no temperature fits (best at or beyond {temperature:.3g}): too few validation tiles, or the "
+            "model makes no errors on them"
         )
     return temperature
 
 
 def sure_from(labels: NDArray[np.int64], probabilities: ArrayLike, accuracy: float) -> tuple[float | None, float]:
-    """Find the lowest probability from which on enough tiles are right.
+    """Find the lowest probability from which on enough tiles are correct.
 
     Args:
         labels: True class of every tile, int64 (N,).
@@ -117,7 +117,7 @@ def calibrate(
     Raises:
         DataError: There is no val split, the output folder holds something, `accuracy` is out of range, or no
             temperature fits.
-        LeakError: The Model may have learned from the val tiles.
+        LeakError: The Model may have been trained on the validation tiles.
         ModelError: The tiles do not fit the Model.
     """
     output = Path(output)
@@ -125,7 +125,7 @@ def calibrate(
         raise DataError(f"`accuracy={accuracy:g}`: must be above 0 and at most 1")
     require_free(output, overwrite=overwrite, replaces=(CARD, "model"))
     if model.card.calibration is not None:
-        raise DataError(f"{model.folder}: is calibrated already; calibrate the Model it was made from")
+        raise DataError(f"{model.folder}: is already calibrated; calibrate the original Model")
     require_fit(model, tileset)
     require_no_leak(tileset, allow_leak=allow_leak)
     cautions([model], [model.card.name], tileset, "val", allow_leak=allow_leak)

@@ -1,4 +1,4 @@
-"""How far a Model's stated probabilities can be believed, and what refusing the least sure tiles buys."""
+"""Calibration curves, and the error rate as a function of coverage."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from hviskd.evaluation.metrics import CALIBRATION_BINS
 
 
 class Reliability(NamedTuple):
-    """Stated probability against hit rate, in the steps of the calibration error (Guo et al. 2017, section 2).
+    """Stated probability against accuracy, in the bins of the calibration error (Guo et al. 2017, section 2).
 
     Attributes:
         tiles: Tiles whose most probable class has a probability in each of B equal steps of 0 to 1, int64 (B,).
@@ -24,7 +24,7 @@ class Reliability(NamedTuple):
 
 
 class RiskCoverage(NamedTuple):
-    """What refusing to name the least probable tiles buys (El-Yaniv and Wiener 2010), float64 (M,) each.
+    """Error rate when the least probable tiles are rejected (El-Yaniv and Wiener 2010), float64 (M,) each.
 
     Attributes:
         threshold: Probability of the most probable class, falling.
@@ -38,12 +38,12 @@ class RiskCoverage(NamedTuple):
 
     @property
     def area(self) -> float:
-        """Mean risk over all coverages, 0 is best: each tile, in falling order, counts alike."""
+        """Mean risk over all coverages, with equal weight per tile; 0 is best."""
         return float(np.average(self.risk, weights=np.diff(self.coverage, prepend=0.0)))
 
 
 def reliability(labels: NDArray[np.int64], probabilities: ArrayLike) -> Reliability:
-    """Give stated probability against hit rate for labels (N,) and probabilities (N, K)."""
+    """Return stated probability against accuracy for labels (N,) and probabilities (N, K)."""
     shares = np.asarray(probabilities, np.float64)
     confidence, right = shares.max(axis=1), shares.argmax(axis=1) == labels
     steps = np.digitize(confidence, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], right=True)
@@ -59,7 +59,7 @@ def reliability(labels: NDArray[np.int64], probabilities: ArrayLike) -> Reliabil
 
 
 def risk_coverage(labels: NDArray[np.int64], probabilities: ArrayLike) -> RiskCoverage:
-    """Give risk against coverage; tiles of equal probability are taken or left together."""
+    """Return risk against coverage; tiles of equal probability are kept or rejected together."""
     shares = np.asarray(probabilities, np.float64)
     confidence, wrong = shares.max(axis=1), shares.argmax(axis=1) != labels
     order = np.argsort(-confidence, kind="stable")

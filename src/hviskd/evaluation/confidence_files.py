@@ -1,4 +1,4 @@
-"""Reliability and risk against coverage of an Evaluation's models, as a picture and two tables; its files call it."""
+"""Reliability and risk–coverage curves of an Evaluation's models, as a figure and two tables."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ FEWEST_DRAWN = 10  # tiles in a step of probability; the hit rate of fewer is no
 
 
 def draw_confidence(evaluation: Evaluation, note: str) -> Figure:
-    """Draw, a line a model, hit rate against stated probability, and the share of errors against that of tiles kept."""
+    """Plot accuracy against stated probability, and error rate against coverage, one line per model."""
     figure = new_figure(10.5, 4.6)
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
@@ -35,15 +35,15 @@ def draw_confidence(evaluation: Evaluation, note: str) -> Figure:
         text = f"{name}\n{model.metrics.ece:.3f}, {curve.area:.3f}"
         right.plot(curve.coverage, curve.risk, linewidth=1.4, label=text, **style)
     left.set(
-        xlabel=f"stated probability of the class given ({CALIBRATION_BINS} steps)",
-        ylabel="share of tiles that are right",
+        xlabel=f"stated probability of the predicted class ({CALIBRATION_BINS} bins)",
+        ylabel="accuracy",
         xlim=(-0.01, 1.01),
         ylim=(-0.01, 1.01),
-        title="below the line: claims too much",
+        title="below the line: overconfident",
     )
     right.set(
-        xlabel="share of tiles kept, the most probable first",
-        ylabel="share of these that are wrong",
+        xlabel="coverage (share of tiles kept, most probable first)",
+        ylabel="risk (error rate of the kept tiles)",
         xlim=(-0.01, 1.01),
         title="risk against coverage",
     )
@@ -59,11 +59,11 @@ def draw_confidence(evaluation: Evaluation, note: str) -> Figure:
         title_fontsize=9,
         handlelength=3.5,
     )
-    return with_note(figure, f"Points: larger where more tiles are, none for fewer than {FEWEST_DRAWN}. {note}")
+    return with_note(figure, f"Points: larger for more tiles, omitted for fewer than {FEWEST_DRAWN}. {note}")
 
 
 def reliability_table(evaluation: Evaluation) -> pd.DataFrame:
-    """Give one row a model and step of probability that holds tiles: `from`, `to`, `tiles`, `stated`, `right`."""
+    """Return one row per model and non-empty probability bin: `from`, `to`, `tiles`, `stated`, `right`."""
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
     frames = []
     for model in evaluation.models:
@@ -74,7 +74,7 @@ def reliability_table(evaluation: Evaluation) -> pd.DataFrame:
 
 
 def risk_table(evaluation: Evaluation) -> pd.DataFrame:
-    """Give one row a model and threshold, at most 1,001 a model: `threshold`, `coverage`, `risk`."""
+    """Return one row per model and threshold, at most 1,001 per model: `threshold`, `coverage`, `risk`."""
     frames = []
     for model in evaluation.models:
         curve = pd.DataFrame(risk_coverage(evaluation.labels, model.probabilities)._asdict())

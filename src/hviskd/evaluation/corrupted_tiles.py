@@ -1,4 +1,4 @@
-"""How much worse models get on worse tiles: noise, blur, focus, JPEG, stain and light, five steps each.
+"""Robustness to corrupted tiles: noise, blur, defocus, JPEG, stain and illumination, at five levels each.
 
 `hviskd evaluate --robustness` calls it after `evaluate`, on the same tiles.
 """
@@ -36,7 +36,7 @@ Scores = dict[tuple[int, str, int], Scorer]  # by model, corruption and level
 
 @dataclass(frozen=True, eq=False)
 class Robustness:
-    """What worse tiles cost.
+    """The effect of corrupted tiles on models.
 
     Attributes:
         evaluation: Of the same models on the clean tiles.
@@ -60,7 +60,7 @@ class Robustness:
     tile: RGB
 
     def summary_table(self) -> Table:
-        """Give, for each model, the mean change of top-1 in each way of worsening, as text."""
+        """Return, for each model, the mean change of top-1 under each corruption, as text."""
         rows = []
         for model in self.evaluation.models:
             cells = [_only(self.means, model.name, each.name, "top1")[0] for each in self.corruptions]
@@ -68,20 +68,20 @@ class Robustness:
         return ["model", *(each.title for each in self.corruptions)], rows
 
     def difference_table(self) -> Table:
-        """Give, for each model but the first, how much more or less top-1 it loses than the first, as text."""
+        """Return, for each model but the first, its change of top-1 minus that of the first model, as text."""
         rows = []
         for model in self.evaluation.models[1:]:
             cells = [_only(self.means, model.name, each.name, "top1")[0] for each in self.corruptions]
             told = f"{model.name} − {self.evaluation.models[0].name}"
             rows.append([told, *(format_value(*_told(cell, "difference"), signed=True) for cell in cells)])
-        return ["change against the first model's", *(each.title for each in self.corruptions)], rows
+        return ["change minus the first model's", *(each.title for each in self.corruptions)], rows
 
     def to_markdown(self) -> str:
-        """Give the tables and every statement as Markdown."""
+        """Return the tables and every statement as Markdown."""
         blocks = [" ".join([*self.evaluation.statements, *self.notes])]
         blocks += ["Change of top-1 from the clean tiles, mean over five levels:", markdown_table(self.summary_table())]
         if len(self.evaluation.models) > 1:
-            blocks += ["The same, held against the first model:", markdown_table(self.difference_table())]
+            blocks += ["The same, minus the change of the first model:", markdown_table(self.difference_table())]
         for metric in METRICS:
             rows = []
             for model, each in product(self.evaluation.models, self.corruptions):
@@ -92,7 +92,7 @@ class Robustness:
         return "\n\n".join(blocks) + "\n"
 
     def steps(self, model: str, corruption: str, metric: str) -> pd.DataFrame:
-        """Give the six rows of `levels` of one model, corruption and metric, the clean tiles first."""
+        """Return the six rows of `levels` for one model, corruption and metric, the clean tiles first."""
         return pd.DataFrame(_only(self.levels, model, corruption, metric))
 
 
@@ -107,7 +107,7 @@ def robustness(
     device: str = "auto",
     int8: bool = False,
 ) -> Robustness:
-    """Measure models again on worsened copies of the tiles of an evaluation.
+    """Evaluate models on corrupted copies of the tiles of an evaluation.
 
     Args:
         evaluation: What `evaluate` found.
@@ -129,7 +129,7 @@ def robustness(
         (place, "", 0): Scorer(evaluation.labels, model.probabilities) for place, model in enumerate(evaluation.models)
     }
     predicts = [predictor(model, batch_size=batch_size, device=device, int8=int8) for model in models]
-    with progress_bar("classify worse tiles", len(rows) * len(models) * len(chosen) * LEVELS) as advance:
+    with progress_bar("classify corrupted tiles", len(rows) * len(models) * len(chosen) * LEVELS) as advance:
         for corruption in chosen:
             for level in range(1, LEVELS + 1):
                 answers: list[list[NDArray[np.float32]]] = [[] for _ in models]
@@ -147,8 +147,8 @@ def robustness(
     values = {key: scorer.measure() for key, scorer in scores.items()}
     levels, means = _tables(evaluation, chosen, values, draws)
     notes = (
-        "Worse tiles: every tile is worsened in its own way, by the same random numbers for every model.",
-        f"Intervals of worse tiles and of changes: {replicates} resamplings." if draws else "",
+        "Corrupted tiles: each tile has its own random numbers, the same for every model.",
+        f"Intervals of corrupted tiles and of changes: {replicates} bootstrap replicates." if draws else "",
     )
     row = int(rows[len(rows) // 2])
     tile = np.asarray(tileset.pixels[row])
@@ -158,7 +158,7 @@ def robustness(
 def _draws(
     scores: Scores, evaluation: Evaluation, tileset: TileSet, rows: NDArray[np.int64], replicates: int
 ) -> dict[tuple[int, str, int], Replicates]:
-    """Resample patients for all measurements at once, so that changes and differences are paired."""
+    """Resample patients for all measurements together, so that changes and differences are paired."""
     if evaluation.clusters < 2:
         return {}
     _, owner = tileset.clusters(rows)
@@ -173,7 +173,7 @@ def _tables(
     values: dict[tuple[int, str, int], Metrics],
     draws: dict[tuple[int, str, int], Replicates],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Lay out values, changes and differences with their intervals."""
+    """Tabulate values, changes and differences with their intervals."""
     levels: list[dict[str, str | float]] = []
     means: list[dict[str, str | float]] = []
     for metric in METRICS:
@@ -204,7 +204,7 @@ def _tables(
 
 
 def _flat(name: str, series: NDArray[np.float64]) -> dict[str, float]:
-    """Give the first entry as the value, the interval of the others as `_low` and `_high`."""
+    """Return the first entry as the value, the interval of the others as `_low` and `_high`."""
     interval = percentile_interval(series[1:]) if len(series) > 1 else None
     low, high = interval or (math.nan, math.nan)
     return {name: float(series[0]), f"{name}_low": low, f"{name}_high": high}
@@ -216,6 +216,6 @@ def _only(table: pd.DataFrame, model: str, corruption: str, metric: str) -> list
 
 
 def _told(row: Row, name: str) -> tuple[float, Interval | None]:
-    """Give a value of a row with its interval."""
+    """Return a value of a row with its interval."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return row[name], None if math.isnan(low) else Interval(low, high)

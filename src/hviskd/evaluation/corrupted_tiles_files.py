@@ -1,4 +1,4 @@
-"""Tables and pictures of a test of robustness; `hviskd evaluate --robustness` writes them beside the evaluation's."""
+"""Tables and figures of the robustness to corrupted tiles."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def write_robustness(found: Robustness, folder: Path) -> None:
 
 
 def draw_robustness(found: Robustness) -> Figure:
-    """Draw each metric (rows of panels) against the level of each way of worsening (columns), a line a model."""
+    """Plot each metric (rows of panels) against the level of each corruption (columns), one line per model."""
     figure = new_figure(1.2 + 2.05 * len(found.corruptions), 2.2 * len(METRICS) + 0.7)
     panels = figure.subplots(len(METRICS), len(found.corruptions), sharey="row", squeeze=False)
     for row, metric in zip(panels, METRICS, strict=True):
@@ -52,7 +52,7 @@ def draw_robustness(found: Robustness) -> Figure:
 
 
 def draw_worse_tiles(found: Robustness) -> Figure:
-    """Draw one tile clean and at each level of each way of worsening, to judge by eye what was asked of the models."""
+    """Draw one tile clean and at each level of each corruption, to show the levels."""
     figure = new_figure(1.35 * (LEVELS + 1) + 0.9, 1.45 * len(found.corruptions) + 0.5)
     panels = figure.subplots(len(found.corruptions), LEVELS + 1, squeeze=False)
     for line, corruption in zip(panels, found.corruptions, strict=True):

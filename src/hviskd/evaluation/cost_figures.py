@@ -1,4 +1,4 @@
-"""The picture of what accuracy costs; `profile` draws it from an evaluation's folder."""
+"""Figures of accuracy against cost."""
 
 import textwrap
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from hviskd.pictures import PALETTE, new_figure
 from hviskd.storage import read_json
 
 COSTS = {
-    "multiply-adds": "multiply-adds of a tile, millions (log scale)",
-    "milliseconds": "time of a tile on the fastest engine, ms (log scale)",
+    "multiply-adds": "multiply-adds per tile, millions (log scale)",
+    "milliseconds": "time per tile on the fastest engine, ms (log scale)",
 }
 _MARKERS = "os^DvPX*"
 _NEAR = 1.6  # costs closer than by this factor leave no room for a name between them
@@ -41,7 +41,7 @@ class _Evaluation(BaseModel):
 
 @dataclass(frozen=True)
 class Point:
-    """One network in the picture.
+    """One network in the figure.
 
     Attributes:
         name: Its label.
@@ -68,7 +68,7 @@ def read_accuracy(folder: Path, metric: str) -> dict[str, tuple[float, Interval 
     try:
         models = _Evaluation.model_validate(read_json(path)).models
     except ValidationError as error:
-        raise DataError(f"{path}: {first_problem(error)}; write it anew with `hviskd evaluate`") from error
+        raise DataError(f"{path}: {first_problem(error)}; repeat `hviskd evaluate`") from error
     found = {}
     for model in models:
         each = model.metrics.get(metric)
@@ -80,7 +80,7 @@ def read_accuracy(folder: Path, metric: str) -> dict[str, tuple[float, Interval 
 
 
 def cost_figure(points: Sequence[Point], *, cost: str, metric: str, note: str = "") -> Figure:
-    """Draw accuracy against cost: a marker a network, its area by parameters, its whisker the 95 % interval.
+    """Plot accuracy against cost: one marker per network, area by parameters, whisker for the 95 % interval.
 
     Args:
         points: At least one.

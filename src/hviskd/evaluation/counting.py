@@ -1,4 +1,4 @@
-"""What one tile costs a network, counted from shapes alone; `profile` and `compare` ask it."""
+"""The cost of one tile in a network, derived from shapes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ _NORMALISED_FLOPS = 2  # a learned normalisation, its constants folded, is one m
 
 @dataclass(frozen=True)
 class Complexity:
-    """Cost of one tile in inference, float32, batch 1; additions and joins of branches are not counted.
+    """Cost of inference on one tile, float32, batch size 1; additions and concatenations are not counted.
 
     Attributes:
         tile_px: Side of the tile.
@@ -41,17 +41,17 @@ class Complexity:
 
     @property
     def layer_operations(self) -> int:
-        """Multiply-adds, and the single operations of all other layers, much as torchstat counts FLOPs."""
+        """Multiply-adds plus the single operations of all other layers, similar to torchstat's FLOPs."""
         return self.flops - self.multiply_adds
 
 
 def multiply_adds(network: Network, tile_px: int) -> int:
-    """Count the multiply-adds of one tile, from shapes alone; raises as `complexity`."""
+    """Count the multiply-adds of one tile from shapes; raises as `complexity`."""
     return complexity(network, tile_px).multiply_adds
 
 
 def complexity(network: Network, tile_px: int) -> Complexity:
-    """Count what a tile of `tile_px` costs; nothing is computed and the network is not touched.
+    """Count the cost of a tile of `tile_px`; nothing is computed and the network is unchanged.
 
     Raises:
         RecipeError: `tile_px` is below what a network reads.
@@ -77,7 +77,7 @@ def complexity(network: Network, tile_px: int) -> Complexity:
 
 
 class _Count:
-    """A forward hook of every layer that adds up what the layer does."""
+    """A forward hook that adds up the operations of every layer."""
 
     def __init__(self) -> None:
         self.multiply_adds = self.other_flops = self.largest = self.read = self.written = 0

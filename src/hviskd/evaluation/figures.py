@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: ROC curves, a confusion matrix, models side by side; `Evaluation.save` draws them."""
+"""Figures of an evaluation: ROC curves, confusion matrix, models side by side."""
 
 import re
 import textwrap
@@ -27,7 +27,7 @@ _MARKERS = "os^DvPX*<>ph"
 
 
 def format_value(value: float, interval: Interval | None, *, signed: bool = False) -> str:
-    """Write a value with its interval, as `0.712 (0.680 to 0.741)`; an undefined value is a dash."""
+    """Format a value with its interval, as `0.712 (0.680 to 0.741)`; an undefined value is a dash."""
     number = "+.3f" if signed else ".3f"
     if np.isnan(value):
         return "–"
@@ -47,7 +47,7 @@ def roc_figure(
     title: str,
     note: str = "",
 ) -> Figure:
-    """Draw each class's ROC curve against the rest, told apart by colour, dash and marker.
+    """Plot each class's ROC curve against the rest, distinguished by colour, dash and marker.
 
     Args:
         labels: True class of every tile, int64 (N,).
@@ -64,7 +64,7 @@ def roc_figure(
     for k, name in enumerate(classes):
         area = format_value(metrics.auroc[k], intervals[k])
         if np.isnan(metrics.auroc[k]):
-            axes.plot([], [], " ", label=f"{wrap_name(name)}  not measurable")
+            axes.plot([], [], " ", label=f"{wrap_name(name)}  undefined")
             continue
         false_positive, true_positive, _ = roc_curve(labels == k, probabilities[:, k])
         axes.plot(
@@ -98,7 +98,7 @@ def roc_figure(
 
 
 def confusion_figure(confusion: NDArray[np.float64], classes: Sequence[str], *, title: str, note: str = "") -> Figure:
-    """Draw a confusion matrix: the share of each true class (rows) given each class, with counts of tiles.
+    """Draw a confusion matrix: the share of each true class (rows) predicted as each class, with counts of tiles.
 
     Args:
         confusion: Tiles of each true class (rows) given each class (columns), float64 (K, K).
@@ -122,7 +122,7 @@ def draw_confusion(
     classes: Sequence[str],
     rows: Sequence[str] | None = None,
 ) -> AxesImage:
-    """Draw a confusion matrix into `axes`, every cell a share of its row's tiles and a count, and give the image.
+    """Draw a confusion matrix into `axes`, with share and count in every cell, and return the image.
 
     Args:
         axes: Where to draw.
@@ -146,7 +146,7 @@ def draw_confusion(
     axes.set_xticks(range(count), names, rotation=90 if max(map(len, names)) > 6 else 0)
     axes.set_yticks(range(count), names if rows is None else rows)
     axes.tick_params(labelsize=9)
-    axes.set(xlabel="class given by the model", ylabel="true class")
+    axes.set(xlabel="predicted class", ylabel="true class")
     return image
 
 
@@ -156,7 +156,7 @@ def comparison_figure(
     *,
     note: str = "",
 ) -> Figure:
-    """Draw several models side by side: a dot and its interval for each; a line marks the first, the reference.
+    """Plot several models side by side: a dot with its interval for each; a line marks the first, the reference.
 
     Args:
         names: Model names, from top to bottom.
@@ -181,7 +181,7 @@ def comparison_figure(
 
 
 def with_note(figure: Figure, note: str) -> Figure:
-    """Add a strip along the lower edge with the note in small print, five lines of it at most."""
+    """Add a note in small print along the lower edge, at most five lines."""
     if note:
         width = int(figure.get_figwidth() * 17)
         lines = textwrap.wrap(note, width, max_lines=5, placeholder=" …")
@@ -192,7 +192,7 @@ def with_note(figure: Figure, note: str) -> Figure:
 
 
 def wrap_name(name: str, width: int = 28) -> str:
-    """Break a name after spaces, hyphens and underscores into three lines at most; `$` would start a formula."""
+    """Break a name after spaces, hyphens and underscores into at most three lines, and escape `$` (mathtext)."""
     lines = [""]
     for part in re.findall(rf"[^\s_-]{{0,{width}}}[\s_-]|[^\s_-]{{1,{width}}}", name):
         if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:

@@ -1,4 +1,4 @@
-"""The files an Evaluation is written to, and a test of robustness beside it."""
+"""Writes an Evaluation and its robustness results to files."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ EVALUATION = ("evaluation.json", "evaluation")  # what tells an evaluation from 
 def save_evaluation(
     evaluation: Evaluation, folder: Path | str, *, robustness: Robustness | None = None, overwrite: bool = False
 ) -> Path:
-    """Write tables, pictures and predictions to a folder in one step and give its path.
+    """Write tables, figures and predictions to a folder in one step, and return its path.
 
     Args:
         evaluation: What `evaluate` found.
@@ -72,7 +72,7 @@ def _write_files(evaluation: Evaluation, folder: Path) -> None:
 
 
 def predictions(evaluation: Evaluation) -> pd.DataFrame:
-    """Give one row a model and tile: the tile, its true class, and the probability of every class.
+    """Return one row per model and tile: the tile, its true class, and the probability of every class.
 
     Columns: `row`, `file`, `patient`, `slide`, `label` (class name), `model`, and for each class
     `probability_<class>`, float32. What the reader must know stands in `attrs`, which Parquet keeps.

@@ -1,4 +1,4 @@
-"""How sure a measured value is: resampling whole patients; `evaluate` calls it.
+"""Confidence intervals by resampling whole patients.
 
 Tiles of one patient resemble each other, so the patient, not the tile, is what a new study would draw anew
 (Efron and Tibshirani 1993, chapter 8; Field and Welsh 2007).
@@ -21,7 +21,7 @@ DEFINED_SHARE = 0.9  # a class held by one or two clusters is missing from more 
 
 
 class Interval(NamedTuple):
-    """The ends of a 95 % interval, in the units of the value it belongs to."""
+    """The ends of a 95 % interval, in the units of its value."""
 
     low: float
     high: float
@@ -29,7 +29,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
-    """One model's metrics in each of R resamplings.
+    """One model's metrics in each of R bootstrap replicates.
 
     Attributes:
         overall: One-number metrics by name, float64 (R,).
@@ -41,7 +41,7 @@ class Replicates:
 
 
 def bootstrap_weights(cluster_ids: ArrayLike, replicates: int, seed: int) -> Iterator[Floats]:
-    """Draw clusters with replacement and give, for each drawing, how often every tile was drawn.
+    """Resample clusters with replacement, and return for each replicate how often every tile was drawn.
 
     Args:
         cluster_ids: The cluster (patient, slide or tile) of every tile, (N,), numbers or text.
@@ -58,7 +58,7 @@ def bootstrap_weights(cluster_ids: ArrayLike, replicates: int, seed: int) -> Ite
     if len(clusters) < 2:
         raise DataError(f"{len(clusters)} cluster: resampling needs at least two")
     if replicates < 1 or seed < 0:
-        raise DataError(f"{replicates} replicates from seed {seed}: need at least 1, and a seed from 0 up")
+        raise DataError(f"{replicates} replicates from seed {seed}: need at least 1, and a seed of at least 0")
     generator = np.random.default_rng(seed)
     for _ in range(replicates):
         drawn = generator.integers(len(clusters), size=len(clusters))
@@ -70,7 +70,7 @@ def replicate(
     weightings: Iterator[Floats],
     advance: Callable[[], None] = lambda: None,
 ) -> list[Replicates]:
-    """Measure every model under every weighting; all models see the same ones, so differences are paired.
+    """Measure every model under every weighting, the same for all models, so that differences are paired.
 
     Args:
         scorers: One for each model, all of the same N tiles in the same order.
@@ -94,7 +94,7 @@ def _gather(measured: Sequence[Metrics]) -> Replicates:
 
 
 def percentile_interval(draws: Floats) -> Interval | None:
-    """Give the 2.5 % and 97.5 % points of a value's replicates, float64 (R,), NaN where it was undefined.
+    """Return the 2.5 % and 97.5 % points of a value's replicates, float64 (R,), NaN where undefined.
 
     The percentile interval of Efron and Tibshirani (1993), section 13.3. None where more than a tenth of
     the replicates left the value undefined: then too few clusters hold what it is measured on. The interval
@@ -108,19 +108,19 @@ def percentile_interval(draws: Floats) -> Interval | None:
 
 
 def resampling_statement(unit: str, clusters: int) -> str:
-    """Say in words what was resampled, and what that does to the intervals.
+    """State what was resampled, and what that means for the intervals.
 
     Args:
         unit: "patient", "slide" or "tile".
         clusters: How many of them the tiles came from.
     """
     if clusters == 1:
-        return f"No intervals: all tiles come from one {unit}, and how {unit}s differ cannot be seen in one."
+        return f"No intervals: all tiles are from one {unit}, so the variation between {unit}s is unknown."
     text = f"95 % intervals, resampled by {unit} ({clusters} {unit}s)."
     if clusters < FEW_CLUSTERS:
         text += f" With fewer than {FEW_CLUSTERS} {unit}s the intervals are unreliable, and likely too narrow."
     if unit == "tile":
-        text += " No patient or slide is known: the intervals are too narrow, as tiles of a patient are alike."
+        text += " Patients and slides are unknown: the intervals are too narrow, since tiles of one patient are alike."
     if unit == "slide":
-        text += " No patient is known: the intervals may be too narrow, as slides of a patient are alike."
+        text += " Patients are unknown: the intervals may be too narrow, since slides of one patient are alike."
     return text

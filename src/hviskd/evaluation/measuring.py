@@ -1,4 +1,4 @@
-"""Measures Models on one split of a TileSet, with intervals and paired differences; users and the verb call it."""
+"""Evaluates Models on one split of a TileSet, with confidence intervals and paired differences."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,13 +42,13 @@ def evaluate(
     device: str = "auto",
     int8: bool = False,
 ) -> Evaluation:
-    """Measure one or several models on a split; the first model is the reference of the differences.
+    """Evaluate one or several models on a split; the first model is the reference of the differences.
 
     Args:
         models: What to measure; all must name the tile set's classes, in any order, and read its tile size.
         tileset: The tiles.
         split: Which of its splits.
-        allow_leak: Go on where the splits share something, or a model learned under another split; the
+        allow_leak: Continue if the splits leak, or a model was trained with another split; the
             result says so.
         replicates: How often the patients are resampled for the intervals, at least 100.
         seed: Start of the random numbers.
@@ -57,14 +57,14 @@ def evaluate(
         int8: Measure the int8 variant of every model that has one, on the CPU, by the engine that runs it fastest.
 
     Raises:
-        LeakError: The splits share something, or a model learned from these tiles under another split.
+        LeakError: The splits leak, or a model was trained on these tiles with another split.
         DataError: The split holds no tile, or there are too few replicates.
         ModelError: A model has other classes or another tile size, or gives no probabilities; or `int8` is asked for
             and none has such a variant.
     """
     chosen = list(models) if isinstance(models, Sequence) else [models]
     if not chosen:
-        raise ModelError("no model given; name at least one model folder")
+        raise ModelError("no model given; give at least one Model folder")
     if batch_size < 1:
         raise DataError(f"`batch_size={batch_size}`: must be at least 1")
     if replicates < MIN_REPLICATES:
@@ -136,7 +136,7 @@ def _result(
 
 
 def _fingerprint(model: "Model", *, int8: bool) -> str:
-    """Give the SHA-256 of what was measured: the weights, or the int8 variant."""
+    """Return the SHA-256 of what was evaluated: the weights, or the int8 variant."""
     record = model.card.int8
     return record.sha256 if int8 and record is not None else model.fingerprint
 
@@ -153,25 +153,25 @@ def _differences(results: Sequence[ModelResult], draws: Sequence[Replicates | No
 
 
 def _class_notes(labels: NDArray[np.int64], cluster_ids: ArrayLike, unit: str, classes: Sequence[str]) -> list[str]:
-    """Name the classes that hold no tile, and those that too few patients hold for an interval."""
+    """List classes without tiles, and classes with too few patients for an interval."""
     ids = np.asarray(cluster_ids)
     holders = {name: len(np.unique(ids[labels == k])) for k, name in enumerate(classes)}
     absent = [name for name, count in holders.items() if count == 0]
     rare = [name for name, count in holders.items() if count in (1, 2)]
     notes = []
     if absent:
-        notes.append(f"No tile of: {', '.join(absent)}; averages over classes leave them out.")
+        notes.append(f"No tiles of: {', '.join(absent)}; these classes are excluded from averages.")
     if rare and unit != "tile":
         notes.append(
-            f"Seen in one or two {unit}s only: {', '.join(rare)}; their values, in averages too, say little of others."
+            f"In only one or two {unit}s: {', '.join(rare)}; their values, also in averages, may not hold for others."
         )
     return notes
 
 
 def _width_note(results: Sequence[ModelResult]) -> list[str]:
-    """Warn of intervals of no width, as of a class that is never missed: they are no certainty."""
+    """Warn of zero-width intervals, which are not certain, for example if a class is never missed."""
     intervals = [interval for result in results for interval in result.intervals.values()]
     intervals += [each for result in results for column in result.class_intervals.values() for each in column]
     if any(interval is not None and interval.low == interval.high for interval in intervals):
-        return ["An interval without width means that no resampling changed the value, not that it is certain."]
+        return ["A zero-width interval means that no bootstrap replicate changed the value, not that it is certain."]
     return []

@@ -1,4 +1,4 @@
-"""How good a classifier's probabilities are, tile by tile, under any weighting of the tiles; `evaluate` calls it."""
+"""Metrics of a classifier's probabilities, under any weighting of the tiles."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
-    """What was measured on N tiles of K classes; shares and areas lie in 0 to 1, NaN where undefined.
+    """Metrics on N tiles of K classes; shares and areas are from 0 to 1, NaN if undefined.
 
     The averages over classes (balanced accuracy, macro-F1, macro AUROC) run over the classes that hold tiles.
 
@@ -47,17 +47,17 @@ class Metrics:
     confusion: Floats
 
     def overall(self) -> dict[str, float]:
-        """Give the one-number metrics by name, always in the same order, without `top3` where it is None."""
+        """Return the scalar metrics by name, always in the same order, without `top3` if it is None."""
         names = ("top1", "top3", "balanced_accuracy", "macro_f1", "macro_auroc", "ece")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def per_class(self) -> dict[str, Floats]:
-        """Give the metrics that have a value a class by name, each float64 (K,), always in the same order."""
+        """Return the per-class metrics by name, each float64 (K,), always in the same order."""
         return {"recall": self.recall, "precision": self.precision, "f1": self.f1, "auroc": self.auroc}
 
 
 def measure(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Metrics:
-    """Measure class probabilities against the truth.
+    """Compute the metrics of class probabilities against true labels.
 
     Args:
         labels: True class of every tile, integers (N,) in 0 to K - 1.
@@ -71,7 +71,7 @@ def measure(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | No
 
 
 class Scorer:
-    """One model's probabilities beside the truth, sorted once, so that thousands of weightings are cheap."""
+    """One model's probabilities and the true labels, sorted once, so that thousands of weightings are cheap."""
 
     def __init__(self, labels: ArrayLike, probabilities: ArrayLike) -> None:
         truth, shares = _checked(labels, probabilities)
@@ -89,7 +89,7 @@ class Scorer:
         self._auroc = [_auroc_of(truth == k, shares[:, k]) for k in range(self.classes)]
 
     def measure(self, weights: ArrayLike | None = None) -> Metrics:
-        """Measure with the given weight of every tile, floats (N,); see the function `measure`."""
+        """Compute the metrics with the given weight of every tile, floats (N,); see the function `measure`."""
         weight = np.ones(self.tiles) if weights is None else np.asarray(weights, dtype=np.float64)
         if weight.shape != (self.tiles,) or not np.isfinite(weight).all() or (weight < 0).any():
             raise DataError(f"weights: need {self.tiles} finite numbers, none below zero")
@@ -122,7 +122,7 @@ class Scorer:
 
 
 def _auroc_of(positive: NDArray[np.bool_], score: Floats) -> Callable[[Floats], float]:
-    """Sort one class's scores and give the function from weights (N,) to its AUROC, NaN where undefined.
+    """Sort one class's scores, and return the function from weights (N,) to its AUROC, NaN if undefined.
 
     The AUROC is the probability that a positive outscores a negative, a tie counting one half (Hanley and
     McNeil 1982). For each positive the weight of the negatives below it, and of those not above it, is
@@ -145,14 +145,14 @@ def _auroc_of(positive: NDArray[np.bool_], score: Floats) -> Callable[[Floats], 
 
 
 def _rank_of_truth(truth: IndexArray, shares: Floats) -> IndexArray:
-    """Count, for every tile, the classes ahead of the true one; of equals the first is ahead, as in argmax."""
+    """Count, for every tile, the classes ranked above the true one; ties favour the first class, as in argmax."""
     own = np.take_along_axis(shares, truth[:, None], axis=1)
     earlier = np.arange(shares.shape[1]) < truth[:, None]
     return np.count_nonzero((shares > own) | ((shares == own) & earlier), axis=1)
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
-    """Divide, with NaN where there is nothing to divide by."""
+    """Divide, with NaN where the denominator is zero."""
     return np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
 
 
@@ -160,11 +160,11 @@ def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[IndexArray, F
     truth, shares = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     if shares.ndim != 2 or truth.shape != shares.shape[:1] or truth.size == 0:
         raise DataError(
-            f"labels {truth.shape} and probabilities {shares.shape} do not fit; need (N,) and (N, K), N > 0"
+            f"labels {truth.shape} and probabilities {shares.shape} do not match; need (N,) and (N, K), N > 0"
         )
     if not np.issubdtype(truth.dtype, np.integer) or truth.min() < 0 or truth.max() >= shares.shape[1]:
-        raise DataError(f"labels: need integers in 0 to {shares.shape[1] - 1}, one for each class")
+        raise DataError(f"labels: must be integers from 0 to {shares.shape[1] - 1}, one per class")
     wrong = np.count_nonzero(~((shares >= 0) & (shares <= 1 + 1e-6)).all(axis=1))
     if wrong:
-        raise DataError(f"probabilities: {wrong} tiles hold a value that is not in 0 to 1")
+        raise DataError(f"probabilities: {wrong} tiles have a value outside 0 to 1")
     return truth.astype(np.intp), shares

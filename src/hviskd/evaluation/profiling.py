@@ -1,4 +1,4 @@
-"""What networks cost: one table of sizes, operations, memory and speed; the command line's `profile` calls it."""
+"""The cost of networks: a table of sizes, operations, memory and speed."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ class Entry:
 
     @property
     def fastest(self) -> Rate | None:
-        """The rate of the fastest engine; None where nothing was measured."""
+        """The rate of the fastest engine; None if nothing was measured."""
         return max(self.rates, key=lambda rate: rate.best, default=None)
 
 
@@ -72,7 +72,7 @@ class Profile:
     refused: tuple[str, ...]
 
     def summary_table(self) -> Table:
-        """Give header and rows, as text: one row a network."""
+        """Return header and rows, as text: one row per network."""
         header = ["network", "tile, px", "parameters", "weights, MiB", "multiply-adds, M", "FLOPs, M"]
         header += ["largest layer, MiB", "all maps, MiB", "read + written, MiB"]
         rows = []
@@ -86,8 +86,8 @@ class Profile:
         return header, rows
 
     def rate_table(self) -> Table:
-        """Give header and rows, as text: one row a network and engine."""
-        header = ["network", "engine", "precision", "device", "tiles/s, one by one", "tiles/s, best", "at batch"]
+        """Return header and rows, as text: one row per network and engine."""
+        header = ["network", "engine", "precision", "device", "tiles/s, batch 1", "tiles/s, best", "at batch"]
         rows = [
             [
                 entry.name,
@@ -105,12 +105,12 @@ class Profile:
 
     @property
     def statements(self) -> list[str]:
-        """What a reader must know of the numbers."""
+        """Notes on the measurement."""
         measured = [f"Speed was measured on {self.machine}."] if self.machine else []
         return [*measured, *(f"Not measured: {line}" for line in self.refused)]
 
     def to_dict(self) -> dict[str, JsonValue]:
-        """Give everything as plain JSON values."""
+        """Return everything as plain JSON values."""
         return {
             "format_version": 1,
             "machine": asdict(self.machine) if self.machine else None,
@@ -119,7 +119,7 @@ class Profile:
         }
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Give one row a network and engine, counts repeated; one row with empty rates where none was measured."""
+        """Return one row per network and engine, counts repeated; one row with empty rates if nothing was measured."""
         rows = []
         for entry in self.entries:
             facts = asdict(entry)
@@ -129,7 +129,7 @@ class Profile:
         return pd.DataFrame(rows)
 
     def to_markdown(self) -> str:
-        """Give the tables and every statement as Markdown."""
+        """Return the tables and every statement as Markdown."""
         tables = [self.summary_table()] + ([self.rate_table()] if self.machine else [])
         return "\n\n".join([*map(markdown_table, tables), *self.statements]) + "\n"
 
@@ -160,7 +160,7 @@ def profile(
     """
     for name in set(names) - set(network_names()):  # before the first is measured
         if not Path(name).is_dir():
-            raise DataError(f"{name}: neither a model folder nor a network; `hviskd networks` lists the networks")
+            raise DataError(f"{name}: neither a Model folder nor a network; `hviskd networks` lists the networks")
         read_model_card(resolve_models(name)[0])
     entries, refused = [], []
     with progress_bar("profile", len(names)) as advance:
@@ -173,12 +173,12 @@ def profile(
     labels = [entry.name for entry in entries]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
-        raise DataError(f"{twice}: this name is there twice; give each model once, and a name of its own")
+        raise DataError(f"{twice}: this name appears twice; give each model only once, with its own name")
     return Profile(tuple(entries), machine(threads) if speed else None, tuple(refused))
 
 
 def save_profile(found: Profile, folder: Path, *, accuracy: Path | None = None, overwrite: bool = False) -> Path:
-    """Write `profile.md`, `.csv`, `.json`, and with an evaluation's folder the pictures of accuracy against cost.
+    """Write `profile.md`, `.csv`, `.json`, and, with an evaluation's folder, figures of accuracy against cost.
 
     Raises:
         DataError: The folder holds something and `overwrite` is not set or it is no profile; or the evaluation is
@@ -197,7 +197,7 @@ def save_profile(found: Profile, folder: Path, *, accuracy: Path | None = None, 
 
 
 def check_output(folder: Path, accuracy: Path | None = None, *, overwrite: bool = False) -> None:
-    """Refuse before the long work what `save_profile` would refuse after it, as far as can be known.
+    """Raise the errors of `save_profile` before the long work, as far as possible.
 
     Raises:
         DataError: The folder holds something and `overwrite` is not set or it is no profile; or there is no evaluation.
@@ -208,7 +208,7 @@ def check_output(folder: Path, accuracy: Path | None = None, *, overwrite: bool 
 
 
 def _points(found: Profile, accuracy: Path) -> dict[tuple[str, str], list[Point]]:
-    """Pair costs with accuracies by the weights' fingerprint, for each picture that can be drawn."""
+    """Match costs and accuracies by the weights' fingerprint, for each figure that can be drawn."""
     pictures: dict[tuple[str, str], list[Point]] = {}
     for metric in ("top1", "macro_auroc"):
         known = read_accuracy(accuracy, metric)
@@ -223,7 +223,7 @@ def _points(found: Profile, accuracy: Path) -> dict[tuple[str, str], list[Point]
                 point = Point(entry.name, amount, value, interval, entry.complexity.parameters)
                 pictures.setdefault((cost, metric), []).append(point)
     if not pictures:
-        raise DataError(f"{accuracy}: measures none of these models; give the folders that `hviskd evaluate` was given")
+        raise DataError(f"{accuracy}: evaluates none of these models; give the Models that `hviskd evaluate` was given")
     return pictures
 
 
@@ -243,7 +243,7 @@ def _entry(model: Model, trained: bool, found: Sequence[Rate]) -> Entry:
 
 @contextmanager
 def _opened(name: str, tile_px: int, classes: int) -> Iterator[tuple[Model, bool]]:
-    """Give a Model and whether it was trained; a network by name becomes a Model of fresh weights while it is open."""
+    """Yield a Model and whether it was trained; a network by name becomes a Model with random weights."""
     if name not in network_names():
         yield load_model(resolve_models(name)[0]), True
         return

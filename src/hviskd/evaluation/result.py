@@ -1,4 +1,4 @@
-"""What an evaluation found: numbers with their intervals, as tables and as JSON; `evaluate` makes it."""
+"""The result of an evaluation: metrics with their intervals, as tables and as JSON."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from hviskd.evaluation.tables import Table, markdown_table
 
 @dataclass(frozen=True, eq=False)
 class ModelResult:
-    """One model's measurement.
+    """The metrics of one model.
 
     Attributes:
         name: Unique among the models and safe as a file name.
@@ -51,7 +51,7 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Models measured on one split of one TileSet; the first model is the reference of the differences.
+    """Models evaluated on one split of one TileSet; the first model is the reference of the differences.
 
     Attributes:
         models: One result for each model.
@@ -89,12 +89,12 @@ class Evaluation:
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """What was measured on what, what the splits share, what was resampled, and every caution."""
+        """What was evaluated, the leak statement, what was resampled, and all cautions."""
         what = f"Split {self.split} of {self.data_name}: {len(self.labels):,} tiles."
         return what, self.leak, *self.notes
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Give one row a model, for every metric the columns value, `_low` and `_high` (NaN: no interval)."""
+        """Return one row per model, with columns value, `_low` and `_high` for every metric (NaN: no interval)."""
         rows = [
             {"model": model.name, **_flat(model.metrics.overall(), model.intervals), **self._context()}
             for model in self.models
@@ -102,7 +102,7 @@ class Evaluation:
         return pd.DataFrame(rows)
 
     def per_class_dataframe(self) -> pd.DataFrame:
-        """Give one row a model and class, with its number of tiles; columns as in `to_dataframe`."""
+        """Return one row per model and class, with its number of tiles; columns as in `to_dataframe`."""
         rows = []
         for model in self.models:
             held = model.metrics.confusion.sum(axis=1)
@@ -114,7 +114,7 @@ class Evaluation:
         return pd.DataFrame(rows)
 
     def differences_dataframe(self) -> pd.DataFrame:
-        """Give one row a model and metric: the paired difference against the reference, `low` and `high`."""
+        """Return one row per model and metric: the paired difference from the reference, `low` and `high`."""
         rows = []
         for each in self.differences:
             low, high = each.interval or (math.nan, math.nan)
@@ -123,7 +123,7 @@ class Evaluation:
         return pd.DataFrame(rows)
 
     def to_dict(self) -> dict[str, JsonValue]:
-        """Give everything but single tiles and paths as plain JSON values; what is undefined is null."""
+        """Return everything but single tiles and paths as plain JSON values; undefined values are null."""
         return {
             "format_version": 1,
             "split": self.split,
@@ -148,7 +148,7 @@ class Evaluation:
         }
 
     def summary_table(self) -> Table:
-        """Give the models and their metrics with intervals as text."""
+        """Return the models and their metrics with intervals as text."""
         metrics = list(self.models[0].metrics.overall())
         rows = []
         for model in self.models:
@@ -157,7 +157,7 @@ class Evaluation:
         return ["model", *(TITLES[name] for name in metrics)], rows
 
     def difference_table(self) -> Table:
-        """Give the paired differences with intervals as text, one row a model other than the reference."""
+        """Return the paired differences with intervals as text, one row per model other than the reference."""
         metrics = list(dict.fromkeys(each.metric for each in self.differences))
         rows: dict[str, list[str]] = {}
         for each in self.differences:
@@ -166,7 +166,7 @@ class Evaluation:
         return ["difference", *(TITLES[name] for name in metrics)], list(rows.values())
 
     def class_table(self) -> Table:
-        """Give each class's number of tiles and AUROC for each model as text."""
+        """Return each class's number of tiles and AUROC for each model as text."""
         held = self.models[0].metrics.confusion.sum(axis=1)
         rows = []
         for k, name in enumerate(self.classes):
@@ -175,7 +175,7 @@ class Evaluation:
         return ["class", "tiles", *(f"AUROC {model.name}" for model in self.models)], rows
 
     def to_markdown(self) -> str:
-        """Give the tables and every statement as Markdown."""
+        """Return the tables and every statement as Markdown."""
         blocks = [" ".join(self.statements), markdown_table(self.summary_table())]
         if self.differences:
             blocks += ["Paired differences:", markdown_table(self.difference_table())]
@@ -183,7 +183,7 @@ class Evaluation:
         return "\n\n".join(blocks) + "\n"
 
     def _context(self) -> dict[str, str | int]:
-        """Give what a row must carry to be read alone."""
+        """Return the columns that identify a row."""
         return {"split": self.split, "unit": self.unit, "clusters": self.clusters, "leak": self.leak}
 
     def _model_to_dict(self, model: ModelResult) -> dict[str, JsonValue]:
@@ -215,7 +215,7 @@ def _whose(difference: Difference) -> dict[str, str]:
 
 
 def _flat(values: dict[str, float], intervals: dict[str, Interval | None]) -> dict[str, float]:
-    """Lay values and interval ends side by side: `name`, `name_low`, `name_high`."""
+    """Arrange values and interval ends in columns: `name`, `name_low`, `name_high`."""
     cells: dict[str, float] = {}
     for name, value in values.items():
         low, high = intervals[name] or (math.nan, math.nan)

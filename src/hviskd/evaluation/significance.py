@@ -1,4 +1,4 @@
-"""How sure a gain is: intervals over patients and trainings, paired tests, Holm's correction, ranks."""
+"""Significance of a gain: intervals over patients and trainings, paired tests, Holm's correction, ranks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ LEAST_PAIRS = 3  # fewer say nothing about how they vary
 
 @dataclass(frozen=True)
 class Gain:
-    """What an arm gained over a reference.
+    """The gain of an arm over a reference.
 
     Attributes:
         value: Mean difference over tiles and trainings.
@@ -36,7 +36,7 @@ class Gain:
 def paired_gain(
     right: Sequence[Floats], reference: Sequence[Floats], clusters: Sequence[NDArray[np.str_]], *, seed: int = 0
 ) -> Gain:
-    """Compare two arms whose trainings go in pairs: same seed, same fold, same teacher.
+    """Compare two arms whose trainings are paired: same seed, same fold, same teacher.
 
     Args:
         right: Of every training, which of its unseen tiles (N,) were right, 1 or 0.
@@ -69,7 +69,7 @@ def paired_t(differences: Floats) -> float:
 def mean_interval(
     values: Sequence[Floats], clusters: Sequence[NDArray[np.str_]], *, seed: int = 0
 ) -> tuple[float, float]:
-    """Give the 95 % interval of a mean over tiles and trainings, patients and trainings both drawn anew.
+    """Return the 95 % interval of a mean over tiles and trainings, resampling both patients and trainings.
 
     Args:
         values: Of every training, a value for each of its unseen tiles (N,).
@@ -99,7 +99,7 @@ def mean_interval(
 def _by_cluster(
     values: Sequence[Floats], clusters: Sequence[NDArray[np.str_]]
 ) -> tuple[NDArray[np.str_], Floats, Floats]:
-    """Give the clusters' names, the sum of their values over all trainings, and how many tiles that were."""
+    """Return the clusters' names, the sum of their values over all trainings, and their numbers of tiles."""
     names, position = np.unique(np.concatenate(list(clusters)), return_inverse=True)
     joint = np.concatenate(list(values))
     sums = np.bincount(position, weights=joint, minlength=len(names)).astype(np.float64)
@@ -107,7 +107,7 @@ def _by_cluster(
 
 
 def sign_flip(parts: Floats, *, seed: int = 0) -> float:
-    """Give the two-sided p of Σ parts = 0 if each part's sign were a coin's; exact for up to 13 parts.
+    """Return the two-sided p of Σ parts = 0 under random signs; exact for up to 13 parts.
 
     Fisher's randomisation test for pairs (1935); parts are independent units, such as patients.
     """
@@ -126,7 +126,7 @@ def sign_flip(parts: Floats, *, seed: int = 0) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct for many tests (Holm 1979); what was not tested (NaN) stays NaN and counts for nothing."""
+    """Correct for multiple tests (Holm 1979); NaN (not tested) stays NaN and does not count."""
     values = np.asarray(p_values, np.float64)
     corrected = np.full(len(values), np.nan)
     tested = np.flatnonzero(~np.isnan(values))
@@ -138,7 +138,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Mean ranks of arms over blocks (pair, fold and seed), 1 the best.
+    """Mean ranks of arms over blocks (pair, fold and seed); 1 is best.
 
     Attributes:
         names: The arms.
@@ -156,7 +156,7 @@ class Ranks:
 
 
 def rank_arms(names: Sequence[str], values: Floats) -> Ranks:
-    """Rank arms by values (blocks, arms), higher better; ties share a rank."""
+    """Rank arms by values (blocks, arms), higher is better; ties share a rank."""
     blocks, arms = values.shape
     ranks = stats.rankdata(-values, axis=1)
     tested = arms > 2 and blocks > 1

@@ -1,4 +1,4 @@
-"""Tables of text, as results give them and the command line, Markdown files and reports show them."""
+"""Tables of text, as shown on the command line, in Markdown files and in reports."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # header and rows
 
 
 def markdown_table(table: Table, *, words: int = 1) -> str:
-    """Give a table as Markdown; the first `words` columns stand to the left, the others, numbers, to the right."""
+    """Return a table as Markdown; the first `words` columns are left-aligned, the others right-aligned."""
     header, rows = table
     ruler = ["---"] * words + ["---:"] * (len(header) - words)
     return "\n".join(map(_line, [header, ruler, *rows]))

@@ -1,4 +1,4 @@
-"""How many tiles a second a Model classifies on this computer, by every engine there is; `profile` asks it."""
+"""The speed of a Model on this computer, with every available engine."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ _LIBRARIES = ("torch", "onnxruntime", "openvino", "numpy")
 
 @dataclass(frozen=True)
 class Machine:
-    """Where rates were measured: without it they say nothing.
+    """The computer on which rates were measured.
 
     Attributes:
         cpu: Model name of the processor.
@@ -50,7 +50,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Rate:
-    """Tiles a second of one engine, pixels in memory to probabilities; reading a slide is not in it.
+    """Tiles per second of one engine, from pixels in memory to probabilities, without reading a slide.
 
     Attributes:
         engine: Name of the engine.
@@ -72,14 +72,14 @@ class Rate:
 
     @property
     def milliseconds(self) -> float:
-        """Time of one tile at the best batch size, ms."""
+        """Time per tile at the best batch size, ms."""
         return 1000 / self.best
 
 
 def rates(
     model: Model, *, threads: int | None = None, seconds: float = 3.0, batches: Sequence[int] = BATCHES
 ) -> tuple[list[Rate], list[str]]:
-    """Measure a Model with every engine that runs here, and with its int8 variant where it has one.
+    """Measure a Model with every engine available here, and its int8 variant if it has one.
 
     Args:
         model: What to run.
@@ -154,7 +154,7 @@ def _rate(
 
 
 def _tiles_a_second(engine: Engine, seconds: float) -> float:
-    """Give the median over repeats of one full batch, after one that does not count: three at least."""
+    """Return the median over at least three repeats of one full batch, after a warm-up."""
     rng = np.random.default_rng(0)
     tiles = rng.integers(0, 256, (engine.batch_size, engine.tile_px, engine.tile_px, 3), dtype=np.uint8)
     engine(tiles)
@@ -167,7 +167,7 @@ def _tiles_a_second(engine: Engine, seconds: float) -> float:
 
 
 def _cpu_name() -> str:
-    """Give the processor's name; Linux keeps it where `platform` does not look."""
+    """Return the processor's name, which `platform` does not know on Linux."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):

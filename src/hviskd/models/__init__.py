@@ -1,4 +1,4 @@
-"""The portable Model: one folder of weights and a card that says what they are, read without running any code in it.
+"""The portable Model: a folder with weights and a card, loaded without running any code from it.
 
 Names load what they need when first used: to read a card takes no torch.
 """

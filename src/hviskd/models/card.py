@@ -1,4 +1,4 @@
-"""What a Model says of itself: `model.json`, validated on reading, complete enough to repeat the training."""
+"""The card of a Model, `model.json`: validated on reading, and complete enough to repeat the training."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class _Card(BaseModel):
 
 
 class NetworkChoice(_Card):
-    """A network of the zoo by name, and its head.
+    """A network by name, and its head.
 
     Attributes:
         projector: Channels and reduction of the projector before a classifier that is the teacher's; None where the
@@ -41,7 +41,7 @@ class Normalisation(_Card):
     @classmethod
     def _above_zero(cls, deviation: tuple[float, float, float]) -> tuple[float, float, float]:
         if min(deviation) <= 0:
-            raise ValueError("each deviation must be above zero")
+            raise ValueError("each standard deviation must be above zero")
         return deviation
 
 
@@ -49,14 +49,14 @@ IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.
 
 
 class Licence(_Card):
-    """The licence of something this model was made from; unknown is said, not left out."""
+    """The licence of something that this model was made from; an unknown licence is listed as unknown."""
 
     what: str
     licence: str | None
 
 
 class DataRecord(_Card):
-    """The tiles a model learned from and how independent its splits are.
+    """The tiles that a model was trained on, and the independence of its splits.
 
     Attributes:
         name: Folder name of the TileSet; never a path.
@@ -78,7 +78,7 @@ class DataRecord(_Card):
 
 
 class TeacherRecord(_Card):
-    """The teacher of a distilled model, and the tiles that it learned from."""
+    """The teacher of a distilled model, and the tiles that it was trained on."""
 
     name: str
     network: NetworkChoice
@@ -87,7 +87,7 @@ class TeacherRecord(_Card):
 
 
 class Int8Record(_Card):
-    """The int8 variant of a Model, `int8.onnx`, and how it compares with the float weights it was made from.
+    """The int8 variant of a Model, `int8.onnx`, compared with the float weights that it was made from.
 
     Attributes:
         sha256: SHA-256 of the file.
@@ -117,7 +117,7 @@ class Int8Record(_Card):
 
 
 class CalibrationRecord(_Card):
-    """How far a Model's probabilities can be believed, and what was done about it.
+    """The calibration of a Model's probabilities.
 
     Attributes:
         temperature: The weights of the classifier were divided by it (Guo et al. 2017); above 1, the Model had claimed
@@ -204,11 +204,11 @@ class ModelCard(_Card):
     def _classes_and_colours_match(self) -> "ModelCard":
         for name in self.classes:
             if not name.strip() or not name.isprintable():
-                raise ValueError(f"a class is called {name!a}; a name is printable and not empty")
+                raise ValueError(f"class name {name!a}: a name must be printable and not empty")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("two classes have the same name")
         if len(self.colours) != len(self.classes):
-            raise ValueError(f"{len(self.classes)} classes and {len(self.colours)} colours")
+            raise ValueError(f"{len(self.classes)} classes but {len(self.colours)} colours")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Holds whatever runs a Model against torch; engines, the int8 variant and exports are trusted only after it."""
+"""Checks the output of engines, int8 variants and exports against torch."""
 
 from collections.abc import Callable
 from functools import cache
@@ -22,7 +22,7 @@ _TISSUE = "check_tiles.png"  # six tiles, one below the other; `tests/data/draw.
 
 
 def check_tiles(model: Model) -> RGB:
-    """Give the tiles of a check, uint8 (B, tile_px, tile_px, 3), always the same for the same Model.
+    """Return the tiles of the check, uint8 (B, tile_px, tile_px, 3), always the same for the same Model.
 
     Eight, or fewer where tiles are large: tissue under H&E from six patients at 0.25 to 2 µm/px, one tile of noise and
     one of black beside white. Of smaller tiles the upper left corner is taken; larger ones are repetitions.
@@ -48,7 +48,7 @@ def _tissue() -> RGB:
 
 
 def largest_difference(model: Model, classify: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> float:
-    """Give the largest difference of a probability to torch's in float32 on the CPU, over `check_tiles`.
+    """Return the largest difference of a probability from torch's in float32 on the CPU, over `check_tiles`.
 
     Infinite where `classify` gives something that is not a number.
     """
@@ -58,7 +58,7 @@ def largest_difference(model: Model, classify: Callable[[NDArray[np.uint8]], NDA
 
 
 def require_agreement(model: Model, what: str, precision: str, difference: float, remedy: str) -> None:
-    """Refuse what runs a Model but differs too much from torch.
+    """Reject an engine or export whose output differs too much from torch's.
 
     Args:
         model: The Model.
@@ -74,6 +74,6 @@ def require_agreement(model: Model, what: str, precision: str, difference: float
     tolerance = known + TOLERANCES[precision]
     if difference > tolerance:
         raise ModelError(
-            f"{model.folder}: by {what} a probability differs from torch's by {difference:.2g}, "
+            f"{model.folder}: with {what}, a probability differs from torch's by {difference:.2g}, "
             f"more than {tolerance:.2g}; {remedy}"
         )

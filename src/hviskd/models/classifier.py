@@ -1,4 +1,4 @@
-"""The network as it is put to work, from stored bytes to probabilities; engines and exports start from it."""
+"""A Model as one module, from uint8 pixels to probabilities, for engines and exports."""
 
 import copy
 from itertools import pairwise
@@ -12,7 +12,7 @@ from hviskd.models.model import Model
 
 
 class TileClassifier(nn.Module):
-    """A Model as one graph: uint8 tiles (B, tile_px, tile_px, 3) → float32 probabilities (B, K).
+    """A Model as one module: uint8 tiles (B, tile_px, tile_px, 3) → float32 probabilities (B, K).
 
     Scaling and softmax are part of it and always run in float32; `dtype` is what the network calculates with, and
     `layout` how its maps lie in memory.
@@ -36,7 +36,7 @@ class TileClassifier(nn.Module):
 
 
 def inference_network(model: Model) -> nn.Module:
-    """Copy a Model's network to the CPU, each normalisation merged into the convolution before it.
+    """Copy a Model's network to the CPU, with each normalisation merged into the preceding convolution.
 
     After training a normalisation only scales and shifts, so it may as well scale the weights of the convolution and
     shift its bias.

@@ -1,4 +1,4 @@
-"""Which processor does the work."""
+"""Selects the compute device."""
 
 import torch
 
@@ -6,7 +6,7 @@ from hviskd.errors import HviskdError
 
 
 def pick_device(wanted: str) -> torch.device:
-    """Give the device of a name: `auto` is CUDA where there is one, else Apple's, else the CPU.
+    """Return the device of a name: `auto` is CUDA if available, else Apple's GPU, else the CPU.
 
     Raises:
         HviskdError: The device is not known, or not there.
@@ -19,5 +19,5 @@ def pick_device(wanted: str) -> torch.device:
         device = torch.device(wanted)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise HviskdError(f"device {wanted!r} is not available; use auto, cpu, cuda or mps") from error
+        raise HviskdError(f"device {wanted!r} is not available; choose auto, cpu, cuda or mps") from error
     return device

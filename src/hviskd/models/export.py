@@ -1,4 +1,4 @@
-"""Writes a Model in the formats of other programs, checked against torch; `hviskd export` calls it."""
+"""Exports a Model to the formats of other programs, checked against torch."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ from hviskd.models.model import Model
 from hviskd.storage import atomic_file, atomic_folder, require_free_file
 from hviskd.version import __version__
 
-NOTICE = "Research software, not a medical device. Nothing it computes may decide about a patient."
+NOTICE = "Research software, not a medical device. Do not use its results to make decisions about patients."
 
 
 @dataclass(frozen=True)
 class _Format:
-    """How a format is written, whether to one file or a folder, and whether it can hold an int8 variant."""
+    """How a format is written, whether to a file or a folder, and whether it can hold an int8 variant."""
 
     write: Callable[[Model, Facts, Path], Runner]
     one_file: bool
@@ -37,7 +37,7 @@ _FORMATS = {
 
 @dataclass(frozen=True)
 class Export:
-    """What was written.
+    """The result of an export.
 
     Attributes:
         path: The file or folder.
@@ -58,7 +58,7 @@ _KNOWN_BY = {"openvino": "model.xml", "wsinfer": "config.json"}  # a file that e
 
 
 def export_formats() -> tuple[str, ...]:
-    """Name the formats."""
+    """Return the names of the formats."""
     return tuple(_FORMATS)
 
 
@@ -81,7 +81,7 @@ def export_model(
     """
     path = Path(path)
     if to not in _FORMATS:
-        raise ModelError(f"format {to!r}: unknown; use {', '.join(_FORMATS)}")
+        raise ModelError(f"format {to!r}: unknown; choose one of {', '.join(_FORMATS)}")
     if to == "openvino" and not has_openvino():
         raise ModelError("openvino is not installed; install it by pip install openvino, or export to onnx")
     form = _FORMATS[to]
@@ -90,28 +90,27 @@ def export_model(
     with _place(path, to, overwrite=overwrite) as partial:
         difference = largest_difference(model, form.write(model, facts, partial))
         require_agreement(
-            model, f"its export to {to}", precision, difference, "nothing was written, try another format"
+            model, f"its export to {to}", precision, difference, "nothing was written; try another format"
         )
     return Export(path, precision, len(check_tiles(model)), difference, tuple(_remarks(facts)))
 
 
 def _known_mpp(model: Model, to: str, given: float | None) -> float | None:
-    """Settle the µm per pixel between card and user."""
+    """Determine the pixel size from the card or the user."""
     mpp = model.card.mpp if model.card.mpp is not None else given
     if given is not None and not (given > 0 and math.isfinite(given)):
-        raise ModelError(f"`mpp={given:g}`: µm per pixel must be above zero")
+        raise ModelError(f"`mpp={given:g}`: must be above zero")
     if given is not None and mpp is not None and not math.isclose(given, mpp, rel_tol=1e-6):
-        raise ModelError(f"{model.folder}: learned at {mpp:g} µm/px, not {given:g}; leave `mpp` out")
+        raise ModelError(f"{model.folder}: was trained at {mpp:g} µm/px, not {given:g}; omit `mpp`")
     if mpp is None and to == "wsinfer":
         raise ModelError(
-            f"{model.folder}: does not say at how many µm/px it learned, and WSInfer must know; "
-            "give the µm per pixel of its training tiles by `mpp`"
+            f"{model.folder}: does not record the µm/px of its training tiles, which WSInfer needs; give it with `mpp`"
         )
     return mpp
 
 
 def _facts(model: Model, precision: str, mpp: float | None) -> Facts:
-    """Gather what must travel with the file."""
+    """Collect the metadata to embed in the file."""
     card = model.card.model_dump(mode="json")
     kept = ("name", "network", "classes", "colours", "tile_px", "stain", "licences", "weights_sha256", "created")
     return {
@@ -126,17 +125,17 @@ def _facts(model: Model, precision: str, mpp: float | None) -> Facts:
 
 def _remarks(facts: Facts) -> Iterator[str]:
     if facts["stain"] is not None:
-        yield "It learned from tiles brought to one stain; the other program must do so too, or expect worse results."
+        yield "It was trained on stain-normalised tiles; without the same normalisation, expect worse results."
     if facts["mpp"] is None:
-        yield "At how many µm/px it reads tiles is not known; give `mpp` to write it down."
+        yield "The µm/px of its tiles is unknown; give `mpp` to record it."
     unknown = [licence["what"] for licence in facts["licences"] if licence["licence"] is None]
     if unknown:
-        yield f"Before you pass it on: the licence is not known of {', '.join(unknown)}."
+        yield f"Before you share it: the licence is unknown for {', '.join(unknown)}."
 
 
 @contextmanager
 def _place(path: Path, to: str, *, overwrite: bool) -> Iterator[Path]:
-    """Give a temporary place for a file or a folder that takes the name `path` once all went well."""
+    """Yield a temporary place for a file or a folder, which is renamed to `path` at the end."""
     if not _FORMATS[to].one_file:
         with atomic_folder(path, overwrite=overwrite, replaces=(_KNOWN_BY[to], f"export to {to}")) as partial:
             yield partial

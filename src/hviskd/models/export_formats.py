@@ -1,4 +1,4 @@
-"""The formats that a Model is exported to, one function each; only `export` calls them.
+"""The export formats, one function each.
 
 Each writes a file or fills a folder, and gives what classifies tiles by reading back what was written, with nothing of
 the Model left in it.
@@ -40,7 +40,7 @@ def write_onnx(model: Model, facts: Facts, path: Path) -> Runner:
 
 
 def write_openvino(model: Model, facts: Facts, folder: Path) -> Runner:
-    """Write `model.xml` and `model.bin`, which take and give what the ONNX file does, and `facts.json`."""
+    """Write `model.xml` and `model.bin`, with the same input and output as the ONNX file, and `facts.json`."""
     import openvino  # type: ignore[import-untyped]
 
     network = openvino.Core().read_model(_onnx(model))
@@ -65,7 +65,7 @@ def write_torchscript(model: Model, facts: Facts, path: Path) -> Runner:
 
 
 def write_wsinfer(model: Model, facts: Facts, folder: Path) -> Runner:
-    """Write what WSInfer and its QuPath extension read: `torchscript_model.pt` and `config.json`.
+    """Write the files for WSInfer and its QuPath extension: `torchscript_model.pt` and `config.json`.
 
     The network takes float32 images (B, 3, tile_px, tile_px), scaled as the configuration says, and gives logits; both
     programs apply the softmax themselves. Keys that their schema does not know are allowed at the top.
@@ -111,7 +111,7 @@ def _onnx(model: Model) -> bytes:
 
 
 def _save_trace(module: nn.Module, example: Tensor, path: Path, extra: dict[str, str]) -> Callable[[Tensor], Tensor]:
-    """Write what a module does to one example as TorchScript, and give what was written, read back.
+    """Trace a module on one example as TorchScript, and return what was written, read back.
 
     Not frozen: whoever loads it may still move it to a GPU.
     """
@@ -131,7 +131,7 @@ def _save_trace(module: nn.Module, example: Tensor, path: Path, extra: dict[str,
 
 
 def _without_debugging(script: BytesIO) -> bytes:
-    """Leave out of a TorchScript file the lines of source it was made by: they name folders of the user's computer."""
+    """Remove from a TorchScript file its source line references, which contain folder names of the user's computer."""
     kept = BytesIO()
     with ZipFile(script) as old, ZipFile(kept, "w") as new:
         for entry in old.infolist():

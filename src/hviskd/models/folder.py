@@ -1,4 +1,4 @@
-"""Finds a Model folder and reads its card, without the weights and so without torch; loading begins here."""
+"""Finds a Model folder and reads its card, without the weights and without torch."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ CHOSEN, LAST = "model", "model-last"  # the two Models inside a finished Run
 
 
 def resolve_models(path: str | Path) -> list[Path]:
-    """Give the Model folders a path stands for: itself, or a finished Run's chosen and last Model.
+    """Return the Model folders of a path: itself, or a finished Run's selected and last Model.
 
     Raises:
         ModelError: There is no finished Model.
@@ -26,7 +26,7 @@ def resolve_models(path: str | Path) -> list[Path]:
         return [path / CHOSEN, path / LAST]
     if (path / "run.json").is_file():
         raise ModelError(f"{path}: this run is not finished; finish it with `resume=True`")
-    raise ModelError(f"{path}: no model here; give a folder that holds {CARD}, or a finished run")
+    raise ModelError(f"{path}: not a Model; give a folder with {CARD}, or a finished run")
 
 
 def read_model_card(folder: Path) -> ModelCard:
@@ -38,8 +38,8 @@ def read_model_card(folder: Path) -> ModelCard:
     path = folder / CARD
     try:
         content = read_json(path)
-        if isinstance(content, dict) and content.get("format_version") != 1:
-            raise ModelError(f"{path}: format {content.get('format_version')!r} is not known to this version of hviskd")
+        if isinstance(content, dict) and (version := content.get("format_version")) != 1:
+            raise ModelError(f"{path}: format {version!r} is not supported by this version of hviskd")
         return ModelCard.model_validate(content)
     except DataError as error:
         raise ModelError(str(error)) from error

@@ -1,4 +1,4 @@
-"""The networks' own input step: from stored bytes to what a network reads; training and inference share it."""
+"""The input step of the networks, from uint8 pixels to normalised images, shared by training and inference."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from hviskd.models.card import Normalisation
 
 
 class InputStep(nn.Module):
-    """Scales uint8 tiles (B, H, W, 3) to float32 images (B, 3, H, W), mean 0 and deviation 1 a channel.
+    """Scales uint8 tiles (B, H, W, 3) to float32 images (B, 3, H, W), with mean 0 and standard deviation 1 per channel.
 
     The result lies in memory as the tiles do (channels last), which convolutions on a CPU and in half precision
     read fastest.

@@ -1,4 +1,4 @@
-"""Loading, saving and running a Model; training writes them, everything after training reads them."""
+"""Loads, saves and runs a Model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,11 +44,11 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """Number of learned numbers in the network."""
+        """Number of parameters of the network."""
         return sum(weight.numel() for weight in self.network.parameters())
 
     def int8_onnx(self) -> bytes:
-        """Give the int8 variant, an ONNX file from uint8 tiles to probabilities.
+        """Return the int8 variant, an ONNX file from uint8 tiles to probabilities.
 
         Raises:
             ModelError: There is none, or the file is missing, damaged or exchanged.
@@ -58,7 +58,7 @@ class Model:
         return _content(self.folder / INT8, self.card.int8.sha256)
 
     def predict(self, tiles: NDArray[np.uint8], *, batch_size: int = 128, device: str = "auto") -> NDArray[np.float32]:
-        """Give class probabilities (N, K) for uint8 RGB tiles (N, tile_px, tile_px, 3), by torch in float32.
+        """Return class probabilities (N, K) for uint8 RGB tiles (N, tile_px, tile_px, 3), by torch in float32.
 
         This is what every engine is held against; `hviskd.models.engines` is faster.
 
@@ -68,7 +68,7 @@ class Model:
         expected = (self.card.tile_px, self.card.tile_px, 3)
         if tiles.ndim != 4 or tiles.shape[1:] != expected or tiles.dtype != np.uint8:
             raise ModelError(
-                f"{self.card.name}: reads uint8 tiles of shape (N, {', '.join(map(str, expected))}), "
+                f"{self.card.name}: needs uint8 tiles of shape (N, {', '.join(map(str, expected))}), "
                 f"not {tiles.dtype} {tiles.shape}"
             )
         where = pick_device(device)
@@ -88,7 +88,7 @@ class Model:
 def save_model(
     network: Network, card: ModelCard, folder: Path, *, int8_onnx: bytes | None = None, overwrite: bool = False
 ) -> Model:
-    """Write a Model folder in one step and give the Model; `int8_onnx` is what the card's `int8` speaks of."""
+    """Write a Model folder in one step and return the Model; `int8_onnx` is the file described by the card's `int8`."""
     with atomic_folder(folder, overwrite=overwrite, replaces=(CARD, "model")) as partial:
         write_weights(network.state_dict(), partial / WEIGHTS, {_MEANING: card.meaning})
         if int8_onnx is not None:
@@ -99,7 +99,7 @@ def save_model(
 
 
 def write_weights(weights: Mapping[str, Tensor], path: Path, notes: dict[str, str] | None = None) -> None:
-    """Write tensors as safetensors, with notes in its header; a full disk is an OSError, as for every other file."""
+    """Write tensors as safetensors, with notes in the header; a full disk raises OSError, as for other files."""
     path.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in weights.items()}, notes))
 
 
@@ -118,13 +118,13 @@ def read_model(folder: Path) -> Model:
             meaning = (stored.metadata() or {}).get(_MEANING)
     except (RecipeError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise ModelError(f"{folder}: weights and card do not make a network ({reason})") from error
+        raise ModelError(f"{folder}: weights and card do not match ({reason})") from error
     if meaning is None:
-        raise ModelError(f"{folder}: was saved by an older hviskd, which did not seal its card; train it anew")
+        raise ModelError(f"{folder}: was saved by an older hviskd without the fingerprint of its card; train it again")
     if meaning != card.meaning:
         raise ModelError(
-            f"{folder / CARD}: was changed: its network, classes, tile size, µm/px, normalisation or stain are "
-            "not those that the weights were saved with; restore the file"
+            f"{folder / CARD}: was changed: its network, classes, tile size, µm/px, normalisation or stain differ "
+            "from those saved with the weights; restore the file"
         )
     model = Model(network.eval(), card, folder)
     if card.int8 is not None:
@@ -133,10 +133,10 @@ def read_model(folder: Path) -> Model:
 
 
 def _content(path: Path, digest: str) -> bytes:
-    """Read a file of a Model, if it is the one the card speaks of."""
+    """Read a file of a Model and check that it is the one described by the card."""
     if not path.is_file():
-        raise ModelError(f"{path}: missing; copy the whole model folder, not only {CARD}")
+        raise ModelError(f"{path}: missing; copy the whole Model folder, not only {CARD}")
     content = path.read_bytes()
     if sha256(content).hexdigest() != digest:
-        raise ModelError(f"{path}: does not match the fingerprint in {CARD}; it is damaged or was exchanged")
+        raise ModelError(f"{path}: does not match the fingerprint in {CARD}; it is damaged or was replaced")
     return content

@@ -1,4 +1,4 @@
-"""What tables, pictures and files call several Models side by side."""
+"""Names of several Models in tables, figures and files."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ _LONGEST = 60  # with what stands before and after it, a file name stays below 2
 
 
 def model_names(models: Sequence["Model"], *, int8: bool = False) -> list[str]:
-    """Give each Model a name that is unique, whatever the case, and safe in a file name; it tells an int8 variant."""
+    """Return a name for each Model, unique regardless of case, safe in a file name, and marking int8 variants."""
     names: list[str] = []
     for model in models:
         name = safe_name(model.card.name, _LONGEST) or "model"

@@ -1,4 +1,4 @@
-"""A Model's probabilities for tiles of a TileSet, a batch in memory at a time; measuring calls it."""
+"""Computes a Model's probabilities for tiles of a TileSet, batch by batch."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,7 +19,7 @@ Predict = Callable[[NDArray[np.uint8]], Floats32]  # tiles (N, H, W, 3) → prob
 
 
 def predictor(model: "Model", *, batch_size: int = 128, device: str = "auto", int8: bool = False) -> Predict:
-    """Give what classifies tiles: the Model itself, or its int8 variant where that is asked for and there.
+    """Return a function that classifies tiles: the Model, or its int8 variant if requested and present.
 
     Raises:
         ModelError: The int8 variant is damaged, or does on this computer what it did not where it was made.
@@ -32,7 +32,7 @@ def predictor(model: "Model", *, batch_size: int = 128, device: str = "auto", in
 
 
 def classify(model: "Model", classes: Sequence[str], tiles: NDArray[np.uint8], predict: Predict) -> Floats32:
-    """Give a Model's probabilities for tiles, uint8 (N, H, W, 3), as float32 (N, K), a column a class of `classes`.
+    """Return a Model's probabilities for tiles, uint8 (N, H, W, 3), as float32 (N, K), in the order of `classes`.
 
     Args:
         model: The Model.
@@ -41,21 +41,21 @@ def classify(model: "Model", classes: Sequence[str], tiles: NDArray[np.uint8], p
         predict: Its `predictor`.
 
     Raises:
-        ModelError: The Model gives values that are no probabilities.
+        ModelError: Its outputs contain NaN or infinity.
     """
     probabilities = predict(tiles)
     if probabilities.shape != (len(tiles), len(model.card.classes)) or not np.isfinite(probabilities).all():
-        raise ModelError(f"{model.folder}: gives values that are no probabilities; its weights are damaged")
+        raise ModelError(f"{model.folder}: its outputs contain NaN or infinity; retrain it")
     return probabilities[:, [model.card.classes.index(name) for name in classes]]
 
 
 def predict_rows(
     model: "Model", tileset: "TileSet", rows: Ints, *, batch_size: int = 128, device: str = "auto", int8: bool = False
 ) -> Floats32:
-    """Give a Model's probabilities for rows of a TileSet, float32 (N, K), with a progress bar.
+    """Return a Model's probabilities for rows of a TileSet, float32 (N, K), with a progress bar.
 
     Raises:
-        ModelError: The Model gives values that are no probabilities.
+        ModelError: Its outputs contain NaN or infinity.
     """
     predict = predictor(model, batch_size=batch_size, device=device, int8=int8)
     probabilities = np.empty((len(rows), len(tileset.classes)), np.float32)

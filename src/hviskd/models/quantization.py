@@ -1,4 +1,4 @@
-"""Makes the int8 variant of a Model and measures what that costs; `hviskd quantize` calls it."""
+"""Makes the int8 variant of a Model and measures its loss of accuracy."""
 
 import logging
 import tempfile
@@ -48,7 +48,7 @@ def quantize(
     seed: int = 0,
     overwrite: bool = False,
 ) -> Model:
-    """Write a copy of a Model with an int8 variant, if that names the tiles of the val split as well as the float does.
+    """Write a copy of a Model with an int8 variant, if its top-1 on the validation split is close to the float one's.
 
     Weights and maps become whole numbers of 8 bits; the range of every map is taken from tiles of the train split, or
     of the val split where train is empty. The test split is not read.
@@ -68,7 +68,7 @@ def quantize(
         DataError: There is no val split, a number is out of range, or the output folder holds something.
     """
     if calibration_tiles < 1 or not 0 <= tolerance_points <= 100:
-        raise DataError("at least 1 calibration tile, and a tolerance of 0 to 100 points, are needed")
+        raise DataError("need at least 1 calibration tile and a tolerance from 0 to 100 points")
     output = Path(output)
     require_free(output, overwrite=overwrite, replaces=(CARD, "model"))
     require_fit(model, tileset)
@@ -102,7 +102,7 @@ def quantize(
 
 
 def quantized_onnx(onnx: bytes, batches: Iterator[NDArray[np.uint8]]) -> bytes:
-    """Quantize an ONNX file from `onnx_of`: same input, same output, whole numbers between.
+    """Quantize an ONNX file of `onnx_of`, with the same input and output, to 8-bit integers.
 
     A map's range is the mean of those of the batches, so that one odd tile cannot coarsen it for all. Weights have a
     range a channel. They are kept to 7 bits: then two products fit the 16 bits in which CPUs without VNNI add them,
@@ -133,12 +133,12 @@ def quantized_onnx(onnx: bytes, batches: Iterator[NDArray[np.uint8]]) -> bytes:
 
 
 def _nodes_of(file: Path, kind: str) -> list[str]:
-    """Give the names of the nodes of a kind."""
+    """Return the names of the nodes of a kind."""
     return [node.name for node in load_graph(file).graph.node if node.op_type == kind]
 
 
 class _Batches(CalibrationDataReader):  # type: ignore[misc]
-    """Hands tiles to the calibration in the shape it asks for."""
+    """Passes tiles to the calibration in the required shape."""
 
     def __init__(self, batches: Iterator[NDArray[np.uint8]]) -> None:
         self._batches = batches
@@ -163,9 +163,9 @@ def _batches(tileset: TileSet, rows: NDArray[np.int64], advance: Advance) -> Ite
 
 
 def _named(model: Model, tileset: TileSet, rows: NDArray[np.int64], engine: Engine) -> NDArray[np.int64]:
-    """Give the class that an engine finds most probable, as labels of the tile set (len(rows),)."""
+    """Return the class that an engine finds most probable, as labels of the TileSet (len(rows),)."""
     own = np.array([tileset.classes.index(name) for name in model.card.classes])
-    with progress_bar(f"measure {engine.precision}", len(rows)) as advance:
+    with progress_bar(f"evaluate {engine.precision}", len(rows)) as advance:
         chosen = [engine(batch).argmax(axis=1) for batch in _batches(tileset, rows, advance)]
     return own[np.concatenate(chosen)]
 
@@ -174,15 +174,15 @@ def _require_little_loss(model: Model, record: Int8Record, tolerance_points: flo
     loss = 100 * (record.top1_float - record.top1_int8)
     if loss > tolerance_points + 1e-9:
         raise ModelError(
-            f"{model.folder}: on {record.val_tiles} val tiles top-1 is {record.top1_float:.1%} in float32 and "
-            f"{record.top1_int8:.1%} in int8: it falls by {loss:.2f} points, more than {tolerance_points:g}; "
-            "nothing was written; stay with the float model, or allow more with `tolerance`"
+            f"{model.folder}: on {record.val_tiles} validation tiles, top-1 is {record.top1_float:.1%} in float32 and "
+            f"{record.top1_int8:.1%} in int8, a drop of {loss:.2f} points, more than {tolerance_points:g}; "
+            "nothing was written; use the float Model, or allow more with `tolerance`"
         )
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the quantizer's advice to those who write programs from the user; it goes to the root logger."""
+    """Hide the quantizer's advice to developers, which goes to the root logger."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

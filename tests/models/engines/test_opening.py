@@ -89,17 +89,17 @@ def test_torch_keeps_its_threads(model):
     ],
 )
 def test_other_tiles_are_refused(model, tiles, found):
-    with pytest.raises(ModelError, match=rf"reads uint8 tiles of shape \(B, 64, 64, 3\), not {found}"):
+    with pytest.raises(ModelError, match=rf"needs uint8 tiles of shape \(B, 64, 64, 3\), not {found}"):
         open_engine(model, "torch", device="cpu")(tiles)
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"engine": "tensorrt"}, "engine 'tensorrt': unknown; use auto, onnxruntime, openvino, torch"),
+        ({"engine": "tensorrt"}, "engine 'tensorrt': unknown; choose one of auto, onnxruntime, openvino, torch"),
         ({"precision": "int4"}, "precision 'int4': unknown"),
-        ({"engine": "torch", "precision": "int8", "device": "cpu"}, "torch does not calculate in int8"),
-        ({"engine": "onnxruntime", "precision": "float16"}, "onnxruntime does not calculate in float16"),
+        ({"engine": "torch", "precision": "int8", "device": "cpu"}, "torch does not support int8"),
+        ({"engine": "onnxruntime", "precision": "float16"}, "onnxruntime does not support float16"),
         ({"engine": "onnxruntime", "device": "meta"}, "onnxruntime runs on the CPU"),
         ({"precision": "int8"}, r"no int8 variant; make one with `quantize\(\)`"),
         ({"batch_size": 0}, "at least 1"),

@@ -1,4 +1,4 @@
-"""Engines: whatever runs a Model fastest on the computer at hand, each checked against torch before it is trusted.
+"""Inference engines: the fastest way to run a Model on this computer, each checked against torch.
 
 `open_engine` is where every engine comes from; segmentation and the command line call it.
 """

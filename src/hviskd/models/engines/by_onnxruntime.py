@@ -1,4 +1,4 @@
-"""ONNX on the CPU by onnxruntime; `open_engine` calls it."""
+"""Runs ONNX on the CPU with onnxruntime."""
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
@@ -9,7 +9,7 @@ from hviskd.models.engines.engine import Runner
 
 
 def onnxruntime_runner(onnx: bytes, *, threads: int) -> Runner:
-    """Give what computes a batch of an ONNX file, float32 or int8."""
+    """Return a function that runs a batch with an ONNX file, float32 or int8."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

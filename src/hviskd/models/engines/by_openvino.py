@@ -1,4 +1,4 @@
-"""ONNX on the CPU by OpenVINO, an optional library; `open_engine` calls it."""
+"""Runs ONNX on the CPU with OpenVINO, an optional library."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,12 +10,12 @@ from hviskd.models.engines.engine import Runner
 
 
 def has_openvino() -> bool:
-    """Say whether OpenVINO is installed."""
+    """Return whether OpenVINO is installed."""
     return find_spec("openvino") is not None
 
 
 def openvino_runner(network: bytes | Path, *, batch_size: int, tile_px: int, threads: int) -> Runner:
-    """Give what computes a batch of a network, float32 or int8: the content of an ONNX file, or OpenVINO's own file.
+    """Return a function that runs a batch with a network, float32 or int8, from ONNX content or OpenVINO's own file.
 
     The network is compiled for batches of exactly `batch_size`: for batches of any size OpenVINO fuses less of an
     int8 network, which costs speed and accuracy. A smaller batch is filled up.

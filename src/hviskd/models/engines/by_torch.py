@@ -1,4 +1,4 @@
-"""A Model on a GPU, or on the CPU for comparison, by torch; `open_engine` calls it."""
+"""Runs a Model with torch, on a GPU, or on the CPU for comparison."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ _WARM_UPS = 3  # torch's own advice before a recording: by then every kernel is 
 
 
 def torch_runner(model: Model, *, device: torch.device, dtype: torch.dtype, batch_size: int, threads: int) -> Runner:
-    """Give what computes a batch on a device.
+    """Return a function that runs a batch on a device.
 
     On CUDA the work of a whole batch is recorded once and replayed: a small network is over sooner than a CPU can
     order its some hundred steps one by one. A smaller batch is then computed among what is left of the one before.
@@ -45,7 +45,7 @@ def torch_runner(model: Model, *, device: torch.device, dtype: torch.dtype, batc
 
 
 def _record(classifier: TileClassifier, tiles: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
-    """Record the work of one batch; a replay reads the same `tiles` and fills the same result."""
+    """Record the work on one batch; a replay reads the same `tiles` and fills the same result."""
     stream = torch.cuda.Stream(tiles.device)
     stream.wait_stream(torch.cuda.current_stream(tiles.device))
     with torch.cuda.stream(stream):

@@ -1,4 +1,4 @@
-"""A Model as ONNX, made once and kept in the user's cache; the engines on the CPU and the exports read it."""
+"""Converts a Model to ONNX, once, and keeps the file in the user's cache."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ _LAYOUT = 1  # raised when what is converted changes, so that no old file is tak
 
 
 def onnx_of(model: Model) -> bytes:
-    """Give a Model as an ONNX file in float32: `tiles`, uint8 (B, tile_px, tile_px, 3) → `probabilities` (B, K).
+    """Return a Model as an ONNX file in float32: `tiles`, uint8 (B, tile_px, tile_px, 3) → `probabilities` (B, K).
 
     It is converted once, in a few seconds, and kept in `cache_folder()`; a damaged file there is made anew, and where
     the folder cannot be written to the file is made each time, with a warning.
@@ -42,15 +42,15 @@ def onnx_of(model: Model) -> bytes:
             _keep(file, content, _source(model))
         except OSError as error:
             warnings.warn(
-                f"{file.parent}: cannot keep the converted network ({error.strerror}); "
-                "set HVISKD_CACHE to a folder that can be written to",
+                f"{file.parent}: cannot store the converted network ({error.strerror}); "
+                "set HVISKD_CACHE to a writable folder",
                 stacklevel=2,
             )
     return content
 
 
 def int8_of(model: Model) -> bytes:
-    """Give a Model's int8 variant as an ONNX file that reads and gives what that of `onnx_of` does.
+    """Return a Model's int8 variant as an ONNX file, with the same input and output as that of `onnx_of`.
 
     Raises:
         ModelError: There is none, it is damaged, or it is not such a file.
@@ -66,7 +66,7 @@ def int8_of(model: Model) -> bytes:
     outside = any(external_data_helper.uses_external_data(tensor) for tensor in network.graph.initializer)
     if outside or ends != [(INPUT, [tile_px, tile_px, 3]), (OUTPUT, [classes])]:
         raise ModelError(
-            f"{model.folder / INT8}: not a classifier of {classes} classes and tiles of {tile_px} px by itself; "
+            f"{model.folder / INT8}: not a self-contained classifier of {classes} classes and tiles of {tile_px} px; "
             "make it anew with `quantize()`"
         )
     return content
@@ -77,7 +77,7 @@ def _shape(value: onnx.ValueInfoProto) -> list[int]:
 
 
 def keep_check(model: Model, engine: str, difference: float) -> None:
-    """Note beside the kept file how far an engine that read it was from torch, if that was not noted before."""
+    """Record beside the cached file how much an engine's output differed from torch's, unless already recorded."""
     card_file = _file(model).with_suffix(".json")
     with suppress(DataError, OSError):  # a note, which nothing reads back
         card = read_json(card_file)
@@ -87,7 +87,7 @@ def keep_check(model: Model, engine: str, difference: float) -> None:
 
 
 def cache_folder() -> Path:
-    """Give the folder of what can be made again: HVISKD_CACHE, or the platform's own place for such files."""
+    """Return the cache folder: HVISKD_CACHE, or the platform's usual place."""
     if os.environ.get("HVISKD_CACHE"):
         return Path(os.environ["HVISKD_CACHE"])
     home = Path.home()
@@ -99,7 +99,7 @@ def cache_folder() -> Path:
 
 
 def convert(model: Model) -> bytes:
-    """Convert a Model to ONNX in float32, as `onnx_of` describes it; any number of tiles may be given at once."""
+    """Convert a Model to ONNX in float32, as `onnx_of` describes it, for any batch size."""
     # ONNX knows no layout but torch's usual one; the other would be spelled out in gathers and strides.
     classifier = TileClassifier(model, layout=torch.contiguous_format).eval()
     tile_px = model.card.tile_px
@@ -123,13 +123,13 @@ def convert(model: Model) -> bytes:
 
 
 def _file(model: Model) -> Path:
-    """Give where a Model's file is kept; the name holds everything that the file depends on."""
+    """Return the cache path of a Model's file, whose name encodes everything that the file depends on."""
     key = hashlib.sha256(json.dumps(_source(model), sort_keys=True).encode()).hexdigest()[:32]
     return cache_folder() / "onnx" / f"{model.card.network.name}-{key}.onnx"
 
 
 def _source(model: Model) -> dict[str, object]:
-    """Say everything that the converted file depends on."""
+    """Return everything that the converted file depends on."""
     card = model.card
     return {
         "layout": _LAYOUT,
@@ -144,7 +144,7 @@ def _source(model: Model) -> dict[str, object]:
 
 
 def _kept(file: Path) -> bytes | None:
-    """Give what was kept, if it is all there and as it was written."""
+    """Return the cached file, if it is complete and unchanged."""
     try:
         card = read_json(file.with_suffix(".json"))
         content = file.read_bytes()
@@ -164,7 +164,7 @@ def _keep(file: Path, content: bytes, source: dict[str, object]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks on what it does, and on libraries it does not need, from the user."""
+    """Hide the exporter's remarks on what it does and on optional libraries."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)

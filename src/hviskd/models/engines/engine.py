@@ -1,4 +1,4 @@
-"""What every engine looks like from outside; `open_engine` makes them, segmentation and evaluation call them."""
+"""The common interface of all engines."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Engine:
-    """A Model ready to classify tiles; one thread at a time may call it.
+    """A Model ready to classify tiles; only one thread at a time may call it.
 
     Attributes:
         name: `onnxruntime`, `openvino` or `torch`.
@@ -41,7 +41,7 @@ class Engine:
     run: Runner
 
     def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Give class probabilities (B, K) for uint8 RGB tiles (B, tile_px, tile_px, 3); B may be any number.
+        """Return class probabilities (B, K) for uint8 RGB tiles (B, tile_px, tile_px, 3), for any B.
 
         Raises:
             ModelError: The tiles do not have the size or type that the Model reads.
@@ -49,7 +49,7 @@ class Engine:
         expected = (self.tile_px, self.tile_px, 3)
         if tiles.ndim != 4 or tiles.shape[1:] != expected or tiles.dtype != np.uint8:
             raise ModelError(
-                f"this model reads uint8 tiles of shape (B, {', '.join(map(str, expected))}), "
+                f"this Model needs uint8 tiles of shape (B, {', '.join(map(str, expected))}), "
                 f"not {tiles.dtype} {tiles.shape}"
             )
         probabilities = np.empty((len(tiles), self.num_classes), np.float32)

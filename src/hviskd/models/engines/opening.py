@@ -1,4 +1,4 @@
-"""Chooses, builds and checks an engine; segmentation, quantization and the command line call it."""
+"""Selects, builds and checks an engine."""
 
 from dataclasses import replace
 from importlib.metadata import version
@@ -28,7 +28,7 @@ def open_engine(
     batch_size: int = 64,
     threads: int | None = None,
 ) -> Engine:
-    """Open the engine that runs a Model fastest here, or one by name, and check it against torch.
+    """Open the fastest engine for a Model on this computer, or one by name, and check it against torch.
 
     Which engine: on a GPU torch; on the CPU onnxruntime, or OpenVINO for int8 where it is installed. Which
     precision: float16 on a GPU; on the CPU int8 where the Model has an int8 variant, else float32.
@@ -69,12 +69,12 @@ def open_engine(
 
 
 def int8_engine() -> str:
-    """Name the engine that runs int8 fastest, of those installed."""
+    """Return the fastest installed engine for int8."""
     return "openvino" if has_openvino() else "onnxruntime"
 
 
 def cpu_runner(name: str, onnx: bytes, *, batch_size: int, tile_px: int, threads: int) -> Runner:
-    """Give what computes batches of an ONNX file on the CPU by `onnxruntime` or `openvino`."""
+    """Return a function that runs batches with an ONNX file on the CPU, by `onnxruntime` or `openvino`."""
     if name == "onnxruntime":
         return onnxruntime_runner(onnx, threads=threads)
     return openvino_runner(onnx, batch_size=batch_size, tile_px=tile_px, threads=threads)
@@ -83,7 +83,7 @@ def cpu_runner(name: str, onnx: bytes, *, batch_size: int, tile_px: int, threads
 def measured(
     model: Model, run: Runner, *, name: str, precision: str, device: str, batch_size: int, threads: int
 ) -> Engine:
-    """Make an Engine of what computes a batch, and measure how far it is from torch; whether too far is not judged."""
+    """Make an Engine from a function that runs a batch, and measure its difference from torch, without judging it."""
     engine = Engine(
         name=name,
         version=version(name),
@@ -100,10 +100,10 @@ def measured(
 
 
 def _choose(model: Model, engine: str, precision: str, device: str) -> tuple[str, str, torch.device]:
-    """Settle every `auto` and refuse what does not go together."""
+    """Resolve every `auto`, and reject combinations that are not possible."""
     for what, asked, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
         if asked not in ("auto", *known):
-            raise ModelError(f"{what} {asked!r}: unknown; use auto, {', '.join(known)}")
+            raise ModelError(f"{what} {asked!r}: unknown; choose one of auto, {', '.join(known)}")
     only_cpu = engine in ("onnxruntime", "openvino") or (engine == "auto" and precision == "int8")
     where = torch.device("cpu") if device == "auto" and only_cpu else pick_device(device)
     if engine == "torch" or (engine == "auto" and (where.type != "cpu" or precision == "float16")):
@@ -118,7 +118,7 @@ def _choose(model: Model, engine: str, precision: str, device: str) -> tuple[str
 
 def _require_possible(engine: str, precision: str, where: torch.device) -> None:
     if precision == ("int8" if engine == "torch" else "float16"):
-        raise ModelError(f"{engine} does not calculate in {precision} here; use float32 or another engine")
+        raise ModelError(f"{engine} does not support {precision} here; use float32 or another engine")
     if engine != "torch" and where.type != "cpu":
         raise ModelError(f"{engine} runs on the CPU here; on {where.type} use torch")
     if engine == "openvino" and not has_openvino():

@@ -1,4 +1,4 @@
-"""How many threads an engine may take; `open_engine` asks."""
+"""The number of threads that an engine may use."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def usable_cpus(cgroup: Path = _CGROUP) -> int:
-    """Count the CPUs this process may use: those it is bound to, or fewer where its container gets less time.
+    """Count the CPUs available to this process: those it is bound to, or fewer if its container is limited.
 
     Args:
         cgroup: Where Linux says what the container gets.
@@ -17,7 +17,7 @@ def usable_cpus(cgroup: Path = _CGROUP) -> int:
 
 
 def _container_cpus(cgroup: Path) -> int | None:
-    """Read the CPU time a container may take in each period, version 2 or 1 of control groups; None: no limit."""
+    """Read the CPU quota of a container, from control groups version 2 or 1; None if unlimited."""
     try:
         if (cgroup / "cpu.max").is_file():
             quota, period = (cgroup / "cpu.max").read_text().split()
