@@ -49,7 +49,9 @@ def test_the_difference_is_the_largest_of_any_probability(model):
         return probabilities
 
     assert largest_difference(model, wrong) == pytest.approx(0.25, abs=1e-4)
-    with pytest.raises(ModelError, match=r"with wrong, a probability differs from torch's by 0.25, more than 0.001; stop"):
+    with pytest.raises(
+        ModelError, match=r"with wrong, a probability differs from torch's by 0.25, more than 0.001; stop"
+    ):
         require_agreement(model, "wrong", "float32", largest_difference(model, wrong), "stop")
 
 
