@@ -39,7 +39,7 @@ def test_every_verb_has_examples(verb):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "nowhere", "-o", "run", "--network", "resnet8"], "error: nowhere: no tile set"),
+        (["train", "nowhere", "-o", "run", "--network", "resnet8"], "error: nowhere: not a TileSet"),
         (["train", "nowhere", "-o", "run", "--recipe", "labtop"], "did you mean 'laptop'"),
         (["recipes", "mine"], "error: mine: not a built-in recipe"),
         (["evaluate", "nowhere", "--tiles", "t", "-o", "e"], "error: "),
@@ -60,7 +60,7 @@ def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path, monkey
 def test_nothing_that_is_loaded_adds_a_line_to_a_mistake(tmp_path):
     done = in_a_process("train", "nowhere", "-o", "run", "--network", "resnet8", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: nowhere: no tile set")
+    assert done.stderr.startswith("error: nowhere: not a TileSet")
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

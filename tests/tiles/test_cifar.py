@@ -117,8 +117,8 @@ def test_a_train_picture_that_is_in_test_is_left_out_and_doubles_in_train_stay_t
     inner = write_cifar(tmp_path, train=part(images, [0] * 80))
     tileset = import_cifar(inner, tmp_path / "set", val=0.3)
     assert not check_leak(tileset).leaks
-    assert tileset.card.origin.dropped == {"identical to a test picture": 1}
-    assert tileset.card.origin.dropped_files == ("train/00007: identical to a test picture",)
+    assert tileset.card.origin.dropped == {"identical to a test image": 1}
+    assert tileset.card.origin.dropped_files == ("train/00007: identical to a test image",)
     assert len(tileset.rows("test")) == 20
 
 
@@ -210,30 +210,30 @@ def a_text(folder):
     ("make", "said"),
     [
         (lambda folder: folder / "nothing", "nothing: no such file"),
-        (missing, "holds no meta"),
+        (missing, "lacks meta"),
         (damaged, "not a readable archive"),
         (a_bomb, "more than 256 MiB"),
         (a_giant, "more than 256 MiB"),
-        (a_link, "holds no meta and no test and no train"),
+        (a_link, "lacks meta and test and train"),
         (a_text, "not a readable archive"),
         (a_program, "meta: not a pickle of plain data"),
         (other_labels, "from 0 to 3"),
-        (too_few_labels, "not one label a picture"),
-        (small_pictures, "no pictures of 32 × 32 px"),
-        (no_names, "names no classes"),
-        (half_a_picture, "train.bin: holds no pictures of 32 × 32 px"),
-        (a_label_too_high, "test.bin: labels must be whole numbers from 0 to 3"),
-        (one_name, "fine_label_names.txt: names no classes"),
-        (npz(labels=None), "holds no labels"),
-        (npz(classes=None), "holds no classes"),
+        (too_few_labels, "not have one label per image"),
+        (small_pictures, "no images of 32 × 32 px"),
+        (no_names, "has no class names"),
+        (half_a_picture, "train.bin: contains no images of 32 × 32 px"),
+        (a_label_too_high, "test.bin: labels must be integers from 0 to 3"),
+        (one_name, "fine_label_names.txt: has no class names"),
+        (npz(labels=None), "lacks labels"),
+        (npz(classes=None), "lacks classes"),
         (npz(labels=np.array([0, 1, 2, 0])), "from 0 to 1"),
-        (npz(labels=np.array([0, 1, 0, 0.5])), "whole numbers"),
+        (npz(labels=np.array([0, 1, 0, 0.5])), "must be integers"),
         (npz(images=np.zeros((4, 32, 32, 3), np.float32)), "need uint8"),
         (npz(images=np.zeros((4, 32, 30, 3), np.uint8)), "need uint8"),
         (npz(images=np.array([{}], dtype=object)), "not a readable .npz"),
-        (npz(test_images=pictures(2, 3)), "not one label a picture"),
-        (npz(test_images=pictures(2, 3)[:, :8, :8], test_labels=np.arange(2)), "another size"),
-        (npz(test_images=pictures(4, 1), test_labels=np.arange(4) % 2), "every train picture is a test picture"),
+        (npz(test_images=pictures(2, 3)), "not have one label per image"),
+        (npz(test_images=pictures(2, 3)[:, :8, :8], test_labels=np.arange(2)), "different sizes"),
+        (npz(test_images=pictures(4, 1), test_labels=np.arange(4) % 2), "every training image is also a test image"),
     ],
 )
 def test_what_is_no_cifar_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, make, said):

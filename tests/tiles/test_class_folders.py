@@ -39,11 +39,11 @@ def test_a_lone_test_set_is_welcome(tmp_path):
     [
         ((), "no class folders"),
         (("1.png",), "no class folders"),
-        (("A/1.png", "B/notes.txt"), "B: holds no JPEG"),
-        (("A/1.png", "train/A/1.png"), "A stands beside split folders"),
+        (("A/1.png", "B/notes.txt"), "B: contains no JPEG"),
+        (("A/1.png", "train/A/1.png"), "A is beside split folders"),
         (("val/A/1.png", "valid/A/1.png"), "both val and valid mean val"),
-        (("train/A/1.png", "test/A/2.png", "test/B/3.png"), "class B stands only under test"),
-        (("train/A/1.png", "test/B/2.png", "val/B/3.png"), "class B stands only under test and val"),
+        (("train/A/1.png", "test/A/2.png", "test/B/3.png"), "class B is only in test"),
+        (("train/A/1.png", "test/B/2.png", "val/B/3.png"), "class B is only in test and val"),
         (("train/notes.txt", "test/x.txt"), "no class folders"),
     ],
 )

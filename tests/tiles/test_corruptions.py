@@ -86,7 +86,7 @@ def test_stain_shift_leaves_glass_and_scales_density_of_the_stains():
 
 
 def test_names_and_levels_that_are_not_there_are_refused():
-    with pytest.raises(DataError, match="there are noise, blur"):
+    with pytest.raises(DataError, match="choose from noise, blur"):
         choose_corruptions(["fog"])
     assert choose_corruptions([]) == list(CORRUPTIONS.values())
     with pytest.raises(DataError, match="level 6"):

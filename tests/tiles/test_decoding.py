@@ -65,9 +65,9 @@ def test_transparent_pixels_become_white(tmp_path):
 
 def test_16_bit_pictures_are_left_out_and_not_cut_down(tmp_path):
     path = save(tmp_path, Image.fromarray(np.full((8, 8), 40_000, np.uint16)))
-    assert picture_size(path) == LeftOut("more than 8 bits a channel")
+    assert picture_size(path) == LeftOut("more than 8 bits per channel")
     (tmp_path / "colour.png").write_bytes(png(8, 8, depth=16, rows=b"\x00" + bytes(48)))
-    assert picture_size(tmp_path / "colour.png") == LeftOut("more than 8 bits a channel")
+    assert picture_size(tmp_path / "colour.png") == LeftOut("more than 8 bits per channel")
 
 
 def png(width, height, *, depth=8, rows=b""):

@@ -83,7 +83,7 @@ def test_what_cannot_be_a_tile_is_named_and_left_out(photos, tmp_path):
     assert origin.dropped == {
         "damaged": 2,
         "not 8 × 8 px": 1,
-        "more than 8 bits a channel": 1,
+        "more than 8 bits per channel": 1,
         "not JPEG, PNG, TIFF or WebP": 1,
     }
     assert [name.split(":")[0] for name in origin.dropped_files] == [
@@ -97,7 +97,7 @@ def test_what_cannot_be_a_tile_is_named_and_left_out(photos, tmp_path):
 def test_a_class_of_which_nothing_is_left_is_refused(photos, tmp_path):
     (photos / "C").mkdir()
     (photos / "C" / "x.png").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="class C: none of its 1 pictures"):
+    with pytest.raises(DataError, match="class C: none of its 1 images"):
         import_folder(photos, tmp_path / "set")
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 

@@ -14,7 +14,7 @@ def test_another_set_s_pixels_are_noticed(tmp_path):
     write_tiles(tmp_path / "a", seed=1)
     write_tiles(tmp_path / "b", seed=2)
     shutil.copy(tmp_path / "a" / "pixels.npy", tmp_path / "b" / "pixels.npy")
-    with pytest.raises(DataError, match="is not the picture that tiles.parquet describes"):
+    with pytest.raises(DataError, match="does not match tiles.parquet"):
         TileSet.open(tmp_path / "b")
 
 
@@ -24,5 +24,5 @@ def test_one_exchanged_picture_is_found_by_the_full_check(tmp_path):
     pixels = np.load(tmp_path / "a" / "pixels.npy", mmap_mode="r+")
     pixels[1] = 255 - pixels[1]
     pixels.flush()
-    with pytest.raises(DataError, match="tile 1 is not the picture"):
+    with pytest.raises(DataError, match="tile 1 does not match"):
         TileSet.open(tmp_path / "a").check_pixels()

@@ -82,8 +82,8 @@ def test_a_csv_without_slide_and_patient_is_no_help(tmp_path):
     ("rows", "message"),
     [
         ("1,p\n2,p\n", r"without a row \(1\): B/3.png;"),
-        ("1,p\n2,p\n3,p\n4,p\n5,p\n6,p\n7,p\n", r"rows that name no picture \(4\): 4, 5, 6, …;"),
-        ("1,p\n2,p\n3,p\n3,q\n", r"contradict each other \(1\): 3;"),
+        ("1,p\n2,p\n3,p\n4,p\n5,p\n6,p\n7,p\n", r"rows without an image \(4\): 4, 5, 6, …;"),
+        ("1,p\n2,p\n3,p\n3,q\n", r"contradicting rows \(1\): 3;"),
         ("x,p\ny,p\n", r"without a row \(3\): A/x/1.png, A/2.png, B/3.png;"),
     ],
 )
@@ -93,7 +93,7 @@ def test_rows_that_do_not_fit_the_pictures_are_refused(tmp_path, rows, message):
 
 
 def test_a_name_that_two_pictures_share_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"names of more than one picture \(1\): 1; name each by its path"):
+    with pytest.raises(DataError, match=r"names of more than one image \(1\): 1; give their paths"):
         read(tmp_path, "file,patient\n1,p\n2,q\n", files=("A/1.png", "A/2.png", "B/1.png"))
 
 

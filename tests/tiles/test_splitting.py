@@ -121,7 +121,7 @@ def test_the_test_split_can_be_kept(tmp_path):
     with pytest.raises(DataError, match="no test split to keep"):
         split_tiles(make_tileset(tmp_path / "none", rows_of(5, 2)), keep_test=True)
     only_test = make_tileset(tmp_path / "only", [{"split": "test"}])
-    with pytest.raises(DataError, match="nothing is left"):
+    with pytest.raises(DataError, match="none remain to be split"):
         split_tiles(only_test, keep_test=True)
 
 
@@ -138,7 +138,7 @@ def test_a_split_of_share_zero_is_left_out(tmp_path):
         ({"val": -0.1}, "`val=-0.1`"),
         ({"test": float("nan")}, "`test=nan`"),
         ({"val": 1.0}, "`val=1.0`"),
-        ({"val": 0.5, "test": 0.5}, "nothing to train"),
+        ({"val": 0.5, "test": 0.5}, "no training tiles"),
         ({"by": "moon"}, "`by=moon`"),
     ],
 )

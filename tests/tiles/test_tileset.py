@@ -53,7 +53,7 @@ def test_rows_of_a_split(tmp_path):
     assert tileset.rows("test").tolist() == []
     assert tileset.rows(None).tolist() == [0, 1, 2, 3]
     assert tileset.rows("train").dtype == tileset.rows("test").dtype == tileset.rows().dtype == np.int64
-    with pytest.raises(DataError, match="no split is called 'dev'"):
+    with pytest.raises(DataError, match="unknown split 'dev'"):
         tileset.rows("dev")
 
 

@@ -75,7 +75,7 @@ def test_a_tile_set_is_replaced_only_if_asked(tmp_path):
 
 def test_a_failed_replacement_keeps_the_old_one(tmp_path):
     make_tileset(tmp_path / "set", [{}, {}])
-    with pytest.raises(DataError, match="not one tile"), writer_at(tmp_path / "set", overwrite=True):
+    with pytest.raises(DataError, match="no tiles to write"), writer_at(tmp_path / "set", overwrite=True):
         pass
     assert len(TileSet.open(tmp_path / "set")) == 2
 
@@ -154,14 +154,14 @@ def test_a_file_of_tiles_with_an_unknown_class_or_split_is_refused_and_stays(tmp
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_file_of_more_or_fewer_tiles_than_rows_is_refused_and_stays(tmp_path, rows):
     path = pixel_file(tmp_path / "file", [noise(0, 4), noise(1, 4)])
-    with pytest.raises(DataError, match=f"where {rows} tiles need"), writer_at(tmp_path / "set") as writer:
+    with pytest.raises(DataError, match=f"but {rows} tiles need"), writer_at(tmp_path / "set") as writer:
         writer.take(path, [row_of(noise(0, 4))] * rows)
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_file_of_tiles_is_taken_before_any_other_tile(tmp_path):
     path = pixel_file(tmp_path / "file", [noise(0, 4)])
-    with pytest.raises(ValueError, match="can take no file"), writer_at(tmp_path / "set") as writer:
+    with pytest.raises(ValueError, match="cannot use a finished pixel file"), writer_at(tmp_path / "set") as writer:
         writer.add(noise(0, 4), file="a.png", class_name="A")
         writer.take(path, [row_of(noise(0, 4))])
     assert list(tmp_path.iterdir()) == [path]

@@ -1,4 +1,4 @@
-"""TileSets: folders of labelled tiles, cut or imported, divided into splits, and checked for leaks.
+"""TileSets: folders of labelled tiles, cut or imported, split, and checked for data leakage.
 
 Names load what they need when first used: only augmentation needs torch.
 """

@@ -1,4 +1,4 @@
-"""Augments batches of tiles on whatever device they are; training calls it on its training batches."""
+"""Augments batches of training tiles, on the device where they are."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -15,7 +15,7 @@ _SHIFT_PX = 4
 
 
 def augment(images: Tensor, generator: torch.Generator, augmentation: Augmentation, stain_strength: float) -> Tensor:
-    """Vary the stains of every tile, then its place or direction.
+    """Vary the stain of every tile, then its position or orientation.
 
     Args:
         images: RGB uint8 (B, H, W, 3).
@@ -32,7 +32,7 @@ def augment(images: Tensor, generator: torch.Generator, augmentation: Augmentati
 
 
 def turn_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Turn and mirror every tile on its own: one of the eight symmetries of the square, each as likely.
+    """Rotate and reflect each tile: one of the eight symmetries of the square, with equal probability.
 
     A tile is transposed, mirrored left to right, and mirrored top to bottom, each with probability one half.
 
@@ -56,7 +56,7 @@ def turn_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def shift_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift every tile by up to 4 px along each axis, black flowing in, and mirror every other left to right.
+    """Shift each tile by up to 4 px along each axis, with black padding, and flip every other one left to right.
 
     What is usual for CIFAR (He et al. 2016, section 4.2): 4 px of zeros all round, and a crop of the former size at
     one of the 9 × 9 places, each as likely.

@@ -1,4 +1,4 @@
-"""Shares whole groups of tiles out to splits so that every class comes near its wanted share; splitting uses it.
+"""Assigns whole groups of tiles to splits so that every class comes close to its requested share.
 
 Dividing groups exactly is a number partitioning problem, so this searches from many starts, the largest groups first
 and then divisions by chance, each mended by moving single groups and swapping pairs until nothing helps.
@@ -15,7 +15,7 @@ _MOST_GROUPS_SWAPPED = 96  # pairs grow with the square; above it single moves a
 
 
 def share_out(counts: NDArray[np.int64], fractions: NDArray[np.float64], *, seed: int) -> NDArray[np.int64]:
-    """Give every group a split.
+    """Assign a split to every group.
 
     Minimised is the sum over splits and classes of ((tiles − wanted) / wanted)². Before that counts, in this order,
     that no split is empty, that the first split holds every class, and that the others do.
@@ -41,7 +41,7 @@ def share_out(counts: NDArray[np.int64], fractions: NDArray[np.float64], *, seed
 
 
 class _Cost:
-    """What a split's content costs; the costs of all splits add up."""
+    """The cost of the splits' contents; the costs of all splits add up."""
 
     def __init__(self, counts: NDArray[np.int64], fractions: NDArray[np.float64]) -> None:
         present = counts.sum(axis=0) > 0
@@ -55,24 +55,24 @@ class _Cost:
         self._empty = lack * (1 + splits * classes) ** 2
 
     def held(self, splits: NDArray[np.int64]) -> Floats:
-        """Give (S, K): tiles of each class in each split."""
+        """Return (S, K): tiles of each class in each split."""
         held = np.zeros_like(self.wanted)
         np.add.at(held, splits, self.counts)
         return held
 
     def total(self, splits: NDArray[np.int64]) -> float:
-        """Give the cost of a whole division."""
+        """Return the cost of a complete assignment."""
         return float(self.of(self.held(splits)).sum())
 
     def of(self, held: Floats, splits: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.float64]:
-        """Give the cost (…, S) of contents (…, S, K), or of contents (…, K) of the `splits` named, as (…)."""
+        """Return the cost (…, S) of contents (…, S, K), or of contents (…, K) of the given `splits`, as (…)."""
         deviation = (((held - self.wanted[splits]) / self.wanted[splits]) ** 2).sum(axis=-1)
         lacks = (held == 0).sum(axis=-1)
         return np.asarray(deviation + self._class_lacks[splits] * lacks + self._empty * (lacks == held.shape[-1]))
 
 
 def _largest_first(cost: _Cost) -> NDArray[np.int64]:
-    """Give each group in turn, the largest first, to the split where it lowers the cost most."""
+    """Assign each group, largest first, to the split where it lowers the cost most."""
     held = np.zeros_like(cost.wanted)
     splits = np.zeros(len(cost.counts), dtype=np.int64)
     for group in np.argsort(-cost.counts.sum(axis=1), kind="stable"):
@@ -82,7 +82,7 @@ def _largest_first(cost: _Cost) -> NDArray[np.int64]:
 
 
 def _mend(cost: _Cost, splits: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
-    """Apply the best single move, or else the best swap, until neither lowers the cost; give splits and cost."""
+    """Apply the best single move, or else the best swap, until neither lowers the cost; return splits and cost."""
     lowest = cost.total(splits)
     ways = (_moved, _swapped) if len(splits) <= _MOST_GROUPS_SWAPPED else (_moved,)
     while True:
@@ -97,7 +97,7 @@ def _mend(cost: _Cost, splits: NDArray[np.int64]) -> tuple[NDArray[np.int64], fl
 
 
 def _moved(cost: _Cost, splits: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Move the one group whose move lowers the cost most, or raises it least."""
+    """Make the one move of a group that lowers the cost most, or raises it least."""
     held = cost.held(splits)
     now = cost.of(held)
     leaving = cost.of(held[splits] - cost.counts, splits) - now[splits]
@@ -110,7 +110,7 @@ def _moved(cost: _Cost, splits: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _swapped(cost: _Cost, splits: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Swap the two groups of different splits whose swap lowers the cost most, or raises it least."""
+    """Make the one swap of two groups that lowers the cost most, or raises it least."""
     held = cost.held(splits)
     without = held[splits] - cost.counts
     one_side = np.stack([cost.of(without + other, splits) for other in cost.counts], axis=1)

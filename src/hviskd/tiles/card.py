@@ -1,4 +1,4 @@
-"""The card of a TileSet: what its tiles are and what made them; written once, read by every opening."""
+"""The card of a TileSet: its classes, tile size and provenance."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -17,7 +17,7 @@ Rgb = tuple[Byte, Byte, Byte]
 
 
 class Origin(BaseModel):
-    """What made a TileSet.
+    """The provenance of a TileSet.
 
     Attributes:
         verb: The command, such as `tiles import`.
@@ -41,7 +41,7 @@ class Origin(BaseModel):
 
 
 class TileSetCard(BaseModel):
-    """The facts that hold for all tiles of one TileSet.
+    """The facts that apply to all tiles of a TileSet.
 
     Attributes:
         format_version: The layout of the folder.
@@ -66,7 +66,7 @@ class TileSetCard(BaseModel):
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> Self:
         if len(set(self.classes)) < len(self.classes) or not all(name.strip() for name in self.classes):
-            raise ValueError("class names must differ and must not be blank")
+            raise ValueError("class names must be different and not blank")
         if len(self.colours) != len(self.classes):
             raise ValueError(f"{len(self.classes)} classes but {len(self.colours)} colours")
         return self
@@ -81,12 +81,12 @@ def read_card(path: Path) -> TileSetCard:
     content = read_json(path)
     version = content.get("format_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
-        raise DataError(f"{path}: format version {version} is newer than this program knows; update hviskd")
+        raise DataError(f"{path}: format version {version} needs a newer hviskd; update hviskd")
     return check_card(content, path)
 
 
 def check_card(content: object, path: Path) -> TileSetCard:
-    """Turn plain content into a card.
+    """Convert plain content to a card.
 
     Raises:
         DataError: A key is missing, unknown, or has an impossible value; the message names it and `path`.
@@ -94,4 +94,4 @@ def check_card(content: object, path: Path) -> TileSetCard:
     try:
         return TileSetCard.model_validate(content)
     except ValidationError as error:
-        raise DataError(f"{path}: not the card of a tile set ({first_problem(error)})") from error
+        raise DataError(f"{path}: not the card of a TileSet ({first_problem(error)})") from error

@@ -1,4 +1,4 @@
-"""Makes a TileSet of a local copy of CIFAR-100; users and the verb `tiles import-cifar` call it.
+"""Makes a TileSet from a local copy of CIFAR-100.
 
 It is what distillation methods are compared on. Its photographs are of no patient, and the card says so.
 """
@@ -34,7 +34,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Photographs:
-    """What an archive holds.
+    """The content of an archive.
 
     Attributes:
         classes: Their names, by label.
@@ -55,7 +55,7 @@ def import_cifar(
     licence: str | None = None,
     overwrite: bool = False,
 ) -> TileSet:
-    """Make a TileSet of CIFAR-100: its test split as it is, and a val split drawn from its train split.
+    """Make a TileSet from CIFAR-100: its test split unchanged, and a validation split drawn from its training split.
 
     The pictures of val are drawn class by class. A train picture that is a test picture to the byte is left out,
     counted and named. Pictures are called by their split and number in the archive, as `train/00017`.
@@ -76,7 +76,7 @@ def import_cifar(
     """
     archive, output = Path(archive), Path(output)
     if not (math.isfinite(val) and 0 <= val < 1):
-        raise DataError(f"`val={val}`: must be a share from 0 up to, but not including, 1")
+        raise DataError(f"`val={val}`: must be a share of at least 0 and below 1")
     if seed < 0:
         raise DataError(f"`seed={seed}`: must be at least 0")
     if not archive.exists():
@@ -98,12 +98,12 @@ def import_cifar(
 
 
 def _write(writer: TileSetWriter, photographs: _Photographs, val: float, seed: int) -> None:
-    """Write train, val and test, without the train pictures that are in test too."""
+    """Write train, val and test, without the training images that are also in test."""
     digests = {split: [digest_of(image) for image in images] for split, (images, _) in photographs.parts.items()}
     doubles = set(digests.get("test", ()))
     kept = np.array([number for number, digest in enumerate(digests["train"]) if digest not in doubles], dtype=np.int64)
     if not len(kept):
-        raise DataError("every train picture is a test picture too; this is no archive to learn from")
+        raise DataError("every training image is also a test image; use the original archive")
     pictures = pd.factorize(np.array(digests["train"])[kept])[0]
     fractions = np.array([1 - val, val] if val else [1.0])
     drawn = draw_splits(pictures, photographs.parts["train"][1][kept], fractions, seed)
@@ -114,14 +114,14 @@ def _write(writer: TileSetWriter, photographs: _Photographs, val: float, seed: i
                 advance()
                 file = f"{part}/{number:05d}"
                 if part == "train" and number not in train_splits:
-                    writer.drop("identical to a test picture", file)
+                    writer.drop("identical to a test image", file)
                     continue
                 split = "val" if part == "train" and train_splits[number] else part
                 writer.add(image, file=file, class_name=photographs.classes[label], split=split)
 
 
 def _read_pickles(files: dict[str, bytes], archive: Path, coarse: bool) -> _Photographs:
-    """Read the python version of CIFAR-100: `train`, `test` and `meta`, each a pickled dictionary."""
+    """Read the Python version of CIFAR-100: `train`, `test` and `meta`, each a pickled dictionary."""
     kind = "coarse" if coarse else "fine"
     meta = read_plain_pickle(files.pop("meta"), f"{archive}: meta")
     classes = _names(meta.get(f"{kind}_label_names"), f"{archive}: meta")
@@ -131,13 +131,13 @@ def _read_pickles(files: dict[str, bytes], archive: Path, coarse: bool) -> _Phot
         content = read_plain_pickle(files.pop(part), where)
         data, labels = content.get("data"), content.get(f"{kind}_labels")
         if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != 3 * _SIDE_PX**2:
-            raise DataError(f"{where}: holds no pictures of {_SIDE_PX} × {_SIDE_PX} px; take the original archive")
+            raise DataError(f"{where}: contains no images of {_SIDE_PX} × {_SIDE_PX} px; use the original archive")
         parts[part] = _images(data), _labels(labels, len(data), len(classes), where)
     return _Photographs(classes, parts)
 
 
 def _read_binary(files: dict[str, bytes], archive: Path, coarse: bool) -> _Photographs:
-    """Read the binary version of CIFAR-100: of each picture two labels, coarse before fine, and its three planes."""
+    """Read the binary version of CIFAR-100: for each image two labels, coarse before fine, and its three planes."""
     kind, column = ("coarse", 0) if coarse else ("fine", 1)
     names_file = f"{kind}_label_names.txt"
     names = files[names_file].decode("utf-8", "replace").split("\n")
@@ -147,7 +147,7 @@ def _read_binary(files: dict[str, bytes], archive: Path, coarse: bool) -> _Photo
         where = f"{archive}: {part}.bin"
         records = np.frombuffer(files.pop(f"{part}.bin"), np.uint8)
         if len(records) % (2 + 3 * _SIDE_PX**2):
-            raise DataError(f"{where}: holds no pictures of {_SIDE_PX} × {_SIDE_PX} px; take the original archive")
+            raise DataError(f"{where}: contains no images of {_SIDE_PX} × {_SIDE_PX} px; use the original archive")
         records = records.reshape(-1, 2 + 3 * _SIDE_PX**2)
         labels = records[:, column].tolist()
         parts[part] = _images(records[:, 2:]), _labels(labels, len(records), len(classes), where)
@@ -155,31 +155,31 @@ def _read_binary(files: dict[str, bytes], archive: Path, coarse: bool) -> _Photo
 
 
 def _images(planes: NDArray[np.uint8]) -> Images:
-    """Turn rows of three planes each, red, green and blue, into images (N, side, side, 3)."""
+    """Convert rows of three planes each, red, green and blue, to images (N, side, side, 3)."""
     return planes.reshape(-1, 3, _SIDE_PX, _SIDE_PX).transpose(0, 2, 3, 1)
 
 
 def _read_npz(archive: Path, coarse: bool) -> _Photographs:
-    """Read images, labels and class names that a user has put into one file of numpy's."""
+    """Read images, labels and class names from a user's .npz file."""
     if coarse:
-        raise DataError(f"{archive}: has one kind of labels; leave `coarse=True` out, or import the original archive")
+        raise DataError(f"{archive}: has only one kind of labels; omit `coarse=True`, or import the original archive")
     try:
         with zipfile.ZipFile(archive) as entries:
             if sum(entry.file_size for entry in entries.infolist()) > _NPZ_LIMIT_BYTES:
-                raise DataError(f"{archive}: more than 2 GiB unpacked; this is not CIFAR-100")
+                raise DataError(f"{archive}: more than 2 GiB unpacked, so not CIFAR-100")
         with np.load(archive, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in _NPZ_NAMES if name in stored}
     except (OSError, ValueError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{archive}: not a readable .npz file ({error}); save it again") from error
     missing = [name for name in _NPZ_NAMES[:3] if name not in arrays]
     if missing:
-        raise DataError(f"{archive}: holds no {' and no '.join(missing)}; save it with {', '.join(_NPZ_NAMES)}")
+        raise DataError(f"{archive}: lacks {' and '.join(missing)}; save it with {', '.join(_NPZ_NAMES)}")
     classes = _names(arrays["classes"].tolist(), f"{archive}: classes")
     parts = {"train": _pair(arrays, "", classes, archive)}
     if "test_images" in arrays:
         parts["test"] = _pair(arrays, "test_", classes, archive)
         if parts["test"][0].shape[1:] != parts["train"][0].shape[1:]:
-            raise DataError(f"{archive}: test_images are of another size than images; make them alike")
+            raise DataError(f"{archive}: test_images and images have different sizes; make them equal")
     return _Photographs(classes, parts)
 
 
@@ -195,14 +195,14 @@ def _pair(
 
 def _names(names: object, where: str) -> tuple[str, ...]:
     if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
-        raise DataError(f"{where}: names no classes; take the original file")
+        raise DataError(f"{where}: has no class names; use the original file")
     return tuple(names)
 
 
 def _labels(labels: object, count: int, classes: int, where: str) -> Labels:
-    """Check that there is one label a picture, each that of a class."""
+    """Check that there is one label per image, each that of a class."""
     if not isinstance(labels, list) or len(labels) != count or not count:
-        raise DataError(f"{where}: has not one label a picture; take the original file")
+        raise DataError(f"{where}: does not have one label per image; use the original file")
     if not all(isinstance(label, int) and 0 <= label < classes for label in labels):
-        raise DataError(f"{where}: labels must be whole numbers from 0 to {classes - 1}; take the original file")
+        raise DataError(f"{where}: labels must be integers from 0 to {classes - 1}; use the original file")
     return np.array(labels, dtype=np.int64)

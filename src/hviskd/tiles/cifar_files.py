@@ -1,4 +1,4 @@
-"""Finds the files of CIFAR-100 in a folder or an archive, and reads no more than they can be; importing calls."""
+"""Finds the files of CIFAR-100 in a folder or an archive, and limits how much is read."""
 
 import gzip
 import io
@@ -22,7 +22,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class _Limited(io.RawIOBase):
-    """A stream that ends in an error where an honest archive has long ended."""
+    """A stream that raises an error beyond the size that a genuine archive can have."""
 
     def __init__(self, stream: io.BufferedIOBase, archive: Path) -> None:
         self._stream, self._archive, self._left = stream, archive, _LIMIT_BYTES
@@ -39,7 +39,7 @@ class _Limited(io.RawIOBase):
 
 
 def read_cifar_files(archive: Path) -> dict[str, bytes]:
-    """Read the files of CIFAR-100's python or binary version, from its archive or from a folder.
+    """Read the files of CIFAR-100's Python or binary version, from its archive or from a folder.
 
     Returns:
         `train`, `test` and `meta`, or `train.bin`, `test.bin`, `fine_label_names.txt` and `coarse_label_names.txt`.
@@ -52,7 +52,7 @@ def read_cifar_files(archive: Path) -> dict[str, bytes]:
     missing = [name for name in edition if name not in files]
     if missing:
         raise DataError(
-            f"{archive}: holds no {' and no '.join(missing)}; give cifar-100-python.tar.gz or the folder it unpacks to"
+            f"{archive}: lacks {' and '.join(missing)}; give cifar-100-python.tar.gz or the folder it unpacks to"
         )
     return {name: files[name] for name in edition}
 
@@ -86,4 +86,4 @@ def _from_tar(archive: Path) -> dict[str, bytes]:
 
 
 def _too_large(archive: Path) -> DataError:
-    return DataError(f"{archive}: more than {_LIMIT_BYTES // 2**20} MiB unpacked; this is not CIFAR-100")
+    return DataError(f"{archive}: more than {_LIMIT_BYTES // 2**20} MiB unpacked, so not CIFAR-100")

@@ -1,4 +1,4 @@
-"""Finds the pictures below a folder and reads class and split from the folders they stand in; importing uses it."""
+"""Finds the images below a folder, and takes class and split from the names of their folders."""
 
 import os
 from collections import defaultdict
@@ -14,7 +14,7 @@ _SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture file: its path, its path below the imported folder (with `/`), its class, and its split if any."""
+    """One image file: its path, its path below the imported folder (with `/`), its class, and its split if any."""
 
     path: Path
     file: str
@@ -23,7 +23,7 @@ class Picture:
 
 
 def find_pictures(folder: Path, classes: Sequence[str] | None) -> tuple[list[Picture], int]:
-    """List all pictures in class folders, at any depth, sorted by `file`; and count the other files among them.
+    """List all images in class folders, at any depth, sorted by `file`; count the other files among them.
 
     Names that start with a dot are passed over.
 
@@ -36,45 +36,47 @@ def find_pictures(folder: Path, classes: Sequence[str] | None) -> tuple[list[Pic
     for split, top in _split_folders(folder):
         for class_folder in _folders(top):
             if not class_folder.name.isprintable():
-                raise DataError(f"{_below(folder, class_folder)}: a class name of unreadable characters; rename it")
+                raise DataError(f"{_below(folder, class_folder)}: the class name has unreadable characters; rename it")
             if classes is not None and class_folder.name not in classes:
-                raise DataError(f"{class_folder}: not one of the classes {', '.join(classes)}; add it or move it away")
+                raise DataError(
+                    f"{class_folder}: not one of the classes {', '.join(classes)}; add it or move it elsewhere"
+                )
             files = [Path(where, name) for where, _, names in os.walk(class_folder, onerror=_refuse) for name in names]
             found = [path for path in files if _is_picture(path)]
             inside = [path.name for path in _folders(class_folder)]
             if found and inside and all(path.parent != class_folder for path in found):
                 raise DataError(
-                    f"{class_folder}: holds folders ({', '.join(inside[:3])}), not pictures; if these are the classes, "
+                    f"{class_folder}: has folders ({', '.join(inside[:3])}), not images; if these are the classes, "
                     f"import {class_folder}"
                 )
             if not found:
-                raise DataError(f"{class_folder}: holds no JPEG, PNG, TIFF or WebP picture; fill it or remove it")
+                raise DataError(f"{class_folder}: contains no JPEG, PNG, TIFF or WebP images; add some or remove it")
             others += len(files) - len(found)
             pictures += [Picture(path, _below(folder, path), class_folder.name, split) for path in found]
     if not pictures:
-        raise DataError(f"{folder}: holds no class folders; put the pictures of each class into a folder of its name")
+        raise DataError(f"{folder}: has no class folders; put the images of each class into a folder of that name")
     _require_in_train(folder, pictures)
     return sorted(pictures, key=lambda picture: picture.file), others
 
 
 def _split_folders(folder: Path) -> list[tuple[str | None, Path]]:
-    """Give split and place of the folders that hold class folders; without split folders that is `folder` itself."""
+    """Return split and path of the folders that contain class folders; without split folders, `folder` itself."""
     inner = _folders(folder)
     splits: dict[str, Path] = {}
     for place in inner:
         split = _SPLIT_FOLDERS.get(place.name.lower())
         if split in splits:
-            raise DataError(f"{folder}: both {splits[split].name} and {place.name} mean {split}; keep one of them")
+            raise DataError(f"{folder}: both {splits[split].name} and {place.name} mean {split}; keep only one")
         if split is not None:
             splits[split] = place
     if splits and len(splits) < len(inner):
         strange = next(place.name for place in inner if place not in splits.values())
-        raise DataError(f"{folder}: {strange} stands beside split folders but is none; move it away or into them")
+        raise DataError(f"{folder}: {strange} is beside split folders but is not one; move it elsewhere or into them")
     return list(splits.items()) if splits else [(None, folder)]
 
 
 def _require_in_train(folder: Path, pictures: Sequence[Picture]) -> None:
-    """Refuse a class that no training could learn; a folder without any train split is for testing and may pass."""
+    """Reject a class without training images; a folder without any train split is for testing and may pass."""
     splits_of = defaultdict(set)
     for picture in pictures:
         splits_of[picture.class_name].add(picture.split)
@@ -83,7 +85,7 @@ def _require_in_train(folder: Path, pictures: Sequence[Picture]) -> None:
     for name, splits in sorted(splits_of.items()):
         if "train" not in splits:
             where = " and ".join(sorted(str(split) for split in splits))
-            raise DataError(f"{folder}: class {name} stands only under {where}; put some of it under train, or none")
+            raise DataError(f"{folder}: class {name} is only in {where}; move some of it to train, or remove it")
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -91,7 +93,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _refuse(error: OSError) -> None:
-    """Pass on what os.walk would pass over: a folder that cannot be read is not an empty one."""
+    """Raise the errors that os.walk ignores: an unreadable folder is not an empty one."""
     raise error
 
 
@@ -100,5 +102,5 @@ def _is_picture(path: Path) -> bool:
 
 
 def _below(folder: Path, path: Path) -> str:
-    """Give the path below `folder` as text; bytes that are no UTF-8 become `?`, since no table can hold them."""
+    """Return the path below `folder` as text; bytes that are not UTF-8 become `?`, since no table can hold them."""
     return path.relative_to(folder).as_posix().encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""Worsens tiles as scanners, cameras and laboratories do, in five steps each; the test of robustness uses it.
+"""Corrupts tiles as scanners, cameras and laboratories do, at five levels each, for the test of robustness.
 
 Each tile is worsened in its own way, drawn from the seed and the tile's number, so that one tile is always worsened
 alike, whatever stands beside it.
@@ -23,7 +23,7 @@ LEVELS = 5
 
 @dataclass(frozen=True)
 class Corruption:
-    """One way in which a tile is worse than it could be.
+    """One kind of corruption.
 
     Attributes:
         name: As on the command line.
@@ -43,7 +43,7 @@ class Corruption:
 def corrupt(
     tiles: NDArray[np.uint8], corruption: Corruption, level: int, *, numbers: Sequence[int], seed: int = 0
 ) -> NDArray[np.uint8]:
-    """Worsen tiles.
+    """Corrupt tiles.
 
     Args:
         tiles: RGB uint8 (N, H, W, 3).
@@ -56,7 +56,7 @@ def corrupt(
         DataError: There is no such level.
     """
     if not 0 <= level <= LEVELS:
-        raise DataError(f"level {level}: there are the levels 0 (clean) to {LEVELS}")
+        raise DataError(f"level {level}: must be from 0 (clean) to {LEVELS}")
     if level == 0:
         return tiles
     strength = corruption.strengths[level - 1]
@@ -77,7 +77,7 @@ def _blur(tile: RGB, strength: float, _: np.random.Generator) -> RGB:
 
 
 def _defocus(tile: RGB, strength: float, _: np.random.Generator) -> RGB:
-    """Spread every point over a disc, as a lens out of focus does; its rim is softened by one pixel."""
+    """Spread every point over a disc, as a defocused lens does; the edge of the disc is softened by one pixel."""
     reach = int(np.ceil(strength))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = np.clip(strength + 0.5 - np.hypot(x, y), 0, 1)
@@ -93,13 +93,13 @@ def _jpeg(tile: RGB, strength: float, _: np.random.Generator) -> RGB:
 
 
 def _brightness(tile: RGB, strength: float, generator: np.random.Generator) -> RGB:
-    """Change the lamp: brighter or darker, as likely."""
+    """Change the illumination: brighter or darker, with equal probability."""
     factor = (1 + strength) ** generator.choice([-1, 1])
     return _bytes(tile * factor)
 
 
 def _stain(tile: RGB, strength: float, generator: np.random.Generator) -> RGB:
-    """Make haematoxylin and eosin stronger or weaker, each as likely."""
+    """Make haematoxylin and eosin stronger or weaker, each with equal probability."""
     factors = np.exp(strength * generator.choice([-1, 1], size=2))
     return scale_stains(torch.from_numpy(tile.copy())[None], torch.from_numpy(factors)[None])[0].numpy()
 
@@ -111,7 +111,7 @@ def _bytes(values: NDArray[np.float64]) -> RGB:
 CORRUPTIONS: dict[str, Corruption] = {
     each.name: each
     for each in (
-        Corruption("noise", "Gaussian noise", (0.02, 0.04, 0.08, 0.16, 0.32), "SD, share of the range", _noise),
+        Corruption("noise", "Gaussian noise", (0.02, 0.04, 0.08, 0.16, 0.32), "SD, fraction of the range", _noise),
         Corruption("blur", "Gaussian blur", (0.5, 1, 1.5, 2, 3), "SD, px", _blur),
         Corruption("focus", "out of focus", (1, 1.5, 2, 3, 4), "radius, px", _defocus),
         Corruption("jpeg", "JPEG", (80, 60, 40, 20, 10), "quality", _jpeg),
@@ -122,12 +122,12 @@ CORRUPTIONS: dict[str, Corruption] = {
 
 
 def choose_corruptions(names: Sequence[str]) -> list[Corruption]:
-    """Give corruptions by name, all where none is named.
+    """Return corruptions by name, all if none is given.
 
     Raises:
         DataError: One is unknown.
     """
     for name in names:
         if name not in CORRUPTIONS:
-            raise DataError(f"`robustness={name}`: unknown; there are {', '.join(CORRUPTIONS)}")
+            raise DataError(f"`robustness={name}`: unknown; choose from {', '.join(CORRUPTIONS)}")
     return [CORRUPTIONS[name] for name in dict.fromkeys(names)] or list(CORRUPTIONS.values())

@@ -1,4 +1,4 @@
-"""Reads one picture file into a tile, or says why it cannot be one; importing uses it from several threads."""
+"""Reads an image file as a tile, or reports why it cannot be one."""
 
 import struct
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _FAULTS = (OSError, SyntaxError, ValueError, EOFError, LookupError, OverflowErro
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Why a picture cannot become a tile: a short reason that is counted, and a detail for the list of names."""
+    """Why an image cannot become a tile: a short reason to count, and a detail for the list of files."""
 
     reason: str
     detail: str = ""
@@ -37,7 +37,7 @@ class _UnusableError(Exception):
 
 
 def picture_size(path: Path) -> tuple[int, int] | LeftOut:
-    """Give width and height of a picture from its header alone, or why it cannot be used."""
+    """Return width and height of an image from its header, or why it cannot be used."""
     try:
         with _opened(path) as image:
             return image.size
@@ -48,7 +48,7 @@ def picture_size(path: Path) -> tuple[int, int] | LeftOut:
 def read_tile(
     path: Path, *, size: tuple[int, int], square: tuple[int, int, int], tile_px: int
 ) -> NDArray[np.uint8] | LeftOut:
-    """Read a square of a picture as a tile, or say why that cannot be.
+    """Read a square of an image as a tile, or report why that is impossible.
 
     Args:
         path: A JPEG, PNG, TIFF or WebP file; of several pages the first.
@@ -72,7 +72,7 @@ def read_tile(
 
 @contextmanager
 def _opened(path: Path, size: tuple[int, int] | None = None) -> Iterator[ImageFile]:
-    """Open a picture that may be decoded: of a sane size (or the very `size` given) and with 8 bits a channel."""
+    """Open an image that may be decoded: of a reasonable size (or exactly `size`) and with 8 bits per channel."""
     try:
         if path.stat().st_size > TOO_LARGE_PX * _WORST_BYTES_PER_PX:
             raise _UnusableError("too large", f"{path.stat().st_size} bytes")
@@ -82,7 +82,7 @@ def _opened(path: Path, size: tuple[int, int] | None = None) -> Iterator[ImageFi
             if size is not None and image.size != size:
                 raise _UnusableError("damaged", "it changed while it was read")
             if image.mode in _DEEP_MODES or _holds_deep_colour(image):
-                raise _UnusableError("more than 8 bits a channel")
+                raise _UnusableError("more than 8 bits per channel")
             yield image
     except Image.DecompressionBombError as error:
         raise _UnusableError("too large", "far more than 100 megapixels") from error
@@ -91,11 +91,11 @@ def _opened(path: Path, size: tuple[int, int] | None = None) -> Iterator[ImageFi
 
 
 def _holds_deep_colour(image: ImageFile) -> bool:
-    """Tell whether the file holds 16-bit colour, which Pillow would silently cut down to 8 bits."""
+    """Return whether the file has 16-bit colour, which Pillow would silently reduce to 8 bits."""
     layouts = (tile.args if isinstance(tile.args, str) else str((tile.args or ("",))[0]) for tile in image.tile)
     return any(";16" in layout for layout in layouts)
 
 
 def _short(error: BaseException, path: Path) -> str:
-    """Give the first words of Pillow's own message, without the path that stands beside it anyway."""
+    """Return the beginning of Pillow's message, without the path."""
     return " ".join(str(error).replace(repr(str(path)), "the file").split())[:80]

@@ -1,4 +1,4 @@
-"""Settles which pictures of a folder can become tiles of one size, and which square of each; importing uses it."""
+"""Decides which images of a folder become tiles of one size, and which square of each."""
 
 import math
 from collections import Counter
@@ -14,7 +14,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class ImportSettings:
-    """Which pictures become tiles, and what the tiles are called.
+    """Which images become tiles, and the names of their classes.
 
     Attributes:
         classes: Names and order of the classes; without it the folders' names in alphabetical order.
@@ -35,18 +35,18 @@ class ImportSettings:
     licence: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what means nothing."""
+        """Reject invalid values."""
         if self.tile_px is not None and self.tile_px < 1:
             raise DataError(f"`tile_px={self.tile_px}`: must be at least 1")
         if self.resize and self.tile_px is None:
-            raise DataError("`resize=True`: say to which size with `tile_px`")
+            raise DataError("`resize=True`: needs the size `tile_px`")
         if self.mpp is not None and not (math.isfinite(self.mpp) and self.mpp > 0):
             raise DataError(f"`mpp={self.mpp}`: must be above 0 µm/px")
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How the pictures of one folder become tiles.
+    """How the images of one folder become tiles.
 
     Attributes:
         tile_px: Side of the tiles.
@@ -61,7 +61,7 @@ class Fit:
     exact: bool = False
 
     def misfit(self, size: Size) -> str | None:
-        """Say why a picture of this width and height cannot become a tile; None if it can."""
+        """Return why an image of this width and height cannot become a tile; None if it can."""
         if self.exact and size != (self.tile_px, self.tile_px):
             return f"not {self.tile_px} × {self.tile_px} px"
         if not self.resize and min(size) < self.tile_px:
@@ -69,12 +69,12 @@ class Fit:
         return None
 
     def square(self, size: Size) -> tuple[int, int, int]:
-        """Give left edge, upper edge and side of the centred square that is taken of a picture of this size."""
+        """Return left edge, upper edge and side of the centred square of an image of this size."""
         side = min(size) if self.resize else self.tile_px
         return (size[0] - side) // 2, (size[1] - side) // 2, side
 
     def on_slide(self, size: Size, picture: TileSource) -> TileSource:
-        """Move what is known of a picture's place on the slide to the square that is taken of it.
+        """Convert an image's position on the slide to that of its square.
 
         The CSV's `side_px` is the picture's shorter side in level-0 px; without it the picture is at level 0.
         """
@@ -87,7 +87,7 @@ class Fit:
 
 
 def settle_fit(folder: Path, sizes: Iterable[Size], settings: ImportSettings) -> Fit:
-    """Settle tile size and µm/px from the sizes of all usable pictures.
+    """Determine tile size and µm/px from the sizes of all usable images.
 
     Raises:
         DataError: There is no usable picture, none is square and no tile size is given, or pictures of different
@@ -96,18 +96,18 @@ def settle_fit(folder: Path, sizes: Iterable[Size], settings: ImportSettings) ->
     tile_px, resize, mpp = settings.tile_px, settings.resize, settings.mpp
     counts = Counter(sizes)
     if not counts:
-        raise DataError(f"{folder}: not one picture in it can be read")
+        raise DataError(f"{folder}: none of its images can be read")
     if tile_px is None:
         squares = {width: count for (width, height), count in counts.items() if width == height}
         if not squares:
-            raise DataError(f"{folder}: no picture is square; pass `tile_px` to take a square from each one's middle")
+            raise DataError(f"{folder}: no image is square; pass `tile_px` to crop a square from the centre of each")
         return Fit(max(squares, key=lambda side: (squares[side], side)), mpp, exact=True)
     if not resize or mpp is None:
         return Fit(tile_px, mpp, resize)
     sides = {min(size) for size in counts}
     if len(sides) > 1:
         raise DataError(
-            f"{folder}: pictures of {min(sides)} to {max(sides)} px resized to {tile_px} px would differ in µm/px; "
-            "leave `mpp` or `resize=True` out, or import pictures of one size"
+            f"{folder}: images of {min(sides)} to {max(sides)} px resized to {tile_px} px would differ in µm/px; "
+            "omit `mpp` or `resize=True`, or import images of one size"
         )
     return Fit(tile_px, mpp * sides.pop() / tile_px, resize)

@@ -1,4 +1,4 @@
-"""Makes a TileSet of pictures that stand in one folder a class; users and the verb `tiles import` call it."""
+"""Makes a TileSet from images in one folder per class."""
 
 import os
 import warnings
@@ -35,7 +35,7 @@ def import_folder(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> TileSet:
-    """Make a TileSet of the JPEG, PNG, TIFF and WebP pictures in `folder`.
+    """Make a TileSet from the JPEG, PNG, TIFF and WebP images in `folder`.
 
     A picture that cannot become a tile is left out, counted, and named on the card (`card.origin`).
 
@@ -57,7 +57,7 @@ def import_folder(
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     if output.resolve().is_relative_to(folder.resolve()):
-        raise DataError(f"{output}: lies in the folder that is imported; choose a place outside {folder}")
+        raise DataError(f"{output}: is inside the imported folder; choose a place outside {folder}")
     pictures, others = find_pictures(folder, settings.classes)
     sources = [UNKNOWN_SOURCE] * len(pictures)
     if csv is not None:
@@ -87,7 +87,7 @@ def import_folder(
 
 
 def _look(pictures: Sequence[Picture], progress: Progress | None) -> list[Size | LeftOut]:
-    """Read the size of every picture from its header; nothing is decoded yet."""
+    """Read the size of every image from its header, without decoding."""
     sizes: list[Size | LeftOut] = []
     with progress_bar("reading sizes", len(pictures), progress) as advance:
         for size in in_threads(picture_size, (picture.path for picture in pictures), threads=_THREADS, ahead=_AHEAD):
@@ -104,7 +104,7 @@ def _write(
     sources: Sequence[TileSource],
     advance: Advance,
 ) -> None:
-    """Decode in threads, write in the pictures' order, and refuse a class of which nothing is left."""
+    """Decode in threads, write in the order of the images, and reject a class of which nothing remains."""
 
     def read(which: int) -> tuple[NDArray[np.uint8], TileSource] | LeftOut:
         size = sizes[which]
@@ -128,4 +128,4 @@ def _write(
         advance()
     for name, found in Counter(picture.class_name for picture in pictures).items():
         if not kept[name]:
-            raise DataError(f"class {name}: none of its {found} pictures can be used ({writer.left_out()})")
+            raise DataError(f"class {name}: none of its {found} images can be used ({writer.left_out()})")

@@ -1,4 +1,4 @@
-"""Varies the strength of haematoxylin and eosin in a batch of tiles, as from laboratory to laboratory; training does.
+"""Varies haematoxylin and eosin in a batch of training tiles, as between laboratories.
 
 A tile's light becomes optical density, the density is unmixed into the two stains and what neither explains, each
 stain is made stronger or weaker, and all is mixed again (Tellez et al. 2018; their additive shift is left out, for
@@ -13,7 +13,7 @@ _STAINS = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11))
 
 
 def stain_jitter(images: Tensor, generator: torch.Generator, strength: float) -> Tensor:
-    """Multiply the amounts of haematoxylin and of eosin in each tile by random factors of its own.
+    """Multiply haematoxylin and eosin in each tile by independent random factors.
 
     Args:
         images: RGB uint8 (B, H, W, 3), on any device.
@@ -33,7 +33,7 @@ def stain_jitter(images: Tensor, generator: torch.Generator, strength: float) ->
 
 
 def scale_stains(images: Tensor, factors: Tensor) -> Tensor:
-    """Multiply the amounts of haematoxylin and of eosin in each tile.
+    """Multiply haematoxylin and eosin in each tile.
 
     Args:
         images: RGB uint8 (B, H, W, 3), on any device.
@@ -54,7 +54,7 @@ def scale_stains(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def _density_matrices(factors: Tensor) -> Tensor:
-    """Give the matrix (3, 3) that scales the stains of a row of density; factors (B, 2), result (B, 3, 3)."""
+    """Return the matrix (3, 3) that scales the stains of a row of density; factors (B, 2), result (B, 3, 3)."""
     stains = torch.nn.functional.normalize(torch.tensor(_STAINS, dtype=torch.float64), dim=1)
     rest = torch.linalg.cross(stains[0], stains[1])
     mixing = torch.stack([stains[0], stains[1], rest / rest.norm()])

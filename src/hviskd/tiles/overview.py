@@ -1,4 +1,4 @@
-"""Shows what a TileSet holds, as a table of counts and as a sheet of examples; the verb `tiles info` calls it."""
+"""Summarises a TileSet as a table of counts and as a contact sheet."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def summary_table(tileset: TileSet) -> pd.DataFrame:
 
 
 def draw_contact_sheet(tileset: TileSet, path: Path | str, per_class: int = 8, seed: int = 0) -> Path:
-    """Draw some tiles of every class as a PNG, one row a class with its name, colour and count.
+    """Draw some tiles of every class as a PNG, one row per class with its name, colour and count.
 
     Args:
         tileset: What to show.
@@ -71,7 +71,7 @@ def draw_contact_sheet(tileset: TileSet, path: Path | str, per_class: int = 8, s
 
 
 def _sheet(tileset: TileSet, per_class: int, cell: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Lay chosen tiles out in a white (rows × cells) picture, each resampled to `cell` px."""
+    """Arrange tiles in a white (rows × cells) image, each resampled to `cell` px."""
     step = cell + _GAP_PX
     sheet = np.full((len(tileset.classes) * step - _GAP_PX, per_class * step - _GAP_PX, 3), 255, dtype=np.uint8)
     for label in range(len(tileset.classes)):

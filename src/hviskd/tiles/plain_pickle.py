@@ -1,4 +1,4 @@
-"""Reads a pickle of plain data: Python's own unpickler, with nothing to call; importing CIFAR uses it.
+"""Reads a pickle of plain data with Python's unpickler restricted so that it can call nothing.
 
 An unpickler calls whatever the file names. This one knows three names of numpy's, and gives in their place something
 that remembers what numpy was to build. What the file would do is looked through first: a short file can ask for room
@@ -35,7 +35,7 @@ _NAMES = {
 
 
 def read_plain_pickle(content: bytes, name: str) -> dict[str, object]:
-    """Read the dictionary that a pickle of protocol 0 to 2 holds, as Python 2 wrote them.
+    """Read the dictionary in a pickle of protocol 0 to 2, as written by Python 2.
 
     Args:
         content: The whole file.
@@ -51,17 +51,17 @@ def read_plain_pickle(content: bytes, name: str) -> dict[str, object]:
         _look_through(content)
         found = _Unpickler(BytesIO(content), encoding="latin-1").load()
         if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
-            raise TypeError("it holds no dictionary of texts")
+            raise TypeError("it contains no dictionary with text keys")
         return {key: _array(value) if isinstance(value, _Built) else value for key, value in found.items()}
     except (
         *(ValueError, TypeError, LookupError, OverflowError, MemoryError, AttributeError, EOFError),
         pickle.UnpicklingError,
     ) as error:
-        raise DataError(f"{name}: not a pickle of plain data ({error}); take the original file") from error
+        raise DataError(f"{name}: not a pickle of plain data ({error}); use the original file") from error
 
 
 def _look_through(content: bytes) -> None:
-    """Refuse, before anything is done, a file that holds more than plain data or would take endless room or time."""
+    """Reject, before anything runs, a file with more than plain data or with excessive size or steps."""
     perhaps_tuples: set[object] = set()
     before = ""
     for count, (operation, argument, _) in enumerate(pickletools.genops(BytesIO(content))):
@@ -94,7 +94,7 @@ class _Built:
 
 
 class _Maker:
-    """Stands for a name of numpy's."""
+    """A placeholder for a numpy name."""
 
     __slots__ = ("_kind",)
 
@@ -106,20 +106,20 @@ class _Maker:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Python's, which finds no names but numpy's, and for them nothing of numpy's."""
+    """Python's unpickler, which resolves only numpy names, and those to placeholders."""
 
     def find_class(self, module: str, name: str) -> _Maker:
         return _Maker(_NAMES[module, name])
 
 
 def _array(built: _Built) -> NDArray[np.uint8]:
-    """Make the array of bytes that numpy would have been asked for."""
+    """Make the array of bytes that numpy would have made."""
     if built.kind != "array" or not isinstance(built.state, tuple) or len(built.state) != 5:
-        raise ValueError("it holds an array without content")
+        raise ValueError("it contains an array without content")
     _, shape, dtype, by_columns, raw = built.state
     if not isinstance(dtype, _Built) or dtype.kind != "dtype":
-        raise ValueError("it holds an array of no known kind")
+        raise ValueError("it contains an array of an unknown type")
     if dtype.arguments[:1] != ("u1",) or not isinstance(raw, str) or not isinstance(shape, tuple):
-        raise ValueError("it holds an array of something else than bytes")
+        raise ValueError("it contains an array that is not of bytes")
     flat = np.frombuffer(raw.encode("latin-1"), np.uint8)
     return flat.reshape(shape, order="F" if by_columns else "C")

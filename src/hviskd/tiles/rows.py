@@ -1,4 +1,4 @@
-"""The table of a TileSet as a Parquet file, with the record of its split in the file's own metadata.
+"""The table of a TileSet as a Parquet file, with the record of its split in the file's metadata.
 
 Tiles and split stand in one file so that a new split is one atomic replacement.
 """
@@ -63,18 +63,18 @@ def read_rows(path: Path, *, count: int) -> tuple[pd.DataFrame, SplitRecord | No
             where none may be, or an unknown split.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file; the tile set is not complete, make it anew")
+        raise DataError(f"{path}: no such file; the TileSet is incomplete, create it again")
     try:
         with pq.ParquetFile(path) as stream:
             if stream.metadata.num_rows != count:
-                raise DataError(f"{path}: {stream.metadata.num_rows} rows for {count} tiles; make it anew")
+                raise DataError(f"{path}: {stream.metadata.num_rows} rows for {count} tiles; create it again")
             _check_columns(stream.schema_arrow, path)
             rows = stream.read()
         metadata = rows.schema.metadata or {}
         table = rows.cast(_schema()).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
         record = json.loads(metadata[_RECORD_KEY]) if _RECORD_KEY in metadata else None
     except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not a readable table of tiles ({error}); make it anew") from error
+        raise DataError(f"{path}: not a readable table of tiles ({error}); create it again") from error
     _check_values(table, path)
     if record is not None and not isinstance(record, dict):
         raise DataError(f"{path}: the record of the split is not an object; split again")
@@ -88,15 +88,15 @@ def _schema() -> pa.Schema:
 
 def _check_columns(schema: pa.Schema, path: Path) -> None:
     if tuple(schema.names) != COLUMNS:
-        raise DataError(f"{path}: its columns are {', '.join(schema.names)}, not {', '.join(COLUMNS)}; make it anew")
+        raise DataError(f"{path}: its columns are {', '.join(schema.names)}, not {', '.join(COLUMNS)}; create it again")
 
 
 def _check_values(table: pd.DataFrame, path: Path) -> None:
     for name in _NEVER_NULL:
         if table[name].isna().any():
-            raise DataError(f"{path}: column {name!r} has missing values; make it anew")
+            raise DataError(f"{path}: column {name!r} has missing values; create it again")
     unknown = set(table["split"].dropna()) - set(SPLITS)
     if unknown:
         raise DataError(f"{path}: unknown split {min(unknown)!r}; splits are {', '.join(SPLITS)}: split again")
     if (table["side_px"] < 1).any():
-        raise DataError(f"{path}: a tile has a side_px below 1; make it anew")
+        raise DataError(f"{path}: a tile has a side_px below 1; create it again")

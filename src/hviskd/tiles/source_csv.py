@@ -1,4 +1,4 @@
-"""Reads from a CSV to which slide and patient each imported picture belongs; importing uses it."""
+"""Reads from a CSV to which slide and patient each imported image belongs."""
 
 import math
 from collections import Counter
@@ -21,7 +21,7 @@ _KEYS: tuple[Callable[[str], str], ...] = (
 
 @dataclass(frozen=True)
 class CsvColumns:
-    """What the columns of a CSV of pictures are called.
+    """The names of the columns of a CSV of images.
 
     Attributes:
         file: Of the pictures: by path below the imported folder, by name, or by name without suffix.
@@ -35,7 +35,7 @@ class CsvColumns:
 
 
 def read_sources(csv: Path, files: Sequence[str], columns: CsvColumns) -> list[TileSource]:
-    """Give what a CSV says of each of `files`, which are paths relative to the imported folder, with `/`.
+    """Return what a CSV lists for each of `files`, which are paths relative to the imported folder, with `/`.
 
     The CSV may name files by that path, by file name, or by file name without suffix; the first of the three that
     fits any row must fit all. See `hviskd.csv_table` for how it may be written. Columns `x_px`, `y_px` and `side_px`
@@ -59,15 +59,15 @@ def read_sources(csv: Path, files: Sequence[str], columns: CsvColumns) -> list[T
     keys = [key_of(file) for file in files]
     unlisted = [file for file, key in zip(files, keys, strict=True) if key not in said_of]
     twice = [key for key, times in Counter(keys).items() if times > 1]
-    _refuse(csv, "pictures without a row", unlisted, "add rows or remove the files")
-    _refuse(csv, "rows that name no picture", sorted(said_of.keys() - set(keys)), "remove them or import all of it")
-    _refuse(csv, "names of more than one picture", sorted(twice), "name each by its path")
-    _refuse(csv, "pictures whose rows contradict each other", sorted(contradicting), "keep one row each")
+    _refuse(csv, "images without a row", unlisted, "add rows or remove the files")
+    _refuse(csv, "rows without an image", sorted(said_of.keys() - set(keys)), "remove them or import all of it")
+    _refuse(csv, "names of more than one image", sorted(twice), "give their paths")
+    _refuse(csv, "images with contradicting rows", sorted(contradicting), "keep one row each")
     return [said_of[key] for key in keys]
 
 
 def _used_columns(row: dict[str, str], csv: Path, columns: CsvColumns) -> dict[str, str]:
-    """Give which columns hold file, slide and patient; one of the last two may be absent if nobody asked for it."""
+    """Return the columns of file, slide and patient; one of the last two may be absent unless requested."""
     wanted = asdict(columns)
     used = {name: column.casefold() for name, column in wanted.items() if column.casefold() in row}
     for name, column in wanted.items():
@@ -80,7 +80,7 @@ def _used_columns(row: dict[str, str], csv: Path, columns: CsvColumns) -> dict[s
 
 def _lacking(csv: Path, column: str, row: dict[str, str], option: str) -> DataError:
     there = ", ".join(name for name in row if name)[:_SHOWN_CHARACTERS]
-    return DataError(f"{csv}: has no column {column!r}, only {there}; name the right one with {option}")
+    return DataError(f"{csv}: has no column {column!r}, only {there}; give the right one with {option}")
 
 
 def _source(row: dict[str, str], used: dict[str, str], place: str) -> TileSource:
@@ -97,12 +97,12 @@ def _whole_number(text: str, name: str, place: str) -> int | None:
     except ValueError:
         number = math.nan
     if not (number.is_integer() and abs(number) < 2**53):
-        raise DataError(f"{place}: column {name!r} must hold whole numbers; mend it")
+        raise DataError(f"{place}: column {name!r} must contain integers; correct it")
     return int(number)
 
 
 def _refuse(csv: Path, what: str, names: Sequence[str], remedy: str) -> None:
-    """Raise if there are such names, with how many and the first few."""
+    """Raise if there are such names, with their number and the first few."""
     if names:
         more = ", …" if len(names) > _SHOWN else ""
         raise DataError(f"{csv}: {what} ({len(names)}): {', '.join(names[:_SHOWN])}{more}; {remedy}")

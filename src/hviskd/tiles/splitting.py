@@ -1,4 +1,4 @@
-"""Divides a TileSet into train, val and test by patient, slide or chance; users and the verb `tiles split` call it."""
+"""Splits a TileSet into train, val and test by patient, by slide or at random."""
 
 import math
 
@@ -24,7 +24,7 @@ def split_tiles(
     seed: int = 0,
     keep_test: bool = False,
 ) -> TileSet:
-    """Divide the tiles into train, val and test, with each class as near its share as whole groups allow.
+    """Split the tiles into train, val and test, with each class as close to its share as whole groups allow.
 
     The division replaces the former one in a single step; pixels and card stay as they are.
 
@@ -52,9 +52,9 @@ def split_tiles(
     labels = tileset.labels[rows]
     groups = pd.factorize(tileset.table["digest" if way == "random" else way].iloc[rows])[0]
     if groups.max() + 1 < len(names):
-        unit = "different pictures" if way == "random" else f"{way}s"
+        unit = "different images" if way == "random" else f"{way}s"
         few = f"{groups.max() + 1} {unit} cannot make {len(names)} splits"
-        raise DataError(f"{tileset.folder}: {few}; leave one out, such as with `test=0`")
+        raise DataError(f"{tileset.folder}: {few}; omit one, for example with `test=0`")
     if way == "random":
         which = draw_splits(groups, labels, fractions, seed)
     else:
@@ -62,7 +62,7 @@ def split_tiles(
         np.add.at(counts, (groups, labels), 1)
         which = share_out(counts, fractions, seed=seed)[groups]
     if len(np.unique(which)) < len(names):
-        raise DataError(f"{tileset.folder}: too few tiles a class for {len(names)} splits; ask for fewer")
+        raise DataError(f"{tileset.folder}: too few tiles per class for {len(names)} splits; request fewer")
 
     division = tileset.table["split"].to_numpy(dtype=object, copy=True)
     division[rows] = np.array(names, dtype=object)[which]
@@ -73,34 +73,32 @@ def split_tiles(
 
 
 def _rows_to_divide(tileset: TileSet, keep_test: bool) -> tuple[NDArray[np.int64], SplitRecord]:
-    """Give the rows and what the record says of a kept test split."""
+    """Return the rows and the record of a kept test split."""
     if not keep_test:
         return tileset.rows(), {}
     kept = tileset.rows("test")
     if not len(kept):
-        raise DataError(f"{tileset.folder}: has no test split to keep; leave `keep_test=True` out")
+        raise DataError(f"{tileset.folder}: has no test split to keep; omit `keep_test=True`")
     if len(kept) == len(tileset):
-        raise DataError(f"{tileset.folder}: every tile is in the test split, nothing is left to divide")
+        raise DataError(f"{tileset.folder}: all tiles are in the test split, so none remain to be split")
     before = tileset.split_record or {}
     return np.setdiff1d(tileset.rows(), kept), {"keep_test": True, "test_by": before.get("test_by", before.get("by"))}
 
 
 def _fractions(shares: dict[str, float]) -> tuple[list[str], NDArray[np.float64]]:
-    """Give the splits that shall hold something, train first, and their shares of the tiles."""
+    """Return the splits that should have tiles, train first, and their shares."""
     for name, share in shares.items():
         if not (math.isfinite(share) and 0 <= share < 1):
-            raise DataError(f"`{name}={share}`: must be a share from 0 up to, but not including, 1")
+            raise DataError(f"`{name}={share}`: must be a share of at least 0 and below 1")
     rest = 1 - sum(shares.values())
     if rest < 1e-9:
-        raise DataError(
-            f"`val={shares['val']}` and `test={shares['test']}` leave nothing to train on; make them smaller"
-        )
+        raise DataError(f"`val={shares['val']}` and `test={shares['test']}` leave no training tiles; make them smaller")
     wanted = {"train": rest, **{name: share for name, share in shares.items() if share > 0}}
     return list(wanted), np.array(list(wanted.values()))
 
 
 def _settle(tileset: TileSet, rows: NDArray[np.int64], by: str) -> str:
-    """Settle by what to divide, and refuse what is not known of every row."""
+    """Determine the unit to split by, and reject a unit that is unknown for some rows."""
     if by not in WAYS:
         raise DataError(f"`by={by}`: must be one of {', '.join(WAYS)}")
     missing = {unit: int(tileset.table[unit].iloc[rows].isna().sum()) for unit in ("patient", "slide")}
@@ -108,13 +106,13 @@ def _settle(tileset: TileSet, rows: NDArray[np.int64], by: str) -> str:
         known = next((unit for unit, count in missing.items() if not count), None)
         if known is None:
             raise DataError(
-                f"{tileset.folder}: neither patient nor slide is known of every tile; import with a CSV of them, "
-                "or pass `by=random` and accept that the splits' independence cannot be known"
+                f"{tileset.folder}: neither patient nor slide is known for every tile; import with a CSV of them, "
+                "or pass `by=random` and accept that the splits may not be independent"
             )
         return known
     if missing.get(by):
         raise DataError(
-            f"{tileset.folder}: {missing[by]} of {len(rows)} tiles have no {by}; import with a CSV that names them all"
+            f"{tileset.folder}: {missing[by]} of {len(rows)} tiles have no {by}; import with a CSV that lists them all"
         )
     return by
 
@@ -122,7 +120,7 @@ def _settle(tileset: TileSet, rows: NDArray[np.int64], by: str) -> str:
 def draw_splits(
     pictures: NDArray[np.int64], labels: NDArray[np.int64], fractions: NDArray[np.float64], seed: int
 ) -> NDArray[np.int64]:
-    """Give each tile a split by chance, class by class; tiles that show the same picture go together.
+    """Assign a split to each tile at random, class by class; identical tiles stay together.
 
     Args:
         pictures: (N,) number of the picture a tile shows, without gaps from 0.
@@ -142,7 +140,7 @@ def draw_splits(
 
 
 def _borders(count: int, fractions: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Divide 0 … count into one stretch a split, train first if there is too little, and give the inner borders."""
+    """Divide 0 … count into one range per split, train first if there are too few, and return the inner borders."""
     sizes = np.maximum(1, np.rint(fractions * count)).astype(np.int64)
     while sizes[1:].sum() >= count and sizes[1:].max() > 1:
         sizes[1 + np.argmax(sizes[1:])] -= 1

@@ -1,4 +1,4 @@
-"""A TileSet: a folder of labelled tiles of one size, which every step after cutting or importing reads.
+"""A TileSet: a folder of labelled tiles of one size, read by every step after cutting or importing.
 
 The folder holds `pixels.npy` (N, tile_px, tile_px, 3) uint8, `tiles.parquet` with one row a tile, and the card
 `tileset.json`. Opening it reads only the two small files; pixels stay on the disk until they are asked for.
@@ -27,7 +27,7 @@ _DIGEST_BYTES = 16
 
 
 def digest_of(pixels: NDArray[np.uint8]) -> str:
-    """Give the content hash of one tile (tile_px, tile_px, 3), as hexadecimal."""
+    """Return the content hash of one tile (tile_px, tile_px, 3), as hexadecimal."""
     return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=_DIGEST_BYTES).hexdigest()
 
 
@@ -70,13 +70,13 @@ class TileSet:
         table, split_record = read_rows(folder / TABLE_FILE, count=len(pixels))
         unknown = set(table["class"]) - set(card.classes)
         if unknown:
-            raise DataError(f"{folder / TABLE_FILE}: class {min(unknown)!r} is not on the card; make it anew")
+            raise DataError(f"{folder / TABLE_FILE}: class {min(unknown)!r} is not on the card; create it again")
         tileset = cls(folder, card, table, pixels, split_record)
         tileset.check_pixels(_SPREAD)
         return tileset
 
     def check_pixels(self, most: int | None = None) -> None:
-        """Hold pixels against the digests in the table: of `most` tiles spread over the file, or of all.
+        """Compare pixels with the digests in the table: `most` tiles spread over the file, or all.
 
         Raises:
             DataError: A picture is not the one that its row describes.
@@ -85,8 +85,8 @@ class TileSet:
         for row in np.linspace(0, len(self) - 1, count).round().astype(int):
             if digest_of(self.pixels[row]) != self.table["digest"].iloc[row]:
                 raise DataError(
-                    f"{self.folder / PIXELS_FILE}: tile {row} is not the picture that {TABLE_FILE} describes; "
-                    "the files belong to different tile sets or are damaged, copy or make them again"
+                    f"{self.folder / PIXELS_FILE}: tile {row} does not match {TABLE_FILE}; "
+                    "the files are from different TileSets or damaged, so copy or create them again"
                 )
 
     def __len__(self) -> int:
@@ -111,7 +111,7 @@ class TileSet:
 
     @property
     def tile_px(self) -> int:
-        """Side of every tile in pixels."""
+        """Side of every tile in px."""
         return self.card.tile_px
 
     @property
@@ -126,7 +126,7 @@ class TileSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the tiles' digests, labels and classes, as hexadecimal; the split does not change it."""
+        """SHA-256 over the tiles' digests, labels and classes, as hexadecimal; independent of the split."""
         content = hashlib.sha256(json.dumps([self.tile_px, *self.classes]).encode())
         content.update("\n".join(self.table["digest"]).encode())
         content.update(self.labels.astype("<i8").tobytes())
@@ -139,7 +139,7 @@ class TileSet:
         return hashlib.sha256(f"{self.fingerprint}\n{splits}".encode()).hexdigest()
 
     def rows(self, split: str | None = None) -> NDArray[np.int64]:
-        """Give the row numbers of one split in rising order, or of all tiles if `split` is None.
+        """Return the row numbers of one split in ascending order, or of all tiles if `split` is None.
 
         Raises:
             DataError: There is no split of that name; a split without tiles gives an empty array instead.
@@ -147,7 +147,7 @@ class TileSet:
         if split is None:
             return np.arange(len(self), dtype=np.int64)
         if split not in SPLITS:
-            raise DataError(f"{self.folder}: no split is called {split!r}; splits are {', '.join(SPLITS)}")
+            raise DataError(f"{self.folder}: unknown split {split!r}; choose one of {', '.join(SPLITS)}")
         return np.flatnonzero((self.table["split"] == split).to_numpy(dtype=bool)).astype(np.int64)
 
     def require_split(self, split: str) -> Ints:
@@ -162,7 +162,7 @@ class TileSet:
         return rows
 
     def clusters(self, rows: NDArray[np.int64]) -> tuple[Literal["patient", "slide", "tile"], NDArray[np.str_]]:
-        """Name the independent unit each of `rows` belongs to, for statistics that resample such units.
+        """Return the independent unit of each of `rows`, for statistics that resample such units.
 
         Returns:
             The level, "patient" if every one of `rows` has a patient, else "slide" if every one has a slide,
@@ -177,22 +177,22 @@ class TileSet:
 
 
 def _map_pixels(path: Path, tile_px: int) -> NDArray[np.uint8]:
-    """Map the pixel file; its header is believed only where it agrees with the card and the file's length."""
+    """Map the pixel file into memory, if its header agrees with the card and the file's length."""
     if not path.is_file():
-        raise DataError(f"{path}: no such file; the tile set is not complete, make it anew")
+        raise DataError(f"{path}: no such file; the TileSet is incomplete, create it again")
     try:
         with path.open("rb") as stream:
             if np.lib.format.read_magic(stream) != (1, 0):
-                raise DataError(f"{path}: not a pixel file of a tile set; make it anew")
+                raise DataError(f"{path}: not a pixel file of a TileSet; create it again")
             shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
             start = stream.tell()
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path}: not a readable .npy file ({error}); make it anew") from error
+        raise DataError(f"{path}: not a readable .npy file ({error}); create it again") from error
     if dtype != np.uint8 or fortran_order or len(shape) != 4 or shape[1:] != (tile_px, tile_px, 3):
         raise DataError(
-            f"{path}: holds {dtype} {shape}, the card says uint8 (N, {tile_px}, {tile_px}, 3); make it anew"
+            f"{path}: contains {dtype} {shape}, but the card says uint8 (N, {tile_px}, {tile_px}, 3); create it again"
         )
     expected = start + shape[0] * 3 * tile_px**2
     if shape[0] < 1 or path.stat().st_size != expected:
-        raise DataError(f"{path}: {path.stat().st_size} bytes where {shape[0]} tiles need {expected}; copy it again")
+        raise DataError(f"{path}: {path.stat().st_size} bytes, but {shape[0]} tiles need {expected}; copy it again")
     return np.memmap(path, dtype=np.uint8, mode="r", offset=start, shape=shape)

@@ -1,4 +1,4 @@
-"""Writes a TileSet tile by tile, in memory that does not grow with the pixels; importing and cutting use it."""
+"""Writes a TileSet tile by tile, in constant memory."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ _NAMES_KEPT = 100  # of what was left out; the counts are complete
 
 
 class TileRow(NamedTuple):
-    """What a TileSet tells of one tile, in the order of its table; `TileSetWriter.add` describes the fields."""
+    """The metadata of one tile, in the order of the table; `TileSetWriter.add` describes the fields."""
 
     file: str
     class_name: str
@@ -45,7 +45,7 @@ def new_card(
     colours: Sequence[tuple[int, int, int]] | None = None,
     stain: Stain | None = None,
 ) -> TileSetCard:
-    """Make the card of a TileSet that is to be written.
+    """Make the card of a new TileSet.
 
     Args:
         classes: Class names in the order of their labels; there may be classes without tiles.
@@ -71,13 +71,13 @@ def new_card(
 
 
 def write_header(stream: BinaryIO, count: int, tile_px: int) -> None:
-    """Begin a pixel file of `count` tiles; numpy pads the header, so that any other count takes as much room."""
+    """Begin a pixel file of `count` tiles; numpy pads the header, so that any other count takes the same space."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (count, tile_px, tile_px, 3)}
     np.lib.format.write_array_header_1_0(stream, header)
 
 
 class TileSetWriter:
-    """A context manager that takes tiles one by one; the folder gets its name when the block ends without error.
+    """A context manager to which tiles are added one by one; the folder gets its name if the block ends without error.
 
     Example:
         card = new_card(("A", "B"), tile_px=64, origin=Origin(verb="example"))
@@ -152,14 +152,14 @@ class TileSetWriter:
         """
         expected = (self._card.tile_px, self._card.tile_px, 3)
         if pixels.shape != expected or pixels.dtype != np.uint8:
-            raise DataError(f"{file}: a tile of {pixels.dtype} {pixels.shape} where uint8 {expected} is wanted")
+            raise DataError(f"{file}: a tile of {pixels.dtype} {pixels.shape}, not uint8 {expected}")
         row = TileRow(file, class_name, *source, split, digest_of(pixels))
         self._check_row(row)
         self._stream.write(np.ascontiguousarray(pixels).data)
         self._rows.append(row)
 
     def take(self, pixels: Path, rows: Iterable[TileRow]) -> None:
-        """Take a finished pixel file, on the same disk as the TileSet, for this TileSet's own; nothing is copied.
+        """Use a finished pixel file, on the same disk as the TileSet, without copying it.
 
         Where the file system can do it, the file keeps its old name too, so that an error or a kill before the
         TileSet stands costs nothing.
@@ -174,13 +174,13 @@ class TileSetWriter:
             ValueError: A tile was added before.
         """
         if self._rows:
-            raise ValueError("a writer that has tiles can take no file of others")
+            raise ValueError("a writer with tiles cannot use a finished pixel file")
         for row in rows:
             self._check_row(row)
             self._rows.append(row)
         expected = self._stream.tell() + len(self._rows) * 3 * self._card.tile_px**2
         if pixels.stat().st_size != expected:
-            raise DataError(f"{pixels}: {pixels.stat().st_size} bytes where {len(self._rows)} tiles need {expected}")
+            raise DataError(f"{pixels}: {pixels.stat().st_size} bytes, but {len(self._rows)} tiles need {expected}")
         self._stream.close()
         own = self._partial / PIXELS_FILE
         own.unlink()
@@ -191,13 +191,13 @@ class TileSetWriter:
         self._stream = own.open("r+b")
 
     def drop(self, reason: str, file: str | None = None, detail: str = "", *, times: int = 1) -> None:
-        """Count something that was left out for `reason`, and list it by name if `file` is given."""
+        """Count something left out for `reason`, and list it by name if `file` is given."""
         self._dropped[reason] += times
         if file is not None and len(self._dropped_files) < _NAMES_KEPT:
             self._dropped_files.append(f"{file}: {reason}{f' ({detail})' if detail else ''}")
 
     def left_out(self) -> str:
-        """Say in a few words why and how often something was left out so far."""
+        """Summarise what was left out so far, by reason."""
         return ", ".join(f"{count} {reason}" for reason, count in (+self._dropped).most_common()) or "nothing left out"
 
     def _check_row(self, row: TileRow) -> None:
@@ -212,7 +212,7 @@ class TileSetWriter:
         if kind is not None:
             return
         if not self._rows:
-            raise DataError(f"{self._folder}: not one tile to write ({self.left_out()})")
+            raise DataError(f"{self._folder}: no tiles to write ({self.left_out()})")
         self._stream.seek(0)
         write_header(self._stream, len(self._rows), self._card.tile_px)
         write_rows(self._partial / TABLE_FILE, pd.DataFrame(self._rows, columns=list(COLUMNS)), self._split_record)
