@@ -113,7 +113,7 @@ def test_what_few_patients_can_show_at_best_is_said():
     table.loc[table["model"] == "hviskd", "dice"] += 10
     found = compare_attention(table, "teacher")
     assert found.tests.set_index(["measure", "model"]).loc[("dice", "hviskd")]["p_flip_patients"] == 0.125
-    assert any("p = 0.125" in note for note in found.notes)
+    assert any("cannot be below 0.125" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_mistakes_name_the_file(tmp_path):
     draw(tmp_path / "one.png", side=50)
     with pytest.raises(DataError, match="no outline has the name of a tile, for example two"):
         read_outlines(tmp_path, ["two.png"], 40)
-    with pytest.raises(DataError, match=r"one.png: 50 × 50 px, the tiles have 40"):
+    with pytest.raises(DataError, match=r"one.png: 50 × 50 px, not 40 px as the tiles"):
         read_outlines(tmp_path, ["one.png"], 40)
     draw(tmp_path / "a" / "two.png")
     draw(tmp_path / "b" / "two.png")

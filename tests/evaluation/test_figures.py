@@ -62,7 +62,7 @@ def test_the_area_under_the_drawn_curve_is_the_stated_auroc():
 def test_a_class_without_tiles_is_named_in_both_pictures():
     labels, probabilities, metrics = measured(5, absent=3)
     roc = roc_figure(labels, probabilities, NAMES[:5], metrics, [None] * 5, title="model")
-    assert any("CTpnz  not measurable" in line.get_label() for line in roc.axes[0].lines)
+    assert any("CTpnz  undefined" in line.get_label() for line in roc.axes[0].lines)
     confusion = confusion_figure(metrics.confusion, NAMES[:5], title="model")
     assert "no tiles of this class" in [text.get_text() for text in confusion.axes[0].texts]
 

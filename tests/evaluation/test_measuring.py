@@ -116,13 +116,13 @@ def test_a_leak_stops_the_evaluation_unless_allowed_and_then_stands_in_it(tmp_pa
 
 def test_a_model_that_learned_under_another_split_is_refused_unless_allowed(tileset):
     model = colour_model(tileset, data={"split_fingerprint": "f" * 64})
-    with pytest.raises(LeakError, match="under another split"):
+    with pytest.raises(LeakError, match="with another split, so possibly on the tiles to be evaluated"):
         evaluate(model, tileset, **QUICK)
     allowed = evaluate(model, tileset, allow_leak=True, **QUICK)
     assert any("colours: trained on this TileSet with another split" in note for note in allowed.notes)
 
 
-@pytest.mark.parametrize(("split", "says"), [("train", "these very tiles"), ("val", "chosen on these tiles")])
+@pytest.mark.parametrize(("split", "says"), [("train", "trained on these tiles"), ("val", "selected on these tiles")])
 def test_tiles_that_are_no_test_are_called_so(tmp_path, split, says):
     tileset = write_tiles(tmp_path / "tiles", splits=(split,), tiles=2)
     assert says in " ".join(evaluate(colour_model(tileset), tileset, split=split, **QUICK).notes)
@@ -160,15 +160,15 @@ def test_one_patient_gives_values_without_intervals(tmp_path):
     assert set(result.intervals.values()) == {None}
     assert {each.interval for each in evaluation.differences} == {None}
     assert evaluation.replicates == 0
-    assert "No intervals: all tiles come from one patient" in " ".join(evaluation.notes)
+    assert "No intervals: all tiles are from one patient" in " ".join(evaluation.notes)
     assert evaluation.to_dict()["models"][0]["metrics"]["top1"]["low"] is None
 
 
 def test_absent_and_rare_classes_are_named(tmp_path):
     tileset = write_tiles(tmp_path / "tiles", held={"BG": [], "CTmvp": [3]})
     evaluation = evaluate(colour_model(tileset), tileset, **QUICK)
-    assert any("No tile of: BG" in note for note in evaluation.notes)
-    assert any("one or two patients only: CTmvp" in note for note in evaluation.notes)
+    assert any("No tiles of: BG" in note for note in evaluation.notes)
+    assert any("only one or two patients: CTmvp" in note for note in evaluation.notes)
     result = evaluation.models[0]
     assert np.isnan(result.metrics.auroc[4])
     assert result.class_intervals["auroc"][3:] == [None, None]
@@ -181,7 +181,7 @@ def test_an_interval_without_width_is_not_called_certainty(tileset, model, perfe
     tileset = replace(tileset, table=tileset.table.assign(split=np.where(kept | (not perfect), "test", None)))
     evaluation = evaluate(colour_model(tileset), tileset, **QUICK)
     assert (evaluation.models[0].intervals["top1"] == (1, 1)) == perfect
-    assert any("without width" in note for note in evaluation.notes) == perfect
+    assert any("zero-width" in note for note in evaluation.notes) == perfect
 
 
 def test_names_are_unique_and_safe_as_file_names(tileset):

@@ -159,7 +159,7 @@ def test_a_model_that_says_the_same_of_every_class_gains_nothing_from_ties():
     ("labels", "probabilities", "weights", "says"),
     [
         ([], np.empty((0, 2)), None, "N > 0"),
-        ([0, 1, 1], [[0.5, 0.5], [0.5, 0.5]], None, "do not fit"),
+        ([0, 1, 1], [[0.5, 0.5], [0.5, 0.5]], None, "do not match"),
         ([0, 2], [[0.5, 0.5], [0.5, 0.5]], None, "0 to 1"),
         ([0, -1], [[0.5, 0.5], [0.5, 0.5]], None, "0 to 1"),
         ([0.0, 1.0], [[0.5, 0.5], [0.5, 0.5]], None, "integers"),

@@ -88,7 +88,7 @@ def test_a_picture_shows_each_network_at_its_cost_and_accuracy():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["no-such-network"], "neither a model folder nor a network"),
+        (["no-such-network"], "neither a Model folder nor a network"),
         (["resnet8", "resnet8"], "twice"),
         (["resnet8", "--accuracy", "somewhere"], "-o DIR"),
     ],

@@ -175,7 +175,7 @@ def test_wsinfer_gets_a_folder_that_its_schema_allows(model, tmp_path):
 
 def test_without_a_resolution_wsinfer_is_refused_and_the_others_say_so(tmp_path):
     model = make_model(tmp_path / "model", mpp=None)
-    with pytest.raises(ModelError, match=r"WSInfer must know; give the µm per pixel of its training tiles by `mpp`"):
+    with pytest.raises(ModelError, match=r"which WSInfer needs; give it with `mpp`"):
         export_model(model, "wsinfer", tmp_path / "exported")
     assert not (tmp_path / "exported").exists()
     export_model(model, "wsinfer", tmp_path / "exported", mpp=0.88)

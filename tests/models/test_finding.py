@@ -18,7 +18,7 @@ def test_a_run_that_is_not_finished_is_no_model(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ModelError, match="not finished"):
         find_model(tmp_path)
-    with pytest.raises(ModelError, match="no model here"):
+    with pytest.raises(ModelError, match="not a Model"):
         find_model(Path("nowhere"))
 
 

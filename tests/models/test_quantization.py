@@ -153,7 +153,7 @@ def test_an_exchanged_int8_file_is_refused(copied):
     with pytest.raises(ModelError, match=r"int8.onnx: does not match the fingerprint in model.json"):
         load_model(copied)
     file.unlink()
-    with pytest.raises(ModelError, match=r"int8.onnx: missing; copy the whole model folder"):
+    with pytest.raises(ModelError, match=r"int8.onnx: missing; copy the whole Model folder"):
         load_model(copied)
 
 

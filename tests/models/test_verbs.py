@@ -54,7 +54,7 @@ def test_a_remark_names_the_option(tmp_path):
     model = make_model(tmp_path / "model", mpp=None)
     done = hviskd("export", model.folder, "--to", "torchscript", "-o", tmp_path / "student.pt")
     assert done.exit_code == 0, done.output
-    assert "give --mpp to write it down" in done.stdout
+    assert "give --mpp to record it" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -106,5 +106,5 @@ def test_the_reconstruction_does_not_hang_on_the_weight(setting):
 def test_preparation_counts_from_where_the_method_does_and_leaves_time_for_the_student():
     options = FTOptions(during=(0.5, 1), preparation=0.25)
     assert [options.prepares_at(progress) for progress in (0.5, 0.74, 0.75)] == [True, True, False]
-    with pytest.raises(RecipeError, match=r"methods\.ft: .*preparation must be shorter"):
+    with pytest.raises(RecipeError, match=r"methods\.ft: .*preparation must end before"):
         resolve_methods({"ft": {"during": [0.5, 0.75], "preparation": 0.25}})

@@ -68,7 +68,7 @@ def test_a_model_in_a_folder_that_cannot_be_written_runs(model, own_cache, tmp_p
 def test_where_nothing_can_be_kept_the_network_is_converted_each_time(model, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("HVISKD_CACHE", str(tmp_path / "file"))
-    with pytest.warns(UserWarning, match="set HVISKD_CACHE to a folder that can be written to"):
+    with pytest.warns(UserWarning, match="set HVISKD_CACHE to a writable folder"):
         assert open_engine(model, "onnxruntime").largest_difference < 1e-5
 
 
