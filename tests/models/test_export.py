@@ -198,7 +198,7 @@ def test_a_stain_and_an_unknown_licence_are_remarked(model, tmp_path):
     changed = type(model)(model.network, card, model.folder)
     stained, licence = export_model(changed, "torchscript", tmp_path / "t.pt").remarks
     assert "stain-normalised tiles" in stained
-    assert "not known of tiles x" in licence
+    assert "unknown for tiles x" in licence
 
 
 @pytest.mark.parametrize("form", ["onnx", pytest.param("openvino", marks=needs_openvino)])
@@ -229,7 +229,7 @@ def test_a_folder_is_no_file(model, tmp_path):
 
 
 def test_an_unknown_format_is_named(model, tmp_path):
-    with pytest.raises(ModelError, match="format 'tflite': unknown; use onnx, openvino, torchscript, wsinfer"):
+    with pytest.raises(ModelError, match="format 'tflite': unknown; choose one of onnx, openvino, torchscript, wsinfer"):
         export_model(model, "tflite", tmp_path / "x")
 
 
@@ -242,6 +242,6 @@ def test_weights_that_give_no_numbers_are_not_exported(model, tmp_path):
     with torch.no_grad():
         network.head.classifier.bias[0] = float("nan")
     broken = type(model)(network, model.card, model.folder)
-    with pytest.raises(ModelError, match="its export to torchscript a probability differs .* nothing was written"):
+    with pytest.raises(ModelError, match="its export to torchscript, a probability differs .* nothing was written"):
         export_model(broken, "torchscript", tmp_path / "t.pt")
     assert list(tmp_path.iterdir()) == []
