@@ -81,7 +81,7 @@ def test_another_tile_size_is_refused(tileset, model):
 
 
 def test_an_empty_split_says_how_to_make_one(tileset, model):
-    with pytest.raises(DataError, match=r"no tile is in the val split; make one with `split_tiles\(\)`"):
+    with pytest.raises(DataError, match=r"no tiles in the val split; split them with `split_tiles\(\)`"):
         evaluate(model, tileset, split="val", **QUICK)
 
 

@@ -114,7 +114,7 @@ def test_without_a_train_split_it_calibrates_on_val_and_never_on_test(teacher_ru
     assert made.card.int8.calibration_split == "val"
     assert made.card.int8.calibration_tiles == made.card.int8.val_tiles == 48
     write_rows(tiles.folder / "tiles.parquet", tiles.table.assign(split="test"), {"by": "hand"})
-    with pytest.raises(DataError, match="no tile is in the val split"):
+    with pytest.raises(DataError, match="no tiles in the val split"):
         quantize(teacher_run.chosen(), TileSet.open(tiles.folder), tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
@@ -180,7 +180,7 @@ def test_a_file_that_is_no_such_classifier_is_refused_whatever_the_card_says(cop
         content = network.SerializeToString()
     (copied / "int8.onnx").write_bytes(content)
     edit_card(copied, sha256=sha256(content).hexdigest())
-    with pytest.raises(ModelError, match=r"int8.onnx: not an? .*make it anew with `quantize\(\)`"):
+    with pytest.raises(ModelError, match=r"int8.onnx: not an? .*repeat `quantize\(\)`"):
         open_engine(load_model(copied))
 
 

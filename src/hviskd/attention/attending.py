@@ -114,7 +114,7 @@ def attend(
     if class_name is not None:
         rows = rows[tileset.labels[rows] == tileset.classes.index(class_name)]
         if not len(rows):
-            raise DataError(f"{tileset.folder}: no tile of {class_name} in the {split} split")
+            raise DataError(f"{tileset.folder}: no tiles of {class_name} in the {split} split")
     seen = cautions(models, names, tileset, split, allow_leak=allow_leak)
     outlines, left_out = None, 0
     if annotations is not None:

@@ -1,4 +1,4 @@
-"""Finds a trained Model whatever stands for it, and loads it; verbs take Models by it. To find one takes no torch."""
+"""Finds and loads a trained Model, given itself, its folder or a Run. Finding one does not import torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class InFolder(Protocol):
-    """What has a folder of its own, as a Run."""
+    """An object with a folder of its own, for example a Run."""
 
     @property
     def folder(self) -> Path:
-        """Where it stands."""
+        """Its folder."""
 
 
 AnyModel: TypeAlias = "Model | InFolder | Path | str"
@@ -27,10 +27,10 @@ AnyModels: TypeAlias = "AnyModel | Sequence[AnyModel]"
 
 
 def find_model(model: AnyModel) -> "tuple[Model | Path, ModelCard]":
-    """Give a Model, or the folder it is to be loaded from, and its card; no weights are read.
+    """Return a Model, or the folder it is to be loaded from, and its card; no weights are read.
 
     Args:
-        model: A Model, its folder, or a finished Run or its folder, of which the chosen Model is taken.
+        model: A Model, its folder, or a finished Run or its folder, whose selected Model is used.
 
     Raises:
         ModelError: There is no Model, or its card is damaged.
@@ -43,7 +43,7 @@ def find_model(model: AnyModel) -> "tuple[Model | Path, ModelCard]":
 
 
 def find_models(models: AnyModels) -> "list[Model | Path]":
-    """Give Models, or the folders they are to be loaded from: of a finished Run its chosen and its last Model.
+    """Return Models, or the folders they are to be loaded from: for a finished Run, its selected and its last Model.
 
     Args:
         models: One or several, each as `find_model` takes it.
@@ -59,12 +59,12 @@ def find_models(models: AnyModels) -> "list[Model | Path]":
         else:
             found += resolve_models(model if isinstance(model, str | Path) else model.folder)
     if not found:
-        raise ModelError("no model given; name at least one Model, its folder, or a finished run")
+        raise ModelError("no model given; give at least one Model, its folder, or a finished run")
     return found
 
 
 def load_model(model: AnyModel) -> "Model":
-    """Load a Model folder, or the chosen Model of a finished Run, without running any code it holds.
+    """Load a Model folder, or the selected Model of a finished Run, without running any code from it.
 
     Args:
         model: Its folder, or a finished Run or its folder; a Model is returned as it is.
@@ -79,5 +79,5 @@ def load_model(model: AnyModel) -> "Model":
 
 
 def load_models(models: AnyModels) -> "list[Model]":
-    """Load one or several Models, of a finished Run both its chosen and its last; raises as `load_model`."""
+    """Load one or several Models, for a finished Run both the selected and the last; raises as `load_model`."""
     return [load_model(model) for model in find_models(models)]

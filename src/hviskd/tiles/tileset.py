@@ -53,7 +53,7 @@ class TileSet:
 
     @classmethod
     def open(cls, folder: "Path | str | TileSet") -> "TileSet":
-        """Open a folder and check that its three files fit each other; a TileSet is returned as it is.
+        """Open a folder and check that its three files match; a TileSet is returned unchanged.
 
         Raises:
             DataError: A file is missing, damaged, truncated, or does not fit the others.
@@ -63,7 +63,7 @@ class TileSet:
         folder = Path(folder)
         if not (folder / CARD_FILE).is_file():
             raise DataError(
-                f"{folder}: no TileSet, there is no {CARD_FILE}; make one with `cut_slides()` or `import_folder()`"
+                f"{folder}: not a TileSet (no {CARD_FILE}); make one with `cut_slides()` or `import_folder()`"
             )
         card = read_card(folder / CARD_FILE)
         pixels = _map_pixels(folder / PIXELS_FILE, card.tile_px)
@@ -151,14 +151,14 @@ class TileSet:
         return np.flatnonzero((self.table["split"] == split).to_numpy(dtype=bool)).astype(np.int64)
 
     def require_split(self, split: str) -> Ints:
-        """Give the row numbers of a split that must hold tiles, in rising order.
+        """Return the row numbers of a split that must have tiles, in ascending order.
 
         Raises:
-            DataError: There is no split of that name, or no tile is in it.
+            DataError: There is no split of that name, or it is empty.
         """
         rows = self.rows(split)
         if not len(rows):
-            raise DataError(f"{self.folder}: no tile is in the {split} split; make one with `split_tiles()`")
+            raise DataError(f"{self.folder}: no tiles in the {split} split; split them with `split_tiles()`")
         return rows
 
     def clusters(self, rows: NDArray[np.int64]) -> tuple[Literal["patient", "slide", "tile"], NDArray[np.str_]]:

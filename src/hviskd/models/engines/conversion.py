@@ -31,7 +31,7 @@ _LAYOUT = 1  # raised when what is converted changes, so that no old file is tak
 def onnx_of(model: Model) -> bytes:
     """Return a Model as an ONNX file in float32: `tiles`, uint8 (B, tile_px, tile_px, 3) → `probabilities` (B, K).
 
-    It is converted once, in a few seconds, and kept in `cache_folder()`; a damaged file there is made anew, and where
+    It is converted once, in a few seconds, and kept in `cache_folder()`; a damaged file there is replaced, and where
     the folder cannot be written to the file is made each time, with a warning.
     """
     file = _file(model)
@@ -61,13 +61,13 @@ def int8_of(model: Model) -> bytes:
         network = onnx.load_from_string(content)
         onnx.checker.check_model(network)
     except (DecodeError, onnx.checker.ValidationError) as error:
-        raise ModelError(f"{model.folder / INT8}: not an ONNX file; make it anew with `quantize()`") from error
+        raise ModelError(f"{model.folder / INT8}: not an ONNX file; repeat `quantize()`") from error
     ends = [(value.name, _shape(value)[1:]) for value in (*network.graph.input, *network.graph.output)]
     outside = any(external_data_helper.uses_external_data(tensor) for tensor in network.graph.initializer)
     if outside or ends != [(INPUT, [tile_px, tile_px, 3]), (OUTPUT, [classes])]:
         raise ModelError(
             f"{model.folder / INT8}: not a self-contained classifier of {classes} classes and tiles of {tile_px} px; "
-            "make it anew with `quantize()`"
+            "repeat `quantize()`"
         )
     return content
 
