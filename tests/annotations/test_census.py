@@ -39,6 +39,28 @@ def test_class_areas_count_what_is_within_the_tolerance(folder):
         assert (areas["CT"], areas["CTne"], sum(areas.values())) == (160, necrosis, 160 + necrosis)
 
 
+def test_a_wide_colour_of_no_legend_is_listed_and_counts_for_no_class(tmp_path):
+    pixels = np.full((100, 100, 3), (5, 208, 4), np.uint8)
+    pixels[:40] = (5, 208, 14)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    census = take_census([tmp_path / "a.png"], LEGEND)
+    assert [(row.colour, row.nearest_class, row.class_px) for row in census.rows()] == [
+        ("#05D004", "CT", 6000),
+        ("#05D00E", "CT", 0),
+    ]
+    assert census.class_areas()["CT"] == 6000
+
+
+def test_class_numbers_are_counted_as_numbers(tmp_path):
+    (tmp_path / "l.yaml").write_text("name: l\nnumbers: {1: tumour, 700: stroma}\n")
+    numbers = np.repeat(np.array([0, 0, 0, 1, 700, 2], np.uint16), 10).reshape(6, 10)
+    Image.fromarray(numbers).save(tmp_path / "a.png")
+    census = take_census([tmp_path / "a.png"], load_legend(tmp_path / "l.yaml"))
+    rows = {row.colour: (row.nearest_class, row.area_px, row.class_px) for row in census.rows()}
+    assert rows == {"0": ("none", 30, 0), "1": ("tumour", 10, 10), "2": ("none", 10, 0), "700": ("stroma", 10, 10)}
+    assert census.class_areas() == {"tumour": 10, "stroma": 10}
+
+
 def test_large_and_small_masks_are_counted_alike(tmp_path):
     pixels = np.random.default_rng(0).choice(np.array([0, 51, 255], dtype=np.uint8), (1100, 1000, 3))
     Image.fromarray(pixels).save(tmp_path / "large.png")
@@ -49,7 +71,8 @@ def test_large_and_small_masks_are_counted_alike(tmp_path):
     assert list(whole.rows()) == list(parts.rows())
     colours, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)
     assert {tuple(c): n for c, n in zip(colours.tolist(), counts.tolist(), strict=True)} == {
-        tuple(c): n for c, n in zip(whole.colours.tolist(), whole.area_px.tolist(), strict=True)
+        (code >> 16, code >> 8 & 255, code & 255): n
+        for code, n in zip(whole.codes.tolist(), whole.area_px.tolist(), strict=True)
     }
 
 

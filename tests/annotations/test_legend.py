@@ -62,14 +62,14 @@ def test_blanks_round_a_name_do_not_count(tmp_path):
         ({"classes": [{"name": "a", "colours": [[1, 2, 256]]}]}, "classes.0.colours.0.2"),
         ({"classes": [{"name": "a", "colours": [[1, 2]]}]}, "classes.0.colours.0.2"),
         ({"classes": [{"name": "a", "colours": [[1, 2, True]]}]}, "classes.0.colours.0.2"),
-        ({"classes": [{"name": "a", "colours": []}]}, "classes.0.colours"),
+        ({"classes": [{"name": "a", "colours": []}]}, "class a lists no colour"),
         ({"classes": [{"name": "a", "colours": [[1, 2, 3]]}, {"name": "A", "colours": [[4, 5, 6]]}]}, "one name"),
         (
             {"classes": [{"name": "a", "colours": [[1, 2, 3]]}, {"name": "b", "colours": [[1, 2, 3]]}]},
             "classes a and b have one colour",
         ),
         ({"classes": [{"name": "a", "colours": [[1, 2, 3], [1, 2, 3]]}]}, "class a lists one colour twice"),
-        ({"color": 1}, "unknown key 'color'; a legend has name, classes, merge; "),
+        ({"color": 1}, "unknown key 'color'; a legend has name, classes, merge, none, numbers; "),
         (
             {"classes": [{"name": "a", "colors": [[1, 2, 3]]}]},
             r"classes\.0\.col.*; a class has name, colours",
@@ -88,6 +88,16 @@ def test_blanks_round_a_name_do_not_count(tmp_path):
         ({1: 2}, "unknown key '1'"),
         ({"merge": {"a": "c"}}, "both must be classes"),
         ({"merge": {"a": "b", "b": "a"}}, "itself merged"),
+        ({"none": [[4, 5, 6]]}, r"classes none and b have one colour, \[4, 5, 6\]"),
+        ({"none": [0, 0, 0]}, r"none\.0: must be a list of \[red, green, blue\]"),
+        ({"none": "black"}, r"none: must be a list of \[red, green, blue\]"),
+        ({"numbers": {1: "a"}}, "class b has no number; add it to numbers"),
+        ({"numbers": {1: "a", 2: "c"}}, "numbers gives 2 to 'c', which is no class"),
+        ({"numbers": {"1": "a"}}, "numbers.*: must give numbers from 0 to 65535 to classes, such as {1: tumour}"),
+        ({"numbers": {-1: "a"}}, "numbers.*: must give numbers from 0 to 65535"),
+        ({"numbers": {70000: "a"}}, "numbers.*: must give numbers from 0 to 65535"),
+        ({"numbers": ["a", "b"]}, "numbers: must give numbers from 0 to 65535"),
+        ({"numbers": {1: ["a"]}}, "numbers.*: must give numbers from 0 to 65535"),
     ],
 )
 def test_a_legend_that_makes_no_sense_is_refused_in_one_line(tmp_path, change, said):
@@ -98,6 +108,21 @@ def test_a_legend_that_makes_no_sense_is_refused_in_one_line(tmp_path, change, s
     assert "\n" not in str(caught.value)
     assert "nput should" not in str(caught.value)
     assert "Value error" not in str(caught.value)
+
+
+def test_class_numbers_are_enough_for_a_legend(tmp_path):
+    legend = load_legend(written(tmp_path, "name: p\nnumbers: {1: stroma, 2: benign, 3: gleason, 5: gleason}\n"))
+    assert legend.names == ("stroma", "benign", "gleason")
+    assert legend.number_table() == {1: 0, 2: 1, 3: 2, 5: 2}
+    assert len(set(legend.colours)) == 3
+    with pytest.raises(DataError, match="must be a list of 1 to 200 classes"):
+        load_legend(written(tmp_path, "name: p\nnumbers: {}\n"))
+
+
+def test_a_legend_that_lists_classes_may_number_merged_ones(tmp_path):
+    legend = load_legend(written(tmp_path, PLAIN | {"merge": {"b": "a"}, "numbers": {7: "b"}}))
+    assert (legend.names, legend.number_table()) == (("a",), {7: 0})
+    assert legend.colours == ((1, 2, 3),)
 
 
 @pytest.mark.parametrize("content", ["", "[", "- 1", "a: &x [1]\nb: *x", "\x00", "[" * 5000])

@@ -2,10 +2,11 @@ import gc
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from hviskd.annotations import Outlines, load_legend, read_annotation, write_mask
-from hviskd.annotations.masks import ColourDecoder, read_mask
+from hviskd.annotations.masks import read_mask
 from hviskd.errors import DataError
 from tests.data import DATA, REAL, name, present
 
@@ -107,15 +108,151 @@ def test_a_mask_without_a_legend_is_refused(tmp_path):
         read_annotation(save(tmp_path, coloured(blocks())))
 
 
-def test_the_nearest_colour_is_the_nearest():
-    rng = np.random.default_rng(0)
-    colours = rng.integers(0, 256, (500, 3))
-    palette = [(entry.name, colour) for entry in LEGEND.classes for colour in entry.colours]
-    classes, distances = ColourDecoder(LEGEND).nearest(colours @ (65536, 256, 1))
-    for colour, index, distance in zip(colours, classes, distances, strict=True):
-        away, name = min((float(np.linalg.norm(colour - other)), name) for name, other in palette)
-        assert distance == pytest.approx(away)
-        assert LEGEND.names[index] == name
+def drawn_by_numbers(dtype=np.uint8) -> np.ndarray:
+    """Two squares of classes 1 and 2 on an empty 0."""
+    numbers = np.zeros((400, 400), dtype)
+    numbers[100:200, 100:200], numbers[100:200, 250:350] = 1, 2
+    return numbers
+
+
+def test_in_a_mask_of_class_numbers_the_empty_0_is_not_class_1(tmp_path):
+    legend = load_legend(
+        written(
+            tmp_path, "classes:\n  - {name: tumour, colours: [[1, 1, 1]]}\n  - {name: stroma, colours: [[2, 2, 2]]}"
+        )
+    )
+    annotation = read_annotation(save(tmp_path, drawn_by_numbers()), legend=legend)
+    labels = annotation.rasterise(0, 0, 400, 400, 1)
+    np.testing.assert_array_equal(labels, drawn_by_numbers().astype(int) - 1)
+    assert annotation.remarks["px of them in colour #000000"] == 140_000
+
+
+def test_of_a_legend_of_one_number_neither_the_empty_0_nor_another_class_counts(tmp_path):
+    legend = load_legend(written(tmp_path, "classes:\n  - {name: tumour, colours: [[1, 1, 1]]}"))
+    annotation = read_annotation(save(tmp_path, drawn_by_numbers()), legend=legend)
+    assert ((annotation.rasterise(0, 0, 400, 400, 1) == 0) == (drawn_by_numbers() == 1)).all()
+    assert annotation.remarks["px of them in colour #020202, near to tumour's but wide and in no legend"] == 10_000
+
+
+def test_a_colour_that_stands_for_none_is_no_remark(tmp_path):
+    listed = "classes:\n  - {name: tumour, colours: [[1, 1, 1]]}\n  - {name: stroma, colours: [[2, 2, 2]]}"
+    legend = load_legend(written(tmp_path, f"{listed}\nnone: [[0, 0, 0]]"))
+    annotation = read_annotation(save(tmp_path, drawn_by_numbers()), legend=legend)
+    assert (annotation.rasterise(0, 0, 400, 400, 1) == drawn_by_numbers().astype(int) - 1).all()
+    assert not annotation.remarks
+
+
+def written(tmp_path, text):
+    path = tmp_path / "legend.yaml"
+    path.write_text(f"name: l\n{text}\n")
+    return path
+
+
+def indexed(numbers) -> Image.Image:
+    """Give an indexed picture, as QuPath exports labels, with colours that have nothing to do with the numbers."""
+    image = Image.fromarray(numbers).convert("P")
+    image.putpalette(np.random.default_rng(0).integers(0, 256, 768, dtype=np.uint8).tolist())
+    return image
+
+
+def red_alone(numbers) -> np.ndarray:
+    """As PANDA has its masks."""
+    return np.dstack([numbers, np.zeros_like(numbers), np.zeros_like(numbers)])
+
+
+IN_8_BITS = ("png", "rgb", "red", "indexed", "indexed.tif", "raw", "zlib", "lzw", "tiled", "big")
+IN_16_BITS = ("png", "raw", "zlib", "lzw", "tiled", "big")
+
+
+@pytest.mark.parametrize(("shape", "last"), [*((s, 2) for s in IN_8_BITS), *((s, 700) for s in IN_16_BITS)])
+def test_class_numbers_are_read_however_they_are_stored(tmp_path, shape, last):
+    numbers = drawn_by_numbers(np.uint8 if last < 256 else np.uint16)
+    numbers[numbers == 2] = last
+    path = tmp_path / ("mask.png" if shape in ("png", "rgb", "red", "indexed") else "mask.tif")
+    tiff = {
+        "raw": {},
+        "zlib": {"compression": "zlib", "predictor": True},
+        "lzw": {"compression": "lzw", "predictor": True, "rowsperstrip": 70},
+        "tiled": {"tile": (64, 64), "compression": "lzw", "byteorder": ">"},
+        "big": {"bigtiff": True, "byteorder": ">"},
+    }
+    if shape in tiff:
+        tifffile.imwrite(path, numbers, photometric="minisblack", **tiff[shape])
+    elif shape.startswith("indexed"):
+        indexed(numbers).save(path)
+    else:
+        pixels = {"rgb": lambda n: np.dstack([n, n, n]), "red": red_alone, "png": lambda n: n}[shape](numbers)
+        Image.fromarray(pixels).save(path)
+    legend = load_legend(written(tmp_path, f"numbers: {{1: tumour, {last}: stroma}}"))
+    annotation = read_annotation(path, legend=legend, size=(400, 400))
+    labels = annotation.rasterise(0, 0, 400, 400, 1)
+    expected = np.select([numbers == 1, numbers == last], [0, 1], -1)
+    np.testing.assert_array_equal(labels, expected)
+    assert annotation.classes == ("tumour", "stroma")
+    assert not annotation.remarks
+
+
+def test_numbers_that_the_legend_lacks_are_told_and_those_of_a_foreign_mask_refused(tmp_path):
+    legend = load_legend(written(tmp_path, "numbers: {1: tumour}"))
+    annotation = read_annotation(save(tmp_path, drawn_by_numbers()), legend=legend)
+    assert annotation.remarks == {"px (6.25%) in 1 numbers of no class": 10_000, "px of them in number 2": 10_000}
+    legend = load_legend(written(tmp_path, "numbers: {7: tumour, 9: stroma}"))
+    with pytest.raises(
+        DataError, match=r"no px of it has a number of legend l \(7, 9\); choose the legend of this mask"
+    ):
+        read_annotation(save(tmp_path, drawn_by_numbers()), legend=legend)
+    pixels = red_alone(drawn_by_numbers())
+    pixels[:50] = (1, 9, 200)
+    annotation = read_annotation(save(tmp_path, pixels), legend=load_legend(written(tmp_path, "numbers: {1: a, 2: b}")))
+    assert annotation.remarks["px of them in colours, which are no numbers"] == 20_000
+
+
+def test_class_numbers_in_a_jpeg_are_refused(tmp_path):
+    legend = load_legend(written(tmp_path, "numbers: {1: tumour}"))
+    with pytest.raises(DataError, match="class numbers in a JPEG, which changes them"):
+        read_annotation(save(tmp_path, drawn_by_numbers(), "jpg"), legend=legend)
+    path = tmp_path / "m.tif"
+    tifffile.imwrite(path, drawn_by_numbers(), tile=(64, 64), compression="jpeg")
+    with pytest.raises(DataError, match="class numbers in a JPEG, which changes them"):
+        read_annotation(path, legend=legend)
+
+
+def test_sixteen_bits_under_a_legend_of_colours_are_refused_with_the_way_to_read_them(tmp_path):
+    path = tmp_path / "m.tif"
+    tifffile.imwrite(path, drawn_by_numbers(np.uint16))
+    for mask in (path, save(tmp_path, drawn_by_numbers(np.uint16))):
+        with pytest.raises(DataError, match="give a legend with the class numbers if it holds such"):
+            read_annotation(mask, legend=LEGEND)
+
+
+def test_a_mask_written_by_numbers_holds_them(tmp_path):
+    legend = load_legend(written(tmp_path, "numbers: {0: a, 2: b, 200: c}"))
+    annotation = Outlines.of(blobs(40), legend=legend, size=(200, 160))
+    path = write_mask(annotation, tmp_path / "m.png", legend)
+    labels = annotation.rasterise(0, 0, 200, 160, 1)
+    stored = np.asarray(Image.open(path))
+    np.testing.assert_array_equal(stored, np.array([0, 2, 200, 1])[labels])
+    np.testing.assert_array_equal(read_annotation(path, legend=legend).rasterise(0, 0, 200, 160, 1), labels)
+    too_high = load_legend(written(tmp_path, "numbers: {1: a, 2: b, 300: c}"))
+    with pytest.raises(DataError, match="numbers over 255"):
+        write_mask(annotation, tmp_path / "m.png", too_high)
+
+
+def test_a_wide_colour_near_to_a_class_but_in_no_legend_has_no_class(tmp_path):
+    pixels = coloured(blocks())
+    pixels[:40] = LEGEND.colours[LEGEND.index("CT")] + np.array([0, 0, 12], np.uint8)
+    annotation = read_annotation(save(tmp_path, pixels), legend=LEGEND)
+    assert (annotation.rasterise(0, 0, 120, 40, 1) == -1).all()
+    assert annotation.remarks["px of them in colour #05D010, near to CT's but wide and in no legend"] == 4800
+    np.testing.assert_array_equal(annotation.rasterise(0, 40, 120, 80, 1), blocks()[40:])
+
+
+def test_what_a_jpeg_makes_of_a_colour_keeps_its_class(tmp_path):
+    labels = blocks(side=100)
+    for quality in (50, 90):
+        annotation = read_annotation(save(tmp_path, coloured(labels), "jpg", quality=quality), legend=LEGEND)
+        inside = np.tile(np.pad(np.ones((68, 68), bool), 16), (6, 6))
+        assert (annotation.rasterise(0, 0, 600, 600, 1)[inside] == labels[inside]).all()
 
 
 @pytest.mark.parametrize("px_per_cell", [1, 2.5, 8])

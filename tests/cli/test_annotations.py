@@ -47,7 +47,7 @@ def test_census_replaces_another_file_only_if_asked(mask):
     mine = mask.with_name("mine.csv")
     mine.write_text("my own work")
     result = run("census", mask, "-o", mine)
-    assert "mine.csv: already exists; choose another name or pass --overwrite" in refused(result)
+    assert "mine.csv: already exists; choose another name or pass `overwrite=True`" in refused(result)
     assert mine.read_text() == "my own work"
     assert run("census", mask, "-o", mine, "--overwrite").exit_code == 0
     assert mine.read_text().startswith("colour,area_px")

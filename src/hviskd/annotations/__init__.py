@@ -7,9 +7,10 @@ nothing of slides or tiles: all it is told of a slide is its size.
 from hviskd.annotations.annotation import UNCLASSIFIED, Annotation, LabelMask, Outlines, Region
 from hviskd.annotations.census import Census, find_masks, take_census
 from hviskd.annotations.conversion import convert, to_outlines
+from hviskd.annotations.decoders import DEFAULT_TOLERANCE
 from hviskd.annotations.labelme import write_labelme
 from hviskd.annotations.legend import Legend, LegendClass, built_in_legends, load_legend
-from hviskd.annotations.masks import DEFAULT_TOLERANCE, write_mask
+from hviskd.annotations.masks import write_mask
 from hviskd.annotations.qupath import write_geojson
 from hviskd.annotations.reading import read_annotation
 

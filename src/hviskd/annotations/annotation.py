@@ -21,10 +21,10 @@ from shapely import MultiPolygon, Polygon
 from hviskd.annotations.label_blocks import LabelBlocks
 from hviskd.annotations.legend import Legend
 from hviskd.annotations.scanline import EdgeTable, fill
+from hviskd.arrays import NO_CLASS_BYTE
 from hviskd.errors import DataError
 
 UNCLASSIFIED = "unclassified"  # the label of a region drawn without a class
-NO_CLASS = 255  # in the uint8 index image of a LabelMask
 CELL_LIMIT = 2**30  # 2 GiB of int16
 _CELLS_AT_ONCE = 8_000_000
 
@@ -215,7 +215,7 @@ class LabelMask(Annotation):
             for start in range(0, len(lines), step):
                 labels = self._at(lines[start : start + step], places)
                 part = image[top + start :, left : left + len(places)][: len(labels)]
-                np.copyto(part, labels, where=labels != NO_CLASS)
+                np.copyto(part, labels, where=labels != NO_CLASS_BYTE)
         return image
 
     def hold_others(self, x_px: np.ndarray, y_px: np.ndarray, side_px: int, labels: np.ndarray) -> np.ndarray:

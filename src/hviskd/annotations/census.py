@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from hviskd.annotations.colours import TRANSPARENT, unpack_codes
+from hviskd.annotations.colours import TRANSPARENT
+from hviskd.annotations.decoders import DEFAULT_TOLERANCE, ColourDecoder, decoder_of
 from hviskd.annotations.legend import Legend
-from hviskd.annotations.masks import DEFAULT_TOLERANCE, ColourDecoder
 from hviskd.annotations.pixels import MaskPixels
+from hviskd.arrays import NO_CLASS_BYTE, Bools, Ints
 from hviskd.errors import DataError
 from hviskd.storage import atomic_file
 
@@ -25,19 +27,21 @@ class Census:
 
     Attributes:
         legend: The legend they were compared with.
-        tolerance: The greatest RGB distance at which a colour has a class.
-        colours: (K, 3) uint8 RGB.
+        tolerance: The greatest RGB distance at which a colour has a class; see `ColourDecoder`.
+        codes: (K,) int64, colours as 0xRRGGBB, or class numbers where the legend lists such.
         area_px: (K,) int64, mask px of each colour.
-        nearest: (K,) uint8, index in `legend.names` of the class with the nearest colour.
-        distance: (K,) float64, Euclidean RGB distance to that colour.
+        class_px: (K,) int64, those of them that count as px of a class.
+        nearest: (K,) uint8, index in `legend.names` of the class with the nearest colour; 255 if that stands for none.
+        distance: (K,) float64, Euclidean RGB distance to that colour; infinity for numbers that the legend lacks.
         transparent_px: Mask px that show nothing.
         failed: Why a mask could not be read, by path.
     """
 
     legend: Legend
     tolerance: float
-    colours: np.ndarray
+    codes: np.ndarray
     area_px: np.ndarray
+    class_px: np.ndarray
     nearest: np.ndarray
     distance: np.ndarray
     transparent_px: int
@@ -54,28 +58,44 @@ class Census:
         return self.area_px / max(1, self.total_px)
 
     def class_areas(self) -> dict[str, int]:
-        """Give the px of each class of the legend, in its order, within the tolerance."""
-        known = self.distance <= self.tolerance
-        areas = np.bincount(self.nearest[known], weights=self.area_px[known], minlength=len(self.legend.names))
+        """Give the px that count for each class of the legend, in its order."""
+        counted = self.class_px > 0
+        areas = np.bincount(self.nearest[counted], weights=self.class_px[counted], minlength=len(self.legend.names))
         return dict(zip(self.legend.names, areas.astype(np.int64).tolist(), strict=True))
 
-    def rows(self, limit: int | None = None) -> Iterator[tuple[str, int, float, str, float]]:
-        """Go through the colours, the widest first: #RRGGBB, px, share, nearest class, distance."""
+    def rows(self, limit: int | None = None) -> Iterator["CensusRow"]:
+        """Go through the colours, the widest first."""
         for place in range(len(self.area_px))[:limit]:
-            red, green, blue = self.colours[place].tolist()
-            name = self.legend.names[self.nearest[place]]
-            area, share, distance = self.area_px[place], self.share[place], self.distance[place]
-            yield f"#{red:02X}{green:02X}{blue:02X}", int(area), float(share), name, float(distance)
+            code, nearest = int(self.codes[place]), int(self.nearest[place])
+            yield CensusRow(
+                colour=str(code) if self.legend.numbers else f"#{code:06X}",
+                area_px=int(self.area_px[place]),
+                share=float(self.share[place]),
+                nearest_class="none" if nearest == NO_CLASS_BYTE else self.legend.names[nearest],
+                distance=float(self.distance[place]),
+                class_px=int(self.class_px[place]),
+            )
 
     def write_csv(self, path: Path) -> Path:
-        """Write every colour with its area, share, nearest class, distance and whether that is near enough."""
+        """Write every colour, the widest first, and whether its distance is within the tolerance."""
         with atomic_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
-            writer.writerow(["colour", "area_px", "share", "nearest_class", "distance", "within_tolerance"])
-            for colour, area, share, name, distance in self.rows():
+            writer.writerow([*CensusRow._fields[:-1], "within_tolerance", "class_px"])
+            for colour, area, share, name, distance, class_px in self.rows():
                 near = distance <= self.tolerance
-                writer.writerow([colour, area, f"{share:.9f}", name, f"{distance:.3f}", near])
+                writer.writerow([colour, area, f"{share:.9f}", name, f"{distance:.3f}", near, class_px])
         return path
+
+
+class CensusRow(NamedTuple):
+    """A colour of a census, as #RRGGBB, or a class number, its mask px, and those that count as px of the class."""
+
+    colour: str
+    area_px: int
+    share: float
+    nearest_class: str
+    distance: float
+    class_px: int
 
 
 def find_masks(path: Path, pattern: str = "*") -> list[Path]:
@@ -112,24 +132,27 @@ def take_census(
         tolerance: See `ColourDecoder`.
         advance: Called once a mask; see `hviskd.progress`.
     """
-    counts = np.zeros(TRANSPARENT + 1, dtype=np.int64)
+    counts, class_px = (np.zeros(TRANSPARENT + 1, dtype=np.int64) for _ in range(2))
     failed = {}
+    decode = decoder_of(legend, tolerance)
     for mask in masks:
         try:
-            seen, area_px = _count(mask)
+            seen, area_px = _count(mask, numbers=bool(legend.numbers))
             counts[seen] += area_px
+            class_px[seen] += np.where(_has_class(decode, seen, area_px), area_px, 0)
         except DataError as error:
             failed[mask] = str(error)
         if advance is not None:
             advance(note=mask.name)
     codes = np.flatnonzero(counts[:TRANSPARENT])
     codes = codes[np.argsort(-counts[codes], kind="stable")]
-    nearest, distance = ColourDecoder(legend, tolerance).nearest(codes)
+    nearest, distance = decode.nearest(codes)
     return Census(
         legend=legend,
-        tolerance=tolerance,
-        colours=unpack_codes(codes),
+        tolerance=decode.tolerance,
+        codes=codes,
         area_px=counts[codes],
+        class_px=class_px[codes],
         nearest=nearest,
         distance=distance,
         transparent_px=int(counts[TRANSPARENT]),
@@ -137,9 +160,17 @@ def take_census(
     )
 
 
-def _count(mask: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Give the colour codes of a mask (K,) and the px of each (K,)."""
-    pixels = MaskPixels(mask)
+def _has_class(decode: ColourDecoder, seen: Ints, area_px: Ints) -> Bools:
+    """Tell which codes of one mask have a class."""
+    has_class = decode(seen) != NO_CLASS_BYTE
+    strange = np.flatnonzero(~decode.lists(seen) & (seen != TRANSPARENT))
+    has_class[strange[decode.foreign(seen[strange], area_px[strange], int(area_px.sum()))]] = False
+    return has_class
+
+
+def _count(mask: Path, *, numbers: bool) -> tuple[Ints, Ints]:
+    """Give the codes of a mask (K,) and the px of each (K,)."""
+    pixels = MaskPixels(mask, numbers=numbers)
     if pixels.size[0] * pixels.size[1] <= SMALL_PX:
         return np.unique(np.concatenate([codes.ravel() for *_, codes in pixels.blocks()]), return_counts=True)
     counts = np.zeros(TRANSPARENT + 1, dtype=np.int64)  # pages never touched take no memory

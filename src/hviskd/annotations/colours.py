@@ -1,13 +1,19 @@
-"""One number for the colour of a mask pixel, whatever file it comes from; all readers of masks speak of these."""
+"""One code for the colour or number of a mask px, whatever file it comes from; all readers of masks speak of these."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 TRANSPARENT = 1 << 24  # the code of a pixel that shows nothing; all others are 0xRRGGBB
 ROWS_AT_ONCE_PX = 2_000_000
 
+OTHER = TRANSPARENT - 1  # the code of a pixel that holds no number, in a mask of numbers
+
+IF_NUMBERS = ", or give a legend with the class numbers if it holds such"
+LOSSY_NUMBERS = "class numbers in a JPEG, which changes them; save it as PNG or TIFF without loss"
+
 Block = tuple[int, int, np.ndarray]  # first row, first column, (h, w) int32 codes
+Packing = Callable[[np.ndarray], np.ndarray]  # (…, n) samples → (…) int32 codes
 
 
 def pack_codes(pixels: np.ndarray) -> np.ndarray:
@@ -27,18 +33,28 @@ def unpack_codes(codes: np.ndarray) -> np.ndarray:
     return np.stack([(codes >> shift).astype(np.uint8) for shift in (16, 8, 0)], axis=1)
 
 
-def row_blocks(pixels: np.ndarray, table: np.ndarray | None = None) -> Iterator[Block]:
-    """Give the codes of a picture (H, W, samples) uint8, possibly on the disk, some million px at a time.
+def pack_numbers(samples: np.ndarray) -> np.ndarray:
+    """Turn (…, 1 to 4) unsigned samples of a mask of class numbers into (…) int32 numbers, OTHER or TRANSPARENT.
 
-    Args:
-        pixels: The samples.
-        table: The code of each sample value; None where the samples are the colours.
+    In a picture of three channels the number is the red one, where the others repeat it or are 0.
     """
-    rows = max(1, ROWS_AT_ONCE_PX // pixels.shape[1])
-    for row in range(0, len(pixels), rows):
-        yield row, 0, to_codes(pixels[row : row + rows], table)
+    channels = samples.shape[-1]
+    numbers = samples[..., 0].astype(np.int32)
+    if channels >= 3:
+        green, blue = samples[..., 1], samples[..., 2]
+        numbers[(green != blue) | ((green != 0) & (green != samples[..., 0]))] = OTHER
+    if channels in (2, 4):
+        numbers[samples[..., -1] < 128] = TRANSPARENT
+    return numbers
 
 
-def to_codes(samples: np.ndarray, table: np.ndarray | None) -> np.ndarray:
-    """Give the codes (h, w) of samples (h, w, n), by a table as in `row_blocks` if there is one."""
-    return pack_codes(samples) if table is None else table[samples[..., 0]]
+def row_blocks(samples: np.ndarray, pack: Packing) -> Iterator[Block]:
+    """Give the codes of a picture (H, W, samples), possibly on the disk, some million px at a time."""
+    rows = max(1, ROWS_AT_ONCE_PX // samples.shape[1])
+    for row in range(0, len(samples), rows):
+        yield row, 0, pack(samples[row : row + rows])
+
+
+def by_table(table: np.ndarray) -> Packing:
+    """Give how to pack samples that are each a place in a table of codes."""
+    return lambda samples: table[samples[..., 0]]

@@ -10,7 +10,9 @@ A legend is a YAML file:
     merge:
       necrosis: tumour
 
-A class may have several colours; the first is the one it is drawn in. `merge` counts a class as another one.
+A class may have several colours; the first is the one it is drawn in. `merge` counts a class as another one. `none:
+[[0, 0, 0]]` lists colours that stand for nothing. Masks whose px are class numbers are read by `numbers: {1: tumour,
+2: stroma}`; such a legend may do without `classes`.
 """
 
 import unicodedata
@@ -24,7 +26,9 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hviskd.annotations.words import one_line
+from hviskd.arrays import NO_CLASS_BYTE
 from hviskd.errors import DataError
+from hviskd.pictures import class_colours
 from hviskd.plain_yaml import PlainLoader
 
 LEGEND_LIMIT_BYTES = 2**16
@@ -32,6 +36,7 @@ LEGEND_LIMIT_CLASSES = 200  # class indices are stored as uint8, and the highest
 
 Byte = Annotated[int, Field(ge=0, le=255, strict=True)]
 RGB = tuple[Byte, Byte, Byte]
+ClassNumber = Annotated[int, Field(ge=0, le=65535, strict=True)]
 
 
 def _plain(text: str) -> str:
@@ -55,7 +60,7 @@ class LegendClass(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Name
-    colours: tuple[RGB, ...] = Field(min_length=1)
+    colours: tuple[RGB, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -71,6 +76,9 @@ class Legend(BaseModel):
         name: What the legend is called.
         classes: Every class the legend tells apart, merged ones included.
         merge: Class → the class it counts as. A merged class has no index of its own.
+        none: Colours of a mask that stand for no class.
+        numbers: Class number in a mask → class. With it, masks are read as numbers and not as colours; 0 stands for no
+            class unless it is listed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,18 +86,37 @@ class Legend(BaseModel):
     name: Name
     classes: tuple[LegendClass, ...] = Field(min_length=1, max_length=LEGEND_LIMIT_CLASSES)
     merge: dict[Name, Name] = {}
+    none: tuple[RGB, ...] = ()
+    numbers: dict[ClassNumber, Name] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _classes_of_numbers(cls, content: Any) -> Any:
+        """Take the classes from the numbers where a legend lists nothing else."""
+        numbers = content.get("numbers") if isinstance(content, dict) and "classes" not in content else None
+        if isinstance(numbers, dict) and all(isinstance(name, str) for name in numbers.values()):
+            return content | {"classes": [{"name": name} for name in dict.fromkeys(numbers.values())]}
+        return content
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         listed = {entry.name for entry in self.classes}
         if len({name.casefold() for name in listed}) < len(self.classes):
             raise ValueError("two classes have one name (upper and lower case count as one)")
-        owners: dict[RGB, str] = {}
+        owners: dict[RGB, str] = dict.fromkeys(self.none, "none")
         for entry in self.classes:
+            if not entry.colours and not self.numbers:
+                raise ValueError(f"class {entry.name} lists no colour, such as colours: [[200, 0, 0]]")
             for colour in entry.colours:
                 if colour in owners:
                     raise ValueError(f"classes {owners[colour]} and {entry.name} have one colour, {list(colour)}")
                 owners[colour] = entry.name
+        for number, name in self.numbers.items():
+            if name not in listed:
+                raise ValueError(f"numbers gives {number} to '{name}', which is no class")
+        numbered = {self.merge.get(name, name) for name in self.numbers.values()}
+        for name in listed - self.merge.keys() - numbered if self.numbers else ():
+            raise ValueError(f"class {name} has no number; add it to numbers")
         for merged, target in self.merge.items():
             if merged not in listed or target not in listed:
                 raise ValueError(f"merge names '{merged}: {target}', but both must be classes")
@@ -105,7 +132,9 @@ class Legend(BaseModel):
     @cached_property
     def colours(self) -> tuple[tuple[int, int, int], ...]:
         """The RGB colour to draw each class in, in the order of `names`."""
-        return tuple(entry.colours[0] for entry in self.classes if entry.name not in self.merge)
+        spare = class_colours(len(self.classes))
+        entries = zip(self.classes, spare, strict=True)
+        return tuple((entry.colours or (other,))[0] for entry, other in entries if entry.name not in self.merge)
 
     @cached_property
     def _positions(self) -> dict[str, int]:
@@ -118,9 +147,15 @@ class Legend(BaseModel):
         return self._positions.get(label.strip().casefold())
 
     def palette(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give every mask colour (K, 3) int64 and the class index each stands for (K,) uint8."""
+        """Give every mask colour (K, 3) int64 and the class index each stands for (K,) uint8; 255 for those of none."""
         pairs = [(colour, self._positions[e.name.casefold()]) for e in self.classes for colour in e.colours]
-        return np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs], dtype=np.uint8)
+        pairs += [(colour, NO_CLASS_BYTE) for colour in self.none]
+        colours = np.array([colour for colour, _ in pairs], dtype=np.int64).reshape(-1, 3)
+        return colours, np.array([index for _, index in pairs], dtype=np.uint8)
+
+    def number_table(self) -> dict[int, int]:
+        """Give the class index of every number that a mask may hold."""
+        return {number: self._positions[name.casefold()] for number, name in self.numbers.items()}
 
 
 class _NoAliases(PlainLoader):
@@ -163,7 +198,7 @@ def _in_words(problem: Any) -> str:
     """Say what pydantic found wrong in the words of somebody who writes a legend, with the place in the file."""
     *_, key = place = problem["loc"] or ("legend",)
     of_class = place[0] == "classes" and len(place) > 1
-    keys = "a class has name, colours" if of_class else "a legend has name, classes, merge"
+    keys = "a class has name, colours" if of_class else "a legend has name, classes, merge, none, numbers"
     said = {
         "value_error": str(problem.get("ctx", {}).get("error")),
         "missing": f"is missing; {keys}",
@@ -174,6 +209,10 @@ def _in_words(problem: Any) -> str:
     }.get(problem["type"])
     if "colours" in place and (len(place) > 3 or said is None):
         said = "must be a list of [red, green, blue], each 0 to 255, such as [[200, 0, 0]]"
+    elif place[0] == "none":
+        said = "must be a list of [red, green, blue], each 0 to 255, such as [[0, 0, 0]]"
+    elif place[0] == "numbers" and problem["type"] != "value_error":
+        said = "must give numbers from 0 to 65535 to classes, such as {1: tumour}"
     elif place[0] == "merge" and problem["type"] != "value_error":
         said = "must name classes by their names, such as {necrosis: tumour}; leave it out to merge none"
     elif said is None:

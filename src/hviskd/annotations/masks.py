@@ -1,72 +1,27 @@
-"""Colour-coded masks: their colours become classes through a Legend, and any annotation such a mask.
-
-Masks are often JPEG, whose colours waver, so a pixel has the class of the nearest legend colour, if that is within a
-tolerance. Transparent pixels have no class.
-"""
+"""Masks: their colours or class numbers become classes through a Legend, and any annotation such a mask."""
 
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hviskd.annotations.annotation import NO_CLASS, Annotation, LabelMask
-from hviskd.annotations.colours import TRANSPARENT, unpack_codes
+from hviskd.annotations.annotation import Annotation, LabelMask
+from hviskd.annotations.colours import OTHER, TRANSPARENT
+from hviskd.annotations.decoders import DEFAULT_TOLERANCE, ColourDecoder, decoder_of
 from hviskd.annotations.label_blocks import LabelBlocks
 from hviskd.annotations.legend import Legend
 from hviskd.annotations.pixels import MaskPixels
 from hviskd.annotations.png import SIDE_LIMIT_PX, write_palette_png
+from hviskd.arrays import NO_CLASS_BYTE, Ints
 from hviskd.errors import DataError
 from hviskd.storage import atomic_file
 
-# Half the distance between the two nearest colours of the ivyGAP legend is 25.5.
-DEFAULT_TOLERANCE = 20.0
 ASPECT_TOLERANCE = 0.01
-_UNSEEN = 254
 _REMARKED_COLOURS, _REMARKED_SHARE = 5, 0.001
 _BAND_CELLS = 8_000_000
-
-
-class ColourDecoder:
-    """Gives the class of every colour, and remembers it, so that each colour is looked up once.
-
-    Args:
-        legend: The classes and their colours.
-        tolerance: The greatest Euclidean distance, in RGB of 0 to 255, at which a colour still has a class.
-    """
-
-    def __init__(self, legend: Legend, tolerance: float = DEFAULT_TOLERANCE) -> None:
-        self.legend = legend
-        self.tolerance = tolerance
-        self._colours, self._classes = legend.palette()
-        self._known = np.full(TRANSPARENT + 1, _UNSEEN, dtype=np.uint8)
-        self._known[TRANSPARENT] = NO_CLASS
-
-    def nearest(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give the class index (N,) uint8 of the nearest legend colour, and its distance (N,) float64.
-
-        Args:
-            codes: (N,) colours as 0xRRGGBB.
-        """
-        classes = np.empty(len(codes), dtype=np.uint8)
-        distances = np.empty(len(codes))
-        for start in range(0, len(codes), 100_000):
-            colours = unpack_codes(codes[start : start + 100_000]).astype(np.int64)
-            squares = ((colours[:, None, :] - self._colours) ** 2).sum(axis=2)
-            best = squares.argmin(axis=1)
-            classes[start : start + len(best)] = self._classes[best]
-            distances[start : start + len(best)] = np.sqrt(squares[np.arange(len(best)), best])
-        return classes, distances
-
-    def __call__(self, codes: np.ndarray) -> np.ndarray:
-        """Give the class index of each pixel, uint8 of the same shape; 255 where no legend colour is near enough."""
-        classes = self._known[codes]
-        new = np.unique(codes[classes == _UNSEEN])
-        if len(new):
-            nearest, distance = self.nearest(new)
-            self._known[new] = np.where(distance <= self.tolerance, nearest, NO_CLASS)
-            classes = self._known[codes]
-        return classes
+_UNLABELLED = (128, 128, 128)
 
 
 def read_mask(
@@ -84,7 +39,7 @@ def read_mask(
     Raises:
         DataError: The file cannot be read, has another shape than the slide, or none of its colours is known.
     """
-    pixels = MaskPixels(path)
+    pixels = MaskPixels(path, numbers=bool(legend.numbers))
     width, height = pixels.size
     slide_width, slide_height = size or pixels.size
     scale = (slide_width / width, slide_height / height)
@@ -95,55 +50,85 @@ def read_mask(
             f"{path}: a mask of {width} × {height} px does not have the shape of a slide of "
             f"{slide_width} × {slide_height} px; choose the mask of this slide"
         )
-    decode = ColourDecoder(legend, tolerance)
-    indices = LabelBlocks((height, width))
-    known_px = transparent_px = 0
-    unknown = np.zeros(TRANSPARENT, dtype=np.int64)  # pages never touched take no memory
-    for row, column, codes in pixels.blocks():
-        classes = decode(codes)
-        try:
-            indices.put(row, column, classes)
-        except ValueError as error:
-            raise DataError(f"{path}: cannot be kept as a mask of regions ({error}); save it smaller") from error
-        strange = codes[classes == NO_CLASS]
-        shown = strange[strange != TRANSPARENT]
-        known_px += codes.size - strange.size
-        transparent_px += strange.size - shown.size
-        np.add.at(unknown, shown, 1)
-    unknown_px = width * height - known_px - transparent_px
-    if unknown_px and not known_px:
-        raise DataError(
-            f"{path}: no colour of it is within {tolerance:g} of legend {legend.name}; "
-            "look at its colours with `hviskd annotations census`"
-        )
-    remarks = _unknown_colours(unknown, width * height) if unknown_px else {}
-    if transparent_px:
-        remarks["px transparent, without a class"] = transparent_px
+    decode = decoder_of(legend, tolerance)
+    indices, counts, known_px = _decoded(pixels, decode)
+    codes = np.flatnonzero(counts[:TRANSPARENT])
+    foreign = decode.foreign(codes, counts[codes], width * height)
+    if foreign.any():
+        decode.refuse(codes[foreign])
+        indices, counts, known_px = _decoded(pixels, decode)
+    unknown = _unknown(counts, decode)
+    if len(unknown) and not known_px:
+        raise DataError(f"{path}: {_nothing_known(decode)}")
     return LabelMask(
         classes=legend.names,
         size=(slide_width, slide_height),
-        remarks=remarks,
+        remarks=_remarks(unknown, counts, decode, width * height),
         source=path,
         indices=indices,
         px_per_mask_px=scale,
     )
 
 
-def _unknown_colours(counts: np.ndarray, total_px: int) -> dict[str, int]:
-    """Put the unknown colours of a mask in words: all together, then the widest of them."""
-    codes = np.flatnonzero(counts)
-    unknown_px = int(counts[codes].sum())
-    remarks = {f"px ({unknown_px / total_px:.2%}) in {len(codes)} colours of no class": unknown_px}
-    wide = codes[counts[codes] >= _REMARKED_SHARE * total_px]  # a JPEG has thousands that are only noise
-    for code in wide[np.argsort(-counts[wide], kind="stable")[:_REMARKED_COLOURS]].tolist():
-        remarks[f"px of them in colour #{code:06X}"] = int(counts[code])
+def _decoded(pixels: MaskPixels, decode: ColourDecoder) -> tuple[LabelBlocks, Ints, int]:
+    """Give the classes of a mask, the px of each code that the legend does not list, and how many px have a class."""
+    indices = LabelBlocks(pixels.size[::-1])
+    counts = np.zeros(TRANSPARENT + 1, dtype=np.int64)  # pages never touched take no memory
+    known_px = 0
+    for row, column, codes in pixels.blocks():
+        classes = decode(codes)
+        try:
+            indices.put(row, column, classes)
+        except ValueError as error:
+            raise DataError(f"{pixels.path}: cannot be kept as a mask of regions ({error}); save it smaller") from error
+        known_px += int(np.count_nonzero(classes != NO_CLASS_BYTE))
+        np.add.at(counts, codes[~decode.lists(codes)], 1)
+    return indices, counts, known_px
+
+
+def _unknown(counts: Ints, decode: ColourDecoder) -> Ints:
+    """Give the codes that are drawn in a mask, have no class and do not stand for none."""
+    codes = np.flatnonzero(counts[:TRANSPARENT])
+    nearest, distances = decode.nearest(codes)
+    stands_for_none = (distances <= decode.tolerance) & (nearest == NO_CLASS_BYTE)
+    return codes[(decode(codes) == NO_CLASS_BYTE) & ~stands_for_none]
+
+
+def _remarks(unknown: Ints, counts: Ints, decode: ColourDecoder, total_px: int) -> dict[str, int]:
+    """Say what of a mask has no class: all together, then the widest colours or numbers."""
+    names, remarks = decode.legend.names, {}
+    if len(unknown):
+        unknown_px, what = int(counts[unknown].sum()), "numbers" if decode.legend.numbers else "colours"
+        remarks[f"px ({unknown_px / total_px:.2%}) in {len(unknown)} {what} of no class"] = unknown_px
+    wide = unknown[counts[unknown] >= _REMARKED_SHARE * total_px]  # a JPEG has thousands that are only noise
+    wide = wide[np.argsort(-counts[wide], kind="stable")][:_REMARKED_COLOURS]
+    for code, nearest, distance in zip(wide.tolist(), *decode.nearest(wide), strict=True):
+        name = f"colour #{code:06X}"
+        if decode.legend.numbers:
+            name = "colours, which are no numbers" if code == OTHER else f"number {code}"
+        elif distance <= decode.tolerance:
+            name += f", near to {names[nearest]}'s but wide and in no legend"
+        remarks[f"px of them in {name}"] = int(counts[code])
+    if counts[TRANSPARENT]:
+        remarks["px transparent, without a class"] = int(counts[TRANSPARENT])
     return remarks
+
+
+def _nothing_known(decode: ColourDecoder) -> str:
+    if decode.legend.numbers:
+        numbers = ", ".join(map(str, sorted(decode.legend.numbers)))
+        return f"no px of it has a number of legend {decode.legend.name} ({numbers}); choose the legend of this mask"
+    return (
+        f"no colour of it is within {decode.tolerance:.3g} of legend {decode.legend.name}; "
+        "look at its colours with `hviskd annotations census`"
+    )
 
 
 def write_mask(annotation: Annotation, path: Path, legend: Legend, *, px_per_cell: float = 1.0) -> Path:
     """Write an annotation as an indexed PNG in its legend's colours, transparent where nothing is labelled.
 
-    The picture is made band by band and never held whole. Reading it with the same legend gives the same classes.
+    Under a legend of class numbers its indices are those numbers. The picture is made band by band and never held
+    whole. Reading it with the same legend gives the same classes.
 
     Args:
         annotation: What to write; it must know the size of its slide.
@@ -164,13 +149,27 @@ def write_mask(annotation: Annotation, path: Path, legend: Legend, *, px_per_cel
     columns, rows = (max(1, math.ceil(side / px_per_cell - 1e-6)) for side in annotation.size)
     if max(columns, rows) > SIDE_LIMIT_PX:
         raise DataError(f"{path}: a mask of {columns} × {rows} px is too large; choose more px per cell")
-    indices = np.array([legend.index(name) for name in annotation.classes] + [len(legend.names)], dtype=np.uint8)
+    values = _values(legend, path)
+    palette = [_UNLABELLED] * (int(values.max()) + 1)
+    for value, colour in zip(values.tolist(), legend.colours, strict=False):
+        palette[value] = colour
+    of_class = values[np.array([legend.index(name) for name in annotation.classes] + [-1])]
     bands = _bands(annotation, columns, rows, px_per_cell)
-    unlabelled = (128, 128, 128)
     with atomic_file(path) as partial, partial.open("wb") as stream:
-        palette = [*legend.colours, unlabelled]
-        write_palette_png(stream, (columns, rows), palette, (indices[band] for band in bands))
+        write_palette_png(stream, (columns, rows), palette, (of_class[band] for band in bands), clear=int(values[-1]))
     return path
+
+
+def _values(legend: Legend, path: Path) -> NDArray[np.uint8]:
+    """Give what to write into a mask for each class index of a legend and, last, where there is no class."""
+    if not legend.numbers:
+        return np.arange(len(legend.names) + 1, dtype=np.uint8)
+    number_of = {place: number for number, place in sorted(legend.number_table().items(), reverse=True)}
+    nothing = next(number for number in range(len(legend.numbers) + 1) if number not in legend.numbers)
+    values = [*(number_of[place] for place in range(len(legend.names))), nothing]
+    if max(values) > 255:
+        raise DataError(f"{path}: legend {legend.name} has numbers over 255, which no mask written here holds")
+    return np.array(values, dtype=np.uint8)
 
 
 def _bands(annotation: Annotation, columns: int, rows: int, px_per_cell: float) -> Iterator[np.ndarray]:

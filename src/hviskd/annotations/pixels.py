@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from hviskd.annotations.colours import Block
+from hviskd.annotations.colours import LOSSY_NUMBERS, Block
 from hviskd.annotations.jpeg import jpeg_blocks, jpeg_size
 from hviskd.annotations.png import SIGNATURE, png_codes, png_size
 from hviskd.annotations.tiff import tiff_blocks, tiff_size
@@ -29,6 +29,10 @@ def is_picture(start: bytes) -> bool:
 class MaskPixels:
     """The pixels of one mask file, of which only a block at a time is in memory.
 
+    Args:
+        path: The file.
+        numbers: Its px are class numbers and not colours; they may have 16 bits.
+
     Attributes:
         size: Width and height in px.
 
@@ -36,10 +40,10 @@ class MaskPixels:
         DataError: The file is missing, no PNG, JPEG or TIFF of 8 bits a sample, damaged, or over two billion px.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, numbers: bool = False) -> None:
         if not path.is_file():
             raise DataError(f"{path}: no such file")
-        self.path = path
+        self.path, self._numbers = path, numbers
         with path.open("rb") as stream:
             self._start = stream.read(8)
         with self._readable():
@@ -49,7 +53,7 @@ class MaskPixels:
                 raise ValueError(f"{self.size[0]} × {self.size[1]} px, over the limit of {limit} million")
 
     def blocks(self) -> Iterator[Block]:
-        """Give every pixel once, in blocks of some million: first row, first column, (h, w) int32 codes.
+        """Give every pixel once, in blocks of some million: first row, first column, (h, w) int32 codes or numbers.
 
         The next block is unpacked in a thread while one is looked at.
         """
@@ -69,7 +73,7 @@ class MaskPixels:
         elif self._start.startswith(_JPEG):
             blocks = jpeg_blocks(self.path)
         else:
-            blocks = tiff_blocks(self.path)
+            blocks = tiff_blocks(self.path, numbers=self._numbers)
         left_px = self.size[0] * self.size[1]
         while left_px:
             with self._readable():
@@ -95,15 +99,17 @@ class MaskPixels:
     def _read_size(self) -> tuple[int, int]:
         if self._start.startswith(SIGNATURE):
             with self.path.open("rb") as stream:
-                return png_size(stream)
+                return png_size(stream, numbers=self._numbers)
         if self._start.startswith(_JPEG):
+            if self._numbers:
+                raise ValueError(LOSSY_NUMBERS)
             with self.path.open("rb") as stream:
                 return jpeg_size(stream)
         if self._start.startswith(_TIFF):
-            return tiff_size(self.path)
+            return tiff_size(self.path, numbers=self._numbers)
         raise ValueError("not a PNG, JPEG or TIFF")
 
     def _png_blocks(self) -> Iterator[Block]:
         with self.path.open("rb") as stream:
-            for row, codes in png_codes(stream):
+            for row, codes in png_codes(stream, numbers=self._numbers):
                 yield row, 0, codes

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from hviskd.annotations.colours import TRANSPARENT, pack_codes
+from hviskd.annotations.colours import IF_NUMBERS, TRANSPARENT, pack_codes, pack_numbers
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BAND_BYTES = 8 * 2**20
@@ -41,31 +41,40 @@ class _Header:
     def row_bytes(self) -> int:
         return (self.width * self.depth * _SAMPLES[self.kind] + 7) // 8
 
+    @property
+    def px_bytes(self) -> int:
+        return max(1, self.depth * _SAMPLES[self.kind] // 8)
 
-def png_size(stream: BinaryIO) -> tuple[int, int]:
+
+def png_size(stream: BinaryIO, *, numbers: bool = False) -> tuple[int, int]:
     """Give width and height in px of a PNG, and set the stream back to its start.
 
     Raises:
         ValueError: It is not a PNG, its header is damaged, or it is not one of 8 bits or fewer a sample.
     """
-    header = _read_header(stream)
+    header = _read_header(stream, numbers)
     stream.seek(0)
     return header.width, header.height
 
 
-def png_codes(stream: BinaryIO) -> Iterator[tuple[int, np.ndarray]]:
-    """Give the colours of a PNG band by band: the band's first row, and its pixels (rows, W) int32 as 0xRRGGBB.
+def png_codes(stream: BinaryIO, *, numbers: bool = False) -> Iterator[tuple[int, np.ndarray]]:
+    """Give the codes of a PNG band by band: the band's first row, and its pixels (rows, W) int32.
 
-    Pixels less than half opaque have the code TRANSPARENT. The last band comes only when all checksums are right.
+    They are colours, 0xRRGGBB, and TRANSPARENT for pixels less than half opaque, or class numbers: what is stored of
+    a grey or indexed picture. The last band comes only when all checksums are right.
+
+    Args:
+        stream: The file.
+        numbers: Its px are class numbers; in grey they may have 16 bits.
 
     Raises:
         ValueError: The PNG is damaged, has over a million px a side or 16 bits a sample, or is interlaced and large.
     """
-    header = _read_header(stream)
+    header = _read_header(stream, numbers)
+    table = _Numbers(header) if numbers else _ColourTable(header)
     if header.interlaced:
-        yield 0, _whole(stream, header)
+        yield 0, _whole(stream, header, table)
         return
-    table = _ColourTable(header)
     before = np.zeros(header.row_bytes, dtype=np.uint8)
     first = 0
     for packed in _packed_bands(stream, header, table):
@@ -76,21 +85,27 @@ def png_codes(stream: BinaryIO) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def write_palette_png(
-    stream: BinaryIO, size: tuple[int, int], palette: list[tuple[int, int, int]], bands: Iterable[np.ndarray]
+    stream: BinaryIO,
+    size: tuple[int, int],
+    palette: list[tuple[int, int, int]],
+    bands: Iterable[np.ndarray],
+    *,
+    clear: int,
 ) -> None:
-    """Write an indexed PNG band by band; the last colour of the palette is transparent.
+    """Write an indexed PNG band by band.
 
     Args:
         stream: Where to write.
         size: Width and height in px.
         palette: Up to 256 RGB colours.
         bands: (rows, W) uint8 indices into the palette, from top to bottom; together they have the height.
+        clear: The index that is transparent.
     """
     width, height = size
     stream.write(SIGNATURE)
     _write_chunk(stream, b"IHDR", struct.pack(">IIBBBBB", width, height, 8, _PALETTE, 0, 0, 0))
     _write_chunk(stream, b"PLTE", bytes(value for colour in palette for value in colour))
-    _write_chunk(stream, b"tRNS", bytes([255] * (len(palette) - 1) + [0]))
+    _write_chunk(stream, b"tRNS", bytes([255] * clear + [0]))
     packer = zlib.compressobj(6)
     for band in bands:
         rows = np.pad(band, ((0, 0), (1, 0)))  # each row begins with its filter, 0 for none
@@ -103,7 +118,7 @@ def _write_chunk(stream: BinaryIO, kind: bytes, content: bytes) -> None:
     stream.write(struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content)))
 
 
-def _read_header(stream: BinaryIO) -> _Header:
+def _read_header(stream: BinaryIO, numbers: bool) -> _Header:
     start = stream.read(33)
     if len(start) < 33 or start[:8] != SIGNATURE or start[8:16] != b"\0\0\0\x0dIHDR":
         raise ValueError("not a PNG")
@@ -114,15 +129,16 @@ def _read_header(stream: BinaryIO) -> _Header:
         raise ValueError(f"a PNG of compression {compression} and filter {filtering}, where only 0 is known")
     if not (0 < width <= SIDE_LIMIT_PX and 0 < height <= SIDE_LIMIT_PX):
         raise ValueError(f"a PNG of {width} × {height} px")
-    if kind not in _SAMPLES or depth not in (1, 2, 4, 8) or (depth < 8 and kind not in (_GREY, _PALETTE)):
+    if depth == 16 and kind in _SAMPLES and not (numbers and kind == _GREY and not interlace):
+        raise ValueError("a PNG of 16 bits a sample; save it with 8" + ("" if numbers else IF_NUMBERS))
+    if kind not in _SAMPLES or depth not in (1, 2, 4, 8, 16) or (depth < 8 and kind not in (_GREY, _PALETTE)):
         raise ValueError("a PNG of other than 8 bits a sample; save it with 8")
     return _Header(width, height, depth, kind, bool(interlace))
 
 
-def _whole(stream: BinaryIO, header: _Header) -> np.ndarray:
+def _whole(stream: BinaryIO, header: _Header, table: "_ColourTable") -> np.ndarray:
     if header.width * header.height > INTERLACED_LIMIT_PX:
         raise ValueError("a large interlaced PNG; save it without interlacing")
-    table = _ColourTable(header)
     for _ in _image_data(stream, table):
         pass  # Pillow does not look at the checksums of a picture
     stream.seek(0)
@@ -130,7 +146,10 @@ def _whole(stream: BinaryIO, header: _Header) -> np.ndarray:
         with Image.open(stream, formats=["PNG"]) as picture:
             if header.kind == _PALETTE:
                 return table.look_up(np.asarray(picture))
-            return pack_codes(np.asarray(picture.convert("RGBA")))
+            if header.kind == _GREY and isinstance(table, _Numbers):
+                step = 255 // (2**header.depth - 1)
+                return table.look_up(np.asarray(picture.convert("L")) // step)
+            return table.pack(np.asarray(picture.convert("RGBA")))
     except (OSError, SyntaxError, struct.error, zlib.error) as error:
         raise ValueError(f"damaged ({error})") from error
 
@@ -206,7 +225,7 @@ def _unfilter(packed: bytes, before: np.ndarray, header: _Header) -> np.ndarray:
     Differences are taken between bytes, whatever they mean, so any picture may be decoded as one of 1 to 4 samples of
     8 bits that has the same distance between neighbours.
     """
-    samples = _SAMPLES[header.kind]
+    samples = header.px_bytes
     kind = {1: _GREY, 2: _GREY_ALPHA, 3: _RGB, 4: _RGB_ALPHA}[samples]
     rows = len(packed) // (header.row_bytes + 1)
     small = io.BytesIO()
@@ -229,7 +248,7 @@ class _ColourTable:
         self._palette = np.zeros(256, dtype=np.int32)
         self._colours = 0 if header.kind == _PALETTE else 256
         self._key: int | None = None
-        if header.kind == _GREY:
+        if header.kind == _GREY and header.depth <= 8:
             step = 255 // (2**header.depth - 1)
             self._palette[: 2**header.depth] = np.arange(2**header.depth) * step * 0x010101
 
@@ -248,21 +267,37 @@ class _ColourTable:
             self._key = content[1] << 16 | content[3] << 8 | content[5]
 
     def codes(self, samples: np.ndarray) -> np.ndarray:
-        """Turn rows of bytes into (rows, W) int32 colour codes."""
+        """Turn rows of bytes into (rows, W) int32 codes."""
         header = self._header
-        if header.kind in (_GREY, _PALETTE):
-            if header.depth < 8:
-                bits = np.unpackbits(samples, axis=1)[:, : header.width * header.depth]
-                weights = (1 << np.arange(header.depth)[::-1]).astype(np.uint8)
-                samples = bits.reshape(len(samples), header.width, header.depth) @ weights
-            return self.look_up(samples)
-        codes = pack_codes(samples.reshape(len(samples), header.width, _SAMPLES[header.kind]))
+        if header.kind not in (_GREY, _PALETTE):
+            return self.pack(samples.reshape(len(samples), header.width, _SAMPLES[header.kind]))
+        if header.depth == 16:
+            return self.look_up(samples.view(">u2"))
+        if header.depth < 8:
+            bits = np.unpackbits(samples, axis=1)[:, : header.width * header.depth]
+            weights = (1 << np.arange(header.depth)[::-1]).astype(np.uint8)
+            samples = bits.reshape(len(samples), header.width, header.depth) @ weights
+        return self.look_up(samples)
+
+    def look_up(self, samples: np.ndarray) -> np.ndarray:
+        """Turn grey values or positions in the palette (rows, W) into (rows, W) int32 codes."""
+        if (last := samples.max()) >= self._colours:
+            raise ValueError(f"damaged (a px of colour {last}, and {self._colours} colours in its palette)")
+        return self._palette[samples]
+
+    def pack(self, samples: np.ndarray) -> np.ndarray:
+        """Turn colours (rows, W, 2 to 4) uint8 into (rows, W) int32 codes."""
+        codes = pack_codes(samples)
         if self._key is not None:
             codes[codes == self._key] = TRANSPARENT
         return codes
 
+
+class _Numbers(_ColourTable):
+    """The samples of a PNG as class numbers, whatever its palette shows."""
+
     def look_up(self, samples: np.ndarray) -> np.ndarray:
-        """Turn grey values or positions in the palette (rows, W) uint8 into (rows, W) int32 colour codes."""
-        if (last := samples.max()) >= self._colours:
-            raise ValueError(f"damaged (a px of colour {last}, and {self._colours} colours in its palette)")
-        return self._palette[samples]
+        return samples.astype(np.int32)
+
+    def pack(self, samples: np.ndarray) -> np.ndarray:
+        return pack_numbers(samples)

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from hviskd.annotations.annotation import Annotation
+from hviskd.annotations.decoders import DEFAULT_TOLERANCE
 from hviskd.annotations.documents import read_document
 from hviskd.annotations.labelme import parse_labelme
 from hviskd.annotations.legend import Legend
-from hviskd.annotations.masks import DEFAULT_TOLERANCE, read_mask
+from hviskd.annotations.masks import read_mask
 from hviskd.annotations.pixels import is_picture
 from hviskd.annotations.qupath import parse_geojson
 from hviskd.errors import DataError

@@ -16,7 +16,16 @@ import numpy as np
 import tifffile
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage
 
-from hviskd.annotations.colours import Block, pack_codes, row_blocks
+from hviskd.annotations.colours import (
+    IF_NUMBERS,
+    LOSSY_NUMBERS,
+    Block,
+    Packing,
+    by_table,
+    pack_codes,
+    pack_numbers,
+    row_blocks,
+)
 from hviskd.annotations.jpeg import jpeg_ends, jpeg_size
 from hviskd.tiff_directories import MOST_DIRECTORIES, open_tiff
 
@@ -33,15 +42,19 @@ _COLOUR_SAMPLES: dict[int, int] = {
 _ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
 
 
-def tiff_size(path: Path) -> tuple[int, int]:
+def tiff_size(path: Path, *, numbers: bool = False) -> tuple[int, int]:
     """Give width and height in px of the picture of a TIFF, which is the first that is no thumbnail of another."""
     with open_tiff(path) as tiff:
-        page = _full_page(tiff)
+        page = _full_page(tiff, numbers)
         return page.imagewidth, page.imagelength
 
 
-def tiff_blocks(path: Path) -> Iterator[Block]:
-    """Give the colour codes of the picture of a TIFF, as in `tiff_size`, a strip or tile at a time.
+def tiff_blocks(path: Path, *, numbers: bool = False) -> Iterator[Block]:
+    """Give the codes of the picture of a TIFF, as in `tiff_size`, a strip or tile at a time.
+
+    Args:
+        path: The file.
+        numbers: Its px are class numbers, which may have 16 bits.
 
     Raises:
         ValueError: It is cut short, or not a grey, palette or RGB picture of 8 bits (or 1) a sample, packed in a way
@@ -49,14 +62,16 @@ def tiff_blocks(path: Path) -> Iterator[Block]:
         Exception: Whatever tifffile and imagecodecs raise on a damaged file; `pixels` turns it into one line.
     """
     with open_tiff(path) as tiff:
-        page = _full_page(tiff)
-        table, shown = _meaning(page)
+        page = _full_page(tiff, numbers)
+        pack, shown = _meaning(page)
+        if numbers:
+            pack = pack_numbers
         width, height = page.imagewidth, page.imagelength
         if page.is_memmappable:
-            shape, start = (height, width, page.samplesperpixel), page.dataoffsets[0]
-            if start + math.prod(shape) > tiff.filehandle.size:
+            shape, start, sample = (height, width, page.samplesperpixel), page.dataoffsets[0], _sample(page)
+            if start + math.prod(shape) * sample.itemsize > tiff.filehandle.size:
                 raise ValueError("cut short")
-            yield from row_blocks(np.memmap(path, np.uint8, "r", offset=start, shape=shape)[..., :shown], table)
+            yield from row_blocks(np.memmap(path, sample, "r", offset=start, shape=shape)[..., :shown], pack)
             return
         rows, columns = page.chunks[:2]
         if len(page.dataoffsets) != len(page.databytecounts):
@@ -70,12 +85,12 @@ def tiff_blocks(path: Path) -> Iterator[Block]:
             if len(packed) < length:
                 raise ValueError("cut short")
             samples = _unpacked(page, packed, position, stored_rows, columns)[..., :shown]
-            for below, right, codes in row_blocks(samples[: height - row, : width - column], table):
+            for below, right, codes in row_blocks(samples[: height - row, : width - column], pack):
                 yield row + below, column + right, codes
 
 
 def _unpacked(page: TiffPage, packed: bytes, position: int, rows: int, columns: int) -> np.ndarray:
-    """Unpack the strip or tile at a position: (rows, columns, samples) uint8."""
+    """Unpack the strip or tile at a position: (rows, columns, samples) uint8 or uint16."""
     shape = (rows, columns, page.samplesperpixel)
     if page.compression in _BY_LIBTIFF:
         return _unpacked_by_libtiff(page, packed, shape)
@@ -88,7 +103,12 @@ def _unpacked(page: TiffPage, packed: bytes, position: int, rows: int, columns: 
     samples = page.decode(packed, position, jpegtables=page.jpegtables, jpegheader=page.jpegheader)[0]
     if samples is None:
         raise ValueError("a piece is missing")
-    return np.asarray(samples).reshape(shape).astype(np.uint8, copy=False)
+    return np.asarray(samples).reshape(shape).astype(_sample(page).newbyteorder("="), copy=False)
+
+
+def _sample(page: TiffPage) -> np.dtype:
+    """Give the type of the samples as they are stored, unpacked."""
+    return np.dtype(f"{page.parent.byteorder}u2" if page.bitspersample == 16 else np.uint8)
 
 
 def _unpacked_by_libtiff(page: TiffPage, packed: bytes, shape: tuple[int, int, int]) -> np.ndarray:
@@ -99,7 +119,8 @@ def _unpacked_by_libtiff(page: TiffPage, packed: bytes, shape: tuple[int, int, i
         small,
         iter([packed]),
         shape=shape if samples > 1 else shape[:2],
-        dtype=np.uint8 if page.bitspersample == 8 else np.bool_,
+        dtype=np.bool_ if page.bitspersample == 1 else _sample(page),
+        byteorder=page.parent.byteorder,
         photometric="rgb" if samples >= 3 else "minisblack",
         extrasamples=["unassalpha"] if samples in (2, 4) else None,
         compression=page.compression,
@@ -107,22 +128,25 @@ def _unpacked_by_libtiff(page: TiffPage, packed: bytes, shape: tuple[int, int, i
         rowsperstrip=shape[0],
         metadata=None,
     )
-    return np.asarray(imagecodecs.tiff_decode(small.getvalue())).reshape(shape).astype(np.uint8, copy=False)
+    samples_read = np.asarray(imagecodecs.tiff_decode(small.getvalue())).reshape(shape)
+    return samples_read.astype(_sample(page).newbyteorder("="), copy=False)
 
 
-def _full_page(tiff: TiffFile) -> TiffPage:
-    """Give the first page at full resolution, and refuse what is not a picture of 8 bits a sample."""
+def _full_page(tiff: TiffFile, numbers: bool) -> TiffPage:
+    """Give the first page at full resolution, and refuse what is not a picture of 8 bits a sample, or of numbers."""
     pages = islice(tiff.pages, MOST_DIRECTORIES)
     full = (page for page in pages if isinstance(page, TiffPage) and not page.is_reduced)
     page = next(full, tiff.pages.first)
     depth, samples, kind = page.bitspersample, page.samplesperpixel, page.photometric
-    numbers = (page.imagewidth, page.imagelength, depth, samples, kind, page.compression, page.predictor, *page.chunks)
-    if not all(isinstance(number, int) for number in numbers):
+    fields = (page.imagewidth, page.imagelength, depth, samples, kind, page.compression, page.predictor, *page.chunks)
+    if not all(isinstance(field, int) for field in fields):
         raise ValueError("damaged header")  # tifffile hands on whatever type a damaged tag claims
     if page.sampleformat != 1 or page.planarconfig != 1 or page.imagedepth != 1 or samples > 4:
         raise ValueError("a TIFF that is no plain picture; save it as RGB, samples together")
-    if depth != 8 and (depth, samples) != (1, 1):
-        raise ValueError("a TIFF of other than 8 bits a sample; save it with 8")
+    if depth != 8 and (depth, samples) != (1, 1) and not (numbers and (depth, samples) == (16, 1)):
+        raise ValueError("a TIFF of other than 8 bits a sample; save it with 8" + ("" if numbers else IF_NUMBERS))
+    if numbers and page.compression == COMPRESSION.JPEG:
+        raise ValueError(LOSSY_NUMBERS)
     if page.compression not in (*_BY_TIFFFILE, *_BY_LIBTIFF):
         raise ValueError(f"a TIFF with compression {page.compression}; save it with deflate")
     if not 0 < page.chunks[0] * page.chunks[1] <= SEGMENT_LIMIT_PX and not page.is_memmappable:
@@ -130,12 +154,12 @@ def _full_page(tiff: TiffFile) -> TiffPage:
     return page
 
 
-def _meaning(page: TiffPage) -> tuple[np.ndarray | None, int]:
+def _meaning(page: TiffPage) -> tuple[Packing, int]:
     """Tell what the samples of a px mean, and refuse what is neither grey nor palette nor RGB.
 
     Returns:
-        The colour code of each sample value, (N,) int32, or None where the samples are the colours; and how many
-        samples of a px are its colour and its opacity, for what follows them says nothing of how it looks.
+        How to make colour codes of the samples; and how many samples of a px are its colour and its opacity, for what
+        follows them says nothing of how it looks.
     """
     kind, samples = page.photometric, page.samplesperpixel
     colours = _COLOUR_SAMPLES.get(kind)
@@ -146,14 +170,14 @@ def _meaning(page: TiffPage) -> tuple[np.ndarray | None, int]:
         raise ValueError(f"a picture of {samples} samples a px, where {colours} are due; save it as RGB PNG")
     has_alpha = samples > colours and any(extra in _ALPHA for extra in page.extrasamples[:1])
     if colours == 3 or (has_alpha and kind == PHOTOMETRIC.MINISBLACK):
-        return None, colours + has_alpha
+        return pack_codes, colours + has_alpha
     if has_alpha:
         raise ValueError("a picture of transparent palette or inverted grey; save it as RGB PNG")
     if kind == PHOTOMETRIC.PALETTE:
         if page.colormap is None:
             raise ValueError("a palette picture without a palette")
-        return pack_codes((page.colormap.T >> 8).astype(np.uint8)), 1
+        return by_table(pack_codes((page.colormap.T >> 8).astype(np.uint8))), 1
     greys = np.arange(256, dtype=np.int32) * 0x010101
     if page.bitspersample == 1:
         greys = greys[[0, 255]]
-    return greys[::-1] if kind == PHOTOMETRIC.MINISWHITE else greys, 1
+    return by_table(greys[::-1] if kind == PHOTOMETRIC.MINISWHITE else greys), 1

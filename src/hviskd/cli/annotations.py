@@ -14,6 +14,7 @@ from hviskd.storage import require_free_file
 
 if TYPE_CHECKING:
     from hviskd.annotations import Census, Outlines
+    from hviskd.annotations.census import CensusRow
 
 SHOWN_COLOURS = 20
 
@@ -164,23 +165,35 @@ def _print_census(census: "Census") -> None:
 
     console = Console()
     console = console if console.is_terminal else Console(width=120)
-    colours = Table("", "colour", "px", "share", "nearest class", "distance", box=SIMPLE_HEAD, pad_edge=False)
+    what = "number" if census.legend.numbers else "colour"
+    colours = Table("", what, "px", "share", "nearest class", "distance", box=SIMPLE_HEAD, pad_edge=False)
     for column in colours.columns[2:4]:
         column.justify = "right"
-    for colour, area_px, share, name, distance in census.rows(SHOWN_COLOURS):
-        far = "" if distance <= census.tolerance else "  beyond the tolerance"
-        swatch = Text("██", style=colour)
-        colours.add_row(swatch, colour, f"{area_px}", f"{share:.3%}", Text(name), f"{distance:.1f}{far}")
+    for row in census.rows(SHOWN_COLOURS):
+        swatch = Text("") if census.legend.numbers else Text("██", style=row.colour)
+        shares = f"{row.area_px}", f"{row.share:.3%}"
+        colours.add_row(swatch, row.colour, *shares, Text(row.nearest_class), _distance(row, census))
     console.print(colours)
     if (more := len(census.area_px) - SHOWN_COLOURS) > 0:
-        typer.echo(f"… and {more} more colours, {census.share[SHOWN_COLOURS:].sum():.3%} of the px")
+        typer.echo(f"… and {more} more {what}s, {census.share[SHOWN_COLOURS:].sum():.3%} of the px")
 
     areas = {name: area_px for name, area_px in census.class_areas().items() if area_px}
     areas["of no class"] = census.total_px - census.transparent_px - sum(areas.values())
     areas["transparent"] = census.transparent_px
-    classes = Table(f"class (within {census.tolerance:g})", "px", "share", box=SIMPLE_HEAD, pad_edge=False)
+    within = "" if census.legend.numbers else f" (within {census.tolerance:.3g})"
+    classes = Table(f"class{within}", "px", "share", box=SIMPLE_HEAD, pad_edge=False)
     for column in classes.columns[1:]:
         column.justify = "right"
     for name, area_px in areas.items():
         classes.add_row(Text(name), f"{area_px}", f"{area_px / max(1, census.total_px):.3%}")
     console.print(classes)
+
+
+def _distance(row: "CensusRow", census: "Census") -> str:
+    """Say how far a colour lies from the class's, and whether it counts as the class's."""
+    if math.isinf(row.distance):
+        return "in no legend"
+    if row.distance > census.tolerance:
+        return f"{row.distance:.1f}  beyond the tolerance"
+    foreign = row.nearest_class != "none" and not row.class_px
+    return f"{row.distance:.1f}" + ("  wide and in no legend: no class" if foreign else "")
