@@ -143,6 +143,19 @@ def test_a_missing_csv_is_named(photos, tmp_path):
     assert not (tmp_path / "set").exists()
 
 
+def test_folders_tell_patients_and_a_csv_more(tmp_path):
+    for number in range(4):
+        write_picture(tmp_path / "photos" / f"P{number // 2}" / "AB"[number % 2] / f"{number}.png", number)
+    settings = ImportSettings(layout="patient/class")
+    plain = import_folder(tmp_path / "photos", tmp_path / "plain", settings=settings)
+    assert plain.table[["patient", "class"]].to_numpy().tolist() == [["P0", "A"], ["P0", "B"], ["P1", "A"], ["P1", "B"]]
+    (tmp_path / "slides.csv").write_text("file,slide\n" + "".join(f"{n}.png,S{n}\n" for n in range(4)))
+    both = import_folder(tmp_path / "photos", tmp_path / "both", csv=tmp_path / "slides.csv", settings=settings)
+    assert both.table["slide"].tolist() == ["S0", "S1", "S2", "S3"]
+    assert both.table["patient"].tolist() == plain.table["patient"].tolist()
+    assert both.card.origin.options["layout"] == "patient/class"
+
+
 def test_whoever_waits_is_told(photos, tmp_path):
     told = []
     import_folder(photos, tmp_path / "set", progress=lambda *step: told.append(step))
@@ -166,7 +179,7 @@ def test_the_card_is_plain_json_that_says_what_was_done(photos, tmp_path):
     origin = json.loads((tmp_path / "set" / "tileset.json").read_text())["origin"]
     assert origin["verb"] == "tiles import"
     assert origin["source"] == str(photos)
-    assert origin["options"] == {"csv": None, "tile_px": 4, "resize": True, "mpp": 0.25}
+    assert origin["options"] == {"csv": None, "layout": None, "tile_px": 4, "resize": True, "mpp": 0.25}
 
 
 FOLDERS = {  # the table, tiles, side in px, patients

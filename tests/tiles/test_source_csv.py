@@ -112,3 +112,15 @@ def test_what_is_no_csv_is_refused(tmp_path, text):
 def test_a_missing_csv_is_named(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_sources(tmp_path / "no.csv", FILES, CsvColumns(slide="s", patient="p"))
+
+
+@pytest.mark.parametrize("above", ["photos/", "data/photos/", "C:\\data\\photos\\", "/home/me/photos/"])
+def test_paths_may_begin_above_the_imported_folder(tmp_path, above):
+    lines = [f"{above}{file},p{number}" for number, file in enumerate(FILES)]
+    rows = read(tmp_path, "\n".join(["file,patient", *lines]))
+    assert [row.patient for row in rows] == ["p0", "p1", "p2"]
+
+
+def test_paths_that_begin_at_different_folders_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"images without a row \(2\): A/2.png, B/3.png"):
+        read(tmp_path, "file,patient\na/A/x/1.png,p\nb/A/2.png,p\nb/B/3.png,p\n")

@@ -63,6 +63,16 @@ def import_(
         str | None,
         typer.Option("--classes", metavar="A,B,C", help="Names and order of the classes.", show_default="alphabetical"),
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--layout",
+            metavar="LEVELS",
+            help="What each level of folders stands for: split, class, patient, slide, * or a folder's name, such as "
+            "patient/class.",
+            show_default="class, or split/class",
+        ),
+    ] = None,
     licence: Annotated[
         str | None, typer.Option("--licence", help="Licence of the images, recorded in everything made from them.")
     ] = None,
@@ -81,6 +91,7 @@ def import_(
     from hviskd.tiles import CsvColumns, ImportSettings, check_leak, import_folder, summary_table
 
     settings = ImportSettings(
+        layout=layout,
         classes=[name.strip() for name in classes.split(",")] if classes else None,
         tile_px=tile_px,
         resize=resize,

@@ -18,6 +18,8 @@ class ImportSettings:
 
     Attributes:
         classes: Names and order of the classes; without it the folders' names in alphabetical order.
+        layout: What the levels of folders stand for, such as `patient/class` or `split/class/*/slide`, if they are not
+            classes, perhaps below train, val and test; `hviskd.tiles.layouts.Layout` describes it.
         tile_px: Side of the tiles: the centre of each picture is cut out, smaller pictures are left out. Without it the
             commonest size of square pictures counts, and pictures of another size are left out.
         resize: Resample the largest centred square of every picture to `tile_px` (Lanczos, antialiased) instead.
@@ -29,6 +31,7 @@ class ImportSettings:
     """
 
     classes: Sequence[str] | None = None
+    layout: str | None = None
     tile_px: int | None = None
     resize: bool = False
     mpp: float | None = None

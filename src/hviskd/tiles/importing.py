@@ -16,7 +16,8 @@ from hviskd.tiles.card import Origin
 from hviskd.tiles.class_folders import Picture, find_pictures
 from hviskd.tiles.decoding import LeftOut, picture_size, read_tile
 from hviskd.tiles.fitting import Fit, ImportSettings, Size, settle_fit
-from hviskd.tiles.rows import UNKNOWN_SOURCE, SplitRecord, TileSource
+from hviskd.tiles.layouts import Layout
+from hviskd.tiles.rows import SplitRecord, TileSource
 from hviskd.tiles.source_csv import CsvColumns, read_sources
 from hviskd.tiles.tileset import TileSet
 from hviskd.tiles.writing import TileSetWriter, new_card
@@ -40,7 +41,8 @@ def import_folder(
     A picture that cannot become a tile is left out, counted, and named on the card (`card.origin`).
 
     Args:
-        folder: Holds one folder per class; or `train`, `val` and `test`, each with one folder per class.
+        folder: Has one folder per class; or `train`, `val` and `test` (under any usual name), each with one folder per
+            class; or the tree of BreakHis; or what `settings.layout` describes.
         output: Where the TileSet shall stand.
         csv: Says to which slide and patient each picture belongs, and where on the slide (`x_px`, `y_px`,
             `side_px`, in level-0 px). Without `side_px` the picture is taken to be at level 0.
@@ -58,11 +60,12 @@ def import_folder(
         raise DataError(f"{folder}: no such folder")
     if output.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{output}: is inside the imported folder; choose a place outside {folder}")
-    pictures, others = find_pictures(folder, settings.classes)
-    sources = [UNKNOWN_SOURCE] * len(pictures)
+    pictures, others = find_pictures(folder, settings.classes, Layout(settings.layout) if settings.layout else None)
+    sources = [picture.source for picture in pictures]
     if csv is not None:
-        sources = read_sources(Path(csv), [picture.file for picture in pictures], columns or CsvColumns())
-    options = {name: getattr(settings, name) for name in ("tile_px", "resize", "mpp")}
+        listed = read_sources(Path(csv), [picture.file for picture in pictures], columns or CsvColumns())
+        sources = [told.or_else(source) for told, source in zip(listed, sources, strict=True)]
+    options = {name: getattr(settings, name) for name in ("layout", "tile_px", "resize", "mpp")}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a file is counted, not printed
         sizes = _look(pictures, progress)

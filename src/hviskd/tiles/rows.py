@@ -41,6 +41,10 @@ class TileSource(NamedTuple):
     y_px: int | None = None
     side_px: int | None = None
 
+    def or_else(self, other: "TileSource") -> "TileSource":
+        """Fill in from another source what this one does not tell."""
+        return self._replace(**{name: told for name, told in other._asdict().items() if getattr(self, name) is None})
+
 
 UNKNOWN_SOURCE = TileSource()
 

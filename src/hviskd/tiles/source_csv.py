@@ -38,8 +38,8 @@ def read_sources(csv: Path, files: Sequence[str], columns: CsvColumns) -> list[T
     """Return what a CSV lists for each of `files`, which are paths relative to the imported folder, with `/`.
 
     The CSV may name files by that path, by file name, or by file name without suffix; the first of the three that
-    fits any row must fit all. See `hviskd.csv_table` for how it may be written. Columns `x_px`, `y_px` and `side_px`
-    are read where there are such.
+    fits any row must fit all. Paths may begin further up, all at the same folder. `hviskd.csv_table` describes how it
+    may be written. Columns `x_px`, `y_px` and `side_px` are read where there are such.
 
     Raises:
         DataError: The CSV cannot be read, lacks a column, leaves out a picture, names one that is not there, or
@@ -55,7 +55,9 @@ def read_sources(csv: Path, files: Sequence[str], columns: CsvColumns) -> list[T
         if said_of.setdefault(key, said) != said:
             contradicting.add(key)
 
-    key_of = next((key for key in _KEYS if any(key(file) in said_of for file in files)), _KEYS[0])
+    key_of = next((key for key in _KEYS if any(key(file) in said_of for file in files)), None)
+    if key_of is None:
+        key_of, said_of = _KEYS[0], _below_root(said_of, set(files))
     keys = [key_of(file) for file in files]
     unlisted = [file for file, key in zip(files, keys, strict=True) if key not in said_of]
     twice = [key for key, times in Counter(keys).items() if times > 1]
@@ -64,6 +66,17 @@ def read_sources(csv: Path, files: Sequence[str], columns: CsvColumns) -> list[T
     _refuse(csv, "names of more than one image", sorted(twice), "give their paths")
     _refuse(csv, "images with contradicting rows", sorted(contradicting), "keep one row each")
     return [said_of[key] for key in keys]
+
+
+def _below_root(said_of: dict[str, TileSource], files: set[str]) -> dict[str, TileSource]:
+    """Cut off what all paths have before the imported folder, such as the folder's own name; as they are if nothing."""
+    first = next(iter(said_of), "")
+    parts = first.split("/")
+    for count in range(1, len(parts)):
+        above = "/".join(parts[:count]) + "/"
+        if first.removeprefix(above) in files:
+            return {key.removeprefix(above): said for key, said in said_of.items()}
+    return said_of
 
 
 def _used_columns(row: dict[str, str], csv: Path, columns: CsvColumns) -> dict[str, str]:
