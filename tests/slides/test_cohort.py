@@ -36,9 +36,9 @@ def test_a_table_lists_slides_and_their_mpp(slides, tmp_path):
     ("content", "message"),
     [
         ("file\na.svs\n", "no column slide"),
-        ("slide\n", "lists no slide"),
-        ("slide,mpp\na.svs,half\n", "line 2: 'half' is no number"),
-        ("slide,mpp\n,0.5\n", "line 2: names no slide"),
+        ("slide\n", "lists no slides"),
+        ("slide,mpp\na.svs,half\n", "line 2: 'half' is not a number"),
+        ("slide,mpp\n,0.5\n", "line 2: lists no slide"),
         (b"slide\n\xff\xfe\n", "not a CSV in UTF-8"),
     ],
 )
@@ -54,7 +54,7 @@ def test_a_tables_headings_and_zeros_are_taken_seriously(slides, tmp_path):
     table.write_text(f"Slide, MPP\n{slides[0]},0\n")
     assert [slide.slide_mpp for slide in find_cohort([table], slide_mpp=0.5)] == [0]
     table.write_text(f"slide,mpp\n{slides[0]},1\n{slides[0]},0.5\n")
-    with pytest.raises(DataError, match="two different"):
+    with pytest.raises(DataError, match="two different values"):
         find_cohort([table])
     table.write_text(f"slide,mpp\n{slides[0]},0.8\n")
     assert find_cohort([slides[0]], mpp_csv=table)[0].slide_mpp == 0.8
@@ -62,5 +62,5 @@ def test_a_tables_headings_and_zeros_are_taken_seriously(slides, tmp_path):
 
 def test_a_listed_name_that_no_file_can_have_is_refused(tmp_path):
     (tmp_path / "list.csv").write_text("slide\na\0b.svs\n")
-    with pytest.raises(DataError, match="line 2: names no slide"):
+    with pytest.raises(DataError, match="line 2: lists no slide"):
         find_cohort([tmp_path / "list.csv"])

@@ -33,7 +33,7 @@ def test_what_is_no_slide_is_refused_in_one_line(tmp_path, name):
 def test_a_mirax_file_without_its_folder_is_not_opened_as_the_picture_it_is(tmp_path):
     Image.fromarray(patterned(100, 100)).save(tmp_path / "slide.jpg")
     (tmp_path / "slide.jpg").rename(tmp_path / "slide.mrxs")
-    with pytest.raises(DataError, match="the folder of the same name must lie beside it"):
+    with pytest.raises(DataError, match="the folder of the same name must be beside it"):
         open_slide(tmp_path / "slide.mrxs", slide_mpp=0.5)
 
 
@@ -63,7 +63,7 @@ def test_folders_and_files_become_slides(tmp_path):
 
 def test_nothing_found_is_said(tmp_path):
     (tmp_path / "deep").mkdir()
-    with pytest.raises(DataError, match="holds no slide .*`recursive=True`"):
+    with pytest.raises(DataError, match="contains no slides .*`recursive=True`"):
         find_slides([tmp_path])
     with pytest.raises(DataError, match="no such file or folder"):
         find_slides([tmp_path / "elsewhere"])

@@ -133,7 +133,7 @@ def test_a_level_of_more_tiles_than_the_one_before_it_does_not_end_the_process(s
     content[tall.valueoffset : tall.valueoffset + 4] = (5000).to_bytes(4, "little")  # most of its tiles are missing
     content[narrow.valueoffset : narrow.valueoffset + 4] = (16).to_bytes(4, "little")
     svs.write_bytes(content)
-    with pytest.raises(DataError, match="a level with more tiles than the one before it"):
+    with pytest.raises(DataError, match="a level with more tiles than the previous one"):
         open_slide(svs)
 
 

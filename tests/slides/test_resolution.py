@@ -18,7 +18,7 @@ def test_the_mean_of_x_and_y_is_used():
 def test_a_difference_between_x_and_y_is_told():
     mpp, notes = settle_mpp(SLIDE, (0.5, 0.52), None)
     assert mpp == pytest.approx(0.51)
-    assert notes == ("µm/px differ in x (0.5) and y (0.52); their mean is used",)
+    assert notes == ("µm/px differs between x (0.5) and y (0.52); the mean is used",)
 
 
 @pytest.mark.parametrize("recorded", [(352.9, 352.9), (0.5, 0.0), (-1.0, -1.0), (float("nan"), 0.5), (0.01, 0.01)])
@@ -30,7 +30,7 @@ def test_an_absurd_record_is_refused_but_can_be_overruled(recorded):
 
 @pytest.mark.parametrize("given", [0.0, -0.5, 353.0, float("nan"), float("inf")])
 def test_an_absurd_wish_is_refused(given):
-    with pytest.raises(DataError, match=r"slide\.svs: .* was given, which is not between 0.05 and 20"):
+    with pytest.raises(DataError, match=r"slide\.svs: the given .* is not between 0.05 and 20"):
         settle_mpp(SLIDE, (0.5, 0.5), given)
 
 
@@ -48,9 +48,9 @@ def test_a_csv_gives_the_mpp_of_many_slides(tmp_path):
     [
         ("name,mpp\na,0.5\n", "has no columns slide and mpp"),
         ("", "has no columns slide and mpp"),
-        ("slide,mpp\na,half\n", "line 2: needs µm/px from 0.05 to 20, and has 'half'"),
-        ("slide,mpp\na,0.5\nb\n", "line 3: needs µm/px from 0.05 to 20, and has ''"),
-        ("slide,mpp\na,0.5\na,0.25\n", "line 3: a has two different µm/px"),
+        ("slide,mpp\na,half\n", "line 2: µm/px must be from 0.05 to 20, not 'half'"),
+        ("slide,mpp\na,0.5\nb\n", "line 3: µm/px must be from 0.05 to 20, not ''"),
+        ("slide,mpp\na,0.5\na,0.25\n", "line 3: a has two different values of µm/px"),
         ("slide,mpp\na,400\n", "line 2"),
         (b"slide,mpp\n\xff\xfe,0.5\n", "not a CSV in UTF-8"),
     ],
@@ -70,5 +70,5 @@ def test_a_missing_csv_is_said(tmp_path):
 def test_a_csv_of_other_slides_is_refused(tmp_path):
     path = tmp_path / "mpp.csv"
     path.write_text("slide,mpp\na.svs,0.25\nb,0.5\n")
-    with pytest.raises(DataError, match=r"lists none of these slides, but a\.svs, b; mend"):
+    with pytest.raises(DataError, match=r"lists none of these slides, but a\.svs, b; correct"):
         read_mpp_csv(path, [Path("a.tif"), Path("c.svs")])

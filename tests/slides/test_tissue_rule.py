@@ -12,12 +12,12 @@ from hviskd.slides import TissueRule
     ("wish", "message"),
     [
         ({"mpp": 0.5}, "`tissue.mpp=0.5`: must be from 4 to 64"),
-        ({"mpp": math.nan}, "`tissue.mpp` nan"),
+        ({"mpp": math.nan}, "`tissue.mpp=nan`"),
         ({"density": -0.1}, "`tissue.density=-0.1`: must be from 0 to below 1"),
-        ({"density": math.nan}, "`tissue.density` nan"),
+        ({"density": math.nan}, "`tissue.density=nan`"),
         ({"saturation": 1.0}, "`tissue.saturation=1`"),
-        ({"min_area_um2": -1.0}, "`tissue.min_area_um2=-1`: must be 0 µm² or more"),
-        ({"min_hole_um2": math.inf}, "`tissue.min_hole_um2` inf"),
+        ({"min_area_um2": -1.0}, "`tissue.min_area_um2=-1`: must be at least 0 µm²"),
+        ({"min_hole_um2": math.inf}, "`tissue.min_hole_um2=inf`"),
     ],
 )
 def test_impossible_wishes_are_refused_by_their_options_name(wish, message):

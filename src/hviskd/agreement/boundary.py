@@ -67,7 +67,7 @@ def sample(slide_map: SlideMap, annotation: Annotation, lookup: ClassGrid, *, li
 
 
 def border(inside: Bools, compared: Bools) -> Bools:
-    """Give the samples of a class that have a neighbour (of four) of another; places not compared are no neighbours."""
+    """Return the samples of a class next to (4-connected) a sample of another; places not compared do not count."""
     other = compared & ~inside
     beside = np.zeros_like(other)
     beside[1:] |= other[:-1]
@@ -78,7 +78,7 @@ def border(inside: Bools, compared: Bools) -> Bools:
 
 
 def hausdorff95_um(mapped: Bools, expert: Bools, compared: Bools, step_um: float) -> float:
-    """Give the 95 % Hausdorff distance of two areas: how far their borders lie apart, but for the worst twentieth.
+    """Return the 95 % Hausdorff distance of two areas: how far their borders lie apart, but for the worst twentieth.
 
     For each border sample of one area the distance to the nearest border sample of the other is taken, and of these
     the 95th percentile; the distance is the larger of the two percentiles, one for each direction (the ranked
@@ -107,7 +107,7 @@ def hausdorff95_um(mapped: Bools, expert: Bools, compared: Bools, step_um: float
 
 
 def signed_distance_um(inside: Bools, step_um: float) -> Floats:
-    """Give how far each sample lies from an area's outline, negative inside, float64 (H, W).
+    """Return how far each sample lies from an area's outline, negative inside, float64 (H, W).
 
     The outline runs half a step beyond the outermost samples of the area; the picture's edge is no outline.
 
@@ -165,7 +165,7 @@ class MeanProfile:
 
 
 def distance_edges_um(bin_um: float, reach_um: float) -> Floats:
-    """Give the ends of steps of `bin_um` on both sides of zero, as far as `reach_um` in whole steps.
+    """Return the ends of steps of `bin_um` on both sides of zero, as far as `reach_um` in whole steps.
 
     Raises:
         ValueError: A length is not positive and finite, or there are over 10,000 steps.
@@ -180,7 +180,7 @@ def distance_edges_um(bin_um: float, reach_um: float) -> Floats:
 def boundary_profile(
     slide_map: SlideMap, samples: Samples, place: int, edges_um: Floats, *, slide: str, model: str
 ) -> Profile | None:
-    """Give how probable the map holds a class at each distance from its outline.
+    """Return how probable the map holds a class at each distance from its outline.
 
     Every cell with a tile takes part, whether the expert drew there or not, by the distance of its centre.
 

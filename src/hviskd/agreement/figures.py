@@ -165,7 +165,7 @@ def _draw_outline(axes: Axes, one: "Compared", name: str, *, window: tuple[float
 
 
 def _detail(one: "Compared", name: str) -> tuple[float, float, float] | None:
-    """Give a square window, (left, top, side) in level-0 px, around the outline where the map has most tiles."""
+    """Return a square window, (left, top, side) in level-0 px, around the outline where the map has most tiles."""
     samples, slide_map = one.samples, one.slide_map
     inside = samples.expert == slide_map.classes.index(name)
     edge = border(inside, np.ones_like(inside)) & (samples.mapped >= 0)
@@ -188,7 +188,7 @@ def _detail(one: "Compared", name: str) -> tuple[float, float, float] | None:
 
 
 def _summed(there: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Give the summed area table, (H + 1, W + 1) (Crow 1984)."""
+    """Return the summed area table, (H + 1, W + 1) (Crow 1984)."""
     return np.pad(there.astype(np.int64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
 
 

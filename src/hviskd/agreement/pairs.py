@@ -87,7 +87,7 @@ class Pair:
 
 
 def map_folders(paths: Sequence[Path]) -> list[Path]:
-    """Give the folders of the maps: each path itself, or the maps in it."""
+    """Return the folders of the maps: each path itself, or the maps in it."""
     folders: list[Path] = []
     for path in paths:
         inner = sorted(entry.parent for entry in path.glob("*/map.npz"))

@@ -43,13 +43,13 @@ class Agreement:
         return STATEMENTS
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Give one row per slide, model, class and resolution, as `agreement_table` does."""
+        """Return one row per slide, model, class and resolution, as `agreement_table` does."""
         from hviskd.agreement.tables import agreement_table
 
         return agreement_table(self.maps)
 
     def means(self) -> "pd.DataFrame":
-        """Give one row per model, class and resolution: means over slides, and of how many."""
+        """Return one row per model, class and resolution: means over slides, and of how many."""
         from hviskd.agreement.tables import mean_table
 
         return mean_table(self.to_dataframe())

@@ -103,7 +103,7 @@ class Compared:
 
 
 def class_scores(counts: Ints, places: Sequence[int]) -> Scores:
-    """Give Dice, precision and recall of some classes taken together; of one class, if there is one.
+    """Return Dice, precision and recall of some classes taken together; of one class, if there is one.
 
     With TP what map and expert call the same, FP what only the map calls so and FN what only the expert does, each
     summed over the classes: Dice = 2 TP / (2 TP + FP + FN) (Dice 1945), precision = TP / (TP + FP), recall =
@@ -200,7 +200,7 @@ def compared_again(
 def _translation(
     classes: tuple[str, ...], annotation: Annotation, *, unlabelled_is_other: bool
 ) -> tuple[ClassGrid, tuple[int, ...]]:
-    """Give the map's number of each class of the annotation, then that of no class, and the numbers both know."""
+    """Return the map's number of each class of the annotation, then that of no class, and the numbers both know."""
     known = {name.strip().casefold(): place for place, name in enumerate(classes)}
     other, nothing = len(classes), len(classes) if unlabelled_is_other else -1
     numbers = [

@@ -13,7 +13,7 @@ MEAN_HEADER = ("model", "class", "resolution", "Dice", "precision", "recall", "9
 
 
 def agreement_table(agreements: Sequence[SlideAgreement]) -> pd.DataFrame:
-    """Give one row a slide, model, class and resolution; the class `(overall)` is all compared ones together.
+    """Return one row a slide, model, class and resolution; the class `(overall)` is all compared ones together.
 
     Columns: slide, model, class, resolution (`level-0` or `cell`), dice, precision, recall, map_mm2, expert_mm2 (of
     what was compared), hausdorff95_um and the distance resolution_um of it; NaN where there is no such number.
@@ -55,7 +55,7 @@ def mean_profiles(agreements: Sequence[SlideAgreement]) -> list[MeanProfile]:
 
 
 def boundary_table(agreements: Sequence[SlideAgreement], means: Sequence[MeanProfile]) -> pd.DataFrame:
-    """Give one row a slide, model, class and step of distance; with the slide `(mean)`, the means over slides."""
+    """Return one row a slide, model, class and step of distance; with the slide `(mean)`, the means over slides."""
     columns = ["slide", "model", "class", "from_um", "to_um", "cells", "slides", "probability", "sd"]
     frames = [
         pd.DataFrame({"slide": one.slide, "model": one.model, "class": one.class_name, "from_um": one.edges_um[:-1],
@@ -73,7 +73,7 @@ def boundary_table(agreements: Sequence[SlideAgreement], means: Sequence[MeanPro
 
 
 def mean_rows(means: pd.DataFrame) -> list[list[str]]:
-    """Give the mean table as words, one list a row: model, class, resolution, and the four scores."""
+    """Return the mean table as words, one list a row: model, class, resolution, and the four scores."""
     rows = []
     for row in means.to_dict("records"):
         scores = []

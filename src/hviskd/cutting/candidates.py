@@ -93,7 +93,7 @@ def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, se
 
 
 def _majorities(annotation: Annotation, grid: TileGrid) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
-    """Give for each square of the grid, row by row, its commonest class and that class's share of its cells."""
+    """Return for each square of the grid, row by row, its commonest class and that class's share of its cells."""
     count, cells = len(annotation.classes), CELLS_PER_TILE
     labels = np.empty((grid.rows, grid.columns), np.int16)
     shares = np.empty((grid.rows, grid.columns))

@@ -36,7 +36,7 @@ PARTS_VERSION = 5  # higher whenever the same slide and settings would give othe
 
 
 def file_state(path: Path) -> list[object]:
-    """Give what changes when a file does: its place, size and time of change."""
+    """Return what changes when a file does: its place, size and time of change."""
     state = path.stat()
     return [str(path.resolve()), state.st_size, state.st_mtime_ns]
 
@@ -128,11 +128,11 @@ class Parts:
             return False
 
     def picture(self, key: str) -> Path:
-        """Give the place of a slide's picture."""
+        """Return the place of a slide's picture."""
         return self.folder / f"{key}.png"
 
     def candidates(self, key: str) -> Candidates | None:
-        """Give a slide's candidates; None where there are none yet, or the file is damaged."""
+        """Return a slide's candidates; None where there are none yet, or the file is damaged."""
         try:
             with np.load(self.folder / f"{key}.npz", allow_pickle=False) as stored:
                 return _unpack(stored)
@@ -155,7 +155,7 @@ class Parts:
         return slide
 
     def finished(self, key: str, count: int) -> FinishedSlide | None:
-        """Give a slide whose `count` tiles were cut before; None where it has to be cut now.
+        """Return a slide whose `count` tiles were cut before; None where it has to be cut now.
 
         Since all tiles are in one file, it goes on without a gap: from the first slide on that has to be cut, the file
         is written anew, and what was finished beyond is forgotten.
@@ -176,7 +176,7 @@ class Parts:
         return None
 
     def slide(self, key: str) -> FinishedSlide:
-        """Give a slide that is finished.
+        """Return a slide that is finished.
 
         Raises:
             DataError: Its mark has been taken away or is damaged.
@@ -239,7 +239,7 @@ class TileFile:
                     left = left[self._stream.write(left) :]
 
     def has(self, more: int) -> bool:
-        """Tell whether the file is long enough for so many tiles behind those that stay."""
+        """Return whether the file is long enough for so many tiles behind those that stay."""
         return os.fstat(self._stream.fileno()).st_size >= self._end(more)
 
     def keep(self, more: int) -> None:

@@ -15,7 +15,7 @@ _SHOWN = 3
 
 
 def patients_of(slides: Sequence[Path], rule: Path | str | None) -> list[str | None]:
-    """Give the patient of every slide, or None of each if there is no rule.
+    """Return the patient of every slide, or None of each if there is no rule.
 
     Args:
         slides: The files.

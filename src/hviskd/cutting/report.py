@@ -80,7 +80,7 @@ class CutReport(BaseModel):
         return tuple(report for report in self.slides if report.problem is not None)
 
     def tiles(self) -> Counts:
-        """Give the tiles cut, by class, in the order of the classes."""
+        """Return the tiles cut, by class, in the order of the classes."""
         counts = Counter[str]()
         for report in self.slides:
             counts.update(report.tiles)
@@ -107,7 +107,7 @@ class CutReport(BaseModel):
         return cut + self.class_table().to_html(na_rep="–") + (f"<ul>{failed}</ul>" if failed else "")
 
     def by_patient(self) -> dict[str, Counts]:
-        """Give the tiles cut, by patient and class; slides of unknown patients together."""
+        """Return the tiles cut, by patient and class; slides of unknown patients together."""
         counts: dict[str, Counter[str]] = {}
         for report in self.slides:
             if report.tiles:
@@ -115,7 +115,7 @@ class CutReport(BaseModel):
         return {who: {name: counts[who][name] for name in self.classes} for who in sorted(counts)}
 
     def left_out(self) -> dict[str, Counts]:
-        """Give the squares left out, by reason and class."""
+        """Return the squares left out, by reason and class."""
         counts: dict[str, Counter[str]] = {}
         for report in self.slides:
             for reason, by_class in report.left_out.items():
@@ -128,7 +128,7 @@ class CutReport(BaseModel):
         return tuple(report for report in self.slides if report.problem is None and not report.tiles)
 
     def notes(self) -> list[list[tuple[str, str]]]:
-        """Give the notes as pairs of slide and note; those that differ only in numbers and names stand together."""
+        """Return the notes as pairs of slide and note; those that differ only in numbers and names stand together."""
         alike: dict[str, list[tuple[str, str]]] = {}
         for report in self.slides:
             for note in report.notes:
@@ -136,7 +136,7 @@ class CutReport(BaseModel):
         return list(alike.values())
 
     def to_json(self) -> JsonValue:
-        """Give the report with its sums, ready to be written."""
+        """Return the report with its sums, ready to be written."""
         sums = {"tiles": self.tiles(), "by_patient": self.by_patient(), "left_out": self.left_out()}
         return {**sums, **self.model_dump(mode="json")}
 

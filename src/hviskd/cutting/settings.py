@@ -79,7 +79,7 @@ class CutSettings:
         return replace(self, glass=tuple(legend.names[place] for place in sorted({p for p in places if p is not None})))
 
     def on_card(self) -> dict[str, Any]:
-        """Give what shaped the tiles, as the TileSet's card and the report keep it."""
+        """Return what shaped the tiles, as the TileSet's card and the report keep it."""
         content = {name: value for name, value in asdict(self).items() if name not in _NOT_ON_CARD}
         content["glass"] = list(self.glass or ())
         return {**content, "stain": "none" if self.stain is None else self.stain.method}

@@ -47,7 +47,7 @@ class Failed:
 
     @classmethod
     def because_of(cls, error: Exception, report: SlideReport) -> "Failed":
-        """Give up on a slide of which is known what the report says, for the reason that an error tells."""
+        """Return up on a slide of which is known what the report says, for the reason that an error tells."""
         text = f"{error.filename or report.path}: {error.strerror}" if isinstance(error, OSError) else str(error)
         return cls(report.model_copy(update={"problem": " ".join(text.split())}))
 
@@ -94,7 +94,7 @@ class Listed:
         return LookedAt(self, self.report.model_copy(update=facts), found.available(len(classes)))
 
     def candidates(self, job: Job) -> Candidates:
-        """Give the tiles that the slide could give, as they were found before, or else now."""
+        """Return the tiles that the slide could give, as they were found before, or else now."""
         key = self.key(job)
         if (known := job.parts.candidates(key)) is not None:
             return known
@@ -110,7 +110,7 @@ class Listed:
         return found
 
     def key(self, job: Job) -> str:
-        """Give the name under which the candidates are kept; it changes with all that shapes them."""
+        """Return the name under which the candidates are kept; it changes with all that shapes them."""
         settings = {k: v for k, v in job.settings.on_card().items() if k not in ("cap", "seed", "stain")}
         files = file_state(self.path), file_state(self.annotation)
         return fingerprint(PARTS_VERSION, *files, self.slide_mpp, settings, job.legend.model_dump(mode="json"))
@@ -155,7 +155,7 @@ class Allotted:
         return Cut(self, key, report.model_copy(update=facts))
 
     def chosen(self, job: Job) -> tuple[Candidates, Ints]:
-        """Give the slide's candidates and the positions of those to be cut."""
+        """Return the slide's candidates and the positions of those to be cut."""
         found = self.looked.slide.candidates(job)
         return found, draw_tiles(found.label, self.quota, self.looked.report.slide, job.settings.seed)
 

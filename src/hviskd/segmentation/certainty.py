@@ -30,13 +30,13 @@ class Labels(NamedTuple):
     unsure_below: float | None = None
 
     def areas_mm2(self, stride_um: float) -> NDArray[np.float64]:
-        """Give the area of each label, float64 (labels,): its cells, each `stride_um` wide."""
+        """Return the area of each label, float64 (labels,): its cells, each `stride_um` wide."""
         cells = np.bincount(self.of_cells[self.of_cells != NO_CLASS], minlength=len(self.names))
         return cells.astype(np.float64) * (stride_um**2 / 1e6)
 
 
 def label_map(slide_map: SlideMap, unsure_below: float | None = None) -> Labels:
-    """Give every tile and every cell its most probable class, or 'unsure' where that is less probable than asked for.
+    """Return every tile and every cell its most probable class, or 'unsure' where that is less probable than asked for.
 
     Args:
         slide_map: A map.

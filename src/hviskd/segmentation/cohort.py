@@ -184,7 +184,7 @@ def _write(classified: _Classified) -> SlideOutcome:
 
 
 def _finished(folder: Path, fingerprint: str) -> Summary | None:
-    """Give the summary of a folder that is complete and up to date."""
+    """Return the summary of a folder that is complete and up to date."""
     if not (folder / SUMMARY).is_file():
         return None
     try:

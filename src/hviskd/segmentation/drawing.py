@@ -21,7 +21,7 @@ _BAR_SHARE = 0.25  # of the picture's width that the scale bar takes at most
 
 
 def fit_panel(card: MapCard, width_in: float, height_in: float) -> tuple[float, float]:
-    """Give the largest width and height in inches, within these, that has the slide's proportions."""
+    """Return the largest width and height in inches, within these, that has the slide's proportions."""
     scale = min(width_in / card.slide_width_px, height_in / card.slide_height_px)
     return card.slide_width_px * scale, card.slide_height_px * scale
 
@@ -51,7 +51,7 @@ def draw_scale_bar(figure: Figure, axes: Axes, card: MapCard) -> None:
 
 
 def round_length(length_um: float) -> float:
-    """Give the largest of 1, 2, 5, 10, 20, … µm that is no longer than this."""
+    """Return the largest of 1, 2, 5, 10, 20, … µm that is no longer than this."""
     power = 10.0 ** math.floor(math.log10(length_um))
     return power * max(digit for digit in (1, 2, 5) if digit * power <= length_um * (1 + 1e-9))
 
@@ -68,7 +68,7 @@ def described(slide_map: SlideMap) -> str:
 
 
 def short(text: str, most: int) -> str:
-    """Give text on one line, cut in the middle if it is longer than `most` characters."""
+    """Return text on one line, cut in the middle if it is longer than `most` characters."""
     text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     if len(text) <= most:
         return text
@@ -77,7 +77,7 @@ def short(text: str, most: int) -> str:
 
 
 def fitted(text: str, width_in: float, size_pt: float, *, lines: int = 1) -> list[str]:
-    """Give text in at most so many lines of a width in inches; what is too much is cut out of its middle."""
+    """Return text in at most so many lines of a width in inches; what is too much is cut out of its middle."""
     most = min(len(text), _MOST_CHARACTERS)
     while True:
         found = wrapped(short(text, most), width_in, size_pt)

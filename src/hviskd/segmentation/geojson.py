@@ -68,7 +68,7 @@ def write_geojson(
 
 
 def _tiles(slide_map: SlideMap, labels: Labels, min_probability: float) -> Iterator[str]:
-    """Give the tiles as JSON, some prepared at a time."""
+    """Return the tiles as JSON, some prepared at a time."""
     identity, origin_px = _identity(slide_map), slide_map.card.slide_origin_px
     classes = [
         compact_json(classification(name, colour)) for name, colour in zip(labels.names, labels.colours, strict=True)
@@ -93,14 +93,14 @@ def _tiles(slide_map: SlideMap, labels: Labels, min_probability: float) -> Itera
 
 
 def _span_px(slide_map: SlideMap, steps: Ints, origin_px: int) -> tuple[Ints, Ints]:
-    """Give where tiles begin and end, rounded alike, so that neighbours meet."""
+    """Return where tiles begin and end, rounded alike, so that neighbours meet."""
     reach = slide_map.card.tile_px / slide_map.card.stride_px
     ends = np.floor((steps + reach) * slide_map.stride0_px + 0.5).astype(np.int64)
     return slide_map.tile_grid.starts_px(steps) - origin_px, ends - origin_px
 
 
 def _regions(slide_map: SlideMap, labels: Labels, min_probability: float) -> Iterator[str]:
-    """Give what each label covers as JSON."""
+    """Return what each label covers as JSON."""
     identity = _identity(slide_map)
     grid = slide_map.grid()
     best = grid.max(axis=-1)
@@ -127,7 +127,7 @@ def _regions(slide_map: SlideMap, labels: Labels, min_probability: float) -> Ite
 
 
 def _parts(inside: NDArray[np.bool_], first: int = 0) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Give a mask, with its first row, in bands whose borders can be traced in little time; nothing if it is empty."""
+    """Return a mask, with its first row, in bands whose borders can be traced quickly; nothing if it is empty."""
     borders = sum(int(np.count_nonzero(np.diff(np.pad(inside, 1), axis=axis))) for axis in (0, 1))
     if borders > _BORDERS_AT_ONCE and len(inside) > 1:
         half = len(inside) // 2
@@ -138,7 +138,7 @@ def _parts(inside: NDArray[np.bool_], first: int = 0) -> Iterator[tuple[int, NDA
 
 
 def _placed(polygon: Polygon, first: int, slide_map: SlideMap) -> list[Ints]:
-    """Give the rings (N, 2) of a polygon of cells, `first` rows down, in whole px of QuPath's image."""
+    """Return the rings (N, 2) of a polygon of cells, `first` rows down, in whole px of QuPath's image."""
     rings = []
     for ring in (polygon.exterior, *polygon.interiors):
         corners = shapely.get_coordinates(ring).astype(np.int64) + np.array([0, first])
@@ -147,7 +147,7 @@ def _placed(polygon: Polygon, first: int, slide_map: SlideMap) -> list[Ints]:
 
 
 def _identity(slide_map: SlideMap) -> uuid.UUID:
-    """Give what the ids of a map's objects derive from: slide, Model and settings, but not the time."""
+    """Return what the ids of a map's objects derive from: slide, Model and settings, but not the time."""
     card = slide_map.card
     facts = card.slide_fingerprint, card.model_fingerprint, card.tile_px, card.mpp, card.stride_px, card.stain
     return uuid.uuid5(_NAMESPACE, json.dumps(facts))

@@ -40,7 +40,7 @@ def heat_map(
     window_px: tuple[float, float, float, float] | None = None,
     sigma_um: float | None = None,
 ) -> NDArray[np.float32]:
-    """Give the smoothed probability of a class at every px of a picture.
+    """Return the smoothed probability of a class at every px of a picture.
 
     Args:
         slide_map: A map.
@@ -124,7 +124,7 @@ def draw_heat_map(slide_map: SlideMap, class_name: str, thumbnail: RGB, *, sigma
 
 
 def _weights(centres: Floats, cells: int, sigma: float) -> sparse.csr_array:
-    """Give the weight of each cell at each place: the Gaussian's integral over it.
+    """Return the weight of each cell at each place: the Gaussian's integral over it.
 
     Args:
         centres: (P,) places, in cells.

@@ -101,7 +101,7 @@ def _write(
 
 
 def _pyramid(image: _Pixels, halve: Callable[[_Pixels], _Pixels]) -> list[_Pixels]:
-    """Give an image (…, H, W) and its halves, down to what one tile holds."""
+    """Return an image (…, H, W) and its halves, down to what one tile holds."""
     levels = [image]
     while max(levels[-1].shape[-2:]) > TILE_PX:
         levels.append(halve(levels[-1]))
@@ -109,7 +109,7 @@ def _pyramid(image: _Pixels, halve: Callable[[_Pixels], _Pixels]) -> list[_Pixel
 
 
 def _blocks(image: _Pixels, beyond: int) -> _Pixels:
-    """Give the four px under each px of the next level, (…, h, w, 4); `beyond` where there are none."""
+    """Return the four px under each px of the next level, (…, h, w, 4); `beyond` where there are none."""
     *planes, height, width = image.shape
     padding = [(0, 0)] * len(planes) + [(0, height % 2), (0, width % 2)]
     even = np.pad(image, padding, constant_values=beyond)
@@ -132,12 +132,12 @@ def _mean(stored: Words) -> Words:
 
 
 def _channel_colour(colour: Colour) -> int:
-    """Give a class's hue at full brightness, since viewers add channels as light, in OME's signed 0xRRGGBBAA."""
+    """Return a class's hue at full brightness, since viewers add channels as light, in OME's signed 0xRRGGBBAA."""
     brightest = max(colour)
     bright = [round(part * 255 / brightest) for part in colour] if brightest else [255, 255, 255]
     return int.from_bytes(bytes([*bright, 255]), "big", signed=True)
 
 
 def _plain(text: str) -> str:
-    """Give text without characters that XML has no place for."""
+    """Return text without characters that XML has no place for."""
     return "".join(character if character.isprintable() else " " for character in text)

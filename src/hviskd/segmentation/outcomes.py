@@ -51,11 +51,11 @@ class CohortMaps(Sequence[SlideOutcome]):
     @overload
     def __getitem__(self, place: slice) -> tuple[SlideOutcome, ...]: ...
     def __getitem__(self, place: int | slice) -> SlideOutcome | tuple[SlideOutcome, ...]:
-        """Give one outcome, or some."""
+        """Return one outcome, or some."""
         return self.outcomes[place]
 
     def __len__(self) -> int:
-        """Give the number of slides."""
+        """Return the number of slides."""
         return len(self.outcomes)
 
     @property
@@ -64,13 +64,13 @@ class CohortMaps(Sequence[SlideOutcome]):
         return tuple(outcome for outcome in self.outcomes if outcome.state == "failed")
 
     def to_csv(self) -> str:
-        """Give one line per slide: names, never paths."""
+        """Return one line per slide: names, never paths."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self._header(), *self._rows()])
         return text.getvalue()
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Give one row per slide: slide, folder, state, tiles, tissue_mm2, CLASS_mm2 … and problem."""
+        """Return one row per slide: slide, folder, state, tiles, tissue_mm2, CLASS_mm2 … and problem."""
         import pandas as pd
 
         table = pd.DataFrame(list(self._rows()), columns=self._header())
@@ -94,5 +94,5 @@ class CohortMaps(Sequence[SlideOutcome]):
 
 
 def writable(text: str) -> str:
-    """Give text that can be written, whatever bytes a file's name is made of."""
+    """Return text that can be written, whatever bytes a file's name is made of."""
     return text.encode(errors="replace").decode()

@@ -107,14 +107,14 @@ def _draw_map(axes: Axes, slide_map: SlideMap, labels: Labels, legend: MapLegend
 
 
 def _centres(side: int, scale: float) -> Floats:
-    """Give the centres of a picture's px along a side, in level-0 px."""
+    """Return the centres of a picture's px along a side, in level-0 px."""
     count = max(1, round(side * scale))
     centres: Floats = (np.arange(count, dtype=np.float64) + 0.5) * (side / count)
     return centres
 
 
 def _sampled(cells: ClassGrid, y: Floats, x: Floats) -> ClassGrid:
-    """Give the label at every place (y × x, in cells); none beyond the grid."""
+    """Return the label at every place (y × x, in cells); none beyond the grid."""
     framed = np.pad(cells, (0, 1), constant_values=NO_CLASS)
     row, column = (
         np.minimum(np.floor(place).astype(np.int64), side) for place, side in zip((y, x), cells.shape, strict=True)

@@ -79,7 +79,7 @@ class PreparedSlide:
     watch: Stopwatch
 
     def __len__(self) -> int:
-        """Give the number of tiles."""
+        """Return the number of tiles."""
         return len(self.row)
 
     @property

@@ -130,7 +130,7 @@ class SlideMap:
             raise ValueError("the probabilities of a tile do not sum to 1")
 
     def __len__(self) -> int:
-        """Give the number of tiles."""
+        """Return the number of tiles."""
         return len(self.row)
 
     @cached_property
@@ -203,7 +203,7 @@ class SlideMap:
         return self.tile_grid.cells
 
     def grid(self) -> NDArray[np.float32]:
-        """Give the probabilities as a picture, float32 (rows, columns, K); NaN where there is no tile.
+        """Return the probabilities as a picture, float32 (rows, columns, K); NaN where there is no tile.
 
         Cell (row, column) begins at level-0 px `stride0_px` × (column, row). Where tiles overlap, a cell is the mean
         of the tiles over it, weighted by how much of the cell each covers.
@@ -222,7 +222,7 @@ class SlideMap:
         return np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
 
     def class_grid(self) -> NDArray[np.uint8]:
-        """Give the most probable class of each cell, uint8 (rows, columns); 255 where there is no tile."""
+        """Return the most probable class of each cell, uint8 (rows, columns); 255 where there is no tile."""
         probabilities = self.grid()
         missing = np.isnan(probabilities).any(axis=-1)
         probabilities[missing] = 0
@@ -231,13 +231,13 @@ class SlideMap:
         return best
 
     def areas_mm2(self) -> dict[str, float]:
-        """Give the area of each class in mm²: its cells of the class grid."""
+        """Return the area of each class in mm²: its cells of the class grid."""
         cells = np.bincount(self.class_grid().ravel(), minlength=NO_CLASS_BYTE + 1)
         area = self.stride_um**2 / 1e6
         return {name: float(count * area) for name, count in zip(self.classes, cells, strict=False)}
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Give one row a tile: slide, row, column, x_px, y_px, side_px, class, entropy_bits, prob_CLASS …."""
+        """Return one row a tile: slide, row, column, x_px, y_px, side_px, class, entropy_bits, prob_CLASS …."""
         import pandas as pd
 
         return pd.DataFrame(

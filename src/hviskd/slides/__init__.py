@@ -1,4 +1,4 @@
-"""Slides: what a scanner wrote: its pixels, its µm/px, its tissue, its stain.
+"""Slides: their pixels, µm/px, tissue and stain.
 
 `open_slide` is where every slide comes from. Names load what they need when first used: listing slides takes no
 OpenSlide, and opening a slide no SciPy.

@@ -1,4 +1,4 @@
-"""Lists the slides of a cohort with what a user knows of their µm/px; cutting and segmenting begin here."""
+"""Lists the slides of a cohort, with the µm/px that the user gives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def find_cohort(
     slide_mpp: float | None = None,
     mpp_csv: Path | str | None = None,
 ) -> list[CohortSlide]:
-    """List slides among files, in folders, and in CSVs with the column slide and, if need be, mpp.
+    """List slides among files, in folders, and in CSVs with the column slide and optionally mpp.
 
     A path in a CSV is relative to the CSV. A slide that a CSV lists need not exist: it will fail on its own, while the
     others are done.
@@ -62,9 +62,9 @@ def find_cohort(
         mpp = next((mpp for mpp in known if mpp is not None), None)
         first = found.setdefault(slide.path.resolve(), CohortSlide(slide.path, mpp))
         if first.slide_mpp != mpp:
-            raise DataError(f"{path}: {slide.path.name} has two different µm/px")
+            raise DataError(f"{path}: {slide.path.name} has two different values of µm/px")
     if not found:
-        raise DataError("no slides; name slides, folders of slides, or a CSV with the column slide")
+        raise DataError("no slides given; give slides, folders of slides, or a CSV with the column slide")
     return list(found.values())
 
 
@@ -73,11 +73,11 @@ def _read_list(path: Path) -> list[CohortSlide]:
     for place, row in read_csv(path, "slide"):
         name, mpp = row["slide"], row.get("mpp", "")
         if not name or "\0" in name:
-            raise DataError(f"{place}: names no slide")
+            raise DataError(f"{place}: lists no slide")
         try:
             slides.append(CohortSlide(path.parent / name, decimal(mpp) if mpp else None))
         except ValueError as error:
-            raise DataError(f"{place}: {mpp!r} is no number of µm/px") from error
+            raise DataError(f"{place}: {mpp!r} is not a number of µm/px") from error
     if not slides:
-        raise DataError(f"{path}: lists no slide")
+        raise DataError(f"{path}: lists no slides")
     return slides

@@ -1,4 +1,4 @@
-"""Slides that are one flat picture: JPEG, PNG, or TIFF without tiles. `open_slide` makes them.
+"""Slides that are a single flat image: JPEG, PNG, or TIFF without tiles.
 
 The picture is decoded whole at the first read and kept: 4 bytes a px, so 1.6 GB for 20,000 px a side. A JPEG can be
 decoded at a half, a quarter or an eighth for far less, so its low-power views never need the whole.
@@ -43,10 +43,10 @@ _FAULTS = (
 
 
 class FlatImage(Slide):
-    """A flat picture as a slide; what it records as resolution is meant for printers and not believed."""
+    """A flat image as a slide; its recorded resolution is meant for printing and ignored."""
 
     def __init__(self, path: Path, *, slide_mpp: float | None = None) -> None:
-        """Look at a picture's header.
+        """Read the header of an image.
 
         Raises:
             DataError: The file is none of these pictures, damaged, stored turned, has more than 2 Gpx or more than 8
@@ -57,7 +57,7 @@ class FlatImage(Slide):
             # Of a PNG, Pillow would decode all to find it at the end.
             turned = 1 if kind == "PNG" else image.getexif().get(ExifTags.Base.Orientation, 1)
         if 2 <= turned <= 8:  # what was drawn on it elsewhere would lie in other places, unseen where it is square
-            raise DataError(f"{path}: stored turned or mirrored (orientation {turned}); save it upright")
+            raise DataError(f"{path}: stored rotated or mirrored (orientation {turned}); save it upright")
         scales = (1, 2, 4, 8) if kind == "JPEG" and min(width_px, height_px) >= 64 else (1,)
         try:
             mpp, notes = settle_mpp(path, None, slide_mpp)
@@ -70,7 +70,7 @@ class FlatImage(Slide):
         self._decoding = threading.Lock()
 
     def verify(self) -> None:
-        """Decode the picture, at low power where it is a JPEG.
+        """Decode the image, at reduced size if it is a JPEG.
 
         Raises:
             DataError: The file is damaged.
@@ -90,7 +90,7 @@ class FlatImage(Slide):
 
 
 def decode_image(path: Path, downsample: int = 1) -> Image.Image:
-    """Decode a picture as RGB, white where transparent; a JPEG at a half, a quarter or an eighth if asked.
+    """Decode an image as RGB, white where transparent; a JPEG optionally at ½, ¼ or ⅛ of its size.
 
     Raises:
         DataError: The file is none of these pictures, damaged, too large, or has more than 8 bits a channel.
@@ -108,7 +108,7 @@ def decode_image(path: Path, downsample: int = 1) -> Image.Image:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[ImageFile]:
-    """Open a picture with the reader that its first bytes ask for.
+    """Open an image with the reader for its first bytes.
 
     `Image.open` would refuse what Pillow thinks too large, and its limit is one for the whole process.
     """
@@ -128,17 +128,17 @@ def _opened(path: Path) -> Iterator[ImageFile]:
         raise DataError(f"{path}: does not fit into memory; convert it to a pyramidal TIFF") from error
     except _FAULTS as error:
         if "unknown pixel mode" in str(error):  # of a TIFF that is whole
-            raise DataError(f"{path}: its pixels are of no kind read here; convert it to RGB, 8 bits each") from error
+            raise DataError(f"{path}: its pixel format is not supported; convert it to 8-bit RGB") from error
         raise DataError(f"{path}: damaged ({error}); copy or download it again") from error
 
 
 def _refuse_unfit(path: Path, image: ImageFile) -> None:
-    """Judge a picture by its header, before any of it is decoded."""
+    """Check an image by its header, before anything is decoded."""
     width_px, height_px = image.size
     if width_px * height_px > MAX_PIXELS:
         raise DataError(
-            f"{path}: {width_px} × {height_px} px are more than a flat image may have "
+            f"{path}: {width_px} × {height_px} px exceed the limit for flat images "
             f"({MAX_PIXELS / 1e9:g} Gpx); convert it to a pyramidal TIFF"
         )
     if image.mode not in _MODES:
-        raise DataError(f"{path}: its pixels are of kind {image.mode}; convert it to RGB with 8 bits a channel")
+        raise DataError(f"{path}: its pixel format is {image.mode}; convert it to 8-bit RGB")

@@ -1,4 +1,4 @@
-"""Decodes the JPEG tiles of a slide straight to RGB, each once; `openslide_file` reads through it where it can.
+"""Decodes the JPEG tiles of a slide directly to RGB, each once.
 
 OpenSlide draws tiles on a canvas with transparency, which takes four times as long. Both leave the decoding to libjpeg
 with its defaults, so the pixels are the same. What is not sound and ordinary is left to OpenSlide.
@@ -24,7 +24,7 @@ _SCAN = 0xDA
 
 
 class JpegLevel:
-    """One level of a slide whose tiles are decoded when they are asked for; several threads may read it at once.
+    """One level of a slide whose tiles are decoded on demand; several threads may read it at once.
 
     Args:
         path: The file.
@@ -36,7 +36,7 @@ class JpegLevel:
         self._picture = picture
 
     def region(self, x: int, y: int, width: int, height: int) -> RGB | None:
-        """Read a rectangle inside the level, in its px: uint8 (height, width, 3); None where it must be left alone."""
+        """Read a rectangle inside the level, in its px: uint8 (height, width, 3); None if this is not possible."""
         side_x, side_y = self._picture.tile_size
         across = -(-self._picture.size[0] // side_x)
         rows = range(y // side_y, (y + height - 1) // side_y + 1)
@@ -54,11 +54,11 @@ class JpegLevel:
         return pixels
 
     def forget(self) -> None:
-        """Let go of the tiles decoded so far; for a slide that is closed."""
+        """Free the decoded tiles of a closed slide."""
         _decoded_tiles().drop(self)
 
     def _tiles(self, numbers: list[int]) -> dict[int, RGB] | None:
-        """Give decoded tiles by number; None if one of them cannot be had."""
+        """Return decoded tiles by number; None if one of them cannot be read."""
         kept, picture = _decoded_tiles(), self._picture
         tiles = {number: tile for number in numbers if (tile := kept.get((self, number))) is not None}
         if len(tiles) == len(numbers):
@@ -92,7 +92,7 @@ class JpegLevel:
 
 
 class _Kept:
-    """The tiles that were used last, of all slides together, so that many slides take no more memory than one."""
+    """The most recently used tiles of all slides together, so that memory does not grow with the number of slides."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -128,7 +128,7 @@ def _decoded_tiles() -> _Kept:
 
 
 def _is_sound(data: bytes, width_px: int, height_px: int) -> bool:
-    """Tell whether bytes are a JPEG of this size in one sequential scan of three channels, complete to its end.
+    """Return whether bytes are a complete JPEG of this size, with one sequential scan of three channels.
 
     libjpeg takes memory for whatever size a JPEG claims, and imagecodecs does not hand on its warnings of damage: a
     scan that is cut short, or that another marker breaks into.

@@ -1,4 +1,4 @@
-"""Colours as the eye measures them, CIE Lab under D65; Reinhard's stain statistics and their transfer use it."""
+"""Conversion to CIE Lab under D65, for Reinhard's stain statistics and their transfer."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +13,22 @@ LAB_OFFSET: Floats = np.array([-16.0, 0.0, 0.0])
 
 
 def linear_levels() -> Floats:
-    """Give the linear light, 0 to 1, of each of the 256 grey levels of sRGB, float64 (256,)."""
+    """Return the linear light, 0 to 1, of each of the 256 grey levels of sRGB, float64 (256,)."""
     level = np.arange(256) / 255
     return np.where(level > 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92)
 
 
 def levels_of(light: Floats) -> Floats:
-    """Give the grey levels, 0 to 255 and not rounded, of linear light; the inverse of `linear_levels`."""
+    """Return the grey levels, 0 to 255 and not rounded, of linear light; the inverse of `linear_levels`."""
     light = np.clip(light, 0, 1)
     return 255 * np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light)
 
 
 def roots_of(xyz: Floats) -> Floats:
-    """Give CIE's f(t): the cube root, and a straight line near black."""
+    """Return CIE's f(t): the cube root, and a straight line near black."""
     return np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
 
 
 def rgb_to_lab(pixels: NDArray[np.uint8]) -> Floats:
-    """Turn RGB uint8 (N, 3) into Lab, float64 (N, 3): L from 0 to 100, a and b from about −100 to 100."""
+    """Convert RGB uint8 (N, 3) to Lab, float64 (N, 3): L from 0 to 100, a and b from about −100 to 100."""
     return roots_of(linear_levels()[pixels] @ RGB_TO_XYZ.T) @ ROOTS_TO_LAB.T + LAB_OFFSET

@@ -1,4 +1,4 @@
-"""Opens any slide, and finds slides in folders; everything that takes slides from a user begins here."""
+"""Opens slides, and finds slides in folders."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ _RESULTS = ("map.npz", "tileset.json")  # what tells a folder of pictures that t
 
 
 def open_slide(path: Path | str, *, slide_mpp: float | None = None) -> "Slide":
-    """Open a slide: whatever OpenSlide reads, or else a flat JPEG, PNG or TIFF of at most 2 Gpx.
+    """Open a slide: any format of OpenSlide, or else a flat JPEG, PNG or TIFF of at most 2 Gpx.
 
     Args:
         path: The file; of a DICOM slide any of its files, of a MIRAX slide the `.mrxs`.
@@ -38,12 +38,12 @@ def open_slide(path: Path | str, *, slide_mpp: float | None = None) -> "Slide":
     except openslide.OpenSlideUnsupportedFormatError as error:
         if path.suffix.lower() in FLAT_SUFFIXES:
             return FlatImage(path, slide_mpp=slide_mpp)
-        hint = " (the folder of the same name must lie beside it)" if path.suffix.lower() == ".mrxs" else ""
+        hint = " (the folder of the same name must be beside it)" if path.suffix.lower() == ".mrxs" else ""
         raise DataError(f"{path}: damaged or not a slide{hint}; copy or download it again") from error
 
 
 def is_flat(path: Path) -> bool:
-    """Tell whether a file is a flat picture, which OpenSlide does not read, by its suffix and its content.
+    """Return whether a file is a flat image, which OpenSlide does not read, from its suffix and content.
 
     Raises:
         DataError: The file is missing or empty.
@@ -69,8 +69,8 @@ def find_slides(paths: Path | str | Sequence[Path | str], *, recursive: bool = F
         if path.is_dir():
             inside = _slides_in(path, recursive)
             if not inside:
-                deeper = "" if recursive else " (its subfolders were not searched: `recursive=True` does)"
-                raise DataError(f"{path}: holds no slide{deeper}")
+                deeper = "" if recursive else " (subfolders were not searched; pass `recursive=True`)"
+                raise DataError(f"{path}: contains no slides{deeper}")
             found += inside
         elif path.exists():
             found.append(path)
@@ -113,7 +113,7 @@ def _slides_in(folder: Path, recursive: bool) -> list[Path]:
 
 
 def _is_drawn(path: Path) -> bool:
-    """Tell whether a picture is a figure that this program drew, perhaps of a slide: its first bytes say so."""
+    """Return whether an image is a figure drawn by hviskd, from its first bytes."""
     if path.suffix.lower() != ".png" or not path.is_file():
         return False
     try:
@@ -124,7 +124,7 @@ def _is_drawn(path: Path) -> bool:
 
 
 def _is_mask(path: Path, stems: set[str]) -> bool:
-    """Tell whether a picture is named as the mask of one of the slides (paths without suffix)."""
+    """Return whether an image is named as the mask of one of the slides (paths without suffix)."""
     stem = str(path.with_suffix(""))
     named = any(stem.endswith(ending) and stem.removesuffix(ending) in stems for ending in MASK_ENDINGS)
     return named and path.suffix.lower() in FLAT_SUFFIXES

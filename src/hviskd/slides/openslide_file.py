@@ -1,4 +1,4 @@
-"""Slides that OpenSlide reads: Aperio, Hamamatsu, MIRAX, Leica, Ventana, Philips, Zeiss, DICOM, tiled TIFF, and more.
+"""Slides read by OpenSlide: Aperio, Hamamatsu, MIRAX, Leica, Ventana, Philips, Zeiss, DICOM, tiled TIFF, and more.
 
 `open_slide` makes them.
 """
@@ -28,7 +28,7 @@ _MAX_TILE_PX = 2**28  # 1 GB; for a tile that a damaged header makes larger, Ope
 
 
 class OpenSlideFile(Slide):
-    """A slide read through OpenSlide; label and macro images, which show names, are never touched."""
+    """A slide read by OpenSlide; label and macro images, which may show names, are never read."""
 
     def __init__(self, path: Path, *, slide_mpp: float | None = None) -> None:
         """Open a slide.
@@ -41,7 +41,7 @@ class OpenSlideFile(Slide):
         if longest_tile(path) > path.stat().st_size:
             raise _damaged(path, "a tile longer than the file")
         if openslide.OpenSlide.detect_format(path) == "aperio" and has_growing_grid(path):
-            raise _damaged(path, "a level with more tiles than the one before it")
+            raise _damaged(path, "a level with more tiles than the previous one")
         self._handle = _open_handle(path)
         self._renewal = threading.Lock()
         try:
@@ -75,7 +75,7 @@ class OpenSlideFile(Slide):
         )
 
     def verify(self) -> None:
-        """Read the end of every level, which a file that was cut off lacks.
+        """Read the end of every level, which is missing in a truncated file.
 
         Raises:
             DataError: The file is damaged.
@@ -94,7 +94,7 @@ class OpenSlideFile(Slide):
         return np.asarray(self._drawn(level, x, y, width, height)) if pixels is None else pixels
 
     def _drawn(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
-        """Have OpenSlide draw a rectangle inside a level, in px of that level."""
+        """Read a rectangle inside a level with OpenSlide, in px of that level."""
         downsample = self._downsamples[level]
         if downsample.is_integer():
             return self._read(level, x * int(downsample), y * int(downsample), width, height)
@@ -111,7 +111,7 @@ class OpenSlideFile(Slide):
         return region
 
     def _read(self, level: int, x_px: int, y_px: int, width: int, height: int) -> Image.Image:
-        """Read from `x_px`, `y_px` in level-0 px on; a handle that fails is replaced, for it fails ever after."""
+        """Read from `x_px`, `y_px` in level-0 px; a handle that fails is replaced, since it would fail from then on."""
         handle = self._handle
         try:
             return on_white(handle.read_region((x_px, y_px), level, (width, height)))
@@ -133,7 +133,7 @@ class OpenSlideFile(Slide):
 
 @cache
 def _tile_cache() -> openslide.OpenSlideCache:
-    """One cache of decoded tiles for all open slides, so that many slides take no more memory than one."""
+    """One cache of decoded tiles for all open slides, so that memory does not grow with the number of slides."""
     return openslide.OpenSlideCache(CACHE_BYTES)
 
 
@@ -149,7 +149,7 @@ def _open_handle(path: Path) -> openslide.OpenSlide:
 
 
 def _probe(path: Path, levels: Sequence[Level]) -> None:
-    """Read the last px of every level, with a handle of its own, for one that fails is of no more use."""
+    """Read the last px of every level, with a separate handle, since one that fails is of no further use."""
     try:
         with contextlib.closing(_open_handle(path)) as handle:
             for number, level in enumerate(levels):
@@ -160,7 +160,7 @@ def _probe(path: Path, levels: Sequence[Level]) -> None:
 
 
 def _levels(handle: openslide.OpenSlide) -> list[Level]:
-    """List the levels with the downsample they were made by.
+    """List the levels with the downsample factor they were made with.
 
     OpenSlide divides the rounded sizes of the levels (46000 / 11500 and 32914 / 8228 give 4.0001); where both
     sides fit a whole number but for that rounding, it is the whole number.
@@ -175,7 +175,7 @@ def _levels(handle: openslide.OpenSlide) -> list[Level]:
 
 
 def _jpeg_levels(path: Path, handle: openslide.OpenSlide) -> list[JpegLevel | None]:
-    """Find the levels that can be decoded without OpenSlide: those of which just one picture has size and tiles."""
+    """Find the levels that can be decoded without OpenSlide: those with exactly one image of their size and tiles."""
     found = find_tiled_jpegs(path)
     levels: list[JpegLevel | None] = []
     for number, size in enumerate(handle.level_dimensions):
@@ -193,7 +193,7 @@ def _property_number(handle: openslide.OpenSlide, name: str) -> float | None:
 
 
 def _tile_size(handle: openslide.OpenSlide, level: int) -> tuple[float, float]:
-    """Give width and height of a level's tiles; 0 where not told."""
+    """Return width and height of a level's tiles; 0 if unknown."""
     width, height = (_property_number(handle, f"openslide.level[{level}].tile-{side}") for side in ("width", "height"))
     return width or 0, height or 0
 

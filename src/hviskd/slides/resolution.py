@@ -1,4 +1,4 @@
-"""Settles how many µm a pixel of a slide measures; `open_slide` and everything that takes a cohort's CSV use it."""
+"""Determines the µm/px of slides, from the file or from the user."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,13 +11,13 @@ MIN_MPP, MAX_MPP = 0.05, 20.0  # beyond any scanner: 72 dpi, which many programs
 _SHOWN_CHARACTERS = 60
 ANISOTROPY, CONFLICT = 0.01, 0.05  # relative differences worth telling
 
-HOW_TO_GIVE_MPP = "give it with `slide_mpp`, or in the column mpp of a CSV (columns slide,mpp)"
+HOW_TO_GIVE_MPP = "give it with `slide_mpp`, or in a CSV with the columns slide,mpp"
 
 
 def settle_mpp(
     path: Path, recorded: tuple[float, float] | None, slide_mpp: float | None
 ) -> tuple[float, tuple[str, ...]]:
-    """Choose the µm/px to believe: the user's where given, else the file's mean of x and y.
+    """Choose the µm/px to use: the user's if given, else the file's mean of x and y.
 
     Args:
         path: The slide, for the message.
@@ -32,7 +32,7 @@ def settle_mpp(
     """
     if slide_mpp is not None:
         if not _sane(slide_mpp):
-            raise DataError(f"{path}: {slide_mpp:g} µm/px was given, which is not between {MIN_MPP} and {MAX_MPP:g}")
+            raise DataError(f"{path}: the given {slide_mpp:g} µm/px is not between {MIN_MPP} and {MAX_MPP:g}")
         return slide_mpp, _conflict(recorded, slide_mpp)
     if recorded is None:
         raise DataError(f"{path}: records no µm/px; {HOW_TO_GIVE_MPP}")
@@ -41,12 +41,12 @@ def settle_mpp(
         raise DataError(f"{path}: records {x_mpp:.4g} × {y_mpp:.4g} µm/px, which no scanner has; {HOW_TO_GIVE_MPP}")
     mpp = sum(recorded) / 2
     if abs(recorded[0] - recorded[1]) > ANISOTROPY * mpp:
-        return mpp, (f"µm/px differ in x ({recorded[0]:.4g}) and y ({recorded[1]:.4g}); their mean is used",)
+        return mpp, (f"µm/px differs between x ({recorded[0]:.4g}) and y ({recorded[1]:.4g}); the mean is used",)
     return mpp, ()
 
 
 def read_mpp_csv(path: Path | str, slides: Iterable[Path] | None = None) -> dict[str, float]:
-    """Read the µm/px of many slides from a CSV with the columns `slide` (a file name, or a path) and `mpp`.
+    """Read the µm/px of slides from a CSV with the columns `slide` (a file name, or a path) and `mpp`.
 
     Args:
         path: The CSV.
@@ -64,19 +64,19 @@ def read_mpp_csv(path: Path | str, slides: Iterable[Path] | None = None) -> dict
     for place, row in read_csv(path, "slide", "mpp"):
         slide, mpp = file_name(row["slide"]), _number(row["mpp"])
         if not slide:
-            raise DataError(f"{place}: names no slide")
+            raise DataError(f"{place}: lists no slide")
         if not _sane(mpp):
-            raise DataError(f"{place}: needs µm/px from {MIN_MPP} to {MAX_MPP:g}, and has {row['mpp'][:20]!r}")
+            raise DataError(f"{place}: µm/px must be from {MIN_MPP} to {MAX_MPP:g}, not {row['mpp'][:20]!r}")
         if table.setdefault(slide, mpp) != mpp:
-            raise DataError(f"{place}: {slide} has two different µm/px")
+            raise DataError(f"{place}: {slide} has two different values of µm/px")
     if slides is not None and all(mpp_of(slide, table) is None for slide in slides):
         names = ", ".join(name[:_SHOWN_CHARACTERS] for name in list(table)[:3]) or "nothing"
-        raise DataError(f"{path}: lists none of these slides, but {names}{', …' * (len(table) > 3)}; mend the names")
+        raise DataError(f"{path}: lists none of these slides, but {names}{', …' * (len(table) > 3)}; correct the names")
     return table
 
 
 def mpp_of(slide: Path, table: Mapping[str, float]) -> float | None:
-    """Look up a slide in what `read_mpp_csv` gave, by its file name with or without suffix."""
+    """Look up a slide in the result of `read_mpp_csv`, by its file name with or without suffix."""
     return table.get(slide.name, table.get(slide.stem))
 
 

@@ -1,4 +1,4 @@
-"""What every slide can do, whatever file it comes from: any rectangle at any µm/px, as RGB pixels.
+"""The common interface of all slides: any rectangle at any µm/px, as RGB pixels.
 
 A reader subclasses `Slide` and hands on pixels of its levels; geometry, resampling and padding are here, once.
 """
@@ -22,7 +22,7 @@ _FINER = 1.01  # a level this little too coarse still counts as fine enough
 
 
 class Level(NamedTuple):
-    """One power of the image pyramid: its size, and how many level-0 px one of its px spans."""
+    """One level of the image pyramid: its size, and its downsample factor."""
 
     width_px: int
     height_px: int
@@ -30,7 +30,7 @@ class Level(NamedTuple):
 
 
 class SlideFacts(TypedDict):
-    """What may be told of a slide: sizes in level-0 px, µm/px, and what a user should know about them."""
+    """The metadata of a slide that may be shown: sizes in level-0 px, µm/px, and notes for the user."""
 
     width_px: int
     height_px: int
@@ -69,7 +69,9 @@ class Slide(ABC):
     ) -> None:
         short_px, long_px = sorted(levels[0][:2])
         if not 0 < short_px <= long_px <= min(MAX_SIDE_PX, _MAX_ASPECT * short_px):
-            raise DataError(f"{path}: claims {levels[0].width_px} × {levels[0].height_px} px; it is damaged")
+            raise DataError(
+                f"{path}: damaged (claims {levels[0].width_px} × {levels[0].height_px} px); copy or download it again"
+            )
         self.path = path
         self.levels = tuple(levels)
         self.mpp = mpp
@@ -130,13 +132,13 @@ class Slide(ABC):
         return pixels
 
     def thumbnail(self, max_px: int) -> RGB:
-        """Give the whole slide, reduced so that its longer side is at most `max_px`; never enlarged."""
+        """Return the whole slide, reduced so that its longer side is at most `max_px`; never enlarged."""
         reduction = max(1.0, max(self.size) / max_px)
         width_px, height_px = (max(1, round(side / reduction)) for side in self.size)
         return self.read(0, 0, width_px, height_px, self.mpp * reduction)
 
     def facts(self) -> SlideFacts:
-        """Give what may be told of a slide, ready for JSON; nothing else that the file records is handed on.
+        """Return the metadata of a slide that may be shown, ready for JSON; no other metadata of the file is passed on.
 
         Scanners write names, dates, users and barcodes into slides: those stay where they are.
         """
@@ -152,24 +154,24 @@ class Slide(ABC):
 
     @abstractmethod
     def verify(self) -> None:
-        """Read what is missing from a file that was cut off while it was copied.
+        """Read what would be missing in a truncated file.
 
         Raises:
             DataError: The file is damaged.
         """
 
     def close(self) -> None:
-        """Let go of the file; reading is over."""
+        """Close the file."""
         self._closed = True
         self._release()
 
     @abstractmethod
     def _release(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
     @abstractmethod
     def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> RGB:
-        """Read a rectangle that lies inside a level, in px of that level."""
+        """Read a rectangle inside a level, in px of that level."""
 
     def __enter__(self) -> Self:
         return self
@@ -178,12 +180,12 @@ class Slide(ABC):
         self.close()
 
     def _level_for(self, reduction: float) -> int:
-        """Find the coarsest level that is still fine enough."""
+        """Find the coarsest level that is fine enough."""
         fine = [i for i, level in enumerate(self.levels) if level.downsample <= reduction * _FINER]
         return max(fine, key=lambda i: self.levels[i].downsample, default=0)
 
     def _resampled(self, level: int, left: float, top: float, step: float, size: tuple[int, int]) -> RGB:
-        """Make `size` px out of the level's px from (left, top) on, `step` of them for one."""
+        """Make `size` px from the level's px starting at (left, top), `step` of them for each."""
         width, height = size
         if step == 1 and left.is_integer() and top.is_integer():
             return self._padded(level, int(left), int(top), width, height)
@@ -198,7 +200,7 @@ class Slide(ABC):
         return np.asarray(source.resize(size, method, box=(left - x, top - y, right - x, bottom - y)))
 
     def _padded(self, level: int, x: int, y: int, width: int, height: int) -> RGB:
-        """Read a rectangle of a level that may reach beyond it; the plane around a slide is white."""
+        """Read a rectangle of a level that may extend beyond it; the area around a slide is white."""
         x0, y0 = max(x, 0), max(y, 0)
         x1 = min(x + width, self.levels[level].width_px)
         y1 = min(y + height, self.levels[level].height_px)

@@ -1,4 +1,4 @@
-"""Tells slide files apart: which files a slide consists of, and whether two are the same; maps and cohorts use it."""
+"""The files that make up a slide, and fingerprints of slides."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ _WITH_NEIGHBOURS = (".dcm", ".vms", ".vmu")  # the pixels lie in files beside it
 
 
 def slide_fingerprint(path: Path | str) -> str:
-    """Give a digest that tells the same slide, wherever it lies: of the size, beginning, middle and end of its files.
+    """Return a digest that identifies a slide, wherever it is: of the size, beginning, middle and end of its files.
 
     Raises:
         OSError: A file cannot be read.
@@ -27,7 +27,7 @@ def slide_fingerprint(path: Path | str) -> str:
 
 
 def changed_at(path: Path) -> int:
-    """Give the latest time of change of a slide's files, in ns.
+    """Return the latest modification time of a slide's files, in ns.
 
     Raises:
         OSError: A file cannot be read.
@@ -36,7 +36,7 @@ def changed_at(path: Path) -> int:
 
 
 def place_digest(path: Path) -> str:
-    """Give eight hexadecimal digits that stand for where a file lies, and tell nothing of it."""
+    """Return eight hexadecimal digits that stand for a file's location without revealing it."""
     return hashlib.blake2b(os.fsencode(path.resolve()), digest_size=4).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""How a slide was stained, in a few numbers: fitted once on its tissue, kept as JSON, handed to `stain_transfer`.
+"""The stain of a slide in a few numbers: fitted once on its tissue, and stored as JSON.
 
 Two descriptions: Macenko's (the colours of haematoxylin and eosin, and how much of each) and Reinhard's (mean and
 spread of the colours in Lab).
@@ -34,7 +34,7 @@ _MIN_LAB_SD = 0.5
 
 @dataclass(frozen=True)
 class Stain:
-    """What a fit found, or why it found nothing.
+    """The result of a stain fit, or the reason why it failed.
 
     Attributes:
         method: How it was fitted.
@@ -58,7 +58,7 @@ class Stain:
     problem: str = ""
 
     def __post_init__(self) -> None:
-        """Make sure that a fit without a problem has the numbers of its method.
+        """Check that a fit without a problem has the numbers of its method.
 
         Raises:
             ValueError: It has not, or they are no stain.
@@ -78,7 +78,7 @@ class Stain:
 
 
 def fit_macenko(pixels: NDArray[np.uint8]) -> Stain:
-    """Find the colours of the two stains, and how much of each there is.
+    """Find the colours of the two stains, and the amount of each.
 
     The two directions in which optical density varies most span a plane; the stains are the robust extremes of the
     pixels' angles in it (Macenko et al. 2009), and their amounts follow by least squares. Glass does not disturb
@@ -93,13 +93,13 @@ def fit_macenko(pixels: NDArray[np.uint8]) -> Stain:
     density = -np.log((pixels.reshape(-1, 3).astype(np.float64) + 1) / LIGHT)
     stained = density[(density >= _STAINED).all(axis=1)]
     if len(stained) < _MIN_PIXELS:
-        return Stain("macenko", len(density), problem=f"{len(stained)} stained pixels, of at least {_MIN_PIXELS}")
+        return Stain("macenko", len(density), problem=f"only {len(stained)} stained pixels, {_MIN_PIXELS} are needed")
     try:
         spread, directions = np.linalg.eigh(np.cov(stained.T))
     except np.linalg.LinAlgError as error:
         return Stain("macenko", len(density), problem=f"the fit did not converge ({error})")
     if spread[1] < _MIN_SPREAD:
-        return Stain("macenko", len(density), problem="one stain only: all colours lie on one line")
+        return Stain("macenko", len(density), problem="one stain only: all colours are on one line")
     plane = directions[:, 1:]
     along = stained @ plane
     angles = np.percentile(np.arctan2(along[:, 1], along[:, 0]), [_ROBUST_PERCENT, 100 - _ROBUST_PERCENT])
@@ -116,7 +116,7 @@ def fit_macenko(pixels: NDArray[np.uint8]) -> Stain:
 
 
 def fit_reinhard(pixels: NDArray[np.uint8]) -> Stain:
-    """Measure mean and spread of the colours in Lab (Reinhard et al. 2001, with CIE Lab for their lαβ).
+    """Compute mean and standard deviation of the colours in Lab (Reinhard et al. 2001, with CIE Lab for their lαβ).
 
     Args:
         pixels: RGB uint8, (N, 3) or (height, width, 3); give tissue, for glass counts as a colour too.
@@ -126,7 +126,7 @@ def fit_reinhard(pixels: NDArray[np.uint8]) -> Stain:
     """
     flat = pixels.reshape(-1, 3)
     if len(flat) < _MIN_PIXELS:
-        return Stain("reinhard", len(flat), problem=f"{len(flat)} pixels, of at least {_MIN_PIXELS}")
+        return Stain("reinhard", len(flat), problem=f"only {len(flat)} pixels, {_MIN_PIXELS} are needed")
     lab = rgb_to_lab(flat)
     mean, sd = lab.mean(axis=0), lab.std(axis=0)
     if fault := _reinhard_fault(sd):
@@ -138,12 +138,12 @@ FITS: dict[StainMethod, Callable[[NDArray[np.uint8]], Stain]] = {"macenko": fit_
 
 
 def stain_to_json(stain: Stain) -> dict[str, object]:
-    """Give a stain as what JSON can hold."""
+    """Convert a stain to JSON values."""
     return asdict(stain)
 
 
 def stain_from_json(content: object, origin: str) -> Stain:
-    """Make a stain of what `stain_to_json` gave.
+    """Make a stain from the result of `stain_to_json`.
 
     Raises:
         DataError: It is no stain; the message begins with `origin`.
@@ -173,7 +173,7 @@ def read_stain(path: Path | str) -> Stain:
 
 
 def _macenko_fault(vectors: Floats, concentrations: Floats) -> str:
-    """Say what keeps two directions (columns) and their amounts from being haematoxylin and eosin."""
+    """Return why two directions (columns) and their amounts cannot be haematoxylin and eosin."""
     lengths = np.linalg.norm(vectors, axis=0)
     if not (np.isfinite(vectors).all() and np.allclose(lengths, 1, atol=1e-3)) or vectors.min() < _MIN_ABSORPTION:
         return "the fitted colours absorb no light"
@@ -181,12 +181,12 @@ def _macenko_fault(vectors: Floats, concentrations: Floats) -> str:
     if apart < _MIN_ANGLE_DEGREES:
         return f"one stain only: the fitted colours are {apart:.1f}° apart"
     if not (concentrations >= _MIN_CONCENTRATION).all():
-        return "one stain only: hardly any of the other"
+        return "one stain only: almost none of the other"
     return ""
 
 
 def _reinhard_fault(sd: Floats) -> str:
-    return "" if (sd >= _MIN_LAB_SD).all() else "the pixels are all of one colour"
+    return "" if (sd >= _MIN_LAB_SD).all() else "all pixels have the same colour"
 
 
 def _triple(values: Floats) -> Triple:

@@ -1,4 +1,4 @@
-"""Fits the stain of a whole slide, or of the slide, picture or stored stain that a user names as reference."""
+"""Fits the stain of a slide, or reads a reference stain from a slide, an image or a file."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ _PICTURE_PIXELS = 1_000_000
 def fit_slide_stain(
     slide: Slide, tissue: TissueMask, *, method: StainMethod = "macenko", mpp: float = 0.5, seed: int = 0
 ) -> Stain:
-    """Fit the stain of a slide on tissue from all over it.
+    """Fit the stain of a slide on samples from all over its tissue.
 
     Args:
         slide: An open slide.
@@ -40,7 +40,7 @@ def fit_slide_stain(
 
 
 def sample_tissue(slide: Slide, tissue: TissueMask, *, mpp: float = 0.5, seed: int = 0) -> RGB:
-    """Read 256 fields of 32 px, one in each of as many equal neighbourhoods of the tissue, without the glass.
+    """Read 256 fields of 32 px, one in each of as many equal neighbourhoods of the tissue, without glass.
 
     Args:
         slide: An open slide.
@@ -77,7 +77,7 @@ def stain_reference(
     slide_mpp: float | None = None,
     tissue_rule: TissueRule | None = None,
 ) -> Stain:
-    """Give the stain to transfer to, from whatever a user names.
+    """Return the reference stain from a slide, an image or a stored stain.
 
     Args:
         path: A stored stain (`.json`), a flat picture of tissue, or a slide.
@@ -90,9 +90,9 @@ def stain_reference(
     """
     stain = _named_stain(Path(path), method, slide_mpp, tissue_rule)
     if stain.method != method:
-        raise DataError(f"{path}: a stain fitted by {stain.method}, not by {method}")
+        raise DataError(f"{path}: the stain was fitted by {stain.method}, not by {method}")
     if stain.problem:
-        raise DataError(f"{path}: no stain to transfer to ({stain.problem}); choose one with more tissue")
+        raise DataError(f"{path}: its stain could not be fitted ({stain.problem}); choose a reference with more tissue")
     return stain
 
 
@@ -118,7 +118,7 @@ def _without_glass(pixels: RGB) -> RGB:
 
 
 def _quarter_order(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.int64]:
-    """Number cells quarter by quarter, and so within each quarter: neighbours come close together (Morton 1966)."""
+    """Number cells quarter by quarter, recursively, so that neighbours are close together (Morton 1966)."""
     places = np.arange(max(rows.max(), columns.max()) + 1, dtype=np.int64)
     spread = np.zeros_like(places)  # each number's bits, with a gap between every two
     for bit in range(len(places).bit_length()):

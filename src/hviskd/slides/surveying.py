@@ -1,4 +1,4 @@
-"""Looks at many slides one by one, the broken ones too; `hviskd slides info` prints what it finds."""
+"""Inspects many slides one by one, including damaged ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def survey(
     tissue_rule: TissueRule | None = None,
     progress: Progress | None = None,
 ) -> list[SlideReport]:
-    """Open every slide, make sure that it is whole, and draw its tissue if asked.
+    """Open every slide, check that it is complete, and draw its tissue if requested.
 
     Args:
         slides: What `find_cohort` takes or has listed: slides, folders of slides, CSVs.
@@ -84,7 +84,7 @@ def _look_at(found: CohortSlide, picture: Path | None, tissue_rule: TissueRule |
 
 
 def _picture_names(slides: Sequence[Path]) -> list[str]:
-    """Name each slide's picture after its file; of equal names in different folders, the later ones get a number."""
+    """Name each slide's image after its file; for equal names in different folders, the later ones get a number."""
     seen: dict[str, int] = {}
     names = []
     for path in slides:

@@ -1,4 +1,4 @@
-"""Finds where a TIFF keeps the JPEG tiles of its pyramid; `jpeg_tiles` decodes them.
+"""Finds the JPEG tiles of a TIFF pyramid.
 
 Whatever a damaged header claims, it takes little memory and gives, at worst, no tiles. What is unusual is left to
 OpenSlide.
@@ -27,7 +27,7 @@ _COLOURS: dict[int, Literal["RGB", "YCBCR"]] = {2: "RGB", 6: "YCBCR"}
 
 @dataclass(frozen=True, eq=False)
 class TiledJpeg:
-    """A picture in a TIFF that is cut into JPEG tiles of RGB, all of them there.
+    """An image in a TIFF that is divided into JPEG tiles of RGB, all of them present.
 
     Attributes:
         size: Width and height of the picture, in px.
@@ -47,7 +47,7 @@ class TiledJpeg:
 
 
 def find_tiled_jpegs(path: Path) -> list[TiledJpeg]:
-    """List the pictures of a TIFF or BigTIFF that are cut into whole, ordinary JPEG tiles.
+    """List the images of a TIFF or BigTIFF that are divided into complete, ordinary JPEG tiles.
 
     Returns:
         Those found until the file's end, or until it makes no more sense; none where it is no TIFF at all.
@@ -58,13 +58,13 @@ def find_tiled_jpegs(path: Path) -> list[TiledJpeg]:
 
 
 def longest_tile(path: Path) -> int:
-    """Give the most bytes that a tile of a TIFF claims to take; 0 where none claims any, or this is no TIFF."""
+    """Return the largest number of bytes that a tile of a TIFF claims; 0 if none, or if this is not a TIFF."""
     claims = (directory.some(_BYTE_COUNTS, _MOST_TILES) for directory in _directories(path))
     return max((int(each.max(initial=0)) for each in claims), default=0)
 
 
 def has_growing_grid(path: Path) -> bool:
-    """Tell whether a TIFF holds a picture of over twice the tiles, across or down, of the tiled one before it."""
+    """Return whether a TIFF has an image with more than twice the tiles, across or down, of the tiled one before it."""
     before = None
     for directory in _directories(path):
         sides = [directory.some(tag, 1) for tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT)]
@@ -78,7 +78,7 @@ def has_growing_grid(path: Path) -> bool:
 
 
 def _directories(path: Path) -> Iterator[Directory]:
-    """Give the headers of a TIFF until its end, or until they make no more sense."""
+    """Return the headers of a TIFF, until its end or the first invalid one."""
     with path.open("rb") as stream, contextlib.suppress(struct.error, OSError, OverflowError, ValueError):
         yield from directories(stream)
 

@@ -1,4 +1,4 @@
-"""Where the tiles of a slide lie; maps and cuttings lay the same grid, so that a map's tiles are those trained on."""
+"""The tile grid of a slide, the same for maps and for cutting, so that a map's tiles match the training tiles."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _SAME = 1e-6  # relative; a length this near a whole number of px is that number
 
 @dataclass(frozen=True)
 class TileGrid:
-    """Square tiles, one step apart in both directions, from a slide's upper left corner on.
+    """Square tiles at a constant step in both directions, starting at a slide's upper left corner.
 
     Tiles that would stand out of the slide are left off. Tiles overlap where the step is smaller than a tile. Sides and
     steps are as large as they are in truth, so they may be no whole number of px; each tile begins at the nearest whole
@@ -41,22 +41,22 @@ class TileGrid:
     def over(
         cls, size_px: tuple[int, int], slide_mpp: float, *, tile_px: int, mpp: float, stride_px: int | None = None
     ) -> "TileGrid":
-        """Lay a grid of tiles of `tile_px` at `mpp`, `stride_px` of the same px apart; side by side by default."""
+        """Make a grid of tiles of `tile_px` at `mpp`, with a step of `stride_px`; adjacent by default."""
         scale = mpp / slide_mpp
         stride_px = tile_px if stride_px is None else stride_px
         return cls(*size_px, _whole_if_near(tile_px * scale), _whole_if_near(stride_px * scale))
 
     @classmethod
     def on(cls, slide: "Slide", *, tile_px: int, mpp: float, stride_px: int | None = None) -> "TileGrid":
-        """Lay a grid over an open slide, as `over` does.
+        """Make the grid of an open slide, as `over` does.
 
         Raises:
             DataError: The slide is much coarser than the tiles, or smaller than one.
         """
         if slide.mpp > mpp * _COARSEST:
             raise DataError(
-                f"{slide.path}: {slide.mpp:.4g} µm/px, too coarse for tiles at {mpp:g} µm/px; take a scan of higher "
-                "magnification, or tiles of more µm/px"
+                f"{slide.path}: {slide.mpp:.4g} µm/px, too coarse for tiles at {mpp:g} µm/px; use a scan at higher "
+                "magnification, or tiles at more µm/px"
             )
         grid = cls.over(slide.size, slide.mpp, tile_px=tile_px, mpp=mpp, stride_px=stride_px)
         if not grid.rows or not grid.columns:
@@ -67,32 +67,32 @@ class TileGrid:
 
     @property
     def rows(self) -> int:
-        """How many tiles begin one below the other."""
+        """Number of tiles in a column."""
         return self._count(self.height_px)
 
     @property
     def columns(self) -> int:
-        """How many tiles begin side by side."""
+        """Number of tiles in a row."""
         return self._count(self.width_px)
 
     @property
     def cells(self) -> tuple[int, int]:
-        """Rows and columns of cells, squares as large as the step, that the tiles cover wholly."""
+        """Rows and columns of cells, squares as large as the step, that the tiles cover completely."""
         reach = math.floor(self.tile0_px / self.stride0_px + _SAME) - 1
         rows, columns = self.rows, self.columns
         return (rows + reach, columns + reach) if rows and columns else (0, 0)
 
     @property
     def side_px(self) -> int:
-        """The whole level-0 px that a tile has on each side; side by side, tiles of this side never overlap."""
+        """Side of a tile in whole level-0 px; adjacent tiles of this side never overlap."""
         return max(1, math.floor(self.tile0_px))
 
     def starts_px(self, steps: NDArray[np.integer]) -> Ints:
-        """Give where tiles of these rows or columns begin, in level-0 px."""
+        """Return where tiles of these rows or columns begin, in level-0 px."""
         return np.floor(steps * self.stride0_px + 0.5).astype(np.int64)
 
     def places_px(self) -> tuple[Ints, Ints]:
-        """Give the left edges (columns,) and the upper edges (rows,) of all tiles, in level-0 px."""
+        """Return the left edges (columns,) and the upper edges (rows,) of all tiles, in level-0 px."""
         return self.starts_px(np.arange(self.columns)), self.starts_px(np.arange(self.rows))
 
     def _count(self, length_px: int) -> int:

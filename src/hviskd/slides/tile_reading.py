@@ -1,4 +1,4 @@
-"""Reads many tiles of one slide in threads, many with one read where that is faster; cutting uses it.
+"""Reads many tiles of one slide in threads, several with one read where that is faster.
 
 Whatever way is taken, each tile is pixel for pixel what `slide.read(x_px, y_px, tile_px, tile_px, mpp)` gives.
 """
@@ -32,7 +32,7 @@ def read_tiles(
     threads: int,
     then: Callable[[Ints, RGB], Result],
 ) -> Iterator[Result]:
-    """Read the tiles at the given places, neighbourhood by neighbourhood, and do something with each.
+    """Read the tiles at the given places, neighbourhood by neighbourhood, and process each.
 
     Args:
         slide: An open slide.
@@ -73,7 +73,7 @@ def read_tiles(
 
 
 def _neighbourhoods(x_px: Ints, y_px: Ints, across_px: float, down_px: float) -> list[Ints]:
-    """Put places into rectangles, and these into strips from top to bottom; each one's positions rise.
+    """Group places into rectangles, and these into strips from top to bottom; positions ascend within each.
 
     A rectangle begins in the middle of the file's own tiles. In a strip, those are still in the slide's cache when the
     rectangle below asks for them; a whole row of a wide slide would have pushed them out.

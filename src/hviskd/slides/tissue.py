@@ -1,4 +1,4 @@
-"""Where on a slide there is tissue; whatever cuts or maps tiles asks here before it reads any glass."""
+"""Detects the tissue of a slide."""
 
 import math
 from dataclasses import dataclass
@@ -39,12 +39,12 @@ class TissueMask:
 
     @property
     def note(self) -> str:
-        """What a user should know about it; empty where all is well."""
-        advice = "look at its picture; `tissue.density` and `tissue.saturation` find paler or greyer tissue"
-        return "" if self.tissue.any() else f"no tissue was found on it ({advice})"
+        """A note for the user; empty if all is well."""
+        advice = "check its image; lower `tissue.density` and `tissue.saturation` find paler or greyer tissue"
+        return "" if self.tissue.any() else f"no tissue was found ({advice})"
 
     def share(self, x_px: ArrayLike, y_px: ArrayLike, side_px: float) -> NDArray[np.float64]:
-        """Give the share of tissue in level-0 squares; what lies beyond the slide counts as glass.
+        """Return the share of tissue in level-0 squares; the area beyond the slide counts as glass.
 
         Args:
             x_px: Left edges in level-0 px, any shape.
@@ -77,7 +77,7 @@ class TissueMask:
         return sums
 
     def _integral(self, y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Tissue area above and to the left of any point: bilinear between the corners, and so exact."""
+        """Tissue area above and to the left of any point, by bilinear interpolation between corners, which is exact."""
         rows, columns = self.tissue.shape
         y, x = np.clip(y, 0, rows), np.clip(x, 0, columns)
         row, column = np.minimum(y.astype(np.intp), rows - 1), np.minimum(x.astype(np.intp), columns - 1)
@@ -89,7 +89,7 @@ class TissueMask:
 
 
 def tissue_mask(slide: Slide, rule: TissueRule | None = None) -> TissueMask:
-    """Find the tissue of a slide by its colour at low power, without marker ink.
+    """Detect the tissue of a slide by its colour at low power, without marker ink.
 
     Args:
         slide: An open slide.
@@ -111,6 +111,6 @@ def tissue_mask(slide: Slide, rule: TissueRule | None = None) -> TissueMask:
 
 
 def _small_holes(tissue: Bools, max_px: float) -> Bools:
-    """Find the gaps that tissue surrounds on all sides and that are smaller than `max_px` pixels."""
+    """Find the holes in tissue that are smaller than `max_px` pixels."""
     holes = ndimage.binary_fill_holes(tissue) & ~tissue
     return holes & ~drop_small(holes, max_px)

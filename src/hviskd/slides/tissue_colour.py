@@ -1,4 +1,4 @@
-"""Tells tissue from glass and from marker ink by colour alone; `tissue_mask` calls it on a low-power view.
+"""Distinguishes tissue from glass and from marker ink by colour.
 
 All is done in optical density, log10(glass / light), in which the colours of one stain lie on one line.
 """
@@ -26,14 +26,14 @@ _SMOOTH_UM = 6.0  # bridges the clear gaps within loose tissue, and evens out th
 
 
 class Thresholds(NamedTuple):
-    """Above which mean optical density and saturation a place is tissue."""
+    """Thresholds of mean optical density and saturation of tissue."""
 
     density: float
     saturation: float
 
 
 def optical_density(image: NDArray[np.uint8]) -> Floats32:
-    """Give log10(glass / light) of each channel, never below zero.
+    """Return log10(glass / light) of each channel, at least zero.
 
     Args:
         image: uint8 (height, width, 3).
@@ -53,7 +53,7 @@ def optical_density(image: NDArray[np.uint8]) -> Floats32:
 
 
 def smoothed(density: Floats32, mpp: float) -> Floats32:
-    """Blur optical density, float32 (height, width, 3) at `mpp` µm a px, in place; tissue and ink are sought in it."""
+    """Blur optical density, float32 (height, width, 3) at `mpp` µm/px, in place, before tissue and ink are detected."""
     smooth: Floats32 = ndimage.gaussian_filter(density, (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0), output=density)
     return smooth
 
@@ -61,7 +61,7 @@ def smoothed(density: Floats32, mpp: float) -> Floats32:
 def find_tissue(
     smooth: Floats32, *, density: float | None = None, saturation: float | None = None
 ) -> tuple[Bools, Thresholds]:
-    """Find what is both dense and coloured; grey shadows, dust and pencil are only dense.
+    """Find pixels that are both dense and coloured; grey shadows, dust and pencil are only dense.
 
     Args:
         smooth: What `smoothed` gave, float32 (height, width, 3).
@@ -111,7 +111,7 @@ def find_ink(smooth: Floats32, mpp: float) -> Bools:
 
 
 def drop_small(mask: Bools, min_px: float) -> Bools:
-    """Keep the connected parts (sides and corners touch) of at least `min_px` pixels."""
+    """Keep the connected components (8-connected) of at least `min_px` pixels."""
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     if count == 0:
         return mask
@@ -125,12 +125,12 @@ def _threshold(values: Floats32, bounds: tuple[float, float]) -> float:
 
 
 def _saturation(density: Floats32) -> Floats32:
-    """Saturation of the colour that light of this density has: (max − min) / max of red, green, blue."""
+    """Saturation of the colour of light of this density: (max − min) / max of red, green, blue."""
     return 1 - 10 ** (_least(density) - _most(density))
 
 
 def _least(image: _Image) -> _Image:
-    """Give the smallest of the three channels of each px; numpy's own `min` takes ten times as long over so few."""
+    """Return the smallest of the three channels of each px; numpy's `min` takes ten times as long on so few."""
     red, green, blue = np.moveaxis(image, -1, 0)
     least: _Image = np.minimum(np.minimum(red, green), blue)
     return least

@@ -1,4 +1,4 @@
-"""Shows a slide and what was taken for its tissue, side by side; `hviskd slides info` draws it for every slide."""
+"""Draws a slide and its detected tissue, side by side."""
 
 import math
 from pathlib import Path
@@ -20,7 +20,7 @@ _TISSUE, _INK = PALETTE[1], PALETTE[2]
 
 
 def draw_tissue_outline(slide: Slide, tissue: TissueMask, path: Path | str) -> Path:
-    """Write a PNG: the slide with a scale bar, and the slide with its tissue and ink outlined.
+    """Write a PNG with the slide and a scale bar, and the slide with its tissue and ink outlined.
 
     Args:
         slide: An open slide.
@@ -45,7 +45,7 @@ def draw_tissue_outline(slide: Slide, tissue: TissueMask, path: Path | str) -> P
     _draw_scale_bar(plain, slide)
     kinds: list[tuple[Bools, str, Literal["-", "--"], str]] = [
         (tissue.tissue, _TISSUE, "-", "tissue"),
-        (tissue.ink, _INK, "--", "ink, left out"),
+        (tissue.ink, _INK, "--", "ink, excluded"),
     ]
     shown = [kind for kind in kinds if kind[0].any()]
     for mask, colour, dash, _ in shown:
@@ -65,7 +65,7 @@ def _show(axes: Axes, thumbnail: RGB, slide: Slide) -> None:
 
 
 def _draw_scale_bar(axes: Axes, slide: Slide) -> None:
-    """Draw a bar of a round length, about a fifth of the slide, on a white ground that keeps it legible."""
+    """Draw a scale bar of a round length, about a fifth of the slide, on a white background."""
     width_px, height_px = slide.size
     length_um = _round_length(width_px * slide.mpp / 5)
     length_px, thickness = length_um / slide.mpp, 0.01 * max(width_px, height_px)
@@ -85,7 +85,7 @@ def _draw_scale_bar(axes: Axes, slide: Slide) -> None:
 
 
 def _outline(axes: Axes, mask: Bools, cell_px: float, colour: str, dash: str) -> None:
-    """Draw the border of a mask; it is framed by False, so that what touches the slide's edge is closed too."""
+    """Draw the border of a mask, padded with False, so that regions at the slide's edge are closed too."""
     framed = np.pad(mask, 1)
     x_px = (np.arange(framed.shape[1]) - 0.5) * cell_px
     y_px = (np.arange(framed.shape[0]) - 0.5) * cell_px
@@ -98,11 +98,11 @@ def _caption(slide: Slide, tissue: TissueMask) -> str:
     density, saturation = tissue.thresholds
     return (
         f"{width_mm:.3g} × {height_mm:.3g} mm, {slide.mpp:.4g} µm/px; tissue {tissue.area_um2 / 1e6:.3g} mm², "
-        f"seen at {tissue.mpp:g} µm/px\nabove optical density {density:.3f} and saturation {saturation:.3f}"
+        f"detected at {tissue.mpp:g} µm/px\noptical density above {density:.3f}, saturation above {saturation:.3f}"
     )
 
 
 def _round_length(length_um: float) -> float:
-    """Give the largest of 1, 2, 5, 10, 20, … µm that is no longer than this."""
+    """Return the largest of 1, 2, 5, 10, 20, … µm that is no longer than this."""
     power = 10.0 ** math.floor(math.log10(length_um))
     return power * max(digit for digit in (1, 2, 5) if digit * power <= length_um * (1 + 1e-9))

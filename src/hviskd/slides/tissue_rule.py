@@ -1,4 +1,4 @@
-"""What counts as tissue; whoever looks for tissue hands on a user's wishes in it."""
+"""The settings of tissue detection."""
 
 import math
 from dataclasses import dataclass, fields
@@ -8,7 +8,7 @@ from hviskd.errors import DataError
 
 @dataclass(frozen=True)
 class TissueRule:
-    """What counts as tissue on a slide, seen at low power.
+    """What counts as tissue on a slide, at low power.
 
     Attributes:
         mpp: µm a px of the view; never finer than the slide itself.
@@ -30,7 +30,7 @@ class TissueRule:
     keep_ink: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse impossible numbers."""
+        """Reject invalid values."""
         if not 4 <= self.mpp <= 64:  # a finer view of a large slide would not fit in memory
             raise DataError(f"`tissue.mpp={self.mpp:g}`: must be from 4 to 64 µm/px")
         for name, threshold in (("density", self.density), ("saturation", self.saturation)):
@@ -38,9 +38,9 @@ class TissueRule:
                 raise DataError(f"`tissue.{name}={threshold:g}`: must be from 0 to below 1")
         for name, area_um2 in (("min_area_um2", self.min_area_um2), ("min_hole_um2", self.min_hole_um2)):
             if not (math.isfinite(area_um2) and area_um2 >= 0):
-                raise DataError(f"`tissue.{name}={area_um2:g}`: must be 0 µm² or more")
+                raise DataError(f"`tissue.{name}={area_um2:g}`: must be at least 0 µm²")
 
     def changed(self) -> dict[str, float | bool]:
-        """Give the fields that differ from the defaults, by name."""
+        """Return the fields that differ from the defaults, by name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value != getattr(TissueRule, name)}

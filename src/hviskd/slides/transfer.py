@@ -1,4 +1,4 @@
-"""Gives the pixels of one slide the stain of another, in one step; whatever feeds tiles to a network uses it."""
+"""Normalises the stain of images to a reference stain."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ _LAB_STEPS = 2**15  # entries of the tables for the two curves of Lab; a fifth o
 
 
 class StainTransfer:
-    """A change of stain, ready to be applied to any number of images, by any number of threads.
+    """A stain transfer, ready for any number of images and threads.
 
     It changes every colour there is once, when it is made (a tenth of a second by Macenko, most of one by Reinhard),
     and looks pixels up in that table of 64 MiB, which is several times faster than to change each of them.
@@ -31,7 +31,7 @@ class StainTransfer:
         self._table = None if plane is None else _table_of(plane)
 
     def __call__(self, images: RGB, out: RGB | None = None) -> RGB:
-        """Give images the other stain.
+        """Apply the stain transfer to images.
 
         Args:
             images: uint8 (..., 3).
@@ -54,7 +54,7 @@ class StainTransfer:
 
 
 def stain_transfer(source: Stain, reference: Stain) -> StainTransfer:
-    """Prepare the change from one stain to another.
+    """Prepare the transfer from one stain to another.
 
     Macenko's keeps glass as it is. Reinhard's moves all colours alike, so that glass takes on a tint: choose the
     slides' method by looking at tiles of both.
@@ -68,7 +68,7 @@ def stain_transfer(source: Stain, reference: Stain) -> StainTransfer:
         DataError: The reference has a problem, or the two were fitted in different ways.
     """
     if reference.problem:
-        raise DataError(f"stain reference: {reference.problem}; choose another one, with more tissue")
+        raise DataError(f"stain reference: {reference.problem}; choose another one with more tissue")
     if source.method != reference.method:
         raise DataError(f"stain reference: fitted by {reference.method}, the slide by {source.method}; use one method")
     if source.problem:
@@ -77,7 +77,7 @@ def stain_transfer(source: Stain, reference: Stain) -> StainTransfer:
 
 
 def macenko_matrix(source: Stain, reference: Stain) -> NDArray[np.float64]:
-    """Give the change of stain as a matrix on optical density, float64 (3, 3): density_new = matrix @ density.
+    """Return the stain transfer as a matrix on optical density, float64 (3, 3): density_new = matrix @ density.
 
     It unmixes the source's stains by least squares, scales their amounts to the reference's, and mixes the
     reference's colours with them (Macenko et al. 2009).
@@ -87,7 +87,7 @@ def macenko_matrix(source: Stain, reference: Stain) -> NDArray[np.float64]:
 
 
 def _table_of(plane: Plane) -> NDArray[np.uint32]:
-    """Change every colour: that of red r, green g and blue b stands at r + 256 g + 65,536 b, and is numbered alike."""
+    """Transform every colour: red r, green g and blue b are at r + 256 g + 65,536 b, and are coded the same way."""
     table = np.zeros((256, 256, 256, 4), np.uint8)
     for blue in range(256):
         levels = plane(blue)
@@ -133,7 +133,7 @@ def _macenko_plane(source: Stain, reference: Stain) -> Plane:
 
 
 def _lab_plane(source: Stain, reference: Stain) -> Plane:
-    """Fuse Reinhard's change of mean and spread with the way to Lab and back: two matrices between two tables."""
+    """Combine Reinhard's mean and deviation with the conversions to and from Lab: two matrices between two tables."""
     spread = np.divide(reference.lab_sd or (), source.lab_sd or ())
     shift = np.array(reference.lab_mean) - spread * np.array(source.lab_mean)
     back = np.linalg.inv(ROOTS_TO_LAB)

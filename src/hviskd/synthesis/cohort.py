@@ -175,7 +175,7 @@ def _cores() -> int:
 
 
 def _draw_all(orders: list[_Order], workers: int) -> Iterator[SyntheticSlide]:
-    """Give the slides as they are done."""
+    """Return the slides as they are done."""
     if workers == 1:
         yield from map(_draw_slide, orders)
         return

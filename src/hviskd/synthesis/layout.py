@@ -86,7 +86,7 @@ class Layout:
     along_y: F32
 
     def cells(self, y_um: F32, x_um: F32) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Give row and column of the cells nearest to these places, the outermost for places beyond."""
+        """Return row and column of the cells nearest to these places, the outermost for places beyond."""
         rows, columns = self.along_x.shape
         row = np.clip(((y_um + MARGIN_UM) / CELL_UM).astype(np.intp), 0, rows - 1)
         column = np.clip(((x_um + MARGIN_UM) / CELL_UM).astype(np.intp), 0, columns - 1)
@@ -111,7 +111,7 @@ def _lerp(values: F32, position: F32, axis: int) -> F32:
 def waves(
     rng: np.random.Generator, y_um: F32, x_um: F32, shortest_um: float, longest_um: float, count: int = 24
 ) -> F32:
-    """Give a smooth random field of mean 0 and variance 1 on the grid `y_um` × `x_um`, float32 (H, W).
+    """Return a smooth random field of mean 0 and variance 1 on the grid `y_um` × `x_um`, float32 (H, W).
 
     A sum of plane waves of all directions: its statistics do not depend on how large the region is, as those
     of filtered noise would in a tile smaller than the filter.
@@ -232,7 +232,7 @@ def _vascular(from_lumen: F32) -> dict[str, F32]:
 def _distance_from_necrosis(
     classes: NDArray[np.integer], present: list[int], rng: np.random.Generator, y_um: F32, x_um: F32
 ) -> F32:
-    """Give the distance to necrosis in µm, negative within: class CTne and the cores of palisades."""
+    """Return the distance to necrosis in µm, negative within: class CTne and the cores of palisades."""
     dead = classes == NECROSIS
     if PALISADING in present:
         serpentine = waves(rng, y_um, x_um, 90, 150) + 0.12 * waves(rng, y_um, x_um, 15, 40)
@@ -247,7 +247,7 @@ def _distance_from_necrosis(
 
 
 def _distance_from_lumen(vascular: NDArray[np.bool_], rng: np.random.Generator, y_um: F32, x_um: F32) -> F32:
-    """Give the distance to the nearest vessel lumen in µm, negative within; tufts of one to three lumina."""
+    """Return the distance to the nearest vessel lumen in µm, negative within; tufts of one to three lumina."""
     spacing_um = 74.0  # so that nearly every tile of 75 µm has a vessel
     tuft_y, tuft_x = np.meshgrid(
         *(np.arange(along[0] - spacing_um * rng.random(), along[-1], spacing_um) for along in (y_um, x_um)),
@@ -277,7 +277,7 @@ def _distance_from_lumen(vascular: NDArray[np.bool_], rng: np.random.Generator, 
 
 
 def _swirl(rng: np.random.Generator, y_um: F32, x_um: F32) -> NDArray[np.complex64]:
-    """Give a direction without sign at every cell, as exp(2iθ): half a turn of θ is the same direction."""
+    """Return a direction without sign at every cell, as exp(2iθ): half a turn of θ is the same direction."""
     field = waves(rng, y_um, x_um, 180, 420) + 1j * waves(rng, y_um, x_um, 180, 420)
     waver = np.exp(0.6j * waves(rng, y_um, x_um, 14, 60))
     return (waver * field / (np.abs(field) + 1e-6)).astype(np.complex64)
@@ -295,6 +295,6 @@ def _turn_to(direction: NDArray[np.complex64], distance_um: F32, share: F32, *, 
 
 
 def _half_angle(direction: NDArray[np.complex64]) -> tuple[F32, F32]:
-    """Give x and y part of the unit vectors at angle θ for exp(2iθ)."""
+    """Return x and y part of the unit vectors at angle θ for exp(2iθ)."""
     theta = (np.angle(direction) / 2).astype(np.float32)
     return np.cos(theta), np.sin(theta)

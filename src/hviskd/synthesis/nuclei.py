@@ -39,7 +39,7 @@ class Spots:
         return len(self.y_um)
 
     def pick(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> Self:
-        """Give the spots at these indices or under this mask."""
+        """Return the spots at these indices or under this mask."""
         return type(self)(*(getattr(self, field.name)[which] for field in fields(self)))
 
 

@@ -29,7 +29,7 @@ _VESSEL, _LUMEN = ("vessel", (220, 30, 30)), ("lumen", (255, 200, 60))
 
 
 def section_mask(class_map: NDArray[np.uint8], legend: Legend) -> LabelMask:
-    """Give a map of tissue classes as an annotation in a legend that knows them by name."""
+    """Return a map of tissue classes as an annotation in a legend that knows them by name."""
     names = [legend.names.index(tissue.name) for tissue in TISSUE_CLASSES]
     indices = np.array(names, np.uint8)[class_map]
     height, width = class_map.shape
@@ -50,7 +50,7 @@ def section_outlines(mask: LabelMask, legend: Legend) -> Outlines:
 
 
 def vascular_windows(class_map: NDArray[np.uint8], tile_px: int) -> Iterator[tuple[int, int]]:
-    """Give x_px, y_px of tiles that lie in proliferating vessels, the purest first; none overlaps another."""
+    """Return x_px, y_px of tiles that lie in proliferating vessels, the purest first; none overlaps another."""
     stride = max(1, tile_px // 10)
     if min(class_map.shape) < tile_px:
         return

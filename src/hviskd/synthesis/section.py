@@ -45,11 +45,11 @@ class _Grid:
     rng: np.random.Generator
 
     def noise(self, shortest: float, longest: float) -> F32:
-        """Give a smooth field of variance 1; wavelengths are in radii."""
+        """Return a smooth field of variance 1; wavelengths are in radii."""
         return waves(self.rng, self.y_um, self.x_um, shortest * self.radius_um, longest * self.radius_um)
 
     def depth_um(self, inside: Bools) -> F32:
-        """Give how far from the outside each place within `inside` lies."""
+        """Return how far from the outside each place within `inside` lies."""
         depth: F32 = (ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] * self.cell_um).astype(np.float32)
         return depth
 
@@ -90,7 +90,7 @@ def lay_out_section(width_px: int, height_px: int, *, mpp: float = 0.5, rng: np.
 
 
 def _piece(grid: _Grid, width_um: float, height_um: float) -> Bools:
-    """Give the piece of tissue: rounded, with a wavy outline, clear of the slide's border."""
+    """Return the piece of tissue: rounded, with a wavy outline, clear of the slide's border."""
     v, u = (2 * along / whole - 1 for along, whole in ((grid.y_um[:, None], height_um), (grid.x_um[None, :], width_um)))
     roundness = grid.rng.uniform(2.0, 3.2)
     from_centre = (np.abs(u) ** roundness + np.abs(v) ** roundness) ** (1 / roundness)
@@ -157,13 +157,13 @@ def _islands(classes: ClassImage, grid: _Grid) -> None:
 
 
 def _capped(grid: _Grid, shortest: float, longest: float) -> F32:
-    """Give noise by which a large section has more foci, not larger ones: wavelengths in radii, but of mm at most."""
+    """Return noise by which a large section has more foci, not larger ones: wavelengths in radii, but of mm at most."""
     scale = min(1.0, 900 / grid.radius_um)
     return grid.noise(shortest * scale, longest * scale)
 
 
 def _drop_specks(classes: ClassImage, least_cells: float) -> None:
-    """Give pieces of fewer cells to what lies round them."""
+    """Return pieces of fewer cells to what lies round them."""
     specks = np.zeros(classes.shape, bool)
     for index in np.unique(classes):
         pieces, _ = ndimage.label(classes == index)
@@ -176,7 +176,7 @@ def _drop_specks(classes: ClassImage, least_cells: float) -> None:
 
 
 def _enlarge(classes: ClassImage, shape: tuple[int, int], cells_per_px: float) -> ClassImage:
-    """Give the map at full size, its borders smooth, in bands of rows."""
+    """Return the map at full size, its borders smooth, in bands of rows."""
     present = np.unique(classes)
     shares = [ndimage.gaussian_filter((classes == index).astype(np.float32), _BORDER_BLUR_CELLS) for index in present]
     places = [(np.arange(side) + 0.5) * cells_per_px - 0.5 for side in shape]

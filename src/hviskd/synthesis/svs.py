@@ -68,7 +68,7 @@ def write_svs(path: Path, pixels: RGB, *, mpp: float, quality: int = 85) -> Path
 
 
 def _tiles(level: RGB) -> Iterator[RGB]:
-    """Give the tiles row by row; the border is continued, lest black beyond it ring into the picture."""
+    """Return the tiles row by row; the border is continued, lest black beyond it ring into the picture."""
     for top in range(0, level.shape[0], TILE_PX):
         for left in range(0, level.shape[1], TILE_PX):
             tile = level[top : top + TILE_PX, left : left + TILE_PX]

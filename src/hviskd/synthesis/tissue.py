@@ -201,7 +201,7 @@ class _Scene:
         return np.clip(np.rint(light), 0, 255).astype(np.uint8)
 
     def _stains(self, white: F32, y_um: F32, x_um: F32) -> tuple[F32, F32, F32]:
-        """Give haematoxylin, eosin and dust on a band, float32 (rows, W) each."""
+        """Return haematoxylin, eosin and dust on a band, float32 (rows, W) each."""
         layout, top_um = self.layout, float(y_um[0]) - self.mpp / 2
 
         def here(name: str) -> F32:
@@ -233,7 +233,7 @@ class _Scene:
         return haematoxylin, eosin, dust
 
     def _white(self, top: int, bottom: int) -> F32:
-        """Give rows of white noise, a row the same whichever band asks for it, float32 (bottom - top, W)."""
+        """Return rows of white noise, a row the same whichever band asks for it, float32 (bottom - top, W)."""
         first_block, last_block = top // _BAND_ROWS, (bottom - 1) // _BAND_ROWS
         block_shape = (min(_BAND_ROWS, self.shape[0]), self.shape[1])
         blocks = [
