@@ -57,6 +57,19 @@ def test_split_and_info(tiles, tmp_path):
     assert (tmp_path / "sheet.png").is_file()
 
 
+def test_a_class_that_a_split_lacks_is_told(tmp_path):
+    lines = ["file,patient"]
+    for patient in range(6):
+        for name in ("common", "rare")[: 2 if patient == 0 else 1]:
+            write_picture(tmp_path / "photos" / name / f"{patient}{name}.png", len(lines))
+            lines.append(f"{patient}{name}.png,P{patient}")
+    (tmp_path / "p.csv").write_text("\n".join(lines))
+    done = hviskd("tiles", "import", tmp_path / "photos", "-o", tmp_path / "set", "--csv", tmp_path / "p.csv")
+    assert "no tile of" not in done.stdout
+    done = hviskd("tiles", "split", tmp_path / "set")
+    assert "note: no tile of rare in the val split\nnote: no tile of rare in the test split\n" in done.stdout
+
+
 def test_a_random_split_is_said_to_leak(tiles, tmp_path):
     done = hviskd("tiles", "split", tmp_path / "tiles", "--by", "random")
     assert done.exit_code == 0

@@ -233,3 +233,12 @@ def test_the_folder_may_be_called_anything(tmp_path):
 
 def test_an_opened_tile_set_opens_as_itself(tileset):
     assert TileSet.open(tileset) is tileset
+
+
+def test_classes_that_a_split_lacks_are_named(tmp_path):
+    rows = [("A", "train"), ("B", "train"), ("C", "train"), ("A", "val"), ("C", "test"), ("B", None)]
+    tileset = make_tileset(
+        tmp_path / "set", [{"class_name": name, "split": split} for name, split in rows], classes=("A", "B", "C", "D")
+    )
+    assert tileset.missing_classes() == {"val": ("B", "C"), "test": ("A", "B")}  # of D there is no tile at all
+    assert make_tileset(tmp_path / "undivided", [{}]).missing_classes() == {}

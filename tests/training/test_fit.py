@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -378,6 +379,14 @@ def test_without_a_val_split_the_last_epoch_is_the_chosen_one(tmp_path):
     run = train(load_recipe(None, "alone", QUICK), tiles, tmp_path / "run")
     assert run.chosen().card.epoch == 3
     assert "no validation split" in run.chosen().card.selection
+
+
+def test_a_class_that_val_lacks_is_named_where_the_epoch_was_chosen(tileset, tmp_path):
+    table = tileset.table.copy()
+    table.loc[(table["split"] == "val") & (table["class"] == "dark"), "split"] = None
+    recipe = load_recipe(None, "alone", QUICK | {"epochs": 1})
+    card = train(recipe, replace(tileset, table=table), tmp_path / "run").chosen().card
+    assert card.selection == "epoch with the best balanced accuracy on the validation split, which has no tile of dark"
 
 
 def test_mixed_precision_on_the_cpu(tileset, teacher_run, tmp_path):

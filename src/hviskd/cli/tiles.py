@@ -88,7 +88,7 @@ def import_(
 
       hviskd tiles import photos -o tiles --tile-px 64 --resize --classes normal,tumour
     """
-    from hviskd.tiles import CsvColumns, ImportSettings, check_leak, import_folder, summary_table
+    from hviskd.tiles import CsvColumns, ImportSettings, import_folder
 
     settings = ImportSettings(
         layout=layout,
@@ -101,8 +101,7 @@ def import_(
     columns = CsvColumns(file=columns_file, slide=columns_slide, patient=columns_patient)
     tileset = import_folder(folder, output, csv=csv, columns=columns, settings=settings, overwrite=overwrite)
     _print_left_out(tileset)
-    print_counts(summary_table(tileset), "class")
-    typer.echo(check_leak(tileset).statement)
+    _print_splits(tileset)
     typer.echo(f"wrote {tileset.folder}")
 
 
@@ -139,13 +138,11 @@ def import_cifar(
 
       hviskd tiles import-cifar cifar-100-python -o cifar20 --coarse --val 0.1 --seed 1
     """
-    from hviskd.tiles import check_leak, summary_table
     from hviskd.tiles import import_cifar as make
 
     tileset = make(archive, output, coarse=coarse, val=val, seed=seed, licence=licence, overwrite=overwrite)
     _print_left_out(tileset)
-    print_counts(summary_table(tileset), "class")
-    typer.echo(check_leak(tileset).statement)
+    _print_splits(tileset)
     typer.echo(f"wrote {tileset.folder}")
 
 
@@ -173,12 +170,11 @@ def split(
 
       hviskd tiles split tiles --by random --val 0.2 --keep-test
     """
-    from hviskd.tiles import TileSet, check_leak, split_tiles, summary_table
+    from hviskd.tiles import TileSet, split_tiles
 
     opened = TileSet.open(tileset)
     divided = split_tiles(opened, by=by.value, val=val, test=test, seed=seed, keep_test=keep_test)
-    print_counts(summary_table(divided), "class")
-    typer.echo(check_leak(divided).statement)
+    _print_splits(divided)
     typer.echo(f"wrote {divided.folder}")
 
 
@@ -200,7 +196,7 @@ def info(
 
       hviskd tiles info tiles -o sheet.png
     """
-    from hviskd.tiles import TileSet, check_leak, draw_contact_sheet, summary_table
+    from hviskd.tiles import TileSet, draw_contact_sheet
 
     opened = TileSet.open(tileset)
     opened.check_pixels()
@@ -209,8 +205,7 @@ def info(
         f"{len(opened):,} tiles of {opened.tile_px} px, {scale}; licence: {opened.card.origin.licence or 'unknown'}"
     )
     _print_left_out(opened)
-    print_counts(summary_table(opened), "class")
-    typer.echo(check_leak(opened).statement)
+    _print_splits(opened)
     typer.echo(f"wrote {draw_contact_sheet(opened, output or opened.folder / 'contact-sheet.png')}")
 
 
@@ -220,3 +215,13 @@ def _print_left_out(tileset: "TileSet") -> None:
         typer.echo(f"left out: {', '.join(f'{count:,} {reason}' for reason, count in origin.dropped.items())}")
     for name in origin.dropped_files:
         typer.echo(f"  {name}")
+
+
+def _print_splits(tileset: "TileSet") -> None:
+    """Print the tiles by class and split, which classes a split lacks, and what the splits share."""
+    from hviskd.tiles import check_leak, summary_table
+
+    print_counts(summary_table(tileset), "class")
+    for split, names in tileset.missing_classes().items():
+        typer.echo(f"note: no tile of {', '.join(names)} in the {split} split")
+    typer.echo(check_leak(tileset).statement)

@@ -184,7 +184,7 @@ def _summary(run: "Run") -> None:
         shown = (
             ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in val.items()) or "no validation split"
         )
-        typer.echo(f"epoch {model.card.epoch} ({model.card.selection.replace('_', ' ')}): {shown}")
+        typer.echo(f"epoch {model.card.epoch} ({model.card.selection}): {shown}")
         typer.echo(f"  {model.folder}")
     typer.echo(f"log {run.log_file}, curves {run.curves_file}")
     typer.echo(

@@ -161,6 +161,19 @@ class TileSet:
             raise DataError(f"{self.folder}: no tiles in the {split} split; split them with `split_tiles()`")
         return rows
 
+    def missing_classes(self) -> dict[str, tuple[str, ...]]:
+        """Return the classes without tiles in a split, by split; of the classes that have tiles at all.
+
+        What is measured on such a split, such as the accuracy by which an epoch is chosen, says nothing about them.
+        Splits without any tiles are left out.
+        """
+        present, missing = set(self.labels.tolist()), {}
+        for split in SPLITS:
+            held = set(self.labels[self.rows(split)].tolist())
+            if held and held != present:
+                missing[split] = tuple(self.classes[label] for label in sorted(present - held))
+        return missing
+
     def clusters(self, rows: NDArray[np.int64]) -> tuple[Literal["patient", "slide", "tile"], NDArray[np.str_]]:
         """Return the independent unit of each of `rows`, for statistics that resample such units.
 

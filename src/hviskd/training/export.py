@@ -50,7 +50,9 @@ def export_models(
         last: The same of the last epoch.
     """
     val_tiles = len(tileset.rows("val"))
-    best = f"epoch with the best {recipe.choose_by} on the validation split"
+    best = f"epoch with the best {recipe.choose_by.replace('_', ' ')} on the validation split"
+    if unseen := tileset.missing_classes().get("val"):
+        best += f", which has no tile of {', '.join(unseen)}"
     how = best if val_tiles else "last epoch (no validation split)"
     for place, name, selection, (weights, row) in (
         (CHOSEN, run.folder.name, how, chosen),
