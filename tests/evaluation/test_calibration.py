@@ -119,5 +119,5 @@ def test_a_model_that_may_know_the_val_tiles_is_refused(made, tmp_path):
     assert other.fingerprint == tileset.fingerprint
     refused = CliRunner().invoke(app, ["calibrate", str(loud.folder), str(other.folder), "-o", str(tmp_path / "out")])
     assert refused.exit_code == 2
-    assert "under another split" in refused.stderr
+    assert "with another split" in refused.stderr
     assert not (tmp_path / "out").exists()

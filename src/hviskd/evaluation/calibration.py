@@ -14,7 +14,7 @@ from hviskd.arrays import Floats
 from hviskd.errors import DataError
 from hviskd.evaluation.confidence import risk_coverage
 from hviskd.evaluation.metrics import measure
-from hviskd.models import save_model
+from hviskd.models import AnyModel, load_model, save_model
 from hviskd.models.admission import cautions, require_fit
 from hviskd.models.card import CalibrationRecord
 from hviskd.models.folder import CARD
@@ -88,8 +88,8 @@ def sure_from(labels: NDArray[np.int64], probabilities: ArrayLike, accuracy: flo
 
 
 def calibrate(
-    model: "Model",
-    tileset: TileSet,
+    model: AnyModel,
+    tileset: TileSet | Path | str,
     output: Path | str,
     *,
     accuracy: float = 0.95,
@@ -123,6 +123,7 @@ def calibrate(
     output = Path(output)
     if not 0 < accuracy <= 1:
         raise DataError(f"`accuracy={accuracy:g}`: must be above 0 and at most 1")
+    model, tileset = load_model(model), TileSet.open(tileset)
     require_free(output, overwrite=overwrite, replaces=(CARD, "model"))
     if model.card.calibration is not None:
         raise DataError(f"{model.folder}: is already calibrated; calibrate the original Model")

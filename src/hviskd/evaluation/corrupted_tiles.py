@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,13 +20,14 @@ from hviskd.evaluation.intervals import Interval, Replicates, bootstrap_weights,
 from hviskd.evaluation.metrics import Metrics, Scorer
 from hviskd.evaluation.result import Evaluation
 from hviskd.evaluation.tables import Table, markdown_table
+from hviskd.models import AnyModels, load_models
 from hviskd.models.prediction import classify, predictor
 from hviskd.progress import progress_bar
 from hviskd.tiles import TileSet
 from hviskd.tiles.corruptions import LEVELS, Corruption, choose_corruptions, corrupt
 
 if TYPE_CHECKING:
-    from hviskd.models import Model
+    pass
 
 EACH_LEVEL = "at each level:"  # ends the title of a table with every level
 METRICS = ("top1", "macro_auroc", "ece")
@@ -98,8 +100,8 @@ class Robustness:
 
 def robustness(
     evaluation: Evaluation,
-    models: "Sequence[Model]",
-    tileset: TileSet,
+    models: AnyModels,
+    tileset: TileSet | Path | str,
     *,
     corruptions: Sequence[str] = (),
     replicates: int = REPLICATES,
@@ -123,6 +125,7 @@ def robustness(
         DataError: A corruption is unknown.
         ModelError: A model gives values that are no probabilities.
     """
+    models, tileset = load_models(models), TileSet.open(tileset)
     chosen = choose_corruptions(corruptions)
     rows = evaluation.tiles["row"].to_numpy(np.int64)
     scores: Scores = {

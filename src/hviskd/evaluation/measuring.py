@@ -17,6 +17,7 @@ from hviskd.evaluation.intervals import (
 )
 from hviskd.evaluation.metrics import Scorer
 from hviskd.evaluation.result import Difference, Evaluation, ModelResult
+from hviskd.models import AnyModels, load_models
 from hviskd.models.admission import cautions, leak_statement, require_fit
 from hviskd.models.naming import model_names
 from hviskd.models.prediction import predict_rows
@@ -31,8 +32,8 @@ MIN_REPLICATES = 100
 
 
 def evaluate(
-    models: "Model | Sequence[Model]",
-    tileset: TileSet,
+    models: AnyModels,
+    tileset: TileSet | Path | str,
     *,
     split: str = "test",
     allow_leak: bool = False,
@@ -62,9 +63,7 @@ def evaluate(
         ModelError: A model has other classes or another tile size, or gives no probabilities; or `int8` is asked for
             and none has such a variant.
     """
-    chosen = list(models) if isinstance(models, Sequence) else [models]
-    if not chosen:
-        raise ModelError("no model given; give at least one Model folder")
+    tileset, chosen = TileSet.open(tileset), load_models(models)
     if batch_size < 1:
         raise DataError(f"`batch_size={batch_size}`: must be at least 1")
     if replicates < MIN_REPLICATES:

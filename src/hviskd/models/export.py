@@ -11,6 +11,7 @@ from hviskd.models.checking import check_tiles, largest_difference, require_agre
 from hviskd.models.engines.by_openvino import has_openvino
 from hviskd.models.engines.engine import Runner
 from hviskd.models.export_formats import Facts, write_onnx, write_openvino, write_torchscript, write_wsinfer
+from hviskd.models.finding import AnyModel, load_model
 from hviskd.models.model import Model
 from hviskd.storage import atomic_file, atomic_folder, require_free_file
 from hviskd.version import __version__
@@ -63,7 +64,7 @@ def export_formats() -> tuple[str, ...]:
 
 
 def export_model(
-    model: Model, to: str, path: Path | str, *, mpp: float | None = None, overwrite: bool = False
+    model: AnyModel, to: str, path: Path | str, *, mpp: float | None = None, overwrite: bool = False
 ) -> Export:
     """Write a Model in another program's format, read it back, and keep it only if it agrees with torch.
 
@@ -79,7 +80,7 @@ def export_model(
             probability differs from torch's by more than the tolerance; nothing is written.
         DataError: Something stands at `path`.
     """
-    path = Path(path)
+    model, path = load_model(model), Path(path)
     if to not in _FORMATS:
         raise ModelError(f"format {to!r}: unknown; choose one of {', '.join(_FORMATS)}")
     if to == "openvino" and not has_openvino():

@@ -26,6 +26,7 @@ from hviskd.models.engines.conversion import INPUT, onnx_of
 from hviskd.models.engines.engine import Engine
 from hviskd.models.engines.opening import cpu_runner, int8_engine, measured, open_engine
 from hviskd.models.engines.threads import usable_cpus
+from hviskd.models.finding import AnyModel, load_model
 from hviskd.models.folder import CARD
 from hviskd.models.model import Model, save_model
 from hviskd.progress import Advance, progress_bar
@@ -38,8 +39,8 @@ _BATCH = 32
 
 
 def quantize(
-    model: Model,
-    tileset: TileSet,
+    model: AnyModel,
+    tileset: TileSet | Path | str,
     output: Path | str,
     *,
     calibration_tiles: int = CALIBRATION_TILES,
@@ -70,6 +71,7 @@ def quantize(
     if calibration_tiles < 1 or not 0 <= tolerance_points <= 100:
         raise DataError("need at least 1 calibration tile and a tolerance from 0 to 100 points")
     output = Path(output)
+    model, tileset = load_model(model), TileSet.open(tileset)
     require_free(output, overwrite=overwrite, replaces=(CARD, "model"))
     require_fit(model, tileset)
     val = tileset.require_split("val")

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from hviskd.distillation import Batch
 from hviskd.errors import DivergedError, HviskdError
-from hviskd.models import IMAGENET, InputStep, Model, write_weights
+from hviskd.models import IMAGENET, AnyModel, InputStep, Model, load_model, write_weights
 from hviskd.processor import keep_freed_memory
 from hviskd.progress import Advance, progress_bar
 from hviskd.storage import atomic_file
@@ -40,10 +40,10 @@ _LOOK_EVERY = 50  # steps between two looks at the losses on a GPU, where each l
 
 def train(
     recipe: Recipe,
-    tileset: TileSet,
+    tileset: TileSet | Path | str,
     folder: str | Path,
     *,
-    teacher: Model | None = None,
+    teacher: "AnyModel | None" = None,
     resume: bool = False,
     allow_leak: bool = False,
     device: str = "auto",
@@ -61,6 +61,8 @@ def train(
         TrainingError: The folder is taken.
         DivergedError: A loss or a weight is no longer finite.
     """
+    tileset = TileSet.open(tileset)
+    teacher = None if teacher is None else load_model(teacher)
     independence = independence_of(tileset, teacher, allow_leak=allow_leak)
     check_fit(recipe, tileset, teacher, processes)
     run = Run(Path(folder))
