@@ -48,6 +48,19 @@ def test_two_that_fit_alike_are_refused(tmp_path):
         AnnotationFolder(tmp_path / "none", "masks")
 
 
+def test_a_slide_s_suffix_may_stay_and_its_ome_may_go(tmp_path):
+    folder = touch(tmp_path, "a.svs.geojson", "b.geojson", "c.ome.json", "c.json", "d_mask.png", "e.ndpi_mask.png")
+    either = AnnotationFolder(folder)
+    slides = ("a.svs", "b.ome.tif", "c.ome.tiff", "c.svs", "d.OME.TIF", "e.ndpi")
+    found = [either.of(tmp_path / slide).name for slide in slides]
+    assert found == ["a.svs.geojson", "b.geojson", "c.ome.json", "c.json", "d_mask.png", "e.ndpi_mask.png"]
+    touch(tmp_path, "a.geojson")
+    with pytest.raises(DataError, match=r"several annotations in .* \(a\.svs\.geojson and a\.geojson\); keep only one"):
+        AnnotationFolder(folder).of(Path("a.svs"))
+    with pytest.raises(DataError, match="no annotation"):
+        either.of(Path("a.svs.x.svs"))
+
+
 def test_without_a_kind_a_slide_has_whichever_there_is(tmp_path):
     names = ("a.geojson", "b_mask.png", "c.png", "c.json", "d.tif", "e.geojson", "e_L.png")
     either = AnnotationFolder(str(touch(tmp_path, *names)))

@@ -1,6 +1,7 @@
 """Naming conventions of slides, masks, outlines and folders on disk."""
 
 import re
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +31,14 @@ _NAMES: dict[AnnotationKind | None, tuple[_Names, ...]] = {
 }
 
 
+def slide_names(slide: Path) -> tuple[str, ...]:
+    """Give the names by which a table or an annotation may call a slide: S1.ome.tif, S1.ome and S1."""
+    names = [slide.name, slide.stem]
+    if slide.stem.lower().endswith(".ome"):
+        names.append(slide.stem[: -len(".ome")])
+    return tuple(dict.fromkeys(names))
+
+
 def qc_folder(tileset: Path | str) -> Path:
     """Give the folder of pictures and report that stands beside a TileSet that was cut: `tiles` → `tiles-qc`."""
     folder = Path(tileset).resolve()
@@ -38,6 +47,8 @@ def qc_folder(tileset: Path | str) -> Path:
 
 class AnnotationFolder:
     """A folder with one mask (`STEM_L.jpg`, `STEM_mask.png`, `STEM.tif`, …) or outline file (`STEM.geojson`) per slide.
+
+    STEM may keep the slide's suffix (`S1.svs.geojson`), and need not have its `.ome`.
 
     Args:
         folder: Where they lie; its subfolders are not searched.
@@ -66,11 +77,12 @@ class AnnotationFolder:
         Raises:
             DataError: There is none, or several that are as good as each other.
         """
-        for names in _NAMES[self.kind]:
+        called = slide_names(slide)
+        for names, stems in product(_NAMES[self.kind], (called[:2], called[2:])):  # without `.ome` only for lack of it
             found = [
                 path
-                for ending, suffixes in names
-                for path in self._files.get(slide.stem + ending, [])
+                for stem, (ending, suffixes) in product(stems, names)
+                for path in self._files.get(stem + ending, [])
                 if path.suffix.lower() in suffixes and path.resolve() != slide.resolve()
             ]
             if len(found) > 1:

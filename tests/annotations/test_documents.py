@@ -1,4 +1,5 @@
 import json
+import math
 import subprocess
 import sys
 
@@ -23,12 +24,9 @@ def test_json_with_a_byte_order_mark_is_read(tmp_path):
     [
         ("", "not valid JSON"),
         ("{", "not valid JSON"),
-        ('{"a": 1, "b": 2, "a": 3}', "'a' stands twice"),
-        ("[NaN]", "NaN"),
-        ("[-Infinity]", "Infinity"),
+        ('{"label": 1, "b": 2, "label": 3}', "'label' stands twice"),
         ("[" * 100_000 + "]" * 100_000, "nested"),
         ('{"a":' * 50_000, "nested"),
-        ("1" * 5000, r"not valid JSON \(a number of thousands of digits\)"),
     ],
 )
 def test_what_is_no_sound_json_is_refused_in_one_line(tmp_path, content, said):
@@ -37,6 +35,14 @@ def test_what_is_no_sound_json_is_refused_in_one_line(tmp_path, content, said):
         read_document(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_nobody_reads_may_be_wrong(tmp_path):
+    text = '{"Solidity": NaN, "Area": Infinity, "Perimeter": -Infinity, "Area": 5, "long": ' + "1" * 5000 + "}"
+    content = read_document(save(tmp_path / "a.json", text))
+    assert math.isnan(content["Solidity"])
+    assert content["long"] == math.inf
+    assert content["Area"] == 5
 
 
 def test_other_bytes_are_refused(tmp_path):

@@ -81,11 +81,27 @@ def test_shapes_without_an_area_are_left_out_and_told(tmp_path, kind):
     assert annotation.remarks == {NO_AREA: 1}
 
 
-@pytest.mark.parametrize("kind", ["ellipse", "oriented_rectangle", "cuboid", "something new"])
+@pytest.mark.parametrize("kind", ["ellipse", "cuboid", "something new"])
 def test_shapes_of_a_kind_that_is_not_read_are_left_out_and_called_by_it(tmp_path, kind):
     annotation = read(tmp_path, [shape(kind, SQUARE[:-1]), shape("polygon", SQUARE)])
     assert len(annotation.regions) == 1
     assert annotation.remarks == {f"shapes of type '{kind}', which is not read, left out": 1}
+
+
+@pytest.mark.parametrize("kind", ["oriented_rectangle", "rotation"])
+def test_a_turned_rectangle_is_its_four_corners(tmp_path, kind):
+    corners = [[10, 5], [30, 15], [25, 25], [5, 15]]
+    annotation = read(tmp_path, [shape(kind, corners, label="Tumor")])
+    (region,) = annotation.regions
+    assert region.geometry.equals(shapely.Polygon(corners))
+    assert not annotation.remarks
+
+
+def test_what_is_wrong_with_a_shape_that_is_not_read_does_not_matter(tmp_path):
+    shapes = [shape("point", [[float("nan"), 1]]), shape("ellipse", None), shape("polygon", SQUARE[:-1])]
+    annotation = read(tmp_path, shapes)
+    assert len(annotation.regions) == 1
+    assert sum(annotation.remarks.values()) == 2
 
 
 def test_a_rectangle_may_be_given_by_its_four_corners(tmp_path):

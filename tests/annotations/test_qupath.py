@@ -1,4 +1,5 @@
 import json
+import math
 import uuid
 
 import pytest
@@ -46,6 +47,18 @@ def test_a_collection_one_feature_or_a_list_may_stand_at_the_top(tmp_path, wrap)
 def test_a_class_is_read_in_every_form_qupath_has_written(tmp_path, classification, label, colour):
     (region,) = read(tmp_path, feature([SQUARE], classification=classification)).regions
     assert (region.label, region.colour) == (label, colour)
+
+
+def test_measurements_that_are_no_numbers_cost_nothing_but_a_coordinate_must_be_one(tmp_path):
+    """QuPath up to 0.4 writes NaN and Infinity without quotes."""
+    drawn = feature([SQUARE], classification={"name": "Tumor"}, measurements={"Solidity": math.nan, "Area": math.inf})
+    path = save(tmp_path / "a.geojson", {"type": "FeatureCollection", "features": [drawn]})
+    assert "NaN" in path.read_text()
+    (region,) = read_annotation(path).regions
+    assert (region.label, region.geometry.area) == ("Tumor", 400)
+    for wrong in (math.nan, -math.inf, 10**400):
+        with pytest.raises(DataError, match="coordinate that is not finite"):
+            read_annotation(save(path, feature([[*SQUARE[:2], [30, wrong], *SQUARE[3:]]])))
 
 
 def test_an_object_without_properties_has_no_class(tmp_path):

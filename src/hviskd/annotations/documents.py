@@ -1,6 +1,7 @@
 """Reads the JSON that other programs write, at any size and in any state; Labelme and QuPath readers use it."""
 
 import json
+import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -17,28 +18,37 @@ TEXT_LIMIT_BYTES = 512 * 2**20
 # 2 GiB; it is some nine million vertices.
 MARK_LIMIT = 28_000_000
 _MARKS = {b"[": 1, b",": 1, b'"': 0.5, b"{": 4}
+LONGEST_NUMBER = 300  # digits; a float holds 308
+READ_KEYS = frozenset(
+    (
+        *("type", "features", "geometry", "geometries", "coordinates", "properties", "classification", "name", "names"),
+        *("color", "colorRGB", "shapes", "label", "points", "shape_type", "group_id", "description", "mask"),
+        *("imageWidth", "imageHeight"),
+    )
+)
 KEY_LIMIT = 1_000_000  # different ones, at about 300 bytes each; of one that comes again only a reference is kept
 
 
 def read_document(path: Path) -> object:
     """Read a JSON file that may be damaged or hostile.
 
+    What no reader looks at may be wrong: NaN and Infinity, which some programs write, come as such, numbers of
+    thousands of digits as infinity, and whoever meets them refuses them.
+
     Raises:
-        DataError: The file is missing, over 512 MiB, not UTF-8, not JSON, too deeply nested, says one key twice in
-            one object, has NaN, infinity or a number of thousands of digits, or would take over about 2 GiB.
+        DataError: The file is missing, over 512 MiB, not UTF-8, not JSON, too deeply nested, says a key that readers
+            look at twice in one object, or would take over about 2 GiB.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     if path.stat().st_size > FILE_LIMIT_BYTES:
         raise DataError(f"{path}: larger than {FILE_LIMIT_BYTES // 2**20} MiB; export fewer objects at a time")
     try:
-        return json.loads(_text(path), object_pairs_hook=_Objects(), parse_constant=_refuse)
+        return json.loads(_text(path), object_pairs_hook=_Objects(), parse_int=_whole)
     except RecursionError as error:
         raise DataError(f"{path}: nested too deeply; this is not an annotation") from error
     except ValueError as error:
-        # Python's own words on a number of thousands of digits would send a user to its settings.
-        reason = "a number of thousands of digits" if "sys.set_int_max_str_digits" in str(error) else error
-        raise DataError(f"{path}: not valid JSON ({reason}); export it again") from error
+        raise DataError(f"{path}: not valid JSON ({error}); export it again") from error
 
 
 def _text(path: Path) -> str:
@@ -73,13 +83,15 @@ class _Objects:
     def __call__(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
         content = dict(pairs)
         if len(content) < len(pairs):
-            (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
-            raise ValueError(f"key {twice[:40]!r} stands twice in one object")
+            twice = [key for key, times in Counter(key for key, _ in pairs).items() if times > 1 and key in READ_KEYS]
+            if twice:
+                raise ValueError(f"key {twice[0]!r} stands twice in one object")
         self._keys.update(content)
         if len(self._keys) > KEY_LIMIT:
             raise ValueError(f"over {KEY_LIMIT} different keys; this is not an annotation")
         return content
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a number")
+def _whole(digits: str) -> int | float:
+    """Read a whole number; one of hundreds of digits is beyond all numbers."""
+    return int(digits) if len(digits) < LONGEST_NUMBER else math.inf

@@ -1,8 +1,9 @@
 """Labelme JSON: what is drawn there becomes `Outlines`, and `Outlines` a file that Labelme opens.
 
 The shapes are pixels of the image the file was drawn on, so that image must be the slide at full resolution. Polygons,
-rectangles, circles and masks are read; points and lines have no area, and other shapes are not known. Neighbouring
-shapes of one label and one `group_id` are parts of one region. The image inside the file is never looked at.
+rectangles, upright or turned, circles and masks are read; points and lines have no area, and other shapes are not
+known. Neighbouring shapes of one label and one `group_id` are parts of one region. The image inside the file is never
+looked at.
 """
 
 import base64
@@ -30,6 +31,7 @@ from hviskd.storage import atomic_file
 
 CIRCLE_ERROR_PX = 0.05
 MASK_LIMIT_PX = 64_000_000  # of all mask shapes of a file together
+TURNED = ("oriented_rectangle", "rotation")  # by their four corners, as Labelme and X-AnyLabeling call them
 WITHOUT_AREA = ("point", "points", "line", "linestrip")
 
 
@@ -109,20 +111,21 @@ class _Shapes(DrawnFile):
 
     def _outline_of(self, shape: dict[str, object], place: str) -> Outline | None:
         kind = self.text(shape.get("shape_type"), f"{place}.shape_type") or "polygon"
+        if kind not in ("polygon", "rectangle", "circle", "mask", *TURNED):
+            unread = f"shapes of type '{kind}', which is not read, left out"
+            self.remarks[NO_AREA if kind in WITHOUT_AREA else unread] += 1
+            return None
         points = self.points(shape.get("points"), f"{place}.points")
-        # Programs that descend from Labelme give a rectangle by its four corners.
-        if kind == "polygon" or (kind == "rectangle" and len(points) == 4):
+        # Programs that descend from Labelme give an upright rectangle by its four corners too.
+        if kind in ("polygon", *TURNED) or (kind == "rectangle" and len(points) == 4):
             return self.polygon([points], place)
-        if kind in ("rectangle", "circle", "mask") and len(points) != 2:
+        if len(points) != 2:
             raise self.error(place, f"a {kind} needs two points, and has {len(points)}")
         if kind == "rectangle":
             return self.outline([shapely.box(*points.min(axis=0), *points.max(axis=0))], place)
         if kind == "circle":
             return self.outline([_circle(*points)], place)
-        if kind == "mask":
-            return self._mask(shape.get("mask"), np.trunc(points), place)  # whole px, as Labelme itself takes them
-        self.remarks[NO_AREA if kind in WITHOUT_AREA else f"shapes of type '{kind}', which is not read, left out"] += 1
-        return None
+        return self._mask(shape.get("mask"), np.trunc(points), place)  # whole px, as Labelme itself takes them
 
     def _mask(self, encoded: object, corners: np.ndarray, place: str) -> Outline | None:
         """Trace a mask shape: a picture, set at the corner of a box whose corner pixels both belong to it."""

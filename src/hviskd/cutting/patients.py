@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hviskd.csv_table import file_name, read_csv
 from hviskd.errors import DataError
+from hviskd.file_names import slide_names
 
 PATIENT_RULES = {
     "ivygap": r"([^-]+)-",  # W10-1-1-B.2.02 → W10
@@ -64,4 +65,4 @@ def _from_csv(path: Path) -> Callable[[Path], str | None]:
             raise DataError(f"{place}: needs a slide and a patient")
         if table.setdefault(slide, patient) != patient:
             raise DataError(f"{place}: {slide} has two different patients")
-    return lambda slide: table.get(slide.name, table.get(slide.stem))
+    return lambda slide: next((table[name] for name in slide_names(slide) if name in table), None)

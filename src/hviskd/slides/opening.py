@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hviskd.errors import DataError
-from hviskd.file_names import FLAT_SUFFIXES, MASK_ENDINGS, WHOLE_SLIDE_SUFFIXES
+from hviskd.file_names import FLAT_SUFFIXES, MASK_ENDINGS, WHOLE_SLIDE_SUFFIXES, slide_names
 from hviskd.version import DRAWN_BY
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _slides_in(folder: Path, recursive: bool) -> list[Path]:
             dicom_folders.add(path.parent)
         slides.append(path)
     results = {parent for parent in {path.parent for path in slides} if any((parent / r).exists() for r in _RESULTS)}
-    stems = {str(path.with_suffix("")) for path in slides}
+    stems = {str(path.with_name(name)) for path in slides for name in slide_names(path)}
     return [path for path in slides if path.parent not in results and not (_is_mask(path, stems) or _is_drawn(path))]
 
 
@@ -124,7 +124,7 @@ def _is_drawn(path: Path) -> bool:
 
 
 def _is_mask(path: Path, stems: set[str]) -> bool:
-    """Return whether an image is named as the mask of one of the slides (paths without suffix)."""
+    """Return whether an image is named as the mask of one of the slides (all paths they go by)."""
     stem = str(path.with_suffix(""))
     named = any(stem.endswith(ending) and stem.removesuffix(ending) in stems for ending in MASK_ENDINGS)
     return named and path.suffix.lower() in FLAT_SUFFIXES

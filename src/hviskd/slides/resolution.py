@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hviskd.csv_table import decimal, file_name, read_csv
 from hviskd.errors import DataError
+from hviskd.file_names import slide_names
 
 MIN_MPP, MAX_MPP = 0.05, 20.0  # beyond any scanner: 72 dpi, which many programs write unasked, is 353 µm/px
 _SHOWN_CHARACTERS = 60
@@ -77,7 +78,7 @@ def read_mpp_csv(path: Path | str, slides: Iterable[Path] | None = None) -> dict
 
 def mpp_of(slide: Path, table: Mapping[str, float]) -> float | None:
     """Look up a slide in the result of `read_mpp_csv`, by its file name with or without suffix."""
-    return table.get(slide.name, table.get(slide.stem))
+    return next((table[name] for name in slide_names(slide) if name in table), None)
 
 
 def _sane(mpp: float) -> bool:
