@@ -2,7 +2,8 @@
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from hviskd.storage import atomic_file
 from hviskd.version import DRAWN_BY, __version__
 
-_DRAWING = threading.Lock()  # filters of warnings are the process's
+_DRAWING = threading.RLock()  # filters of warnings are the process's
 
 # Okabe and Ito (2008), told apart with any colour vision; black first for the reference.
 PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D00", "#F0E442")
@@ -42,14 +43,20 @@ def save_figure(figure: Figure, path: Path, *, settle: bool = False) -> Path:
         path: Where to write.
         settle: Lay it out twice, so that the layout knows how wide the numbers at the axes are.
     """
-    with atomic_file(path) as partial, _DRAWING, warnings.catch_warnings():
-        # A name in letters that the font lacks is drawn as boxes; a warning a letter would say no more.
-        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
+    with atomic_file(path) as partial, boxes_for_letters():
         if settle:
             figure.draw_without_rendering()
         software = {"Software": f"{DRAWN_BY} {__version__}"}
         figure.savefig(partial, format="png", facecolor="white", metadata=software)
     return path
+
+
+@contextmanager
+def boxes_for_letters() -> Iterator[None]:
+    """Let letters that the font lacks be boxes; a warning for each would say no more."""
+    with _DRAWING, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
+        yield
 
 
 def hex_to_rgb(colour: str) -> tuple[int, int, int]:

@@ -1,25 +1,15 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hviskd.pictures import new_figure
 from hviskd.segmentation.drawing import (
     draw_scale_bar,
     fit_panel,
-    fitted,
     round_length,
-    short,
     show_slide,
-    text_width_in,
-    wrapped,
 )
 
 from .make import map_card
-
-
-def words(most):
-    return st.text(st.characters(max_codepoint=0x24F, categories=["L", "N", "P", "Zs"]), max_size=most)
 
 
 @pytest.mark.parametrize(("length", "rounded"), [(999, 500), (1000, 1000), (19.9, 10), (4.99, 2), (0.21, 0.2), (1, 1)])
@@ -45,29 +35,6 @@ def test_a_panel_has_the_slides_proportions(box):
     assert width / height == pytest.approx(640 / 448)
     assert width <= box[0]
     assert height <= box[1]
-
-
-@given(words(80), st.floats(0.3, 3))
-def test_no_line_is_wider_than_asked_and_no_letter_lost(text, width_in):
-    lines = wrapped(text, width_in, 8)
-    assert all(len(line) == 1 or text_width_in(line, 8) <= width_in for line in lines)
-    assert "".join("".join(lines).split()) == "".join(text.split())
-
-
-@given(words(120), st.floats(0.5, 3), st.integers(1, 3))
-def test_what_does_not_fit_is_cut_out_of_the_middle(text, width_in, lines):
-    found = fitted(text, width_in, 8, lines=lines)
-    assert 1 <= len(found) <= lines
-    if wrapped(short(text, 1000), width_in, 8) == found:
-        return
-    assert all(len(line) == 1 or text_width_in(line, 8) <= width_in for line in found)
-    assert "…" in "".join(found)
-
-
-def test_a_cut_name_keeps_both_its_ends():
-    assert short("TCGA-02-0001-01C-01-TS1.svs", 11) == "TCGA-…1.svs"
-    assert short("  two\nlines\x07 ", 40) == "two lines"
-    assert short("fits", 4) == "fits"
 
 
 def test_a_faded_slide_is_pale_and_grey():

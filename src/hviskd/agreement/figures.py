@@ -11,6 +11,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from hviskd.agreement.boundary import MeanProfile, border
+from hviskd.figure_text import fit, wrap
 from hviskd.pictures import line_style, new_figure
 from hviskd.segmentation.drawing import DISCLAIMER, draw_scale_bar, show_slide
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hviskd.agreement.slide_agreement import Compared
 
 _MOST_CLASSES, _MOST_MODELS = 6, 4
+_PANEL_IN = 2.9
 _DETAIL_CELLS = 14  # along a side of the enlarged window
 _SHOWN_SAMPLES = 600  # along a side; an outline needs no more
 
@@ -38,11 +40,10 @@ def draw_slide(compared: Sequence["Compared"]) -> Figure:
     places = sorted(sorted(area, key=lambda place: -area[place])[:_MOST_CLASSES])
     names = [first.agreement.classes[place] for place in places]
     card = first.slide_map.card
-    panel_in = 2.9
-    tall = panel_in * min(2.0, max(0.5, card.slide_height_px / card.slide_width_px))
+    tall = _PANEL_IN * min(2.0, max(0.5, card.slide_height_px / card.slide_width_px))
     lead = 0 if first.thumbnail is None else 1
     across = lead + 2 * len(models)
-    figure = new_figure(1.2 + panel_in * across, 0.9 + (max(tall, panel_in * 0.9) + 0.3) * len(places))
+    figure = new_figure(1.2 + _PANEL_IN * across, 0.9 + (max(tall, _PANEL_IN * 0.9) + 0.3) * len(places))
     axes = figure.subplots(len(places), across, squeeze=False)
     image: AxesImage | None = None
     for row, name in enumerate(names):
@@ -50,7 +51,7 @@ def draw_slide(compared: Sequence["Compared"]) -> Figure:
         if first.thumbnail is not None:
             show_slide(axes[row, 0], first.thumbnail, card)
             _draw_outline(axes[row, 0], first, name, window=None)
-            axes[row, 0].set_title(_short(f"{name}: slide and expert"), fontsize=8, loc="left", parse_math=False)
+            _name_panel(axes[row, 0], name, "slide and expert")
             draw_scale_bar(figure, axes[row, 0], card)
         for at, one in enumerate(models):
             whole, near = axes[row, lead + 2 * at : lead + 2 * at + 2]
@@ -61,7 +62,7 @@ def draw_slide(compared: Sequence["Compared"]) -> Figure:
             for panel, detail in ((whole, None), (near, window)):
                 image = _draw_map(panel, one, name, window=detail)
                 title = one.agreement.model if detail is None else "at the outline"
-                panel.set_title(_short(f"{name}: {title}"), fontsize=8, loc="left", parse_math=False)
+                _name_panel(panel, name, title)
             draw_scale_bar(figure, whole, card)
             if window is not None:
                 left, top, side = window
@@ -76,10 +77,10 @@ def draw_slide(compared: Sequence["Compared"]) -> Figure:
     left_out = [f"{len(compared) - len(models)} more models"] * (len(compared) > len(models))
     left_out += [f"{len(area) - len(places)} more classes"] * (len(area) > len(places))
     told = f" Not shown: {', '.join(left_out)}." if left_out else ""
-    figure.suptitle(_short(card.slide, 90), fontsize=10, parse_math=False)
-    figure.supxlabel(
-        f"White on black: the expert's outline. Grey: no tile. Orange: the window.{told} {DISCLAIMER}", fontsize=7
-    )
+    width_in = figure.get_figwidth() - 0.4
+    figure.suptitle(fit(card.slide, width_in, 10), fontsize=10)
+    note = f"White on black: the expert's outline. Grey: no tile. Orange: the window.{told} {DISCLAIMER}"
+    figure.supxlabel(wrap(note, width_in, 7), fontsize=7)
     return figure
 
 
@@ -99,13 +100,13 @@ def draw_profiles(profiles: Sequence[MeanProfile]) -> Figure:
         for one in (profile for profile in profiles if profile.class_name == name):
             style = line_style(models.index(one.model))
             middle = (one.edges_um[:-1] + one.edges_um[1:]) / 2
-            panel.plot(middle, one.mean, marker=".", markersize=4, linewidth=1.4, label=_short(one.model), **style)
+            panel.plot(middle, one.mean, marker=".", markersize=4, linewidth=1.4, label=fit(one.model, 2.6, 7), **style)
             panel.fill_between(
                 middle, (one.mean - one.sd).clip(0), (one.mean + one.sd).clip(None, 1), color=style["color"], alpha=0.15
             )
         panel.axvline(0, color="0.5", linewidth=0.8)
         panel.set(ylim=(0, 1))
-        panel.set_title(_short(name), fontsize=9, loc="left", parse_math=False)
+        panel.set_title(fit(name, 3.2, 9), fontsize=9, loc="left")
         panel.tick_params(labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)
     for panel in axes[len(names) :]:
@@ -114,11 +115,11 @@ def draw_profiles(profiles: Sequence[MeanProfile]) -> Figure:
     most = max(int(one.slides.max()) for one in profiles)
     band = "Band: standard deviation over slides." if most > 1 else "One slide: no band, for nothing tells its spread."
     figure.supylabel("mean probability of the class", fontsize=9)
-    figure.supxlabel(
+    note = (
         "distance from the expert's outline, µm (negative: inside)\n"
-        f"{most} slide{'s' * (most > 1)}. {band} {DISCLAIMER}",
-        fontsize=8,
+        f"{most} slide{'s' * (most > 1)}. {band} {DISCLAIMER}"
     )
+    figure.supxlabel(wrap(note, figure.get_figwidth() - 0.4, 8), fontsize=8)
     return figure
 
 
@@ -203,6 +204,6 @@ def _window_of(
     return slice(begins[0], ends[0]), slice(begins[1], ends[1])
 
 
-def _short(text: str, most: int = 44) -> str:
-    text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _name_panel(axes: Axes, name: str, title: str) -> None:
+    """Write the class, and what the panel shows of it, over a panel."""
+    axes.set_title(f"{fit(name, 0.45 * _PANEL_IN, 8)}: {fit(title, 0.5 * _PANEL_IN, 8)}", fontsize=8, loc="left")

@@ -1,6 +1,5 @@
 """Shows where on a slide tiles were cut; cutting draws it for every slide, so that a person can see what was taken."""
 
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,13 @@ from numpy.typing import NDArray
 from hviskd.annotations import Legend
 from hviskd.class_marks import mark_regions
 from hviskd.cutting.candidates import Candidates
+from hviskd.figure_text import fit
 from hviskd.pictures import PALETTE, new_figure, save_figure
 from hviskd.slides import Slide
 
 _THUMBNAIL_PX = 900
 _PANEL_IN = 6.0
-_LEGEND_CHARACTERS = 28
+_LEGEND_IN = 1.5
 _TISSUE = PALETTE[0]
 
 
@@ -61,13 +61,14 @@ def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], l
         if count := inside.sum():
             mark = str(position + 1)
             regions.append((inside, mark, colour))
-            shown = textwrap.fill(f"{mark}  {name}: {count:,} tiles", _LEGEND_CHARACTERS, subsequent_indent="    ")
+            shown = f"{mark}  {fit(name, _LEGEND_IN, 8, lines=3)}\n    {count:,} tiles"
             handles.append(Patch(facecolor=f"#{bytes(colour).hex()}", alpha=0.5, edgecolor="0.25", label=shown))
     mark_regions(axes, regions, cell=found.grid.tile0_px * um, cell_pt=found.grid.tile0_px * scale * 72)
     handles.append(Line2D([], [], color=_TISSUE, label="tissue"))
     figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
     axes.set(xlim=(0, width_px * um), ylim=(height_px * um, 0), xlabel="µm", ylabel="µm")
-    axes.set_title(f"{slide.path.name}: {len(chosen):,} of {len(found.label):,} possible tiles", fontsize=9, wrap=True)
+    title = fit(slide.path.name, figure.get_figwidth() - 2.4, 9)
+    axes.set_title(f"{title}\n{len(chosen):,} of {len(found.label):,} possible tiles", fontsize=9)
     axes.tick_params(labelsize=7)
     return save_figure(figure, path, settle=True)
 

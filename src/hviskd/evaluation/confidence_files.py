@@ -5,9 +5,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hviskd.evaluation.confidence import reliability, risk_coverage
-from hviskd.evaluation.figures import with_note, wrap_name
 from hviskd.evaluation.metrics import CALIBRATION_BINS
 from hviskd.evaluation.result import Evaluation
+from hviskd.figure_text import fit, with_note
 from hviskd.pictures import line_style, new_figure
 
 MAX_POINTS = 1001  # of a curve of risk in the table
@@ -31,7 +31,7 @@ def draw_confidence(evaluation: Evaluation, note: str) -> Figure:
             color=style["color"],
         )
         curve = risk_coverage(evaluation.labels, model.probabilities)
-        name = wrap_name(model.name)
+        name = fit(model.name, 2.0, 8, lines=3)
         text = f"{name}\n{model.metrics.ece:.3f}, {curve.area:.3f}"
         right.plot(curve.coverage, curve.risk, linewidth=1.4, label=text, **style)
     left.set(

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hviskd.evaluation.corrupted_tiles import METRICS, Robustness
-from hviskd.evaluation.figures import TITLES, with_note, wrap_name
+from hviskd.evaluation.figures import TITLES
+from hviskd.figure_text import fit, with_note
 from hviskd.pictures import line_style, new_figure, save_figure
 from hviskd.storage import write_text
 from hviskd.tiles.corruptions import LEVELS, corrupt
@@ -31,7 +32,12 @@ def draw_robustness(found: Robustness) -> Figure:
                 steps = found.steps(model.name, corruption.name, metric)
                 style = line_style(place)
                 axes.plot(
-                    steps["level"], steps["value"], marker=".", linewidth=1.3, label=wrap_name(model.name), **style
+                    steps["level"],
+                    steps["value"],
+                    marker=".",
+                    linewidth=1.3,
+                    label=fit(model.name, 2.2, 9, lines=3),
+                    **style,
                 )
                 axes.fill_between(
                     steps["level"],

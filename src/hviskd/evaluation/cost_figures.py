@@ -1,6 +1,5 @@
 """Figures of accuracy against cost."""
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from hviskd.errors import DataError, first_problem
 from hviskd.evaluation.figures import TITLES
 from hviskd.evaluation.intervals import Interval
+from hviskd.figure_text import fit, with_note
 from hviskd.pictures import PALETTE, new_figure
 from hviskd.storage import read_json
 
@@ -103,11 +103,11 @@ def cost_figure(points: Sequence[Point], *, cost: str, metric: str, note: str = 
             marker=_MARKERS[position % len(_MARKERS)],
             edgecolors="white",
             zorder=3,
-            label=f"{point.name}, {point.parameters / 1e6:.2f} M".replace("$", r"\$"),
+            label=f"{fit(point.name, 1.7, 8, lines=3)}, {point.parameters / 1e6:.2f} M",
         )
         crowded = any(1 < other.cost / point.cost < _NEAR for other in points)  # then its right side is taken
         axes.annotate(
-            point.name.replace("$", r"\$"),
+            fit(point.name, 1.5, 8, lines=2),
             (point.cost, point.value),
             xytext=(-13 if crowded else 13, 0),
             textcoords="offset points",
@@ -128,10 +128,4 @@ def cost_figure(points: Sequence[Point], *, cost: str, metric: str, note: str = 
     legend = figure.legend(title="network, parameters", loc="outside right center", frameon=False, fontsize=8)
     for handle in legend.legend_handles:
         handle.set_sizes([40.0])  # type: ignore[union-attr]
-    if note:
-        figure.supxlabel(_wrapped(note), fontsize=7, color="0.3", x=0.01, ha="left")
-    return figure
-
-
-def _wrapped(note: str) -> str:
-    return "\n".join(textwrap.wrap(note, 125, max_lines=4, placeholder=" …")).replace("$", r"\$")
+    return with_note(figure, note)

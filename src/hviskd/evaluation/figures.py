@@ -1,7 +1,5 @@
 """Figures of an evaluation: ROC curves, confusion matrix, models side by side."""
 
-import re
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +11,7 @@ from sklearn.metrics import roc_curve
 
 from hviskd.evaluation.intervals import Interval
 from hviskd.evaluation.metrics import Metrics
+from hviskd.figure_text import fit, with_note
 from hviskd.pictures import DASHES, PALETTE, new_figure
 
 TITLES = {
@@ -64,7 +63,7 @@ def roc_figure(
     for k, name in enumerate(classes):
         area = format_value(metrics.auroc[k], intervals[k])
         if np.isnan(metrics.auroc[k]):
-            axes.plot([], [], " ", label=f"{wrap_name(name)}  undefined")
+            axes.plot([], [], " ", label=f"{fit(name, 2.0, 8, lines=3)}  undefined")
             continue
         false_positive, true_positive, _ = roc_curve(labels == k, probabilities[:, k])
         axes.plot(
@@ -76,7 +75,7 @@ def roc_figure(
             markevery=(0.02 + 0.15 * k / len(classes), 0.15),
             markersize=5,
             linewidth=1.4,
-            label=f"{wrap_name(name)}  {area}",
+            label=f"{fit(name, 2.0, 8, lines=3)}  {area}",
         )
     axes.set(
         xlabel="false positive rate (1 − specificity)",
@@ -84,7 +83,7 @@ def roc_figure(
         xlim=(-0.01, 1.01),
         ylim=(-0.01, 1.01),
         aspect="equal",
-        title=f"{wrap_name(title, 60)}\nmacro AUROC {format_value(metrics.macro_auroc, None)}",
+        title=f"{fit(title, 5.2, 12, lines=3)}\nmacro AUROC {format_value(metrics.macro_auroc, None)}",
     )
     figure.legend(
         title="one class against the rest: AUROC",
@@ -110,7 +109,7 @@ def confusion_figure(confusion: NDArray[np.float64], classes: Sequence[str], *, 
     figure = new_figure(side + 0.9, side + 0.4)
     axes = figure.subplots()
     image = draw_confusion(axes, confusion, confusion.sum(axis=1), classes)
-    axes.set(title=wrap_name(title, 60))
+    axes.set(title=fit(title, 0.75 * side, 12, lines=3))
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.7, format="{x:.0%}")
     return with_note(figure, note)
 
@@ -142,7 +141,7 @@ def draw_confusion(
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
         elif column == 0:
             axes.text((count - 1) / 2, row, "no tiles of this class", ha="center", va="center", fontsize=8)
-    names = [wrap_name(name, 18) for name in classes]
+    names = [fit(name, 1.35, 9, lines=3) for name in classes]
     axes.set_xticks(range(count), names, rotation=90 if max(map(len, names)) > 6 else 0)
     axes.set_yticks(range(count), names if rows is None else rows)
     axes.tick_params(labelsize=9)
@@ -175,29 +174,6 @@ def comparison_figure(
         axes.grid(axis="x", color="0.9")
         axes.set_axisbelow(True)
     shown = [f"{names[0]} (reference)", *names[1:]] if len(names) > 1 else names
-    panels[0].set_yticks(range(len(names)), [wrap_name(name) for name in shown])
+    panels[0].set_yticks(range(len(names)), [fit(name, 2.2, 10, lines=3) for name in shown])
     panels[0].set_ylim(len(names) - 0.5, -0.5)
     return with_note(figure, note)
-
-
-def with_note(figure: Figure, note: str) -> Figure:
-    """Add a note in small print along the lower edge, at most five lines."""
-    if note:
-        width = int(figure.get_figwidth() * 17)
-        lines = textwrap.wrap(note, width, max_lines=5, placeholder=" …")
-        figure.set_figheight(figure.get_figheight() + 0.14 * len(lines))
-        text = "\n".join(lines).replace("$", r"\$")
-        figure.supxlabel(text, fontsize=7, color="0.3", x=0.01, ha="left")
-    return figure
-
-
-def wrap_name(name: str, width: int = 28) -> str:
-    """Break a name after spaces, hyphens and underscores into at most three lines, and escape `$` (mathtext)."""
-    lines = [""]
-    for part in re.findall(rf"[^\s_-]{{0,{width}}}[\s_-]|[^\s_-]{{1,{width}}}", name):
-        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
-            lines.append("")
-        lines[-1] += part
-    if len(lines) > 3:
-        lines[2:] = [lines[2].rstrip() + "…"]
-    return "\n".join(line.rstrip() for line in lines).replace("$", r"\$")

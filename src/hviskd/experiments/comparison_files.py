@@ -13,6 +13,7 @@ from hviskd.evaluation.significance import Gain, Ranks
 from hviskd.evaluation.tables import markdown_table
 from hviskd.experiments.comparison import REFERENCES, Comparison, Row, Spread
 from hviskd.experiments.design import KD, STUDENT
+from hviskd.figure_text import fit
 from hviskd.pictures import PALETTE, new_figure, save_figure
 from hviskd.storage import atomic_file, write_text
 
@@ -143,8 +144,8 @@ def draw_gains(comparison: Comparison) -> Figure:
                 label=f"over {name}",
             )
         axes.axvline(0, color="0.5", linewidth=0.8)
-        axes.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), title=pair)
-        axes.set_yticklabels([row.arm for row in rows], fontsize=8)
+        axes.set(yticks=range(len(rows)), ylim=(len(rows) - 0.4, -0.6), title=fit(pair, 3.2, 12))
+        axes.set_yticklabels([fit(row.arm, 2.0, 8) for row in rows], fontsize=8)
         axes.set_xlabel("gain in top-1, points (95 %)")
         axes.grid(axis="x", color="0.9")
         axes.set_axisbelow(True)
@@ -169,6 +170,7 @@ def draw_ranks(ranks: Ranks) -> Figure:
         level = floor + 0.8 * ((place if left else len(names) - 1 - place) + 1)
         edge = low - 0.03 * (high - low) if left else high + 0.03 * (high - low)
         axes.plot([mean, mean, edge], [0, level, level], color="0.3", linewidth=0.9)
+        name = fit(name, 1.9, 8)
         axes.text(edge, level, f"{name} {mean:.1f} " if left else f" {mean:.1f} {name}", fontsize=8, va="center",
                   ha="right" if left else "left")  # fmt: skip
     for level, (first, last) in enumerate(bars):

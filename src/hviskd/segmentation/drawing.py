@@ -1,22 +1,18 @@
 """What the pictures of a map have in common: the slide under it, the scale bar, the words below; both kinds use it."""
 
 import math
-from functools import lru_cache
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
 from matplotlib.transforms import blended_transform_factory, offset_copy
 
 from hviskd.arrays import RGB
+from hviskd.figure_text import shorten
 from hviskd.segmentation.slide_map import MapCard, SlideMap
 
 DISCLAIMER = "Research software, not a medical device."
 _FADE = 0.35  # of the slide's contrast that is left under a map
-_HINTING = 1.04  # letters on whole px are a little wider than measured
-_MOST_CHARACTERS = 400  # of a name; no picture has room for more
 _BAR_SHARE = 0.25  # of the picture's width that the scale bar takes at most
 
 
@@ -60,51 +56,8 @@ def described(slide_map: SlideMap) -> str:
     """Say which Model looked at what: its name, its tiles, and their step where they overlap."""
     card = slide_map.card
     step = "" if card.stride_px == card.tile_px else f", every {slide_map.stride_um:.3g} µm"
-    stain = "" if card.stain == "none" else f", stain {short(card.stain, 30)}"
+    stain = "" if card.stain == "none" else f", stain {shorten(card.stain, 30)}"
     return (
-        f"model {short(card.model, 60)}, tiles of {card.tile_px} px at {card.mpp:.3g} µm/px "
+        f"model {shorten(card.model, 60)}, tiles of {card.tile_px} px at {card.mpp:.3g} µm/px "
         f"({slide_map.tile_um:.3g} µm){step}{stain}"
     )
-
-
-def short(text: str, most: int) -> str:
-    """Return text on one line, cut in the middle if it is longer than `most` characters."""
-    text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    if len(text) <= most:
-        return text
-    end = (most - 1) // 2
-    return f"{text[: most - 1 - end]}…{text[-end:]}"
-
-
-def fitted(text: str, width_in: float, size_pt: float, *, lines: int = 1) -> list[str]:
-    """Return text in at most so many lines of a width in inches; what is too much is cut out of its middle."""
-    most = min(len(text), _MOST_CHARACTERS)
-    while True:
-        found = wrapped(short(text, most), width_in, size_pt)
-        if len(found) <= lines or most < 4:
-            return found[:lines]
-        most = min(most, len(" ".join(found))) * 9 // 10
-
-
-def wrapped(text: str, width_in: float, size_pt: float) -> list[str]:
-    """Break text into lines of a width in inches: between words, and within a word that is wider than that."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if text_width_in(longer, size_pt) <= width_in:
-            lines[-1] = longer
-            continue
-        if lines[-1]:
-            lines.append("")
-        for character in word:
-            if lines[-1] and text_width_in(lines[-1] + character, size_pt) > width_in:
-                lines.append("")
-            lines[-1] += character
-    return lines
-
-
-@lru_cache(maxsize=4096)
-def text_width_in(text: str, size_pt: float) -> float:
-    """Measure a line of text, in inches."""
-    width_pt, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size_pt), ismath=False)
-    return _HINTING * float(width_pt) / 72

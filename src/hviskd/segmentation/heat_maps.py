@@ -16,15 +16,14 @@ from scipy import sparse
 from scipy.special import ndtr
 
 from hviskd.arrays import RGB, Floats
+from hviskd.figure_text import fit, wrap
 from hviskd.pictures import new_figure
 from hviskd.segmentation.drawing import (
     DISCLAIMER,
     described,
     draw_scale_bar,
     fit_panel,
-    fitted,
     show_slide,
-    wrapped,
 )
 from hviskd.segmentation.slide_map import SlideMap
 
@@ -111,15 +110,13 @@ def draw_heat_map(slide_map: SlideMap, class_name: str, thumbnail: RGB, *, sigma
     draw_scale_bar(figure, axes, card)
     bar = figure.colorbar(ScalarMappable(Normalize(0, 1), "viridis"), ax=axes, shrink=0.8, alpha=0.7)
     height_in = 0.7 * figure.get_figheight()
-    bar.set_label(
-        "\n".join(fitted(f"probability of {class_name}", height_in, 8, lines=2)), fontsize=8, parse_math=False
-    )
+    bar.set_label(fit(f"probability of {class_name}", height_in, 8, lines=2), fontsize=8)
     bar.ax.tick_params(labelsize=7)
     sigma = DEFAULT_SIGMA_STEPS * slide_map.stride_um if sigma_um is None else sigma_um
     inside_in = figure.get_figwidth() - 0.2
-    note = wrapped(f"smoothed, σ {sigma:.3g} µm; {described(slide_map)}", inside_in, 7)
-    figure.suptitle(*fitted(card.slide, inside_in, 9), fontsize=9, parse_math=False)
-    figure.supxlabel("\n".join([*note, DISCLAIMER]), fontsize=7, parse_math=False)
+    note = f"smoothed, σ {sigma:.3g} µm; {described(slide_map)}\n{DISCLAIMER}"
+    figure.suptitle(fit(card.slide, inside_in, 9), fontsize=9)
+    figure.supxlabel(wrap(note, inside_in, 7), fontsize=7)
     return figure
 
 

@@ -9,8 +9,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from hviskd.class_marks import write_mark
+from hviskd.figure_text import fit, shorten, text_width_in, wrap
 from hviskd.segmentation.certainty import Labels
-from hviskd.segmentation.drawing import fitted, short, text_width_in, wrapped
 from hviskd.segmentation.slide_map import Colour, SlideMap
 
 LINE_IN = 0.16
@@ -67,7 +67,7 @@ class MapLegend:
                     mark="?" if unsure else str(label + 1),
                     colour=labels.colours[label],
                     striped=unsure,
-                    lines=fitted(labels.names[label], _MOST_IN, _NAME_PT, lines=_NAME_LINES),
+                    lines=fit(labels.names[label], _MOST_IN, _NAME_PT, lines=_NAME_LINES).split("\n"),
                     area=_area(float(areas[label]), decimals),
                     share=f"{share:.1%}" if share >= 0.0005 else "<0.1%",
                 )
@@ -98,7 +98,7 @@ class MapLegend:
             middle = y + LINE_IN * len(row.lines) / 2
             _draw_swatch(axes, row, middle)
             text = "\n".join(row.lines)
-            axes.text(_NAME_IN, middle, text, fontsize=_NAME_PT, va="center", linespacing=1.15, parse_math=False)
+            axes.text(_NAME_IN, middle, text, fontsize=_NAME_PT, va="center", linespacing=1.15)
             axes.text(area_x, middle, row.area, fontsize=8, ha="right", va="center")
             axes.text(share_x, middle, row.share, fontsize=8, ha="right", va="center")
             y += LINE_IN * (len(row.lines) + 0.5)
@@ -108,7 +108,7 @@ class MapLegend:
             axes.text(_NAME_IN, y + 0.5 * LINE_IN, "together", fontsize=8, va="center")
             axes.text(area_x, y + 0.5 * LINE_IN, self.together, fontsize=8, ha="right", va="center")
             y += 2 * LINE_IN
-        axes.text(_NAME_IN, y, "\n".join(self.absent), fontsize=_ABSENT_PT, color="0.35", va="top", parse_math=False)
+        axes.text(_NAME_IN, y, "\n".join(self.absent), fontsize=_ABSENT_PT, color="0.35", va="top")
 
 
 def _draw_swatch(axes: Axes, row: LegendRow, middle: float) -> None:
@@ -127,6 +127,6 @@ def _area(area_mm2: float, decimals: int) -> str:
 def _absent(names: list[str], width_in: float) -> list[str]:
     if not names:
         return []
-    listed = ", ".join(short(name, 30) for name in names[:_MOST_ROWS])
+    listed = ", ".join(shorten(name, 30) for name in names[:_MOST_ROWS])
     more = f" and {len(names) - _MOST_ROWS} more" if len(names) > _MOST_ROWS else ""
-    return wrapped(f"not found: {listed}{more}", width_in, _ABSENT_PT)
+    return wrap(f"not found: {listed}{more}", width_in, _ABSENT_PT).split("\n")

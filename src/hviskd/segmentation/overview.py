@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 
 from hviskd.arrays import NO_CLASS, RGB, ClassGrid, Floats
 from hviskd.class_marks import mark_regions
+from hviskd.figure_text import fit, wrap
 from hviskd.pictures import new_figure
 from hviskd.segmentation.certainty import Labels, label_map
-from hviskd.segmentation.drawing import DISCLAIMER, described, draw_scale_bar, fit_panel, fitted, show_slide, wrapped
+from hviskd.segmentation.drawing import DISCLAIMER, described, draw_scale_bar, fit_panel, show_slide
 from hviskd.segmentation.legend import MapLegend
 from hviskd.segmentation.slide_map import Colour, SlideMap
 
@@ -50,14 +51,14 @@ def draw_overview(slide_map: SlideMap, thumbnail: RGB | None = None, *, unsure_b
     # Panels are as large as the slide's proportions say, so places are settled here and not by a layout.
     width = 2 * _MARGIN_IN + across * slot[0] + legend.width_in
     caption = _caption(slide_map, labels.unsure_below, width - 2 * _MARGIN_IN)
-    below = _CAPTION_LINE_IN * len(caption) + 2 * _MARGIN_IN
+    below = _CAPTION_LINE_IN * (caption.count("\n") + 1) + 2 * _MARGIN_IN
     height = _HEAD_IN + max(down * slot[1], legend.height_in) + below
     figure = new_figure(width, height)
     figure.set_layout_engine("none")
-    (name,) = fitted(card.slide, width - 2 * _MARGIN_IN, 11)
+    name = fit(card.slide, width - 2 * _MARGIN_IN, 11)
     left = _MARGIN_IN / width
-    figure.text(left, 1 - 0.2 / height, name, fontsize=11, va="center", parse_math=False)
-    figure.text(left, _MARGIN_IN / height, "\n".join(caption), fontsize=_CAPTION_PT, va="bottom", parse_math=False)
+    figure.text(left, 1 - 0.2 / height, name, fontsize=11, va="center")
+    figure.text(left, _MARGIN_IN / height, caption, fontsize=_CAPTION_PT, va="bottom")
     for number, title in enumerate(("slide", _map_title(slide_map))):
         left = _MARGIN_IN + number % across * slot[0]
         bottom = height - _HEAD_IN - number // across * slot[1] - _TITLE_IN - panel[1]
@@ -82,7 +83,7 @@ def _map_title(slide_map: SlideMap) -> str:
     return f"classes of {len(slide_map):,} tiles" if len(slide_map) > 1 else "class of one tile"
 
 
-def _caption(slide_map: SlideMap, unsure_below: float | None, width_in: float) -> list[str]:
+def _caption(slide_map: SlideMap, unsure_below: float | None, width_in: float) -> str:
     card = slide_map.card
     width_mm, height_mm = (side * card.slide_mpp / 1000 for side in (card.slide_width_px, card.slide_height_px))
     lines = [
@@ -92,7 +93,7 @@ def _caption(slide_map: SlideMap, unsure_below: float | None, width_in: float) -
     ]
     if unsure_below is not None:
         lines.append(f"Unsure: the most probable class is less probable than {unsure_below:.3g}.")
-    return [part for line in (*lines, DISCLAIMER) for part in wrapped(line, width_in, _CAPTION_PT)]
+    return wrap("\n".join([*lines, DISCLAIMER]), width_in, _CAPTION_PT)
 
 
 def _draw_map(axes: Axes, slide_map: SlideMap, labels: Labels, legend: MapLegend, *, pt_per_px: float) -> None:

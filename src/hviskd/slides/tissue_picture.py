@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from hviskd.arrays import RGB, Bools
+from hviskd.figure_text import fit, wrap
 from hviskd.pictures import PALETTE, new_figure, save_figure
 from hviskd.slides.slide import Slide
 from hviskd.slides.tissue import TissueMask
@@ -41,7 +42,7 @@ def draw_tissue_outline(slide: Slide, tissue: TissueMask, path: Path | str) -> P
     plain, outlined = figure.subplots(1, 2)
     for axes, title in ((plain, slide.path.name), (outlined, "tissue")):
         _show(axes, thumbnail, slide)
-        axes.set_title(title, fontsize=8, wrap=True)
+        axes.set_title(fit(title, panel_width, 8, lines=2), fontsize=8)
     _draw_scale_bar(plain, slide)
     kinds: list[tuple[Bools, str, Literal["-", "--"], str]] = [
         (tissue.tissue, _TISSUE, "-", "tissue"),
@@ -53,7 +54,7 @@ def draw_tissue_outline(slide: Slide, tissue: TissueMask, path: Path | str) -> P
     if shown:
         handles = [Line2D([], [], color=colour, linestyle=dash, label=name) for _, colour, dash, name in shown]
         outlined.legend(handles=handles, fontsize=7, loc="upper right")
-    figure.supxlabel(_caption(slide, tissue), fontsize=8)
+    figure.supxlabel(wrap(_caption(slide, tissue), figure.get_figwidth() - 0.2, 8), fontsize=8)
     return save_figure(figure, Path(path))
 
 

@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
+from hviskd.figure_text import fit, text_width_in
 from hviskd.pictures import new_figure, save_figure
 from hviskd.tiles.notebook_view import count_tiles
 from hviskd.tiles.tileset import TileSet
@@ -18,7 +19,7 @@ _GAP_PX = 4
 _MARGIN_PX = 12
 _CAPTION_PX = 48
 _DPI = 150
-_NAME_ENDS = 16, 9  # of a name that is too long, these many first and last letters are shown
+_NAME_EMS = 15  # the longest name, in heights of its letters
 
 
 def summary_table(tileset: TileSet) -> pd.DataFrame:
@@ -46,9 +47,13 @@ def draw_contact_sheet(tileset: TileSet, path: Path | str, per_class: int = 8, s
     cell = int(np.clip(_TALLEST_PX // len(tileset.classes) - _GAP_PX, 8, _CELL_PX))
     sheet = _sheet(tileset, per_class, cell, np.random.default_rng(seed))
     counts = np.bincount(tileset.labels, minlength=len(tileset.classes))
-    names = [f"{_short(name)}\n{count:,} tiles" for name, count in zip(tileset.classes, counts, strict=True)]
     font_px = min(19.0, cell / 2.4)  # two lines to a row
-    label_px = 40 + 0.7 * font_px * max(len(line) for name in names for line in name.split("\n"))
+    font_pt = font_px * 72 / _DPI
+    names = [
+        f"{fit(name, _NAME_EMS * font_px / _DPI, font_pt)}\n{count:,} tiles"
+        for name, count in zip(tileset.classes, counts, strict=True)
+    ]
+    label_px = 40 + _DPI * max(text_width_in(line, font_pt) for name in names for line in name.split("\n"))
 
     # Tiles are shown pixel for pixel, so places are settled here and not by a layout.
     height, width = sheet.shape[:2]
@@ -59,7 +64,7 @@ def draw_contact_sheet(tileset: TileSet, path: Path | str, per_class: int = 8, s
     axes = figure.add_axes(place)
     axes.imshow(sheet, interpolation="none", aspect="auto")
     middles = np.arange(len(names)) * (cell + _GAP_PX) + (cell - 1) / 2
-    axes.set_yticks(middles, names, fontsize=font_px * 72 / _DPI, parse_math=False)
+    axes.set_yticks(middles, names, fontsize=font_pt)
     for middle, colour in zip(middles, tileset.card.colours, strict=True):
         bar = (-14, middle - cell / 2), 8, cell
         axes.add_patch(Rectangle(*bar, facecolor=np.array(colour) / 255, edgecolor="0.6", lw=0.4, clip_on=False))
@@ -88,8 +93,3 @@ def _caption(tileset: TileSet) -> str:
     if tileset.mpp is None:
         return f"tiles of {px} px, µm/px unknown"
     return f"tiles of {px} px at {tileset.mpp:.3g} µm/px, {px * tileset.mpp:.3g} µm wide"
-
-
-def _short(name: str) -> str:
-    first, last = _NAME_ENDS
-    return name if len(name) <= first + last + 1 else f"{name[:first]}…{name[-last:]}"

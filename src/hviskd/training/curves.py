@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
+from hviskd.figure_text import fit, wrap
 from hviskd.pictures import DASHES, line_style, new_figure, save_figure
 
 
@@ -24,7 +25,8 @@ def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None
     learned = [name for name in columns if name not in known and not name.startswith(("train_", "val_"))]
     rows = 1 + -(-(len(terms) + 1 + bool(learned)) // 3)
     figure = new_figure(11, 2.9 * rows)
-    figure.suptitle(f"{title}\n{note}" if note else title)
+    heading = fit(title, 10.6, 12)
+    figure.suptitle(f"{heading}\n{wrap(note, 10.6, 12)}" if note else heading)
     grid = figure.add_gridspec(rows, 3)
     accuracy = figure.add_subplot(grid[0, :2])
     shown = ("train_top1", "val_top1", "val_balanced_accuracy")

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from hviskd.evaluation.figures import draw_confusion, with_note, wrap_name
+from hviskd.evaluation.figures import draw_confusion
+from hviskd.figure_text import fit, with_note
 from hviskd.pictures import new_figure
 from hviskd.reports.figures.sources import choose, read_evaluations
 
@@ -42,7 +43,7 @@ def confusion_matrices(folders: Sequence[Path], *, classes: Sequence[str] = (), 
         matrix = model.matrix
         held = matrix[kept].sum(axis=1)
         inner = matrix[np.ix_(kept, kept)]
-        labels = [wrap_name(name, 18) for name in shown]
+        labels = [fit(name, 1.35, 9, lines=3) for name in shown]
         if partial:
             outside = held - inner.sum(axis=1)
             labels = [
@@ -50,7 +51,7 @@ def confusion_matrices(folders: Sequence[Path], *, classes: Sequence[str] = (), 
                 for name, gone, all_tiles in zip(labels, outside, held, strict=True)
             ]
         image = draw_confusion(axes, inner, held, shown, labels)
-        axes.set_title(wrap_name(model.name, 40), fontsize=11)
+        axes.set_title(fit(model.name, 3.4, 11, lines=2), fontsize=11)
         if partial:
             came = matrix[:, kept].sum() - inner.sum()
             total = held.sum()

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from hviskd.errors import DataError
-from hviskd.evaluation.figures import wrap_name
+from hviskd.figure_text import fit
 from hviskd.pictures import line_style, new_figure
 from hviskd.training import Run
 
@@ -103,12 +103,15 @@ def _told(column: str) -> tuple[str, str]:
         return fixed[column]
     if column.startswith("loss_"):
         heading = column.removeprefix("loss_").replace("_", " ")
-        return wrap_name(f"{heading}, training", 34), "loss, unweighted"
-    return wrap_name(f"{column.replace('_', ' ')} (learned)", 34), "value"
+        return fit(f"{heading}, training", 3.4, 10, lines=2), "loss, unweighted"
+    return fit(f"{column.replace('_', ' ')} (learned)", 3.4, 10, lines=2), "value"
 
 
 def _legend_lines(runs: Sequence[_Log]) -> list[Line2D]:
-    lines = [Line2D([], [], label=wrap_name(run.name, 30), **line_style(position)) for position, run in enumerate(runs)]
+    lines = [
+        Line2D([], [], label=fit(run.name, 2.4, 9, lines=3), **line_style(position))
+        for position, run in enumerate(runs)
+    ]
     if any(run.chosen is not None for run in runs):
         lines.append(Line2D([], [], linestyle="", marker="*", markersize=10, color="0.4", label="selected epoch"))
     return lines

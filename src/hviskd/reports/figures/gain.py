@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hviskd.errors import DataError
-from hviskd.evaluation.figures import with_note, wrap_name
 from hviskd.experiments.design import KD, STUDENT
+from hviskd.figure_text import fit, with_note
 from hviskd.pictures import PALETTE, new_figure
 from hviskd.reports.figures.sources import choose, read_comparisons
 
@@ -55,14 +55,24 @@ def gain_plot(folders: Sequence[Path], *, only: Sequence[str] = ()) -> Figure:
                       label=f"{row['arm']} | {row['pair']}", **_style(place, pairs.index(row["pair"])))  # fmt: skip
     _quadrants(axes)
     many = len(pairs) > 1
-    handles = [Line2D([], [], linestyle="", label=wrap_name(arm), **_style(place, 0)) for place, arm in enumerate(arms)]
+    handles = [
+        Line2D([], [], linestyle="", label=fit(arm, 2.1, 8.5, lines=3), **_style(place, 0))
+        for place, arm in enumerate(arms)
+    ]
     if many:
         handles += [Line2D([], [], linestyle="", color="white", label=" ")]
         handles += [
-            Line2D([], [], linestyle="", color="0.5", marker=_MARKERS[place % len(_MARKERS)], label=wrap_name(pair))
+            Line2D(
+                [],
+                [],
+                linestyle="",
+                color="0.5",
+                marker=_MARKERS[place % len(_MARKERS)],
+                label=fit(pair, 2.1, 8.5, lines=3),
+            )
             for place, pair in enumerate(pairs)
         ]
-    title = "method (colour)\nand pair (shape)" if many else f"method\npair: {wrap_name(pairs[0])}"
+    title = "method (colour)\nand pair (shape)" if many else f"method\npair: {fit(pairs[0], 2.1, 9, lines=3)}"
     figure.legend(handles=handles, title=title, loc="outside right center", frameon=False, fontsize=8.5,
                   title_fontsize=9)  # fmt: skip
     note = "Bars: 95 % intervals. The zero lines are the references: the student alone, and KD."

@@ -10,7 +10,7 @@ from matplotlib.projections.polar import PolarAxes
 from numpy.typing import NDArray
 
 from hviskd.errors import DataError
-from hviskd.evaluation.figures import with_note, wrap_name
+from hviskd.figure_text import fit, with_note
 from hviskd.pictures import DASHES, line_style, new_figure
 from hviskd.reports.figures.sources import choose, read_comparisons, read_evaluations
 
@@ -116,13 +116,13 @@ def draw_radar(
     for position, (name, row) in enumerate(zip(names, values, strict=True)):
         style = line_style(position) | {"linestyle": DASHES[position % len(DASHES)]}  # coinciding polygons still show
         axes.plot(around, np.append(row, row[0]), marker="os^Dv"[position % 5], markersize=4.5, linewidth=1.5,
-                  label=wrap_name(name), **style)  # fmt: skip
+                  label=fit(name, 2.2, 9, lines=3), **style)  # fmt: skip
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
     axes.set_ylim(centre, 1)
     rings = np.linspace(centre, 1, 6)[1:]
     axes.set_rgrids(rings.tolist(), [f"{100 * ring:.3g}" for ring in rings], angle=180 / len(spokes), fontsize=8)
-    axes.set_xticks(angles, [wrap_name(spoke, 18) for spoke in spokes], fontsize=10)
+    axes.set_xticks(angles, [fit(spoke, 1.5, 10, lines=3) for spoke in spokes], fontsize=10)
     axes.tick_params(axis="x", pad=10)
     axes.grid(color="0.88")
     axes.set_title(f"{what} (%): centre {100 * centre:g}, outer ring 100", pad=22)

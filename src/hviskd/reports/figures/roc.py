@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import auc, roc_curve
 
-from hviskd.evaluation.figures import format_value, with_note, wrap_name
+from hviskd.evaluation.figures import format_value
+from hviskd.figure_text import fit, with_note
 from hviskd.pictures import line_style, new_figure
 from hviskd.reports.figures.sources import read_evaluations, read_predictions
 
@@ -64,7 +65,7 @@ def average_roc(folders: Sequence[Path], *, only: Sequence[str] = ()) -> Figure:
     read = read_evaluations(folders, only)
     predictions = [read_predictions(folder, name, read.classes) for folder, name in read.homes]
     rows = -(-len(read.classes) // _COLUMNS)
-    entries = [f"{wrap_name(model.name, 34)}" for model in read.models]
+    entries = [fit(model.name, 2.6, 8.5, lines=3) for model in read.models]
     head = max(4.6, 0.4 + sum(0.34 + 0.16 * text.count("\n") for text in entries) * 1.5)
     figure = new_figure(11.5, head + 2.9 * rows)
     grid = figure.add_gridspec(1 + rows, _COLUMNS, height_ratios=[head, *[2.9] * rows])
@@ -88,7 +89,7 @@ def average_roc(folders: Sequence[Path], *, only: Sequence[str] = ()) -> Figure:
     for k, class_name in enumerate(read.classes):
         axes = figure.add_subplot(grid[1 + k // _COLUMNS, k % _COLUMNS])
         tiles = int(read.models[0].matrix[k].sum())
-        _square(axes, f"{wrap_name(class_name, 24)} ({tiles:,} tiles)", small=True)
+        _square(axes, f"{fit(class_name, 2.0, 9.5, lines=2)} ({tiles:,} tiles)", small=True)
         for position, (labels, probabilities) in enumerate(predictions):
             if 0 < (labels == k).sum() < len(labels):
                 axes.plot(*_class_roc(labels, probabilities, k), linewidth=1.1, **line_style(position))
