@@ -1,5 +1,7 @@
 """Figures of attention: maps of several models on tiles, overlays, and box plots of the agreement."""
 
+from pathlib import PurePath
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,11 +12,13 @@ from scipy.ndimage import binary_erosion
 from hviskd.attention.attending import CHANCE, EDGES, Attention
 from hviskd.attention.comparing import AttentionComparison
 from hviskd.attention.overlap import MEASURES
+from hviskd.figure_text import fit, wrap
 from hviskd.pictures import PALETTE, hex_to_rgb, new_figure
 
 _MAP = "cividis"  # read alike with any colour vision
 _OUTLINE = "#00E5FF"  # no stain comes near it
 _SHADE = 0.55
+_TILE_IN = 1.6
 
 
 def draw_examples(attention: Attention, most: int = 6) -> Figure:
@@ -26,12 +30,13 @@ def draw_examples(attention: Attention, most: int = 6) -> Figure:
     for row, position in zip(grid, chosen, strict=True):
         outline = None if attention.outlines is None else attention.outlines[position]
         _tile(row[0], attention.tiles[position], outline)
-        row[0].set_ylabel(f"{attention.classes[position]}\n{_short(attention.files[position])}", fontsize=7)
+        told = (attention.classes[position], PurePath(attention.files[position]).stem)
+        row[0].set_ylabel("\n".join(fit(text, _TILE_IN, 7) for text in told), fontsize=7)
         for axes, name in zip(row[1:], attention.names, strict=True):
             _tile(axes, attention.tiles[position], outline)
             painted = axes.imshow(attention.scaled(name, position), cmap=_MAP, vmin=0, vmax=1, alpha=_SHADE)
     for axes, title in zip(grid[0], ("tile", *attention.names), strict=True):
-        axes.set_title(title, fontsize=8)
+        axes.set_title(fit(title, _TILE_IN, 8, lines=2), fontsize=8)
     bar = figure.colorbar(painted, ax=grid, fraction=0.025, pad=0.02)
     bar.set_label("attention, relative to the maximum", fontsize=7)
     bar.ax.tick_params(labelsize=7)
@@ -82,15 +87,13 @@ def draw_boxes(comparison: AttentionComparison, measure: str) -> Figure:
         p = float(tests.loc[model]["p_flip_patients_holm"]) if model in tests.index else np.nan
         said = "reference" if model == comparison.reference else "not tested" if np.isnan(p) else f"p = {p:.3f}"
         axes.annotate(said, (place, 1.01), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8)
-    axes.set_xticks(range(len(models)), models, fontsize=8, rotation=20 if len(models) > 4 else 0)
+    axes.set_xticks(range(len(models)), [fit(model, 1.1, 8, lines=3) for model in models], fontsize=8)
     axes.set_ylabel(MEASURES.get(measure, measure), fontsize=9)
     axes.set_ylim(-0.02, 1.02)
     axes.tick_params(axis="y", labelsize=8)
     patients = comparison.means["patients"].max()
-    figure.supxlabel(
-        f"one point per tile; p: sign-flip test over {patients} patients against {comparison.reference}, after Holm",
-        fontsize=7,
-    )
+    note = f"one point per tile; p: sign-flip test over {patients} patients against {comparison.reference}, after Holm"
+    figure.supxlabel(wrap(note, figure.get_figwidth() - 0.2, 7), fontsize=7)
     return figure
 
 
@@ -100,8 +103,3 @@ def _tile(axes: Axes, pixels: NDArray[np.uint8], outline: NDArray[np.bool_] | No
         axes.contour(outline, levels=[0.5], colors=_OUTLINE, linewidths=0.9)
     axes.set_xticks([])
     axes.set_yticks([])
-
-
-def _short(file: str) -> str:
-    name = file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    return name if len(name) <= 20 else f"{name[:9]}…{name[-9:]}"
