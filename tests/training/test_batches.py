@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hviskd.training.batches import TileBatches
+from hviskd.training.batches import TileBatches, balanced_order
 
 CPU = torch.device("cpu")
 
@@ -50,3 +50,28 @@ def test_an_empty_split_gives_no_batch(tmp_path):
 
     unsplit = write_tiles(tmp_path / "tiles", patients=5, tiles_per_class=1, splits=False)
     assert list(TileBatches(unsplit, "val", 8, CPU).in_order()) == []
+
+
+def test_a_balanced_order_has_equally_many_of_every_class_and_repeats_none_needlessly():
+    labels = torch.tensor([0] * 90 + [2] * 7 + [3] * 3)  # there is no tile of class 1
+    drawn = balanced_order(labels, 95, torch.Generator().manual_seed(0))
+    counts = torch.bincount(labels[drawn], minlength=4)
+    assert sorted(counts.tolist()) == [0, 31, 32, 32]
+    assert len(drawn) == 95
+    times = torch.bincount(drawn, minlength=100)
+    for label in (0, 2, 3):
+        of_class = times[labels == label]
+        assert of_class.max() - of_class.min() <= 1
+    assert torch.equal(drawn, balanced_order(labels, 95, torch.Generator().manual_seed(0)))
+    assert not torch.equal(labels[drawn], labels[drawn].sort().values)
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_balanced_epochs_are_as_long_as_others(tileset, world):
+    parts = [TileBatches(tileset, "train", 32, CPU, balanced=True, rank=rank, world=world) for rank in range(world)]
+    index = torch.cat([batch.index for part in parts for batch in part.shuffled(1)])
+    assert len(index) == 128
+    counts = torch.bincount(parts[0].labels[index])
+    assert counts.max() - counts.min() <= 1
+    in_order = torch.cat([batch.index for part in parts for batch in part.in_order()])
+    assert torch.equal(in_order.sort().values, torch.arange(144))

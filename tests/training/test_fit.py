@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from lightning.fabric import Fabric
 from PIL import Image
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
@@ -27,6 +28,7 @@ from hviskd.networks import create_network
 from hviskd.tiles import TileSet, import_cifar, split_tiles
 from hviskd.tiles.augmentation import augment
 from hviskd.training import Run, load_recipe, train
+from hviskd.training.setup import build_learner
 from tests.conftest import write_tiles
 from tests.tiles.cifar_samples import write_cifar
 
@@ -387,6 +389,43 @@ def test_a_class_that_val_lacks_is_named_where_the_epoch_was_chosen(tileset, tmp
     recipe = load_recipe(None, "alone", QUICK | {"epochs": 1})
     card = train(recipe, replace(tileset, table=table), tmp_path / "run").chosen().card
     assert card.selection == "epoch with the best balanced accuracy on the validation split, which has no tile of dark"
+
+
+@pytest.fixture(scope="module")
+def uneven(tileset):
+    """For each dark tile of the training split, there are twelve of either other class."""
+    table = tileset.table.copy()
+    rare = table.index[(table["split"] == "train") & (table["class"] == "dark")]
+    table.loc[rare[4:], "split"] = None
+    return replace(tileset, table=table)
+
+
+def test_weights_make_rare_classes_count(uneven, tmp_path):
+    recipe = load_recipe(None, "alone", QUICK | {"epochs": 1, "balance": "weights"})
+    learner = build_learner(Fabric(accelerator="cpu"), recipe, uneven, None)
+    weights_ = learner.objective.methods["cross_entropy"].loss.weight
+    torch.testing.assert_close(weights_, torch.tensor([100 / (3 * 48)] * 2 + [100 / (3 * 4)]))
+    labels = torch.from_numpy(uneven.labels[uneven.rows("train")])
+    assert weights_[labels].mean().item() == pytest.approx(1)
+    assert not equal(weights(train(recipe, uneven, tmp_path / "weighted")), weights(plain_run(uneven, tmp_path)))
+
+
+def test_sampling_shows_rare_classes_as_often_as_others(uneven, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "hviskd.training.fit.augment", lambda tiles, *_: seen.append(tiles.float().mean(dim=(1, 2, 3))) or tiles
+    )
+    recipe = load_recipe(None, "alone", QUICK | {"epochs": 2, "balance": "sampling"})
+    run = train(recipe, uneven, tmp_path / "sampled")
+    assert run.recipe == recipe
+    brightness = torch.cat(seen)
+    assert len(brightness) == 2 * 96  # as many as without: complete batches of 16 of 100 tiles
+    dark = (brightness < 130).sum().item()  # dark tiles are about 100, the others 160 and more
+    assert dark == pytest.approx(64, abs=2)
+
+
+def plain_run(tiles, folder):
+    return train(load_recipe(None, "alone", QUICK | {"epochs": 1}), tiles, folder / "plain")
 
 
 def test_mixed_precision_on_the_cpu(tileset, teacher_run, tmp_path):

@@ -63,6 +63,12 @@ def test_distilling_means_hviskd_unless_the_file_says_otherwise(tmp_path):
     assert list(load_recipe(tmp_path / "one.yaml", "alone").methods) == ["cross_entropy"]
 
 
+def test_recipes_from_before_balanced_classes_balance_none(tmp_path):
+    kept = load_recipe("laptop").to_yaml().replace("balance: none\n", "")
+    (tmp_path / "recipe.yaml").write_text(kept)
+    assert load_recipe(tmp_path / "recipe.yaml") == load_recipe("laptop")
+
+
 def test_changes_reach_into_presets():
     recipe = load_recipe(None, "distilled", {"network": "resnet8", "methods.hviskd.weight": 0.1, "methods.kd": None})
     assert recipe.methods["hviskd"].weight == 0.1
@@ -78,6 +84,7 @@ def test_changes_reach_into_presets():
         ("network: resnet8\ndecay_at: [0.9, 0.5]", "decay_at: .*rising order"),
         ("network: resnet8\naugmentation: flip", "augmentation: .*'turn_and_flip', 'shift_and_flip' or 'none'"),
         ("network: resnet8\nstain_jitter: -0.1", "stain_jitter: .*greater than or equal to 0"),
+        ("network: resnet8\nbalance: classes", "balance: .*'none', 'weights' or 'sampling'"),
         ("network: resnet8\nturn_and_flip: true", "turn_and_flip: Extra inputs.*augmentation"),
         ("network: resnet8\nmethods: {hvisk: {}}", "methods.hvisk is unknown"),
         ("teacher: {name: vgg8}\nepochs: 3", "neither `network`"),

@@ -103,12 +103,14 @@ class Setting:
         teacher: The same of the teacher; None in a training without one.
         num_classes: Number of classes K.
         labels: Labels (N,) of the whole training split, int64; a batch's `index` points into it.
+        label_weights: How much a tile of each class counts in cross-entropies with the labels (K,); None: all alike.
     """
 
     student: Shapes
     teacher: Shapes | None
     num_classes: int
     labels: Tensor
+    label_weights: Tensor | None = None
 
 
 class Options(BaseModel):

@@ -32,16 +32,27 @@ class TileBatch:
 class TileBatches:
     """The batches of one split, for process `rank` of `world`.
 
+    With `balanced`, shuffled epochs have equally many tiles of every class.
+
     On a GPU whose free memory holds the split several times over, the tiles stay there; otherwise each batch is
     read from the memory-mapped file by a thread while the one before it is computed.
     """
 
     def __init__(
-        self, tileset: TileSet, split: str, batch_size: int, device: torch.device, *, rank: int = 0, world: int = 1
+        self,
+        tileset: TileSet,
+        split: str,
+        batch_size: int,
+        device: torch.device,
+        *,
+        balanced: bool = False,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self.rows: NDArray[np.int64] = tileset.rows(split)
         self.labels = torch.from_numpy(tileset.labels[self.rows])
         self.batch_size = batch_size
+        self._balanced = balanced
         self._pixels = tileset.pixels
         self._device = device
         self._rank, self._world = rank, world
@@ -53,8 +64,13 @@ class TileBatches:
 
     def shuffled(self, seed: int) -> Iterator[TileBatch]:
         """Yield an epoch of complete batches, in an order that depends only on the seed and the epoch."""
-        order = torch.randperm(len(self.rows), generator=torch.Generator().manual_seed(seed))
-        complete = order[: len(self) * self.batch_size].view(len(self), self.batch_size)
+        generator = torch.Generator().manual_seed(seed)
+        count = len(self) * self.batch_size
+        if self._balanced:
+            order = balanced_order(self.labels, count, generator)
+        else:
+            order = _shuffled(len(self.rows), generator)[:count]
+        complete = order.view(len(self), self.batch_size)
         return self._read([batch[self._rank :: self._world] for batch in complete])
 
     def in_order(self) -> Iterator[TileBatch]:
@@ -91,3 +107,31 @@ class TileBatches:
             chunk = self._pixels[self.rows[start : start + 4096]]
             resident[start : start + len(chunk)] = torch.from_numpy(chunk).to(self._device)
         return resident
+
+
+def balanced_order(labels: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Draw positions with equally many of every class, in random order.
+
+    The positions of a class come in shuffled rounds, so within a class none is drawn more than once more than another.
+
+    Args:
+        labels: (N,) int64; classes without any are left out.
+        count: How many to draw. The numbers of two classes differ by 1 at most.
+        generator: On the CPU.
+
+    Returns:
+        (count,) int64.
+    """
+    classes = labels.unique()
+    lucky = set(_shuffled(len(classes), generator)[: count % len(classes)].tolist())
+    drawn = []
+    for place, label in enumerate(classes.tolist()):
+        mine = (labels == label).nonzero().squeeze(1)
+        wanted = count // len(classes) + (place in lucky)
+        rounds = [mine[_shuffled(len(mine), generator)] for _ in range(-(-wanted // len(mine)))]
+        drawn.append(torch.cat([*rounds, mine[:0]])[:wanted])
+    return torch.cat(drawn)[_shuffled(count, generator)]
+
+
+def _shuffled(count: int, generator: torch.Generator) -> Tensor:
+    return torch.randperm(count, generator=generator)

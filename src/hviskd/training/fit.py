@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -88,9 +89,10 @@ def train(
 def _learn(learner: Learner, run: Run) -> None:
     """Run the remaining epochs."""
     recipe, tileset, fabric = learner.recipe, learner.tileset, learner.fabric
-    shared = {"rank": fabric.global_rank, "world": fabric.world_size}
-    train_split = TileBatches(tileset, "train", recipe.batch_size, fabric.device, **shared)
-    val_split = TileBatches(tileset, "val", recipe.batch_size, fabric.device, **shared)
+    batches = partial(TileBatches, tileset, rank=fabric.global_rank, world=fabric.world_size)
+    balanced = recipe.balance == "sampling"
+    train_split = batches("train", recipe.batch_size, fabric.device, balanced=balanced)
+    val_split = batches("val", recipe.batch_size, fabric.device)
     input_step = InputStep(IMAGENET).to(fabric.device)
     with (
         _bar(learner, run, len(train_split)) as advance,

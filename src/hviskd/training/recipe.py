@@ -36,6 +36,9 @@ class Recipe(BaseModel):
             left to right, as is usual for CIFAR. `none`.
         stain_jitter: How much haematoxylin and eosin of the training tiles vary: each is multiplied by a factor
             between exp(−stain_jitter) and exp(stain_jitter), tile by tile.
+        balance: How rare classes are made to count as much as common ones. `weights`: in the cross-entropies with the
+            labels, a tile counts in inverse proportion to the tiles of its class. `sampling`: an epoch has as many
+            tiles as before, but equally many of every class, so tiles of rare classes are seen several times. `none`.
         precision: Of the networks' arithmetic; losses stay in float32.
         choose_by: The measurement on the validation split by which the epoch is chosen.
         seed: Of the weights, the order of the tiles and the augmentation.
@@ -55,6 +58,7 @@ class Recipe(BaseModel):
     decay: float = Field(default=0.1, gt=0, le=1)
     augmentation: Augmentation = "turn_and_flip"
     stain_jitter: float = Field(default=0.0, ge=0, le=2, allow_inf_nan=False)
+    balance: Literal["none", "weights", "sampling"] = "none"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     choose_by: Literal["balanced_accuracy", "top1"] = "balanced_accuracy"
     seed: int = Field(default=0, ge=0, lt=2**31)

@@ -9,7 +9,7 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.strategies.ddp import DDPStrategy
 from lightning.fabric.strategies.strategy import Strategy
-from torch import nn
+from torch import Tensor, nn
 
 from hviskd.distillation import METHODS, Objective, Setting, build_methods
 from hviskd.errors import DataError, LeakError, RecipeError
@@ -83,11 +83,13 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
     if guide is not None and choice.projector is not None:
         student.head.classifier.load_state_dict(guide.head.classifier.state_dict())
         student.head.classifier.requires_grad_(requires_grad=False)
+    labels = torch.from_numpy(tileset.labels[tileset.rows("train")])
     setting = Setting(
         student=student.shapes(tileset.tile_px),
         teacher=guide.shapes(tileset.tile_px) if guide else None,
         num_classes=len(tileset.classes),
-        labels=torch.from_numpy(tileset.labels[tileset.rows("train")]),
+        labels=labels,
+        label_weights=label_weights(labels, len(tileset.classes)) if recipe.balance == "weights" else None,
     )
     objective = Objective(student, build_methods(recipe.methods, setting), guide, recipe.methods)
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -102,6 +104,11 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
     optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
     step, optimizer = fabric.setup(objective, optimizer)
     return Learner(fabric, recipe, tileset, choice, student, objective, step, optimizer)
+
+
+def label_weights(labels: Tensor, classes: int) -> Tensor:
+    """Return weights (K,) in inverse proportion to the classes' numbers among labels (N,), 1 on average over them."""
+    return len(labels) / (classes * torch.bincount(labels, minlength=classes)).float()
 
 
 def _projector(recipe: Recipe, guide: Network | None) -> tuple[int, int] | None:

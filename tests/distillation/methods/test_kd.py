@@ -1,11 +1,14 @@
 """Hinton's KD and cross-entropy against SciPy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax, rel_entr, softmax
 
 from hviskd.distillation import KD, CrossEntropy, CrossEntropyOptions, KDOptions
+from hviskd.distillation.methods.dml import DML, DMLOptions
 from tests.distillation.conftest import SHAPES_STUDENT, draw_batch, draw_trace
 
 
@@ -41,3 +44,15 @@ def test_cross_entropy(setting, smoothing):
     target = np.full((6, 5), smoothing / 5) + (1 - smoothing) * np.eye(5)[batch.labels]
     expected = -(target * log_softmax(trace.logits.numpy(), axis=1)).sum(axis=1).mean()
     assert method(batch, trace, None)["cross_entropy"].item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_cross_entropy_weighs_labels_if_classes_are_balanced(setting):
+    trace, batch = draw_trace(SHAPES_STUDENT, dtype=torch.float64), draw_batch()
+    weights = np.array([0.5, 2.0, 1.0, 3.0, 0.25])
+    balanced = replace(setting, label_weights=torch.from_numpy(weights))
+    each = -log_softmax(trace.logits.numpy(), axis=1)[range(6), batch.labels]
+    expected = np.average(each, weights=weights[batch.labels])
+    loss = CrossEntropy(CrossEntropyOptions(), balanced)(batch, trace, None)["cross_entropy"]
+    assert loss.item() == pytest.approx(expected, rel=1e-12)
+    peer = DML(DMLOptions(), balanced)(batch, trace, trace)["peer_from_labels"]
+    assert peer.item() == pytest.approx(expected, rel=1e-9)

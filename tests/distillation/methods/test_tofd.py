@@ -122,3 +122,13 @@ def test_constant_maps(setting):
 def test_a_stage_that_is_not_there(setting):
     with pytest.raises(RecipeError, match=r"methods\.tofd\.stages"):
         TOFD(TOFDOptions(stages=((1, 4),)), setting)
+
+
+def test_exits_weigh_labels_if_classes_are_balanced(setting):
+    weights, labels = np.array([0.5, 2.0, 1.0, 3.0, 0.25]), draw_batch().labels.numpy()
+    method = TOFD(TOFDOptions(), replace(setting, label_weights=torch.from_numpy(weights))).double().eval()
+    student, teacher = traces()
+    found = method(at(0.5), student, teacher)["exits"].item()
+    exits = [logits for (_, logits), _ in vectors_and_logits(method, student, teacher)[:-1]]
+    each = [-log_softmax(logits, axis=1)[range(6), labels] for logits in exits]
+    assert found == pytest.approx(sum(np.average(loss, weights=weights[labels]) for loss in each), rel=1e-9)

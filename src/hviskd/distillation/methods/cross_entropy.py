@@ -1,8 +1,7 @@
 """Cross-entropy with the labels."""
 
-import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from hviskd.distillation.method import Batch, Method, Options, Setting, Trace
 from hviskd.distillation.precision import full_precision
@@ -15,17 +14,16 @@ class CrossEntropyOptions(Options):
 
 
 class CrossEntropy(Method):
-    """Cross-entropy between the labels and the student's logits, mean over the batch."""
+    """Cross-entropy between the labels and the student's logits, mean over the batch; weighted if classes are."""
 
     name = "cross_entropy"
     Options = CrossEntropyOptions
 
     def __init__(self, options: CrossEntropyOptions, setting: Setting) -> None:
         super().__init__()
-        self.label_smoothing = options.label_smoothing
+        self.loss = nn.CrossEntropyLoss(setting.label_weights, label_smoothing=options.label_smoothing)
         self.weights = {"cross_entropy": options.weight}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Return `cross_entropy`."""
-        loss = full_precision(F.cross_entropy)(student.logits, batch.labels, label_smoothing=self.label_smoothing)
-        return {"cross_entropy": loss}
+        return {"cross_entropy": full_precision(self.loss)(student.logits, batch.labels)}

@@ -1,7 +1,6 @@
 """DML (Zhang et al., CVPR 2018): two networks learn together, each from the labels and from the other."""
 
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from hviskd.distillation.method import Batch, Method, Options, Setting, Trace
 from hviskd.distillation.methods.kd import kd_loss
@@ -26,6 +25,7 @@ class DML(Method):
 
     def __init__(self, options: DMLOptions, setting: Setting) -> None:
         super().__init__()
+        self.from_labels = nn.CrossEntropyLoss(setting.label_weights)
         self.weights = dict.fromkeys(("student_from_peer", "peer_from_student", "peer_from_labels"), options.weight)
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
@@ -35,5 +35,5 @@ class DML(Method):
         return {
             "student_from_peer": kd_loss(ours, theirs.detach(), 1.0),
             "peer_from_student": kd_loss(theirs, ours.detach(), 1.0),
-            "peer_from_labels": full_precision(F.cross_entropy)(theirs, batch.labels),
+            "peer_from_labels": full_precision(self.from_labels)(theirs, batch.labels),
         }

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -61,6 +60,7 @@ class TOFD(Method):
         widths.append((teacher.last[0], setting.student.last[0]))
         self.links = nn.ModuleList(nn.Linear(ours, theirs, bias=False) for theirs, ours in widths)
         terms = {"exits": 1.0, "imitation": 1.0, "feature": options.feature, "orthogonality": options.orthogonality}
+        self.from_labels = nn.CrossEntropyLoss(setting.label_weights)
         self.weights = {"teacher_exits": 1.0} | {term: options.weight * share for term, share in terms.items()}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
@@ -70,11 +70,11 @@ class TOFD(Method):
         preparing = self.options.prepares_at(batch.progress)
         self.teacher_exits.train(preparing)
         if preparing:
-            return {"teacher_exits": _cross_entropies(_leave(self.teacher_exits, theirs), batch.labels)}
+            return {"teacher_exits": self._cross_entropies(_leave(self.teacher_exits, theirs), batch.labels)}
         with torch.no_grad():
             targets = [*_leave(self.teacher_exits, theirs), (pooled(teacher.last), teacher.logits)]
         answers = _leave(self.student_exits, [student.stages[of_student] for _, of_student in self.options.stages])
-        exits = _cross_entropies(answers, batch.labels)
+        exits = self._cross_entropies(answers, batch.labels)
         answers.append((pooled(student.last), student.logits))
         temperature = 1 + self.options.temperature_rise * batch.progress
         imitation, feature, orthogonality = [], [], []
@@ -84,6 +84,9 @@ class TOFD(Method):
             orthogonality.append(unorthogonality(link.get_parameter("weight")))
         terms = {"imitation": imitation, "feature": feature, "orthogonality": orthogonality}
         return {"exits": exits} | {term: torch.stack(parts).sum() for term, parts in terms.items()}
+
+    def _cross_entropies(self, answers: Sequence[Answer], labels: Tensor) -> Tensor:
+        return torch.stack([full_precision(self.from_labels)(logits, labels) for _, logits in answers]).sum()
 
 
 class _Exit(nn.Module):
@@ -127,10 +130,6 @@ def unorthogonality(matrix: Tensor) -> Tensor:
 @full_precision
 def _distance(student: Tensor, teacher: Tensor) -> Tensor:
     return joint_norm(teacher - student)
-
-
-def _cross_entropies(answers: Sequence[Answer], labels: Tensor) -> Tensor:
-    return torch.stack([full_precision(F.cross_entropy)(logits, labels) for _, logits in answers]).sum()
 
 
 def _leave(exits: nn.ModuleList, maps: Sequence[Tensor]) -> list[Answer]:
