@@ -177,13 +177,16 @@ def profile(
     return Profile(tuple(entries), machine(threads) if speed else None, tuple(refused))
 
 
-def save_profile(found: Profile, folder: Path, *, accuracy: Path | None = None, overwrite: bool = False) -> Path:
+def save_profile(
+    found: Profile, folder: Path | str, *, accuracy: Path | str | None = None, overwrite: bool = False
+) -> Path:
     """Write `profile.md`, `.csv`, `.json`, and, with an evaluation's folder, figures of accuracy against cost.
 
     Raises:
         DataError: The folder holds something and `overwrite` is not set or it is no profile; or the evaluation is
             damaged or knows none of the Models.
     """
+    folder, accuracy = Path(folder), None if accuracy is None else Path(accuracy)
     check_output(folder, accuracy, overwrite=overwrite)
     points = _points(found, accuracy) if accuracy else {}
     with atomic_folder(folder, overwrite=overwrite) as partial:
