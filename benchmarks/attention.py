@@ -88,7 +88,7 @@ def prepare(data: Path, folder: Path):
 
 def look(bench, cell, fold: int, seed: int, options: argparse.Namespace):
     """Give the attention of one fold's models on the patients it never saw, under the arms' names."""
-    from hviskd.attention import attend
+    from hviskd.attention import AttentionSettings, attend
     from hviskd.models import load_model
     from hviskd.models.folder import CHOSEN
 
@@ -100,7 +100,8 @@ def look(bench, cell, fold: int, seed: int, options: argparse.Namespace):
     for name, one in cells.items():
         model = load_model(bench.place(one) / CHOSEN)
         models.append(replace(model, card=model.card.model_copy(update={"name": name})))
-    return attend(models, bench.tilesets[fold], annotations=options.data / "masks", kind=options.kind)
+    settings = AttentionSettings(kind=options.kind)
+    return attend(models, bench.tilesets[fold], annotations=options.data / "masks", settings=settings)
 
 
 def chosen(found, places):
@@ -108,10 +109,8 @@ def chosen(found, places):
     return replace(
         found,
         maps={name: maps[places] for name, maps in found.maps.items()},
-        files=tuple(found.files[place] for place in places),
+        rows=found.rows[places],
         classes=tuple(found.classes[place] for place in places),
-        tiles=found.tiles[places],
-        outlines=found.outlines[places],
     )
 
 

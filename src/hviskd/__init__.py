@@ -15,6 +15,7 @@ telemetry.switch_off()
 _HOMES = {
     "AgreementSettings": "agreement",
     "Annotation": "annotations",
+    "AttentionSettings": "attention",
     "CohortSettings": "synthesis",
     "Compute": "segmentation",
     "CsvColumns": "tiles",
@@ -78,7 +79,7 @@ _ROOMS = {*_HOMES.values(), "distillation", "errors"}
 if TYPE_CHECKING:
     from hviskd.agreement import AgreementSettings, agree, save_agreement
     from hviskd.annotations import Annotation, Legend, load_legend, read_annotation
-    from hviskd.attention import attend, save_attention
+    from hviskd.attention import AttentionSettings, attend, save_attention
     from hviskd.cutting import CutSettings, cut_slides, read_report
     from hviskd.evaluation import Evaluation, calibrate, evaluate, profile, robustness, save_evaluation, save_profile
     from hviskd.experiments import compare, load_design, run_demo
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AgreementSettings",
     "Annotation",
+    "AttentionSettings",
     "CohortSettings",
     "Compute",
     "CsvColumns",

@@ -1,4 +1,7 @@
+"""Maps are what the networks give, measurements what the tiles and outlines give, and few tiles are held at a time."""
+
 import json
+import tracemalloc
 
 import matplotlib as mpl
 import numpy as np
@@ -8,15 +11,18 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from hviskd.attention import AttentionSettings, attending
 from hviskd.attention.attending import CHANCE, EDGES, attend
 from hviskd.attention.attention_figures import overlay
 from hviskd.attention.attention_files import save_attention
 from hviskd.attention.maps import attention_maps
 from hviskd.attention.overlap import measure_tile
 from hviskd.cli.app import app
-from hviskd.errors import DataError, ModelError
+from hviskd.errors import DataError, HviskdError, ModelError
 from hviskd.models import InputStep
-from hviskd.tiles import ImportSettings, TileSet, import_folder, split_tiles
+from hviskd.tiles import ImportSettings, TileSet, TileSetWriter, TileSource, import_folder, new_card, split_tiles
+from hviskd.tiles.card import Origin
+from tests.counting import counting
 from tests.models.make import make_model
 from tests.slides.make import stained
 
@@ -56,9 +62,10 @@ def load(place):
     return [load_model(place / f"model{seed}") for seed in (0, 1)], TileSet.open(place / "tiles")
 
 
-def test_maps_are_those_of_each_tile_s_own_class(place):
+def test_maps_are_those_of_each_tile_s_own_class(place, monkeypatch):
+    monkeypatch.setattr(attending, "_BATCH", 5)  # not all tiles fit into one, and the last is not full
     models, tileset = load(place)
-    found = attend(models, tileset, split="train", batch_size=5)
+    found = attend(models, tileset, split="train")
     rows = tileset.rows("train")
     images = InputStep(models[0].card.normalisation)(torch.from_numpy(np.array(tileset.pixels[rows])))
     classes = [("b", "a").index(tileset.classes[label]) for label in tileset.labels[rows]]
@@ -85,15 +92,15 @@ def test_tiles_without_an_outline_are_left_out_and_every_other_is_measured(place
 
 def test_a_class_is_looked_for_in_its_own_tiles(place):
     models, tileset = load(place)
-    found = attend(models[:1], tileset, class_name="b", split="train", kind="cam")
+    found = attend(models[0], tileset, split="train", settings=AttentionSettings(class_name="b", kind="cam"))
     assert set(found.classes) == {"b"}
     assert len(found.files) == int((tileset.labels[tileset.rows("train")] == tileset.classes.index("b")).sum())
 
 
 def test_mistakes(place, tmp_path):
     models, tileset = load(place)
-    with pytest.raises(DataError, match="`class=c`: no such class; choose one of a, b"):
-        attend(models, tileset, class_name="c")
+    with pytest.raises(DataError, match="`class_name=c`: no such class; choose one of a, b"):
+        attend(models, tileset, settings=AttentionSettings(class_name="c"))
     with pytest.raises(ModelError, match="no model given"):
         attend([], tileset)
     for file in tileset.table["file"].iloc[tileset.rows("test")]:
@@ -124,6 +131,67 @@ def test_the_verb_writes_maps_tables_and_pictures(place, tmp_path):
     assert "already exists" in again.output
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"kind": "saliency"}, "`kind=saliency`: unknown; choose one of grad-cam, hires-cam, cam"),
+        ({"stage": -1}, "`stage=-1`: must be at least 0"),
+        ({"area_share": 0.0}, "`area_share=0.0`: must be above 0 and at most 1"),
+        ({"level": 1.5}, "`level=1.5`: must be above 0 and at most 1"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings, said):
+    with pytest.raises(HviskdError, match=said):
+        AttentionSettings(**settings)
+
+
+def test_folders_stand_for_models_and_tiles(place):
+    models, tileset = load(place)
+    told = []
+    found = attend(
+        [place / "model0", str(place / "model1")], str(place / "tiles"), progress=lambda *call: told.append(call)
+    )
+    expected = attend(models, tileset)
+    assert found.names == expected.names
+    for name in found.names:
+        np.testing.assert_array_equal(found.maps[name], expected.maps[name])
+    assert told == [(len(found), len(found), "grad-cam of resnet8-drawn, resnet8-drawn-2")]
+
+
+def many_tiles(folder, tiles):
+    """A tile set of eight patients with an outline of each tile, all in test."""
+    drawn, mask = stained((PX, PX), 0.7, 0.7, 1), np.zeros((PX, PX), np.uint8)
+    mask[10:40, 10:40] = 255
+    (folder / "masks").mkdir()
+    with TileSetWriter(
+        folder / "tiles", new_card(("a", "b"), tile_px=PX, mpp=0.5, origin=Origin(verb="test"))
+    ) as writer:
+        for number in range(tiles):
+            drawn[0, 0] = (*divmod(number, 256), 0)
+            Image.fromarray(mask).save(folder / "masks" / f"{number}.png")
+            source = TileSource(patient=f"p{number % 8}")
+            writer.add(drawn, file=f"{number}.png", class_name="ab"[number % 2], source=source, split="test")
+    return TileSet.open(folder / "tiles")
+
+
+def test_memory_does_not_grow_with_the_tiles(place, tmp_path):
+    models, _ = load(place)
+    peaks = {}
+    for tiles in (96, 480):
+        (tmp_path / str(tiles)).mkdir()
+        tileset = many_tiles(tmp_path / str(tiles), tiles)
+        counted = counting(tileset)
+        tracemalloc.start()
+        found = attend(models, counted, annotations=tmp_path / str(tiles) / "masks", allow_leak=True)
+        save_attention(found, tmp_path / str(tiles) / "found", overlays=0)
+        peaks[tiles] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(found) == tiles
+        assert counted.pixels.most <= 32
+    grown = (peaks[480] - peaks[96]) / (480 - 96)
+    assert grown < PX * PX  # bytes a tile: less than its outline alone, and a third of its pixels
+
+
 def test_an_overlay_is_the_tile_under_its_map_and_the_outline_a_line():
     rng = np.random.default_rng(0)
     tile = rng.integers(0, 256, (8, 8, 3)).astype(np.uint8)
@@ -147,7 +215,7 @@ def test_single_tiles_are_drawn_for_each_model(place, tmp_path):
     for name in found.names:
         pictures = sorted((tmp_path / "some" / "overlays" / name).iterdir())
         assert [int(path.name[:6]) for path in pictures] == [0, round((len(found.files) - 1) / 2), len(found.files) - 1]
-        expected = overlay(found.tiles[0], found.scaled(name, 0), found.outlines[0])
+        expected = overlay(found.tile(0), found.scaled(name, 0), found.outline(0))
         with Image.open(pictures[0]) as opened:
             assert (np.asarray(opened) == expected).all()
     save_attention(found, tmp_path / "none", overlays=0)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hviskd.evaluation import significance
 from hviskd.evaluation.significance import holm, mean_interval, paired_gain, rank_arms, sign_flip
 
 
@@ -80,6 +81,14 @@ def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
         low, high = mean_interval([np.repeat(patients, 5) + rng.normal(0, 1, 200)], [clusters], seed=repeat)
         hits += low <= 0 <= high
     assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_an_interval_does_not_depend_on_how_many_draws_are_in_memory_at_once(monkeypatch):
+    ours, _, clusters = trainings()
+    expected = mean_interval(ours, clusters)
+    monkeypatch.setattr(significance, "_DRAWN_AT_ONCE", 70)  # seven draws of ten patients
+    assert mean_interval(ours, clusters) == expected
+    assert mean_interval([one > 0.5 for one in ours], clusters) == expected
 
 
 def test_holm_steps_down():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -16,6 +17,8 @@ from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.comparison_files import draw_gains, draw_ranks
 from hviskd.models import load_model
 from hviskd.tiles import TileSet
+from tests.conftest import write_tiles
+from tests.counting import counting
 
 DESIGN = """
 pairs: [tiny.yaml]
@@ -66,6 +69,17 @@ def test_every_cell_is_counted_and_the_exploded_ones_are_named(outcome):
     assert rows["simkd"].parameters > rows["kd"].parameters
     assert rows["simkd"].multiply_adds > rows["kd"].multiply_adds == rows["student"].multiply_adds > 1e6
     assert (folder / "table.md").read_text().count("| tiny |") == 6
+
+
+def test_a_cell_never_holds_the_test_split_in_memory(experiment, tmp_path):
+    tileset = counting(write_tiles(tmp_path / "tiles", patients=6, tiles_per_class=40))
+    bench = Bench(load_design(experiment), tmp_path / "out", [tileset], "cpu")
+    cell = Cell(str(experiment.parent / "tiny.yaml"), bench.design.arms[0], 0, 0)
+    bench.train(cell)
+    assert len(tileset.rows("test")) == 240
+    assert tileset.pixels.most == 128
+    expected = load_model(bench.place(cell)).predict(tileset.pixels[tileset.rows("test")], device="cpu")
+    np.testing.assert_allclose(bench.answers(cell)["chosen"], expected, atol=1e-5)
 
 
 def test_the_table_is_what_the_models_say(outcome, experiment, tileset):

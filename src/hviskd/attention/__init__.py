@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
-    from hviskd.attention.attending import Attention, attend
+    from hviskd.attention.attending import attend
     from hviskd.attention.attention_files import save_attention
     from hviskd.attention.comparing import AttentionComparison, compare_attention
     from hviskd.attention.maps import attention_maps, scaled_maps
     from hviskd.attention.overlap import measure_tile
+    from hviskd.attention.result import Attention
+    from hviskd.attention.settings import AttentionSettings
 
 _HOMES = {
-    "Attention": "attending",
+    "Attention": "result",
     "AttentionComparison": "comparing",
+    "AttentionSettings": "settings",
     "attend": "attending",
     "attention_maps": "maps",
     "compare_attention": "comparing",
@@ -28,6 +31,7 @@ _HOMES = {
 __all__ = [
     "Attention",
     "AttentionComparison",
+    "AttentionSettings",
     "attend",
     "attention_maps",
     "compare_attention",

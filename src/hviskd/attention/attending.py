@@ -1,101 +1,59 @@
 """Computes where Models look in the tiles of a TileSet, and compares this with an expert's outlines."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryFile
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
+from hviskd.arrays import RGB, Bools, Floats32, Ints
 from hviskd.attention.baselines import edge_map, random_map
 from hviskd.attention.comparing import AttentionComparison, compare_attention
-from hviskd.attention.expert import read_outlines
-from hviskd.attention.maps import MapKind, attention_maps, scaled_maps
-from hviskd.attention.overlap import AREA_SHARE, LEVEL, measure_tile
-from hviskd.errors import DataError, ModelError
+from hviskd.attention.expert import Outlines
+from hviskd.attention.maps import attention_maps
+from hviskd.attention.overlap import measure_tile
+from hviskd.attention.result import Attention, scaled_map
+from hviskd.attention.settings import AttentionSettings
+from hviskd.errors import DataError
+from hviskd.models import AnyModels, InputStep, Model, load_models, pick_device
 from hviskd.models.admission import cautions, require_fit
-from hviskd.models.device import pick_device
-from hviskd.models.input_step import InputStep
 from hviskd.models.naming import model_names
-from hviskd.progress import progress_bar
+from hviskd.progress import Progress, progress_bar
 from hviskd.tiles import TileSet
 
-if TYPE_CHECKING:
-    from hviskd.models import Model
-
 CHANCE, EDGES = "random map", "edges"  # what stands beside the models
-
-
-@dataclass(frozen=True, eq=False)
-class Attention:
-    """Maps of M models on the same N tiles, with the expert's outlines.
-
-    Attributes:
-        names: M names, safe in a file name; the first is the reference.
-        maps: For each, float32 (N, h, w): as large as the stage's map, at least 0, not scaled.
-        tile_px: Side of the tiles.
-        files: File of each tile.
-        classes: For which class each tile was looked at.
-        tiles: The pixels, uint8 (N, tile_px, tile_px, 3).
-        outlines: bool (N, tile_px, tile_px), or None without an expert.
-        comparison: Of models and baselines against the outlines, or None.
-        kind: Which map.
-        stage: Of which stage; None for the one that the head reads.
-        notes: What a reader must know before believing the maps or the numbers, a sentence or two each.
-    """
-
-    names: tuple[str, ...]
-    maps: dict[str, NDArray[np.float32]]
-    tile_px: int
-    files: tuple[str, ...]
-    classes: tuple[str, ...]
-    tiles: NDArray[np.uint8]
-    outlines: NDArray[np.bool_] | None
-    comparison: AttentionComparison | None
-    kind: MapKind
-    stage: int | None
-    notes: tuple[str, ...]
-
-    def scaled(self, name: str, tile: int) -> NDArray[np.float32]:
-        """Return one map enlarged to the tile, divided by its maximum: (tile_px, tile_px)."""
-        return _scaled(self.maps[name][tile], self.tile_px)
+_BATCH = 32  # tiles in memory at a time
+_Look = Callable[[RGB, Ints], Floats32]  # tiles (B, H, W, 3) and labels (B,) → maps (B, h, w)
 
 
 def attend(
-    models: "Sequence[Model]",
-    tileset: TileSet,
+    models: AnyModels,
+    tileset: TileSet | Path | str,
     *,
-    annotations: Path | None = None,
-    class_name: str | None = None,
+    annotations: Path | str | None = None,
     split: str = "test",
-    kind: MapKind = "grad-cam",
-    stage: int | None = None,
-    area_share: float = AREA_SHARE,
-    level: float = LEVEL,
-    seed: int = 0,
-    batch_size: int = 32,
+    settings: AttentionSettings | None = None,
     device: str = "auto",
     allow_leak: bool = False,
+    progress: Progress | None = None,
 ) -> Attention:
     """Compute attention maps, and compare them with an expert's outlines.
 
+    Memory does not grow with the number of tiles, but for the numbers measured on each.
+
     Args:
-        models: At least one; the first is the reference of the tests.
+        models: One or several Models, their folders, or finished Runs, of which the chosen Model is taken; the first is
+            the reference of the tests.
         tileset: The tiles; every model must fit it.
-        annotations: Folder of the expert's outlines, as `read_outlines` takes it; tiles without one are left out.
-        class_name: Only tiles of this class, and attention for it; without, every tile for its own class.
+        annotations: Folder of the expert's outlines, as `Outlines` takes it; tiles without one are left out.
         split: Which tiles.
-        kind: `grad-cam`, `hires-cam` or `cam`.
-        stage: See `attention_maps`.
-        area_share: See `measure_tile`.
-        level: Likewise.
-        seed: Of the random map.
-        batch_size: Tiles at a time.
+        settings: Which maps, and how they are measured; the defaults of `AttentionSettings` if not given.
         device: "auto", "cpu", "cuda" or "mps".
         allow_leak: Continue if a model was trained on these tiles with another split; the notes say so.
+        progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
         DataError: There is no such class, no tile, or an outline cannot be read.
@@ -103,105 +61,128 @@ def attend(
         ModelError: A model does not fit the tiles, or there is none.
         RecipeError: The map does not suit a network.
     """
-    if not models:
-        raise ModelError("no model given; give at least one Model folder")
-    if class_name is not None and class_name not in tileset.classes:
-        raise DataError(f"`class={class_name}`: no such class; choose one of {', '.join(tileset.classes)}")
-    for model in models:
+    settings, tileset, loaded = settings or AttentionSettings(), TileSet.open(tileset), load_models(models, last=False)
+    for model in loaded:
         require_fit(model, tileset)
-    names = model_names(models)
-    rows = tileset.require_split(split)
-    if class_name is not None:
-        rows = rows[tileset.labels[rows] == tileset.classes.index(class_name)]
-        if not len(rows):
-            raise DataError(f"{tileset.folder}: no tiles of {class_name} in the {split} split")
-    seen = cautions(models, names, tileset, split, allow_leak=allow_leak)
-    outlines, left_out = None, 0
+    names = model_names(loaded)
+    rows, outlines, left_out = _tiles_of(tileset, split, settings.class_name), None, 0
+    seen = cautions(loaded, names, tileset, split, allow_leak=allow_leak)
     if annotations is not None:
-        read = read_outlines(annotations, [str(file) for file in tileset.table["file"].iloc[rows]], tileset.tile_px)
-        kept = np.array([outline is not None and bool(outline.any()) for outline in read])
-        if not kept.any():
-            raise DataError(f"{annotations}: every outline is empty")
-        left_out = int((~kept).sum())
-        rows = rows[kept]
-        outlines = np.stack([outline for outline, keep in zip(read, kept, strict=True) if keep and outline is not None])
-    labels = tileset.labels[rows]
-    tiles = np.asarray(tileset.pixels[rows])
-    wanted = [tileset.classes[label] for label in labels]
-    maps = {
-        name: _maps_of(model, tiles, wanted, kind, stage, batch_size, device)
-        for name, model in zip(names, models, strict=True)
-    }
-    notes = [f"{kind} at {'the last stage' if stage is None else f'stage {stage}'}, {len(rows)} tiles."]
+        outlines = Outlines(Path(annotations), tileset.tile_px)
+        kept = outlines.drawn([str(file) for file in tileset.table["file"].iloc[rows]])
+        rows, left_out = rows[kept], int((~kept).sum())
+    looks = {name: _look(model, tileset, settings, device) for name, model in zip(names, loaded, strict=True)}
+    maps, measured = _look_at(tileset, rows, looks, outlines, settings, progress)
+    comparison = None if measured is None else compare_attention(measured, names[0])
+    notes = _notes(maps, settings, len(rows), left_out)
+    if comparison is not None:
+        notes += _comparison_notes(comparison, settings, tileset.clusters(rows)[0])
+    wanted = tuple(tileset.classes[label] for label in tileset.labels[rows])
+    return Attention(tuple(names), maps, tileset, rows, wanted, outlines, comparison, settings, (*notes, *seen))
+
+
+def _tiles_of(tileset: TileSet, split: str, class_name: str | None) -> Ints:
+    """Return the rows of the tiles to look at."""
+    rows = tileset.require_split(split)
+    if class_name is None:
+        return rows
+    if class_name not in tileset.classes:
+        raise DataError(f"`class_name={class_name}`: no such class; choose one of {', '.join(tileset.classes)}")
+    rows = rows[tileset.labels[rows] == tileset.classes.index(class_name)]
+    if not len(rows):
+        raise DataError(f"{tileset.folder}: no tiles of {class_name} in the {split} split")
+    return rows
+
+
+def _look(model: Model, tileset: TileSet, settings: AttentionSettings, device: str) -> _Look:
+    """Return the function that draws a Model's maps for the labels of a TileSet."""
+    where = pick_device(device)
+    network, step = model.network.to(where), InputStep(model.card.normalisation).to(where)
+    own = torch.tensor([model.card.classes.index(name) for name in tileset.classes], device=where)
+
+    def look(tiles: RGB, labels: Ints) -> Floats32:
+        images = step(torch.from_numpy(tiles).to(where))
+        classes = own[torch.from_numpy(labels).to(where)]
+        maps = attention_maps(network, images, classes, kind=settings.kind, stage=settings.stage)
+        drawn: Floats32 = maps.cpu().numpy()
+        return drawn
+
+    return look
+
+
+def _look_at(
+    tileset: TileSet,
+    rows: Ints,
+    looks: dict[str, _Look],
+    outlines: Outlines | None,
+    settings: AttentionSettings,
+    progress: Progress | None,
+) -> tuple[dict[str, Floats32], pd.DataFrame | None]:
+    """Draw every map into a file, and with outlines measure it and both baselines, some tiles at a time."""
+    maps: dict[str, Floats32] = {}
+    measured: list[pd.DataFrame] = []
+    files, labels, (_, owner) = tileset.table["file"].iloc[rows], tileset.labels[rows], tileset.clusters(rows)
+    with progress_bar(f"{settings.kind} of {', '.join(looks)}", len(rows), progress) as advance:
+        for start in range(0, len(rows), _BATCH):
+            batch = slice(start, start + _BATCH)
+            tiles = np.asarray(tileset.pixels[rows[batch]])
+            for name, look in looks.items():
+                drawn = look(tiles, labels[batch])
+                if name not in maps:
+                    maps[name] = _file_of(len(rows), *drawn.shape[1:])
+                maps[name][batch] = drawn
+            if outlines is not None:
+                found: list[dict[str, Any]] = []
+                for position, tile in enumerate(tiles, start):
+                    outline = outlines.of(str(files.iloc[position]))
+                    assert outline is not None  # tiles without one were left out
+                    own = {name: drawn[position] for name, drawn in maps.items()}
+                    whose = {"tile": int(rows[position]), "patient": owner[position]}
+                    found += [
+                        {"model": name, **whose, **numbers}
+                        for name, numbers in _measure(tile, outline, own, settings, position)
+                    ]
+                measured.append(pd.DataFrame(found))
+            advance(len(tiles))
+    return maps, pd.concat(measured, ignore_index=True) if measured else None
+
+
+def _measure(
+    tile: RGB, outline: Bools, maps: dict[str, Floats32], settings: AttentionSettings, position: int
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Measure a tile's maps, and both baselines, against its outline."""
+    side = len(tile)
+    shown = {name: scaled_map(own, side) for name, own in maps.items()}
+    shown[CHANCE] = random_map(side, np.random.default_rng((settings.seed, position)))
+    shown[EDGES] = edge_map(tile)
+    for name, one in shown.items():
+        yield name, measure_tile(one, outline, area_share=settings.area_share, level=settings.level)
+
+
+def _file_of(*shape: int) -> Floats32:
+    """Return an array that lies in a file without a name, which goes with the array."""
+    with TemporaryFile() as file:
+        return np.memmap(file, np.float32, "w+", shape=shape)
+
+
+def _notes(maps: dict[str, Floats32], settings: AttentionSettings, tiles: int, left_out: int) -> list[str]:
+    place = "the last stage" if settings.stage is None else f"stage {settings.stage}"
+    notes = [f"{settings.kind} at {place}, {tiles} tiles."]
     notes += [f"{left_out} tiles have no outline and are left out."] if left_out else []
-    blind = {name: int((one.max(axis=(1, 2)) == 0).sum()) for name, one in maps.items()}
+    blind = {name: sum(not one.any() for one in own) for name, own in maps.items()}
     notes += [
         f"{name}: no positive evidence for the class in {count} tiles (empty map)."
         for name, count in blind.items()
         if count
     ]
-    unit, owner = tileset.clusters(rows)
-    comparison = None
-    if outlines is not None:
-        table = _table(maps, tiles, outlines, rows, owner, (area_share, level), seed)
-        comparison = compare_attention(table, names[0])
-        notes.append(
-            f"Dice at a fixed share: the hottest {area_share:.0%} of the tile; at a fixed level: {level:g} times the "
-            "maximum."
-        )
-        if unit != "patient":
-            notes.append(f"Patients are unknown: the tests treat every {unit} as a patient.")
-        notes += comparison.notes
-    files = tuple(str(file) for file in tileset.table["file"].iloc[rows])
-    return Attention(
-        tuple(names), maps, tileset.tile_px, files, tuple(wanted), tiles, outlines, comparison, kind, stage,
-        (*notes, *seen),
-    )  # fmt: skip
+    return notes
 
 
-def _maps_of(
-    model: "Model",
-    tiles: NDArray[np.uint8],
-    wanted: Sequence[str],
-    kind: MapKind,
-    stage: int | None,
-    batch_size: int,
-    device: str,
-) -> NDArray[np.float32]:
-    where = pick_device(device)
-    network, step = model.network.to(where), InputStep(model.card.normalisation).to(where)
-    classes = torch.tensor([model.card.classes.index(name) for name in wanted], device=where)
-    chunks = []
-    with progress_bar(f"{kind} of {model.card.name}", len(tiles)) as advance:
-        for start in range(0, len(tiles), batch_size):
-            batch = torch.from_numpy(tiles[start : start + batch_size]).to(where)
-            maps = attention_maps(network, step(batch), classes[start : start + batch_size], kind=kind, stage=stage)
-            chunks.append(maps.cpu().numpy())
-            advance(len(batch))
-    return np.concatenate(chunks).astype(np.float32)
-
-
-def _table(
-    maps: dict[str, NDArray[np.float32]],
-    tiles: NDArray[np.uint8],
-    outlines: NDArray[np.bool_],
-    rows: NDArray[np.int64],
-    owner: NDArray[np.str_],
-    rules: tuple[float, float],
-    seed: int,
-) -> pd.DataFrame:
-    """Measure every map and both baselines on every tile."""
-    tile_px = tiles.shape[1]
-    measured = []
-    for position, (tile, outline) in enumerate(zip(tiles, outlines, strict=True)):
-        drawn = {name: _scaled(own[position], tile_px) for name, own in maps.items()}
-        drawn[CHANCE] = random_map(tile_px, np.random.default_rng((seed, position)))
-        drawn[EDGES] = edge_map(tile)
-        for name, one in drawn.items():
-            numbers = measure_tile(one, outline, area_share=rules[0], level=rules[1])
-            measured.append({"model": name, "tile": int(rows[position]), "patient": owner[position], **numbers})
-    return pd.DataFrame(measured)
-
-
-def _scaled(values: NDArray[np.float32], tile_px: int) -> NDArray[np.float32]:
-    return scaled_maps(torch.from_numpy(values)[None], tile_px)[0].numpy()
+def _comparison_notes(comparison: AttentionComparison, settings: AttentionSettings, unit: str) -> list[str]:
+    notes = [
+        f"Dice at a fixed share: the hottest {settings.area_share:.0%} of the tile; at a fixed level: "
+        f"{settings.level:g} times the maximum."
+    ]
+    if unit != "patient":
+        notes.append(f"Patients are unknown: the tests treat every {unit} as a patient.")
+    return [*notes, *comparison.notes]

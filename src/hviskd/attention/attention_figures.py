@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
-from hviskd.attention.attending import CHANCE, EDGES, Attention
+from hviskd.attention.attending import CHANCE, EDGES
 from hviskd.attention.comparing import AttentionComparison
 from hviskd.attention.overlap import MEASURES
+from hviskd.attention.result import Attention
 from hviskd.figure_text import fit, wrap
 from hviskd.pictures import PALETTE, hex_to_rgb, new_figure
 
@@ -23,17 +24,17 @@ _TILE_IN = 1.6
 
 def draw_examples(attention: Attention, most: int = 6) -> Figure:
     """Draw an evenly spread selection of tiles: the tile with the expert's outline, then each model's map."""
-    chosen = spread(len(attention.files), most)
+    chosen = spread(len(attention), most)
     columns = 1 + len(attention.names)
     figure = new_figure(1.75 * columns + 0.6, 1.75 * len(chosen) + 0.75)
     grid = figure.subplots(len(chosen), columns, squeeze=False)
     for row, position in zip(grid, chosen, strict=True):
-        outline = None if attention.outlines is None else attention.outlines[position]
-        _tile(row[0], attention.tiles[position], outline)
+        tile, outline = attention.tile(position), attention.outline(position)
+        _tile(row[0], tile, outline)
         told = (attention.classes[position], PurePath(attention.files[position]).stem)
         row[0].set_ylabel("\n".join(fit(text, _TILE_IN, 7) for text in told), fontsize=7)
         for axes, name in zip(row[1:], attention.names, strict=True):
-            _tile(axes, attention.tiles[position], outline)
+            _tile(axes, tile, outline)
             painted = axes.imshow(attention.scaled(name, position), cmap=_MAP, vmin=0, vmax=1, alpha=_SHADE)
     for axes, title in zip(grid[0], ("tile", *attention.names), strict=True):
         axes.set_title(fit(title, _TILE_IN, 8, lines=2), fontsize=8)
@@ -41,7 +42,7 @@ def draw_examples(attention: Attention, most: int = 6) -> Figure:
     bar.set_label("attention, relative to the maximum", fontsize=7)
     bar.ax.tick_params(labelsize=7)
     said = "" if attention.outlines is None else "; line: expert's outline"
-    figure.supxlabel(f"{attention.kind} for the class at the left{said}", fontsize=7)
+    figure.supxlabel(f"{attention.settings.kind} for the class at the left{said}", fontsize=7)
     return figure
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from hviskd.attention.attending import Attention
 from hviskd.attention.attention_figures import draw_boxes, draw_examples, overlay, spread
 from hviskd.attention.overlap import MEASURES
+from hviskd.attention.result import Attention
 from hviskd.evaluation.tables import Table, markdown_table
 from hviskd.file_names import safe_name
 from hviskd.pictures import save_figure
@@ -19,7 +19,9 @@ OVERLAYS = 24
 SHOWN = ("dice_share", "dice_otsu", "dice_mean", "pointing", "energy")
 
 
-def save_attention(attention: Attention, folder: Path, *, overlays: int = OVERLAYS, overwrite: bool = False) -> Path:
+def save_attention(
+    attention: Attention, folder: Path | str, *, overlays: int = OVERLAYS, overwrite: bool = False
+) -> Path:
     """Write all files in one step.
 
     `maps-NAME.npy`: float32 (N, h, w), a row a tile of `tiles.csv`, as large as the stage's map. `examples.png`.
@@ -30,6 +32,7 @@ def save_attention(attention: Attention, folder: Path, *, overlays: int = OVERLA
     Raises:
         DataError: The folder holds something and `overwrite` is not set, or what it holds is no such result.
     """
+    folder = Path(folder)
     with atomic_folder(folder, overwrite=overwrite, replaces=("examples.png", "attention maps")) as partial:
         for name, maps in attention.maps.items():
             with atomic_file(partial / f"maps-{name}.npy") as path, path.open("wb") as stream:
@@ -48,9 +51,9 @@ def save_attention(attention: Attention, folder: Path, *, overlays: int = OVERLA
         summary = {
             "format_version": 1,
             "models": list(attention.names),
-            "kind": attention.kind,
-            "stage": attention.stage,
-            "tiles": len(attention.files),
+            "kind": attention.settings.kind,
+            "stage": attention.settings.stage,
+            "tiles": len(attention),
             "notes": list(attention.notes),
             "versions": {"hviskd": __version__},
         }
@@ -59,11 +62,11 @@ def save_attention(attention: Attention, folder: Path, *, overlays: int = OVERLA
 
 
 def _write_overlays(attention: Attention, folder: Path, most: int) -> None:
-    for position in spread(len(attention.files), most) if most else ():
-        outline = None if attention.outlines is None else attention.outlines[position]
+    for position in spread(len(attention), most) if most else ():
+        tile, outline = attention.tile(position), attention.outline(position)
         stem = safe_name(Path(attention.files[position]).stem)
         for name in attention.names:
-            drawn = overlay(attention.tiles[position], attention.scaled(name, position), outline)
+            drawn = overlay(tile, attention.scaled(name, position), outline)
             place = folder / name / f"{position:06}-{stem}.png"
             place.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(drawn).save(place)

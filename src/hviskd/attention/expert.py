@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hviskd.annotations import read_annotation
+from hviskd.arrays import Bools
 from hviskd.errors import DataError
 from hviskd.slides.flat_image import decode_image
 
@@ -14,45 +14,64 @@ _MASKS = (".png", ".tif", ".tiff", ".bmp")
 _OUTLINES = (".json", ".geojson")
 
 
-def read_outlines(folder: Path, files: Sequence[str], tile_px: int) -> list[NDArray[np.bool_] | None]:
-    """Return, for each tile, what the expert outlined in it.
+class Outlines:
+    """A folder of an expert's outlines; each is read when it is asked for.
 
     Args:
         folder: Holds masks (PNG, TIFF or BMP; what is not black is inside), Labelme or QuPath files (whatever they
             outline is inside), each with the path of its tile's file below the TileSet's source or with its name.
-        files: The tiles' files, as a TileSet's column `file` has them.
         tile_px: Side of the tiles.
 
-    Returns:
-        Masks (tile_px, tile_px), true inside; None where the folder has no file for a tile.
-
     Raises:
-        DataError: The folder is missing or holds nothing for any tile, two files would do for a tile, or a file is
-            damaged or of another size.
+        DataError: There is no such folder.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder of outlines")
-    found: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in (*_MASKS, *_OUTLINES) and path.is_file():
-            for key in {path.relative_to(folder).with_suffix("").as_posix(), path.stem}:
-                found.setdefault(key, []).append(path)
-    outlines = [_of_tile(found, PurePosixPath(file), tile_px) for file in files]
-    if all(outline is None for outline in outlines):
-        raise DataError(f"{folder}: no outline has the name of a tile, for example {files[0] if files else 'none'}")
-    return outlines
+
+    def __init__(self, folder: Path, tile_px: int) -> None:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder of outlines")
+        self.folder, self.tile_px = folder, tile_px
+        self._found: dict[str, list[Path]] = {}
+        for path in sorted(folder.rglob("*")):
+            if path.suffix.lower() in (*_MASKS, *_OUTLINES) and path.is_file():
+                for key in {path.relative_to(folder).with_suffix("").as_posix(), path.stem}:
+                    self._found.setdefault(key, []).append(path)
+
+    def of(self, file: str) -> Bools | None:
+        """Read what the expert outlined in a tile.
+
+        Args:
+            file: The tile's file, as a TileSet's column `file` has it.
+
+        Returns:
+            Mask (tile_px, tile_px), true inside; None where the folder has no file for the tile.
+
+        Raises:
+            DataError: Two files would do for the tile, or its file is damaged or of another size.
+        """
+        name = PurePosixPath(file)
+        paths = self._found.get(name.with_suffix("").as_posix()) or self._found.get(name.stem, [])
+        if len(paths) > 1:
+            raise DataError(f"{paths[0]} and {paths[1]}: both have the name of the tile {file}; keep only one")
+        return _read(paths[0], self.tile_px) if paths else None
+
+    def drawn(self, files: Sequence[str]) -> Bools:
+        """Tell in which tiles (N,) something is outlined, by reading every outline once.
+
+        Raises:
+            DataError: The folder holds nothing for any tile, all its outlines are empty, or as for `of`.
+        """
+        outlines = (self.of(file) for file in files)
+        found = np.array([-1 if outline is None else int(outline.any()) for outline in outlines])
+        if (found < 0).all():
+            raise DataError(
+                f"{self.folder}: no outline has the name of a tile, for example {files[0] if files else 'none'}"
+            )
+        if (found <= 0).all():
+            raise DataError(f"{self.folder}: every outline is empty")
+        return found > 0
 
 
-def _of_tile(found: dict[str, list[Path]], file: PurePosixPath, tile_px: int) -> NDArray[np.bool_] | None:
-    paths = found.get(file.with_suffix("").as_posix()) or found.get(file.stem, [])
-    if not paths:
-        return None
-    if len(paths) > 1:
-        raise DataError(f"{paths[0]} and {paths[1]}: both have the name of the tile {file}; keep only one")
-    return _read(paths[0], tile_px)
-
-
-def _read(path: Path, tile_px: int) -> NDArray[np.bool_]:
+def _read(path: Path, tile_px: int) -> Bools:
     if path.suffix.lower() in _OUTLINES:
         annotation = read_annotation(path, size=(tile_px, tile_px))
         return np.asarray(annotation.rasterise(0, 0, tile_px, tile_px, 1) >= 0)

@@ -1,16 +1,15 @@
 """Attention maps of a network in a tile, for one class: Grad-CAM and related methods, on any stage."""
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hviskd.attention.settings import MapKind
 from hviskd.errors import RecipeError
 from hviskd.networks import Network
-
-MapKind = Literal["grad-cam", "hires-cam", "cam"]
 
 
 def attention_maps(

@@ -30,7 +30,7 @@ def attend(
         ),
     ] = None,
     split: Annotated[str, typer.Option("--split", help="Split of the tiles: test, val or train.")] = "test",
-    method: Annotated[str, typer.Option("--method", help="Attention method: grad-cam, hires-cam or cam.")] = "grad-cam",
+    kind: Annotated[str, typer.Option("--method", help="Attention method: grad-cam, hires-cam or cam.")] = "grad-cam",
     stage: Annotated[
         int | None,
         typer.Option("--stage", min=0, help="Stage of the network to map; 0 is the stem.", show_default="last"),
@@ -54,22 +54,19 @@ def attend(
 
       hviskd attend runs/kd/model runs/hviskd/model --tiles tiles --class CTmvp --annotations vessels -o results/vessels
     """
-    from hviskd.attention.attending import attend as look
-    from hviskd.attention.attention_files import save_attention, summary_table
+    from hviskd.attention import AttentionSettings, save_attention
+    from hviskd.attention import attend as look
+    from hviskd.attention.attention_files import summary_table
     from hviskd.cli.evaluate import print_table
-    from hviskd.models import load_model, resolve_models
     from hviskd.storage import require_free
-    from hviskd.tiles import TileSet
 
     require_free(output, overwrite=overwrite)
     found = look(
-        [load_model(resolve_models(path)[0]) for path in models],
-        TileSet.open(tiles),
+        models,
+        tiles,
         annotations=annotations,
-        class_name=class_name,
         split=split,
-        kind=method,  # type: ignore[arg-type]  # checked where it is used
-        stage=stage,
+        settings=AttentionSettings(class_name, kind, stage),  # type: ignore[arg-type]  # it checks the kind
         device=device,
         allow_leak=allow_leak,
     )

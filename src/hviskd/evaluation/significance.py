@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from hviskd.arrays import Floats
+from hviskd.arrays import Bools, Floats
 from hviskd.evaluation.intervals import percentile_interval
 
 _REPLICATES = 2000
 _FLIPS = 9999
+_DRAWN_AT_ONCE = 2**22  # numbers in memory, whatever the number of patients
 LEAST_PAIRS = 3  # fewer say nothing about how they vary
 
 
@@ -34,7 +35,11 @@ class Gain:
 
 
 def paired_gain(
-    right: Sequence[Floats], reference: Sequence[Floats], clusters: Sequence[NDArray[np.str_]], *, seed: int = 0
+    right: Sequence[Floats | Bools],
+    reference: Sequence[Floats | Bools],
+    clusters: Sequence[NDArray[np.str_]],
+    *,
+    seed: int = 0,
 ) -> Gain:
     """Compare two arms whose trainings are paired: same seed, same fold, same teacher.
 
@@ -44,7 +49,7 @@ def paired_gain(
         clusters: Of every training, the patient (slide, tile) of each of these tiles.
         seed: Of the draws.
     """
-    differences = [ours - theirs for ours, theirs in zip(right, reference, strict=True)]
+    differences = [np.subtract(*both, dtype=np.float64) for both in zip(right, reference, strict=True)]
     by_training = np.array([difference.mean() for difference in differences])
     low, high = mean_interval(differences, clusters, seed=seed)
     names, sums, weights = _by_cluster(differences, clusters)
@@ -67,7 +72,7 @@ def paired_t(differences: Floats) -> float:
 
 
 def mean_interval(
-    values: Sequence[Floats], clusters: Sequence[NDArray[np.str_]], *, seed: int = 0
+    values: Sequence[Floats | Bools], clusters: Sequence[NDArray[np.str_]], *, seed: int = 0
 ) -> tuple[float, float]:
     """Return the 95 % interval of a mean over tiles and trainings, resampling both patients and trainings.
 
@@ -80,24 +85,26 @@ def mean_interval(
         Both ends; NaN where all tiles come from one patient.
     """
     rng = np.random.default_rng(seed)
-    drawn: dict[bytes, Floats] = {}  # trainings on one test split see the same draw of patients
-    means = np.empty((len(values), _REPLICATES))
-    for training, (value, own) in enumerate(zip(values, clusters, strict=True)):
-        _, sums, sizes = _by_cluster([value], [own])
-        key = np.unique(own).tobytes()
-        if key not in drawn:
-            even = np.full(len(sums), 1 / len(sums))
-            drawn[key] = rng.multinomial(len(sums), even, size=_REPLICATES).astype(np.float64)
-        means[training] = (drawn[key] @ sums) / (drawn[key] @ sizes)
-    if all(draw.shape[1] < 2 for draw in drawn.values()):
+    summed = [_by_cluster([value], [own]) for value, own in zip(values, clusters, strict=True)]
+    if all(len(names) < 2 for names, _, _ in summed):
         return float("nan"), float("nan")
+    means = np.empty((len(values), _REPLICATES))
+    chunk = max(1, _DRAWN_AT_ONCE // max(len(names) for names, _, _ in summed))
+    for start in range(0, _REPLICATES, chunk):
+        part = means[:, start : start + chunk]
+        drawn: dict[bytes, Floats] = {}  # trainings on one test split see the same draw of patients
+        for training, (names, sums, sizes) in enumerate(summed):
+            if (key := names.tobytes()) not in drawn:
+                even = np.full(len(sums), 1 / len(sums))
+                drawn[key] = rng.multinomial(len(sums), even, size=part.shape[1]).astype(np.float64)
+            part[training] = (drawn[key] @ sums) / (drawn[key] @ sizes)
     trainings = rng.integers(len(values), size=(_REPLICATES, len(values)))
     interval = percentile_interval(means[trainings, np.arange(_REPLICATES)[:, None]].mean(axis=1))
     return (float("nan"), float("nan")) if interval is None else (interval.low, interval.high)
 
 
 def _by_cluster(
-    values: Sequence[Floats], clusters: Sequence[NDArray[np.str_]]
+    values: Sequence[Floats | Bools], clusters: Sequence[NDArray[np.str_]]
 ) -> tuple[NDArray[np.str_], Floats, Floats]:
     """Return the clusters' names, the sum of their values over all trainings, and their numbers of tiles."""
     names, position = np.unique(np.concatenate(list(clusters)), return_inverse=True)

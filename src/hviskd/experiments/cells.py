@@ -14,6 +14,7 @@ from hviskd.errors import DivergedError
 from hviskd.experiments.design import Arm, Design
 from hviskd.models import Model, load_model, save_model
 from hviskd.models.folder import CHOSEN, LAST
+from hviskd.models.prediction import predict_rows
 from hviskd.networks import create_network
 from hviskd.storage import atomic_file, write_text
 from hviskd.tiles import TileSet
@@ -139,9 +140,9 @@ class Bench:
 
     def _answer(self, place: Path, tileset: TileSet) -> None:
         """Predict the test split once, with both Models of a run, and store the result."""
-        tiles = tileset.pixels[tileset.rows("test")]
+        rows = tileset.rows("test")
         said = {
-            name: load_model(place / part).predict(tiles, device=self.device)
+            name: predict_rows(load_model(place / part), tileset, rows, device=self.device)
             for name, part in (("chosen", CHOSEN), ("last", LAST))
         }
         with atomic_file(place / ANSWERS_FILE) as partial, partial.open("wb") as stream:

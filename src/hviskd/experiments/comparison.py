@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from hviskd.arrays import Floats
+from hviskd.arrays import Bools
 from hviskd.distillation import Setting, build_methods
 from hviskd.evaluation import measure
 from hviskd.evaluation.counting import complexity
@@ -100,7 +100,7 @@ class _Answered:
         self.wanted = len(cells)
         self.diverged = sum(bench.diverged(cell) for cell in cells)
         self.cells = [cell for cell in cells if bench.done(cell) and not bench.diverged(cell)]
-        self.right: dict[tuple[int, int], Floats] = {}
+        self.right: dict[tuple[int, int], Bools] = {}  # a byte a tile, for they are all in memory at once
         self.metrics: dict[str, list[dict[str, float]]] = {"chosen": [], "last": []}
         for cell in self.cells:
             tileset = bench.tilesets[cell.fold]
@@ -108,7 +108,7 @@ class _Answered:
             for which, probabilities in bench.answers(cell).items():
                 self.metrics[which].append(measure(labels, probabilities).overall())
                 if which == "chosen":
-                    self.right[cell.fold, cell.seed] = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+                    self.right[cell.fold, cell.seed] = probabilities.argmax(axis=1) == labels
 
 
 def gather_comparison(bench: Bench, failed: Sequence[Cell] = ()) -> Comparison:

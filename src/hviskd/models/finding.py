@@ -42,11 +42,12 @@ def find_model(model: AnyModel) -> "tuple[Model | Path, ModelCard]":
     return folder, read_model_card(folder)
 
 
-def find_models(models: AnyModels) -> "list[Model | Path]":
-    """Return Models, or the folders they are to be loaded from: for a finished Run, its selected and its last Model.
+def find_models(models: AnyModels, *, last: bool) -> "list[Model | Path]":
+    """Return Models, or the folders they are to be loaded from.
 
     Args:
         models: One or several, each as `find_model` takes it.
+        last: Whether a finished Run stands for its last Model beside the chosen one.
 
     Raises:
         ModelError: There is none at all, or one of them is not there.
@@ -57,7 +58,8 @@ def find_models(models: AnyModels) -> "list[Model | Path]":
         if isinstance(getattr(model, "card", None), ModelCard):
             found.append(model)  # type: ignore[arg-type]  # as above
         else:
-            found += resolve_models(model if isinstance(model, str | Path) else model.folder)
+            both = resolve_models(model if isinstance(model, str | Path) else model.folder)
+            found += both if last else both[:1]
     if not found:
         raise ModelError("no model given; give at least one Model, its folder, or a finished run")
     return found
@@ -78,6 +80,6 @@ def load_model(model: AnyModel) -> "Model":
     return read_model(found) if isinstance(found, Path) else found
 
 
-def load_models(models: AnyModels) -> "list[Model]":
-    """Load one or several Models, for a finished Run both the selected and the last; raises as `load_model`."""
-    return [load_model(model) for model in find_models(models)]
+def load_models(models: AnyModels, *, last: bool) -> "list[Model]":
+    """Load one or several Models, as `find_models` finds them and `load_model` loads them."""
+    return [load_model(model) for model in find_models(models, last=last)]

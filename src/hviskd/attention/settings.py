@@ -1,0 +1,47 @@
+"""Where to look in a tile, and how a map is held against an outline; `attend` takes it."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from hviskd.attention.overlap import AREA_SHARE, LEVEL
+from hviskd.errors import DataError, RecipeError
+
+MapKind = Literal["grad-cam", "hires-cam", "cam"]
+
+
+@dataclass(frozen=True)
+class AttentionSettings:
+    """Which maps to draw, and how they are measured.
+
+    Attributes:
+        class_name: Only tiles of this class, and attention for it; if None, every tile for its own class.
+        kind: `grad-cam`, `hires-cam` or `cam`.
+        stage: Which map of the network, 0 for the stem's; None for the one that the head reads.
+        area_share: Share of the tile that the hottest part takes in, for the Dice at a fixed share.
+        level: Share of the map's largest value, for the Dice at a fixed level.
+        seed: Of the random map.
+
+    Raises:
+        RecipeError: There is no such kind.
+        DataError: A number is impossible.
+    """
+
+    class_name: str | None = None
+    kind: MapKind = "grad-cam"
+    stage: int | None = None
+    area_share: float = AREA_SHARE
+    level: float = LEVEL
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what means nothing."""
+        if self.kind not in get_args(MapKind):
+            raise RecipeError(f"`kind={self.kind}`: unknown; choose one of {', '.join(get_args(MapKind))}")
+        for name, least in (("stage", 0), ("seed", 0)):
+            number = getattr(self, name)
+            if number is not None and number < least:
+                raise DataError(f"`{name}={number}`: must be at least {least}")
+        for name in ("area_share", "level"):
+            share = getattr(self, name)
+            if not 0 < share <= 1:
+                raise DataError(f"`{name}={share}`: must be above 0 and at most 1")
