@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint rooms clean
+.PHONY: demo test fast lint rooms clean
 
 $(VENV)/.installed: pyproject.toml constraints/ci.txt
 	$(PYTHON) -m venv $(VENV) || { echo "venv failed; on Debian: apt install python3-venv"; exit 1; }
@@ -26,6 +26,9 @@ rooms: $(VENV)/.installed
 
 test: lint
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+fast: $(VENV)/.installed
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
 
 clean:
 	rm -rf $(VENV) $(DEMO)
