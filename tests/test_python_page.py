@@ -1,0 +1,54 @@
+"""The README's Python and the page on Python are true: the code runs, and the page lists what the package has."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import hviskd
+from tests.cutting.samples import BG, add_slide, halves, write_legend
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+CODE = BLOCK.findall(PAGE)
+
+
+def test_it_lists_the_public_names_each_once():
+    listed = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert sorted(listed) == sorted(set(hviskd.__all__) - {"__version__"})
+
+
+@pytest.mark.parametrize("name", sorted(set(hviskd.__all__) - {"__version__"}))
+def test_every_name_has_an_example(name):
+    assert re.search(rf"\bhviskd\.{name}\b", PAGE)
+    if name != "run_demo":  # four minutes; the demo has tests of its own
+        assert any(re.search(rf"\bhviskd\.{name}\b", block) for block in CODE)
+
+
+def test_the_session_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for number, block in enumerate(CODE, start=1):
+        exec(compile(block, f"block {number} of docs/python.md", "exec"), names)
+    assert "mm² of tissue" in capsys.readouterr().out
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_the_readme_s_python_runs(tmp_path, monkeypatch):
+    """As it stands, but for a recipe of one epoch."""
+    monkeypatch.chdir(tmp_path)
+    classes = halves(1200, 600, 600)
+    classes[:, :160] = BG
+    for patient in range(5):
+        add_slide(Path("slides"), f"P{patient}-1", classes, seed=patient)
+    Path("slides/masks").rename("drawn")
+    write_legend(Path()).rename("my.yaml")
+    Path("patients.csv").write_text("slide,patient\n" + "".join(f"P{n}-1,P{n}\n" for n in range(5)))
+    laptop = yaml.safe_load(hviskd.built_in_recipes()["laptop"])
+    Path("quick.yaml").write_text(yaml.safe_dump({**laptop, "epochs": 1, "batch_size": 8}), encoding="utf-8")
+    (code,) = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    exec(compile(code.replace('"laptop"', '"quick.yaml"'), "README.md", "exec"), {})
+    assert len(list(Path("maps").glob("*/summary.json"))) == 5
+    assert Path("report.html").is_file()
