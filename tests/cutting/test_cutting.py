@@ -224,7 +224,7 @@ def test_a_bad_slide_stops_no_other_and_is_told_with_its_reason(cohort, tmp_path
 def test_nothing_to_cut_is_one_line_and_leaves_the_report(tmp_path):
     write_svs(tmp_path / "S.svs", glass((384, 384)), levels=1)
     write_mask(tmp_path / "masks" / "S_L.png", np.full((384, 384), RED))
-    with pytest.raises(DataError, match=r"not one tile.*36 too little tissue"):
+    with pytest.raises(DataError, match=r"no tiles.*36 too little tissue"):
         cut(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["S.svs", "legend.yaml", "masks", "tiles-qc"]
     assert read_report(qc_folder(tmp_path / "tiles")).left_out() == {"too little tissue": {"red": 36}}
@@ -234,7 +234,7 @@ def test_a_cutting_that_gives_nothing_leaves_what_stands_and_its_report(tmp_path
     add_slide(tmp_path, "S", halves())
     done = cut(tmp_path)
     report = read_report(qc_folder(done.folder))
-    with pytest.raises(DataError, match="not one tile"):
+    with pytest.raises(DataError, match="no tiles"):
         cut(tmp_path, tissue=TissueRule(density=0.9), overwrite=True)
     assert TileSet.open(done.folder).fingerprint == done.fingerprint
     assert read_report(qc_folder(done.folder)) == report
@@ -259,7 +259,7 @@ def test_a_full_disk_is_no_slides_fault_and_costs_nothing_that_is_finished(cohor
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert (
-        "cannot be written to (File too large); what is finished stays: mend that, and do the same again" in done.stdout
+        "cannot be written to (File too large); finished slides are kept: free some space, and repeat the command" in done.stdout
     )
     assert not (cohort / "full").exists()
     assert len(list((cohort / ".parts-full").glob("*.json"))) == 1
@@ -291,7 +291,7 @@ def test_what_a_kill_at_the_very_end_leaves_is_no_part_of_the_finished_set(cohor
         patched.setattr("hviskd.cutting.parts.Parts.remove", lambda _: None)
         done = cut(cohort, "linked")
     assert list((cohort / ".parts-linked").glob("*.npy"))
-    with pytest.raises(DataError, match="not one tile"):
+    with pytest.raises(DataError, match="no tiles"):
         cut(cohort, "linked", tissue=TissueRule(density=0.9), overwrite=True)
     with monkeypatch.context() as patched:
         patched.setattr("hviskd.cutting.slide_cut.read_tiles", Mock(side_effect=DataError("unreadable")))
@@ -450,7 +450,7 @@ def test_folders_and_plain_defaults_are_enough(tmp_path):
     assert (tileset.tile_px, tileset.mpp, len(tileset)) == (150, 0.5, 12)  # 3 × 2 of each slide
     assert set(tileset.table["patient"]) == {"one", "two"}
     assert {what.split(":")[0]: (done, total) for done, total, what in told} == {
-        "looking at slides": (2, 2),
+        "analysing slides": (2, 2),
         "cutting tiles": (12, 12),
     }
     options = tileset.card.origin.options

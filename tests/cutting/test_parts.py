@@ -118,7 +118,7 @@ def test_parts_of_which_nobody_knows_what_they_were_made_with_are_not_gone_on_wi
 def test_two_cuttings_never_share_a_folder(tmp_path):
     with (
         open_parts(tmp_path, overwrite=True),
-        pytest.raises(DataError, match="another cutting is at work"),
+        pytest.raises(DataError, match="another cutting is using this folder"),
         open_parts(tmp_path, overwrite=True),
     ):
         pass

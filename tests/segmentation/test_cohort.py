@@ -226,7 +226,7 @@ def test_a_map_of_ones_own_is_saved_and_loaded(model, slides, tmp_path):
     assert loaded.card == found.card
     np.testing.assert_array_equal(loaded.probabilities, found.probabilities)
     (folder / "summary.json").unlink()
-    with pytest.raises(DataError, match="holds no finished map"):
+    with pytest.raises(DataError, match="contains no finished map"):
         load_slide_map(folder)
 
 

@@ -79,7 +79,7 @@ def test_it_says_what_it_shows_and_what_it_is_not():
 
 def test_it_says_what_counts_as_unsure():
     words = words_of(drawn(random_map(9, 9), unsure_below=0.7))
-    assert "less probable than 0.7" in words
+    assert "Unsure: top probability below 0.7" in words
     assert UNSURE in words
 
 

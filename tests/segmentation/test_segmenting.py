@@ -117,18 +117,18 @@ def test_a_stain_that_cannot_be_fitted_is_left_and_told(tmp_path):
     image[:, 100:] = (200, 120, 160)  # one colour only
     found = segment(model, write_slide(tmp_path / "flat.svs", image), compute=PLAIN)
     assert found.card.stain == "none"
-    assert "stain left as it is" in found.card.notes[0]
+    assert "stain not normalised" in found.card.notes[0]
 
 
 def test_a_model_without_mpp_needs_it_from_the_user(slide, tmp_path):
     model = write_model(tmp_path / "model", mpp=None)
-    with pytest.raises(ModelError, match="does not say at which µm/px it reads tiles; give it with `mpp`"):
+    with pytest.raises(ModelError, match="does not record the µm/px of its tiles; give it with `mpp`"):
         segment(model, slide, compute=PLAIN)
     assert segment(model, slide, settings=MapSettings(mpp=1.0), compute=PLAIN).card.mpp == 1.0
 
 
 def test_the_models_own_mpp_cannot_be_overruled(model, slide):
-    with pytest.raises(ModelError, match=r"reads tiles at 0.5 µm/px; leave `mpp=0.25` out"):
+    with pytest.raises(ModelError, match=r"needs tiles at 0.5 µm/px; omit `mpp=0.25`"):
         segment(model, slide, settings=MapSettings(mpp=0.25), compute=PLAIN)
     assert len(segment(model, slide, settings=MapSettings(mpp=0.5), compute=PLAIN))
 

@@ -1,4 +1,4 @@
-"""How far the map of a slide agrees with what an expert outlined on it.
+"""Agreement of a slide's map with an expert's annotation.
 
 `agree` compares a cohort, `save_agreement` writes what it found. Names load what they need when first used.
 """

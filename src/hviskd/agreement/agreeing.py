@@ -1,4 +1,4 @@
-"""Compares maps with what experts drew on their slides, one after the other; `hviskd agree` calls it."""
+"""Compares maps with experts' annotations of their slides, one after the other."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from hviskd.segmentation import MapCard, read_summary
 
 @dataclass(frozen=True)
 class AgreementSettings:
-    """How maps are compared with annotations.
+    """Settings of the comparison of maps with annotations.
 
     Attributes:
         tolerance: How far a mask colour may lie from its legend colour, as in `read_annotation`.
@@ -99,6 +99,6 @@ def _told(name: str, failed: dict[str, str]) -> Iterator[None]:
 
 
 def _nothing(failed: Mapping[str, str]) -> DataError:
-    """Say why no map could be compared."""
+    """Return the reason why no map could be compared."""
     first, *others = failed.values()
     return DataError(f"{first} (and {len(others)} more problems)" if others else first)

@@ -1,4 +1,4 @@
-"""How far a class's border in a map lies from the one an expert drew, and what the map says near it; `agree` asks.
+"""Border distances between a map and an expert's annotation, and the map's probabilities near the border.
 
 All of it is measured on samples: the centres of squares of one size laid over the whole slide, at most a cell wide
 unless the slide has more cells than two million. Distances are Euclidean and in µm.
@@ -22,7 +22,7 @@ _FINEST = 8  # samples along a cell
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What map and expert say at the same places of a slide.
+    """The classes of map and expert at the same places of a slide.
 
     Attributes:
         step_px: From sample to sample in level-0 px; the first lies half a step from the slide's corner.
@@ -38,12 +38,12 @@ class Samples:
 
     @property
     def compared(self) -> Bools:
-        """Where both say something, (H, W)."""
+        """Where both have a class, (H, W)."""
         return (self.mapped >= 0) & (self.expert >= 0)
 
 
 def sample(slide_map: SlideMap, annotation: Annotation, lookup: ClassGrid, *, limit: int = SAMPLE_LIMIT) -> Samples:
-    """Sample a map and an annotation side by side.
+    """Sample a map and an annotation at the same places.
 
     Args:
         slide_map: The map.
@@ -78,7 +78,7 @@ def border(inside: Bools, compared: Bools) -> Bools:
 
 
 def hausdorff95_um(mapped: Bools, expert: Bools, compared: Bools, step_um: float) -> float:
-    """Return the 95 % Hausdorff distance of two areas: how far their borders lie apart, but for the worst twentieth.
+    """Return the 95 % Hausdorff distance of two areas: the distance of their borders, ignoring the worst 5 %.
 
     For each border sample of one area the distance to the nearest border sample of the other is taken, and of these
     the 95th percentile; the distance is the larger of the two percentiles, one for each direction (the ranked
@@ -107,7 +107,7 @@ def hausdorff95_um(mapped: Bools, expert: Bools, compared: Bools, step_um: float
 
 
 def signed_distance_um(inside: Bools, step_um: float) -> Floats:
-    """Return how far each sample lies from an area's outline, negative inside, float64 (H, W).
+    """Return the distance of each sample from an area's outline, negative inside, float64 (H, W).
 
     The outline runs half a step beyond the outermost samples of the area; the picture's edge is no outline.
 
@@ -115,7 +115,7 @@ def signed_distance_um(inside: Bools, step_um: float) -> Floats:
         ValueError: The area is empty or everything: it has no outline.
     """
     if inside.all() or not inside.any():
-        raise ValueError("an area that is empty or everything has no outline")
+        raise ValueError("an area that is empty or covers everything has no outline")
     outwards = ndimage.distance_transform_edt(~inside)
     inwards = ndimage.distance_transform_edt(inside)
     distance: Floats = np.where(inside, 0.5 - inwards, outwards - 0.5) * step_um
@@ -124,7 +124,7 @@ def signed_distance_um(inside: Bools, step_um: float) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """Mean probability of a class at steps of distance from the expert's outline of it, on one slide.
+    """Mean probability of a class by distance from the expert's outline of it, on one slide.
 
     Attributes:
         slide: Name of the slide.
@@ -165,13 +165,13 @@ class MeanProfile:
 
 
 def distance_edges_um(bin_um: float, reach_um: float) -> Floats:
-    """Return the ends of steps of `bin_um` on both sides of zero, as far as `reach_um` in whole steps.
+    """Return the edges of bins of `bin_um` on both sides of zero, up to `reach_um` in whole bins.
 
     Raises:
         ValueError: A length is not positive and finite, or there are over 10,000 steps.
     """
     if not (0 < bin_um < math.inf and 0 < reach_um < math.inf and reach_um / bin_um <= 5000):
-        raise ValueError(f"steps of {bin_um} µm up to {reach_um} µm: both must be positive, and at most 5,000 a side")
+        raise ValueError(f"bins of {bin_um} µm up to {reach_um} µm: must be positive, at most 5,000 per side")
     count = max(1, math.ceil(reach_um / bin_um - 1e-9))
     edges: Floats = np.arange(-count, count + 1, dtype=np.float64) * bin_um
     return edges
@@ -180,7 +180,7 @@ def distance_edges_um(bin_um: float, reach_um: float) -> Floats:
 def boundary_profile(
     slide_map: SlideMap, samples: Samples, place: int, edges_um: Floats, *, slide: str, model: str
 ) -> Profile | None:
-    """Return how probable the map holds a class at each distance from its outline.
+    """Return the map's mean probability of a class at each distance from its outline.
 
     Every cell with a tile takes part, whether the expert drew there or not, by the distance of its centre.
 
@@ -218,7 +218,7 @@ def mean_profile(profiles: Sequence[Profile]) -> MeanProfile:
         ValueError: There is none, or they differ in model, class or steps.
     """
     if len({(one.model, one.class_name, one.edges_um.tobytes()) for one in profiles}) != 1:
-        raise ValueError("profiles to average need one model, one class and the same steps")
+        raise ValueError("profiles to average must have the same model, class and bins")
     values = np.stack([one.mean for one in profiles])
     there = ~np.isnan(values)
     slides = there.sum(axis=0)

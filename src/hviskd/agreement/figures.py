@@ -1,4 +1,4 @@
-"""Pictures of an agreement: maps under the expert's outline, and probability by distance from it."""
+"""Figures of an agreement: maps under the expert's outline, and probability by distance from it."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _SHOWN_SAMPLES = 600  # along a side; an outline needs no more
 
 
 def draw_slide(compared: Sequence["Compared"]) -> Figure:
-    """Draw the maps of one slide: a row for each class, for each model its map and a window at the outline.
+    """Draw the maps of one slide: a row per class, with each model's map and a close-up of the outline.
 
     Where the slide is at hand, it stands first in each row, under the same outline.
 
@@ -61,7 +61,7 @@ def draw_slide(compared: Sequence["Compared"]) -> Figure:
                 continue
             for panel, detail in ((whole, None), (near, window)):
                 image = _draw_map(panel, one, name, window=detail)
-                title = one.agreement.model if detail is None else "at the outline"
+                title = one.agreement.model if detail is None else "close-up"
                 _name_panel(panel, name, title)
             draw_scale_bar(figure, whole, card)
             if window is not None:
@@ -73,7 +73,7 @@ def draw_slide(compared: Sequence["Compared"]) -> Figure:
                     linewidth=1.2,
                 )
     if image is not None:
-        figure.colorbar(image, ax=axes, label="probability of the class", shrink=0.8, aspect=30)
+        figure.colorbar(image, ax=axes, label="class probability", shrink=0.8, aspect=30)
     left_out = [f"{len(compared) - len(models)} more models"] * (len(compared) > len(models))
     left_out += [f"{len(area) - len(places)} more classes"] * (len(area) > len(places))
     told = f" Not shown: {', '.join(left_out)}." if left_out else ""
@@ -85,7 +85,7 @@ def draw_slide(compared: Sequence["Compared"]) -> Figure:
 
 
 def draw_profiles(profiles: Sequence[MeanProfile]) -> Figure:
-    """Draw the probability of each class by the distance from its outline, a panel a class and a line a model.
+    """Plot the probability of each class by distance from its outline, one panel per class and one line per model.
 
     Args:
         profiles: At least one; a band is drawn where there are two slides or more.
@@ -113,8 +113,8 @@ def draw_profiles(profiles: Sequence[MeanProfile]) -> Figure:
         panel.axis("off")
     axes[0].legend(fontsize=7, frameon=False)
     most = max(int(one.slides.max()) for one in profiles)
-    band = "Band: standard deviation over slides." if most > 1 else "One slide: no band, for nothing tells its spread."
-    figure.supylabel("mean probability of the class", fontsize=9)
+    band = "Band: standard deviation over slides." if most > 1 else "One slide: no band."
+    figure.supylabel("mean class probability", fontsize=9)
     note = (
         "distance from the expert's outline, µm (negative: inside)\n"
         f"{most} slide{'s' * (most > 1)}. {band} {DISCLAIMER}"
@@ -124,7 +124,7 @@ def draw_profiles(profiles: Sequence[MeanProfile]) -> Figure:
 
 
 def _draw_map(axes: Axes, one: "Compared", name: str, *, window: tuple[float, float, float] | None) -> AxesImage:
-    """Draw the probabilities of a class with the expert's outline, in level-0 px; whole, or a window of it."""
+    """Draw the probabilities of a class with the expert's outline, in level-0 px, of the slide or a window."""
     slide_map = one.slide_map
     card, step = slide_map.card, slide_map.stride0_px
     grid = slide_map.grid()[..., slide_map.classes.index(name)]

@@ -1,4 +1,4 @@
-"""The folder that an agreement is written to: tables, summary and pictures."""
+"""The folder of an agreement: tables, summary and figures."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,7 @@ AGREEMENT = (TABLE, "agreement")  # what tells an agreement from a person's own 
 
 
 def save_agreement(agreement: Agreement, folder: Path | str, *, overwrite: bool = False) -> Path:
-    """Write tables, summary and a picture of each slide to a folder in one step and give its path.
+    """Write tables, summary and a figure of each slide to a folder in one step, and return its path.
 
     Maps, annotations and slides are read again for the pictures, one slide at a time.
 
@@ -79,7 +79,7 @@ def _markdown(means: pd.DataFrame, agreement: Agreement) -> str:
     lines = [
         "# Agreement with the expert",
         "",
-        "Means over slides, in brackets of how many; a dash where no slide has the number.",
+        "Means over slides, with their number in brackets; a dash if undefined for all slides.",
         "",
         f"| {' | '.join(MEAN_HEADER)} |",
         "|---|---|---|---|---|---|---|",
@@ -99,5 +99,5 @@ def _markdown(means: pd.DataFrame, agreement: Agreement) -> str:
 
 
 def _plain(text: str) -> str:
-    """Keep a foreign name from breaking a Markdown table."""
+    """Keep a name from breaking a Markdown table."""
     return " ".join(text.split()).replace("|", "¦")

@@ -1,4 +1,4 @@
-"""Maps with what belongs to them, on disk: `agree` finds a pair per map, and reads one at a time."""
+"""Pairs of a map and an annotation on disk, of which one at a time is read."""
 
 import glob
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ THUMBNAIL_PX = 800
 
 @dataclass(frozen=True)
 class Drawn:
-    """What experts drew, and how it is read.
+    """Annotations, and the settings to read them.
 
     Attributes:
         annotations: One file, for maps of one slide, or a folder with one per slide.
@@ -36,7 +36,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Pair:
-    """A map, and where the annotation of its slide is.
+    """A map, and the annotation of its slide.
 
     Attributes:
         folder: Of the map.
@@ -51,7 +51,7 @@ class Pair:
     drawn: Drawn
 
     def measure(self, edges_um: Floats) -> SlideAgreement:
-        """Compare map and annotation; `edges_um` are the steps of the profiles.
+        """Compare map and annotation; `edges_um` are the bin edges of the profiles.
 
         Raises:
             DataError: A file is missing or damaged, or does not fit the others.
@@ -68,7 +68,7 @@ class Pair:
         ).agreement
 
     def compared(self, agreement: SlideAgreement) -> Compared:
-        """Read again what a picture of an agreement shows.
+        """Read again what a figure of an agreement shows.
 
         Raises:
             DataError: As for `measure`.
@@ -99,7 +99,7 @@ def map_folders(paths: Sequence[Path]) -> list[Path]:
 
 
 def pair_up(cards: Mapping[Path, MapCard], drawn: Drawn) -> list[Pair]:
-    """Put maps, by folder, beside what experts drew, slide by slide, and name each map's maker.
+    """Pair maps, by folder, with annotations, slide by slide, and name the Model of each map.
 
     Raises:
         DataError: Two maps of one slide have the same maker and grid, or one annotation is given for several slides.
@@ -112,7 +112,7 @@ def pair_up(cards: Mapping[Path, MapCard], drawn: Drawn) -> list[Pair]:
     for card in cards.values():
         maker = card.model_fingerprint, card.stride_px, card.stain
         if (card.slide, card.model, maker) in seen:
-            raise DataError(f"two maps of {card.slide} by {card.model} are alike; give each once")
+            raise DataError(f"two maps of {card.slide} by {card.model} are identical; give each only once")
         seen.add((card.slide, card.model, maker))
         makers.setdefault(card.model, set()).add(maker)
 
@@ -126,14 +126,14 @@ def pair_up(cards: Mapping[Path, MapCard], drawn: Drawn) -> list[Pair]:
 
 
 def _find_slide(card: MapCard, slides: Path) -> Path:
-    """Find the slide that a map is of."""
+    """Find the slide of a map."""
     from hviskd.slides import slide_fingerprint
 
     found = [slides] if slides.is_file() else sorted(slides.rglob(glob.escape(card.slide)))
     alike = [path for path in found if slide_fingerprint(path) == card.slide_fingerprint]
     if not alike:
-        told = "has changed since it was mapped, or is another of that name" if found else "is not there"
-        raise DataError(f"{slides}: the slide {card.slide} {told}; leave `slides` away, or map it again")
+        told = "has changed since it was mapped, or is another of that name" if found else "is missing"
+        raise DataError(f"{slides}: the slide {card.slide} {told}; omit `slides`, or map it again")
     return alike[0]
 
 

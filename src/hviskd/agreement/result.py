@@ -1,4 +1,4 @@
-"""What `agree` found: how far each map agrees with the expert, and which slides could not be compared."""
+"""The result of `agree`: how well each map agrees with the expert, and which slides could not be compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STATEMENTS = (
-    "Dice, precision and recall are of places that both the map has a tile for and the expert labelled.",
-    "Several slides of one patient are not independent; the means and spreads here take every slide as one.",
+    "Dice, precision and recall cover only places with both a tile and the expert's label.",
+    "Several slides of one patient are not independent; here, every slide counts once.",
     "Research software, not a medical device.",
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """How far maps agree with what experts drew; the maps themselves are read again when they are drawn.
+    """Agreement of maps with experts' annotations; maps are read again when they are drawn.
 
     Attributes:
         maps: One comparison per map, slide by slide.
@@ -39,7 +39,7 @@ class Agreement:
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """What a reader of the numbers must know."""
+        """Notes on the numbers."""
         return STATEMENTS
 
     def to_dataframe(self) -> "pd.DataFrame":
@@ -49,13 +49,13 @@ class Agreement:
         return agreement_table(self.maps)
 
     def means(self) -> "pd.DataFrame":
-        """Return one row per model, class and resolution: means over slides, and of how many."""
+        """Return one row per model, class and resolution: means over slides, and their number."""
         from hviskd.agreement.tables import mean_table
 
         return mean_table(self.to_dataframe())
 
     def compared(self, slide: str) -> list[Compared]:
-        """Read the maps of one slide again, beside what the expert drew on it.
+        """Read the maps of one slide again, with the expert's annotation.
 
         Raises:
             DataError: A map or an annotation is gone.

@@ -1,4 +1,4 @@
-"""How far the map of a slide agrees with what an expert drew on it; `agreeing` measures each map with it."""
+"""Agreement of one slide's map with an expert's annotation of it."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ _STRIP_PX = 4_000_000  # level-0 px held at once, however large the slide
 
 
 class Scores(NamedTuple):
-    """Overlap of one class, or of all; NaN where nothing can be divided."""
+    """Overlap of one class, or of all; NaN if undefined."""
 
     dice: float
     precision: float
@@ -35,7 +35,7 @@ class Scores(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """What takes no part: places where only one of map and expert says something.
+    """The area left out: places where only map or expert has a class.
 
     Attributes:
         cells_without_tile: Cells of the grid where the map has no tile.
@@ -52,7 +52,7 @@ class LeftOut(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SlideAgreement:
-    """One map beside one annotation.
+    """The comparison of one map with one annotation.
 
     Attributes:
         slide: File name of the slide.
@@ -87,7 +87,7 @@ class SlideAgreement:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """A map, what the expert drew on its slide, and both at the same places; pictures are drawn from it.
+    """A map, the annotation of its slide, and both at the same places, for figures.
 
     Attributes:
         slide_map: The map.
@@ -103,7 +103,7 @@ class Compared:
 
 
 def class_scores(counts: Ints, places: Sequence[int]) -> Scores:
-    """Return Dice, precision and recall of some classes taken together; of one class, if there is one.
+    """Return Dice, precision and recall of some classes together, or of one class.
 
     With TP what map and expert call the same, FP what only the map calls so and FN what only the expert does, each
     summed over the classes: Dice = 2 TP / (2 TP + FP + FN) (Dice 1945), precision = TP / (TP + FP), recall =
@@ -131,7 +131,7 @@ def agree_on_slide(
     unlabelled_is_other: bool = False,
     model: str | None = None,
 ) -> Compared:
-    """Compare a map with what an expert drew on the same slide.
+    """Compare a map with an expert's annotation of the same slide.
 
     Classes are the same where their names are, whatever the case. Where the expert drew a class the map does not
     know, whatever the map says is wrong. Where the expert drew nothing, or something without a class, nothing is
@@ -154,7 +154,7 @@ def agree_on_slide(
         edges_um = distance_edges_um(slide_map.stride_um, max(DEFAULT_REACH_UM, slide_map.stride_um))
     cells, px, left_out = _count(slide_map, annotation, lookup)
     if not px.any():
-        raise DataError(f"{annotation.source}: labels no place that the map of {card.slide} has a tile for")
+        raise DataError(f"{annotation.source}: labels no place with a tile of {card.slide}; choose its annotation")
     samples = sample(slide_map, annotation, lookup)
     distances = tuple(
         hausdorff95_um(samples.mapped == place, samples.expert == place, samples.compared, samples.step_um)
@@ -188,7 +188,7 @@ def compared_again(
     unlabelled_is_other: bool = False,
     thumbnail: RGB | None = None,
 ) -> Compared:
-    """Put a map and an annotation that were measured beside each other again, to be drawn.
+    """Pair a map and an annotation again that have been compared, to draw them.
 
     Raises:
         DataError: Map and annotation have no class in common.
@@ -200,7 +200,7 @@ def compared_again(
 def _translation(
     classes: tuple[str, ...], annotation: Annotation, *, unlabelled_is_other: bool
 ) -> tuple[ClassGrid, tuple[int, ...]]:
-    """Return the map's number of each class of the annotation, then that of no class, and the numbers both know."""
+    """Return the map's index of each class of the annotation, then that of no class, and the common indices."""
     known = {name.strip().casefold(): place for place, name in enumerate(classes)}
     other, nothing = len(classes), len(classes) if unlabelled_is_other else -1
     numbers = [
@@ -209,14 +209,14 @@ def _translation(
     compared = tuple(sorted({number for number in numbers if 0 <= number < other}))
     if not compared:
         raise DataError(
-            f"{annotation.source}: its classes ({', '.join(annotation.classes[:5])}) are none of the map's "
-            f"({', '.join(classes[:5])}); give `legend` with classes named as the map's"
+            f"{annotation.source}: its classes ({', '.join(annotation.classes[:5])}) match none of the map's "
+            f"({', '.join(classes[:5])}); give a `legend` with the map's class names"
         )
     return np.array([*numbers, nothing], np.int16), compared
 
 
 def _count(slide_map: SlideMap, annotation: Annotation, lookup: ClassGrid) -> tuple[Ints, Ints, LeftOut]:
-    """Count cells and level-0 px by the map's class and the expert's, and what only one of them labels."""
+    """Count cells and level-0 px by the map's class and the expert's, and those that only one of them labels."""
     classes = len(slide_map.classes)
     grid = np.pad(slide_map.class_grid(), (0, 1), constant_values=NO_CLASS_BYTE).astype(np.int64)
     grid[grid == NO_CLASS_BYTE] = classes
@@ -230,7 +230,7 @@ def _count(slide_map: SlideMap, annotation: Annotation, lookup: ClassGrid) -> tu
 
 
 def _areas(slide_map: SlideMap, annotation: Annotation, lookup: ClassGrid) -> Iterator[Ints]:
-    """Give, for each row of cells and last for the rest below, the px of each class in each cell.
+    """Return, for each row of cells and finally for the rest below, the px of each class in each cell.
 
     Each is int64 (columns + 1, K + 2): the last column of cells is the rest on the right, the last two classes are
     "another" and "none". Only a strip of the slide is held at a time.
@@ -258,16 +258,16 @@ def _areas(slide_map: SlideMap, annotation: Annotation, lookup: ClassGrid) -> It
 
 
 def _notes(slide_map: SlideMap, annotation: Annotation, compared: tuple[int, ...], *, strange: bool) -> tuple[str, ...]:
-    """Say what a reader should know; `strange`: somewhere the expert drew a class that the map does not know."""
+    """Return notes for the user; `strange`: the expert drew a class somewhere that the map does not have."""
     known = {slide_map.classes[place].strip().casefold() for place in compared}
     unknown = [name for name in annotation.classes if name.strip().casefold() not in known and name != UNCLASSIFIED]
     unasked = [name for place, name in enumerate(slide_map.classes) if place not in compared]
     notes = [f"{remark} ({count})" for remark, count in annotation.remarks.items()]
     if unknown and strange:
-        notes.append(f"classes of the annotation that the map does not know count as wrong: {', '.join(unknown)}")
+        notes.append(f"classes of the annotation that the map lacks count as wrong: {', '.join(unknown)}")
     if unasked:
-        notes.append(f"classes of the map that the annotation does not know have no line: {', '.join(unasked)}")
+        notes.append(f"classes of the map that the annotation lacks are not listed: {', '.join(unasked)}")
     if slide_map.card.slide_origin_px != (0, 0):
         x, y = slide_map.card.slide_origin_px
-        notes.append(f"the scan begins at px {x}, {y}; outlines must count from the slide's corner, not from there")
+        notes.append(f"the scan begins at px {x}, {y}; outlines must have their origin at the slide's corner")
     return tuple(notes)

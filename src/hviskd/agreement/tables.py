@@ -1,4 +1,4 @@
-"""Tables of an agreement: numbers per slide and class, their means over slides, and profiles at the outlines."""
+"""Tables of an agreement: numbers per slide and class, their means over slides, and boundary profiles."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ MEAN_HEADER = ("model", "class", "resolution", "Dice", "precision", "recall", "9
 
 
 def agreement_table(agreements: Sequence[SlideAgreement]) -> pd.DataFrame:
-    """Return one row a slide, model, class and resolution; the class `(overall)` is all compared ones together.
+    """Return one row per slide, model, class and resolution; the class `(overall)` is all compared classes together.
 
     Columns: slide, model, class, resolution (`level-0` or `cell`), dice, precision, recall, map_mm2, expert_mm2 (of
     what was compared), hausdorff95_um and the distance resolution_um of it; NaN where there is no such number.
@@ -42,7 +42,7 @@ def agreement_table(agreements: Sequence[SlideAgreement]) -> pd.DataFrame:
 
 
 def mean_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Average an agreement table over slides: a row a model, class and resolution, with the slides of each mean."""
+    """Average an agreement table over slides: a row per model, class and resolution, with the number of slides."""
     groups = table.groupby(["model", "class", "resolution"], sort=False)[list(SCORES)]
     return groups.mean().join(groups.count().add_suffix("_slides")).reset_index()
 
@@ -55,7 +55,7 @@ def mean_profiles(agreements: Sequence[SlideAgreement]) -> list[MeanProfile]:
 
 
 def boundary_table(agreements: Sequence[SlideAgreement], means: Sequence[MeanProfile]) -> pd.DataFrame:
-    """Return one row a slide, model, class and step of distance; with the slide `(mean)`, the means over slides."""
+    """Return one row per slide, model, class and distance bin; the slide `(mean)` has the means over slides."""
     columns = ["slide", "model", "class", "from_um", "to_um", "cells", "slides", "probability", "sd"]
     frames = [
         pd.DataFrame({"slide": one.slide, "model": one.model, "class": one.class_name, "from_um": one.edges_um[:-1],
@@ -73,7 +73,7 @@ def boundary_table(agreements: Sequence[SlideAgreement], means: Sequence[MeanPro
 
 
 def mean_rows(means: pd.DataFrame) -> list[list[str]]:
-    """Return the mean table as words, one list a row: model, class, resolution, and the four scores."""
+    """Return the mean table as text, one list per row: model, class, resolution, and the four scores."""
     rows = []
     for row in means.to_dict("records"):
         scores = []

@@ -1,4 +1,4 @@
-"""Slides and annotations become a TileSet.
+"""Cutting: slides and annotations become a TileSet.
 
 `cut_slides` does it. Names load what they need when first used: reading a report opens no slide.
 """

@@ -1,4 +1,4 @@
-"""Finds on one slide, before any tile is read, where tiles of each class lie; cutting calls it for every slide."""
+"""Finds the possible tiles of each class on a slide, before any tile is read."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ _BAND_CELLS = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The tiles that one slide could give, row by row, and what became of the other squares of its grid.
+    """The possible tiles of one slide, row by row, and the numbers of squares left out.
 
     Attributes:
         x_px: (N,) int64, left edges in level-0 px.
@@ -42,12 +42,12 @@ class Candidates:
     notes: tuple[str, ...]
 
     def available(self, classes: int) -> NDArray[np.int64]:
-        """Count the tiles that could be cut, by class: (classes,) int64."""
+        """Count the possible tiles by class: (classes,) int64."""
         return np.bincount(self.label, minlength=classes).astype(np.int64)
 
 
 def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, settings: CutSettings) -> Candidates:
-    """Find the squares of a slide's grid that are tiles of a class.
+    """Find the squares of a slide's grid that lie within one class.
 
     A tile has the class of most of its cells. The annotation is rasterised in bands, 30 cells a tile side. At a purity
     of 1 a tile holds no px of another class either; a px of no class between the cells, as the noise of a JPEG mask
@@ -93,7 +93,7 @@ def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, se
 
 
 def _majorities(annotation: Annotation, grid: TileGrid) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
-    """Return for each square of the grid, row by row, its commonest class and that class's share of its cells."""
+    """Return, for each square of the grid, row by row, its most frequent class and that class's share of its cells."""
     count, cells = len(annotation.classes), CELLS_PER_TILE
     labels = np.empty((grid.rows, grid.columns), np.int16)
     shares = np.empty((grid.rows, grid.columns))

@@ -1,4 +1,4 @@
-"""Cuts annotated slides into a TileSet; users and the verb `tiles cut` call it.
+"""Cuts annotated slides into a TileSet.
 
 First every slide is looked at: which squares are tiles of which class. Then the cap is shared out, and only then are
 pixels read, of the chosen tiles alone. What is finished is kept beside the output until all is.
@@ -118,7 +118,7 @@ def _look(job: Job, slides: Sequence[Listed | Failed], progress: Progress | None
     def look(slide: Listed | Failed) -> LookedAt | Failed:
         return slide if isinstance(slide, Failed) else slide.look(job)
 
-    with progress_bar("looking at slides", len(slides), progress) as advance:
+    with progress_bar("analysing slides", len(slides), progress) as advance:
         for slide in in_threads(look, slides, threads=threads, ahead=threads):
             looked.append(slide)
             advance(note=slide.report.slide)
@@ -126,7 +126,7 @@ def _look(job: Job, slides: Sequence[Listed | Failed], progress: Progress | None
 
 
 def _share_out(job: Job, slides: Sequence[LookedAt | Failed]) -> list[Allotted | Failed]:
-    """Tell each slide how many tiles of each class it gives."""
+    """Assign to each slide the number of tiles of each class to cut."""
     looked = [slide for slide in slides if isinstance(slide, LookedAt)]
     quotas = iter(
         share_cap(
@@ -141,7 +141,7 @@ def _share_out(job: Job, slides: Sequence[LookedAt | Failed]) -> list[Allotted |
 
 
 def _cut(job: Job, slides: Sequence[Allotted | Failed], progress: Progress | None) -> list[Cut | Failed]:
-    """Put the tiles of one slide after the other into the parts' file."""
+    """Cut the tiles of one slide after the other into the parts' file."""
     total = sum(int(slide.quota.sum()) for slide in slides if isinstance(slide, Allotted))
     with progress_bar("cutting tiles", total, progress) as advance:
         return [slide.cut(job, advance) if isinstance(slide, Allotted) else slide for slide in slides]
@@ -150,7 +150,7 @@ def _cut(job: Job, slides: Sequence[Allotted | Failed], progress: Progress | Non
 def _finish(
     job: Job, done: Sequence[Cut | Failed], writer: TileSetWriter, output: Path, options: dict[str, Any]
 ) -> None:
-    """Make the TileSet of the finished parts, with report and pictures beside it; or say why there is not one tile."""
+    """Make the TileSet from the finished parts, with report and images beside it, or raise why there are no tiles."""
     report = CutReport(options=options, classes=job.legend.names, slides=tuple(slide.report for slide in done))
     cut = [slide for slide in done if isinstance(slide, Cut)]
     if not job.parts.tiles.count:
@@ -168,7 +168,7 @@ def _finish(
 
 @contextmanager
 def _qc(job: Job, slides: Sequence[Cut], report: CutReport, folder: Path) -> Iterator[None]:
-    """Write report and pictures; they get their place after the block, so that they come and go with the TileSet."""
+    """Write report and images, which are moved into place after the block, together with the TileSet."""
     with atomic_folder(folder, overwrite=True) as partial:
         write_json(partial / REPORT_FILE, report.to_json())
         for slide in slides:
@@ -184,9 +184,9 @@ def _tell_left_out(writer: TileSetWriter, report: CutReport) -> None:
 
 
 def _nothing(output: Path, report: CutReport, *, told: bool) -> DataError:
-    """Say why there is no tile, and where that is told at length, if it is."""
+    """Return the reason why there are no tiles, and where the details are."""
     if len(report.failed) == len(report.slides):
         return DataError(f"no slide could be cut: {report.failed[0].problem} ({len(report.slides)} in all)")
     reasons = ", ".join(f"{sum(counts.values()):,} {reason}" for reason, counts in report.left_out().items())
     more = f"; see {qc_folder(output)}" if told else ""
-    return DataError(f"{output}: not one tile; of the squares are {reasons}{more}")
+    return DataError(f"{output}: no tiles; squares left out: {reasons}{more}")

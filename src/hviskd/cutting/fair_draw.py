@@ -1,4 +1,4 @@
-"""Decides how many tiles of a class each slide gives under a cap, and which; cutting asks before it reads pixels.
+"""Distributes the capped number of tiles of a class over patients and slides, and draws them.
 
 Patients share the cap evenly, slides the share of their patient, and tiles of a slide are drawn by chance. Whoever
 has too few gives them all, and the others share what is left, like water that fills vessels of different height.
@@ -14,7 +14,7 @@ from hviskd.arrays import Ints
 
 
 def fill_evenly(available: Ints, total: int, ranks: Ints) -> Ints:
-    """Share `total` out so that nobody gets more than is available and the least get as much as possible.
+    """Divide `total` so that nobody gets more than is available and the smallest get as much as possible.
 
     Args:
         available: (N,) how much each has.
@@ -39,7 +39,7 @@ def fill_evenly(available: Ints, total: int, ranks: Ints) -> Ints:
 def share_cap(
     available: Ints, slides: Sequence[str], patients: Sequence[str | None], cap: int | None, seed: int
 ) -> Ints:
-    """Say how many tiles of each class every slide gives.
+    """Return how many tiles of each class to cut from every slide.
 
     Args:
         available: (S, K) tiles that each slide could give of each class.
@@ -70,7 +70,7 @@ def share_cap(
 
 
 def draw_tiles(labels: NDArray[np.int16], quota: Ints, slide: str, seed: int) -> Ints:
-    """Choose tiles of one slide by chance, `quota[label]` of each class.
+    """Draw tiles of one slide at random, `quota[label]` of each class.
 
     Args:
         labels: (N,) class index of each tile there is.

@@ -1,4 +1,4 @@
-"""Keeps what a cutting has finished in a folder beside its output, so that it can go on after a kill.
+"""Stores the finished parts of a cutting in a folder beside its output, so that it can be resumed.
 
 Candidates, pictures and marks of finished slides are files, named after a fingerprint of all that shaped them: the
 slide's and the annotation's size and time of change, and the settings. The tiles of all slides stand in one file, one
@@ -36,13 +36,13 @@ PARTS_VERSION = 5  # higher whenever the same slide and settings would give othe
 
 
 def file_state(path: Path) -> list[object]:
-    """Return what changes when a file does: its place, size and time of change."""
+    """Return what changes when a file does: its path, size and modification time."""
     state = path.stat()
     return [str(path.resolve()), state.st_size, state.st_mtime_ns]
 
 
 class FinishedSlide(NamedTuple):
-    """What is kept of a slide whose tiles are in the file.
+    """The record of a slide whose tiles are in the file.
 
     Attributes:
         first: Position of its first tile.
@@ -87,13 +87,15 @@ class Parts:
             try:
                 stack.enter_context(FileLock(self.folder / _LOCK_FILE, timeout=0))
             except Timeout as error:
-                raise DataError(f"{self.folder}: another cutting is at work there; wait for it, or end it") from error
+                raise DataError(
+                    f"{self.folder}: another cutting is using this folder; wait for it, or stop it"
+                ) from error
             left = [path for path in self.folder.iterdir() if path.name != _LOCK_FILE]
             self._goes_on = self._was_made_alike()
             if any(not path.name.startswith(".") for path in left) and not (self._goes_on or self._overwrite):
                 raise DataError(
-                    f"{self.folder}: holds an unfinished cutting with other settings; repeat those to go on with it, "
-                    "or pass `overwrite=True` to throw it away"
+                    f"{self.folder}: contains an unfinished cutting with other settings; repeat those to continue it, "
+                    "or pass `overwrite=True` to discard it"
                 )
             if not self._goes_on:
                 for path in left:
@@ -109,8 +111,8 @@ class Parts:
         self._opened.__exit__(kind, error, trace)
 
     def writing(self) -> contextlib.AbstractContextManager[None]:
-        """Make a full disk end the cutting: no slide is to blame for it, and none of them could be cut."""
-        return writing_to(self.folder, "what is finished stays: mend that, and do the same again")
+        """Let a full disk stop the cutting, since it is no fault of the slide and would fail the others too."""
+        return writing_to(self.folder, "finished slides are kept: free some space, and repeat the command")
 
     def remove(self) -> None:
         """Delete the folder; the cutting is finished."""
@@ -128,11 +130,11 @@ class Parts:
             return False
 
     def picture(self, key: str) -> Path:
-        """Return the place of a slide's picture."""
+        """Return the path of a slide's image."""
         return self.folder / f"{key}.png"
 
     def candidates(self, key: str) -> Candidates | None:
-        """Return a slide's candidates; None where there are none yet, or the file is damaged."""
+        """Return a slide's candidates; None if there are none yet, or the file is damaged."""
         try:
             with np.load(self.folder / f"{key}.npz", allow_pickle=False) as stored:
                 return _unpack(stored)
@@ -146,7 +148,7 @@ class Parts:
             np.savez_compressed(stream, allow_pickle=False, **_pack(found))
 
     def finish(self, key: str, digests: Sequence[str], notes: Sequence[str]) -> FinishedSlide:
-        """Mark a slide as cut, whose tiles have been put into the file and are to stay there."""
+        """Mark a slide as cut, whose tiles are in the file."""
         slide = FinishedSlide(self.tiles.count, tuple(digests), tuple(notes))
         with self.writing():
             self.tiles.keep(len(digests))
@@ -155,7 +157,7 @@ class Parts:
         return slide
 
     def finished(self, key: str, count: int) -> FinishedSlide | None:
-        """Return a slide whose `count` tiles were cut before; None where it has to be cut now.
+        """Return a slide whose `count` tiles were cut before; None if it has to be cut now.
 
         Since all tiles are in one file, it goes on without a gap: from the first slide on that has to be cut, the file
         is written anew, and what was finished beyond is forgotten.
@@ -176,7 +178,7 @@ class Parts:
         return None
 
     def slide(self, key: str) -> FinishedSlide:
-        """Return a slide that is finished.
+        """Return a finished slide.
 
         Raises:
             DataError: Its mark has been taken away or is damaged.
@@ -192,7 +194,7 @@ class Parts:
 
 
 class TileFile:
-    """A pixel file as a TileSet has it, filled slide by slide, and within a slide in any order.
+    """A pixel file in the format of a TileSet, filled slide by slide, and within a slide in any order.
 
     It is a context manager: open within the block, and at its end without error cut off behind the tiles that stay.
 
@@ -226,7 +228,7 @@ class TileFile:
         self._stream.close()
 
     def put(self, places: NDArray[np.int64], tiles: RGB) -> None:
-        """Put tiles (n, tile_px, tile_px, 3) at places (n,) behind those that stay, runs of neighbours in one go.
+        """Write tiles (n, tile_px, tile_px, 3) at places (n,) after the kept ones, runs of neighbours at once.
 
         Threads may do so at the same time.
         """
@@ -239,11 +241,11 @@ class TileFile:
                     left = left[self._stream.write(left) :]
 
     def has(self, more: int) -> bool:
-        """Return whether the file is long enough for so many tiles behind those that stay."""
+        """Return whether the file is long enough for so many tiles after the kept ones."""
         return os.fstat(self._stream.fileno()).st_size >= self._end(more)
 
     def keep(self, more: int) -> None:
-        """Let so many tiles behind those that stay, stay too, whatever happens to this computer."""
+        """Keep so many more tiles, flushed to disk."""
         os.fsync(self._stream.fileno())
         self.count += more
 
@@ -252,7 +254,7 @@ class TileFile:
 
 
 def _pack(found: Candidates) -> dict[str, NDArray[Any]]:
-    """Put candidates into arrays: numbers as they are, the rest as JSON."""
+    """Store candidates in arrays: numbers unchanged, the rest as JSON."""
     mask = found.tissue
     facts = {
         "unlabelled": found.unlabelled,

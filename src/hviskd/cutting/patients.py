@@ -1,4 +1,4 @@
-"""Tells whose slide a file is, by a rule about file names or by a table; cutting asks."""
+"""Finds the patient of each slide, by a rule about file names or from a CSV."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ _SHOWN = 3
 
 
 def patients_of(slides: Sequence[Path], rule: Path | str | None) -> list[str | None]:
-    """Return the patient of every slide, or None of each if there is no rule.
+    """Return the patient of every slide, or None for each if there is no rule.
 
     Args:
         slides: The files.
@@ -35,8 +35,8 @@ def patients_of(slides: Sequence[Path], rule: Path | str | None) -> list[str | N
     if unknown:
         more = ", …" if len(unknown) > _SHOWN else ""
         raise DataError(
-            f"`patients={rule}`: does not tell the patient of {len(unknown)} of {len(slides)} slides "
-            f"({', '.join(unknown[:_SHOWN])}{more}); mend the rule, or list the patients in a CSV (slide,patient)"
+            f"`patients={rule}`: gives no patient for {len(unknown)} of {len(slides)} slides "
+            f"({', '.join(unknown[:_SHOWN])}{more}); correct the rule, or list the patients in a CSV (slide,patient)"
         )
     return patients
 
@@ -48,7 +48,7 @@ def _from_expression(rule: str) -> Callable[[Path], str | None]:
         raise DataError(f"`patients={rule}`: not a regular expression ({error})") from error
     if expression.groups != 1:
         known = ", ".join(PATIENT_RULES)
-        raise DataError(f"`patients={rule}`: needs one group, such as ([^_]+)_; or name {known}, or a CSV")
+        raise DataError(f"`patients={rule}`: needs one group, for example ([^_]+)_; or give {known}, or a CSV")
 
     def look_up(slide: Path) -> str | None:
         found = expression.match(slide.name)
@@ -62,7 +62,7 @@ def _from_csv(path: Path) -> Callable[[Path], str | None]:
     for place, row in read_csv(path, "slide", "patient"):
         slide, patient = file_name(row["slide"]), row["patient"]
         if not slide or not patient:
-            raise DataError(f"{place}: needs a slide and a patient")
+            raise DataError(f"{place}: lacks the slide or the patient")
         if table.setdefault(slide, patient) != patient:
             raise DataError(f"{place}: {slide} has two different patients")
     return lambda slide: next((table[name] for name in slide_names(slide) if name in table), None)

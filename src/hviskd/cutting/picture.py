@@ -1,4 +1,4 @@
-"""Shows where on a slide tiles were cut; cutting draws it for every slide, so that a person can see what was taken."""
+"""Draws the tiles cut from a slide."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ _TISSUE = PALETTE[0]
 
 
 def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], legend: Legend, path: Path) -> Path:
-    """Draw a PNG of a slide with the outline of its tissue and the chosen tiles in their classes' colours, numbered.
+    """Draw a PNG of a slide with its tissue outline and the chosen tiles in their class colours, numbered.
 
     Args:
         slide: An open slide.

@@ -1,4 +1,4 @@
-"""Tells what a cutting took from each slide and what it left out, slide by slide; `cut_slides` writes it."""
+"""The report of a cutting: what was cut from each slide and what was left out."""
 
 import re
 from collections import Counter
@@ -25,12 +25,12 @@ _PARTICULAR = re.compile(r"#[0-9A-F]{6}|'[^']*'|\d[\d.,]*%?")  # what a note say
 
 
 def by_class(classes: Sequence[str], counts: Ints) -> Counts:
-    """Name counts (K,) by class; classes without any are left off."""
+    """Label counts (K,) by class, without empty classes."""
     return {name: count for name, count in zip(classes, counts.tolist(), strict=True) if count}
 
 
 class SlideReport(BaseModel):
-    """What became of one slide.
+    """The result for one slide.
 
     Attributes:
         slide: Its name.
@@ -60,7 +60,7 @@ class SlideReport(BaseModel):
 
 
 class CutReport(BaseModel):
-    """What became of all slides of a cutting.
+    """The result for all slides of a cutting.
 
     Attributes:
         options: The options that shaped the result.
@@ -87,7 +87,7 @@ class CutReport(BaseModel):
         return {name: counts[name] for name in self.classes}
 
     def class_table(self) -> "pd.DataFrame":
-        """Tell by class, a row each, the tiles cut, from how many slides and known patients, and what was left out."""
+        """Return a table by class: tiles cut, from how many slides and known patients, and what was left out."""
         import pandas as pd
 
         cut, left_out = self.tiles(), self.left_out()
@@ -124,11 +124,11 @@ class CutReport(BaseModel):
 
     @property
     def without_tiles(self) -> tuple[SlideReport, ...]:
-        """The slides that could be cut, but gave no tile."""
+        """The slides that could be cut but gave no tiles."""
         return tuple(report for report in self.slides if report.problem is None and not report.tiles)
 
     def notes(self) -> list[list[tuple[str, str]]]:
-        """Return the notes as pairs of slide and note; those that differ only in numbers and names stand together."""
+        """Return the notes as pairs of slide and note; those that differ only in numbers and names are adjacent."""
         alike: dict[str, list[tuple[str, str]]] = {}
         for report in self.slides:
             for note in report.notes:
@@ -142,7 +142,7 @@ class CutReport(BaseModel):
 
 
 def read_report(folder: Path | str) -> CutReport:
-    """Read the report that `cut_slides` wrote into the folder of its pictures.
+    """Read the report that `cut_slides` wrote into the folder of its images.
 
     Raises:
         DataError: There is none, or it is damaged.

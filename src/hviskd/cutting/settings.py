@@ -1,4 +1,4 @@
-"""What a cutting is asked for: users give it to `cut_slides`, which checks it before anything is read."""
+"""Settings of a cutting, checked before anything is read."""
 
 import math
 from dataclasses import asdict, dataclass, field, replace
@@ -15,7 +15,7 @@ _NOT_ON_CARD = ("stain", "licence", "workers")  # the first two stand there alre
 
 @dataclass(frozen=True)
 class CutSettings:
-    """Which squares of a slide become tiles, and what becomes of them.
+    """Which squares of a slide become tiles, and what is done with them.
 
     Attributes:
         tile_px: Side of a tile.
@@ -50,7 +50,7 @@ class CutSettings:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
+        """Reject invalid values."""
         if not 1 <= self.tile_px <= 10_000:
             raise DataError(f"`tile_px={self.tile_px}`: must be from 1 to 10,000")
         if not (math.isfinite(self.mpp) and self.mpp > 0):
@@ -67,7 +67,7 @@ class CutSettings:
                 raise DataError(f"`{name}={number}`: must be at least {least}")
 
     def under(self, legend: Legend) -> "CutSettings":
-        """Settle which classes of a legend need no tissue.
+        """Determine which classes of a legend need no tissue.
 
         Raises:
             DataError: `glass` names a class that the legend has not.
@@ -79,7 +79,7 @@ class CutSettings:
         return replace(self, glass=tuple(legend.names[place] for place in sorted({p for p in places if p is not None})))
 
     def on_card(self) -> dict[str, Any]:
-        """Return what shaped the tiles, as the TileSet's card and the report keep it."""
+        """Return the settings that shaped the tiles, for the TileSet's card and the report."""
         content = {name: value for name, value in asdict(self).items() if name not in _NOT_ON_CARD}
         content["glass"] = list(self.glass or ())
         return {**content, "stain": "none" if self.stain is None else self.stain.method}

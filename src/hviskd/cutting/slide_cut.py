@@ -1,4 +1,4 @@
-"""One slide on its way through a cutting: listed, looked at, allotted its share of the tiles, cut; or failed.
+"""The states of a slide in a cutting: listed, analysed, assigned its number of tiles, cut, or failed.
 
 Each state is a type of its own, has a report of what is known by then, and leads to the next. Little of a slide is
 held in memory between them, so that a cohort may have any number of slides.
@@ -31,7 +31,7 @@ _GIVE_BACK_EVERY = 50  # neighbourhoods; the allocator keeps what threads free, 
 
 @dataclass(frozen=True)
 class Job:
-    """What holds for all slides of a cutting: what is asked for, the classes, and where finished parts are kept."""
+    """What applies to all slides of a cutting: settings, classes, and where finished parts are stored."""
 
     settings: CutSettings
     legend: Legend
@@ -47,14 +47,14 @@ class Failed:
 
     @classmethod
     def because_of(cls, error: Exception, report: SlideReport) -> "Failed":
-        """Return up on a slide of which is known what the report says, for the reason that an error tells."""
+        """Give up on a slide, for the reason of an error, with what is known for the report."""
         text = f"{error.filename or report.path}: {error.strerror}" if isinstance(error, OSError) else str(error)
         return cls(report.model_copy(update={"problem": " ".join(text.split())}))
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A slide with all that is given of it.
+    """A slide as listed, with its annotation and patient.
 
     Attributes:
         path: Its file.
@@ -70,12 +70,12 @@ class Listed:
 
     @property
     def report(self) -> SlideReport:
-        """What is known of the slide before it is opened; its tiles go by the name of its file, without suffix."""
+        """What is known of the slide before it is opened; its tiles are named after its file, without suffix."""
         annotation = str(self.annotation)
         return SlideReport(slide=self.path.stem, path=str(self.path), patient=self.patient, annotation=annotation)
 
     def look(self, job: Job) -> "LookedAt | Failed":
-        """Find the slide's candidates, unless that is done, and count them."""
+        """Find the slide's candidates, unless they are stored, and count them."""
         try:
             found = self.candidates(job)
         except (DataError, OSError) as error:
@@ -94,7 +94,7 @@ class Listed:
         return LookedAt(self, self.report.model_copy(update=facts), found.available(len(classes)))
 
     def candidates(self, job: Job) -> Candidates:
-        """Return the tiles that the slide could give, as they were found before, or else now."""
+        """Return the possible tiles of the slide, stored or newly found."""
         key = self.key(job)
         if (known := job.parts.candidates(key)) is not None:
             return known
@@ -110,7 +110,7 @@ class Listed:
         return found
 
     def key(self, job: Job) -> str:
-        """Return the name under which the candidates are kept; it changes with all that shapes them."""
+        """Return the name under which the candidates are stored, which depends on everything that shapes them."""
         settings = {k: v for k, v in job.settings.on_card().items() if k not in ("cap", "seed", "stain")}
         files = file_state(self.path), file_state(self.annotation)
         return fingerprint(PARTS_VERSION, *files, self.slide_mpp, settings, job.legend.model_dump(mode="json"))
@@ -127,13 +127,13 @@ class LookedAt:
 
 @dataclass(frozen=True, eq=False)
 class Allotted:
-    """A slide that knows how many tiles of each class it gives: `quota`, (K,)."""
+    """A slide with its assigned number of tiles: `quota`, (K,), by class."""
 
     looked: LookedAt
     quota: Ints
 
     def cut(self, job: Job, advance: Advance) -> "Cut | Failed":
-        """Read the slide's tiles and draw its picture, unless that is done."""
+        """Read the slide's tiles and draw its image, unless already done."""
         slide, report = self.looked.slide, self.looked.report
         try:
             found, chosen = self.chosen(job)
@@ -155,21 +155,21 @@ class Allotted:
         return Cut(self, key, report.model_copy(update=facts))
 
     def chosen(self, job: Job) -> tuple[Candidates, Ints]:
-        """Return the slide's candidates and the positions of those to be cut."""
+        """Return the slide's candidates and the positions of those to cut."""
         found = self.looked.slide.candidates(job)
         return found, draw_tiles(found.label, self.quota, self.looked.report.slide, job.settings.seed)
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A slide whose tiles are in the parts' file; its mark and its picture are kept under `key`."""
+    """A slide whose tiles are in the parts' file; its record and image are stored under `key`."""
 
     allotted: Allotted
     key: str
     report: SlideReport
 
     def rows(self, job: Job) -> Iterator[TileRow]:
-        """Tell of each tile, row by row.
+        """Return the metadata of each tile, row by row.
 
         Raises:
             DataError: A finished part has been taken away.
@@ -192,7 +192,7 @@ class Cut:
 
 
 def _read(job: Job, listed: Listed, found: Candidates, chosen: Ints, key: str, advance: Advance) -> FinishedSlide:
-    """Read a slide's chosen tiles into the parts' file, and draw its picture beside."""
+    """Read a slide's chosen tiles into the parts' file, and draw its image."""
     settings, digests = job.settings, [""] * len(chosen)
     with open_slide(listed.path, slide_mpp=listed.slide_mpp) as slide, ThreadPoolExecutor(1) as beside:
         drawn = beside.submit(_draw, job, slide, found, chosen, key)
@@ -222,7 +222,7 @@ def _read(job: Job, listed: Listed, found: Candidates, chosen: Ints, key: str, a
                 give_back_memory()
         drawn.result()
     give_back_memory()
-    notes = (f"stain left as it is: {transfer.problem}",) if transfer and transfer.problem else ()
+    notes = (f"stain not normalised: {transfer.problem}",) if transfer and transfer.problem else ()
     return job.parts.finish(key, digests, notes)
 
 

@@ -1,4 +1,4 @@
-"""Lists the slides of a cutting with their annotations and patients; `cut_slides` begins here."""
+"""Lists the slides of a cutting with their annotations and patients."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ def list_slides(
     annotations: AnnotationFolder,
     patients: Path | str | None,
 ) -> list[Listed | Failed]:
-    """Find each slide's annotation and patient; an annotation among the slides is none of them.
+    """Find each slide's annotation and patient; annotations among the slides are skipped.
 
     Raises:
         DataError: There is no slide, two have one name, or `patients` does not tell the patient of each.
@@ -31,11 +31,13 @@ def list_slides(
     drawn = {found.resolve() for found in annotated.values() if isinstance(found, Path)}
     cohort = [slide for slide in cohort if slide.path.resolve() not in drawn]
     if not cohort:
-        raise DataError("no slide to cut; name slides or folders of slides")
+        raise DataError("no slides to cut; give slides or folders of slides")
     seen: dict[str, Path] = {}
     for path in (slide.path for slide in cohort):
         if seen.setdefault(path.stem, path) is not path:
-            raise DataError(f"{path}: has the same name as {seen[path.stem]}; rename one, for tiles go by that name")
+            raise DataError(
+                f"{path}: has the same name as {seen[path.stem]}; rename one, since tiles are named after it"
+            )
     listed: list[Listed | Failed] = []
     for slide, patient in zip(cohort, patients_of([slide.path for slide in cohort], patients), strict=True):
         found = annotated[slide.path]

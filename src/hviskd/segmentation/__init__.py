@@ -1,4 +1,4 @@
-"""Model × Slide → SlideMap, one slide or a cohort, and the files that a SlideMap is written to.
+"""Segmentation: Model × Slide → SlideMap, for one slide or a cohort, and the files of a SlideMap.
 
 `segment` gives the map of one slide, `segment_cohort` a folder of maps. Names load what they need when first used:
 the network itself is loaded only while a slide is already being read.

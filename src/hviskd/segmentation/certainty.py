@@ -1,4 +1,4 @@
-"""Sets apart what a Model is not sure of; the pictures and the QuPath file of a map ask it, the map never does."""
+"""Marks tiles as unsure in the figures and the QuPath file of a map."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ UNSURE_COLOUR: Colour = (150, 150, 150)
 
 
 class Labels(NamedTuple):
-    """The classes of a map and, behind them, 'unsure' where it was asked for.
+    """The classes of a map, followed by 'unsure' if requested.
 
     Attributes:
         names: What the labels mean; a label is a position in it.
@@ -36,7 +36,7 @@ class Labels(NamedTuple):
 
 
 def label_map(slide_map: SlideMap, unsure_below: float | None = None) -> Labels:
-    """Return every tile and every cell its most probable class, or 'unsure' where that is less probable than asked for.
+    """Assign to every tile and cell its most probable class, or 'unsure' if that is below the threshold.
 
     Args:
         slide_map: A map.

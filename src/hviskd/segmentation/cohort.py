@@ -1,4 +1,4 @@
-"""Segments any number of slides into one folder each; the verb `segment` calls it.
+"""Segments any number of slides into one folder each.
 
 While one slide is classified, the next is opened and the one before is written. A slide counts as done by its
 `summary.json` alone, the last file of its folder, and only while slide, Model and settings are what they were then.
@@ -34,7 +34,7 @@ _VERSION = 1  # higher whenever the same slide, Model and settings would give ot
 
 @dataclass(frozen=True)
 class _Task:
-    """One slide, and where its map is to stand."""
+    """One slide, and the folder for its map."""
 
     slide: CohortSlide
     folder: Path
@@ -52,7 +52,7 @@ class _Task:
 
 @dataclass(frozen=True, eq=False)
 class _Begun:
-    """A slide that is open, to be classified."""
+    """An open slide, ready to be classified."""
 
     task: _Task
     fingerprint: str
@@ -61,7 +61,7 @@ class _Begun:
 
 @dataclass(frozen=True, eq=False)
 class _Classified:
-    """A slide that is classified, to be written."""
+    """A classified slide, ready to be written."""
 
     begun: _Begun
     slide_map: SlideMap
@@ -102,7 +102,7 @@ def segment_cohort(
     """
     output = Path(output)
     if output.is_file():
-        raise DataError(f"{output}: a file; name a folder for the maps")
+        raise DataError(f"{output}: is a file; give a folder for the maps")
     settings, compute = settings or MapSettings(), compute or Compute()
     source, card = find_model(model)
     request = Request.of(card, settings)
@@ -143,7 +143,7 @@ def segment_cohort(
 def _begin(
     task: _Task, *, request: Request, shaping: Sequence[object], engine: LateEngine, overwrite: bool
 ) -> SlideOutcome | _Begun:
-    """Open a slide that is not done."""
+    """Open a slide that is not finished."""
     path, slide_mpp = task.slide.path, task.slide.slide_mpp
     try:
         made_of = fingerprint(_VERSION, slide_fingerprint(path), changed_at(path), slide_mpp, *shaping)
@@ -196,7 +196,7 @@ def _finished(folder: Path, fingerprint: str) -> Summary | None:
 
 
 def _require_writable(output: Path) -> None:
-    """Refuse before the long work what could not be written after it."""
+    """Raise errors of writing before the long work."""
     try:
         output.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=output):

@@ -1,4 +1,4 @@
-"""What computes a map, and loads while something else is done; `segment` and cohorts take it."""
+"""The engine that computes a map, and its settings."""
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +20,7 @@ _MOST_READERS = 4  # more threads wait for each other rather than for the disk
 
 @dataclass(frozen=True)
 class Compute:
-    """How to compute; engine and precision may change the numbers, the rest only the speed.
+    """How to compute; engine and precision may change the numbers, the others only the speed.
 
     Attributes:
         engine: `auto`, `onnxruntime`, `openvino` or `torch`.
@@ -42,7 +42,7 @@ class Compute:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
+        """Reject invalid values."""
         for name in ("batch_size", "threads", "workers"):
             number = getattr(self, name)
             if number is not None and number < 1:
@@ -50,7 +50,7 @@ class Compute:
 
     @property
     def readers(self) -> int:
-        """How many threads read."""
+        """Number of threads that read."""
         return self.workers or min(_MOST_READERS, os.cpu_count() or 1)
 
     def open(self, model: "Model | Path") -> "Engine":
@@ -76,7 +76,7 @@ class Compute:
 
 
 class LateEngine:
-    """An engine that is opened in a thread of its own, and only once it is known to be needed.
+    """An engine that is opened in a separate thread, and only when it is needed.
 
     To load a network takes seconds, in which a slide can be opened; and a cohort that is done needs none.
 
@@ -91,7 +91,7 @@ class LateEngine:
         self._opening: Future[Engine] | None = None
 
     def start(self) -> None:
-        """Begin to open it, unless that is begun; one thread at a time may call this."""
+        """Start opening it, unless that has started; only one thread at a time may call this."""
         if self._opening is None:
             self._opening = self._pool.submit(self.compute.open, self._model)
 

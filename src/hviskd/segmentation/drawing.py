@@ -1,4 +1,4 @@
-"""What the pictures of a map have in common: the slide under it, the scale bar, the words below; both kinds use it."""
+"""Common parts of the figures of a map: the slide below it, the scale bar, the caption."""
 
 import math
 
@@ -17,13 +17,13 @@ _BAR_SHARE = 0.25  # of the picture's width that the scale bar takes at most
 
 
 def fit_panel(card: MapCard, width_in: float, height_in: float) -> tuple[float, float]:
-    """Return the largest width and height in inches, within these, that has the slide's proportions."""
+    """Return the largest width and height in inches, within these, with the slide's aspect ratio."""
     scale = min(width_in / card.slide_width_px, height_in / card.slide_height_px)
     return card.slide_width_px * scale, card.slide_height_px * scale
 
 
 def show_slide(axes: Axes, thumbnail: RGB, card: MapCard, *, faded: bool = False) -> None:
-    """Show a slide in level-0 px; faded, it is grey and pale, so that colours laid over it keep their meaning."""
+    """Draw a slide in level-0 px; faded, it is pale grey, so that colours on top keep their meaning."""
     if faded:
         grey = thumbnail.mean(axis=-1, keepdims=True)
         thumbnail = np.repeat(255 - _FADE * (255 - grey), 3, axis=-1).astype(np.uint8)
@@ -33,7 +33,7 @@ def show_slide(axes: Axes, thumbnail: RGB, card: MapCard, *, faded: bool = False
 
 
 def draw_scale_bar(figure: Figure, axes: Axes, card: MapCard) -> None:
-    """Draw a bar of a round length below the picture, where it hides nothing; the axes must show the whole slide."""
+    """Draw a scale bar of a round length below the image; the axes must show the whole slide."""
     length_um = round_length(_BAR_SHARE * card.slide_width_px * card.slide_mpp)
     length_px = length_um / card.slide_mpp
     text = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
@@ -53,7 +53,7 @@ def round_length(length_um: float) -> float:
 
 
 def described(slide_map: SlideMap) -> str:
-    """Say which Model looked at what: its name, its tiles, and their step where they overlap."""
+    """Describe the Model and its tiles: name, size, and step if they overlap."""
     card = slide_map.card
     step = "" if card.stride_px == card.tile_px else f", every {slide_map.stride_um:.3g} µm"
     stain = "" if card.stain == "none" else f", stain {shorten(card.stain, 30)}"

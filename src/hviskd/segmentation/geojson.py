@@ -1,4 +1,4 @@
-"""A map as objects that QuPath opens: merged regions as annotations, tiles with their probabilities as measurements.
+"""Writes a map as QuPath objects: merged regions as annotations, tiles with their probabilities as measurements.
 
 Coordinates are px of the full image, whose corner QuPath sets where the scanned part begins. A file is written object
 by object, so a million tiles take no more memory than some thousands.
@@ -37,7 +37,7 @@ def write_geojson(
     min_probability: float = 0.0,
     unsure_below: float | None = None,
 ) -> Path:
-    """Write a file for QuPath; the same map gives the same bytes, ids included.
+    """Write a file for QuPath; the same map gives the same bytes, including ids.
 
     Args:
         slide_map: A map.
@@ -57,7 +57,9 @@ def write_geojson(
     """
     check_share(min_probability, "min_probability")
     if slide_map.stride0_px < 1:
-        raise DataError(f"{path}: tiles {slide_map.stride0_px:.3g} px apart have no whole coordinates in QuPath")
+        raise DataError(
+            f"{path}: tiles with a step of {slide_map.stride0_px:.3g} px have no integer coordinates in QuPath"
+        )
     labels = label_map(slide_map, unsure_below)
     kinds = []
     if regions:
@@ -68,7 +70,7 @@ def write_geojson(
 
 
 def _tiles(slide_map: SlideMap, labels: Labels, min_probability: float) -> Iterator[str]:
-    """Return the tiles as JSON, some prepared at a time."""
+    """Yield the tiles as JSON, prepared in batches."""
     identity, origin_px = _identity(slide_map), slide_map.card.slide_origin_px
     classes = [
         compact_json(classification(name, colour)) for name, colour in zip(labels.names, labels.colours, strict=True)
@@ -93,14 +95,14 @@ def _tiles(slide_map: SlideMap, labels: Labels, min_probability: float) -> Itera
 
 
 def _span_px(slide_map: SlideMap, steps: Ints, origin_px: int) -> tuple[Ints, Ints]:
-    """Return where tiles begin and end, rounded alike, so that neighbours meet."""
+    """Return where tiles begin and end, rounded the same way, so that neighbours touch."""
     reach = slide_map.card.tile_px / slide_map.card.stride_px
     ends = np.floor((steps + reach) * slide_map.stride0_px + 0.5).astype(np.int64)
     return slide_map.tile_grid.starts_px(steps) - origin_px, ends - origin_px
 
 
 def _regions(slide_map: SlideMap, labels: Labels, min_probability: float) -> Iterator[str]:
-    """Return what each label covers as JSON."""
+    """Yield the area of each label as JSON."""
     identity = _identity(slide_map)
     grid = slide_map.grid()
     best = grid.max(axis=-1)
@@ -147,7 +149,7 @@ def _placed(polygon: Polygon, first: int, slide_map: SlideMap) -> list[Ints]:
 
 
 def _identity(slide_map: SlideMap) -> uuid.UUID:
-    """Return what the ids of a map's objects derive from: slide, Model and settings, but not the time."""
+    """Return the namespace of a map's object ids: slide, Model and settings, but not the time."""
     card = slide_map.card
     facts = card.slide_fingerprint, card.model_fingerprint, card.tile_px, card.mpp, card.stride_px, card.stain
     return uuid.uuid5(_NAMESPACE, json.dumps(facts))

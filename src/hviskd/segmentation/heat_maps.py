@@ -1,4 +1,4 @@
-"""Smooth heat maps of one class, made at the size they are looked at; reports and viewers draw them.
+"""Smooth heat maps of one class, computed at display size.
 
 A map's cells are as large as its tiles, so drawn as they are they look like steps. Here the map is taken for what it
 is, a surface of flat squares, and convolved with a Gaussian exactly: the value of a px does not depend on how large
@@ -39,7 +39,7 @@ def heat_map(
     window_px: tuple[float, float, float, float] | None = None,
     sigma_um: float | None = None,
 ) -> NDArray[np.float32]:
-    """Return the smoothed probability of a class at every px of a picture.
+    """Return the smoothed probability of a class at every px of an image.
 
     Args:
         slide_map: A map.
@@ -60,7 +60,7 @@ def heat_map(
     sigma_um = DEFAULT_SIGMA_STEPS * slide_map.stride_um if sigma_um is None else sigma_um
     left, top, width_px, height_px = window_px or (0, 0, slide_map.card.slide_width_px, slide_map.card.slide_height_px)
     if min(size) < 1 or not (min(width_px, height_px) > 0 and sigma_um >= 0):
-        raise ValueError(f"no picture of {size} px, window {window_px} and sigma {sigma_um} µm")
+        raise ValueError(f"size {size} px, window {window_px} and sigma {sigma_um} µm must be positive")
     grid = slide_map.grid()[..., slide_map.classes.index(class_name)].astype(np.float64)
     if not grid.size:
         return np.full(size[::-1], np.nan, np.float32)
@@ -76,7 +76,7 @@ def heat_map(
 
 
 def paint_heat_map(values: NDArray[np.float32], *, opacity: float = 0.7) -> RGB:
-    """Colour a heat map to be laid over a slide: violet for 0, yellow for 1, nothing where there is no tile.
+    """Colour a heat map to overlay on a slide: violet for 0, yellow for 1, transparent without a tile.
 
     Args:
         values: float32 (height, width) as `heat_map` gives them.
@@ -91,7 +91,7 @@ def paint_heat_map(values: NDArray[np.float32], *, opacity: float = 0.7) -> RGB:
 
 
 def draw_heat_map(slide_map: SlideMap, class_name: str, thumbnail: RGB, *, sigma_um: float | None = None) -> Figure:
-    """Draw the smoothed probability of a class over the slide, with a scale and a scale bar.
+    """Draw the smoothed probability of a class over the slide, with a colour scale and a scale bar.
 
     Args:
         slide_map: A map.
@@ -143,7 +143,7 @@ def _weights(centres: Floats, cells: int, sigma: float) -> sparse.csr_array:
 
 
 def _at(known: NDArray[np.bool_], y: Floats, x: Floats) -> NDArray[np.bool_]:
-    """Tell at which places there is a tile; y and x in cells."""
+    """Return at which places there is a tile; y and x in cells."""
     framed = np.pad(known, 1)
     row, column = (
         np.clip(np.floor(place), -1, side).astype(np.int64) + 1 for place, side in zip((y, x), known.shape, strict=True)

@@ -1,4 +1,4 @@
-"""The legend of an overview: a number, a colour, a name, an area and a share a class; `draw_overview` places it."""
+"""The legend of an overview: number, colour, name, area and share of each class."""
 
 import math
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _NAME_IN, _AREA_IN, _SHARE_IN = 0.38, 0.75, 0.65  # where names begin, and how w
 
 @dataclass(frozen=True)
 class LegendRow:
-    """A label that covers something: its number, its name in lines, its area in mm² and its share of all tiles."""
+    """A label with tiles: its number, its name in lines, its area in mm² and its share of all tiles."""
 
     label: int
     mark: str
@@ -36,7 +36,7 @@ class LegendRow:
 
 @dataclass(frozen=True)
 class MapLegend:
-    """What stands beside a map.
+    """The text beside a map.
 
     Attributes:
         rows: The labels that cover something, in the order of the classes; the largest if there are many.
@@ -52,7 +52,7 @@ class MapLegend:
 
     @classmethod
     def of(cls, slide_map: SlideMap, labels: Labels) -> "MapLegend":
-        """Sum up a map."""
+        """Summarise a map."""
         areas = labels.areas_mm2(slide_map.stride_um)
         total = float(areas.sum())
         decimals = max(0, 2 - math.floor(math.log10(total))) if total else 0
@@ -88,7 +88,7 @@ class MapLegend:
         return LINE_IN * (lines + 5)
 
     def draw(self, axes: Axes) -> None:
-        """Draw it into axes whose x and y are inches, y downwards."""
+        """Draw it into axes whose x and y are inches, with y downwards."""
         area_x = _NAME_IN + self.name_in + _AREA_IN
         share_x = area_x + _SHARE_IN
         for x, words, side in ((_NAME_IN, "class", "left"), (area_x, "mm²", "right"), (share_x, "share", "right")):

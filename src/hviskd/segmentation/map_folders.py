@@ -1,4 +1,4 @@
-"""Gives each slide of a cohort a folder for its map, the same in every run; `segment_cohort` calls it."""
+"""Assigns a folder to each slide of a cohort, the same in every run."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from hviskd.slides.slide_files import place_digest, slide_fingerprint
 
 
 def assign_folders(slides: Sequence[CohortSlide], output: Path) -> list[Path]:
-    """Return each slide a folder of its own: `output/STEM`, or `output/STEM-xxxxxxxx` where slides share the name.
+    """Assign a folder to each slide: `output/STEM`, or `output/STEM-xxxxxxxx` if slides share the name.
 
     The digits stand for where the slide lies, so that they are the same in every run. A folder that holds the map of
     another slide of the same name is left to it.
@@ -29,7 +29,7 @@ def assign_folders(slides: Sequence[CohortSlide], output: Path) -> list[Path]:
 
 
 def _may_have(slide: Path, folder: Path, *, alone: bool) -> bool:
-    """Return whether a slide may be written to a folder; content alone does not tell copies of one slide apart."""
+    """Return whether a slide may be written to a folder; content alone does not distinguish copies of a slide."""
     try:
         summary = read_summary(folder) if (folder / SUMMARY).is_file() else None
         if summary is None or summary.place == place_digest(slide):

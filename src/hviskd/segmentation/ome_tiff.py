@@ -1,4 +1,4 @@
-"""A map as pyramidal OME-TIFF, one px a cell of its grid: the classes in their colours, and the probabilities.
+"""Writes a map as pyramidal OME-TIFF, one px per cell of its grid: classes in their colours, and probabilities.
 
 QuPath, napari, ImageJ and whatever reads OME-TIFF open them; the px size they state is the step of the grid in µm, so
 both lie on the slide from its upper left corner on.
@@ -30,7 +30,7 @@ _Pixels = TypeVar("_Pixels", Bytes, Words)
 
 
 def write_ome_tiff(slide_map: SlideMap, path: Path) -> Path:
-    """Write the class grid as an image with a palette: uint8, the position of the class in `classes`, 255 for no tile.
+    """Write the class grid as an image with a palette: uint8, the index of the class in `classes`, 255 for no tile.
 
     In the smaller levels a px has the class that most of the four px under it have.
     """
@@ -50,7 +50,7 @@ def write_ome_tiff(slide_map: SlideMap, path: Path) -> Path:
 
 
 def write_probability_tiff(slide_map: SlideMap, path: Path) -> Path:
-    """Write the probability p of every class as a channel of that name: uint16, 1 + 65,534 p; 0 for no tile.
+    """Write the probability p of every class as a channel with its name: uint16, 1 + 65,534 p; 0 for no tile.
 
     In the smaller levels a px is the mean of those px under it that have a tile.
     """
@@ -101,7 +101,7 @@ def _write(
 
 
 def _pyramid(image: _Pixels, halve: Callable[[_Pixels], _Pixels]) -> list[_Pixels]:
-    """Return an image (…, H, W) and its halves, down to what one tile holds."""
+    """Return an image (…, H, W) and its reductions by half, until one tile holds it."""
     levels = [image]
     while max(levels[-1].shape[-2:]) > TILE_PX:
         levels.append(halve(levels[-1]))
@@ -109,7 +109,7 @@ def _pyramid(image: _Pixels, halve: Callable[[_Pixels], _Pixels]) -> list[_Pixel
 
 
 def _blocks(image: _Pixels, beyond: int) -> _Pixels:
-    """Return the four px under each px of the next level, (…, h, w, 4); `beyond` where there are none."""
+    """Return the four px for each px of the next level, (…, h, w, 4); `beyond` outside."""
     *planes, height, width = image.shape
     padding = [(0, 0)] * len(planes) + [(0, height % 2), (0, width % 2)]
     even = np.pad(image, padding, constant_values=beyond)
@@ -117,7 +117,7 @@ def _blocks(image: _Pixels, beyond: int) -> _Pixels:
 
 
 def _most(classes: Bytes) -> Bytes:
-    """Halve a class grid: the commonest class of four px, the first at a tie; no tile where all four have none."""
+    """Halve a class grid: the most frequent class of four px, the first if tied; no tile if all four have none."""
     four = _blocks(classes, NO_CLASS_BYTE)
     votes = np.stack([(four == four[..., place : place + 1]).sum(axis=-1) for place in range(4)], axis=-1)
     votes[four == NO_CLASS_BYTE] = 0
@@ -125,7 +125,7 @@ def _most(classes: Bytes) -> Bytes:
 
 
 def _mean(stored: Words) -> Words:
-    """Halve stored probabilities: the mean over those that there are."""
+    """Halve stored probabilities: the mean over those present."""
     four = _blocks(stored, 0)
     there = np.maximum((four > 0).sum(axis=-1), 1)
     return np.rint(four.sum(axis=-1, dtype=np.uint32) / there).astype(np.uint16)
@@ -139,5 +139,5 @@ def _channel_colour(colour: Colour) -> int:
 
 
 def _plain(text: str) -> str:
-    """Return text without characters that XML has no place for."""
+    """Return text without characters that are invalid in XML."""
     return "".join(character if character.isprintable() else " " for character in text)

@@ -1,4 +1,4 @@
-"""What became of the slides of a cohort; `segment_cohort` gives it."""
+"""The results of segmenting a cohort."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SlideOutcome:
-    """What became of one slide.
+    """The result for one slide.
 
     Attributes:
         slide: Its file.
@@ -34,7 +34,7 @@ class SlideOutcome:
 
 @dataclass(frozen=True)
 class CohortMaps(Sequence[SlideOutcome]):
-    """The outcomes of a cohort, one per slide, in their order.
+    """The results of a cohort, one per slide, in their order.
 
     Attributes:
         folder: Where the maps stand, a folder per slide.
@@ -51,7 +51,7 @@ class CohortMaps(Sequence[SlideOutcome]):
     @overload
     def __getitem__(self, place: slice) -> tuple[SlideOutcome, ...]: ...
     def __getitem__(self, place: int | slice) -> SlideOutcome | tuple[SlideOutcome, ...]:
-        """Return one outcome, or some."""
+        """Return one outcome, or several."""
         return self.outcomes[place]
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class CohortMaps(Sequence[SlideOutcome]):
         return tuple(outcome for outcome in self.outcomes if outcome.state == "failed")
 
     def to_csv(self) -> str:
-        """Return one line per slide: names, never paths."""
+        """Return one line per slide, with names but without paths."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self._header(), *self._rows()])
         return text.getvalue()
@@ -94,5 +94,5 @@ class CohortMaps(Sequence[SlideOutcome]):
 
 
 def writable(text: str) -> str:
-    """Return text that can be written, whatever bytes a file's name is made of."""
+    """Return text that can be written, whatever bytes a file name has."""
     return text.encode(errors="replace").decode()

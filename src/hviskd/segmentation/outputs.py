@@ -1,4 +1,4 @@
-"""The folder that a SlideMap is written to, and how it is read again; a cohort has one a slide.
+"""The folder of a SlideMap, written and read; a cohort has one per slide.
 
 `summary.json` is written last and in one step: a folder without it is unfinished.
 """
@@ -21,7 +21,7 @@ CLASSES, PROBABILITIES = "classes.ome.tiff", "probabilities.ome.tiff"
 
 
 class Summary(BaseModel):
-    """What a folder holds, and what it was made of.
+    """The content of a folder, and its provenance.
 
     Attributes:
         map: What the map is of.
@@ -54,7 +54,7 @@ class Summary(BaseModel):
         fingerprint: str = "",
         place: str = "",
     ) -> "Summary":
-        """Sum up a map whose files are written."""
+        """Summarise a map whose files have been written."""
         return cls(
             map=slide_map.card,
             tiles=len(slide_map),
@@ -67,7 +67,7 @@ class Summary(BaseModel):
 
 
 def write_files(slide_map: SlideMap, folder: Path, thumbnail: RGB | None) -> tuple[str, ...]:
-    """Write a map in every format but the summary, each file in one step, and give their names.
+    """Write a map in every format except the summary, each file in one step, and return their names.
 
     Any summary that stands there is taken away first, for it speaks of other files.
     """
@@ -92,7 +92,7 @@ def write_files(slide_map: SlideMap, folder: Path, thumbnail: RGB | None) -> tup
 
 
 def save_slide_map(slide_map: SlideMap, folder: Path | str, thumbnail: RGB | None = None) -> Path:
-    """Write a map in every format, as a cohort's maps are, and give its folder.
+    """Write a map in every format, as for a cohort, and return its folder.
 
     Args:
         slide_map: What `segment` gave.
@@ -106,12 +106,12 @@ def save_slide_map(slide_map: SlideMap, folder: Path | str, thumbnail: RGB | Non
 
 
 def write_summary(folder: Path, summary: Summary) -> None:
-    """Say that a folder is complete."""
+    """Mark a folder as complete."""
     write_json(folder / SUMMARY, summary.model_dump(mode="json"))
 
 
 def read_summary(folder: Path | str) -> Summary:
-    """Read what a finished folder holds.
+    """Read the summary of a finished folder.
 
     Raises:
         DataError: There is no such folder, it is unfinished, or its summary is damaged.
@@ -121,7 +121,7 @@ def read_summary(folder: Path | str) -> Summary:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     if not path.is_file():
-        raise DataError(f"{folder}: holds no finished map; give the folder of one slide that `hviskd segment` wrote")
+        raise DataError(f"{folder}: contains no finished map; give a slide's folder that `hviskd segment` wrote")
     try:
         return Summary.model_validate(read_json(path))
     except ValidationError as error:

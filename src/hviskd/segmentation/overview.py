@@ -1,4 +1,4 @@
-"""The picture that says at a glance what a map found: the slide, its classes, their areas; `hviskd segment` draws it.
+"""The overview figure of a map: the slide, its classes, and their areas.
 
 Classes have their own colours, so that a map looks like the masks it was learned from. Some of these are alike to many
 eyes, so each class also has a number, in the legend and on its regions.
@@ -29,7 +29,7 @@ _WHITE: RGB = np.full((1, 1, 3), 255, np.uint8)
 
 
 def draw_overview(slide_map: SlideMap, thumbnail: RGB | None = None, *, unsure_below: float | None = None) -> Figure:
-    """Draw the slide, its map, and how large the area of each class is.
+    """Draw the slide, its map, and the area of each class.
 
     Args:
         slide_map: A map.
@@ -89,15 +89,15 @@ def _caption(slide_map: SlideMap, unsure_below: float | None, width_in: float) -
     lines = [
         f"{described(slide_map)}.",
         f"Slide {width_mm:.3g} × {height_mm:.3g} mm, {card.slide_mpp:.3g} µm/px; "
-        f"tissue {card.tissue_area_um2 / 1e6:.3g} mm². The area of a class: the squares of the grid that it fills.",
+        f"tissue {card.tissue_area_um2 / 1e6:.3g} mm². Class area: grid cells with this class as the most probable.",
     ]
     if unsure_below is not None:
-        lines.append(f"Unsure: the most probable class is less probable than {unsure_below:.3g}.")
+        lines.append(f"Unsure: top probability below {unsure_below:.3g}.")
     return wrap("\n".join([*lines, DISCLAIMER]), width_in, _CAPTION_PT)
 
 
 def _draw_map(axes: Axes, slide_map: SlideMap, labels: Labels, legend: MapLegend, *, pt_per_px: float) -> None:
-    """Lay the cells over the slide, opaque so that a colour is the legend's, and number the regions."""
+    """Draw the cells over the slide, opaque so that colours match the legend, and number the regions."""
     card, step = slide_map.card, slide_map.stride0_px
     sides = card.slide_width_px, card.slide_height_px
     x, y = (_centres(side, pt_per_px * _DPI / 72) / step for side in sides)
@@ -108,14 +108,14 @@ def _draw_map(axes: Axes, slide_map: SlideMap, labels: Labels, legend: MapLegend
 
 
 def _centres(side: int, scale: float) -> Floats:
-    """Return the centres of a picture's px along a side, in level-0 px."""
+    """Return the centres of an image's px along a side, in level-0 px."""
     count = max(1, round(side * scale))
     centres: Floats = (np.arange(count, dtype=np.float64) + 0.5) * (side / count)
     return centres
 
 
 def _sampled(cells: ClassGrid, y: Floats, x: Floats) -> ClassGrid:
-    """Return the label at every place (y × x, in cells); none beyond the grid."""
+    """Return the label at every place (y × x, in cells); none outside the grid."""
     framed = np.pad(cells, (0, 1), constant_values=NO_CLASS)
     row, column = (
         np.minimum(np.floor(place).astype(np.int64), side) for place, side in zip((y, x), cells.shape, strict=True)
@@ -124,7 +124,7 @@ def _sampled(cells: ClassGrid, y: Floats, x: Floats) -> ClassGrid:
 
 
 def _paint(picture: ClassGrid, colours: tuple[Colour, ...], *, unsure: int) -> RGB:
-    """Colour labels (H, W), darker where two classes meet and striped where unsure; RGBA, clear where nothing is."""
+    """Colour labels (H, W), darker at class borders and striped where unsure; RGBA, transparent without a label."""
     there = picture != NO_CLASS
     shown = np.array(colours, np.uint8)[np.where(there, picture, 0)].astype(np.float32)
     y, x = np.ogrid[: picture.shape[0], : picture.shape[1]]

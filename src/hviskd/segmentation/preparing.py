@@ -1,4 +1,4 @@
-"""Opens a slide for a Model: where its tissue is, which tiles to read, and how to change its stain.
+"""Prepares a slide for a Model: its tissue, the tiles to read, and the stain transfer.
 
 `segment` and cohorts call it, a cohort for the next slide while the one before is still being classified.
 """
@@ -32,7 +32,7 @@ THUMBNAIL_PX = 1600
 
 @dataclass
 class Stopwatch:
-    """Seconds that each stage took, by its name.
+    """Seconds of each stage, by name.
 
     Attributes:
         seconds: So far.
@@ -42,7 +42,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the block's time to a stage."""
+        """Add the block's time to a stage."""
         began = time.perf_counter()
         try:
             yield
@@ -52,7 +52,7 @@ class Stopwatch:
 
 @dataclass(frozen=True, eq=False)
 class PreparedSlide:
-    """An open slide with the places of the tiles to classify; close it with `slide.close()`.
+    """An open slide with the tiles to classify; close it with `slide.close()`.
 
     Attributes:
         slide: It.
@@ -84,23 +84,23 @@ class PreparedSlide:
 
     @property
     def stain(self) -> str:
-        """What is done to the slide's stain."""
+        """The stain normalisation of the slide."""
         if self.request.card.stain is None or self.transfer is None:
             return "none"
         return "none" if self.transfer.problem else self.request.card.stain.method
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of the slide."""
+        """Notes on the slide for the user."""
         found = list(self.slide.notes)
         if self.transfer is not None and self.transfer.problem:
-            found.append(f"stain left as it is, unlike that of the model's tiles: {self.transfer.problem}")
+            found.append(f"stain not normalised, unlike the model's training tiles: {self.transfer.problem}")
         if not len(self):
-            found.append(f"no tile holds {self.request.min_tissue:.0%} tissue or more")
+            found.append(f"no tile has at least {self.request.min_tissue:.0%} tissue")
         return tuple(found)
 
     def batches(self, batch_size: int, workers: int) -> Iterator[tuple[NDArray[np.int64], RGB]]:
-        """Read all tiles in threads, and hand them on in full batches, the last as small as it comes.
+        """Read all tiles in threads, and yield them in full batches, except the last.
 
         Yields:
             Positions (B,), and their tiles, uint8 (B, tile_px, tile_px, 3); each position once.
@@ -131,7 +131,7 @@ class PreparedSlide:
 def prepare_slide(
     path: Path, request: Request, *, slide_mpp: float | None = None, when_open: Callable[[], None] = lambda: None
 ) -> PreparedSlide:
-    """Open a slide, find its tissue and the tiles on it, and fit its stain if the Model wants another.
+    """Open a slide, detect its tissue and the tiles on it, and fit its stain if the Model needs it.
 
     Args:
         path: The file.

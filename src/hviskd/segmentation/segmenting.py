@@ -1,4 +1,4 @@
-"""Model × Slide → SlideMap: reads the tissue's tiles in threads and classifies them batch by batch.
+"""Segments one slide: reads the tissue's tiles in threads and classifies them batch by batch.
 
 Users call `segment` for one slide; a cohort goes through `classify`, slide after slide.
 """
@@ -100,7 +100,7 @@ def classify(
             advance(len(batch[0]), note=f"{done / (time.perf_counter() - began):,.0f} tiles/s")
     give_back_memory()
     if not np.isfinite(probabilities).all():
-        raise ModelError(f"{prepared.request.card.name}: gives numbers that are not finite; train it anew")
+        raise ModelError(f"{prepared.request.card.name}: its outputs contain NaN or infinity; retrain it")
     return _slide_map(prepared, probabilities, f"{run.name} {run.version}, {run.precision} on {run.device}")
 
 

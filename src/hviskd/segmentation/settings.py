@@ -1,4 +1,4 @@
-"""What is to be looked at on a slide: a user's wishes, and what they come to with a Model's card."""
+"""Settings of a map: what the user requests, completed from a Model's card."""
 
 import math
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _MOST_OVERLAP = 4  # tiles over one place in either direction: sixteen times the
 
 @dataclass(frozen=True)
 class MapSettings:
-    """What to map, and how densely; `segment` and `segment_cohort` take it.
+    """What to map, and how densely.
 
     Attributes:
         mpp: µm/px of the tiles, for a Model whose card does not record it.
@@ -36,7 +36,7 @@ class MapSettings:
     unsure_below: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse impossible numbers."""
+        """Reject invalid values."""
         if self.mpp is not None and not (math.isfinite(self.mpp) and self.mpp > 0):
             raise DataError(f"`mpp={self.mpp}`: must be above 0 µm/px")
         if self.stride_px is not None and self.stride_px < 1:
@@ -49,7 +49,7 @@ class MapSettings:
 
 @dataclass(frozen=True)
 class Request:
-    """What to look at on every slide, settled from a Model's card and the settings.
+    """What to map on every slide, from a Model's card and the settings.
 
     Attributes:
         card: Of the Model.
@@ -69,25 +69,25 @@ class Request:
 
     @classmethod
     def of(cls, card: ModelCard, settings: MapSettings) -> "Request":
-        """Settle a request.
+        """Complete the settings from a card.
 
         Raises:
             ModelError: The Model does not know its µm/px and none is given, or another is; or it has too many classes.
             DataError: The step does not suit the Model's tiles.
         """
         if len(card.classes) > MAX_CLASSES:
-            raise ModelError(f"{card.name}: names {len(card.classes)} classes; a map has at most {MAX_CLASSES}")
+            raise ModelError(f"{card.name}: has {len(card.classes)} classes, but a map has at most {MAX_CLASSES}")
         mpp = settings.mpp if card.mpp is None else card.mpp
         if mpp is None:
-            raise ModelError(f"{card.name}: its card does not say at which µm/px it reads tiles; give it with `mpp`")
+            raise ModelError(f"{card.name}: its card does not record the µm/px of its tiles; give it with `mpp`")
         if settings.mpp is not None and not math.isclose(settings.mpp, mpp, rel_tol=_SAME_MPP):
-            raise ModelError(f"{card.name}: reads tiles at {mpp:g} µm/px; leave `mpp={settings.mpp:g}` out")
+            raise ModelError(f"{card.name}: needs tiles at {mpp:g} µm/px; omit `mpp={settings.mpp:g}`")
         stride_px = settings.stride_px or card.tile_px
         least = math.ceil(card.tile_px / _MOST_OVERLAP)
         if not least <= stride_px <= card.tile_px:
             raise DataError(
                 f"`stride_px={stride_px}`: must be from {least} to {card.tile_px}, a quarter of a tile of {card.name} "
-                "to one"
+                "to a whole one"
             )
         unsure_below = settings.unsure_below
         if unsure_below is None and card.calibration is not None:

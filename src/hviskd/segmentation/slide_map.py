@@ -1,4 +1,4 @@
-"""The SlideMap: what a Model says of every tile of a slide, and where on the slide that is.
+"""The SlideMap: a Model's predictions for every tile of a slide, with their positions.
 
 `segment` makes it; everything that writes, draws, reports or compares maps reads it.
 """
@@ -25,7 +25,7 @@ _SUM_TOLERANCE = 1e-3
 
 
 class MapCard(BaseModel):
-    """What a map is of, what made it, and where it lies; no path and nothing that a scanner recorded of a person.
+    """The card of a map: its slide, Model and geometry, without paths and personal data.
 
     Attributes:
         slide: File name of the slide, without its folder.
@@ -85,15 +85,15 @@ class MapCard(BaseModel):
         if len(self.colours) != len(self.classes):
             raise ValueError(f"{len(self.classes)} classes and {len(self.colours)} colours")
         if not all(0 <= part <= 255 for colour in self.colours for part in colour):
-            raise ValueError("a colour is three numbers from 0 to 255")
+            raise ValueError("a colour must be three numbers from 0 to 255")
         if self.stride_px > self.tile_px:
-            raise ValueError(f"the step of {self.stride_px} px is more than a tile of {self.tile_px} px")
+            raise ValueError(f"the step of {self.stride_px} px is larger than a tile of {self.tile_px} px")
         return self
 
 
 @dataclass(frozen=True, eq=False)
 class SlideMap:
-    """Class probabilities on the tile grid of one slide; without any tile where the slide holds no tissue.
+    """Class probabilities on the tile grid of one slide; without tiles if the slide has no tissue.
 
     Attributes:
         card: What it is of and what made it.
@@ -108,7 +108,7 @@ class SlideMap:
     probabilities: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        """Make sure that the parts fit each other and the slide.
+        """Check that the parts match each other and the slide.
 
         Raises:
             ValueError: They do not.
@@ -124,7 +124,7 @@ class SlideMap:
         if self.row.min() < 0 or self.column.min() < 0 or self.row.max() >= rows or self.column.max() >= columns:
             raise ValueError(f"a tile lies outside the grid of {rows} × {columns}")
         if (np.diff(self.row.astype(np.int64) * columns + self.column) <= 0).any():
-            raise ValueError("the tiles do not stand row by row, each once")
+            raise ValueError("the tiles are not in row order, each once")
         sums = self.probabilities.sum(axis=1, dtype=np.float64)
         if not (np.abs(sums - 1) < _SUM_TOLERANCE).all() or self.probabilities.min() < 0:
             raise ValueError("the probabilities of a tile do not sum to 1")
@@ -152,7 +152,7 @@ class SlideMap:
 
     @property
     def colours(self) -> tuple[Colour, ...]:
-        """One RGB colour a class."""
+        """One RGB colour per class."""
         return self.card.colours
 
     @property
@@ -192,7 +192,7 @@ class SlideMap:
 
     @property
     def entropy(self) -> NDArray[np.float64]:
-        """How undecided the Model is on each tile, in bits: 0 to log2(K), float64 (N,) (Shannon 1948)."""
+        """Entropy of the class probabilities of each tile, in bits: 0 to log2(K), float64 (N,) (Shannon 1948)."""
         shares = self.probabilities.astype(np.float64)
         logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
         return np.abs((shares * logs).sum(axis=1))
@@ -203,7 +203,7 @@ class SlideMap:
         return self.tile_grid.cells
 
     def grid(self) -> NDArray[np.float32]:
-        """Return the probabilities as a picture, float32 (rows, columns, K); NaN where there is no tile.
+        """Return the probabilities as an image, float32 (rows, columns, K); NaN where there is no tile.
 
         Cell (row, column) begins at level-0 px `stride0_px` × (column, row). Where tiles overlap, a cell is the mean
         of the tiles over it, weighted by how much of the cell each covers.
@@ -237,7 +237,7 @@ class SlideMap:
         return {name: float(count * area) for name, count in zip(self.classes, cells, strict=False)}
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Return one row a tile: slide, row, column, x_px, y_px, side_px, class, entropy_bits, prob_CLASS …."""
+        """Return one row per tile: slide, row, column, x_px, y_px, side_px, class, entropy_bits, prob_CLASS …."""
         import pandas as pd
 
         return pd.DataFrame(

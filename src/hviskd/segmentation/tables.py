@@ -1,4 +1,4 @@
-"""The tables of a map: Parquet for people who count tiles, a compressed npz to load the map from; no pickle."""
+"""The tables of a map: Parquet for analysis, and a compressed npz to load the map from, without pickle."""
 
 import math
 import struct
@@ -30,7 +30,7 @@ _Kind = TypeVar("_Kind", bound=np.generic)
 
 
 class MapArrays(NamedTuple):
-    """What `map.npz` holds.
+    """The content of `map.npz`.
 
     Attributes:
         card: The map's card as JSON.
@@ -46,7 +46,7 @@ class MapArrays(NamedTuple):
 
 
 def write_parquet(slide_map: SlideMap, path: Path) -> Path:
-    """Write one row a tile, as `SlideMap.to_dataframe` gives them, with the card in the file's metadata."""
+    """Write one row per tile, as `SlideMap.to_dataframe` returns them, with the card in the file's metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -58,7 +58,7 @@ def write_parquet(slide_map: SlideMap, path: Path) -> Path:
 
 
 def write_npz(slide_map: SlideMap, path: Path) -> Path:
-    """Write a map so that `read_npz` gives it back bit for bit; the same map gives the same bytes."""
+    """Write a map so that `read_npz` returns it bit for bit; the same map gives the same bytes."""
     card = np.frombuffer(slide_map.card.model_dump_json().encode(), np.uint8)
     with atomic_file(path) as partial, partial.open("wb") as stream:
         np.savez_compressed(
@@ -81,7 +81,7 @@ def read_npz(path: Path) -> SlideMap:
     try:
         card = MapCard.model_validate_json(arrays.card)
     except ValidationError as error:
-        raise DataError(f"{path}: its card is not one of a map ({first_problem(error)}); segment again") from error
+        raise DataError(f"{path}: its card is not that of a map ({first_problem(error)}); segment again") from error
     try:
         return SlideMap(card, arrays.column, arrays.row, arrays.probabilities)
     except ValueError as error:
@@ -89,7 +89,7 @@ def read_npz(path: Path) -> SlideMap:
 
 
 def read_map_arrays(path: Path, *, most_bytes: int = MAX_BYTES) -> MapArrays:
-    """Read the arrays of a map, and believe nothing the file says of their sizes before it has been checked.
+    """Read the arrays of a map, checking their sizes before anything is allocated.
 
     Args:
         path: The file.
@@ -106,23 +106,23 @@ def read_map_arrays(path: Path, *, most_bytes: int = MAX_BYTES) -> MapArrays:
             row, column = (_read(archive, name, np.int32, 1, most_bytes) for name in ("row", "column"))
             probabilities = _read(archive, "probabilities", np.float32, 2, most_bytes)
             if not len(row) == len(column) == len(probabilities):
-                raise ValueError("its arrays are of different length")
+                raise ValueError("its arrays have different lengths")
             return MapArrays(card.tobytes().decode(), row, column, probabilities)
     except _FAULTS as error:
         raise DataError(f"{path}: not a readable map ({error}); copy it again or segment again") from error
 
 
 def _read(archive: zipfile.ZipFile, name: str, kind: type[_Kind], dimensions: int, most_bytes: int) -> NDArray[_Kind]:
-    """Read one array whose header must agree with the number of bytes that the archive states, and is held to."""
+    """Read one array whose header must match its size in the archive."""
     try:
         entry = archive.getinfo(f"{name}.npy")
     except KeyError as error:
         raise ValueError(f"it has no {name}") from error
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.file_size > most_bytes:
-        raise ValueError(f"{name} claims {entry.file_size} bytes, packed in way {entry.compress_type}")
+        raise ValueError(f"{name} claims {entry.file_size} bytes, with compression {entry.compress_type}")
     with archive.open(entry) as stream:
         if npy.read_magic(stream) != (1, 0):
-            raise ValueError(f"{name} is of another version")
+            raise ValueError(f"{name} has an unknown version")
         shape, fortran_order, dtype = npy.read_array_header_1_0(stream, max_header_size=_HEADER_BYTES)
         size = entry.file_size - stream.tell()
         fits = dtype == kind and not fortran_order and len(shape) == dimensions and min(shape) >= 0

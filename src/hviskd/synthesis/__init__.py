@@ -1,4 +1,4 @@
-"""Tissue, sections and whole cohorts drawn to stand in for real ones; the demo, tests and benchmarks use them.
+"""Synthetic tissue, sections and cohorts, for the demo, tests and benchmarks.
 
 Nothing here touches a user's own data. Names load what they need when first used.
 """

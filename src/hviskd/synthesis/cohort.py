@@ -1,4 +1,4 @@
-"""Draws a cohort of synthetic slides with all an expert would give: masks, outlines, vessels; `hviskd synth`.
+"""Generates a synthetic cohort of slides with masks, outlines and vessels.
 
 Every slide is drawn by itself from the seed, its patient and its number, so that processes share the work and their
 number changes nothing. Drawn tissue says nothing about real tissue.
@@ -60,7 +60,7 @@ class SyntheticSlide:
 
 @dataclass(frozen=True)
 class SyntheticCohort:
-    """What a drawing of a cohort left in its folder."""
+    """The files of a generated cohort."""
 
     folder: Path
     slides: tuple[SyntheticSlide, ...]
@@ -68,7 +68,7 @@ class SyntheticCohort:
 
 @dataclass(frozen=True)
 class CohortSettings:
-    """Which slides are drawn.
+    """Which slides to generate.
 
     Attributes:
         patients: Number of patients.
@@ -90,29 +90,29 @@ class CohortSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
+        """Reject invalid values."""
         width_px, height_px, mpp = self.width_px, self.height_px, self.mpp
         if not 1 <= self.patients <= 999 or not 1 <= self.slides_per_patient <= 999:
-            raise DataError("`patients` and `slides_per_patient`: give 1 to 999 of each")
+            raise DataError("`patients` and `slides_per_patient`: must each be from 1 to 999")
         if min(width_px, height_px) < MIN_SIDE_PX:
             raise DataError(
-                f"`width_px` and `height_px`: {width_px} × {height_px} px are too few; give at least {MIN_SIDE_PX} per "
-                "side"
+                f"`width_px` and `height_px`: {width_px} × {height_px} px is too small; "
+                f"give at least {MIN_SIDE_PX} per side"
             )
         if width_px * height_px > LIMIT_PX:
             raise DataError(
-                f"`width_px` and `height_px`: {width_px} × {height_px} px are over {LIMIT_PX // 10**6} million, the "
-                "most that is drawn at once; give fewer, or a larger `mpp`"
+                f"`width_px` and `height_px`: {width_px} × {height_px} px exceed {LIMIT_PX // 10**6} million, the "
+                "limit per slide; give a smaller size, or a larger `mpp`"
             )
         if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
-            raise DataError(f"`mpp={mpp}`: µm/px that cannot be drawn; give {MPP_RANGE[0]} to {MPP_RANGE[1]}")
+            raise DataError(f"`mpp={mpp}`: must be from {MPP_RANGE[0]} to {MPP_RANGE[1]} µm/px")
         if self.seed < 0:
             raise DataError(f"`seed={self.seed}`: must be at least 0")
 
 
 @dataclass(frozen=True)
 class _Order:
-    """What one process needs to know to draw one slide."""
+    """What one process needs to draw one slide."""
 
     folder: Path
     patient: int
@@ -128,7 +128,7 @@ def draw_cohort(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> SyntheticCohort:
-    """Draw slides of glioblastoma, each patient's with a look of its own, and what an expert would draw on them.
+    """Generate slides of glioblastoma, with stain and nuclear density varying between patients, and their annotations.
 
     In the folder: `slides/P01-1.svs`, `masks/P01-1_L.png` (one px a px of the slide), `annotations/P01-1.geojson`,
     `vessels/P01-1_x1200_y900.png` and `.json` (Labelme: vessels, over each its lumen), `patients.csv` and the card
@@ -152,7 +152,7 @@ def draw_cohort(
     total = settings.patients * settings.slides_per_patient
     with (
         atomic_folder(folder, overwrite=overwrite) as partial,
-        progress_bar("drawing slides", total, progress) as advance,
+        progress_bar("generating slides", total, progress) as advance,
     ):
         orders = [
             _Order(partial, patient, number, settings)
@@ -175,7 +175,7 @@ def _cores() -> int:
 
 
 def _draw_all(orders: list[_Order], workers: int) -> Iterator[SyntheticSlide]:
-    """Return the slides as they are done."""
+    """Yield the slides as they are finished."""
     if workers == 1:
         yield from map(_draw_slide, orders)
         return
@@ -188,9 +188,7 @@ def _draw_all(orders: list[_Order], workers: int) -> Iterator[SyntheticSlide]:
             for done in as_completed(waiting):
                 yield done.result()
         except BrokenProcessPool as error:
-            raise DataError(
-                "a process was ended from outside, perhaps for lack of memory; give fewer `workers`"
-            ) from error
+            raise DataError("a process was killed, perhaps for lack of memory; use fewer `workers`") from error
         except BaseException:  # an interrupt, say: nobody wants to wait for slides that will be thrown away
             pool.shutdown(wait=False, cancel_futures=True)
             for process in set(multiprocessing.active_children()) - others:

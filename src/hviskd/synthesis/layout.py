@@ -1,4 +1,4 @@
-"""Decides what tissue lies where in a synthetic region; `synthetic_tissue` draws what is decided here.
+"""Lays out the tissue of a synthetic region.
 
 A region is laid out on a coarse grid. Every grid cell is a mixture of a few tissue states (necrosis, tumour,
 vessel wall, ...), and every property the drawing needs (nuclei per mm², eosin, ...) is the same mixture of
@@ -20,7 +20,7 @@ MARGIN_UM = 24.0  # nuclei and vessels centred just outside the region reach int
 
 @dataclass(frozen=True)
 class TissueClass:
-    """A class an expert outlines: its short name, what it is in words, and its RGB colour in a mask."""
+    """A class that an expert outlines: its short name, its description, and its RGB colour in a mask."""
 
     name: str
     description: str
@@ -34,7 +34,7 @@ TISSUE_CLASSES: tuple[TissueClass, ...] = (
     TissueClass("CT", "Cellular tumour: densely packed nuclei of many shapes and sizes", (5, 208, 4)),
     TissueClass("CTmvp", "Microvascular proliferation: tufts of vessels with walls several nuclei thick", (255, 51, 0)),
     TissueClass(
-        "CTpan", "Pseudopalisading cells around necrosis: a dense fringe of nuclei round a pale core", (6, 208, 170)
+        "CTpan", "Pseudopalisading cells around necrosis: a dense fringe of nuclei around a pale core", (6, 208, 170)
     ),
     TissueClass("CTpnz", "Perinecrotic zone: tumour that thins out and shrinks towards necrosis", (67, 209, 248)),
     TissueClass("BG", "Background: empty glass", (255, 255, 255)),
@@ -72,7 +72,7 @@ _TABLE = np.array(list(_PROPERTIES.values()), np.float32)
 
 @dataclass(frozen=True)
 class Layout:
-    """A region as decided: maps on a grid of `CELL_UM` that begins `MARGIN_UM` outside the region.
+    """The layout of a region: maps on a grid of `CELL_UM` that begins `MARGIN_UM` outside the region.
 
     Attributes:
         maps: float32 (rows, columns) under each name of `_PROPERTIES`, and under `lumen`, `vessel` (lumen and
@@ -86,7 +86,7 @@ class Layout:
     along_y: F32
 
     def cells(self, y_um: F32, x_um: F32) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return row and column of the cells nearest to these places, the outermost for places beyond."""
+        """Return row and column of the nearest cells to these places, the outermost for places beyond."""
         rows, columns = self.along_x.shape
         row = np.clip(((y_um + MARGIN_UM) / CELL_UM).astype(np.intp), 0, rows - 1)
         column = np.clip(((x_um + MARGIN_UM) / CELL_UM).astype(np.intp), 0, columns - 1)
@@ -136,7 +136,7 @@ def smoothstep(values: F32, low: float, high: float) -> F32:
 
 
 def lay_out(class_map: NDArray[np.integer], mpp: float, rng: np.random.Generator) -> Layout:
-    """Decide what lies where in a region whose pixels carry class indices, int (H, W), at `mpp` µm a pixel."""
+    """Lay out a region whose pixels have class indices, int (H, W), at `mpp` µm/px."""
     y_um, x_um = (np.arange(-MARGIN_UM, size * mpp + MARGIN_UM, CELL_UM, dtype=np.float32) for size in class_map.shape)
     rows, columns = (
         np.clip((places / mpp).astype(np.intp), 0, size - 1)
@@ -178,7 +178,7 @@ def lay_out(class_map: NDArray[np.integer], mpp: float, rng: np.random.Generator
 
 
 def _class_shares(classes: NDArray[np.integer], present: list[int], ragged: F32) -> dict[int, F32]:
-    """Blend the classes over some µm where they meet; glass begins sharply, at a ragged edge."""
+    """Blend the classes over some µm where they meet; glass begins sharply, with a ragged edge."""
     if len(present) == 1:
         return {present[0]: np.ones(classes.shape, np.float32)}
     shares = {index: ndimage.gaussian_filter((classes == index).astype(np.float32), 5 / CELL_UM) for index in present}
@@ -190,7 +190,7 @@ def _class_shares(classes: NDArray[np.integer], present: list[int], ragged: F32)
 
 
 def _plain(index: int, slow: F32, patchy: F32) -> dict[str, F32]:
-    """Mix the classes that have no structure of their own."""
+    """Mix the classes without a structure of their own."""
     whole = np.ones_like(slow)
     if index == GLASS:
         return {"glass": whole}
@@ -208,21 +208,21 @@ def _plain(index: int, slow: F32, patchy: F32) -> dict[str, F32]:
 
 
 def _perinecrotic(from_necrosis: F32, slow: F32, patchy: F32) -> dict[str, F32]:
-    """Thin the tumour out towards necrosis, or, where none is near, from one side of a patch to the other."""
+    """Thin the tumour out towards necrosis, or, if there is none nearby, from one side of a patch to the other."""
     alive = smoothstep(slow + 0.8 * patchy, -2.0, 2.0) * smoothstep(from_necrosis, -10, 90)
     tumour = 0.12 + 0.55 * alive
     return {"tumour": tumour, "dying": (1 - tumour) * 0.85, "necrosis": (1 - tumour) * 0.15}
 
 
 def _palisading(from_necrosis: F32) -> dict[str, F32]:
-    """Set a necrotic core, its dense fringe, and tumour beyond."""
+    """Place a necrotic core, its dense fringe, and tumour beyond."""
     dead = 1 - smoothstep(from_necrosis, -3, 3)
     fringe = (1 - dead) * (1 - smoothstep(from_necrosis, 24, 42))
     return {"necrosis": dead, "palisade": fringe, "tumour": 1 - dead - fringe}
 
 
 def _vascular(from_lumen: F32) -> dict[str, F32]:
-    """Set lumina, their thick walls, and tumour between the vessels."""
+    """Place lumina, their thick walls, and tumour between the vessels."""
     lumen = 1 - smoothstep(from_lumen, -1.5, 1.5)
     lining = (1 - lumen) * (1 - smoothstep(from_lumen, 1, 4))
     wall = (1 - lumen - lining) * (1 - smoothstep(from_lumen, 16, 22))
@@ -232,7 +232,7 @@ def _vascular(from_lumen: F32) -> dict[str, F32]:
 def _distance_from_necrosis(
     classes: NDArray[np.integer], present: list[int], rng: np.random.Generator, y_um: F32, x_um: F32
 ) -> F32:
-    """Return the distance to necrosis in µm, negative within: class CTne and the cores of palisades."""
+    """Return the distance to necrosis in µm, negative inside: class CTne and the cores of palisades."""
     dead = classes == NECROSIS
     if PALISADING in present:
         serpentine = waves(rng, y_um, x_um, 90, 150) + 0.12 * waves(rng, y_um, x_um, 15, 40)
@@ -247,7 +247,7 @@ def _distance_from_necrosis(
 
 
 def _distance_from_lumen(vascular: NDArray[np.bool_], rng: np.random.Generator, y_um: F32, x_um: F32) -> F32:
-    """Return the distance to the nearest vessel lumen in µm, negative within; tufts of one to three lumina."""
+    """Return the distance to the nearest vessel lumen in µm, negative inside; tufts have one to three lumina."""
     spacing_um = 74.0  # so that nearly every tile of 75 µm has a vessel
     tuft_y, tuft_x = np.meshgrid(
         *(np.arange(along[0] - spacing_um * rng.random(), along[-1], spacing_um) for along in (y_um, x_um)),
@@ -277,14 +277,14 @@ def _distance_from_lumen(vascular: NDArray[np.bool_], rng: np.random.Generator, 
 
 
 def _swirl(rng: np.random.Generator, y_um: F32, x_um: F32) -> NDArray[np.complex64]:
-    """Return a direction without sign at every cell, as exp(2iθ): half a turn of θ is the same direction."""
+    """Return an orientation at every cell, as exp(2iθ), since half a turn of θ is the same orientation."""
     field = waves(rng, y_um, x_um, 180, 420) + 1j * waves(rng, y_um, x_um, 180, 420)
     waver = np.exp(0.6j * waves(rng, y_um, x_um, 14, 60))
     return (waver * field / (np.abs(field) + 1e-6)).astype(np.complex64)
 
 
 def _turn_to(direction: NDArray[np.complex64], distance_um: F32, share: F32, *, across: bool) -> NDArray[np.complex64]:
-    """Turn the direction across, or along, the lines of equal distance, by the share given."""
+    """Turn the orientation across, or along, the lines of equal distance, by the given fraction."""
     if not np.isfinite(distance_um).all():
         return direction
     slope_y, slope_x = np.gradient(ndimage.gaussian_filter(distance_um, 1.0))
@@ -295,6 +295,6 @@ def _turn_to(direction: NDArray[np.complex64], distance_um: F32, share: F32, *, 
 
 
 def _half_angle(direction: NDArray[np.complex64]) -> tuple[F32, F32]:
-    """Return x and y part of the unit vectors at angle θ for exp(2iθ)."""
+    """Return x and y components of the unit vectors at angle θ for exp(2iθ)."""
     theta = (np.angle(direction) / 2).astype(np.float32)
     return np.cos(theta), np.sin(theta)

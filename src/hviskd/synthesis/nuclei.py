@@ -1,4 +1,4 @@
-"""Scatters the round things of a synthetic region (nuclei, debris, vacuoles, red cells) and stamps them.
+"""Places and draws the round objects of a synthetic region: nuclei, debris, vacuoles, red cells.
 
 `synthetic_tissue` scatters them once for a region, as its layout asks, and stamps them band by band.
 """
@@ -17,7 +17,7 @@ _CHUNK_PIXELS = 20_000  # of stamps painted at once: their temporaries stay in t
 
 @dataclass(frozen=True)
 class Spots:
-    """Soft, bent ellipses, one entry of every float32 (N,) array each; lengths in µm, angles in radians."""
+    """Soft, bent ellipses, one per entry of the float32 (N,) arrays; lengths in µm, angles in radians."""
 
     y_um: F32
     x_um: F32
@@ -44,18 +44,18 @@ class Spots:
 
 
 def _spots(y_um: F32, x_um: F32, **given: NDArray[np.floating] | float) -> Spots:
-    """Build spots from what is given; what is not is 0."""
+    """Make spots from the given fields; the others are 0."""
     shape = {field.name: np.float32(0) for field in fields(Spots)} | given | {"y_um": y_um, "x_um": x_um}
     return Spots(**{name: np.broadcast_to(np.asarray(value, np.float32), y_um.shape) for name, value in shape.items()})
 
 
 def join(*groups: Spots) -> Spots:
-    """Put groups of spots into one."""
+    """Join groups of spots."""
     return Spots(*(np.concatenate([getattr(group, field.name) for group in groups]) for field in fields(Spots)))
 
 
 def _scatter(per_mm2: F32, rng: np.random.Generator) -> tuple[F32, F32]:
-    """Draw places of a Poisson process with this intensity a cell, in random order."""
+    """Draw places of a Poisson process with this intensity per cell, in random order."""
     counts = rng.poisson(np.clip(per_mm2, 0, None) * (CELL_UM * CELL_UM * 1e-6))
     cells = rng.permutation(np.repeat(np.arange(counts.size), counts.ravel()))
     row, column = np.divmod(cells, counts.shape[1])
@@ -64,7 +64,7 @@ def _scatter(per_mm2: F32, rng: np.random.Generator) -> tuple[F32, F32]:
 
 
 def scatter_nuclei(layout: Layout, density_factor: float, size_factor: float, rng: np.random.Generator) -> Spots:
-    """Scatter the nuclei, their nucleoli and the debris of dead ones."""
+    """Place the nuclei, their nucleoli and the debris of dead ones."""
     y_um, x_um = _scatter(layout.maps["nuclei_per_mm2"] * density_factor, rng)
     count = len(y_um)
     here = {name: values[layout.cells(y_um, x_um)] for name, values in layout.maps.items()}
@@ -105,7 +105,7 @@ def scatter_nuclei(layout: Layout, density_factor: float, size_factor: float, rn
 
 
 def _uncrowded(spots: Spots) -> NDArray[np.bool_]:
-    """Mark the spots that stay when each one, in turn, drops the later ones it would lie on."""
+    """Mark the spots that remain if each one, in turn, removes the later ones it would overlap."""
     if len(spots) < 2:
         return np.ones(len(spots), bool)
     tree = spatial.cKDTree(np.column_stack([spots.y_um, spots.x_um]))
@@ -129,7 +129,7 @@ def _uncrowded(spots: Spots) -> NDArray[np.bool_]:
 
 
 def _nucleoli(nuclei: Spots, rng: np.random.Generator) -> Spots:
-    """Set a dark nucleolus into some of the larger, paler nuclei."""
+    """Add a dark nucleolus to some of the larger, paler nuclei."""
     chosen = nuclei.pick((nuclei.short_um > 3.2) & (rng.random(len(nuclei)) < 0.4))
     along, across = (0.4 * axis * rng.uniform(-1, 1, len(chosen)) for axis in (chosen.long_um, chosen.short_um))
     cos, sin = np.cos(chosen.angle), np.sin(chosen.angle)
@@ -145,7 +145,7 @@ def _nucleoli(nuclei: Spots, rng: np.random.Generator) -> Spots:
 
 
 def _debris(layout: Layout, rng: np.random.Generator) -> Spots:
-    """Scatter the fragments of burst nuclei: small, dark to faint, in every shape."""
+    """Place the fragments of burst nuclei: small, dark to faint, in every shape."""
     y_um, x_um = _scatter(layout.maps["debris_per_mm2"], rng)
     size_um = 0.5 + rng.gamma(2.0, 0.35, len(y_um))
     return _spots(
@@ -160,7 +160,7 @@ def _debris(layout: Layout, rng: np.random.Generator) -> Spots:
 
 
 def scatter_vacuoles(layout: Layout, rng: np.random.Generator) -> Spots:
-    """Scatter the bubbles of the neuropil; their `stain` is the share of the tissue they clear."""
+    """Place the vacuoles of the neuropil; their `stain` is the share of the tissue they clear."""
     y_um, x_um = _scatter(layout.maps["vacuoles_per_mm2"], rng)
     size_um = np.clip(rng.lognormal(0.45, 0.5, len(y_um)), 0.6, 5.5)
     return _spots(
@@ -176,7 +176,7 @@ def scatter_vacuoles(layout: Layout, rng: np.random.Generator) -> Spots:
 
 
 def scatter_red_cells(layout: Layout, rng: np.random.Generator) -> Spots:
-    """Scatter red cells in the vessels; their `stain` is eosin."""
+    """Place red cells in the vessels; their `stain` is eosin."""
     full = np.clip(layout.maps["lumen"] * 1.6 - 0.6, 0, 1)
     y_um, x_um = _scatter(full * 20000, rng)
     count = len(y_um)
@@ -195,7 +195,7 @@ def scatter_red_cells(layout: Layout, rng: np.random.Generator) -> Spots:
 
 
 def scatter_dust(layout: Layout, rng: np.random.Generator) -> Spots:
-    """Scatter dust on empty glass; its `stain` is the share of the light it takes."""
+    """Place dust on empty glass; its `stain` is the share of the light it absorbs."""
     y_um, x_um = _scatter(layout.maps["glass"] * 40, rng)
     size_um = np.minimum(rng.gamma(2.0, 0.7, len(y_um)) + 0.4, 4)
     return _spots(
@@ -211,7 +211,7 @@ def scatter_dust(layout: Layout, rng: np.random.Generator) -> Spots:
 
 
 def stamp(spots: Spots, grain: F32, ripple: F32, top_um: float, mpp: float) -> tuple[F32, F32, F32]:
-    """Stamp the spots onto a band of a region; where they overlap the stronger wins.
+    """Draw the spots on a band of a region; where they overlap, the stronger wins.
 
     Args:
         spots: What to stamp, placed relative to the region's corner.
@@ -254,7 +254,7 @@ def _stamp_chunk(
     shape: tuple[int, int],
     out: tuple[F32, ...],
 ) -> None:
-    """Stamp spots that share one window size, `2 * half + 1` px, into the flat fields `out`."""
+    """Draw spots of the same window size, `2 * half + 1` px, into the flat fields `out`."""
     offsets = np.arange(-half, half + 1)
     rows, columns = (np.rint(places).astype(np.intp)[:, None] + offsets for places in (y_px, x_px))
     inside = ((rows >= 0) & (rows < shape[0]))[:, :, None] & ((columns >= 0) & (columns < shape[1]))[:, None, :]

@@ -1,4 +1,4 @@
-"""Outlines what was drawn, as an expert would: the regions of a section, and the vessels of single tiles.
+"""Outlines synthetic tissue as an expert would: the regions of a section, and the vessels of single tiles.
 
 `synthetic_cohort` writes them beside its slides. Nothing is looked for in pixels: the outlines come from the map of
 classes and from the layout that the tissue was drawn by.
@@ -29,7 +29,7 @@ _VESSEL, _LUMEN = ("vessel", (220, 30, 30)), ("lumen", (255, 200, 60))
 
 
 def section_mask(class_map: NDArray[np.uint8], legend: Legend) -> LabelMask:
-    """Return a map of tissue classes as an annotation in a legend that knows them by name."""
+    """Return a map of tissue classes as an annotation with a legend that has them by name."""
     names = [legend.names.index(tissue.name) for tissue in TISSUE_CLASSES]
     indices = np.array(names, np.uint8)[class_map]
     height, width = class_map.shape
@@ -37,7 +37,7 @@ def section_mask(class_map: NDArray[np.uint8], legend: Legend) -> LabelMask:
 
 
 def section_outlines(mask: LabelMask, legend: Legend) -> Outlines:
-    """Outline every region of a mask by smooth lines; neighbours share theirs, so that nothing is left between."""
+    """Outline every region of a mask by smooth lines; neighbours share their border, so that there are no gaps."""
     traced = to_outlines(mask, legend)
     stairs = np.array([region.geometry for region in traced.regions], dtype=object)
     # Only with a point at every px do neighbours have all points of their common line in common.
@@ -50,7 +50,7 @@ def section_outlines(mask: LabelMask, legend: Legend) -> Outlines:
 
 
 def vascular_windows(class_map: NDArray[np.uint8], tile_px: int) -> Iterator[tuple[int, int]]:
-    """Return x_px, y_px of tiles that lie in proliferating vessels, the purest first; none overlaps another."""
+    """Return x_px, y_px of non-overlapping tiles in proliferating vessels, the purest first."""
     stride = max(1, tile_px // 10)
     if min(class_map.shape) < tile_px:
         return
@@ -71,7 +71,7 @@ def vascular_windows(class_map: NDArray[np.uint8], tile_px: int) -> Iterator[tup
 
 
 def vessel_outlines(layout: Layout, x_px: int, y_px: int, tile_px: int, mpp: float) -> Outlines:
-    """Outline the vessels of a tile, and over each its lumen, in px of the tile."""
+    """Outline the vessels of a tile, and the lumen of each, in px of the tile."""
     y_um, x_um = (((first + np.arange(tile_px) + 0.5) * mpp).astype(np.float32) for first in (y_px, x_px))
     regions = [
         Region(label, line, colour=colour)
@@ -90,7 +90,7 @@ def _contours(inside: NDArray[np.bool_], min_area_px: float) -> list[Polygon]:
 def write_vessel_tiles(
     slide: Slide, layout: Layout, class_map: NDArray[np.uint8], folder: Path, *, tile_px: int, most: int
 ) -> list[Path]:
-    """Write tiles that show lumina, as PNG read from the slide, and their vessels as Labelme JSON; give the latter."""
+    """Write tiles with lumina, as PNG read from the slide, and their vessels as Labelme JSON; return the latter."""
     written: list[Path] = []
     for x_px, y_px in vascular_windows(class_map, tile_px):
         if len(written) == most:

@@ -1,4 +1,4 @@
-"""Lays out a whole section of a drawn glioblastoma as a map of classes; synthetic slides begin with it.
+"""Lays out a whole section of a synthetic glioblastoma as a map of classes.
 
 From outside in: glass, leading edge, infiltrating tumour, cellular tumour; in the tumour necrosis, along whose rim
 pseudopalisades and a perinecrotic zone take turns, and islands of proliferating vessels. What a class takes is a share
@@ -49,13 +49,13 @@ class _Grid:
         return waves(self.rng, self.y_um, self.x_um, shortest * self.radius_um, longest * self.radius_um)
 
     def depth_um(self, inside: Bools) -> F32:
-        """Return how far from the outside each place within `inside` lies."""
+        """Return the distance of each place in `inside` from the outside."""
         depth: F32 = (ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] * self.cell_um).astype(np.float32)
         return depth
 
 
 def lay_out_section(width_px: int, height_px: int, *, mpp: float = 0.5, rng: np.random.Generator) -> ClassImage:
-    """Decide which class lies where in a section, for `draw_tissue` to draw.
+    """Lay out the classes of a section, for `draw_tissue` to draw.
 
     Args:
         width_px: Width of the slide, from 64.
@@ -70,9 +70,9 @@ def lay_out_section(width_px: int, height_px: int, *, mpp: float = 0.5, rng: np.
         DataError: A side or `mpp` is out of range.
     """
     if min(width_px, height_px) < _MIN_SIDE_PX:
-        raise DataError(f"section: {width_px} × {height_px} px are too few; give at least {_MIN_SIDE_PX} a side")
+        raise DataError(f"section: {width_px} × {height_px} px are too small; give at least {_MIN_SIDE_PX} per side")
     if not _MPP_RANGE[0] <= mpp <= _MPP_RANGE[1]:
-        raise DataError(f"mpp: {mpp} µm a pixel cannot be drawn; give {_MPP_RANGE[0]} to {_MPP_RANGE[1]}")
+        raise DataError(f"mpp {mpp}: must be from {_MPP_RANGE[0]} to {_MPP_RANGE[1]} µm/px")
     radius_um = min(width_px, height_px) * mpp / 2
     cell_um = min(2 * radius_um / _CELLS_ACROSS, _MAX_CELL_UM)
     y_um, x_um = (
@@ -90,7 +90,7 @@ def lay_out_section(width_px: int, height_px: int, *, mpp: float = 0.5, rng: np.
 
 
 def _piece(grid: _Grid, width_um: float, height_um: float) -> Bools:
-    """Return the piece of tissue: rounded, with a wavy outline, clear of the slide's border."""
+    """Return the piece of tissue: rounded, with a wavy outline, away from the slide's border."""
     v, u = (2 * along / whole - 1 for along, whole in ((grid.y_um[:, None], height_um), (grid.x_um[None, :], width_um)))
     roundness = grid.rng.uniform(2.0, 3.2)
     from_centre = (np.abs(u) ** roundness + np.abs(v) ** roundness) ** (1 / roundness)
@@ -107,7 +107,7 @@ def _largest(mask: Bools) -> Bools:
 
 
 def _zones(classes: ClassImage, tissue: Bools, grid: _Grid) -> Bools:
-    """Set leading edge, infiltrating and cellular tumour; give the last.
+    """Place leading edge, infiltrating and cellular tumour; return the last.
 
     The tumour lies to one side, as where a surgeon came from there: brain is wide on the other.
     """
@@ -128,7 +128,7 @@ def _zones(classes: ClassImage, tissue: Bools, grid: _Grid) -> Bools:
 
 
 def _necrosis(classes: ClassImage, core: Bools, grid: _Grid) -> None:
-    """Set necrosis deep in the tumour, and on its rim by turns palisades and the perinecrotic zone."""
+    """Place necrosis deep in the tumour, and palisades and the perinecrotic zone alternately on its rim."""
     depth = grid.depth_um(core)
     dead_end = depth / depth.max() + 0.35 * _capped(grid, 0.5, 1.1) + 0.06 * grid.noise(0.08, 0.25)
     deep = core & (depth > 0.12 * grid.radius_um)
@@ -145,7 +145,7 @@ def _necrosis(classes: ClassImage, core: Bools, grid: _Grid) -> None:
 
 
 def _islands(classes: ClassImage, grid: _Grid) -> None:
-    """Set islands of vessels, and of palisades round foci of their own, in what tumour is left."""
+    """Place islands of vessels, and of palisades around foci of their own, in the remaining tumour."""
     for index, low, high, gap in ((VASCULAR, 0.24, 0.32, 0.02), (PALISADING, 0.03, 0.06, 0.06)):
         room = (classes == CELLULAR) & (grid.depth_um(classes == CELLULAR) > gap * grid.radius_um)
         if not room.any():
@@ -157,13 +157,13 @@ def _islands(classes: ClassImage, grid: _Grid) -> None:
 
 
 def _capped(grid: _Grid, shortest: float, longest: float) -> F32:
-    """Return noise by which a large section has more foci, not larger ones: wavelengths in radii, but of mm at most."""
+    """Return noise that gives a large section more foci, not larger ones: wavelengths in radii, at most some mm."""
     scale = min(1.0, 900 / grid.radius_um)
     return grid.noise(shortest * scale, longest * scale)
 
 
 def _drop_specks(classes: ClassImage, least_cells: float) -> None:
-    """Return pieces of fewer cells to what lies round them."""
+    """Merge pieces of fewer cells into their surroundings."""
     specks = np.zeros(classes.shape, bool)
     for index in np.unique(classes):
         pieces, _ = ndimage.label(classes == index)
@@ -176,7 +176,7 @@ def _drop_specks(classes: ClassImage, least_cells: float) -> None:
 
 
 def _enlarge(classes: ClassImage, shape: tuple[int, int], cells_per_px: float) -> ClassImage:
-    """Return the map at full size, its borders smooth, in bands of rows."""
+    """Yield the map at full size with smooth borders, in bands of rows."""
     present = np.unique(classes)
     shares = [ndimage.gaussian_filter((classes == index).astype(np.float32), _BORDER_BLUR_CELLS) for index in present]
     places = [(np.arange(side) + 0.5) * cells_per_px - 0.5 for side in shape]
@@ -196,7 +196,7 @@ def _enlarge(classes: ClassImage, shape: tuple[int, int], cells_per_px: float) -
 
 
 def _lerp(values: F32, position: NDArray[np.floating]) -> F32:
-    """Interpolate rows linearly at fractional positions, the outermost beyond."""
+    """Interpolate rows linearly at fractional positions, clamped to the outermost."""
     position = np.clip(position, 0, len(values) - 1.001)
     below = position.astype(np.intp)
     share = (position - below).astype(np.float32)[:, None]

@@ -1,4 +1,4 @@
-"""Writes a picture as an Aperio scanner would, for OpenSlide, QuPath and the like; synthetic slides use it."""
+"""Writes an image as an Aperio SVS, for OpenSlide, QuPath and others."""
 
 import functools
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ MIN_SIDE_PX = 16
 
 
 def write_svs(path: Path, pixels: RGB, *, mpp: float, quality: int = 85) -> Path:
-    """Write an SVS of three levels (1, 1/4 and 1/16) and a thumbnail, in JPEG tiles of 256 px, and give its path.
+    """Write an SVS of three levels (1, 1/4 and 1/16) and a thumbnail, in JPEG tiles of 256 px, and return its path.
 
     A level's px is the mean of 4 × 4 px of the level before; what is left over at the right and below is cut off, as
     scanners do. The same pixels give the same bytes.
@@ -34,9 +34,9 @@ def write_svs(path: Path, pixels: RGB, *, mpp: float, quality: int = 85) -> Path
     import tifffile
 
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or min(pixels.shape[:2]) < MIN_SIDE_PX:
-        raise DataError(f"{path}: {pixels.dtype} of shape {pixels.shape}; give uint8 RGB of 16 px a side or more")
+        raise DataError(f"{path}: {pixels.dtype} of shape {pixels.shape}; give uint8 RGB with sides of at least 16 px")
     if not 0 < mpp < np.inf:
-        raise DataError(f"{path}: {mpp} µm a pixel; give a positive number")
+        raise DataError(f"{path}: mpp {mpp}: must be positive")
     if not 1 <= quality <= 100:
         raise DataError(f"{path}: JPEG quality {quality}; give 1 to 100")
     height, width = pixels.shape[:2]
@@ -68,7 +68,7 @@ def write_svs(path: Path, pixels: RGB, *, mpp: float, quality: int = 85) -> Path
 
 
 def _tiles(level: RGB) -> Iterator[RGB]:
-    """Return the tiles row by row; the border is continued, lest black beyond it ring into the picture."""
+    """Yield the tiles row by row; the image is extended beyond its border, so that no black edge causes ringing."""
     for top in range(0, level.shape[0], TILE_PX):
         for left in range(0, level.shape[1], TILE_PX):
             tile = level[top : top + TILE_PX, left : left + TILE_PX]

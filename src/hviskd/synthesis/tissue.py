@@ -1,4 +1,4 @@
-"""Draws tissue that looks like glioblastoma under haematoxylin and eosin; demos, tests and benchmarks use it.
+"""Draws synthetic tissue that looks like H&E-stained glioblastoma.
 
 Everything is drawn from a map of classes: a tile is a region of one class, a slide a region of many. Stain
 amounts become colours by the law of Beer and Lambert, so that a patient's stain changes them as in a laboratory.
@@ -45,7 +45,7 @@ _WHITE, _CLOUDS, _UNEVEN, _SENSOR = range(4)  # noises of their own, drawn again
 
 @dataclass(frozen=True)
 class PatientLook:
-    """What the sections of one patient have in common.
+    """The appearance that the sections of one patient share.
 
     Attributes:
         haematoxylin: Optical density of the stain in R, G, B, of length 1.
@@ -71,7 +71,7 @@ class PatientLook:
 
 
 def draw_patient(seed: int) -> PatientLook:
-    """Draw the look of one patient; the same seed gives the same patient."""
+    """Draw the appearance of one patient; the same seed gives the same patient."""
     rng = np.random.default_rng(seed)
     share = rng.uniform((-0.1, 0.25), (0.3, 0.75))[:, None]
     stains = np.clip((1 - share) * _RUIFROK + share * _MACENKO + rng.normal(0, 0.025, (2, 3)), 0.02, None)
@@ -98,20 +98,20 @@ def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
 def draw_tile(
     class_index: int, look: PatientLook, *, tile_px: int = 150, mpp: float = 0.5, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Draw a tile of one class, uint8 RGB (tile_px, tile_px, 3), at `mpp` µm a pixel.
+    """Draw a tile of one class, uint8 RGB (tile_px, tile_px, 3), at `mpp` µm/px.
 
     Raises:
         DataError: There is no such class, no pixel to draw, or `mpp` is out of range.
     """
     if tile_px < 1:
-        raise DataError(f"tile_px: a tile of {tile_px} pixels cannot be drawn; give at least 1")
+        raise DataError(f"tile_px {tile_px}: must be at least 1")
     return draw_tissue(np.full((tile_px, tile_px), class_index), look, mpp=mpp, rng=rng)
 
 
 def draw_tissue(
     class_map: NDArray[np.integer], look: PatientLook, *, mpp: float = 0.5, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Draw the tissue that a map of classes asks for.
+    """Draw the tissue of a map of classes.
 
     Args:
         class_map: For every pixel the index of its class in `TISSUE_CLASSES`, int (H, W).
@@ -142,15 +142,15 @@ def _check(class_map: NDArray[np.integer], mpp: float) -> None:
         )
     if class_map.min() < 0 or class_map.max() >= len(TISSUE_CLASSES):
         raise DataError(
-            f"class map: holds {class_map.min()} to {class_map.max()}; give indices 0 to {len(TISSUE_CLASSES) - 1}"
+            f"class map: has values {class_map.min()} to {class_map.max()}; give indices 0 to {len(TISSUE_CLASSES) - 1}"
         )
     if not _MPP_RANGE[0] <= mpp <= _MPP_RANGE[1]:
-        raise DataError(f"mpp: {mpp} µm a pixel cannot be drawn; give {_MPP_RANGE[0]} to {_MPP_RANGE[1]}")
+        raise DataError(f"mpp {mpp}: must be from {_MPP_RANGE[0]} to {_MPP_RANGE[1]} µm/px")
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """All that is decided for a region before its pixels are drawn, band by band."""
+    """The layout of a region before its pixels are drawn, band by band."""
 
     layout: Layout
     nuclei: Spots
@@ -233,7 +233,7 @@ class _Scene:
         return haematoxylin, eosin, dust
 
     def _white(self, top: int, bottom: int) -> F32:
-        """Return rows of white noise, a row the same whichever band asks for it, float32 (bottom - top, W)."""
+        """Return rows of white noise, the same in every band that contains them, float32 (bottom - top, W)."""
         first_block, last_block = top // _BAND_ROWS, (bottom - 1) // _BAND_ROWS
         block_shape = (min(_BAND_ROWS, self.shape[0]), self.shape[1])
         blocks = [
@@ -253,7 +253,7 @@ def _grain(white: F32, sigma_px: float) -> F32:
 
 
 def _along_fibres(noise: F32, along_y: F32, along_x: F32, step_px: float, doublings: int) -> F32:
-    """Smear noise along the local direction into fibrils; variance about 1.
+    """Smear noise along the local orientation into fibrils; variance about 1.
 
     Each round averages what lies ahead and behind at twice the distance of the round before, so n rounds make
     a line integral over 2ⁿ places.
