@@ -119,7 +119,7 @@ def test_maps_find_the_annotations_of_their_slides_and_models_of_one_name_stay_a
     assert len({one.model for one in found}) == 2
     with pytest.raises(DataError, match="2 slides"):
         agree(tmp_path / "maps1", tmp_path / "drawn" / "a.geojson")
-    with pytest.raises(DataError, match="alike"):
+    with pytest.raises(DataError, match="identical"):
         agree([tmp_path / "maps1", tmp_path / "maps1" / "a" / ".." / "a"], tmp_path / "drawn")
     with pytest.raises(DataError, match="no such folder"):
         agree([tmp_path / "nothing"], tmp_path / "drawn")

@@ -259,7 +259,8 @@ def test_a_full_disk_is_no_slides_fault_and_costs_nothing_that_is_finished(cohor
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert (
-        "cannot be written to (File too large); finished slides are kept: free some space, and repeat the command" in done.stdout
+        "cannot be written to (File too large); finished slides are kept: free some space, and repeat the command"
+        in done.stdout
     )
     assert not (cohort / "full").exists()
     assert len(list((cohort / ".parts-full").glob("*.json"))) == 1

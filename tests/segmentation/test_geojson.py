@@ -217,5 +217,5 @@ def test_a_threshold_is_a_share(tmp_path, options):
 
 def test_a_step_of_less_than_a_px_is_refused(tmp_path):
     some = SlideMap(map_card(stride_px=1, slide_mpp=0.6, mpp=0.5), *no_tiles())
-    with pytest.raises(DataError, match="whole coordinates"):
+    with pytest.raises(DataError, match="integer coordinates"):
         write_geojson(some, tmp_path / "map.geojson")

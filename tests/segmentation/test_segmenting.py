@@ -90,7 +90,7 @@ def test_a_slide_without_tissue_gives_an_empty_map(model, tmp_path):
     found = segment(model, path, compute=PLAIN)
     assert len(found) == 0
     assert found.grid_shape == (9, 12)
-    assert found.card.notes == ("no tile holds 50% tissue or more",)
+    assert found.card.notes == ("no tile has at least 50% tissue",)
 
 
 def test_all_of_the_slide_can_be_asked_for(model, slide):

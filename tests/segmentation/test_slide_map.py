@@ -102,7 +102,7 @@ def test_the_table_has_one_row_a_tile():
     ("row", "column", "message"),
     [
         ([0, 0], [1, 1], "each once"),
-        ([1, 0], [0, 0], "row by row"),
+        ([1, 0], [0, 0], "in row order"),
         ([7], [0], "outside the grid"),
         ([0], [-1], "outside the grid"),
     ],
