@@ -50,7 +50,7 @@ def test_a_slide_that_fails_is_named_and_the_exit_status_is_1(folder):
         ([], "unscaled", "unscaled: its card does not record the µm/px of its tiles; give it with --mpp"),
         ([], "nothing", "not a Model"),
         (["--stride", "1"], "student", "--stride 1: must be from 16 to 64"),
-        (["--mpp", "0.25"], "student", "leave --mpp 0.25 out"),
+        (["--mpp", "0.25"], "student", "omit --mpp 0.25"),
         (["--precision", "int8"], "student", "has no int8 variant"),
         (["elsewhere.svs"], "student", "elsewhere.svs: no such file"),
     ],
