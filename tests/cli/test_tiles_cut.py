@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import typer
-from PIL import Image
+from PIL import Image, ImageCms
 from typer.testing import CliRunner
 
 from hviskd.cli.app import app as hviskd
 from hviskd.cli.tiles_cut import cut
+from hviskd.cutting import read_report
 from hviskd.errors import DataError
+from hviskd.file_names import qc_folder
 from hviskd.slides import stain_reference
 from hviskd.tiles import TileSet
 from tests.cutting.samples import RED, UNKNOWN, add_slide, halves, write_legend
@@ -106,3 +108,16 @@ def test_masks_are_found_by_the_general_option_too(folder):
     result = CliRunner().invoke(app, given)
     assert result.exit_code == 0, result.output
     assert len(TileSet.open(folder / "either")) == 60
+
+
+def test_slides_of_different_colour_profiles_are_told(tmp_path):
+    write_legend(tmp_path)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for seed, name in enumerate(("P1-a", "P2-a")):
+        add_slide(tmp_path, name, halves(), seed, icc=profile if seed else None)
+    result = run(tmp_path, str(tmp_path), "-o", str(tmp_path / "tiles"))
+    assert result.exit_code == 0, result.output
+    assert "note: the slides have different ICC colour profiles, which are not applied" in result.output
+    icc = [slide.icc for slide in read_report(qc_folder(tmp_path / "tiles")).slides]
+    assert icc[0] is None
+    assert icc[1].startswith("sRGB")

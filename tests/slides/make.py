@@ -19,6 +19,7 @@ def write_svs(
     quality: int | None = 90,
     factor: int = 2,
     note: str = "",
+    icc: bytes | None = None,
 ) -> Path:
     """Write an Aperio SVS that OpenSlide takes for a scanner's.
 
@@ -31,6 +32,7 @@ def write_svs(
         quality: Of the JPEG; None writes without loss.
         factor: Reduction from level to level.
         note: More of what Aperio writes into its description, `|key = value`.
+        icc: An ICC profile to carry.
     """
     height, width = image.shape[:2]
     said = "" if mpp is None else f"|AppMag = 20|MPP = {mpp}"
@@ -46,6 +48,7 @@ def write_svs(
                 compressionargs={"level": quality} if quality else None,
                 description=f"Aperio Image Library v12\r\n{width}x{height} ({tile}x{tile}) of test{said}{note}",
                 subfiletype=1 if number else 0,
+                iccprofile=icc,
                 metadata=None,  # with any, OpenSlide does not take it for Aperio's
             )
     return path

@@ -123,7 +123,7 @@ def test_facts_tell_nothing_of_persons(tmp_path):
     path = write_svs(tmp_path / "named.svs", patterned(300, 300), note="|User = Dr. Who|Date = 01/02/03")
     with open_slide(path) as slide:
         facts = slide.facts()
-    assert set(facts) == {"width_px", "height_px", "mpp", "vendor", "magnification", "levels", "notes"}
+    assert set(facts) == {"width_px", "height_px", "mpp", "vendor", "magnification", "levels", "icc", "notes"}
     assert "Who" not in repr(facts)
     assert (facts["vendor"], facts["mpp"], facts["magnification"]) == ("aperio", 0.5, 20.0)
 

@@ -86,6 +86,8 @@ def _print_reports(reports: "list[SlideReport]") -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from hviskd.slides.icc import different_profiles
+
     table = Table("slide", "format", "px", "µm/px", "objective", "levels", "tissue", box=SIMPLE_HEAD, pad_edge=False)
     table.columns[0].overflow, table.columns[0].min_width = "fold", 16
     for column in table.columns[1:]:
@@ -108,6 +110,8 @@ def _print_reports(reports: "list[SlideReport]") -> None:
     for report in reports:
         for note in report.facts["notes"] if report.facts else ():
             typer.echo(f"note: {report.path}: {note}")
+    if note := different_profiles(report.facts["icc"] for report in reports if report.facts):
+        typer.echo(f"note: {note}")
     for report in reports:
         if report.problem:
             typer.echo(f"error: {report.problem}", err=True)

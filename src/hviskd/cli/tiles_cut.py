@@ -209,6 +209,8 @@ def _print_report(report: "CutReport") -> None:
     """Print what was cut and left out by class, what was cut by patient, and the notes on the slides."""
     import pandas as pd
 
+    from hviskd.slides.icc import different_profiles
+
     print_counts(report.class_table(), "class")
     for reason, counts in report.left_out().items():
         if not set(counts) & set(report.classes):
@@ -216,6 +218,8 @@ def _print_report(report: "CutReport") -> None:
     by_patient = report.by_patient()
     if 1 < len(by_patient) <= _SHOWN_PATIENTS:
         print_counts(pd.DataFrame.from_dict(by_patient, orient="index"), "patient")
+    if note := different_profiles(slide.icc for slide in report.slides if slide.mpp is not None):
+        typer.echo(f"note: {note}")
     for alike in report.notes():
         for slide, note in alike[:_SHOWN_ALIKE]:
             typer.echo(f"note: {slide}: {note}")

@@ -27,6 +27,7 @@ class Candidates:
         grid: The grid they are squares of.
         tissue: The tissue of the slide.
         mpp: µm per level-0 px.
+        icc: The slide's ICC colour profile.
         notes: What a user should know about the slide and its annotation.
     """
 
@@ -39,6 +40,7 @@ class Candidates:
     grid: TileGrid
     tissue: TissueMask
     mpp: float
+    icc: str | None
     notes: tuple[str, ...]
 
     def available(self, classes: int) -> NDArray[np.int64]:
@@ -84,6 +86,7 @@ def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, se
         grid=grid,
         tissue=tissue,
         mpp=slide.mpp,
+        icc=slide.icc,
         notes=(
             *slide.notes,
             *([tissue.note] if tissue.note else ()),

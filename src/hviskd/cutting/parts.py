@@ -32,7 +32,7 @@ from hviskd.tiles.writing import write_header
 
 _LOCK_FILE = ".lock"
 _MADE_WITH_FILE = "made-with"
-PARTS_VERSION = 5  # higher whenever the same slide and settings would give other parts
+PARTS_VERSION = 6  # higher whenever the same slide and settings would give other parts
 
 
 def file_state(path: Path) -> list[object]:
@@ -260,6 +260,7 @@ def _pack(found: Candidates) -> dict[str, NDArray[Any]]:
         "unlabelled": found.unlabelled,
         "grid": asdict(found.grid),
         "mpp": found.mpp,
+        "icc": found.icc,
         "notes": found.notes,
         "seen_at": {"cell_px": mask.cell_px, "mpp": mask.mpp, "thresholds": mask.thresholds},
     }

@@ -38,6 +38,7 @@ class SlideReport(BaseModel):
         patient: Whose it is, or None if unknown.
         annotation: The file of its annotation.
         mpp: µm per level-0 px.
+        icc: Its ICC colour profile, if it has one.
         squares: How many squares its grid has.
         tiles: Tiles cut, by class.
         left_out: Squares left out, by reason and class; of those without annotation, the class is "".
@@ -52,6 +53,7 @@ class SlideReport(BaseModel):
     patient: str | None = None
     annotation: str | None = None
     mpp: float | None = None
+    icc: str | None = None
     squares: int = 0
     tiles: Counts = Field(default_factory=dict)
     left_out: dict[str, Counts] = Field(default_factory=dict)

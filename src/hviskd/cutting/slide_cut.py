@@ -84,6 +84,7 @@ class Listed:
         left_out = {IMPURE: found.impure, THIN: found.thin}
         facts = {
             "mpp": found.mpp,
+            "icc": found.icc,
             "squares": found.grid.columns * found.grid.rows,
             "left_out": {
                 **{reason: some for reason, counts in left_out.items() if (some := by_class(classes, counts))},

@@ -20,6 +20,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from hviskd.arrays import RGB
 from hviskd.errors import DataError
 from hviskd.rgb_images import on_white
+from hviskd.slides.icc import profile_name
 from hviskd.slides.resolution import settle_mpp
 from hviskd.slides.slide import Level, Slide
 
@@ -54,6 +55,7 @@ class FlatImage(Slide):
         """
         with _opened(path) as image:
             kind, (width_px, height_px) = image.format or "image", image.size
+            icc = profile_name(image.info.get("icc_profile"))
             # Of a PNG, Pillow would decode all to find it at the end.
             turned = 1 if kind == "PNG" else image.getexif().get(ExifTags.Base.Orientation, 1)
         if 2 <= turned <= 8:  # what was drawn on it elsewhere would lie in other places, unseen where it is square
@@ -65,7 +67,7 @@ class FlatImage(Slide):
             decode_image(path, scales[-1])  # of a truncated file, say that it is damaged, not what it lacks
             raise
         levels = [Level(-(-width_px // scale), -(-height_px // scale), float(scale)) for scale in scales]
-        super().__init__(path, levels=levels, mpp=mpp, vendor=f"flat {kind}", notes=notes)
+        super().__init__(path, levels=levels, mpp=mpp, vendor=f"flat {kind}", notes=notes, icc=icc)
         self._decoded: dict[int, Image.Image] = {}
         self._decoding = threading.Lock()
 

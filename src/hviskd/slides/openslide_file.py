@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import openslide
-from PIL import Image
+from PIL import Image, ImageCms
 
 from hviskd.arrays import RGB
 from hviskd.errors import DataError
 from hviskd.rgb_images import on_white
+from hviskd.slides.icc import profile_name
 from hviskd.slides.jpeg_tiles import JpegLevel
 from hviskd.slides.resolution import settle_mpp
 from hviskd.slides.slide import Level, Slide
@@ -52,6 +53,7 @@ class OpenSlideFile(Slide):
             self._downsamples = self._handle.level_downsamples
             levels = _levels(self._handle)
             origin_px = _origin_px(self._handle)
+            icc = _icc(self._handle)
             tile_px = max(_tile_px(self._handle, number) for number in range(len(levels)))
         except openslide.OpenSlideError as error:
             raise _damaged(path, error) from error
@@ -72,6 +74,7 @@ class OpenSlideFile(Slide):
             magnification=magnification,
             notes=notes,
             origin_px=origin_px,
+            icc=icc,
         )
 
     def verify(self) -> None:
@@ -202,6 +205,14 @@ def _origin_px(handle: openslide.OpenSlide) -> tuple[int, int]:
     x_px = _property_number(handle, openslide.PROPERTY_NAME_BOUNDS_X)
     y_px = _property_number(handle, openslide.PROPERTY_NAME_BOUNDS_Y)
     return (0, 0) if x_px is None or y_px is None else (int(x_px), int(y_px))
+
+
+def _icc(handle: openslide.OpenSlide) -> str | None:
+    try:
+        profile = handle.color_profile
+    except (ImageCms.PyCMSError, OSError):
+        return "unreadable profile"
+    return None if profile is None else profile_name(profile.tobytes())
 
 
 def _tile_px(handle: openslide.OpenSlide, level: int) -> float:

@@ -38,6 +38,7 @@ class SlideFacts(TypedDict):
     vendor: str
     magnification: float | None
     levels: list[Level]
+    icc: str | None
     notes: list[str]
 
 
@@ -54,6 +55,7 @@ class Slide(ABC):
         magnification: Of the objective, where recorded.
         notes: What a user should know about these facts, a sentence each.
         origin_px: Where what was scanned begins, x and y in level-0 px; QuPath counts from there.
+        icc: The ICC colour profile of the file, by `profile_name`; pixels are given as they are stored.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Slide(ABC):
         magnification: float | None = None,
         notes: Sequence[str] = (),
         origin_px: tuple[int, int] = (0, 0),
+        icc: str | None = None,
     ) -> None:
         short_px, long_px = sorted(levels[0][:2])
         if not 0 < short_px <= long_px <= min(MAX_SIDE_PX, _MAX_ASPECT * short_px):
@@ -79,6 +82,7 @@ class Slide(ABC):
         self.magnification = magnification
         self.notes = tuple(notes)
         self.origin_px = origin_px
+        self.icc = icc
         self._closed = False
 
     @property
@@ -149,6 +153,7 @@ class Slide(ABC):
             vendor=self.vendor,
             magnification=self.magnification,
             levels=list(self.levels),
+            icc=self.icc,
             notes=list(self.notes),
         )
 
