@@ -57,7 +57,10 @@ def test_the_seed_draws_val(archive, tmp_path):
     one, again, other = (import_cifar(archive, tmp_path / n, seed=s) for n, s in (("a", 3), ("b", 3), ("c", 4)))
     assert one.split_fingerprint == again.split_fingerprint != other.split_fingerprint
     assert one.fingerprint == other.fingerprint
-    assert len(import_cifar(archive, tmp_path / "none", val=0).rows("val")) == 0
+    told = []
+    without = import_cifar(archive, tmp_path / "none", val=0, progress=lambda *step: told.append(step))
+    assert len(without.rows("val")) == 0
+    assert told[-1] == (100, 100, "importing")
 
 
 def test_it_says_that_the_pictures_are_of_no_patient(tileset):

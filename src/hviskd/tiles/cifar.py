@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hviskd.errors import DataError
-from hviskd.progress import progress_bar
+from hviskd.progress import Progress, progress_bar
 from hviskd.tiles.card import Origin
 from hviskd.tiles.cifar_files import read_cifar_files
 from hviskd.tiles.plain_pickle import read_plain_pickle
@@ -54,6 +54,7 @@ def import_cifar(
     seed: int = 0,
     licence: str | None = None,
     overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> TileSet:
     """Make a TileSet from CIFAR-100: its test split unchanged, and a validation split drawn from its training split.
 
@@ -70,6 +71,7 @@ def import_cifar(
         seed: Of that draw.
         licence: The pictures' licence, in words; CIFAR's authors state none.
         overwrite: Replace a TileSet that stands at `output`.
+        progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
         DataError: The archive is missing, damaged or something else; nothing new is left at `output` then.
@@ -93,11 +95,11 @@ def import_cifar(
     origin = Origin(verb="tiles import-cifar", source=str(archive), options=options, licence=licence, photographs=True)
     card = new_card(photographs.classes, tile_px=photographs.parts["train"][0].shape[1], origin=origin)
     with TileSetWriter(output, card, split_record=split_record, overwrite=overwrite) as writer:
-        _write(writer, photographs, val, seed)
+        _write(writer, photographs, val, seed, progress)
     return TileSet.open(output)
 
 
-def _write(writer: TileSetWriter, photographs: _Photographs, val: float, seed: int) -> None:
+def _write(writer: TileSetWriter, photographs: _Photographs, val: float, seed: int, progress: Progress | None) -> None:
     """Write train, val and test, without the training images that are also in test."""
     digests = {split: [digest_of(image) for image in images] for split, (images, _) in photographs.parts.items()}
     doubles = set(digests.get("test", ()))
@@ -108,7 +110,7 @@ def _write(writer: TileSetWriter, photographs: _Photographs, val: float, seed: i
     fractions = np.array([1 - val, val] if val else [1.0])
     drawn = draw_splits(pictures, photographs.parts["train"][1][kept], fractions, seed)
     train_splits = dict(zip(kept.tolist(), drawn.tolist(), strict=True))
-    with progress_bar("importing", sum(map(len, digests.values()))) as advance:
+    with progress_bar("importing", sum(map(len, digests.values())), progress) as advance:
         for part, (images, labels) in photographs.parts.items():
             for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
                 advance()
