@@ -7,7 +7,6 @@ from PIL import Image
 
 from hviskd.pictures import PALETTE
 from hviskd.slides import draw_tissue_outline, open_slide, tissue_mask
-from hviskd.slides.tissue_picture import _round_length
 from tests.slides.make import glass, stained, write_svs
 
 
@@ -38,8 +37,3 @@ def test_a_slide_of_any_shape_and_without_tissue_has_a_picture(tmp_path, shape):
 
 def test_a_slide_all_tissue_is_outlined_at_its_edge(tmp_path):
     assert pixels_of(draw(tmp_path, stained((300, 300), 1, 0.6), 4.0), PALETTE[1]) > 400
-
-
-@pytest.mark.parametrize(("longest", "bar"), [(3.3, 2), (5.0, 5), (99, 50), (100, 100), (0.7, 0.5), (24_000, 20_000)])
-def test_scale_bars_have_round_lengths(longest, bar):
-    assert _round_length(longest) == pytest.approx(bar)

@@ -52,7 +52,7 @@ def sample(slide_map: SlideMap, annotation: Annotation, lookup: ClassGrid, *, li
         limit: The most samples.
     """
     card, cell_px = slide_map.card, slide_map.stride0_px
-    sides = card.slide_width_px, card.slide_height_px
+    sides = card.slide_size
     least = max(1.0, math.sqrt(sides[0] * sides[1] / limit))
     # A whole number of samples a cell keeps the map's steps exact.
     step = cell_px / min(_FINEST, math.floor(cell_px / least)) if least <= cell_px else least

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from hviskd.agreement.boundary import MeanProfile, border
 from hviskd.figure_text import fit, wrap
 from hviskd.pictures import line_style, new_figure
-from hviskd.segmentation.drawing import DISCLAIMER, draw_scale_bar, show_slide
+from hviskd.segmentation.drawing import DISCLAIMER
+from hviskd.slides.slide_picture import draw_scale_bar, show_slide
 
 if TYPE_CHECKING:
     from hviskd.agreement.slide_agreement import Compared
@@ -49,10 +50,10 @@ def draw_slide(compared: Sequence["Compared"]) -> Figure:
     for row, name in enumerate(names):
         window = _detail(first, name)
         if first.thumbnail is not None:
-            show_slide(axes[row, 0], first.thumbnail, card)
+            show_slide(axes[row, 0], first.thumbnail, card.slide_size)
             _draw_outline(axes[row, 0], first, name, window=None)
             _name_panel(axes[row, 0], name, "slide and expert")
-            draw_scale_bar(figure, axes[row, 0], card)
+            draw_scale_bar(axes[row, 0], card.slide_width_px, card.slide_mpp)
         for at, one in enumerate(models):
             whole, near = axes[row, lead + 2 * at : lead + 2 * at + 2]
             if name not in one.agreement.classes:  # another model may know other classes
@@ -63,7 +64,7 @@ def draw_slide(compared: Sequence["Compared"]) -> Figure:
                 image = _draw_map(panel, one, name, window=detail)
                 title = one.agreement.model if detail is None else "close-up"
                 _name_panel(panel, name, title)
-            draw_scale_bar(figure, whole, card)
+            draw_scale_bar(whole, card.slide_width_px, card.slide_mpp)
             if window is not None:
                 left, top, side = window
                 whole.plot(

@@ -82,8 +82,9 @@ class Pair:
         slide_map = load_slide_map(self.folder)
         place = self.drawn.annotations
         path = place if place.is_file() else AnnotationFolder(place).of(Path(self.card.slide))
-        size = self.card.slide_width_px, self.card.slide_height_px
-        return slide_map, read_annotation(path, legend=self.drawn.legend, size=size, tolerance=self.drawn.tolerance)
+        return slide_map, read_annotation(
+            path, legend=self.drawn.legend, size=self.card.slide_size, tolerance=self.drawn.tolerance
+        )
 
 
 def map_folders(paths: Sequence[Path]) -> list[Path]:

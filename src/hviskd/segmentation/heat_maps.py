@@ -21,11 +21,10 @@ from hviskd.pictures import new_figure
 from hviskd.segmentation.drawing import (
     DISCLAIMER,
     described,
-    draw_scale_bar,
     fit_panel,
-    show_slide,
 )
 from hviskd.segmentation.slide_map import SlideMap
+from hviskd.slides.slide_picture import draw_scale_bar, show_slide
 
 _REACH = 4.0  # standard deviations
 DEFAULT_SIGMA_STEPS = 0.75  # rounds the squares and still shows one that differs from its neighbours
@@ -104,10 +103,10 @@ def draw_heat_map(slide_map: SlideMap, class_name: str, thumbnail: RGB, *, sigma
     figure = new_figure(max(width_in, 1.6) + 2.0, max(height_in, 1.6) + 1.2)
     axes = figure.subplots()
     size = max(1, round(width_in * figure.dpi)), max(1, round(height_in * figure.dpi))
-    show_slide(axes, thumbnail, card, faded=True)
+    show_slide(axes, thumbnail, card.slide_size, faded=True)
     painted = paint_heat_map(heat_map(slide_map, class_name, size, sigma_um=sigma_um))
     axes.imshow(painted, extent=(0, card.slide_width_px, card.slide_height_px, 0), interpolation="none")
-    draw_scale_bar(figure, axes, card)
+    draw_scale_bar(axes, card.slide_width_px, card.slide_mpp)
     bar = figure.colorbar(ScalarMappable(Normalize(0, 1), "viridis"), ax=axes, shrink=0.8, alpha=0.7)
     height_in = 0.7 * figure.get_figheight()
     bar.set_label(fit(f"probability of {class_name}", height_in, 8, lines=2), fontsize=8)

@@ -13,9 +13,10 @@ from hviskd.class_marks import mark_regions
 from hviskd.figure_text import fit, wrap
 from hviskd.pictures import new_figure
 from hviskd.segmentation.certainty import Labels, label_map
-from hviskd.segmentation.drawing import DISCLAIMER, described, draw_scale_bar, fit_panel, show_slide
+from hviskd.segmentation.drawing import DISCLAIMER, described, fit_panel
 from hviskd.segmentation.legend import MapLegend
 from hviskd.segmentation.slide_map import Colour, SlideMap
+from hviskd.slides.slide_picture import draw_scale_bar, show_slide
 
 _WIDE = 2.0  # from this width to height on, the panels stand one above the other
 _PANEL_IN, _WIDE_PANEL_IN, _TALL_IN = 4.6, 7.0, 6.0
@@ -64,11 +65,11 @@ def draw_overview(slide_map: SlideMap, thumbnail: RGB | None = None, *, unsure_b
         bottom = height - _HEAD_IN - number // across * slot[1] - _TITLE_IN - panel[1]
         axes = figure.add_axes((left / width, bottom / height, panel[0] / width, panel[1] / height))
         axes.set_title(title, fontsize=9, loc="left", pad=4)
-        show_slide(axes, _WHITE if thumbnail is None else thumbnail, card, faded=number == 1)
+        show_slide(axes, _WHITE if thumbnail is None else thumbnail, card.slide_size, faded=number == 1)
         if number:
             _draw_map(axes, slide_map, labels, legend, pt_per_px=72 * panel[0] / card.slide_width_px)
         else:
-            draw_scale_bar(figure, axes, card)
+            draw_scale_bar(axes, card.slide_width_px, card.slide_mpp)
     left, tall = _MARGIN_IN + across * slot[0], height - _HEAD_IN - below
     axes = figure.add_axes((left / width, below / height, legend.width_in / width, tall / height))
     axes.axis("off")
@@ -99,7 +100,7 @@ def _caption(slide_map: SlideMap, unsure_below: float | None, width_in: float) -
 def _draw_map(axes: Axes, slide_map: SlideMap, labels: Labels, legend: MapLegend, *, pt_per_px: float) -> None:
     """Draw the cells over the slide, opaque so that colours match the legend, and number the regions."""
     card, step = slide_map.card, slide_map.stride0_px
-    sides = card.slide_width_px, card.slide_height_px
+    sides = card.slide_size
     x, y = (_centres(side, pt_per_px * _DPI / 72) / step for side in sides)
     painted = _paint(_sampled(labels.of_cells, y, x), labels.colours, unsure=len(slide_map.classes))
     axes.imshow(painted, extent=(0, sides[0], sides[1], 0), interpolation="none")

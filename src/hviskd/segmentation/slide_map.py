@@ -78,6 +78,11 @@ class MapCard(BaseModel):
     versions: dict[str, str]
     created: str
 
+    @property
+    def slide_size(self) -> tuple[int, int]:
+        """Width and height of the slide in level-0 px."""
+        return self.slide_width_px, self.slide_height_px
+
     @model_validator(mode="after")
     def _fits_together(self) -> "MapCard":
         if len(set(self.classes)) != len(self.classes):
@@ -138,7 +143,7 @@ class SlideMap:
         """The grid over the whole slide."""
         card = self.card
         return TileGrid.over(
-            (card.slide_width_px, card.slide_height_px),
+            card.slide_size,
             card.slide_mpp,
             tile_px=card.tile_px,
             mpp=card.mpp,

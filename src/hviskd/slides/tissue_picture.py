@@ -1,18 +1,17 @@
 """Draws a slide and its detected tissue, side by side."""
 
-import math
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 
-from hviskd.arrays import RGB, Bools
+from hviskd.arrays import Bools
 from hviskd.figure_text import fit, wrap
 from hviskd.pictures import PALETTE, new_figure, save_figure
 from hviskd.slides.slide import Slide
+from hviskd.slides.slide_picture import draw_scale_bar, show_slide
 from hviskd.slides.tissue import TissueMask
 
 _THUMBNAIL_PX = 1200
@@ -41,9 +40,9 @@ def draw_tissue_outline(slide: Slide, tissue: TissueMask, path: Path | str) -> P
     figure = new_figure(2 * panel_width + 0.3, panel_height + 0.9)
     plain, outlined = figure.subplots(1, 2)
     for axes, title in ((plain, slide.path.name), (outlined, "tissue")):
-        _show(axes, thumbnail, slide)
+        show_slide(axes, thumbnail, slide.size)
         axes.set_title(fit(title, panel_width, 8, lines=2), fontsize=8)
-    _draw_scale_bar(plain, slide)
+    draw_scale_bar(plain, width_px, slide.mpp)
     kinds: list[tuple[Bools, str, Literal["-", "--"], str]] = [
         (tissue.tissue, _TISSUE, "-", "tissue"),
         (tissue.ink, _INK, "--", "ink, excluded"),
@@ -56,33 +55,6 @@ def draw_tissue_outline(slide: Slide, tissue: TissueMask, path: Path | str) -> P
         outlined.legend(handles=handles, fontsize=7, loc="upper right")
     figure.supxlabel(wrap(_caption(slide, tissue), figure.get_figwidth() - 0.2, 8), fontsize=8)
     return save_figure(figure, Path(path))
-
-
-def _show(axes: Axes, thumbnail: RGB, slide: Slide) -> None:
-    width_px, height_px = slide.size
-    axes.imshow(thumbnail, extent=(0, width_px, height_px, 0), interpolation="antialiased")
-    axes.set(xlim=(0, width_px), ylim=(height_px, 0), xticks=[], yticks=[])
-    axes.spines[:].set(color="0.8", linewidth=0.5)
-
-
-def _draw_scale_bar(axes: Axes, slide: Slide) -> None:
-    """Draw a scale bar of a round length, about a fifth of the slide, on a white background."""
-    width_px, height_px = slide.size
-    length_um = _round_length(width_px * slide.mpp / 5)
-    length_px, thickness = length_um / slide.mpp, 0.01 * max(width_px, height_px)
-    left, top = 0.04 * width_px, height_px - 3 * thickness
-    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
-    axes.add_patch(Rectangle((left, top), length_px, thickness, facecolor="black", edgecolor="white", linewidth=1))
-    axes.annotate(
-        f"{length_um:g} µm",
-        (left + length_px / 2, top),
-        xytext=(0, 4),
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        fontsize=8,
-        bbox=ground,
-    )
 
 
 def _outline(axes: Axes, mask: Bools, cell_px: float, colour: str, dash: str) -> None:
@@ -101,9 +73,3 @@ def _caption(slide: Slide, tissue: TissueMask) -> str:
         f"{width_mm:.3g} × {height_mm:.3g} mm, {slide.mpp:.4g} µm/px; tissue {tissue.area_um2 / 1e6:.3g} mm², "
         f"detected at {tissue.mpp:g} µm/px\noptical density above {density:.3f}, saturation above {saturation:.3f}"
     )
-
-
-def _round_length(length_um: float) -> float:
-    """Return the largest of 1, 2, 5, 10, 20, … µm that is no longer than this."""
-    power = 10.0 ** math.floor(math.log10(length_um))
-    return power * max(digit for digit in (1, 2, 5) if digit * power <= length_um * (1 + 1e-9))
