@@ -42,7 +42,7 @@ def find_model(model: AnyModel) -> "tuple[Model | Path, ModelCard]":
     return folder, read_model_card(folder)
 
 
-def find_models(models: AnyModels, *, last: bool) -> "list[Model | Path]":
+def find_models(models: AnyModels, *, last: bool = True) -> "list[Model | Path]":
     """Return Models, or the folders they are to be loaded from.
 
     Args:
@@ -80,6 +80,6 @@ def load_model(model: AnyModel) -> "Model":
     return read_model(found) if isinstance(found, Path) else found
 
 
-def load_models(models: AnyModels, *, last: bool) -> "list[Model]":
+def load_models(models: AnyModels, *, last: bool = True) -> "list[Model]":
     """Load one or several Models, as `find_models` finds them and `load_model` loads them."""
     return [load_model(model) for model in find_models(models, last=last)]
