@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+# A file's tests stay in one of two processes, so that what they share is made once.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test fast lint rooms clean
 
@@ -25,10 +27,10 @@ rooms: $(VENV)/.installed
 	$(BIN)/python docs/draw_rooms.py
 
 test: lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(PYTEST)
 
 fast: $(VENV)/.installed
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
+	$(PYTEST) -m "not slow"
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -21,6 +21,13 @@ settings.load_profile("busy")
 CLASSES = ("pale", "middle", "dark")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first, lest one begin when the other process has nothing left to do."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def write_tiles(folder, *, patients=10, tiles_per_class=8, tile_px=32, seed=0, splits=True, classes=CLASSES, empty=()):
     """Tiles whose brightness tells the class, drawn per patient; the last patients are val and test."""
     rng = np.random.default_rng(seed)

@@ -28,9 +28,6 @@ def call(*arguments):
     return CliRunner().invoke(verb, [str(argument) for argument in arguments])
 
 
-pytestmark = pytest.mark.xdist_group("profiling")
-
-
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
     """Two models, and what `evaluate` found of them."""

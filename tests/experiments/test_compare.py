@@ -34,9 +34,6 @@ settings: {epochs: 1, batch_size: 16}
 """
 
 
-pytestmark = pytest.mark.xdist_group("compare")
-
-
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("experiment")

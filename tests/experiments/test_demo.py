@@ -17,9 +17,6 @@ from hviskd.training import load_recipe
 
 from ..browser import look_at
 
-pytestmark = pytest.mark.xdist_group("demo")
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "demo"

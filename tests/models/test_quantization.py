@@ -19,9 +19,6 @@ from hviskd.tiles import TileSet, TileSetWriter, TileSource, new_card
 from hviskd.tiles.card import Origin
 from tests.conftest import CLASSES, write_tiles
 
-pytestmark = pytest.mark.xdist_group("quantization")
-
-
 @pytest.fixture(scope="module")
 def int8(teacher_run, tileset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("int8") / "model"

@@ -43,9 +43,6 @@ def equal(ours, theirs):
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-pytestmark = pytest.mark.xdist_group("training")
-
-
 @pytest.fixture(autouse=True)
 def without_curves(monkeypatch):
     """To draw them takes as long as so short a training; those of `student_run`, made before this, are looked at."""

@@ -32,9 +32,6 @@ ARMS = ("student", "kd", "hviskd", "crd")
 PAIRS = ("laptop", "ward", "phone")
 
 
-pytestmark = pytest.mark.xdist_group("figures")
-
-
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """Two models measured on 5 classes, and the folder that says so."""
