@@ -9,6 +9,7 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "fuzz_inputs.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of processes as Linux does")
 def test_some_of_the_damaged_files_of_the_benchmark(tmp_path):
     numbers = map(str, range(0, 2400, 40))

@@ -32,11 +32,13 @@ def test_starting_loads_nothing_heavy(code):
     assert modules_after(code).isdisjoint(HEAVY)
 
 
+@pytest.mark.slow
 def test_drawing_and_reading_tiles_needs_no_torch_and_no_openslide():
     loaded = modules_after("from hviskd.tiles import TileSet, import_folder\nfrom hviskd.synthesis import draw_tile")
     assert loaded.isdisjoint({"torch", "openslide", "shapely", "imagecodecs"})
 
 
+@pytest.mark.slow
 def test_training_needs_neither_openslide_nor_shapely_nor_imagecodecs():
     loaded = modules_after("from hviskd.training import train\nfrom hviskd.evaluation import evaluate")
     assert loaded.isdisjoint({"openslide", "shapely", "imagecodecs", "tifffile", "torchvision"})

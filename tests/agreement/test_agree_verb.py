@@ -34,6 +34,7 @@ def _run(*words: object) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+@pytest.mark.slow
 def test_a_cohort_gives_tables_summary_and_pictures(cohort: Path) -> None:
     out = cohort / "out"
     status, words = _run(cohort / "maps", "--annotations", cohort / "drawn", "-o", out, "--reach-um", 40)
@@ -61,6 +62,7 @@ def test_a_cohort_gives_tables_summary_and_pictures(cohort: Path) -> None:
             assert min(picture.size) > 300
 
 
+@pytest.mark.slow
 def test_one_slide_has_no_band(cohort: Path) -> None:
     status, _ = _run(cohort / "maps" / "a", "--annotations", cohort / "drawn" / "a.geojson", "-o", cohort / "one")
     assert status == 0
@@ -84,6 +86,7 @@ def test_nothing_foreign_is_replaced_and_nothing_half_done_is_left(cohort: Path)
     assert not list(cohort.glob(".partial-*"))
 
 
+@pytest.mark.slow
 def test_models_with_other_classes_are_measured_on_what_they_know(cohort: Path) -> None:
     other = halves_map(slide="a.svs", model="other", classes=("left", "bone"))
     save_slide_map(other, cohort / "other" / "a", THUMBNAIL)
@@ -96,6 +99,7 @@ def test_models_with_other_classes_are_measured_on_what_they_know(cohort: Path) 
     assert table[(table["model"] == "other") & (table["class"] == "left")]["dice"].eq(1).all()
 
 
+@pytest.mark.slow
 def test_the_slide_itself_stands_in_the_picture_if_it_is_the_one_that_was_mapped(tmp_path: Path) -> None:
     image = np.full((448, 640, 3), (255, 0, 255), np.uint8)
     slide = write_svs(tmp_path / "slides" / "deeper" / "a.svs", image, mpp=0.25, quality=None)
@@ -116,6 +120,7 @@ def test_the_slide_itself_stands_in_the_picture_if_it_is_the_one_that_was_mapped
     assert not (tmp_path / "again").exists()
 
 
+@pytest.mark.slow
 def test_a_slide_that_cannot_be_compared_does_not_stop_the_others(cohort: Path) -> None:
     (cohort / "drawn" / "a.geojson").write_text('{"type": "FeatureCollection", "features": [')
     (cohort / "maps" / "c").mkdir()

@@ -108,6 +108,7 @@ def test_without_a_class_in_common_or_a_common_place_there_is_no_number() -> Non
         agree_on_slide(two_class_map(share), Outlines.of([Region("left", box(300, 300, 400, 400))], size=WHOLE))
 
 
+@pytest.mark.slow
 def test_maps_find_the_annotations_of_their_slides_and_models_of_one_name_stay_apart(tmp_path: Path) -> None:
     for slide in ("a", "b"):
         for weights in ("1" * 64, "2" * 64):

@@ -61,6 +61,7 @@ def test_class_numbers_are_counted_as_numbers(tmp_path):
     assert census.class_areas() == {"tumour": 10, "stroma": 10}
 
 
+@pytest.mark.slow
 def test_large_and_small_masks_are_counted_alike(tmp_path):
     pixels = np.random.default_rng(0).choice(np.array([0, 51, 255], dtype=np.uint8), (1100, 1000, 3))
     Image.fromarray(pixels).save(tmp_path / "large.png")

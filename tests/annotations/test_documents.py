@@ -99,6 +99,7 @@ def test_wide_characters_make_a_large_file_too_large(tmp_path, monkeypatch, firs
     assert read_document(path)
 
 
+@pytest.mark.slow
 @knows_its_peak
 def test_a_large_file_of_wide_characters_takes_less_than_two_gigabytes(tmp_path):
     path = tmp_path / "a.json"

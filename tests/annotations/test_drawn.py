@@ -78,6 +78,7 @@ def test_a_scribble_that_would_take_all_memory_is_refused(drawn):
         polygon(drawn, scribble)
 
 
+@pytest.mark.slow
 def test_many_small_scribbles_are_refused_as_one_large_one_is(drawn):
     scribble = np.random.default_rng(0).random((200, 2)) * 1000
     with pytest.raises(DataError, match="crosses itself"):

@@ -117,6 +117,7 @@ def survives(path) -> bool:
     return len(said) < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", [labelme_document(), geojson_document()], ids=["labelme", "geojson"])
 def test_json_with_values_of_every_wrong_kind(tmp_path, document):
     rng = random.Random(1)
@@ -137,6 +138,7 @@ def test_json_with_damaged_bytes(tmp_path, document):
         survives(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [

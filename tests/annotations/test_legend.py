@@ -125,6 +125,7 @@ def test_a_legend_that_lists_classes_may_number_merged_ones(tmp_path):
     assert legend.colours == ((1, 2, 3),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["", "[", "- 1", "a: &x [1]\nb: *x", "\x00", "[" * 5000])
 def test_a_file_that_is_no_legend_is_refused(tmp_path, content):
     path = written(tmp_path, content)

@@ -291,6 +291,7 @@ def test_masks_of_nuclei_are_read_pixel_for_pixel(tmp_path, path):
     assert 0 < (image == 0).mean() < 1
 
 
+@pytest.mark.slow
 def test_what_a_damaged_mask_took_is_given_back_at_once(tmp_path):
     path = tmp_path / "m.png"
     Image.new("1", (3000, 3000)).save(path)

@@ -74,6 +74,7 @@ def test_a_jpeg_comes_in_bands(tmp_path, monkeypatch):
     assert [row for row, _, _ in MaskPixels(tmp_path / "m.jpg").blocks()] == list(range(0, 90, 7))
 
 
+@pytest.mark.slow
 @knows_its_peak
 def test_a_large_jpeg_is_never_held_whole(tmp_path):
     """Unpacked it would take 300 MB."""

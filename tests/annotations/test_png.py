@@ -194,6 +194,7 @@ def test_what_is_written_is_read_back(tmp_path):
     np.testing.assert_array_equal(by_pillow(stream), codes[indices])
 
 
+@pytest.mark.slow
 def test_a_small_file_of_a_large_picture_is_read_in_bands():
     """100 million px, 400 MB as Pillow would hold them in colour."""
     import tracemalloc

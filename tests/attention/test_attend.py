@@ -110,6 +110,7 @@ def test_mistakes(place, tmp_path):
         attend(models, tileset, annotations=tmp_path)
 
 
+@pytest.mark.slow
 def test_the_verb_writes_maps_tables_and_pictures(place, tmp_path):
     out = tmp_path / "out"
     words = ["attend", str(place / "model0"), str(place / "model1"), "--tiles", str(place / "tiles")]
@@ -208,6 +209,7 @@ def test_an_overlay_is_the_tile_under_its_map_and_the_outline_a_line():
     assert (overlay(tile, scaled)[~line] == drawn[~line]).all()
 
 
+@pytest.mark.slow
 def test_single_tiles_are_drawn_for_each_model(place, tmp_path):
     models, tileset = load(place)
     found = attend(models, tileset, annotations=place / "masks", split="train")

@@ -26,6 +26,7 @@ def batch(side=64):
     return images, torch.tensor([0, 3, 1, 2, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["gap", "grid"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_grad_cam_is_captums_on_every_stage(name, head):
@@ -59,6 +60,7 @@ def test_hires_cam_by_finite_differences():
     torch.testing.assert_close(found[:, row, column], total.clamp(min=0), rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet8", "shufflenet_v2"])
 def test_with_a_gap_head_all_three_are_one(name):
     """The gradient of a mean is the classifier's weight over the number of pixels."""
@@ -72,6 +74,7 @@ def test_with_a_gap_head_all_three_are_one(name):
     torch.testing.assert_close(hires * pixels, cam)
 
 
+@pytest.mark.slow
 def test_an_image_s_map_does_not_depend_on_its_neighbours():
     network = drawn("mobilenet_v2")
     images, classes = batch()

@@ -16,6 +16,7 @@ def drawn(seed, side=17, steps=None):
     return attention, rng.random((side, side)) < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [None, 4])
 @pytest.mark.parametrize("seed", range(5))
 def test_every_measure_by_loops(seed, steps):

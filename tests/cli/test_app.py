@@ -57,6 +57,7 @@ def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path, monkey
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_nothing_that_is_loaded_adds_a_line_to_a_mistake(tmp_path):
     done = in_a_process("train", "nowhere", "-o", "run", "--network", "resnet8", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
@@ -91,6 +92,7 @@ def test_a_printed_recipe_can_be_used(tmp_path):
     assert "vgg19-shufflenet_v1" in hviskd("recipes").stdout.split()
 
 
+@pytest.mark.slow
 def test_networks_are_listed_with_their_sizes():
     shown = hviskd("networks", env={"COLUMNS": "120"}).stdout
     assert "280,024" in shown

@@ -23,6 +23,7 @@ def run(folder, *arguments, model="student"):
     return CliRunner().invoke(app, given)
 
 
+@pytest.mark.slow
 def test_it_says_what_it_does_what_it_took_and_what_it_wrote(folder):
     result = run(folder, folder / "slides" / "good.svs", "-o", folder / "maps")
     assert result.exit_code == 0, result.output
@@ -35,6 +36,7 @@ def test_it_says_what_it_does_what_it_took_and_what_it_wrote(folder):
     assert lines[-2:] == ["1 of 1 slides mapped", f"wrote {folder / 'maps'}"]
 
 
+@pytest.mark.slow
 def test_a_slide_that_fails_is_named_and_the_exit_status_is_1(folder):
     result = run(folder, folder / "slides", "-o", folder / "some")
     assert result.exit_code == 1

@@ -43,6 +43,7 @@ def test_an_error_names_the_option(tmp_path):
     assert done.exit_code == 2
 
 
+@pytest.mark.slow
 def test_no_room_but_this_one_spells_an_option():
     """Strings that are shown; docstrings and the commands that a report prints are no messages."""
     root = Path(hviskd.__file__).parent

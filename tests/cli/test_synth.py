@@ -5,7 +5,10 @@ import subprocess
 import sys
 import time
 
+import pytest
 
+
+@pytest.mark.slow
 def test_an_interrupt_ends_it_at_once_and_leaves_nothing(tmp_path):
     command = [sys.executable, "-m", "hviskd", "synth", "-o", str(tmp_path / "cohort"), "--patients", "99"]
     command += ["--width-px", "600", "--height-px", "450", "--workers", "2"]

@@ -42,6 +42,7 @@ def test_import_says_what_it_made_and_left_out(tiles, tmp_path):
     assert (len(tileset), tileset.mpp, tileset.card.origin.licence) == (20, 0.5, "CC0")
 
 
+@pytest.mark.slow
 def test_split_and_info(tiles, tmp_path):
     done = hviskd("tiles", "split", tmp_path / "tiles", "--by", "patient", "--val", 0.2, "--test", 0.2, "--seed", 1)
     assert done.exit_code == 0, done.output

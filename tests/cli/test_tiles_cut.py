@@ -32,6 +32,7 @@ def run(folder, *arguments):
     return CliRunner().invoke(app, [*arguments, *common, "--tile-px", "64", "--patients", "ivygap"])
 
 
+@pytest.mark.slow
 def test_it_says_what_was_cut_left_out_and_written(folder):
     result = run(folder, str(folder), "-o", str(folder / "tiles"), "--cap", "20")
     assert result.exit_code == 0, result.output
@@ -44,6 +45,7 @@ def test_it_says_what_was_cut_left_out_and_written(folder):
     assert len(TileSet.open(folder / "tiles")) == 40
 
 
+@pytest.mark.slow
 def test_what_many_slides_have_in_common_is_said_once(tmp_path):
     write_legend(tmp_path)
     for seed in range(5):
@@ -59,12 +61,14 @@ def test_what_many_slides_have_in_common_is_said_once(tmp_path):
     assert "no tiles from 1 slide: P0-a" in result.output
 
 
+@pytest.mark.slow
 def test_it_takes_what_counts_as_tissue(folder):
     result = run(folder, str(folder), "-o", str(folder / "none"), "--tissue-area", "1e9")
     assert isinstance(result.exception, DataError)
     assert "too little tissue" in str(result.exception)
 
 
+@pytest.mark.slow
 def test_a_slide_that_fails_is_named_and_the_exit_status_is_1(folder):
     (folder / "bad").mkdir()
     (folder / "bad" / "P3-a.svs").write_text("no slide")
@@ -93,6 +97,7 @@ def test_a_mistake_is_told_in_the_words_of_the_command_line(folder, options, sai
     assert not (folder / "wrong").exists()
 
 
+@pytest.mark.slow
 def test_the_stain_of_a_reference_is_given_to_all_tiles(folder):
     words = ["--stain", "reinhard", "--stain-reference", str(folder / "P2-a.svs")]
     result = run(folder, str(folder / "P1-a.svs"), "-o", str(folder / "stained"), *words)
@@ -100,6 +105,7 @@ def test_the_stain_of_a_reference_is_given_to_all_tiles(folder):
     assert TileSet.open(folder / "stained").card.stain == stain_reference(folder / "P2-a.svs", method="reinhard")
 
 
+@pytest.mark.slow
 def test_masks_are_found_by_the_general_option_too(folder):
     app = typer.Typer()
     app.command()(cut)

@@ -81,6 +81,7 @@ def test_tiles_are_the_slides_pixels_at_their_places(tmp_path):
     assert tileset.card.colours == ((200, 0, 0), (0, 160, 0), (255, 255, 255))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slide_mpp", [0.25, 0.2, 0.55])
 def test_other_scales_give_tiles_of_the_same_micrometres(tmp_path, slide_mpp):
     width_px, height_px = round(320 / slide_mpp), round(192 / slide_mpp)
@@ -98,6 +99,7 @@ def test_other_scales_give_tiles_of_the_same_micrometres(tmp_path, slide_mpp):
             np.testing.assert_array_equal(tile, slide.read(x, y, 64, 64, 0.5))
 
 
+@pytest.mark.slow
 def test_sparse_tiles_of_a_lossy_slide_are_what_single_reads_give(tmp_path):
     add_slide(tmp_path, "S", halves(1400, 1100, 700), quality=80)
     whole, few = cut(tmp_path, "whole"), cut(tmp_path, "few", cap=9)
@@ -134,6 +136,7 @@ def test_no_px_of_another_class_is_in_a_tile_but_noise_of_no_class_may_be(tmp_pa
     assert set(places(cut(tmp_path, "lenient", purity=0.99))) == everywhere
 
 
+@pytest.mark.slow
 def test_glass_is_left_out_but_for_the_class_that_is_glass(tmp_path):
     classes = halves(1280, 640, border_px=640)
     classes[:, :256] = BG
@@ -254,6 +257,7 @@ except OutputError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_no_slides_fault_and_costs_nothing_that_is_finished(cohort):
     command = [sys.executable, "-c", _ON_A_FULL_DISK, str(cohort)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -325,6 +329,7 @@ def test_a_mask_beside_the_slides_is_no_slide(tmp_path):
     assert not read_report(qc_folder(tmp_path / "tiles")).failed
 
 
+@pytest.mark.slow
 def test_stain_transfer_is_that_of_the_whole_slide(cohort):
     reference = cohort / "B-1.svs"
     plain = cut(cohort, "plain", [cohort / "A-1.svs"])
@@ -389,6 +394,7 @@ cut(Path(sys.argv[1]), "killed", patients="([A-Z])-", cap=30)
 """
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_ends_with_the_same_tiles(cohort):
     folder = cohort / ".parts-killed"
     for attempt in range(2):

@@ -1,6 +1,7 @@
 """The picture of a slide's tiles: every class in its colour and by its number, where its tiles are."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from hviskd.annotations import load_legend, read_annotation
@@ -11,6 +12,7 @@ from hviskd.slides import open_slide, tissue_mask
 from tests.cutting.samples import add_slide, halves, write_legend
 
 
+@pytest.mark.slow
 def test_tiles_have_their_classes_colours_and_numbers(tmp_path, monkeypatch):
     add_slide(tmp_path, "S", halves(640, 384, 320))
     legend, marked = load_legend(write_legend(tmp_path)), []

@@ -128,6 +128,7 @@ def test_it_learns(preset):
         assert all(torch.equal(value, teacher[name]) for name, value in objective.teacher.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair != "resnet"])
 @every_mixture
 def test_its_adapters_fit_and_learn_on_every_pair(mixture, pair):
@@ -168,6 +169,7 @@ def test_it_goes_beside_kd_and_hviskd(name):
         )
 
 
+@pytest.mark.slow
 @every_mixture
 def test_nothing_stays_on_the_processor_when_all_is_elsewhere(mixture):
     """On a device without content, which refuses operands of two devices as a GPU does and cannot be read back."""
@@ -195,6 +197,7 @@ def test_a_gpu_gives_the_losses_of_the_processor(preset):
                 assert theirs.losses[term].item() == pytest.approx(loss.item(), rel=0.02, abs=1e-5), term
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tile_px", [47, 150, 224])
 @every_mixture
 def test_tiles_may_be_of_any_size(mixture, tile_px):
@@ -230,6 +233,7 @@ def test_a_batch_in_which_the_classes_and_tiles_are_all_alike_is_finite(mixture,
         is_finite(run(objective, same, progress), objective)
 
 
+@pytest.mark.slow
 @every_mixture
 def test_mixed_precision_keeps_the_losses_in_full(mixture):
     objective = build(mixture)
@@ -242,6 +246,7 @@ def test_mixed_precision_keeps_the_losses_in_full(mixture):
         is_finite(step, objective)
 
 
+@pytest.mark.slow
 @every_mixture
 def test_what_a_checkpoint_restores_goes_on_as_if_nothing_had_happened(mixture):
     first = build(mixture)

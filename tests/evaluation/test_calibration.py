@@ -29,6 +29,7 @@ def drawn(temperature, tiles=20_000, seed=0):
     return labels, honest, torch.softmax(torch.from_numpy(temperature * logits), 1).numpy().astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_the_temperature_that_spoiled_probabilities_is_found(temperature):
     labels, honest, spoiled = drawn(temperature)

@@ -43,6 +43,7 @@ def test_reliability_is_what_the_calibration_error_sums_up():
     assert np.isnan(found.right[~filled]).all()
 
 
+@pytest.mark.slow
 def test_an_evaluation_writes_how_far_it_can_be_believed(model, half_blind, tileset, tmp_path):
     evaluation = evaluate([model, half_blind], tileset, replicates=100)
     folder = save_evaluation(evaluation, tmp_path / "evaluation")

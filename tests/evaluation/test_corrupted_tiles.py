@@ -73,6 +73,7 @@ def test_means_are_over_the_five_levels_and_differences_against_the_first_model(
     assert np.isnan(row_of(result.means, model="colours", corruption="stain", metric="top1")["difference"])
 
 
+@pytest.mark.slow
 def test_tables_and_pictures_are_written(found, tmp_path):
     _, result = found
     tmp_path = save_evaluation(result.evaluation, tmp_path / "results", robustness=result)

@@ -11,6 +11,7 @@ from hviskd.networks.base import Backbone, Network
 PAPER = {"resnet20": 915.7, "resnet8x4": 3950, "shufflenet_v1": 865.8, "shufflenet_v2": 996.5, "mobilenet_v2": 162.7}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", network_names())
 def test_multiply_adds_are_half_of_the_operations_torch_counts(name):
     network = create_network(name, 8).eval()

@@ -23,6 +23,7 @@ def measured(classes, absent=None):
     return labels, probabilities, measure(labels, probabilities)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 5, 8, 12])
 @pytest.mark.filterwarnings("error:constrained_layout")  # something would be cut off
 @pytest.mark.filterwarnings("ignore:Glyph")

@@ -35,6 +35,7 @@ def test_what_cannot_be_resampled_is_refused(clusters, replicates, seed):
         next(bootstrap_weights(clusters, replicates, seed))
 
 
+@pytest.mark.slow
 def test_agrees_with_scipy_on_a_plain_mean():
     values = np.random.default_rng(0).exponential(size=60)
     draws = np.array([np.average(values, weights=w) for w in bootstrap_weights(np.arange(60), 20_000, seed=0)])
@@ -42,6 +43,7 @@ def test_agrees_with_scipy_on_a_plain_mean():
     assert percentile_interval(draws) == pytest.approx((theirs.low, theirs.high), abs=0.01)
 
 
+@pytest.mark.slow
 def test_patients_cover_the_truth_where_tiles_do_not():
     """40 patients of 25 tiles whose accuracy varies between patients round a known mean of 0.7."""
     rng = np.random.default_rng(0)

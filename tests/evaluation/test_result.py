@@ -35,6 +35,7 @@ def test_save_writes_every_file(saved):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_one_model_has_nothing_to_compare(tileset, model, tmp_path):
     folder = save_evaluation(evaluate(model, tileset, replicates=100), str(tmp_path / "results"))
     assert not (folder / "comparison.png").exists()
@@ -53,6 +54,7 @@ def test_saving_over_something_must_be_asked_for(evaluation, tmp_path):
     assert (tmp_path / "results" / "thesis.txt").exists()
 
 
+@pytest.mark.slow
 def test_an_earlier_evaluation_is_replaced_on_request(evaluation, tmp_path):
     save_evaluation(evaluation, tmp_path / "results")
     (tmp_path / "results" / "old.txt").write_text("old")

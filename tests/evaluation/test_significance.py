@@ -72,6 +72,7 @@ def test_one_training_has_no_p_over_trainings_and_one_patient_no_interval():
     assert np.isnan([gain.low, gain.high, gain.p_patients]).all()
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
     rng = np.random.default_rng(0)
     hits = 0

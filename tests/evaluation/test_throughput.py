@@ -18,6 +18,7 @@ def model(tmp_path_factory):
     return save_model(create_network("resnet8", len(CLASSES)), card, folder / "small")
 
 
+@pytest.mark.slow
 def test_every_engine_is_measured_once_and_the_best_batch_is_one_that_was_tried(model):
     found, refused = rates(model, threads=1, seconds=0.05, batches=(1, 8))
     installed = ["torch", "onnxruntime"] + (["openvino"] if has_openvino() else [])

@@ -31,6 +31,7 @@ def call(*arguments):
     return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_models_and_runs_are_measured_and_what_was_found_is_printed(work):
     out = work / "results"
     given = call(work / "alone", work / "run", "--tiles", work / "tiles", "-o", out, "--replicates", 100)
@@ -47,6 +48,7 @@ def test_models_and_runs_are_measured_and_what_was_found_is_printed(work):
         assert str(file) in given.output
 
 
+@pytest.mark.slow
 def test_a_full_folder_is_refused_before_the_work_and_replaced_on_request(work):
     out = work / "taken"
     out.mkdir()
@@ -67,6 +69,7 @@ def test_a_failure_leaves_nothing_behind(work):
     assert sorted(path.name for path in work.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_the_help_shows_examples_and_the_verb_starts_light():
     assert "hviskd evaluate" in call("--help").output
     probe = (

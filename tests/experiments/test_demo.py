@@ -17,6 +17,9 @@ from hviskd.training import load_recipe
 
 from ..browser import look_at
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "demo"

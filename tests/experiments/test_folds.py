@@ -9,6 +9,7 @@ from hviskd.tiles import check_leak
 from tests.conftest import write_tiles
 
 
+@pytest.mark.slow
 def test_every_tile_is_unseen_once_and_no_patient_crosses(tileset, tmp_path):
     folds = make_folds(tileset, 4, tmp_path)
     unseen = np.concatenate([fold.rows("test") for fold in folds])
@@ -23,12 +24,14 @@ def test_every_tile_is_unseen_once_and_no_patient_crosses(tileset, tmp_path):
         assert (fold.folder / "pixels.npy").samefile(tileset.folder / "pixels.npy")
 
 
+@pytest.mark.slow
 def test_a_second_call_reads_the_same_folds(tileset, tmp_path):
     first = make_folds(tileset, 3, tmp_path)
     again = make_folds(tileset, 3, tmp_path)
     assert [fold.split_fingerprint for fold in again] == [fold.split_fingerprint for fold in first]
 
 
+@pytest.mark.slow
 def test_folds_of_other_tiles_are_refused(tileset, tmp_path):
     make_folds(tileset, 3, tmp_path / "folds")
     other = write_tiles(tmp_path / "other", seed=9)

@@ -9,6 +9,7 @@ from hviskd.models.classifier import TileClassifier, inference_network
 from tests.models.make import make_model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["resnet20", "wrn_16_2", "vgg13", "mobilenet_v2", "shufflenet_v1", "shufflenet_v2"])
 def test_merged_normalisations_change_nothing(tmp_path, network):
     model = make_model(tmp_path / "model", network, tile_px=32)

@@ -107,6 +107,7 @@ def everything_in(path):
     return content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_another_program_gets_the_same_probabilities(model, tmp_path, form):
     written = export_model(model, form, tmp_path / "deep" / "exported", mpp=None)
@@ -127,6 +128,7 @@ def test_it_says_what_it_is_and_names_no_folder_of_the_user(model, tmp_path, for
             assert str(folder).encode() not in content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["mobilenet_v2", "shufflenet_v1", "shufflenet_v2", "wrn_16_1"])
 def test_the_other_families_are_traced_rightly(tmp_path, network):
     model = make_model(tmp_path / "model", network, head="grid", tile_px=75)
@@ -173,6 +175,7 @@ def test_wsinfer_gets_a_folder_that_its_schema_allows(model, tmp_path):
     assert "not a medical device" in config["notice"]
 
 
+@pytest.mark.slow
 def test_without_a_resolution_wsinfer_is_refused_and_the_others_say_so(tmp_path):
     model = make_model(tmp_path / "model", mpp=None)
     with pytest.raises(ModelError, match=r"which WSInfer needs; give it with `mpp`"):
@@ -201,6 +204,7 @@ def test_a_stain_and_an_unknown_licence_are_remarked(model, tmp_path):
     assert "unknown for tiles x" in licence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["onnx", pytest.param("openvino", marks=needs_openvino)])
 def test_an_int8_variant_is_exported_where_the_format_holds_it(teacher_run, tileset, tmp_path, form):
     model = quantize(teacher_run.chosen(), tileset, tmp_path / "int8", tolerance_points=100, calibration_tiles=64)
@@ -212,6 +216,7 @@ def test_an_int8_variant_is_exported_where_the_format_holds_it(teacher_run, tile
     assert export_model(model, "torchscript", tmp_path / "t.pt").precision == "float32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_what_stands_there_is_replaced_only_when_asked(model, tmp_path, form):
     path = export_model(model, form, tmp_path / "exported").path

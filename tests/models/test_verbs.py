@@ -15,6 +15,7 @@ def hviskd(*words):
     return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
 
 
+@pytest.mark.slow
 def test_from_a_run_to_an_int8_file_for_another_program(teacher_run, tileset, tmp_path):
     made = tmp_path / "int8"
     done = hviskd("quantize", teacher_run.folder, tileset.folder, "-o", made, "--tolerance", 5, "--calibration", 50)
@@ -33,6 +34,7 @@ def test_from_a_run_to_an_int8_file_for_another_program(teacher_run, tileset, tm
         assert said in done.stdout
 
 
+@pytest.mark.slow
 def test_the_int8_model_stands_beside_its_source_if_nothing_else_is_said(teacher_run, tileset, tmp_path):
     import shutil
 

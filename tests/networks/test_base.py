@@ -22,6 +22,7 @@ def test_any_image_of_at_least_32_px_fits(name, head, height_px, width_px):
     assert logits.isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_px", [32, 47, 224])
 @pytest.mark.parametrize("name", ONE_OF_EACH_FAMILY)
 def test_foretold_shapes_are_those_of_the_maps(name, image_px):

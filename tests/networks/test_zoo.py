@@ -54,6 +54,7 @@ def test_a_global_average_spares_shufflenet_v2_most_of_its_classifier():
     assert count_parameters("shufflenet_v2", 8, "gap") == 1_261_228
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shallow", "deep", "more_blocks", "widths"),
     [
@@ -94,11 +95,13 @@ def test_every_network_is_listed_with_its_map_shapes():
     assert set(network_names()) == set(SHAPES_AT_150_PX)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", network_names())
 def test_maps_have_their_shapes_at_150_px(name):
     assert create_network(name, 8).shapes(150).stages == SHAPES_AT_150_PX[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "head"),
     [*((name, "gap") for name in network_names()), *((name, "grid") for name in ONE_OF_EACH_FAMILY)],

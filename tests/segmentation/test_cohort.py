@@ -57,6 +57,7 @@ def states(outcomes):
     return [outcome.state for outcome in outcomes]
 
 
+@pytest.mark.slow
 def test_a_bad_slide_is_named_and_the_others_are_done(model, slides, tmp_path):
     told = []
     outcomes = segment_cohort(model, slides, tmp_path / "maps", report=told.append, compute=PLAIN)
@@ -126,6 +127,7 @@ def test_what_is_done_is_kept(model, slides, tmp_path):
     assert states(segment_cohort(model, slides[:1], tmp_path / "maps", overwrite=True, compute=PLAIN)) == ["done"]
 
 
+@pytest.mark.slow
 def test_a_cohort_that_is_done_loads_no_network(model, slides, tmp_path):
     segment_cohort(model, slides[:1], tmp_path / "maps", compute=PLAIN)
     code = """
@@ -139,6 +141,7 @@ print(segment_cohort(model, [slide], maps, compute=Compute("torch"))[0].state, "
     assert done.stdout.split() == ["kept", "False"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", ["stride", "tissue", "tissue rule", "precision", "slide", "slide_mpp", "model", "lost file"]
 )
@@ -171,6 +174,7 @@ def test_what_has_changed_is_done_again(model, slides, tmp_path, change):
     np.testing.assert_allclose(load_slide_map(again.folder).probabilities, expected.probabilities, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_slides_of_one_name_do_not_overwrite_each_other(model, tmp_path):
     paths = [
         write_slide(tmp_path / folder / "section.svs", tissue_on_glass(500, 400, seed=seed))
@@ -199,6 +203,7 @@ def test_a_cohort_that_was_moved_is_still_done(model, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_slide_without_tissue_gets_all_files_too(model, tmp_path, monkeypatch):
     monkeypatch.undo()  # with its overview
     slide = write_slide(tmp_path / "glass.svs", glass((400, 500)))
@@ -238,6 +243,7 @@ def test_a_listed_slide_that_is_missing_fails_alone(model, slides, tmp_path):
     assert "missing.svs: " in outcomes[0].problem
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_with_what_is_missing(model, tmp_path):
     paths = [
         write_slide(tmp_path / "slides" / f"{seed}.svs", tissue_on_glass(500, 400, seed=seed)) for seed in range(3)

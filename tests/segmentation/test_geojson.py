@@ -179,6 +179,7 @@ def test_a_map_without_tiles_and_one_with_a_single_tile(tmp_path):
     assert len(features(map_of([[1]]), tmp_path)) == 2
 
 
+@pytest.mark.slow
 def test_a_map_of_noise_is_outlined_in_parts(tmp_path, monkeypatch):
     some = random_map(60, 60, density=1.0)
     whole = {
@@ -194,6 +195,7 @@ def test_a_map_of_noise_is_outlined_in_parts(tmp_path, monkeypatch):
         assert shapely.union_all(parts).equals(geometry)
 
 
+@pytest.mark.slow
 def test_many_tiles_take_little_memory(tmp_path):
     some = random_map(120, 120, density=1.0)
     tracemalloc.start()

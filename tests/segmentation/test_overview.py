@@ -51,6 +51,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("facts", [{}, WORST], ids=["short names", "long names"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_nothing_is_cut_off_and_no_words_overlap(shape, facts):
@@ -103,6 +104,7 @@ def test_every_class_on_the_map_is_numbered_there():
     assert marks == {"1", "2", "3"}
 
 
+@pytest.mark.slow
 def test_a_map_of_noise_and_one_of_many_classes_are_drawn():
     drawn(random_map(150, 200, density=0.9))
     names = tuple(f"class {number}" for number in range(80))

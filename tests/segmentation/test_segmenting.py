@@ -42,6 +42,7 @@ def plain_loop(model, path, step_px, side_px, mpp=0.5, change=None):
     return places, model.predict(stack if change is None else change(stack), device="cpu")
 
 
+@pytest.mark.slow
 def test_the_map_is_what_a_plain_loop_over_the_tissue_gives(model, slide):
     found = segment(model, slide, compute=PLAIN)
     places, shares = plain_loop(model, slide, 64, 64)
@@ -51,6 +52,7 @@ def test_the_map_is_what_a_plain_loop_over_the_tissue_gives(model, slide):
     assert min(found.x_px) >= 256  # the glass to the left was never classified
 
 
+@pytest.mark.slow
 def test_on_a_finer_slide_tiles_have_the_models_size_in_um(model, tmp_path):
     image = stained((700, 1100), 0.9, 0.7)
     path = write_slide(tmp_path / "fine.svs", image, mpp=0.2465)
@@ -62,6 +64,7 @@ def test_on_a_finer_slide_tiles_have_the_models_size_in_um(model, tmp_path):
     assert found.tile_um == 32
 
 
+@pytest.mark.slow
 def test_tiles_overlap_at_a_smaller_stride(model, slide):
     found = segment(model, slide, settings=MapSettings(stride_px=24), compute=PLAIN)
     places, shares = plain_loop(model, slide, 24, 64)
@@ -69,6 +72,7 @@ def test_tiles_overlap_at_a_smaller_stride(model, slide):
     np.testing.assert_allclose(found.probabilities, shares, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speed", [{"batch_size": 1}, {"batch_size": 7, "workers": 1}, {"batch_size": 1000}])
 def test_batches_and_threads_change_nothing(model, slide, speed):
     expected = segment(model, slide, compute=PLAIN)
@@ -98,6 +102,7 @@ def test_all_of_the_slide_can_be_asked_for(model, slide):
     assert len(found) == found.grid_shape[0] * found.grid_shape[1]
 
 
+@pytest.mark.slow
 def test_a_model_that_learned_from_changed_stain_sees_changed_stain(slide, tmp_path):
     reference_slide = write_slide(tmp_path / "reference.svs", tissue_on_glass(seed=9), mpp=0.5)
     reference = stain_reference(reference_slide)
@@ -111,6 +116,7 @@ def test_a_model_that_learned_from_changed_stain_sees_changed_stain(slide, tmp_p
     assert found.card.stain == "macenko"
 
 
+@pytest.mark.slow
 def test_a_stain_that_cannot_be_fitted_is_left_and_told(tmp_path):
     model = write_model(tmp_path / "model", stain=stain_reference(write_slide(tmp_path / "reference.svs")))
     image = glass((400, 500))
@@ -201,6 +207,7 @@ def test_a_model_whose_numbers_are_none_is_named(slide, tmp_path):
         segment(broken, slide, compute=PLAIN)
 
 
+@pytest.mark.slow
 def test_a_calibrated_model_brings_its_own_threshold(tmp_path):
     record = CalibrationRecord(
         temperature=2.0,

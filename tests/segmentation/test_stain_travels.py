@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pytest
 
 from hviskd.models import load_model
 from hviskd.slides import fit_macenko, stain_to_json
@@ -12,6 +13,7 @@ from hviskd.training import load_recipe, train
 from tests.slides.make import stained
 
 
+@pytest.mark.slow
 def test_the_stain_of_the_tiles_is_on_the_card_of_the_model_trained_on_them(tileset, tmp_path):
     stain = fit_macenko(stained((200, 200), 0.9, 0.7))
     folder = shutil.copytree(tileset.folder, tmp_path / "tiles")

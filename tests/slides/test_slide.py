@@ -46,6 +46,7 @@ def test_where_a_level_has_the_asked_mpp_its_pixels_are_given(tmp_path, image):
         assert np.array_equal(slide.read(256, 128, 100, 60, mpp=2.0), reduce_by(even, 4)[32:92, 64:164])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mpp", [0.31, 0.6, 1.0, 1.3, 2.0, 3.9, 7.0])
 @pytest.mark.parametrize("quality", [None, 80])
 def test_parts_side_by_side_are_the_whole(tmp_path, image, mpp, quality):
@@ -62,6 +63,7 @@ def test_parts_side_by_side_are_the_whole(tmp_path, image, mpp, quality):
     assert difference(whole, np.concatenate(rows)) <= 2
 
 
+@pytest.mark.slow
 def test_a_read_larger_than_what_is_decoded_at_a_time_has_no_seams(tmp_path):
     image = patterned(2600, 2200, grain_px=3)
     with open_slide(write_svs(tmp_path / "large.svs", image, levels=1, quality=None)) as slide:

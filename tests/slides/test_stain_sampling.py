@@ -50,6 +50,7 @@ def test_the_same_seed_gives_the_same_stain(halves):
     assert np.allclose(first.vectors, other.vectors, atol=0.03)
 
 
+@pytest.mark.slow
 def test_a_sample_stands_for_the_whole(halves):
     reference = fit_macenko(stained((200, 200), 1.0, 1.0, seed=9))
     with open_slide(halves[0]) as slide:

@@ -1,6 +1,7 @@
 """Looking at many slides, the broken ones too."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from hviskd.slides import find_cohort, survey
@@ -30,6 +31,7 @@ def test_a_listed_mpp_goes_before_the_one_for_all(tmp_path):
     assert [report.facts["mpp"] for report in reports] == [0.25, 0.5]
 
 
+@pytest.mark.slow
 def test_a_slide_without_tissue_says_so(tmp_path):
     grey = np.repeat(stained((300, 300), 1, 0.6)[..., 1:2], 3, axis=-1)
     slides = [write_svs(tmp_path / "grey.svs", grey), write_svs(tmp_path / "red.svs", stained((300, 300), 1, 0.6))]
@@ -38,6 +40,7 @@ def test_a_slide_without_tissue_says_so(tmp_path):
     assert notes[1] == []
 
 
+@pytest.mark.slow
 def test_each_slide_has_a_picture_of_its_own(tmp_path):
     slides = [
         write_svs(tmp_path / "x/a.svs", stained((300, 300), 1, 0.6)),

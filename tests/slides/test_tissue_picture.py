@@ -35,5 +35,6 @@ def test_a_slide_of_any_shape_and_without_tissue_has_a_picture(tmp_path, shape):
     assert pixels_of(picture, PALETTE[1]) == 0
 
 
+@pytest.mark.slow
 def test_a_slide_all_tissue_is_outlined_at_its_edge(tmp_path):
     assert pixels_of(draw(tmp_path, stained((300, 300), 1, 0.6), 4.0), PALETTE[1]) > 400

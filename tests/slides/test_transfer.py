@@ -18,6 +18,7 @@ def pair(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return stained((90, 110), 0.7 + 0.2 * seed, 0.8, seed), stained((100, 100), 1.2, 0.4 + 0.1 * seed, seed + 50)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("method", FITS)
 def test_transfer_agrees_with_torchstain(method, seed):
@@ -31,6 +32,7 @@ def test_transfer_agrees_with_torchstain(method, seed):
     assert np.abs(ours.astype(int) - theirs).max() <= 1  # they cut decimals off, ours rounds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", FITS)
 def test_afterwards_the_tile_has_the_references_stain(method):
     tile, reference = pair(1)
@@ -60,6 +62,7 @@ def test_macenkos_colours_are_those_of_the_formula_rounded():
     assert np.abs(stain_transfer(source, reference)(colours) - exact).max() < 0.5 + 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", FITS)
 def test_any_number_of_tiles_is_changed_as_one_by_one(method):
     tile, reference = pair(0)
@@ -78,6 +81,7 @@ def test_any_number_of_tiles_is_changed_as_one_by_one(method):
             transfer(batch, out=wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", FITS)
 def test_a_pixel_is_changed_alike_wherever_it_stands_and_in_any_thread(method):
     tile, reference = pair(2)
@@ -89,6 +93,7 @@ def test_a_pixel_is_changed_alike_wherever_it_stands_and_in_any_thread(method):
         assert np.array_equal(changed, np.concatenate([one_by_one.reshape(tile.shape)] * 5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", FITS)
 def test_without_a_fit_the_tiles_stay_as_they_are_and_it_is_told(method):
     tile, reference = pair(0)
@@ -106,11 +111,13 @@ def test_a_reference_must_have_a_fit_of_the_same_kind():
         stain_transfer(fit_macenko(tile), fit_reinhard(tile))
 
 
+@pytest.mark.slow
 def test_reinhards_transfer_to_itself_changes_nothing():
     tile, _ = pair(3)
     assert np.abs(stain_transfer(fit_reinhard(tile), fit_reinhard(tile))(tile).astype(int) - tile).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", FITS)
 def test_every_colour_there_is_comes_out_as_a_colour(method):
     tile, reference = pair(0)

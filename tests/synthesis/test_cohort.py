@@ -110,6 +110,7 @@ def test_the_table_of_patients_goes_by_the_slides_names(cohort):
     assert lines == ["slide,patient", "P01-1,P01", "P02-1,P02", "P03-1,P03"]
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_files_whatever_the_number_of_processes(tmp_path: Path):
     options = {"patients": 2, "width_px": 240, "height_px": 200}
     folders = [

@@ -19,6 +19,7 @@ def of(class_map, name: str):
     return class_map == NAMES.index(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width_px", "height_px", "mpp"), SIZES)
 def test_all_eight_classes_are_there_in_areas_worth_the_name(width_px: int, height_px: int, mpp: float):
     for seed in range(6):
@@ -39,6 +40,7 @@ def test_the_tissue_is_one_piece_with_glass_all_round():
         assert pieces == 1
 
 
+@pytest.mark.slow
 def test_from_glass_inwards_lie_leading_edge_then_infiltrating_then_cellular_tumour_then_necrosis():
     depth = {name: [] for name in ("LE", "IT", "CT", "CTne")}
     for seed in range(8):

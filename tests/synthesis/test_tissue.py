@@ -52,6 +52,7 @@ def test_drawing_leaves_numpy_s_global_generator_and_the_class_map_alone():
     assert (class_map == 3).all()
 
 
+@pytest.mark.slow
 def test_patients_differ_more_in_colour_than_the_tiles_of_one():
     colours = np.array(
         [[tile("CT", draw_patient(patient), seed).mean((0, 1)) for seed in range(4)] for patient in range(8)]
@@ -59,6 +60,7 @@ def test_patients_differ_more_in_colour_than_the_tiles_of_one():
     assert np.linalg.norm(colours.mean(1).std(0)) > 1.2 * np.linalg.norm(colours.std(1).mean(0))
 
 
+@pytest.mark.slow
 def test_haematoxylin_falls_from_cellular_tumour_to_glass():
     looks = [draw_patient(patient) for patient in range(5)]
     amount = {

@@ -25,6 +25,7 @@ def lacks(counts, splits):
     return sum(int((counts[splits == split].sum(axis=0) == 0).sum()) for split in range(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_as_good_as_trying_everything(seed):
     """All 3⁸ divisions are tried; those that leave train without a class are worse than any other."""
@@ -62,11 +63,13 @@ def test_a_class_of_three_groups_stands_in_every_split():
     assert set(share_out(counts, FRACTIONS, seed=0)[12:]) == {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_the_seed_decides():
     counts = np.random.default_rng(0).integers(1, 100, (30, 4))
     assert (share_out(counts, FRACTIONS, seed=5) == share_out(counts, FRACTIONS, seed=5)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [90, 400, 5000])
 def test_many_groups_come_close_in_seconds(groups):
     counts = np.random.default_rng(1).integers(0, 80, (groups, 8))

@@ -209,6 +209,7 @@ def a_text(folder):
     return folder / "a.tar.gz"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "said"),
     [

@@ -133,6 +133,7 @@ def test_neighbours_in_one_split_or_on_two_slides_are_no_leak(tmp_path):
     assert not report_on(tmp_path, rows).leaks
 
 
+@pytest.mark.slow
 def test_touching_agrees_with_trying_every_pair():
     rng = np.random.default_rng(0)
     origins = rng.integers(0, 4000, (400, 2)).astype(float)

@@ -54,6 +54,7 @@ def test_the_sheet_is_the_same_every_time(plain, tmp_path):
     assert first == again
 
 
+@pytest.mark.slow
 def test_strange_names_many_classes_and_empty_ones_are_drawn(tmp_path):
     names = [f"class $x^{n}$ with_a very long name indeed, Ω {n}" for n in range(150)]
     tileset = make_tileset(tmp_path / "set", [{"class_name": names[3]}], classes=names)

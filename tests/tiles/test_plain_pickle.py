@@ -130,6 +130,7 @@ def test_room_is_not_made_for_whatever_a_file_claims(monkeypatch):
         read_plain_pickle(b"}" + b"]" * 1000 + b".", "sample")
 
 
+@pytest.mark.slow
 def test_no_damage_ends_in_anything_but_one_line():
     whole = python_2_pickle(CONTENT)
     operations = bytes(ord(opcode.code) for opcode in pickletools.opcodes)

@@ -24,6 +24,7 @@ def shares(tileset):
     return {str(name): int(count) for name, count in counts.items()}
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_no_group_is_ever_torn_apart(tmp_path_factory, data):

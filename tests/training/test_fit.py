@@ -116,6 +116,7 @@ def test_the_card_tells_where_the_student_comes_from(student_run, teacher_run, t
     assert str(tileset.folder.parent) not in (student_run.folder / "model" / "model.json").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_recipe_gives_the_same_weights(student_run, tileset, teacher_run, tmp_path):
     again = train(student_run.recipe, tileset, tmp_path / "again", teacher=teacher_run.chosen())
     assert equal(weights(again), weights(student_run))
@@ -146,6 +147,7 @@ def command(*arguments):
     return [sys.executable, "-m", "hviskd", *map(str, arguments)]
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_ends_with_the_same_weights(student_run, tileset, teacher_run, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(student_run.recipe.to_yaml())
@@ -185,6 +187,7 @@ def wait_for(condition, process, seconds=120):
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_student(tileset, teacher_run, tmp_path):
     changes = [f"--{key.replace('_', '-')}={value}" for key, value in (QUICK | {"epochs": 2}).items()]
     arguments = ["distill", tileset.folder, "-o", tmp_path / "two", "--teacher", teacher_run.folder, *changes]
@@ -227,6 +230,7 @@ def test_val_measurements_on_the_cards_are_those_of_the_saved_weights(student_ru
         assert loss == pytest.approx(model.card.metrics["val_cross_entropy"], rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("augmentation", "strength"), [("turn_and_flip", 0.0), ("shift_and_flip", 0.2), ("none", 0.0)])
 def test_the_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path, augmentation, strength):
     """Three epochs of two steps: order, augmentation, momentum, weight decay and the decay of the learning rate."""
@@ -257,6 +261,7 @@ def test_the_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path, augmen
         torch.testing.assert_close(weights(run)[name], value, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_method_may_count_for_a_part_of_the_training_only(tileset, teacher_run, tmp_path):
     before = {"cross_entropy": {"during": [0.34, 1]}, "hviskd": {"during": [0, 0.34], "weight": 0.01}}
     run = train(
@@ -269,6 +274,7 @@ def test_a_method_may_count_for_a_part_of_the_training_only(tileset, teacher_run
         load_recipe(None, "distilled", QUICK | {"methods": {"kd": {"during": [0, 0.5]}}})
 
 
+@pytest.mark.slow
 def test_a_pair_is_distilled_on_cifar_and_every_output_says_what_it_is(tmp_path):
     tiles = import_cifar(write_cifar(tmp_path), tmp_path / "tiles")
     quick = {"epochs": 1, "batch_size": 16, "network": "resnet8"}
@@ -284,6 +290,7 @@ def test_a_pair_is_distilled_on_cifar_and_every_output_says_what_it_is(tmp_path)
     assert any("photographs of no patient" in statement for statement in evaluation.statements)
 
 
+@pytest.mark.slow
 def test_two_trainings_never_share_a_folder(tileset, tmp_path):
     recipe = load_recipe(None, "alone", QUICK)
     with Run(tmp_path / "run").locked(), pytest.raises(TrainingError, match="another training is using this folder"):
@@ -291,6 +298,7 @@ def test_two_trainings_never_share_a_folder(tileset, tmp_path):
     assert train(recipe, tileset, tmp_path / "run").finished
 
 
+@pytest.mark.slow
 def test_a_teacher_that_saw_the_student_s_test_patients_is_a_leak(teacher_run, tileset, tmp_path):
     other = TileSet.open(shutil.copytree(tileset.folder, tmp_path / "tiles"))
     other = split_tiles(other, by="patient", seed=5)
@@ -304,6 +312,7 @@ def test_a_teacher_that_saw_the_student_s_test_patients_is_a_leak(teacher_run, t
     assert evaluation.leak.startswith("LEAK")
 
 
+@pytest.mark.slow
 def test_licences_of_teacher_and_student_data_are_both_kept(teacher_run, tmp_path):
     own = write_tiles(tmp_path / "tiles", seed=9)  # another set in a folder of the same name
     recipe = load_recipe(None, "distilled", QUICK | {"epochs": 1})
@@ -312,6 +321,7 @@ def test_licences_of_teacher_and_student_data_are_both_kept(teacher_run, tmp_pat
     assert "whether it saw these patients is unknown" in run.card["independence"]
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_its_first_moment_can_be_started_again(tileset, tmp_path):
     recipe = load_recipe(None, "alone", QUICK)
     (tmp_path / "run").mkdir()
@@ -339,6 +349,7 @@ def test_resuming_a_finished_run_changes_nothing(student_run, tileset, teacher_r
     assert again.card == before
 
 
+@pytest.mark.slow
 def test_a_leaking_split_trains_only_when_asked_and_says_so_everywhere(tmp_path):
     tiles = write_tiles(tmp_path / "tiles")
     leaking = split_tiles(tiles, by="random", val=0.2, test=0.2)
@@ -372,6 +383,7 @@ def test_what_does_not_fit_is_said_before_the_first_step(tileset, teacher_run, t
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_without_a_val_split_the_last_epoch_is_the_chosen_one(tmp_path):
     tiles = write_tiles(tmp_path / "tiles")
     tiles = split_tiles(tiles, by="patient", val=0, test=0.3)
@@ -425,6 +437,7 @@ def plain_run(tiles, folder):
     return train(load_recipe(None, "alone", QUICK | {"epochs": 1}), tiles, folder / "plain")
 
 
+@pytest.mark.slow
 def test_mixed_precision_on_the_cpu(tileset, teacher_run, tmp_path):
     recipe = load_recipe(None, "distilled", QUICK | {"epochs": 1, "precision": "bf16-mixed"})
     run = train(recipe, tileset, tmp_path / "run", teacher=teacher_run.chosen())

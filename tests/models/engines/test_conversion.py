@@ -21,6 +21,7 @@ def own_cache(tmp_path, monkeypatch):
     return tmp_path / "own"
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_used_and_what_is_damaged_is_made_anew(model, own_cache):
     content = onnx_of(model)
     (file,) = own_cache.glob("onnx/*.onnx")
@@ -37,6 +38,7 @@ def test_what_is_kept_is_used_and_what_is_damaged_is_made_anew(model, own_cache)
     assert json.loads(file.with_suffix(".json").read_text())["made_from"]["weights"] == model.fingerprint
 
 
+@pytest.mark.slow
 def test_the_outcome_of_a_check_stands_beside_the_file(model, own_cache):
     engine = open_engine(model, "onnxruntime")
     (card,) = own_cache.glob("onnx/*.json")
@@ -44,6 +46,7 @@ def test_the_outcome_of_a_check_stands_beside_the_file(model, own_cache):
     assert noted == {f"onnxruntime {engine.version}": engine.largest_difference}
 
 
+@pytest.mark.slow
 def test_one_file_takes_any_number_of_tiles_and_names_no_folder_of_ours(model):
     network = onnx.load_from_string(onnx_of(model))
     (given,), (taken,) = network.graph.input, network.graph.output
@@ -54,6 +57,7 @@ def test_one_file_takes_any_number_of_tiles_and_names_no_folder_of_ours(model):
     assert str(Path(__file__).parents[3]).encode() not in network.SerializeToString()
 
 
+@pytest.mark.slow
 def test_a_model_in_a_folder_that_cannot_be_written_runs(model, own_cache, tmp_path):
     folder = shutil.copytree(model.folder, tmp_path / "model")
     before = sorted(path.name for path in folder.iterdir())
@@ -65,6 +69,7 @@ def test_a_model_in_a_folder_that_cannot_be_written_runs(model, own_cache, tmp_p
         folder.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_kept_the_network_is_converted_each_time(model, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("HVISKD_CACHE", str(tmp_path / "file"))
@@ -81,6 +86,7 @@ def test_the_cache_is_where_the_platform_wants_it(monkeypatch):
     assert cache_folder() == Path.home() / ".cache" / "hviskd"
 
 
+@pytest.mark.slow
 def test_conversion_is_quiet(model, tmp_path):
     code = (
         "import sys; from hviskd.models import load_model; from hviskd.models.engines import open_engine; "

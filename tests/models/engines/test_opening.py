@@ -20,6 +20,7 @@ def random_tiles(count, tile_px=64, seed=1):
     return np.random.default_rng(seed).integers(0, 256, (count, tile_px, tile_px, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINES)
 def test_an_engine_gives_what_torch_gives(model, name):
     tiles = random_tiles(11)
@@ -37,6 +38,7 @@ def test_an_engine_gives_what_torch_gives(model, name):
     assert engine(tiles[:0]).shape == (0, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "head", "tile_px"),
     [
@@ -111,6 +113,7 @@ def test_what_cannot_be_is_refused(model, asked, message):
         open_engine(model, **asked)
 
 
+@pytest.mark.slow
 def test_a_kept_file_of_other_weights_does_not_pass_the_check(tmp_path, monkeypatch, model):
     """As if a cache had been mixed up by hand: sound files, but not this Model's."""
     monkeypatch.setenv("HVISKD_CACHE", str(tmp_path / "cache"))

@@ -161,6 +161,7 @@ def test_learning_curves_are_the_log_with_a_star_at_the_chosen_epoch(teacher_run
     assert {"cross entropy, training", "learning rate", "weighted sum of losses"} <= set(panels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["roc", "radar", "confusion"])
 def test_every_verb_writes_a_picture_and_says_where(measured, tmp_path, verb):
     _, folder = measured
@@ -172,6 +173,7 @@ def test_every_verb_writes_a_picture_and_says_where(measured, tmp_path, verb):
         assert min(image.size) > 400
 
 
+@pytest.mark.slow
 def test_the_verbs_for_runs_and_comparisons_write_pictures(teacher_run, tmp_path):
     compared = write_comparison(tmp_path / "compared")
     for verb, folder in (("curves", teacher_run.folder), ("gain", compared), ("radar", compared)):
