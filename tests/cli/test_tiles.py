@@ -68,7 +68,7 @@ def test_a_class_that_a_split_lacks_is_told(tmp_path):
     done = hviskd("tiles", "import", tmp_path / "photos", "-o", tmp_path / "set", "--csv", tmp_path / "p.csv")
     assert "no tile of" not in done.stdout
     done = hviskd("tiles", "split", tmp_path / "set")
-    assert "note: no tile of rare in the val split\nnote: no tile of rare in the test split\n" in done.stdout
+    assert "note: no tiles of rare in the val split\nnote: no tiles of rare in the test split\n" in done.stdout
 
 
 def test_a_random_split_is_said_to_leak(tiles, tmp_path):

@@ -49,9 +49,7 @@ def census(
 ) -> None:
     """List the colours of masks by area, with the nearest class of the legend.
 
-    Use it to check masks and legend before you cut tiles.
-
-    The exit status is 1 if any mask cannot be read.
+    Use it to check masks and legend before you cut tiles. The exit status is 1 if any mask cannot be read.
 
     Examples:
 
@@ -152,7 +150,7 @@ def _regions(outlines: "Outlines") -> str:
 def _parse_size(size: str) -> tuple[int, int]:
     match = re.fullmatch(r"([1-9]\d{0,6})[xX×]([1-9]\d{0,6})", size.strip())
     if match is None:
-        raise typer.BadParameter(f"'{size}' is no size; write it as 20000x15000", param_hint="--size")
+        raise typer.BadParameter(f"'{size}' is not a size; write it as 20000x15000", param_hint="--size")
     return int(match[1]), int(match[2])
 
 

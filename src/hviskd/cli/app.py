@@ -1,4 +1,4 @@
-"""The command `hviskd`: gathers the verbs and turns a mistake into one line and exit status 2."""
+"""The command `hviskd`: registers the verbs, and prints a user's mistake as one line with exit status 2."""
 
 import sys
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ _WORDS = "hviskd.words"  # under which a context keeps the words of its command 
 
 
 class _Verbs(TyperGroup):
-    """Prints an error that a person can mend as one line; `--debug` shows where it came from."""
+    """Prints an error that the user can correct as one line; `--debug` shows the traceback."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta[_WORDS] = tuple(args)
@@ -66,6 +66,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Distil large tissue classifiers into small ones, measure the gain, and map whole slides.\n\n"
+    "A TileSet is a folder of labelled tiles, a run the folder of one training, and a Model a folder with a trained "
+    "network and its card.\n\n"
     "Research software, not a medical device.",
 )
 
@@ -99,7 +101,7 @@ for verb in (*_VERBS, *_HELPERS):
 
 
 def _how_to_go_on(verb: Any) -> str:
-    """Say how an interrupted verb goes on, if it does."""
+    """Return how to continue an interrupted verb, if possible."""
     if any(parameter.name == "resume" for parameter in verb.params):
         return "; repeat the command with --resume to continue"
     return "; repeat the command to continue" if verb.name in _CONTINUING else ""

@@ -25,7 +25,7 @@ def attend(
         typer.Option(
             "--class",
             metavar="C",
-            help="Class to explain, on its tiles only.",
+            help="Class to explain; only its tiles are used.",
             show_default="all tiles, each for its own class",
         ),
     ] = None,

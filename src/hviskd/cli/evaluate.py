@@ -35,7 +35,7 @@ def evaluate(
     robustness: Annotated[
         bool,
         typer.Option(
-            "--robustness", help="Also evaluate on corrupted tiles: noise, blur, defocus, JPEG, stain, light."
+            "--robustness", help="Also evaluate on corrupted tiles: noise, blur, defocus, JPEG, stain, illumination."
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,

@@ -1,4 +1,4 @@
-"""Options that several verbs share, as one dataclass a group: each verb takes the group, a terminal its options."""
+"""Options shared by several verbs: one dataclass per group, whose fields become options."""
 
 import inspect
 from collections.abc import Callable

@@ -7,7 +7,7 @@ import typer
 
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Recipe to print as YAML instead of the list.")
+        str | None, typer.Argument(metavar="NAME", help="Recipe to print as YAML instead of the list.")
     ] = None,
 ) -> None:
     """List the built-in recipes, or print one as a starting point for your own.

@@ -65,7 +65,9 @@ def segment(
     stride_px: Annotated[
         int | None,
         typer.Option(
-            "--stride", help="Step between tiles in px; smaller than a tile, they overlap.", show_default="one tile"
+            "--stride",
+            help="Step between tiles in px; tiles overlap if it is smaller than a tile.",
+            show_default="one tile",
         ),
     ] = None,
     min_tissue: Annotated[float, typer.Option("--tissue", help="Minimum share of tissue in a tile.")] = 0.5,
@@ -105,8 +107,8 @@ def segment(
     """Classify the tissue of whole slides, and write maps for QuPath, as OME-TIFF, as tables and as images.
 
     Tile size, µm/px, normalisation and stain are taken from the Model. To continue after an interruption, repeat the
-    command: finished slides are skipped unless they have changed. If a slide cannot be segmented, the others still are,
-    and the exit status is 1.
+    command: finished slides are skipped unless the slide, the Model or the settings have changed. If a slide cannot be
+    segmented, the others still are, and the exit status is 1.
 
     Examples:
 

@@ -69,7 +69,7 @@ def info(
         tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
     )
     if output is None and rule != TissueRule():
-        raise DataError("--tissue-… and --keep-ink need -o DIR: tissue is sought for the pictures alone")
+        raise DataError("--tissue-… and --keep-ink need -o DIR: tissue is detected only to draw it")
     found = find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv)
     reports = survey(found, pictures=output, tissue_rule=rule)
     _print_reports(reports)

@@ -1,4 +1,4 @@
-"""Spells the library's parameters as options: errors and notes name `tile_px=0`, a terminal shows --tile-px 0.
+"""Spells the library's parameters as options: `tile_px=0` in an error or note is shown as --tile-px 0.
 
 The library writes a parameter in backticks, as Python has it; `tissue.mpp` is a field of a settings object. Only what
 the running verb has an option for is respelled. A function to call, such as `split_tiles()`, becomes its verb,
@@ -22,7 +22,7 @@ _PARAMETER = re.compile(r"`([a-z_][a-z0-9_.]*)(?:=([^`]*))?`")
 
 
 def as_options(message: str, parameters: Iterable[Any]) -> str:
-    """Give a message of the library with its parameters spelled as the options of a verb.
+    """Return a message of the library with its parameters spelled as the options of a verb.
 
     Args:
         message: One line or several, with parameters such as `` `overwrite=True` `` in backticks.
@@ -41,12 +41,12 @@ def as_options(message: str, parameters: Iterable[Any]) -> str:
 
 
 def say(message: str, context: typer.Context) -> None:
-    """Print a message of the library, its parameters spelled as the options of the verb that `context` is of."""
+    """Print a message of the library with its parameters spelled as the options of the verb of `context`."""
     typer.echo(as_options(message, context.command.params))
 
 
 def invoked(command: Any, words: Iterable[str]) -> Any:
-    """Give the verb that the words of a command line name, beginning at the group `command`."""
+    """Return the verb that the words of a command line select, starting at the group `command`."""
     for word in words:
         command = getattr(command, "commands", {}).get(word, command)
     return command

@@ -11,7 +11,7 @@ from hviskd.cli.count_table import print_counts
 if TYPE_CHECKING:
     from hviskd.tiles import TileSet
 
-tiles_app = typer.Typer(no_args_is_help=True, help="Make, split and inspect TileSets.")
+tiles_app = typer.Typer(no_args_is_help=True, help="Make, split and inspect TileSets, the folders of labelled tiles.")
 
 TileSetArgument = Annotated[Path, typer.Argument(metavar="TILESET", help="Folder of a TileSet.")]
 
@@ -68,7 +68,7 @@ def import_(
         typer.Option(
             "--layout",
             metavar="LEVELS",
-            help="What each level of folders stands for: split, class, patient, slide, * or a folder's name, such as "
+            help="Meaning of each folder level: split, class, patient, slide, * (any) or a folder's name; for example "
             "patient/class.",
             show_default="class, or split/class",
         ),
@@ -223,5 +223,5 @@ def _print_splits(tileset: "TileSet") -> None:
 
     print_counts(summary_table(tileset), "class")
     for split, names in tileset.missing_classes().items():
-        typer.echo(f"note: no tile of {', '.join(names)} in the {split} split")
+        typer.echo(f"note: no tiles of {', '.join(names)} in the {split} split")
     typer.echo(check_leak(tileset).statement)

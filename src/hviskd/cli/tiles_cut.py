@@ -41,18 +41,20 @@ def cut(
     ],
     annotations: Annotated[
         Path | None,
-        typer.Option("--annotations", metavar="DIR", help="Folder of outlines or of colour masks, one per slide."),
+        typer.Option(
+            "--annotations", metavar="DIR", help="Folder of annotations, one per slide: outlines or colour masks."
+        ),
     ] = None,
     masks: Annotated[
         Path | None,
         typer.Option(
-            "--masks", metavar="DIR", help="The same, colour masks alone: STEM_L.jpg, STEM_mask.png, STEM.tif …"
+            "--masks", metavar="DIR", help="Folder of colour masks only (STEM_L.jpg, STEM_mask.png, STEM.tif …)."
         ),
     ] = None,
     outlines: Annotated[
         Path | None,
         typer.Option(
-            "--outlines", metavar="DIR", help="The same, outlines alone: STEM.geojson (QuPath) or STEM.json (Labelme)."
+            "--outlines", metavar="DIR", help="Folder of outlines only (QuPath STEM.geojson or Labelme STEM.json)."
         ),
     ] = None,
     tile_px: Annotated[int, typer.Option("--tile-px", help="Tile side in px.")] = 150,
@@ -87,7 +89,9 @@ def cut(
     cap: Annotated[
         int, typer.Option("--cap", min=0, help="Maximum number of tiles per class; 0 means no limit.")
     ] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", help="Random seed for drawing tiles under the cap.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Random seed for drawing the tiles of classes that exceed the cap.")
+    ] = 0,
     patients: Annotated[
         str | None,
         typer.Option(
@@ -127,7 +131,7 @@ def cut(
 
     If a class has more tiles than the cap, they are drawn evenly from its patients and slides. The folder DIR-qc has a
     report, and an image of each slide with its tiles in their class colours. If a slide cannot be cut, the others still
-    are, and the exit status is 1. If interrupted, the same command continues where it was.
+    are, and the exit status is 1. To continue after an interruption, repeat the command.
 
     Examples:
 
@@ -180,11 +184,11 @@ def cut(
 
 
 def _annotation_folder(annotations: Path | None, masks: Path | None, outlines: Path | None) -> "AnnotationFolder":
-    """Give the one folder that was named."""
+    """Return the one folder that was given."""
     from hviskd.file_names import AnnotationFolder
 
     if sum(folder is not None for folder in (annotations, masks, outlines)) != 1:
-        raise DataError("give one of `annotations`, `masks` and `outlines`: the folder of what experts drew")
+        raise DataError("give one of `annotations`, `masks` and `outlines`: a folder of annotations")
     if masks is not None:
         return AnnotationFolder(masks, "masks")
     return AnnotationFolder(annotations or outlines or "", None if outlines is None else "outlines")
@@ -193,11 +197,11 @@ def _annotation_folder(annotations: Path | None, masks: Path | None, outlines: P
 def _reference_stain(
     method: _StainMethod, reference: Path | None, slide_mpp: float | None, mpp_csv: Path | None, tissue: TissueRule
 ) -> "Stain | None":
-    """Fit the stain that all tiles are to have; None if they stay as they are."""
+    """Fit the reference stain of all tiles; None without normalisation."""
     from hviskd.slides import mpp_of, read_mpp_csv, stain_reference
 
     if (method == _StainMethod.none) != (reference is None):
-        raise DataError("`stain` and `stain_reference` go together: name a method, and what tiles shall look like")
+        raise DataError("`stain` and `stain_reference` go together: give a method and a reference")
     if method == _StainMethod.none or reference is None:
         return None
     fit: StainMethod = "macenko" if method == _StainMethod.macenko else "reinhard"

@@ -1,4 +1,4 @@
-"""`hviskd train` and `hviskd distill`: train a network as a recipe says."""
+"""`hviskd train` and `hviskd distill`: train a network according to a recipe."""
 
 import os
 from dataclasses import asdict, dataclass, fields
@@ -26,10 +26,15 @@ _FROM_RECIPE = "from the recipe"
 
 @dataclass(frozen=True)
 class RecipeOptions:
-    """The recipe, and what is changed in it; fields but the first and the last are the recipe's own keys."""
+    """The recipe and its changes; all fields except the first and the last are keys of the recipe."""
 
     recipe: Annotated[
-        str | None, typer.Option("--recipe", help="YAML file, or name of a built-in recipe (see `hviskd recipes`).")
+        str | None,
+        typer.Option(
+            "--recipe",
+            help="YAML file, or name of a built-in recipe (see `hviskd recipes`).",
+            show_default="the paper's settings; needs --network",
+        ),
     ] = None
     network: Annotated[
         str | None,
@@ -73,7 +78,7 @@ class RecipeOptions:
     ] = None
 
     def load(self, role: "Role", **more: str | None) -> "Recipe":
-        """Load the recipe with what was given, and `more` of its keys where they are not None."""
+        """Load the recipe with the given changes, and `more` of its keys unless they are None."""
         from hviskd.training import load_recipe
 
         keys = {field.name: getattr(self, field.name) for field in fields(self)[1:-1]}
@@ -83,7 +88,7 @@ class RecipeOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train, whatever the recipe."""
+    """How to train, independently of the recipe."""
 
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False
     allow_leak: Annotated[
