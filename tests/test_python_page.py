@@ -27,6 +27,7 @@ def test_every_name_has_an_example(name):
         assert any(re.search(rf"\bhviskd\.{name}\b", block) for block in CODE)
 
 
+@pytest.mark.slow
 def test_the_session_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
@@ -36,6 +37,7 @@ def test_the_session_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_the_readme_s_python_runs(tmp_path, monkeypatch):
     """As it stands, but for a recipe of one epoch."""
     monkeypatch.chdir(tmp_path)

@@ -125,7 +125,7 @@ def robustness(
         DataError: A corruption is unknown.
         ModelError: A model gives values that are no probabilities.
     """
-    models, tileset = load_models(models), TileSet.open(tileset)
+    models, tileset = load_models(models, last=True), TileSet.open(tileset)
     chosen = choose_corruptions(corruptions)
     rows = evaluation.tiles["row"].to_numpy(np.int64)
     scores: Scores = {

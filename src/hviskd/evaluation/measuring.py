@@ -63,7 +63,7 @@ def evaluate(
         ModelError: A model has other classes or another tile size, or gives no probabilities; or `int8` is asked for
             and none has such a variant.
     """
-    tileset, chosen = TileSet.open(tileset), load_models(models)
+    tileset, chosen = TileSet.open(tileset), load_models(models, last=True)
     if batch_size < 1:
         raise DataError(f"`batch_size={batch_size}`: must be at least 1")
     if replicates < MIN_REPLICATES:
