@@ -18,6 +18,7 @@ import numpy as np
 import shapely
 from shapely import MultiPolygon, Polygon
 
+from hviskd.annotations.hidden import find_hidden
 from hviskd.annotations.label_blocks import LabelBlocks
 from hviskd.annotations.legend import Legend
 from hviskd.annotations.scanline import EdgeTable, fill
@@ -161,6 +162,9 @@ class Outlines(Annotation):
             if outside == len(kept):
                 raise DataError(f"{source}: no region lies on a slide of {size[0]} × {size[1]} px; is it this slide's?")
             found["regions outside the slide"] += outside
+        drawn_as = np.unique([region.label for region in kept], return_inverse=True)[1]
+        hidden = find_hidden(np.array([region.geometry for region in kept], dtype=object), drawn_as)
+        found["regions hidden under later ones of another class"] += int(hidden.sum())
         return cls(classes=classes, size=size, remarks=dict(+found), source=source, regions=tuple(kept))
 
     def hold_others(self, x_px: np.ndarray, y_px: np.ndarray, side_px: int, labels: np.ndarray) -> np.ndarray:

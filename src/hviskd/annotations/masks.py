@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,30 +52,43 @@ def read_mask(
             f"{slide_width} × {slide_height} px; choose the mask of this slide"
         )
     decode = decoder_of(legend, tolerance)
-    indices, counts, known_px = _decoded(pixels, decode)
-    codes = np.flatnonzero(counts[:TRANSPARENT])
-    foreign = decode.foreign(codes, counts[codes], width * height)
+    decoded = _decoded(pixels, decode)
+    foreign = decode.foreign(decoded.codes, decoded.area_px, width * height)
     if foreign.any():
-        decode.refuse(codes[foreign])
-        indices, counts, known_px = _decoded(pixels, decode)
-    unknown = _unknown(counts, decode)
-    if len(unknown) and not known_px:
-        raise DataError(f"{path}: {_nothing_known(decode)}")
+        decode.refuse(decoded.codes[foreign])
+        decoded = _decoded(pixels, decode)
     return LabelMask(
         classes=legend.names,
         size=(slide_width, slide_height),
-        remarks=_remarks(unknown, counts, decode, width * height),
+        remarks=_remarks(decoded, decode, pixels),
         source=path,
-        indices=indices,
+        indices=decoded.indices,
         px_per_mask_px=scale,
     )
 
 
-def _decoded(pixels: MaskPixels, decode: ColourDecoder) -> tuple[LabelBlocks, Ints, int]:
-    """Give the classes of a mask, the px of each code that the legend does not list, and how many px have a class."""
+class _Decoded(NamedTuple):
+    """The classes of a mask, and what it holds that its legend does not list.
+
+    Attributes:
+        indices: The class of every px.
+        codes: (K,) colours or numbers, ascending, that the legend does not list, though it may have near ones.
+        area_px: (K,) px of each.
+        known_px: How many px have a class.
+        transparent_px: How many show nothing.
+    """
+
+    indices: LabelBlocks
+    codes: Ints
+    area_px: Ints
+    known_px: int
+    transparent_px: int
+
+
+def _decoded(pixels: MaskPixels, decode: ColourDecoder) -> _Decoded:
     indices = LabelBlocks(pixels.size[::-1])
     counts = np.zeros(TRANSPARENT + 1, dtype=np.int64)  # pages never touched take no memory
-    known_px = 0
+    known_px = unlisted_px = 0
     for row, column, codes in pixels.blocks():
         classes = decode(codes)
         try:
@@ -82,35 +96,40 @@ def _decoded(pixels: MaskPixels, decode: ColourDecoder) -> tuple[LabelBlocks, In
         except ValueError as error:
             raise DataError(f"{pixels.path}: cannot be kept as a mask of regions ({error}); save it smaller") from error
         known_px += int(np.count_nonzero(classes != NO_CLASS_BYTE))
-        np.add.at(counts, codes[~decode.lists(codes)], 1)
-    return indices, counts, known_px
+        unlisted = codes[~decode.lists(codes)]
+        unlisted_px += unlisted.size
+        np.add.at(counts, unlisted, 1)
+    seen = np.flatnonzero(counts[:TRANSPARENT]) if unlisted_px else np.empty(0, np.int64)
+    return _Decoded(indices, seen, counts[seen], known_px, int(counts[TRANSPARENT]))
 
 
-def _unknown(counts: Ints, decode: ColourDecoder) -> Ints:
-    """Give the codes that are drawn in a mask, have no class and do not stand for none."""
-    codes = np.flatnonzero(counts[:TRANSPARENT])
-    nearest, distances = decode.nearest(codes)
-    stands_for_none = (distances <= decode.tolerance) & (nearest == NO_CLASS_BYTE)
-    return codes[(decode(codes) == NO_CLASS_BYTE) & ~stands_for_none]
+def _remarks(decoded: _Decoded, decode: ColourDecoder, pixels: MaskPixels) -> dict[str, int]:
+    """Say what of a mask has no class though it is drawn: all together, then the widest colours or numbers.
 
-
-def _remarks(unknown: Ints, counts: Ints, decode: ColourDecoder, total_px: int) -> dict[str, int]:
-    """Say what of a mask has no class: all together, then the widest colours or numbers."""
-    names, remarks = decode.legend.names, {}
-    if len(unknown):
-        unknown_px, what = int(counts[unknown].sum()), "numbers" if decode.legend.numbers else "colours"
-        remarks[f"px ({unknown_px / total_px:.2%}) in {len(unknown)} {what} of no class"] = unknown_px
-    wide = unknown[counts[unknown] >= _REMARKED_SHARE * total_px]  # a JPEG has thousands that are only noise
-    wide = wide[np.argsort(-counts[wide], kind="stable")][:_REMARKED_COLOURS]
-    for code, nearest, distance in zip(wide.tolist(), *decode.nearest(wide), strict=True):
-        name = f"colour #{code:06X}"
+    Raises:
+        DataError: It is all that is drawn.
+    """
+    nearest, distances = decode.nearest(decoded.codes)
+    near = distances <= decode.tolerance
+    unknown = (decode(decoded.codes) == NO_CLASS_BYTE) & ~(near & (nearest == NO_CLASS_BYTE))  # that stands for none
+    codes, area_px = decoded.codes[unknown], decoded.area_px[unknown]
+    if len(codes) and not decoded.known_px:
+        raise DataError(f"{pixels.path}: {_nothing_known(decode)}")
+    remarks, total_px = {}, pixels.size[0] * pixels.size[1]
+    if len(codes):
+        what = "numbers" if decode.legend.numbers else "colours"
+        remarks[f"px ({area_px.sum() / total_px:.2%}) in {len(codes)} {what} of no class"] = int(area_px.sum())
+    for place in np.argsort(-area_px, kind="stable")[:_REMARKED_COLOURS]:
+        if area_px[place] < _REMARKED_SHARE * total_px:  # a JPEG has thousands of colours that are only noise
+            break
+        name = f"colour #{codes[place]:06X}"
         if decode.legend.numbers:
-            name = "colours, which are no numbers" if code == OTHER else f"number {code}"
-        elif distance <= decode.tolerance:
-            name += f", near to {names[nearest]}'s but wide and in no legend"
-        remarks[f"px of them in {name}"] = int(counts[code])
-    if counts[TRANSPARENT]:
-        remarks["px transparent, without a class"] = int(counts[TRANSPARENT])
+            name = "colours, which are no numbers" if codes[place] == OTHER else f"number {codes[place]}"
+        elif near[unknown][place]:
+            name += f", near to {decode.legend.names[nearest[unknown][place]]}'s but wide and in no legend"
+        remarks[f"px of them in {name}"] = int(area_px[place])
+    if decoded.transparent_px:
+        remarks["px transparent, without a class"] = decoded.transparent_px
     return remarks
 
 
