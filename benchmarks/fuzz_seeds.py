@@ -24,7 +24,8 @@ class Seed(NamedTuple):
 
 def make_seeds(folder: Path) -> list[Seed]:
     """Write sound files of every kind; `good.svs`, `good_mask.png`, `good.yaml` and `good.csv` serve the others."""
-    from hviskd.synthesis import draw_patient, draw_tissue, write_svs
+    from hviskd.slides import write_svs
+    from hviskd.synthesis import draw_patient, draw_tissue
 
     for group in OFTEN:
         (folder / group).mkdir(parents=True)

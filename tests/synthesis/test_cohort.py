@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from hviskd.annotations import load_legend, read_annotation
 from hviskd.errors import DataError
-from hviskd.slides import open_slide
-from hviskd.synthesis import TISSUE_CLASSES, draw_patient, draw_tissue, lay_out_section, write_svs
+from hviskd.slides import open_slide, write_svs
+from hviskd.synthesis import TISSUE_CLASSES, draw_patient, draw_tissue, lay_out_section
 from hviskd.synthesis.cohort import CohortSettings, draw_cohort
 from hviskd.synthesis.layout import VASCULAR, lay_out
 from hviskd.synthesis.outlines import vascular_windows, vessel_outlines, write_vessel_tiles

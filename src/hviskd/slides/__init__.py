@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from hviskd.slides.stain_sampling import fit_slide_stain, sample_tissue, stain_reference
     from hviskd.slides.surveying import SlideReport, survey
+    from hviskd.slides.svs import write_svs
     from hviskd.slides.tile_grid import TileGrid
     from hviskd.slides.tile_reading import read_tiles
     from hviskd.slides.tissue import TissueMask, tissue_mask
@@ -66,6 +67,7 @@ _HOMES = {
     "survey": "surveying",
     "tissue_mask": "tissue",
     "write_stain": "stain",
+    "write_svs": "svs",
 }
 
 __all__ = [
@@ -101,6 +103,7 @@ __all__ = [
     "survey",
     "tissue_mask",
     "write_stain",
+    "write_svs",
 ]
 
 __getattr__ = load_on_use(__name__, _HOMES)

@@ -10,12 +10,11 @@ from hviskd.lazy import load_on_use
 if TYPE_CHECKING:
     from hviskd.synthesis.cohort import CohortSettings, SyntheticCohort, SyntheticSlide, draw_cohort
     from hviskd.synthesis.section import lay_out_section
-    from hviskd.synthesis.svs import write_svs
     from hviskd.synthesis.tissue import TISSUE_CLASSES, PatientLook, TissueClass, draw_patient, draw_tile, draw_tissue
 
 _HOMES = {
-    "CohortSettings": "cohort",
     "TISSUE_CLASSES": "tissue",
+    "CohortSettings": "cohort",
     "PatientLook": "tissue",
     "SyntheticCohort": "cohort",
     "SyntheticSlide": "cohort",
@@ -25,7 +24,6 @@ _HOMES = {
     "draw_tile": "tissue",
     "draw_tissue": "tissue",
     "lay_out_section": "section",
-    "write_svs": "svs",
 }
 
 __all__ = [
@@ -40,7 +38,6 @@ __all__ = [
     "draw_tile",
     "draw_tissue",
     "lay_out_section",
-    "write_svs",
 ]
 
 __getattr__ = load_on_use(__name__, _HOMES)

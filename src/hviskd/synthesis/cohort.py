@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from hviskd.annotations import load_legend, write_geojson, write_mask
 from hviskd.errors import DataError
 from hviskd.progress import Progress, progress_bar
-from hviskd.slides import open_slide
+from hviskd.slides import open_slide, write_svs
 from hviskd.storage import atomic_folder, require_free, write_json, write_text
-from hviskd.synthesis import TISSUE_CLASSES, draw_patient, draw_tissue, lay_out_section, write_svs
+from hviskd.synthesis import TISSUE_CLASSES, draw_patient, draw_tissue, lay_out_section
 from hviskd.synthesis.layout import lay_out
 from hviskd.synthesis.outlines import section_mask, section_outlines, write_vessel_tiles
 from hviskd.version import __version__

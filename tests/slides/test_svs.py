@@ -10,8 +10,8 @@ import tifffile
 from PIL import Image
 
 from hviskd.errors import DataError
-from hviskd.slides import open_slide
-from hviskd.synthesis import draw_patient, draw_tissue, write_svs
+from hviskd.slides import open_slide, write_svs
+from hviskd.synthesis import draw_patient, draw_tissue
 
 
 @pytest.fixture(scope="module")
