@@ -73,7 +73,7 @@ def compare(
         typer.echo(f"failed: {title}: {problem}")
     if outcome.left:
         typer.echo(f"{outcome.left} trainings remain; repeat the command to continue.")
-    for file in sorted(path for path in output.iterdir() if path.suffix in (".md", ".csv", ".tex", ".html", ".png")):
+    for file in sorted(path for path in output.iterdir() if path.suffix in (".md", ".csv", ".tex", ".png")):
         typer.echo(f"  {file}")
     if outcome.failed or outcome.left:
         raise typer.Exit(1)

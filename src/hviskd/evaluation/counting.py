@@ -45,11 +45,6 @@ class Complexity:
         return self.flops - self.multiply_adds
 
 
-def multiply_adds(network: Network, tile_px: int) -> int:
-    """Count the multiply-adds of one tile from shapes; raises as `complexity`."""
-    return complexity(network, tile_px).multiply_adds
-
-
 def complexity(network: Network, tile_px: int) -> Complexity:
     """Count the cost of a tile of `tile_px`; nothing is computed and the network is unchanged.
 

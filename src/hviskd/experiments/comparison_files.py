@@ -1,9 +1,6 @@
-"""Writes a comparison to files: Markdown, CSV, LaTeX, HTML and two figures."""
+"""Writes a comparison to files: Markdown, CSV, LaTeX and two figures."""
 
-import base64
-import html
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +36,12 @@ _MARK = 0.05
 
 
 def write_comparison(comparison: Comparison, folder: Path, title: str) -> None:
-    """Write `table.md`, `table.csv`, `table.tex`, `table.html`, `gains.png` and, with enough arms, `ranks.png`."""
-    pictures = [save_figure(draw_gains(comparison), folder / "gains.png")]
+    """Write `table.md`, `table.csv`, `table.tex`, `gains.png` and, with enough arms, `ranks.png`."""
+    save_figure(draw_gains(comparison), folder / "gains.png")
     if comparison.ranks is not None:
-        pictures.append(save_figure(draw_ranks(comparison.ranks), folder / "ranks.png"))
+        save_figure(draw_ranks(comparison.ranks), folder / "ranks.png")
     write_text(folder / "table.md", to_markdown(comparison, title))
     write_text(folder / "table.tex", to_latex(comparison))
-    write_text(folder / "table.html", to_html(comparison, title, pictures))
     with atomic_file(folder / "table.csv") as partial:
         comparison.to_dataframe().to_csv(partial, index=False, float_format="%.6g")
 
@@ -86,34 +82,6 @@ def to_latex(comparison: Comparison) -> str:
         body.append(" & ".join(map(_latex, row)) + ends)
     top = ["\\begin{tabular}{ll" + "r" * (len(header) - 2) + "}", "\\toprule", " & ".join(map(_latex, header)) + ends]
     return "\n".join([*top, "\\midrule", *body, "\\bottomrule", "\\end{tabular}"]) + "\n"
-
-
-def to_html(comparison: Comparison, title: str, pictures: Sequence[Path]) -> str:
-    """Return a self-contained page."""
-    header, rows = table_cells(comparison)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in (*comparison.notes, *explain()))
-    drawn = "\n".join(
-        f'<img alt="{path.stem}" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
-        for path in pictures
-    )
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>
-body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 95em; padding: 0 1em; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }}
-th, td {{ padding: .25em .6em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }}
-th:nth-child(-n+2), td:nth-child(-n+2) {{ text-align: left; }}
-img {{ max-width: 100%; }}
-</style></head><body>
-<h1>{html.escape(title)}</h1>
-<ul>{notes}</ul>
-<table><thead><tr>{head}</tr></thead><tbody>
-{body}
-</tbody></table>
-{drawn}
-</body></html>
-"""
 
 
 def draw_gains(comparison: Comparison) -> Figure:
