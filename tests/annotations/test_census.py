@@ -96,7 +96,7 @@ def test_the_csv_holds_every_colour(folder):
 
 def test_a_pattern_picks_the_masks_of_a_folder(folder):
     assert [path.name for path in find_masks(folder, "*_L.png")] == ["one_L.png"]
-    with pytest.raises(DataError, match="no mask"):
+    with pytest.raises(DataError, match="neither a mask nor a folder"):
         find_masks(folder, "*.jpg")
-    with pytest.raises(DataError, match="no mask"):
+    with pytest.raises(DataError, match="neither a mask nor a folder"):
         find_masks(folder / "none")

@@ -81,7 +81,7 @@ def test_a_scribble_that_would_take_all_memory_is_refused(drawn):
 @pytest.mark.slow
 def test_many_small_scribbles_are_refused_as_one_large_one_is(drawn):
     scribble = np.random.default_rng(0).random((200, 2)) * 1000
-    with pytest.raises(DataError, match="crosses itself"):
+    with pytest.raises(DataError, match="intersects itself"):
         for _ in range(100):
             polygon(drawn, scribble)
 
@@ -92,7 +92,7 @@ def comb(teeth, *ending):
 
 
 def test_an_outline_of_too_many_points_is_refused_in_one_line(drawn):
-    with pytest.raises(DataError, match=r"here: an outline of 1000002 points, more than 1000000; simplify it or"):
+    with pytest.raises(DataError, match=r"here: an outline with 1000002 points, more than 1000000; simplify it or"):
         drawn.polygon([comb(OUTLINE_LIMIT_POINTS)], "here")
 
 
@@ -101,7 +101,7 @@ def test_outlines_of_too_many_points_together_are_not_mended(tmp_path, monkeypat
     drawn = DrawnFile(tmp_path / "drawn.json")
     crossed = comb(5_000, [10, -9], [5, -5], [10, -5], [5, -9])
     assert drawn.polygon([crossed], "here").is_valid
-    with pytest.raises(DataError, match=r"over 10000 points, too many to mend; simplify it or export fewer"):
+    with pytest.raises(DataError, match=r"more than 10000 points, too many to repair; simplify it or export fewer"):
         drawn.polygon([crossed], "here")
 
 

@@ -130,7 +130,7 @@ def test_a_mask_lies_at_the_whole_px_that_its_corner_is_in(tmp_path):
 
 @pytest.mark.parametrize("corner", [[16, 23], [15, 24], [14, 23]])
 def test_a_mask_that_does_not_fit_its_box_is_refused(tmp_path, corner):
-    with pytest.raises(DataError, match=r"its picture has 6 × 4 px, but its box \d × \d"):
+    with pytest.raises(DataError, match=r"its image has 6 × 4 px, but its box \d × \d"):
         read(tmp_path, [mask_shape(np.ones((4, 6), dtype=bool)) | {"points": [[10, 20], corner]}])
 
 
@@ -143,7 +143,7 @@ def test_ragged_masks_share_one_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(tracing, "EDGE_LIMIT", 3000)
     ragged = mask_shape(np.indices((20, 20)).sum(axis=0) % 2 == 0)  # 800 pieces
     assert len(read(tmp_path, [ragged] * 3).regions) == 3
-    with pytest.raises(DataError, match=r"shapes\[3\]: .* and those before it 2400, together more than 3000"):
+    with pytest.raises(DataError, match=r"shapes\[3\]: .* plus 2400 of those before it, more than 3000"):
         read(tmp_path, [ragged] * 4)
 
 

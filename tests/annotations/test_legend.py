@@ -62,13 +62,16 @@ def test_blanks_round_a_name_do_not_count(tmp_path):
         ({"classes": [{"name": "a", "colours": [[1, 2, 256]]}]}, "classes.0.colours.0.2"),
         ({"classes": [{"name": "a", "colours": [[1, 2]]}]}, "classes.0.colours.0.2"),
         ({"classes": [{"name": "a", "colours": [[1, 2, True]]}]}, "classes.0.colours.0.2"),
-        ({"classes": [{"name": "a", "colours": []}]}, "class a lists no colour"),
-        ({"classes": [{"name": "a", "colours": [[1, 2, 3]]}, {"name": "A", "colours": [[4, 5, 6]]}]}, "one name"),
+        ({"classes": [{"name": "a", "colours": []}]}, "class a has no colour"),
+        (
+            {"classes": [{"name": "a", "colours": [[1, 2, 3]]}, {"name": "A", "colours": [[4, 5, 6]]}]},
+            "two classes have the same name",
+        ),
         (
             {"classes": [{"name": "a", "colours": [[1, 2, 3]]}, {"name": "b", "colours": [[1, 2, 3]]}]},
-            "classes a and b have one colour",
+            "classes a and b have the same colour",
         ),
-        ({"classes": [{"name": "a", "colours": [[1, 2, 3], [1, 2, 3]]}]}, "class a lists one colour twice"),
+        ({"classes": [{"name": "a", "colours": [[1, 2, 3], [1, 2, 3]]}]}, "class a lists a colour twice"),
         ({"color": 1}, "unknown key 'color'; a legend has name, classes, merge, none, numbers; "),
         (
             {"classes": [{"name": "a", "colors": [[1, 2, 3]]}]},
@@ -81,23 +84,23 @@ def test_blanks_round_a_name_do_not_count(tmp_path):
         ({"classes": 3}, "classes: must be a list of 1 to 200 classes"),
         ({"classes": [{"name": 1, "colours": [[1, 2, 3]]}]}, r"classes\.0\.name: must be text; put it in quotes"),
         ({"classes": [{"name": " ", "colours": [[1, 2, 3]]}]}, r"classes\.0\.name: is empty"),
-        ({"classes": [{"name": "a\x1b[31m", "colours": [[1, 2, 3]]}]}, r"classes\.0\.name: holds a line break or"),
+        ({"classes": [{"name": "a\x1b[31m", "colours": [[1, 2, 3]]}]}, r"classes\.0\.name: contains a line break or"),
         ({"name": None}, "name: must be text"),
-        ({"merge": None}, "merge: must name classes by their names"),
-        ({"merge": ["a"]}, "merge: must name classes by their names"),
+        ({"merge": None}, "merge: must map class names to class names"),
+        ({"merge": ["a"]}, "merge: must map class names to class names"),
         ({1: 2}, "unknown key '1'"),
         ({"merge": {"a": "c"}}, "both must be classes"),
         ({"merge": {"a": "b", "b": "a"}}, "itself merged"),
-        ({"none": [[4, 5, 6]]}, r"classes none and b have one colour, \[4, 5, 6\]"),
+        ({"none": [[4, 5, 6]]}, r"classes none and b have the same colour, \[4, 5, 6\]"),
         ({"none": [0, 0, 0]}, r"none\.0: must be a list of \[red, green, blue\]"),
         ({"none": "black"}, r"none: must be a list of \[red, green, blue\]"),
         ({"numbers": {1: "a"}}, "class b has no number; add it to numbers"),
-        ({"numbers": {1: "a", 2: "c"}}, "numbers gives 2 to 'c', which is no class"),
-        ({"numbers": {"1": "a"}}, "numbers.*: must give numbers from 0 to 65535 to classes, such as {1: tumour}"),
-        ({"numbers": {-1: "a"}}, "numbers.*: must give numbers from 0 to 65535"),
-        ({"numbers": {70000: "a"}}, "numbers.*: must give numbers from 0 to 65535"),
-        ({"numbers": ["a", "b"]}, "numbers: must give numbers from 0 to 65535"),
-        ({"numbers": {1: ["a"]}}, "numbers.*: must give numbers from 0 to 65535"),
+        ({"numbers": {1: "a", 2: "c"}}, "numbers has '2: c', but c is not a class"),
+        ({"numbers": {"1": "a"}}, "numbers.*: must map numbers from 0 to 65535 to classes, for example {1: tumour}"),
+        ({"numbers": {-1: "a"}}, "numbers.*: must map numbers from 0 to 65535"),
+        ({"numbers": {70000: "a"}}, "numbers.*: must map numbers from 0 to 65535"),
+        ({"numbers": ["a", "b"]}, "numbers: must map numbers from 0 to 65535"),
+        ({"numbers": {1: ["a"]}}, "numbers.*: must map numbers from 0 to 65535"),
     ],
 )
 def test_a_legend_that_makes_no_sense_is_refused_in_one_line(tmp_path, change, said):
@@ -135,7 +138,7 @@ def test_a_file_that_is_no_legend_is_refused(tmp_path, content):
 
 @pytest.mark.parametrize("content", ["", "# nothing but a comment"])
 def test_an_empty_file_is_called_one(tmp_path, content):
-    with pytest.raises(DataError, match=r"legend\.yaml: an empty file; mend the legend"):
+    with pytest.raises(DataError, match=r"legend\.yaml: an empty file; correct the legend"):
         load_legend(written(tmp_path, content))
 
 

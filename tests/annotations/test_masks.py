@@ -209,11 +209,11 @@ def test_numbers_that_the_legend_lacks_are_told_and_those_of_a_foreign_mask_refu
 
 def test_class_numbers_in_a_jpeg_are_refused(tmp_path):
     legend = load_legend(written(tmp_path, "numbers: {1: tumour}"))
-    with pytest.raises(DataError, match="class numbers in a JPEG, which changes them"):
+    with pytest.raises(DataError, match="class numbers in a JPEG, which is lossy"):
         read_annotation(save(tmp_path, drawn_by_numbers(), "jpg"), legend=legend)
     path = tmp_path / "m.tif"
     tifffile.imwrite(path, drawn_by_numbers(), tile=(64, 64), compression="jpeg")
-    with pytest.raises(DataError, match="class numbers in a JPEG, which changes them"):
+    with pytest.raises(DataError, match="class numbers in a JPEG, which is lossy"):
         read_annotation(path, legend=legend)
 
 
@@ -221,7 +221,7 @@ def test_sixteen_bits_under_a_legend_of_colours_are_refused_with_the_way_to_read
     path = tmp_path / "m.tif"
     tifffile.imwrite(path, drawn_by_numbers(np.uint16))
     for mask in (path, save(tmp_path, drawn_by_numbers(np.uint16))):
-        with pytest.raises(DataError, match="give a legend with the class numbers if it holds such"):
+        with pytest.raises(DataError, match="give a legend with class numbers if it contains these"):
             read_annotation(mask, legend=LEGEND)
 
 

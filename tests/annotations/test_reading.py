@@ -19,7 +19,7 @@ def test_the_content_decides_and_not_the_name(tmp_path):
 
 @pytest.mark.parametrize("content", ["{}", "3", "null", '"text"', '{"type": "Polygon"}', '{"type": ["Feature"]}'])
 def test_json_of_another_kind_is_refused(tmp_path, content):
-    with pytest.raises(DataError, match="neither Labelme nor QuPath"):
+    with pytest.raises(DataError, match="neither Labelme, QuPath"):
         read_annotation(save(tmp_path / "a.json", content))
 
 
@@ -30,7 +30,7 @@ def test_a_missing_empty_or_foreign_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="empty"):
         read_annotation(tmp_path / "empty.json")
     (tmp_path / "zip").write_bytes(b"PK\x03\x04" + bytes(range(256)))
-    with pytest.raises(DataError, match="zip: packed; unpack it"):
+    with pytest.raises(DataError, match="zip: compressed; unpack it"):
         read_annotation(tmp_path / "zip")
     (tmp_path / "noise").write_bytes(bytes(range(128, 256)))
     with pytest.raises(DataError, match="not valid JSON"):
@@ -46,13 +46,13 @@ def test_a_picture_that_is_no_mask_is_named(tmp_path, kind, named):
     stream = io.BytesIO()
     Image.new("RGB", (8, 8)).save(stream, kind)
     (tmp_path / "m.png").write_bytes(stream.getvalue())
-    with pytest.raises(DataError, match=rf"m\.png: a {named} picture; save it as PNG"):
+    with pytest.raises(DataError, match=rf"m\.png: a {named} image; save it as PNG"):
         read_annotation(tmp_path / "m.png")
 
 
 def test_packed_text_is_named(tmp_path):
     (tmp_path / "a.geojson").write_bytes(gzip.compress(b"{}"))
-    with pytest.raises(DataError, match=r"a\.geojson: packed; unpack it"):
+    with pytest.raises(DataError, match=r"a\.geojson: compressed; unpack it"):
         read_annotation(tmp_path / "a.geojson")
 
 

@@ -37,21 +37,21 @@ def test_an_empty_mask_has_no_polygons():
 
 
 def test_a_mask_of_noise_is_refused_before_it_takes_all_memory():
-    with pytest.raises(ValueError, match="pieces"):
+    with pytest.raises(ValueError, match="segments"):
         trace(np.random.default_rng(0).random((700, 700)) < 0.5)
 
 
 def test_the_borders_of_other_masks_count_too():
     inside = np.ones((5, 5), dtype=bool)
     assert trace(inside, before=EDGE_LIMIT - 4)
-    with pytest.raises(ValueError, match="4 pieces and those before it 299997, together more than 300000"):
+    with pytest.raises(ValueError, match="4 segments plus 299997 of those before it, more than 300000"):
         trace(inside, before=EDGE_LIMIT - 3)
 
 
 def test_a_checkerboard_is_refused_in_little_more_memory_than_it_takes_itself():
     inside = np.indices((2000, 2000)).sum(axis=0) % 2 == 0
     tracemalloc.start()
-    with pytest.raises(ValueError, match="8000000 pieces"):
+    with pytest.raises(ValueError, match="8000000 segments"):
         trace(inside)
     assert tracemalloc.get_traced_memory()[1] < 10 * inside.nbytes
     tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""Counts the colours of masks before anything is cut from them, and says what a legend makes of each."""
+"""Counts the colours of masks, and compares them with a legend."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ SMALL_PX = 1_000_000  # below this, sorting the pixels is faster than walking th
 
 @dataclass(frozen=True, eq=False)
 class Census:
-    """The colours of some masks, the widest first.
+    """The colours of some masks, by decreasing area.
 
     Attributes:
         legend: The legend they were compared with.
@@ -49,7 +49,7 @@ class Census:
 
     @property
     def total_px(self) -> int:
-        """All mask px counted, transparent ones included."""
+        """All mask px counted, including transparent ones."""
         return int(self.area_px.sum()) + self.transparent_px
 
     @cached_property
@@ -58,13 +58,13 @@ class Census:
         return self.area_px / max(1, self.total_px)
 
     def class_areas(self) -> dict[str, int]:
-        """Give the px that count for each class of the legend, in its order."""
+        """Return the px of each class of the legend, in its order."""
         counted = self.class_px > 0
         areas = np.bincount(self.nearest[counted], weights=self.class_px[counted], minlength=len(self.legend.names))
         return dict(zip(self.legend.names, areas.astype(np.int64).tolist(), strict=True))
 
     def rows(self, limit: int | None = None) -> Iterator["CensusRow"]:
-        """Go through the colours, the widest first."""
+        """Yield the colours by decreasing area."""
         for place in range(len(self.area_px))[:limit]:
             code, nearest = int(self.codes[place]), int(self.nearest[place])
             yield CensusRow(
@@ -77,7 +77,7 @@ class Census:
             )
 
     def write_csv(self, path: Path) -> Path:
-        """Write every colour, the widest first, and whether its distance is within the tolerance."""
+        """Write every colour by decreasing area, and whether it is within the tolerance."""
         with atomic_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow([*CensusRow._fields[:-1], "within_tolerance", "class_px"])
@@ -88,7 +88,7 @@ class Census:
 
 
 class CensusRow(NamedTuple):
-    """A colour of a census, as #RRGGBB, or a class number, its mask px, and those that count as px of the class."""
+    """A colour of a census, as #RRGGBB, or a class number, with its mask px and those that count for the class."""
 
     colour: str
     area_px: int
@@ -99,7 +99,7 @@ class CensusRow(NamedTuple):
 
 
 def find_masks(path: Path, pattern: str = "*") -> list[Path]:
-    """Give a mask itself, or the pictures of a folder whose name fits the pattern, in order.
+    """Return a mask itself, or the images of a folder whose name matches the pattern, in order.
 
     Raises:
         DataError: There is none.
@@ -109,9 +109,9 @@ def find_masks(path: Path, pattern: str = "*") -> list[Path]:
     try:
         masks = sorted(p for p in path.glob(pattern) if p.suffix.lower() in MASK_SUFFIXES and p.is_file())
     except (ValueError, NotImplementedError) as error:
-        raise DataError(f"`pattern={pattern!r}`: no pattern of names in a folder, such as *_L.png ({error})") from error
+        raise DataError(f"`pattern={pattern!r}`: not a file name pattern such as *_L.png ({error})") from error
     if not masks:
-        raise DataError(f"{path}: no mask file and no folder of PNG, JPEG or TIFF masks named {pattern}")
+        raise DataError(f"{path}: neither a mask nor a folder with PNG, JPEG or TIFF masks named {pattern}")
     return masks
 
 
@@ -122,7 +122,7 @@ def take_census(
     tolerance: float = DEFAULT_TOLERANCE,
     advance: Callable[..., None] | None = None,
 ) -> Census:
-    """Count the colours of masks of any size, in the memory that the 2²⁴ colours there are can take.
+    """Count the colours of masks of any size, in memory bounded by the 2²⁴ possible colours.
 
     A mask that cannot be read is listed in `failed`, and those before and after it are counted.
 
@@ -161,7 +161,7 @@ def take_census(
 
 
 def _has_class(decode: ColourDecoder, seen: Ints, area_px: Ints) -> Bools:
-    """Tell which codes of one mask have a class."""
+    """Return which codes of one mask have a class."""
     has_class = decode(seen) != NO_CLASS_BYTE
     strange = np.flatnonzero(~decode.lists(seen) & (seen != TRANSPARENT))
     has_class[strange[decode.foreign(seen[strange], area_px[strange], int(area_px.sum()))]] = False
@@ -169,7 +169,7 @@ def _has_class(decode: ColourDecoder, seen: Ints, area_px: Ints) -> Bools:
 
 
 def _count(mask: Path, *, numbers: bool) -> tuple[Ints, Ints]:
-    """Give the codes of a mask (K,) and the px of each (K,)."""
+    """Return the codes of a mask (K,) and the px of each (K,)."""
     pixels = MaskPixels(mask, numbers=numbers)
     if pixels.size[0] * pixels.size[1] <= SMALL_PX:
         return np.unique(np.concatenate([codes.ravel() for *_, codes in pixels.blocks()]), return_counts=True)

@@ -1,4 +1,4 @@
-"""One code for the colour or number of a mask px, whatever file it comes from; all readers of masks speak of these."""
+"""Codes of the colours or class numbers of mask pixels, the same for all file formats."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,15 +9,15 @@ ROWS_AT_ONCE_PX = 2_000_000
 
 OTHER = TRANSPARENT - 1  # the code of a pixel that holds no number, in a mask of numbers
 
-IF_NUMBERS = ", or give a legend with the class numbers if it holds such"
-LOSSY_NUMBERS = "class numbers in a JPEG, which changes them; save it as PNG or TIFF without loss"
+IF_NUMBERS = ", or give a legend with class numbers if it contains these"
+LOSSY_NUMBERS = "class numbers in a JPEG, which is lossy; save it as PNG or lossless TIFF"
 
 Block = tuple[int, int, np.ndarray]  # first row, first column, (h, w) int32 codes
 Packing = Callable[[np.ndarray], np.ndarray]  # (…, n) samples → (…) int32 codes
 
 
 def pack_codes(pixels: np.ndarray) -> np.ndarray:
-    """Turn (…, 1 to 4) uint8 grey, grey + alpha, RGB or RGBA into (…) int32 codes 0xRRGGBB or TRANSPARENT."""
+    """Convert (…, 1 to 4) uint8 grey, grey + alpha, RGB or RGBA to (…) int32 codes 0xRRGGBB or TRANSPARENT."""
     channels = pixels.shape[-1]
     colour = pixels[..., :3] if channels >= 3 else pixels[..., [0, 0, 0]]
     codes = colour[..., 0].astype(np.int32) << 16
@@ -29,12 +29,12 @@ def pack_codes(pixels: np.ndarray) -> np.ndarray:
 
 
 def unpack_codes(codes: np.ndarray) -> np.ndarray:
-    """Turn (N,) codes 0xRRGGBB into (N, 3) uint8."""
+    """Convert (N,) codes 0xRRGGBB to (N, 3) uint8."""
     return np.stack([(codes >> shift).astype(np.uint8) for shift in (16, 8, 0)], axis=1)
 
 
 def pack_numbers(samples: np.ndarray) -> np.ndarray:
-    """Turn (…, 1 to 4) unsigned samples of a mask of class numbers into (…) int32 numbers, OTHER or TRANSPARENT.
+    """Convert (…, 1 to 4) unsigned samples of a mask of class numbers to (…) int32 numbers, OTHER or TRANSPARENT.
 
     In a picture of three channels the number is the red one, where the others repeat it or are 0.
     """
@@ -49,12 +49,12 @@ def pack_numbers(samples: np.ndarray) -> np.ndarray:
 
 
 def row_blocks(samples: np.ndarray, pack: Packing) -> Iterator[Block]:
-    """Give the codes of a picture (H, W, samples), possibly on the disk, some million px at a time."""
+    """Yield the codes of an image (H, W, samples), possibly on disk, some million px at a time."""
     rows = max(1, ROWS_AT_ONCE_PX // samples.shape[1])
     for row in range(0, len(samples), rows):
         yield row, 0, pack(samples[row : row + rows])
 
 
 def by_table(table: np.ndarray) -> Packing:
-    """Give how to pack samples that are each a place in a table of codes."""
+    """Return how to pack samples into an index of a table of codes."""
     return lambda samples: table[samples[..., 0]]

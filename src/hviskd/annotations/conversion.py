@@ -1,4 +1,4 @@
-"""Turns one kind of annotation into another; the command `annotations convert` calls it."""
+"""Converts annotations between formats."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ TRACED_LIMIT_PX = 100_000_000
 
 
 def to_outlines(annotation: Annotation, legend: Legend | None = None, *, px_per_cell: float = 1.0) -> Outlines:
-    """Give an annotation as polygons: outlines as they are, a mask traced along its cells.
+    """Return an annotation as polygons: outlines unchanged, a mask traced along its cells.
 
     Each connected piece of a class becomes one region, in the class's colour if a legend is given.
 
@@ -32,11 +32,11 @@ def to_outlines(annotation: Annotation, legend: Legend | None = None, *, px_per_
     if isinstance(annotation, Outlines):
         return annotation
     if annotation.size is None:
-        raise DataError(f"{annotation.source}: can be traced only if the size of its slide is known; give it")
+        raise DataError(f"{annotation.source}: tracing needs the size of its slide; give it")
     width, height = annotation.size
     if width * height / px_per_cell**2 > TRACED_LIMIT_PX:
         limit = TRACED_LIMIT_PX // 10**6
-        raise DataError(f"{annotation.source}: over {limit} million cells cannot be traced; choose larger cells")
+        raise DataError(f"{annotation.source}: more than {limit} million cells cannot be traced; choose larger cells")
     labels = annotation.rasterise(0, 0, width, height, px_per_cell)
     regions = []
     for index, name in enumerate(annotation.classes):
@@ -65,7 +65,7 @@ def convert(
     px_per_cell: float = 1.0,
     image_path: str | None = None,
 ) -> Path:
-    """Write an annotation as what the suffix of `path` says, and give the path.
+    """Write an annotation in the format of the suffix of `path`, and return the path.
 
     Args:
         annotation: What to write; a mask needs the size of its slide.
@@ -84,7 +84,7 @@ def convert(
         outlines = to_outlines(annotation, legend, px_per_cell=px_per_cell)
         return write_labelme(outlines, path, image_path=image_path or f"{path.stem}.png")
     if kind != ".png":
-        raise DataError(f"{path}: cannot be written; name a .geojson (QuPath), .json (Labelme) or .png (mask) file")
+        raise DataError(f"{path}: unknown format; choose .geojson (QuPath), .json (Labelme) or .png (mask)")
     if legend is None:
-        raise DataError(f"{path}: a colour mask needs a legend; give one, such as `legend=ivygap`")
+        raise DataError(f"{path}: a colour mask needs a legend; give one, for example `legend=ivygap`")
     return write_mask(annotation, path, legend, px_per_cell=px_per_cell)

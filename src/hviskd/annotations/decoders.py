@@ -1,4 +1,4 @@
-"""Which class each colour or number in a mask stands for; reading masks and the census ask it.
+"""Looks up the class of each colour or number of a mask.
 
 Masks are often JPEG, whose colours waver, so a px has the class of the nearest legend colour within a tolerance. Two
 things keep it from taking one class for another: it never reaches half-way to the next class's colour, and not to a
@@ -19,7 +19,7 @@ _UNSEEN = 254
 
 
 class ColourDecoder:
-    """Gives the class of every colour, and remembers it, so that each colour is looked up once.
+    """Looks up the class of every colour, each only once.
 
     Args:
         legend: The classes and their colours.
@@ -40,7 +40,7 @@ class ColourDecoder:
         self._listed[self._colours @ (1 << 16, 1 << 8, 1)] = True
 
     def nearest(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give the class index (N,) uint8 of the nearest legend colour, and its distance (N,) float64.
+        """Return the class index (N,) uint8 of the nearest legend colour, and its distance (N,) float64.
 
         Args:
             codes: (N,) colours as 0xRRGGBB.
@@ -56,7 +56,7 @@ class ColourDecoder:
         return classes, distances
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
-        """Give the class index of each pixel, uint8 of the same shape; 255 where no legend colour is near enough."""
+        """Return the class index of each pixel, uint8 of the same shape; 255 if no legend colour is near enough."""
         classes = self._known[codes]
         new = np.unique(codes[classes == _UNSEEN])
         if len(new):
@@ -66,11 +66,11 @@ class ColourDecoder:
         return classes
 
     def lists(self, codes: np.ndarray) -> Bools:
-        """Tell which pixels have just a colour of the legend."""
+        """Return which pixels have exactly a colour of the legend."""
         return self._listed[codes]
 
     def foreign(self, codes: np.ndarray, area_px: np.ndarray, total_px: int) -> Bools:
-        """Tell which colours of a mask, though near to a class's, are wide and in no legend: drawn as something else.
+        """Return the colours of a mask that are close to a class colour but frequent and in no legend.
 
         Args:
             codes: (N,) all colours of the mask that the legend does not list.
@@ -85,12 +85,12 @@ class ColourDecoder:
         return found
 
     def refuse(self, codes: np.ndarray) -> None:
-        """Give these colours no class from now on."""
+        """Treat these colours as without a class from now on."""
         self._known[codes] = NO_CLASS_BYTE
 
 
 class NumberDecoder(ColourDecoder):
-    """Gives the class of every class number of a mask."""
+    """Looks up the class of every class number of a mask."""
 
     def __init__(self, legend: Legend) -> None:
         super().__init__(legend, 0)
@@ -101,18 +101,18 @@ class NumberDecoder(ColourDecoder):
         self._listed[list(table)] = True
 
     def nearest(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give the class (N,) of numbers and 0 (N,), or infinity for those of no class; 0 alone stands for none."""
+        """Return the class (N,) of numbers and distance 0 (N,), infinity for those without a class; 0 alone is none."""
         classes = self._known[codes]
         return classes, np.where((classes != NO_CLASS_BYTE) | (codes == 0), 0, np.inf)
 
 
 def decoder_of(legend: Legend, tolerance: float) -> ColourDecoder:
-    """Give what decodes masks by a legend: by their numbers if it lists such, else by colour."""
+    """Return the decoder of a legend: by numbers if it lists any, else by colour."""
     return NumberDecoder(legend) if legend.numbers else ColourDecoder(legend, tolerance)
 
 
 def _least_gap(colours: np.ndarray, classes: np.ndarray) -> float:
-    """Give the distance of the two nearest colours (K, 3) of different classes (K,); infinity if there are no two."""
+    """Return the distance between the closest colours (K, 3) of different classes (K,); infinity if there are none."""
     least = np.inf
     for colour, own in zip(colours, classes, strict=True):
         others = colours[classes != own]

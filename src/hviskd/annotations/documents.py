@@ -1,4 +1,4 @@
-"""Reads the JSON that other programs write, at any size and in any state; Labelme and QuPath readers use it."""
+"""Reads JSON files of other programs, of any size and possibly damaged."""
 
 import json
 import math
@@ -30,7 +30,7 @@ KEY_LIMIT = 1_000_000  # different ones, at about 300 bytes each; of one that co
 
 
 def read_document(path: Path) -> object:
-    """Read a JSON file that may be damaged or hostile.
+    """Read a JSON file that may be damaged or malicious.
 
     What no reader looks at may be wrong: NaN and Infinity, which some programs write, come as such, numbers of
     thousands of digits as infinity, and whoever meets them refuses them.
@@ -46,28 +46,28 @@ def read_document(path: Path) -> object:
     try:
         return json.loads(_text(path), object_pairs_hook=_Objects(), parse_int=_whole)
     except RecursionError as error:
-        raise DataError(f"{path}: nested too deeply; this is not an annotation") from error
+        raise DataError(f"{path}: nested too deeply, so not an annotation") from error
     except ValueError as error:
         raise DataError(f"{path}: not valid JSON ({error}); export it again") from error
 
 
 def _text(path: Path) -> str:
-    """Give the file's text; a function of its own, so that the bytes are gone before the text is parsed."""
+    """Return the file's text, in a function of its own so that the bytes are freed before parsing."""
     content = path.read_bytes()
     if sum(weight * content.count(mark) for mark, weight in _MARKS.items()) > MARK_LIMIT:
-        raise DataError(f"{path}: more objects and numbers than fit into memory; export fewer objects at a time")
+        raise DataError(f"{path}: too many objects and numbers for memory; export fewer objects at a time")
     width = _character_bytes(content)
     if len(content) * width > TEXT_LIMIT_BYTES:
         limit = TEXT_LIMIT_BYTES // width // 2**20
         raise DataError(
-            f"{path}: larger than {limit} MiB, the most with characters that take {width} bytes of memory each (such "
-            f"as {'emoji' if width == 4 else 'Chinese'}); export fewer objects at a time, or without the image"
+            f"{path}: larger than {limit} MiB, the limit with characters of {width} bytes of memory each (for "
+            f"example {'emoji' if width == 4 else 'Chinese'}); export fewer objects at a time, or without the image"
         )
     return content.decode("utf-8-sig")
 
 
 def _character_bytes(content: bytes) -> int:
-    """Give how many bytes each character of JSON in UTF-8 may take in memory, escapes unfolded: 1, 2 or 4."""
+    """Return how many bytes of memory each character of UTF-8 JSON may take, with escapes resolved: 1, 2 or 4."""
     highest = np.frombuffer(content, dtype=np.uint8).max(initial=0)
     if highest >= 0xF0 or re.search(rb"\\u[dD][89a-fA-F]", content):
         return 4
@@ -75,7 +75,7 @@ def _character_bytes(content: bytes) -> int:
 
 
 class _Objects:
-    """Makes the objects of one document, and refuses keys that come twice in one and too many different ones in all."""
+    """Builds the objects of one document; rejects repeated keys in an object and too many different keys in all."""
 
     def __init__(self) -> None:
         self._keys: set[str] = set()
@@ -85,13 +85,13 @@ class _Objects:
         if len(content) < len(pairs):
             twice = [key for key, times in Counter(key for key, _ in pairs).items() if times > 1 and key in READ_KEYS]
             if twice:
-                raise ValueError(f"key {twice[0]!r} stands twice in one object")
+                raise ValueError(f"key {twice[0]!r} appears twice in one object")
         self._keys.update(content)
         if len(self._keys) > KEY_LIMIT:
-            raise ValueError(f"over {KEY_LIMIT} different keys; this is not an annotation")
+            raise ValueError(f"more than {KEY_LIMIT} different keys, so not an annotation")
         return content
 
 
 def _whole(digits: str) -> int | float:
-    """Read a whole number; one of hundreds of digits is beyond all numbers."""
+    """Read an integer; one with hundreds of digits is beyond all numbers."""
     return int(digits) if len(digits) < LONGEST_NUMBER else math.inf

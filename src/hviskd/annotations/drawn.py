@@ -1,4 +1,4 @@
-"""Turns coordinates and words out of foreign JSON into sound regions; the Labelme and QuPath readers share it."""
+"""Turns coordinates and labels from JSON files of other programs into valid regions."""
 
 import math
 from collections import Counter
@@ -19,7 +19,7 @@ MENDED_LIMIT_POINTS = 1_000_000  # of all invalid outlines of a file together: t
 CROSSING_LIMIT = 100_000  # a second and 400 MB to mend; past that it is not a drawing
 TEXT_LIMIT = 1000
 
-MENDED = "invalid outlines (crossing themselves, spiked, left open, holes outside) mended"
+MENDED = "invalid outlines (self-intersecting, spiked, open, holes outside) repaired"
 NO_AREA = "objects without an area (points, lines, empty ones) left out"
 _SIMPLIFY = "simplify it or export fewer objects"
 
@@ -27,7 +27,7 @@ Outline = Polygon | MultiPolygon
 
 
 class DrawnFile:
-    """The checks that every coordinate and word of one foreign file goes through.
+    """The checks of every coordinate and label of one file.
 
     Each method names the file and the place in it when it raises `DataError`.
 
@@ -42,36 +42,36 @@ class DrawnFile:
         self._points_left = MENDED_LIMIT_POINTS
         self._crossings_left = CROSSING_LIMIT
 
-    def error(self, place: str, wrong: str, remedy: str = "mend or export the file again") -> DataError:
-        """Give the error of one line that names file, place, what is wrong and what to do."""
+    def error(self, place: str, wrong: str, remedy: str = "correct the file or export it again") -> DataError:
+        """Return the one-line error with file, place, what is wrong and what to do."""
         return DataError(f"{self.path}: {place}: {wrong}; {remedy}")
 
     def mapping(self, value: object, place: str) -> dict[str, object]:
-        """Give `value` if it is a JSON object."""
+        """Return `value` if it is a JSON object."""
         if not isinstance(value, dict):
             raise self.error(place, "must be an object with keys")
         return value
 
     def objects(self, value: object, place: str) -> list[object]:
-        """Give `value` if it is a list of at most a million entries."""
+        """Return `value` if it is a list of at most a million entries."""
         if not isinstance(value, list):
             raise self.error(place, "must be a list")
         if len(value) > OBJECT_LIMIT:
-            raise self.error(place, f"holds {len(value)} objects, more than {OBJECT_LIMIT}")
+            raise self.error(place, f"contains {len(value)} objects, more than {OBJECT_LIMIT}")
         return value
 
     def text(self, value: object, place: str) -> str:
-        """Give a label or name as one line without blanks around it; an empty one for null."""
+        """Return a label or name as one line without surrounding spaces; empty for null."""
         if value is None:
             return ""
         if not isinstance(value, str) or len(value) > TEXT_LIMIT:
             raise self.error(place, f"must be text of at most {TEXT_LIMIT} characters")
         if any("\ud800" <= character <= "\udfff" for character in value):
-            raise self.error(place, "holds half a character, which no file can be written with")
+            raise self.error(place, "contains half of a surrogate pair, which cannot be written to a file")
         return one_line(value)
 
     def points(self, value: object, place: str) -> np.ndarray:
-        """Give a list of [x, y] (a third number is dropped) as (N, 2) float64 in px."""
+        """Return a list of [x, y] (a third number is dropped) as (N, 2) float64 in px."""
         if not isinstance(value, list):
             raise self.error(place, "must be a list of [x, y]")
         try:
@@ -81,14 +81,14 @@ class DrawnFile:
         if points.ndim != 2 or points.shape[1] not in (2, 3):
             raise self.error(place, "must be a list of [x, y]")
         if not set(map(type, chain.from_iterable(value))) <= {int, float}:  # NumPy takes "5" and true for numbers
-            raise self.error(place, "has a coordinate that is no number")
+            raise self.error(place, "has a coordinate that is not a number")
         points = points[:, :2]
         if not np.all(np.abs(points) <= COORDINATE_LIMIT_PX):
             raise self.error(place, "has a coordinate that is not finite or beyond ten million px")
         return points
 
     def polygon(self, rings: list[np.ndarray], place: str, *, sound: bool = True) -> Outline | None:
-        """Make a valid polygon of a shell and its holes; None, and a remark, if it has no area.
+        """Make a valid polygon from a shell and its holes; None, and a remark, if it has no area.
 
         Args:
             rings: Each (N, 2), in px.
@@ -102,7 +102,7 @@ class DrawnFile:
         return self.outline([Polygon(shell, [hole for hole in holes if len(hole) >= 3])], place, sound=sound)
 
     def outline(self, parts: list[Polygon], place: str, *, sound: bool = True) -> Outline | None:
-        """Make one valid outline of some polygons, valid or not; None, and a remark, if it has no area.
+        """Make one valid outline from some polygons, valid or not; None, and a remark, if it has no area.
 
         An outline that crosses itself keeps every place it runs round, a hole outside its outline is left out, and
         parts that overlap become one.
@@ -120,22 +120,22 @@ class DrawnFile:
 
     def _check_size(self, points: int, place: str) -> None:
         if points > OUTLINE_LIMIT_POINTS:
-            raise self.error(place, f"an outline of {points} points, more than {OUTLINE_LIMIT_POINTS}", _SIMPLIFY)
+            raise self.error(place, f"an outline with {points} points, more than {OUTLINE_LIMIT_POINTS}", _SIMPLIFY)
 
     def _mend(self, drawn: Outline, place: str) -> Outline:
         self._points_left -= int(shapely.get_num_coordinates(drawn))
         if self._points_left < 0:
-            wrong = f"the invalid outlines up to here have over {MENDED_LIMIT_POINTS} points, too many to mend"
+            wrong = f"the invalid outlines up to here have more than {MENDED_LIMIT_POINTS} points, too many to repair"
             raise self.error(place, wrong, _SIMPLIFY)
         self._count_crossings(drawn, place)
         try:
             mended = [_mended(part) for part in shapely.get_parts(drawn).tolist()]
             return polygons_of(mended[0] if len(mended) == 1 else shapely.union_all(mended))
         except shapely.errors.ShapelyError as error:
-            raise self.error(place, f"an outline that cannot be mended ({error})") from error
+            raise self.error(place, f"an outline that cannot be repaired ({error})") from error
 
     def _count_crossings(self, drawn: Outline, place: str) -> None:
-        """Raise if the outlines mended in this file cross themselves too often to be mended in bounded memory."""
+        """Raise if the outlines repaired in this file intersect themselves too often for bounded memory."""
         points, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(drawn)), return_index=True)
         same = ring[1:] == ring[:-1]
         ends = np.stack([points[:-1][same], points[1:][same]], axis=1)
@@ -147,24 +147,24 @@ class DrawnFile:
             met = tree.query(chunk, predicate="intersects").shape[1]
             self._crossings_left -= max(0, met - 3 * len(chunk)) // 2  # each edge meets itself and its neighbours
             if self._crossings_left < 0:
-                raise self.error(place, f"crosses itself more than {CROSSING_LIMIT} times")
+                raise self.error(place, f"intersects itself more than {CROSSING_LIMIT} times")
 
 
 def polygons_of(geometry: shapely.Geometry) -> Outline:
-    """Give the polygons of any geometry as one, and drop its points and lines."""
+    """Return the polygons of any geometry as one, without its points and lines."""
     parts = [part for part in shapely.get_parts(geometry).tolist() if isinstance(part, Polygon)]
     return parts[0] if len(parts) == 1 else MultiPolygon(parts)
 
 
 def _mended(polygon: Polygon) -> shapely.Geometry:
-    """Mend each ring and cut the holes out of the shell; GEOS by itself would fill a hole that lies outside."""
+    """Repair each ring and cut the holes out of the shell; GEOS would fill a hole that is outside."""
     rings = [Polygon(ring) for ring in (polygon.exterior, *polygon.interiors)]
     shell, *holes = shapely.make_valid(rings, method="structure", keep_collapsed=False).tolist()
     return shapely.difference(shell, shapely.union_all(holes)) if holes else shell
 
 
 def _only_joined(drawn: Outline, valid: Outline) -> bool:
-    """Say that nothing was wrong: parts that share a border became one, or a hole had been drawn by a cut.
+    """Return whether nothing was wrong: parts with a common border were merged, or a hole had been drawn by a cut.
 
     A spike leaves the area as it is too, but its tip is no point of the valid outline.
     """

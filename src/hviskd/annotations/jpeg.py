@@ -1,4 +1,4 @@
-"""Reads a JPEG mask some rows at a time, and tells the size and the end of a JPEG in a TIFF; `pixels` and `tiff` ask.
+"""Reads a JPEG mask some rows at a time, and finds the size and the end of a JPEG in a TIFF.
 
 libvips unpacks the rows. It never holds the picture, and what libjpeg only warns of, such as rows that are missing and
 would come out grey, is an error with it. Other decoders within reach hand on such pixels without a word:
@@ -23,7 +23,7 @@ logging.getLogger("pyvips").addHandler(logging.NullHandler())
 
 
 def jpeg_blocks(path: Path) -> Iterator[Block]:
-    """Give the colour codes of a JPEG, whose header `jpeg_size` has judged, some million px at a time.
+    """Yield the colour codes of a JPEG whose header `jpeg_size` has accepted, some million px at a time.
 
     Raises:
         ValueError: It is damaged or cut short.
@@ -44,7 +44,7 @@ def jpeg_blocks(path: Path) -> Iterator[Block]:
 
 
 def jpeg_size(stream: BinaryIO) -> tuple[int, int]:
-    """Find width and height in px in the frame header of a JPEG (ITU T.81, B.2.2).
+    """Read width and height in px from the frame header of a JPEG (ITU T.81, B.2.2).
 
     A decoder makes room for whatever the header claims, so it is judged first.
 
@@ -62,12 +62,12 @@ def jpeg_size(stream: BinaryIO) -> tuple[int, int]:
         stream.seek(length - 2, io.SEEK_CUR)
     depth, height, width, components = struct.unpack(">BHHB", stream.read(6))
     if marker[1] > 0xC2 or depth != 8 or components not in (1, 3):
-        raise ValueError("a JPEG that is not plain grey or RGB; save it as one")
+        raise ValueError("a JPEG that is neither grey nor RGB; save it as RGB")
     if marker[1] == 0xC2 and width * height > PROGRESSIVE_LIMIT_PX:
-        raise ValueError("a large progressive JPEG; save it as a plain one, or as PNG or tiled TIFF")
+        raise ValueError("a large progressive JPEG; save it as a baseline JPEG, PNG or tiled TIFF")
     return width, height
 
 
 def jpeg_ends(content: bytes) -> bool:
-    """Tell whether the last scan of a JPEG is followed by the picture's end; what is missing would come out grey."""
+    """Return whether the last scan of a JPEG ends with the end marker; missing data would be decoded as grey."""
     return content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")

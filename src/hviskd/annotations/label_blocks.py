@@ -1,4 +1,4 @@
-"""Keeps the class indices of a large mask in little memory; `masks` fills it, a `LabelMask` looks things up in it.
+"""Stores the class indices of a large mask compactly.
 
 Experts draw regions: most squares of a mask are of one class, and one number says all of such a square. The others are
 kept compressed.
@@ -17,7 +17,7 @@ PACKED_LIMIT_BYTES = 512 * 2**20
 
 
 class LabelBlocks:
-    """An image of class indices (H, W) uint8 that is put in piece by piece, each pixel once, and then looked up.
+    """An image of class indices (H, W) uint8 that is stored piece by piece, each px once, and then looked up.
 
     Attributes:
         shape: H and W.
@@ -33,7 +33,7 @@ class LabelBlocks:
         self._lacking: dict[int, int] = {}  # and how many
 
     def put(self, row: int, column: int, labels: Labels) -> None:
-        """Put in a piece (h, w) with its upper left pixel at (row, column).
+        """Store a piece (h, w) with its upper left px at (row, column).
 
         Raises:
             ValueError: The pieces come in an order in which too much would have to be held, or the classes change from
@@ -56,7 +56,7 @@ class LabelBlocks:
                 self._store(band)
 
     def at(self, rows: Ints, columns: Ints) -> Labels:
-        """Look up a rectangle (R, C) of pixels.
+        """Look up a rectangle (R, C) of px.
 
         Args:
             rows: (R,) positions, rising or equal.
@@ -95,7 +95,7 @@ class LabelBlocks:
 
 
 def _runs(numbers: Ints) -> list[tuple[int, slice]]:
-    """Give each number of a rising row, and where it stands."""
+    """Return each number of a sorted row, and its position."""
     begins = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
     ends = [*begins[1:], len(numbers)]
     return [(int(numbers[first]), slice(first, last)) for first, last in zip(begins, ends, strict=True)]

@@ -1,4 +1,4 @@
-"""Labelme JSON: what is drawn there becomes `Outlines`, and `Outlines` a file that Labelme opens.
+"""Reads Labelme JSON as `Outlines`, and writes `Outlines` as a file for Labelme.
 
 The shapes are pixels of the image the file was drawn on, so that image must be the slide at full resolution. Polygons,
 rectangles, upright or turned, circles and masks are read; points and lines have no area, and other shapes are not
@@ -38,7 +38,7 @@ WITHOUT_AREA = ("point", "points", "line", "linestrip")
 def parse_labelme(
     document: dict[str, object], path: Path, *, legend: Legend | None, size: tuple[int, int] | None
 ) -> Outlines:
-    """Take the shapes of a parsed Labelme file; `size` is the slide's in level-0 px, where known.
+    """Read the shapes of a parsed Labelme file; `size` is the slide's in level-0 px, if known.
 
     Raises:
         DataError: The file is not what Labelme writes, or was drawn on an image of another size.
@@ -47,7 +47,7 @@ def parse_labelme(
     if size is not None and drawn_size is not None and size != drawn_size:
         raise DataError(
             f"{path}: drawn on an image of {drawn_size[0]} × {drawn_size[1]} px, but the slide has "
-            f"{size[0]} × {size[1]} px; draw at full resolution or choose the right slide"
+            f"{size[0]} × {size[1]} px; draw at full resolution, or choose the right slide"
         )
     reader = _Shapes(path)
     found = (
@@ -71,7 +71,7 @@ def _image_size(document: dict[str, object], path: Path) -> tuple[int, int] | No
         return None
     for side in (width, height):
         if not isinstance(side, int) or isinstance(side, bool) or not 0 < side <= COORDINATE_LIMIT_PX:
-            raise DataError(f"{path}: imageWidth and imageHeight must be whole numbers of px; mend the file")
+            raise DataError(f"{path}: imageWidth and imageHeight must be integers in px; correct the file")
     assert isinstance(width, int)
     assert isinstance(height, int)
     return width, height
@@ -87,7 +87,7 @@ class _Shape:
 
 
 class _Shapes(DrawnFile):
-    """Reads one shape after the other and remembers how large the masks of the file were so far."""
+    """Reads one shape after the other, and adds up the size of the masks."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -95,7 +95,7 @@ class _Shapes(DrawnFile):
         self._mask_edges = 0
 
     def shape(self, value: object, place: str, position: int) -> _Shape | None:
-        """Give a shape; None, and a remark, if it has no area."""
+        """Return a shape; None, and a remark, if it has no area."""
         shape = self.mapping(value, place)
         label = self.text(shape.get("label"), f"{place}.label") or UNCLASSIFIED
         name = self.text(shape.get("description"), f"{place}.description")
@@ -120,7 +120,7 @@ class _Shapes(DrawnFile):
         if kind in ("polygon", *TURNED) or (kind == "rectangle" and len(points) == 4):
             return self.polygon([points], place)
         if len(points) != 2:
-            raise self.error(place, f"a {kind} needs two points, and has {len(points)}")
+            raise self.error(place, f"a {kind} needs two points but has {len(points)}")
         if kind == "rectangle":
             return self.outline([shapely.box(*points.min(axis=0), *points.max(axis=0))], place)
         if kind == "circle":
@@ -128,9 +128,9 @@ class _Shapes(DrawnFile):
         return self._mask(shape.get("mask"), np.trunc(points), place)  # whole px, as Labelme itself takes them
 
     def _mask(self, encoded: object, corners: np.ndarray, place: str) -> Outline | None:
-        """Trace a mask shape: a picture, set at the corner of a box whose corner pixels both belong to it."""
+        """Trace a mask shape: an image at the corner of a box that includes its corner px."""
         if not isinstance(encoded, str):
-            raise self.error(place, "a mask needs its picture as base64 text")
+            raise self.error(place, "a mask needs its image as base64 text")
         try:
             inside = self._decode(base64.b64decode(encoded, validate=True), corners)
             polygons = np.array(trace(inside, before=self._mask_edges), dtype=object)
@@ -141,20 +141,20 @@ class _Shapes(DrawnFile):
         return self.outline(shapely.transform(polygons, lambda points: points + corners.min(axis=0)).tolist(), place)
 
     def _decode(self, content: bytes, corners: np.ndarray) -> np.ndarray:
-        """Give the (h, w) bool picture of a mask shape; ValueError if it is damaged, too large, or misses its box."""
+        """Return the (h, w) bool image of a mask shape; ValueError if damaged, too large, or not of its box's size."""
         stream = io.BytesIO(content)
         width, height = png_size(stream)
         box_width, box_height = np.abs(corners[1] - corners[0]) + 1
         if (width, height) != (box_width, box_height):
-            raise ValueError(f"its picture has {width} × {height} px, but its box {box_width:.0f} × {box_height:.0f}")
+            raise ValueError(f"its image has {width} × {height} px, but its box {box_width:.0f} × {box_height:.0f}")
         self._mask_px_left -= width * height
         if self._mask_px_left < 0:
-            raise ValueError(f"over {MASK_LIMIT_PX // 10**6} million px of masks in one file")
+            raise ValueError(f"more than {MASK_LIMIT_PX // 10**6} million px of masks in one file")
         return np.concatenate([(codes != 0) & (codes != TRANSPARENT) for _, codes in png_codes(stream)])
 
 
 def _circle(centre: np.ndarray, edge: np.ndarray) -> Polygon:
-    """Give a circle as a polygon that is nowhere more than 0.05 px inside it."""
+    """Return a circle as a polygon that is nowhere more than 0.05 px inside it."""
     radius = float(np.hypot(*(edge - centre)))
     # A chord over a quarter turn / n lies r (1 − cos(π / 4n)) ≈ r (π / 4n)² / 2 inside its arc.
     quarter = math.ceil(math.pi / 4 * math.sqrt(radius / (2 * CIRCLE_ERROR_PX))) + 4
@@ -162,7 +162,7 @@ def _circle(centre: np.ndarray, edge: np.ndarray) -> Polygon:
 
 
 def write_labelme(annotation: Outlines, path: Path, *, image_path: str) -> Path:
-    """Write a file that Labelme opens beside the image `image_path` names, and give its path.
+    """Write a file that Labelme opens for the image `image_path`, and return its path.
 
     Coordinates are rounded to a millionth of a px. Labelme knows no holes, so a hole is joined to its border by a cut
     that encloses nothing; the parts of a region share a `group_id`. Reading the file gives the regions back, without

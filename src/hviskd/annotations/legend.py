@@ -1,4 +1,4 @@
-"""What the colours and labels of an expert's annotation mean; readers of masks and outlines ask it.
+"""Legends: the meaning of the colours and labels of an annotation.
 
 A legend is a YAML file:
 
@@ -41,13 +41,13 @@ ClassNumber = Annotated[int, Field(ge=0, le=65535, strict=True)]
 
 def _plain(text: str) -> str:
     if any(unicodedata.category(character) == "Cc" for character in text):
-        raise ValueError("holds a line break or another control character; write it on one line")
+        raise ValueError("contains a line break or another control character; write it on one line")
     return one_line(text)  # as labels are read, so that they meet
 
 
 def _not_empty(text: str) -> str:
     if not text:
-        raise ValueError("is empty; write a name")
+        raise ValueError("is empty; give a name")
     return text
 
 
@@ -55,7 +55,7 @@ Name = Annotated[str, AfterValidator(_plain), AfterValidator(_not_empty)]
 
 
 class LegendClass(BaseModel):
-    """One class as a legend lists it: its name, and its colours in a mask."""
+    """One class of a legend: its name, and its colours in a mask."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,20 +65,20 @@ class LegendClass(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if len(set(self.colours)) < len(self.colours):
-            raise ValueError(f"class {self.name} lists one colour twice")
+            raise ValueError(f"class {self.name} lists a colour twice")
         return self
 
 
 class Legend(BaseModel):
-    """Class names in order, their colours in a mask, and which classes count as another.
+    """Class names in order, their colours in a mask, and which classes are merged into others.
 
     Attributes:
-        name: What the legend is called.
-        classes: Every class the legend tells apart, merged ones included.
+        name: Name of the legend.
+        classes: All classes of the legend, including merged ones.
         merge: Class → the class it counts as. A merged class has no index of its own.
-        none: Colours of a mask that stand for no class.
-        numbers: Class number in a mask → class. With it, masks are read as numbers and not as colours; 0 stands for no
-            class unless it is listed.
+        none: Colours of a mask without a class.
+        numbers: Class number in a mask → class. If given, masks are read as numbers, not colours; 0 has no class unless
+            it is listed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -92,7 +92,7 @@ class Legend(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _classes_of_numbers(cls, content: Any) -> Any:
-        """Take the classes from the numbers where a legend lists nothing else."""
+        """Take the classes from the numbers if a legend lists nothing else."""
         numbers = content.get("numbers") if isinstance(content, dict) and "classes" not in content else None
         if isinstance(numbers, dict) and all(isinstance(name, str) for name in numbers.values()):
             return content | {"classes": [{"name": name} for name in dict.fromkeys(numbers.values())]}
@@ -102,31 +102,31 @@ class Legend(BaseModel):
     def _check(self) -> Self:
         listed = {entry.name for entry in self.classes}
         if len({name.casefold() for name in listed}) < len(self.classes):
-            raise ValueError("two classes have one name (upper and lower case count as one)")
+            raise ValueError("two classes have the same name (case is ignored)")
         owners: dict[RGB, str] = dict.fromkeys(self.none, "none")
         for entry in self.classes:
             if not entry.colours and not self.numbers:
-                raise ValueError(f"class {entry.name} lists no colour, such as colours: [[200, 0, 0]]")
+                raise ValueError(f"class {entry.name} has no colour; add one, for example colours: [[200, 0, 0]]")
             for colour in entry.colours:
                 if colour in owners:
-                    raise ValueError(f"classes {owners[colour]} and {entry.name} have one colour, {list(colour)}")
+                    raise ValueError(f"classes {owners[colour]} and {entry.name} have the same colour, {list(colour)}")
                 owners[colour] = entry.name
         for number, name in self.numbers.items():
             if name not in listed:
-                raise ValueError(f"numbers gives {number} to '{name}', which is no class")
+                raise ValueError(f"numbers has '{number}: {name}', but {name} is not a class")
         numbered = {self.merge.get(name, name) for name in self.numbers.values()}
         for name in listed - self.merge.keys() - numbered if self.numbers else ():
             raise ValueError(f"class {name} has no number; add it to numbers")
         for merged, target in self.merge.items():
             if merged not in listed or target not in listed:
-                raise ValueError(f"merge names '{merged}: {target}', but both must be classes")
+                raise ValueError(f"merge has '{merged}: {target}', but both must be classes")
             if target in self.merge:
-                raise ValueError(f"merge sends '{merged}' to '{target}', which is itself merged")
+                raise ValueError(f"merge has '{merged}: {target}', but '{target}' is itself merged")
         return self
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Class names in order; a class index is a position in it."""
+        """Class names in order; a class index is a position in this list."""
         return tuple(entry.name for entry in self.classes if entry.name not in self.merge)
 
     @cached_property
@@ -143,38 +143,38 @@ class Legend(BaseModel):
         }
 
     def index(self, label: str) -> int | None:
-        """Give the class index of a label, whatever its case; None where the legend has no such class."""
+        """Return the class index of a label, regardless of case; None if the legend has no such class."""
         return self._positions.get(label.strip().casefold())
 
     def palette(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give every mask colour (K, 3) int64 and the class index each stands for (K,) uint8; 255 for those of none."""
+        """Return every mask colour (K, 3) int64 and its class index (K,) uint8; 255 for those without a class."""
         pairs = [(colour, self._positions[e.name.casefold()]) for e in self.classes for colour in e.colours]
         pairs += [(colour, NO_CLASS_BYTE) for colour in self.none]
         colours = np.array([colour for colour, _ in pairs], dtype=np.int64).reshape(-1, 3)
         return colours, np.array([index for _, index in pairs], dtype=np.uint8)
 
     def number_table(self) -> dict[int, int]:
-        """Give the class index of every number that a mask may hold."""
+        """Return the class index of every number in a mask."""
         return {number: self._positions[name.casefold()] for number, name in self.numbers.items()}
 
 
 class _NoAliases(PlainLoader):
-    """Refuses aliases: they may unfold to more than memory holds, and no legend needs one."""
+    """Rejects aliases: they may expand to more than memory holds, and no legend needs one."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases such as *name are not allowed; write the value out")
+            raise yaml.YAMLError("aliases such as *name are not allowed; write the value in full")
         return super().compose_node(parent, index)
 
 
 def built_in_legends() -> tuple[str, ...]:
-    """Give the names of the legends that come with the package."""
+    """Return the names of the built-in legends."""
     folder = resources.files("hviskd.annotations") / "legends"
     return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir()))
 
 
 def load_legend(name_or_path: str | Path) -> Legend:
-    """Give a built-in legend by name, or read one from a YAML file.
+    """Return a built-in legend by name, or read one from a YAML file.
 
     Raises:
         DataError: There is no such legend or file, or the file is not a legend.
@@ -186,16 +186,16 @@ def load_legend(name_or_path: str | Path) -> Legend:
     try:
         content = yaml.load(text, Loader=_NoAliases)  # noqa: S506 - it is a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DataError(f"{name_or_path}: not valid YAML ({one_line(str(error))}); mend the legend") from error
+        raise DataError(f"{name_or_path}: not valid YAML ({one_line(str(error))}); correct the legend") from error
     try:
         return Legend.model_validate(content)
     except ValidationError as error:
         wrong = "an empty file" if content is None else one_line(_in_words(error.errors()[0]))
-        raise DataError(f"{name_or_path}: {wrong}; mend the legend") from error
+        raise DataError(f"{name_or_path}: {wrong}; correct the legend") from error
 
 
 def _in_words(problem: Any) -> str:
-    """Say what pydantic found wrong in the words of somebody who writes a legend, with the place in the file."""
+    """Describe a pydantic error in a legend author's words, with its place in the file."""
     *_, key = place = problem["loc"] or ("legend",)
     of_class = place[0] == "classes" and len(place) > 1
     keys = "a class has name, colours" if of_class else "a legend has name, classes, merge, none, numbers"
@@ -208,13 +208,13 @@ def _in_words(problem: Any) -> str:
         "model_type": f"must be keys with values; {keys}",
     }.get(problem["type"])
     if "colours" in place and (len(place) > 3 or said is None):
-        said = "must be a list of [red, green, blue], each 0 to 255, such as [[200, 0, 0]]"
+        said = "must be a list of [red, green, blue], each 0 to 255, for example [[200, 0, 0]]"
     elif place[0] == "none":
-        said = "must be a list of [red, green, blue], each 0 to 255, such as [[0, 0, 0]]"
+        said = "must be a list of [red, green, blue], each 0 to 255, for example [[0, 0, 0]]"
     elif place[0] == "numbers" and problem["type"] != "value_error":
-        said = "must give numbers from 0 to 65535 to classes, such as {1: tumour}"
+        said = "must map numbers from 0 to 65535 to classes, for example {1: tumour}"
     elif place[0] == "merge" and problem["type"] != "value_error":
-        said = "must name classes by their names, such as {necrosis: tumour}; leave it out to merge none"
+        said = "must map class names to class names, for example {necrosis: tumour}; omit it to merge none"
     elif said is None:
         said = f"must be a list of 1 to {LEGEND_LIMIT_CLASSES} classes"
     return f"{'.'.join(map(str, place))}: {said}"
@@ -223,9 +223,9 @@ def _in_words(problem: Any) -> str:
 def _read_legend_file(path: Path) -> str:
     if not path.is_file():
         known = ", ".join(built_in_legends())
-        raise DataError(f"{path}: neither a built-in legend ({known}) nor a file; name one of them")
+        raise DataError(f"{path}: neither a built-in legend ({known}) nor a file")
     if path.stat().st_size > LEGEND_LIMIT_BYTES:
-        raise DataError(f"{path}: larger than {LEGEND_LIMIT_BYTES // 2**10} KiB; this is not a legend")
+        raise DataError(f"{path}: larger than {LEGEND_LIMIT_BYTES // 2**10} KiB, so not a legend")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

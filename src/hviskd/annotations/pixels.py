@@ -1,4 +1,4 @@
-"""Reads the colours of a mask a block at a time from PNG, JPEG or TIFF; reading a mask and the census use it."""
+"""Reads the colours of a mask block by block from PNG, JPEG or TIFF."""
 
 import struct
 import zlib
@@ -22,12 +22,12 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def is_picture(start: bytes) -> bool:
-    """Tell from its first bytes whether a file is a PNG, JPEG or TIFF."""
+    """Return whether a file is a PNG, JPEG or TIFF, from its first bytes."""
     return start.startswith((SIGNATURE, _JPEG, *_TIFF))
 
 
 class MaskPixels:
-    """The pixels of one mask file, of which only a block at a time is in memory.
+    """The pixels of one mask file, of which only one block at a time is in memory.
 
     Args:
         path: The file.
@@ -53,7 +53,7 @@ class MaskPixels:
                 raise ValueError(f"{self.size[0]} × {self.size[1]} px, over the limit of {limit} million")
 
     def blocks(self) -> Iterator[Block]:
-        """Give every pixel once, in blocks of some million: first row, first column, (h, w) int32 codes or numbers.
+        """Yield every pixel once, in blocks of about a million: first row, first column, (h, w) int32 codes or numbers.
 
         The next block is unpacked in a thread while one is looked at.
         """
@@ -80,12 +80,12 @@ class MaskPixels:
                 block = next(blocks, None)
                 left_px -= 0 if block is None else block[2].size
                 if block is None or left_px < 0:
-                    raise ValueError("cut short")
+                    raise ValueError("truncated")
             yield block
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        """Turn whatever a decoder says of a damaged file into one line."""
+        """Turn any decoder error about a damaged file into one line."""
         try:
             yield
         except (

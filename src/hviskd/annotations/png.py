@@ -1,4 +1,4 @@
-"""Reads and writes PNG a band of rows at a time, since a mask of a billion pixels fits no memory; masks use it.
+"""Reads and writes PNG masks in bands of rows, since a billion pixels do not fit into memory.
 
 Pillow and its like hold the whole picture. Here the compressed stream is unpacked a band at a time, each band is put
 into a small PNG of its own behind the last row before it (PNG rows are stored as differences to the row above), and
@@ -47,7 +47,7 @@ class _Header:
 
 
 def png_size(stream: BinaryIO, *, numbers: bool = False) -> tuple[int, int]:
-    """Give width and height in px of a PNG, and set the stream back to its start.
+    """Return width and height in px of a PNG, and rewind the stream.
 
     Raises:
         ValueError: It is not a PNG, its header is damaged, or it is not one of 8 bits or fewer a sample.
@@ -58,7 +58,7 @@ def png_size(stream: BinaryIO, *, numbers: bool = False) -> tuple[int, int]:
 
 
 def png_codes(stream: BinaryIO, *, numbers: bool = False) -> Iterator[tuple[int, np.ndarray]]:
-    """Give the codes of a PNG band by band: the band's first row, and its pixels (rows, W) int32.
+    """Return the codes of a PNG band by band: the band's first row, and its pixels (rows, W) int32.
 
     They are colours, 0xRRGGBB, and TRANSPARENT for pixels less than half opaque, or class numbers: what is stored of
     a grey or indexed picture. The last band comes only when all checksums are right.
@@ -126,13 +126,13 @@ def _read_header(stream: BinaryIO, numbers: bool) -> _Header:
     if checksum != zlib.crc32(start[12:29]) or interlace > 1:
         raise ValueError("damaged header")
     if compression or filtering:
-        raise ValueError(f"a PNG of compression {compression} and filter {filtering}, where only 0 is known")
+        raise ValueError(f"a PNG with compression {compression} and filter {filtering}, but only 0 is defined")
     if not (0 < width <= SIDE_LIMIT_PX and 0 < height <= SIDE_LIMIT_PX):
         raise ValueError(f"a PNG of {width} × {height} px")
     if depth == 16 and kind in _SAMPLES and not (numbers and kind == _GREY and not interlace):
         raise ValueError("a PNG of 16 bits a sample; save it with 8" + ("" if numbers else IF_NUMBERS))
     if kind not in _SAMPLES or depth not in (1, 2, 4, 8, 16) or (depth < 8 and kind not in (_GREY, _PALETTE)):
-        raise ValueError("a PNG of other than 8 bits a sample; save it with 8")
+        raise ValueError("a PNG without 8 bits per channel; save it with 8")
     return _Header(width, height, depth, kind, bool(interlace))
 
 
@@ -155,7 +155,7 @@ def _whole(stream: BinaryIO, header: _Header, table: "_ColourTable") -> np.ndarr
 
 
 def _packed_bands(stream: BinaryIO, header: _Header, table: "_ColourTable") -> Iterator[bytes]:
-    """Give the rows, unpacked but still filtered, a band at a time, and fill the colour table on the way.
+    """Yield the rows, decompressed but still filtered, in bands, and fill the colour table meanwhile.
 
     The compressed stream ends with a checksum of its own, so it is read to its end before the last band is given.
     """
@@ -182,16 +182,16 @@ def _packed_bands(stream: BinaryIO, header: _Header, table: "_ColourTable") -> I
     except zlib.error as error:
         raise ValueError(f"damaged ({error})") from error
     if left or not unpacker.eof:
-        raise ValueError("cut short")
+        raise ValueError("truncated")
     yield bytes(band)
 
 
 def _image_data(stream: BinaryIO, table: "_ColourTable") -> Iterator[bytes]:
-    """Give the compressed picture in pieces of at most a megabyte, and fill the colour table on the way."""
+    """Yield the compressed image in pieces of at most a megabyte, and fill the colour table meanwhile."""
     while True:
         start = stream.read(8)
         if len(start) < 8:
-            raise ValueError("cut short")
+            raise ValueError("truncated")
         length, kind = struct.unpack(">I4s", start)
         if kind == b"IEND":
             return
@@ -206,12 +206,12 @@ def _image_data(stream: BinaryIO, table: "_ColourTable") -> Iterator[bytes]:
 
 
 def _content(stream: BinaryIO, kind: bytes, length: int) -> Iterator[bytes]:
-    """Give what a chunk holds in pieces of at most a megabyte; at the end its checksum must be right."""
+    """Yield a chunk's content in pieces of at most a megabyte, and check its checksum at the end."""
     checksum = zlib.crc32(kind)
     while length:
         piece = stream.read(min(length, 2**20))
         if not piece:
-            raise ValueError("cut short")
+            raise ValueError("truncated")
         length -= len(piece)
         checksum = zlib.crc32(piece, checksum)
         yield piece
@@ -220,7 +220,7 @@ def _content(stream: BinaryIO, kind: bytes, length: int) -> Iterator[bytes]:
 
 
 def _unfilter(packed: bytes, before: np.ndarray, header: _Header) -> np.ndarray:
-    """Undo the row differences of a band: (rows, row bytes) uint8.
+    """Undo the row filters of a band: (rows, row bytes) uint8.
 
     Differences are taken between bytes, whatever they mean, so any picture may be decoded as one of 1 to 4 samples of
     8 bits that has the same distance between neighbours.
@@ -241,7 +241,7 @@ def _unfilter(packed: bytes, before: np.ndarray, header: _Header) -> np.ndarray:
 
 
 class _ColourTable:
-    """What the samples of a PNG mean: its palette, and which of its values are transparent."""
+    """The meaning of a PNG's samples: its palette, and which values are transparent."""
 
     def __init__(self, header: _Header) -> None:
         self._header = header
@@ -253,7 +253,7 @@ class _ColourTable:
             self._palette[: 2**header.depth] = np.arange(2**header.depth) * step * 0x010101
 
     def read(self, kind: bytes, content: bytes) -> None:
-        """Take the content of a PLTE or tRNS chunk."""
+        """Store the content of a PLTE or tRNS chunk."""
         if kind == b"PLTE" and self._header.kind == _PALETTE:
             colours = np.frombuffer(content[: len(content) // 3 * 3], dtype=np.uint8).reshape(-1, 3)
             self._palette[: len(colours)] = pack_codes(colours)
@@ -282,7 +282,7 @@ class _ColourTable:
     def look_up(self, samples: np.ndarray) -> np.ndarray:
         """Turn grey values or positions in the palette (rows, W) into (rows, W) int32 codes."""
         if (last := samples.max()) >= self._colours:
-            raise ValueError(f"damaged (a px of colour {last}, and {self._colours} colours in its palette)")
+            raise ValueError(f"damaged (a px of colour {last}, but only {self._colours} colours in its palette)")
         return self._palette[samples]
 
     def pack(self, samples: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""QuPath GeoJSON: what is drawn there becomes `Outlines`, and `Outlines` a file that QuPath opens.
+"""Reads QuPath GeoJSON as `Outlines`, and writes `Outlines` as a file for QuPath.
 
 Coordinates are px of the slide at full resolution. A class may be written in any way QuPath has had; of a cell its
 outline is read and its nucleus left. Points and lines have no area and are left out.
@@ -26,7 +26,7 @@ RGB = tuple[int, int, int]
 
 
 def parse_geojson(document: object, path: Path, *, legend: Legend | None, size: tuple[int, int] | None) -> Outlines:
-    """Take the objects of a parsed QuPath file: a FeatureCollection, one Feature, or a list of Features.
+    """Read the objects of a parsed QuPath file: a FeatureCollection, one Feature, or a list of Features.
 
     Raises:
         DataError: The file is not what QuPath writes, or fits neither legend nor slide.
@@ -46,7 +46,7 @@ class _Features(DrawnFile):
     """Reads one feature after the other."""
 
     def region(self, value: object, place: str) -> Region | None:
-        """Give the region of a feature; None, and a remark, if it has no area."""
+        """Return the region of a feature; None, and a remark, if it has no area."""
         feature = self.mapping(value, place)
         if feature.get("type") != "Feature":
             raise self.error(place, "is not a GeoJSON Feature")
@@ -70,7 +70,7 @@ class _Features(DrawnFile):
         return self.text(label, f"{place}.names"), colour
 
     def _geometry(self, value: object, place: str) -> Outline | None:
-        """Collect the polygons of a geometry and of all that a GeometryCollection holds."""
+        """Collect the polygons of a geometry and of everything in a GeometryCollection."""
         if value is None:
             self.remarks[NO_AREA] += 1
             return None
@@ -87,7 +87,7 @@ class _Features(DrawnFile):
             elif kind in _WITHOUT_AREA:
                 self.remarks[NO_AREA] += 1
             else:
-                raise self.error(place, "is no geometry that GeoJSON knows")
+                raise self.error(place, "is not a GeoJSON geometry")
         if not parts:
             return None
         return parts[0] if len(parts) == 1 else self.outline(_flat(parts), place)
@@ -104,7 +104,7 @@ def _flat(parts: list[Outline]) -> list[Polygon]:
 
 
 def _colour(value: object) -> RGB | None:
-    """Read a colour as QuPath writes it, [r, g, b(, alpha)] or packed 0xAARRGGBB; None for anything else."""
+    """Read a colour in QuPath's form, [r, g, b(, alpha)] or packed 0xAARRGGBB; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return (value >> 16) & 255, (value >> 8) & 255, value & 255
     if isinstance(value, list) and len(value) in (3, 4):
@@ -115,7 +115,7 @@ def _colour(value: object) -> RGB | None:
 
 
 def write_geojson(annotation: Outlines, path: Path) -> Path:
-    """Write a file that QuPath opens, and give its path.
+    """Write a file that QuPath opens, and return its path.
 
     Coordinates are rounded to a millionth of a px. A region without a colour gets one of its class. The same regions
     give the same bytes, ids included. Reading the file gives the regions back.
@@ -124,7 +124,7 @@ def write_geojson(annotation: Outlines, path: Path) -> Path:
 
 
 def write_features(features: Iterable[str], path: Path) -> Path:
-    """Write features as a file that QuPath opens, one after the other, so that it takes no memory; gives its path.
+    """Write features as a file that QuPath opens, one by one in constant memory; return its path.
 
     Args:
         features: Each as JSON. What QuPath asks of it: its `id` is a UUID, all else stands in `properties`.
@@ -139,12 +139,12 @@ def write_features(features: Iterable[str], path: Path) -> Path:
 
 
 def compact_json(content: object) -> str:
-    """Give JSON without blanks."""
+    """Return JSON without spaces."""
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def classification(name: str, colour: RGB) -> dict[str, object]:
-    """Give a class as QuPath has it: with a colour, on one line, and 'A: B' as B derived from A."""
+    """Return a class in QuPath's form: with a colour, on one line, and 'A: B' as B derived from A."""
     names = [one_line(part) for part in name.split(": ")]
     return {"names": names, "color": list(colour)} if len(names) > 1 else {"name": names[0], "color": list(colour)}
 

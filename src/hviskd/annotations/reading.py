@@ -1,4 +1,4 @@
-"""Reads an annotation of any kind; which kind it is, its content tells, whatever the file is called."""
+"""Reads an annotation of any format, recognised by its content, not by its name."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from hviskd.annotations.qupath import parse_geojson
 from hviskd.errors import DataError
 
 _FOREIGN = {  # what else people have, by its first bytes, and what to do with it
-    b"BM": "a BMP picture; save it as PNG",
-    b"GIF8": "a GIF picture; save it as PNG",
-    b"RIFF": "a WebP picture; save it as PNG",
-    b"\0\0\0\x0cjP  ": "a JPEG 2000 picture; save it as PNG",
-    b"\xff\x4f\xff\x51": "a JPEG 2000 picture; save it as PNG",
-    b"\x1f\x8b": "packed; unpack it",
-    b"PK\3\4": "packed; unpack it",
+    b"BM": "a BMP image; save it as PNG",
+    b"GIF8": "a GIF image; save it as PNG",
+    b"RIFF": "a WebP image; save it as PNG",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000 image; save it as PNG",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 image; save it as PNG",
+    b"\x1f\x8b": "compressed; unpack it",
+    b"PK\3\4": "compressed; unpack it",
     **dict.fromkeys((b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{", b"[\0", b"\0["), "not text in UTF-8; save it as UTF-8"),
 }
 
@@ -31,17 +31,17 @@ def read_annotation(
     size: tuple[int, int] | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
 ) -> Annotation:
-    """Read what an expert drew: Labelme JSON, QuPath GeoJSON, or a colour mask.
+    """Read an annotation: Labelme JSON, QuPath GeoJSON, or a colour mask.
 
     Args:
         path: The file.
-        legend: The classes. A mask needs one; outlines without one have their labels as classes.
-        size: Width and height of the slide in level-0 px. It is what the file is checked against, and what a mask
-            is stretched over.
-        tolerance: How far a mask colour may lie from its legend colour, as Euclidean distance of RGB.
+        legend: The classes. Masks need one; for outlines without one, their labels are the classes.
+        size: Width and height of the slide in level-0 px, against which the file is checked, and to which a mask
+            is scaled.
+        tolerance: Largest distance between a mask colour and its legend colour (Euclidean, in RGB).
 
     Raises:
-        DataError: The file is missing, damaged, hostile, of another kind, or does not fit the slide or the legend.
+        DataError: The file is missing, damaged, malicious, of another kind, or does not match the slide or the legend.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,7 +52,7 @@ def read_annotation(
         raise DataError(f"{path}: empty; export it again")
     if is_picture(start):
         if legend is None:
-            raise DataError(f"{path}: a colour mask needs a legend; give one, such as `legend=ivygap`")
+            raise DataError(f"{path}: a colour mask needs a legend; give one, for example `legend=ivygap`")
         return read_mask(path, legend, size=size, tolerance=tolerance)
     for mark, words in _FOREIGN.items():
         if start.startswith(mark):
@@ -64,4 +64,4 @@ def read_annotation(
         isinstance(document, dict) and document.get("type") in ("FeatureCollection", "Feature")
     ):
         return parse_geojson(document, path, legend=legend, size=size)
-    raise DataError(f"{path}: neither Labelme nor QuPath GeoJSON nor a mask; export it as one of them")
+    raise DataError(f"{path}: neither Labelme, QuPath GeoJSON nor a mask; export it as one of them")

@@ -1,4 +1,4 @@
-"""Fills polygons into a label image, one row of cell centres at a time; only `Outlines` calls it.
+"""Fills polygons into a label image, row by row of cell centres.
 
 The rule: a cell belongs to a polygon when its centre lies inside. A centre exactly on an outline belongs to the
 polygon on its right (or, on a level line, below), so that of two polygons with a common border just one has it.
@@ -17,7 +17,7 @@ CROSSINGS_AT_ONCE = 2_000_000  # about 100 MB of working arrays
 
 @dataclass(frozen=True, eq=False)
 class EdgeTable:
-    """The edges of many polygons, each turned to run downwards, level ones left out.
+    """The edges of many polygons, oriented downwards, without horizontal ones.
 
     Attributes:
         top, bottom: The edges' upper and lower ends in level-0 px, (E, 2) float64, x before y.
@@ -32,7 +32,7 @@ class EdgeTable:
 
     @classmethod
     def of(cls, geometries: np.ndarray) -> Self:
-        """Take the edges of valid Polygons and MultiPolygons, (R,) of object."""
+        """Store the edges of valid Polygons and MultiPolygons, (R,) of object."""
         polygons, owner_of_polygon = shapely.get_parts(geometries, return_index=True)
         rings, owner_of_ring = shapely.get_rings(polygons, return_index=True)
         points, ring = shapely.get_coordinates(rings, return_index=True)
@@ -48,7 +48,7 @@ class EdgeTable:
         )
 
     def near(self, left: float, top: float, right: float, bottom: float) -> np.ndarray:
-        """Give the positions, ascending, of the geometries whose bounds meet a window in level-0 px."""
+        """Return the positions, ascending, of the geometries whose bounds meet a window in level-0 px."""
         b = self.bounds
         return np.flatnonzero((b[:, 0] <= right) & (b[:, 2] >= left) & (b[:, 1] <= bottom) & (b[:, 3] >= top))
 
@@ -93,7 +93,7 @@ def fill(
 
 
 def _paint(image: np.ndarray, values: np.ndarray, *, starts: np.ndarray, ends: np.ndarray) -> None:
-    """Paint the spans from each start up to its end; both are keys made of geometry, row and column."""
+    """Paint the spans from each start to its end; both are keys made of geometry, row and column."""
     rows, columns = image.shape
     seen = ends > starts
     line, start = np.divmod(starts[seen], columns + 1)
@@ -106,7 +106,7 @@ def _paint(image: np.ndarray, values: np.ndarray, *, starts: np.ndarray, ends: n
 
 
 def _bands(first_row: np.ndarray, end_row: np.ndarray, rows: int) -> list[tuple[int, int]]:
-    """Cut the rows into bands of about CROSSINGS_AT_ONCE crossings, so that memory stays bounded."""
+    """Divide the rows into bands of about CROSSINGS_AT_ONCE crossings, to bound the memory."""
     change = np.bincount(first_row, minlength=rows + 1) - np.bincount(end_row, minlength=rows + 1)
     crossings = np.cumsum(change)[:rows]
     band_of_row = np.cumsum(crossings) // CROSSINGS_AT_ONCE
@@ -116,6 +116,6 @@ def _bands(first_row: np.ndarray, end_row: np.ndarray, rows: int) -> list[tuple[
 
 
 def _places_within(counts: np.ndarray) -> np.ndarray:
-    """Give 0 … n − 1 for each n of `counts`, one after the other."""
+    """Return 0 … n − 1 for each n of `counts`, concatenated."""
     ends = np.cumsum(counts)
     return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)

@@ -1,4 +1,4 @@
-"""Reads the colours of a TIFF piece by piece; only `pixels` calls it.
+"""Reads the colours of a TIFF piece by piece.
 
 tifffile finds its way in the file and unpacks most of it. LZW and PackBits are unpacked by libtiff, because the LZW of
 imagecodecs, which tifffile uses, crashes the whole program on damaged data. libvips, which reads JPEG here, leaves the
@@ -43,14 +43,14 @@ _ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
 
 
 def tiff_size(path: Path, *, numbers: bool = False) -> tuple[int, int]:
-    """Give width and height in px of the picture of a TIFF, which is the first that is no thumbnail of another."""
+    """Return width and height in px of a TIFF's image, which is the first that is not a thumbnail."""
     with open_tiff(path) as tiff:
         page = _full_page(tiff, numbers)
         return page.imagewidth, page.imagelength
 
 
 def tiff_blocks(path: Path, *, numbers: bool = False) -> Iterator[Block]:
-    """Give the codes of the picture of a TIFF, as in `tiff_size`, a strip or tile at a time.
+    """Yield the codes of the image of a TIFF, as in `tiff_size`, a strip or tile at a time.
 
     Args:
         path: The file.
@@ -70,7 +70,7 @@ def tiff_blocks(path: Path, *, numbers: bool = False) -> Iterator[Block]:
         if page.is_memmappable:
             shape, start, sample = (height, width, page.samplesperpixel), page.dataoffsets[0], _sample(page)
             if start + math.prod(shape) * sample.itemsize > tiff.filehandle.size:
-                raise ValueError("cut short")
+                raise ValueError("truncated")
             yield from row_blocks(np.memmap(path, sample, "r", offset=start, shape=shape)[..., :shown], pack)
             return
         rows, columns = page.chunks[:2]
@@ -83,23 +83,23 @@ def tiff_blocks(path: Path, *, numbers: bool = False) -> Iterator[Block]:
             stored_rows = rows if page.is_tiled else min(rows, height - row)
             packed = tiff.filehandle.read(min(length, tiff.filehandle.size))
             if len(packed) < length:
-                raise ValueError("cut short")
+                raise ValueError("truncated")
             samples = _unpacked(page, packed, position, stored_rows, columns)[..., :shown]
             for below, right, codes in row_blocks(samples[: height - row, : width - column], pack):
                 yield row + below, column + right, codes
 
 
 def _unpacked(page: TiffPage, packed: bytes, position: int, rows: int, columns: int) -> np.ndarray:
-    """Unpack the strip or tile at a position: (rows, columns, samples) uint8 or uint16."""
+    """Decompress the strip or tile at a position: (rows, columns, samples) uint8 or uint16."""
     shape = (rows, columns, page.samplesperpixel)
     if page.compression in _BY_LIBTIFF:
         return _unpacked_by_libtiff(page, packed, shape)
     if page.compression == COMPRESSION.JPEG:
         width, height = jpeg_size(io.BytesIO(packed))
         if width > columns or height > page.chunks[0]:
-            raise ValueError(f"a piece of {columns} × {rows} px holds a JPEG of {width} × {height} px")
+            raise ValueError(f"a piece of {columns} × {rows} px contains a JPEG of {width} × {height} px")
         if not jpeg_ends(packed):
-            raise ValueError("cut short")
+            raise ValueError("truncated")
     samples = page.decode(packed, position, jpegtables=page.jpegtables, jpegheader=page.jpegheader)[0]
     if samples is None:
         raise ValueError("a piece is missing")
@@ -107,12 +107,12 @@ def _unpacked(page: TiffPage, packed: bytes, position: int, rows: int, columns: 
 
 
 def _sample(page: TiffPage) -> np.dtype:
-    """Give the type of the samples as they are stored, unpacked."""
+    """Return the type of the stored samples."""
     return np.dtype(f"{page.parent.byteorder}u2" if page.bitspersample == 16 else np.uint8)
 
 
 def _unpacked_by_libtiff(page: TiffPage, packed: bytes, shape: tuple[int, int, int]) -> np.ndarray:
-    """Make the piece a small TIFF of its own and have libtiff read that; Pillow's would print what it complains of."""
+    """Wrap the piece in a small TIFF and let libtiff read that; Pillow's would print its complaints."""
     samples = page.samplesperpixel
     small = io.BytesIO()
     tifffile.imwrite(
@@ -133,7 +133,7 @@ def _unpacked_by_libtiff(page: TiffPage, packed: bytes, shape: tuple[int, int, i
 
 
 def _full_page(tiff: TiffFile, numbers: bool) -> TiffPage:
-    """Give the first page at full resolution, and refuse what is not a picture of 8 bits a sample, or of numbers."""
+    """Return the first page at full resolution; reject images that are not 8-bit per channel, or numbers."""
     pages = islice(tiff.pages, MOST_DIRECTORIES)
     full = (page for page in pages if isinstance(page, TiffPage) and not page.is_reduced)
     page = next(full, tiff.pages.first)
@@ -142,9 +142,9 @@ def _full_page(tiff: TiffFile, numbers: bool) -> TiffPage:
     if not all(isinstance(field, int) for field in fields):
         raise ValueError("damaged header")  # tifffile hands on whatever type a damaged tag claims
     if page.sampleformat != 1 or page.planarconfig != 1 or page.imagedepth != 1 or samples > 4:
-        raise ValueError("a TIFF that is no plain picture; save it as RGB, samples together")
+        raise ValueError("a TIFF that is not a plain image; save it as RGB with interleaved channels")
     if depth != 8 and (depth, samples) != (1, 1) and not (numbers and (depth, samples) == (16, 1)):
-        raise ValueError("a TIFF of other than 8 bits a sample; save it with 8" + ("" if numbers else IF_NUMBERS))
+        raise ValueError("a TIFF without 8 bits per channel; save it with 8" + ("" if numbers else IF_NUMBERS))
     if numbers and page.compression == COMPRESSION.JPEG:
         raise ValueError(LOSSY_NUMBERS)
     if page.compression not in (*_BY_TIFFFILE, *_BY_LIBTIFF):
@@ -155,7 +155,7 @@ def _full_page(tiff: TiffFile, numbers: bool) -> TiffPage:
 
 
 def _meaning(page: TiffPage) -> tuple[Packing, int]:
-    """Tell what the samples of a px mean, and refuse what is neither grey nor palette nor RGB.
+    """Return the meaning of the samples of a px; reject anything but grey, palette and RGB.
 
     Returns:
         How to make colour codes of the samples; and how many samples of a px are its colour and its opacity, for what
@@ -165,17 +165,17 @@ def _meaning(page: TiffPage) -> tuple[Packing, int]:
     colours = _COLOUR_SAMPLES.get(kind)
     if colours is None or (kind == PHOTOMETRIC.YCBCR and page.compression != COMPRESSION.JPEG):
         name = "CMYK" if kind == PHOTOMETRIC.SEPARATED else getattr(kind, "name", f"kind {kind}")
-        raise ValueError(f"a {name} picture; save it as RGB PNG")
+        raise ValueError(f"a {name} image; save it as RGB PNG")
     if samples not in (colours, colours + 1):
-        raise ValueError(f"a picture of {samples} samples a px, where {colours} are due; save it as RGB PNG")
+        raise ValueError(f"an image with {samples} channels, but {colours} are expected; save it as RGB PNG")
     has_alpha = samples > colours and any(extra in _ALPHA for extra in page.extrasamples[:1])
     if colours == 3 or (has_alpha and kind == PHOTOMETRIC.MINISBLACK):
         return pack_codes, colours + has_alpha
     if has_alpha:
-        raise ValueError("a picture of transparent palette or inverted grey; save it as RGB PNG")
+        raise ValueError("an image with a transparent palette or inverted grey; save it as RGB PNG")
     if kind == PHOTOMETRIC.PALETTE:
         if page.colormap is None:
-            raise ValueError("a palette picture without a palette")
+            raise ValueError("a palette image without a palette")
         return by_table(pack_codes((page.colormap.T >> 8).astype(np.uint8))), 1
     greys = np.arange(256, dtype=np.int32) * 0x010101
     if page.bitspersample == 1:

@@ -1,4 +1,4 @@
-"""Turns a mask into polygons that run along the borders of its pixels; used for mask shapes and for conversion."""
+"""Traces a mask as polygons along the borders of its pixels."""
 
 import numpy as np
 import shapely
@@ -8,7 +8,7 @@ EDGE_LIMIT = 300_000  # five seconds and 500 MB; a drawn mask has thousands
 
 
 def trace(inside: np.ndarray, *, before: int = 0) -> list[Polygon]:
-    """Give the polygons, with holes, that cover exactly the true pixels of a mask.
+    """Return the polygons, with holes, that cover exactly the true pixels of a mask.
 
     Pixel (row r, column c) is the square from (c, r) to (c + 1, r + 1). Pixels that share a side share a polygon;
     those that only touch at a corner do not.
@@ -27,8 +27,8 @@ def trace(inside: np.ndarray, *, before: int = 0) -> list[Polygon]:
     turns &= np.pad(level, ((0, 0), (1, 0))) | np.pad(level, ((0, 0), (0, 1)))
     count = np.count_nonzero(level & turns[:, :-1]) + np.count_nonzero(upright & turns[:-1])
     if before + count > EDGE_LIMIT:
-        more = f" and those before it {before}, together" if before else ","
-        raise ValueError(f"the border of the mask has {count} pieces{more} more than {EDGE_LIMIT}")
+        more = f" plus {before} of those before it," if before else ","
+        raise ValueError(f"the border of the mask has {count} segments{more} more than {EDGE_LIMIT}")
     left_to_right = _pieces(level, turns)
     top_to_bottom = _pieces(upright.T, turns.T)[..., ::-1]
     pieces = np.concatenate([left_to_right, top_to_bottom])
@@ -38,7 +38,7 @@ def trace(inside: np.ndarray, *, before: int = 0) -> list[Polygon]:
 
 
 def _pieces(border: np.ndarray, turns: np.ndarray) -> np.ndarray:
-    """Join the unit borders of each row between turns; gives (N, 2, 2): two ends each, column before row."""
+    """Join the unit border segments of each row between turns; returns (N, 2, 2): two ends each, column before row."""
     row, start = np.nonzero(border & turns[:, :-1])
     _, end = np.nonzero(border & turns[:, 1:])
     ends = np.stack([np.stack([start, row], axis=1), np.stack([end + 1, row], axis=1)], axis=1)

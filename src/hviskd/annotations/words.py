@@ -1,6 +1,6 @@
-"""Keeps words out of foreign files from breaking lines or steering a terminal; the readers of labels use it."""
+"""Cleans text from other programs' files of control characters."""
 
 
 def one_line(text: str) -> str:
-    """Give a text with a blank for every character that cannot be printed, line breaks included, and none around it."""
+    """Return a text with spaces for all non-printable characters, including line breaks, and none around it."""
     return "".join(character if character.isprintable() else " " for character in text).strip()

@@ -1,4 +1,4 @@
-"""Prepares outlines for a file: rounding, JSON numbers, holes joined to their border; both JSON writers use it."""
+"""Prepares outlines for writing to JSON: rounding, number format, holes joined to their border."""
 
 import numpy as np
 import shapely
@@ -10,7 +10,7 @@ DECIMALS = 6  # with fewer, pixels change class when a file is converted; with m
 
 
 def rounded(outline: Outline) -> Outline:
-    """Give the outline with coordinates to a millionth of a px, still valid; slivers thinner than that vanish."""
+    """Return the outline with coordinates rounded to a millionth of a px, still valid; thinner slivers vanish."""
     plain: Outline = shapely.transform(outline, lambda points: np.round(points, DECIMALS))
     if plain.is_valid:
         return plain
@@ -19,12 +19,12 @@ def rounded(outline: Outline) -> Outline:
 
 
 def numbers(points: np.ndarray) -> list[list[float]]:
-    """Give (N, 2) points as lists for JSON, whole numbers without their '.0'."""
+    """Return (N, 2) points as lists for JSON, whole numbers without '.0'."""
     return [[int(value) if value.is_integer() else value for value in point] for point in points.tolist()]
 
 
 def bridged(polygon: Polygon) -> np.ndarray:
-    """Give a polygon as one open ring (N, 2), each hole joined by a cut that is walked in both directions.
+    """Return a polygon as one open ring (N, 2), with each hole joined by a cut that is traversed both ways.
 
     A cut goes from a hole's leftmost point to the nearest point of the ring so far that it reaches inside the
     polygon, so that it crosses nothing and the polygon can be had back exactly.
