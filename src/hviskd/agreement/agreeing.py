@@ -20,9 +20,9 @@ class AgreementSettings:
     """Settings of the comparison of maps with annotations.
 
     Attributes:
-        tolerance: How far a mask colour may lie from its legend colour, as in `read_annotation`.
-        bin_um: Width of the steps of the profiles; the widest cell of all maps if None.
-        reach_um: How far from the outline they go.
+        tolerance: Largest distance between a mask colour and its legend colour, as in `read_annotation`.
+        bin_um: Bin width of the boundary profiles; the widest cell of all maps if None.
+        reach_um: Largest distance from the outline in the profiles.
         unlabelled_is_other: Count places without annotation as none of the classes, for slides whose classes of
             interest were outlined completely.
     """
@@ -47,15 +47,15 @@ def agree(
     One slide is in memory at a time.
 
     Args:
-        maps: Folders that a map was written to, or folders of such.
-        annotations: One file, for maps of one slide, or a folder with one per slide, named as the slides are.
+        maps: Folders of maps, or folders that contain them.
+        annotations: One file, for maps of one slide, or a folder with one per slide, named like the slides.
         legend: The classes: a Legend, the name of a built-in one, or a YAML file; a mask needs one.
-        slides: The slide, or a folder with the slides somewhere in it, to show them in the pictures.
-        settings: How they are compared; see `AgreementSettings`.
+        slides: The slide, or a folder that contains the slides at any depth, to show them in the figures.
+        settings: Settings of the comparison; see `AgreementSettings`.
         progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
-        DataError: Nothing could be compared; a length is impossible; two maps of one slide are alike, or one annotation
+        DataError: Nothing could be compared; a length is invalid; two maps of a slide are identical, or one annotation
             is given for several slides.
     """
     settings = settings or AgreementSettings()

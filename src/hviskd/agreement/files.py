@@ -20,16 +20,16 @@ AGREEMENT = (TABLE, "agreement")  # what tells an agreement from a person's own 
 def save_agreement(agreement: Agreement, folder: Path | str, *, overwrite: bool = False) -> Path:
     """Write tables, summary and a figure of each slide to a folder in one step, and return its path.
 
-    Maps, annotations and slides are read again for the pictures, one slide at a time.
+    Maps, annotations and slides are read again for the figures, one slide at a time.
 
     Args:
-        agreement: What `agree` found.
-        folder: Where to; only an earlier agreement is ever replaced.
-        overwrite: Whether an agreement that stands there is replaced.
+        agreement: The result of `agree`.
+        folder: The folder to write; only an earlier agreement is ever replaced.
+        overwrite: Whether to replace an existing agreement.
 
     Raises:
-        DataError: The folder holds something and `overwrite` is not set, or what it holds is no agreement; or a map, an
-            annotation or a slide is gone.
+        DataError: The folder is not empty and `overwrite` is not set, or it contains no agreement; or a map, annotation
+            or a slide is missing.
     """
     folder = Path(folder)
     with atomic_folder(folder, overwrite=overwrite, replaces=AGREEMENT) as partial:

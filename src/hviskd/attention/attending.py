@@ -42,24 +42,24 @@ def attend(
 ) -> Attention:
     """Compute attention maps, and compare them with an expert's outlines.
 
-    Memory does not grow with the number of tiles, but for the numbers measured on each.
+    Memory does not grow with the number of tiles, except for the measurements of each.
 
     Args:
-        models: One or several Models, their folders, or finished Runs, of which the chosen Model is taken; the first is
+        models: One or several Models, their folders, or finished Runs, whose selected Model is used; the first is
             the reference of the tests.
-        tileset: The tiles; every model must fit it.
-        annotations: Folder of the expert's outlines, as `Outlines` takes it; tiles without one are left out.
-        split: Which tiles.
-        settings: Which maps, and how they are measured; the defaults of `AttentionSettings` if not given.
+        tileset: The tiles; they must suit every model.
+        annotations: Folder of the expert's outlines, as for `Outlines`; tiles without one are left out.
+        split: Split of the tiles.
+        settings: Settings of the maps and measures; by default those of `AttentionSettings`.
         device: "auto", "cpu", "cuda" or "mps".
         allow_leak: Continue if a model was trained on these tiles with another split; the notes say so.
         progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
-        DataError: There is no such class, no tile, or an outline cannot be read.
+        DataError: There is no such class, there are no tiles, or an outline cannot be read.
         LeakError: A model was trained on these tiles with another split.
-        ModelError: A model does not fit the tiles, or there is none.
-        RecipeError: The map does not suit a network.
+        ModelError: A model does not suit the tiles, or there is none.
+        RecipeError: The kind of map does not suit a network.
     """
     settings, tileset, loaded = settings or AttentionSettings(), TileSet.open(tileset), load_models(models, last=False)
     for model in loaded:

@@ -24,13 +24,13 @@ def save_attention(
 ) -> Path:
     """Write all files in one step.
 
-    `maps-NAME.npy`: float32 (N, h, w), a row a tile of `tiles.csv`, as large as the stage's map. `examples.png`.
+    `maps-NAME.npy`: float32 (N, h, w), one row per tile of `tiles.csv`, at the resolution of the stage. `examples.png`.
     `overlays/NAME/`: the map over each of at most `overlays` tiles, evenly spread, named by row and tile. With an
-    expert's outlines also `attention.csv` (a row a model and tile), `means.csv`, `tests.csv`, `attention.md` and
-    `boxes.png`. `summary.json` says what was done.
+    expert's outlines also `attention.csv` (one row per model and tile), `means.csv`, `tests.csv`, `attention.md` and
+    `boxes.png`. `summary.json` records what was done.
 
     Raises:
-        DataError: The folder holds something and `overwrite` is not set, or what it holds is no such result.
+        DataError: The folder is not empty and `overwrite` is not set, or it contains no attention maps.
     """
     folder = Path(folder)
     with atomic_folder(folder, overwrite=overwrite, replaces=("examples.png", "attention maps")) as partial:

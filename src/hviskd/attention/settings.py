@@ -14,16 +14,16 @@ class AttentionSettings:
     """Which maps to draw, and how they are measured.
 
     Attributes:
-        class_name: Only tiles of this class, and attention for it; if None, every tile for its own class.
+        class_name: Explain this class, on its tiles only; if None, explain every tile's own class.
         kind: `grad-cam`, `hires-cam` or `cam`.
-        stage: Which map of the network, 0 for the stem's; None for the one that the head reads.
-        area_share: Share of the tile that the hottest part takes in, for the Dice at a fixed share.
-        level: Share of the map's largest value, for the Dice at a fixed level.
-        seed: Of the random map.
+        stage: Stage of the network, 0 for the stem; None for the last.
+        area_share: Share of the tile for the Dice at a fixed share.
+        level: Threshold as a share of the map's maximum, for the Dice at a fixed level.
+        seed: Random seed of the random maps.
 
     Raises:
         RecipeError: There is no such kind.
-        DataError: A number is impossible.
+        DataError: A number is invalid.
     """
 
     class_name: str | None = None

@@ -47,29 +47,29 @@ def cut_slides(
 ) -> TileSet:
     """Cut the squares of a grid that lie within one class, at one µm/px, from any number of slides.
 
-    A slide that cannot be used does not stop the others; `read_report(qc_folder(output))` lists it with the reason,
-    beside what was left out of each slide, and a picture a slide. After a kill the same call goes on where it was.
+    A slide that cannot be cut does not stop the others; `read_report(qc_folder(output))` lists it with the reason, and
+    what was left out of each slide. To continue after an interruption, repeat the call.
 
     Args:
-        slides: A slide, a folder of slides, a CSV with the column slide, or any number of them; or what `find_cohort`
-            lists, with the µm/px of slides that do not record it. An annotation among them is no slide.
-        output: Where the TileSet shall stand; pictures and report stand beside it, in `qc_folder(output)`.
+        slides: A slide, a folder of slides, a CSV with the column slide, or any number of them; or the result of
+            `find_cohort`, with the µm/px of slides whose metadata lacks it. Annotations among them are skipped.
+        output: Folder for the TileSet; images and report are beside it, in `qc_folder(output)`.
         annotations: Folder of colour masks, `STEM_L.jpg`, `STEM_mask.png` or `STEM.tif` for the slide `STEM.…`, or of
-            GeoJSON or Labelme files, `STEM.geojson` or `STEM.json`; `AnnotationFolder` to say which, where both lie
-            in it.
+            GeoJSON or Labelme files, `STEM.geojson` or `STEM.json`; an `AnnotationFolder` selects one kind if the
+            folder has both.
         legend: The classes: a Legend, the name of a built-in one, or a YAML file.
         patients: `ivygap`, `tcga`, a regular expression with one group, or a CSV with the columns slide and patient;
             None: unknown.
-        settings: Which tiles are cut and how, if not as `CutSettings` has it.
-        overwrite: Replace a TileSet that stands at `output`, and an unfinished one with other settings.
+        settings: Settings of cutting; by default those of `CutSettings`.
+        overwrite: Replace an existing TileSet, and an unfinished cutting with other settings.
         progress: Called with done, total and what is being done; a bar by default.
 
     Returns:
-        The TileSet. The tiles of a slide stand together, row by row.
+        The TileSet. The tiles of a slide are consecutive, row by row.
 
     Raises:
-        DataError: The output is taken, two slides have one name, or no slide gave a tile.
-        OutputError: The disk is full; what is finished stays, and the same call goes on.
+        DataError: The output exists, two slides have the same name, or no slide gave a tile.
+        OutputError: The disk is full; finished slides are kept, and the same call continues.
     """
     output = Path(output).resolve()
     folder = annotations if isinstance(annotations, AnnotationFolder) else AnnotationFolder(annotations)

@@ -20,20 +20,20 @@ class CutSettings:
     Attributes:
         tile_px: Side of a tile.
         mpp: µm per tile pixel.
-        purity: Least share of a tile's cells (30 a side) that is of its class; what is not annotated counts against
-            it. 1: no px of another class is in a tile either, so that no border crosses it.
-        min_tissue: Least share of tissue in a tile.
+        purity: Minimum share of a tile's cells (30 per side) that belong to its class; cells without annotation count
+            against it. With 1, no px of the tile belongs to another class, so no border crosses it.
+        min_tissue: Minimum share of tissue in a tile.
         glass: Classes whose tiles need no tissue; by default the class BG, if the legend has it.
-        cap: The most tiles of one class, shared by patients and then slides as evenly as they allow; None: all.
-        seed: Of the draw under the cap.
-        tolerance: How far a mask colour may lie from its legend colour, as distance of RGB.
-        tissue: What counts as tissue.
-        stain: The stain that all tiles are given, such as `stain_reference` fits; None: each slide keeps its own.
-        licence: The slides' licence, in words; it travels with the TileSet and with what is trained on it.
-        workers: Threads; by default one per core.
+        cap: Maximum number of tiles per class, divided as evenly as possible among patients and slides; None: all.
+        seed: Random seed for drawing tiles of classes that exceed the cap.
+        tolerance: Largest distance between a mask colour and its legend colour, in RGB.
+        tissue: Settings of tissue detection.
+        stain: Reference stain of all tiles, for example from `stain_reference`; None: no stain normalisation.
+        licence: Licence of the slides, recorded in the TileSet and in everything made from it.
+        workers: Number of threads; by default one per core.
 
     Raises:
-        DataError: A number is impossible.
+        DataError: A number is invalid.
     """
 
     tile_px: int = 150

@@ -100,25 +100,25 @@ def calibrate(
 ) -> "Model":
     """Write a copy of a Model with calibrated probabilities and a threshold below which it is unsure.
 
-    The weights of the classifier are divided by the temperature, so that every engine and export gives the new
-    probabilities; no tile's class changes. An int8 variant is left out: it holds the old ones.
+    The classifier's weights are divided by the temperature, so that every engine and export gives the calibrated
+    probabilities; no tile's class changes. An int8 variant is left out, since its probabilities are uncalibrated.
 
     Args:
         model: The Model.
-        tileset: Tiles of its size and classes; the val split is read, no other.
-        output: Folder of the new Model.
-        accuracy: Share of right tiles that is asked for where it is sure.
-        batch_size: Tiles at a time.
-        allow_leak: Go on where the splits share something or the Model learned under another split, so that it may
-            know the val tiles and be believed too much.
+        tileset: Tiles of its size and classes; only the validation split is read.
+        output: Folder for the new Model.
+        accuracy: Accuracy required of the tiles above the threshold.
+        batch_size: Number of tiles per batch.
+        allow_leak: Continue if the splits leak or the Model was trained with another split, so that it may have been
+            trained on the validation tiles.
         device: Where the Model runs.
-        overwrite: Whether a Model that stands there is replaced.
+        overwrite: Whether to replace an existing Model.
 
     Raises:
-        DataError: There is no val split, the output folder holds something, `accuracy` is out of range, or no
+        DataError: There is no validation split, the output folder is not empty, `accuracy` is out of range, or no
             temperature fits.
         LeakError: The Model may have been trained on the validation tiles.
-        ModelError: The tiles do not fit the Model.
+        ModelError: The tiles do not suit the Model.
     """
     output = Path(output)
     if not 0 < accuracy <= 1:

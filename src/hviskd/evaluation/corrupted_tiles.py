@@ -112,18 +112,18 @@ def robustness(
     """Evaluate models on corrupted copies of the tiles of an evaluation.
 
     Args:
-        evaluation: What `evaluate` found.
-        models: The models it measured, in the same order.
-        tileset: The tiles it measured them on.
-        corruptions: Names of `hviskd.tiles.corruptions.CORRUPTIONS`; all where it is empty.
-        replicates: How often the patients are drawn anew.
-        batch_size: Tiles a model sees at once.
+        evaluation: The result of `evaluate`.
+        models: The evaluated models, in the same order.
+        tileset: The tiles they were evaluated on.
+        corruptions: Names of `hviskd.tiles.corruptions.CORRUPTIONS`; all if empty.
+        replicates: Number of bootstrap replicates.
+        batch_size: Number of tiles per batch.
         device: Where the models run.
-        int8: Whether the evaluation measured int8 variants where there are any.
+        int8: Whether the evaluation used int8 variants where there are any.
 
     Raises:
         DataError: A corruption is unknown.
-        ModelError: A model gives values that are no probabilities.
+        ModelError: A model's outputs contain NaN or infinity.
     """
     models, tileset = load_models(models, last=True), TileSet.open(tileset)
     chosen = choose_corruptions(corruptions)

@@ -21,13 +21,13 @@ def save_evaluation(
     """Write tables, figures and predictions to a folder in one step, and return its path.
 
     Args:
-        evaluation: What `evaluate` found.
-        folder: Where to; only an earlier evaluation is ever replaced.
-        robustness: What `robustness` found of it, where it was asked; it goes beside.
-        overwrite: Whether an evaluation that stands there is replaced.
+        evaluation: The result of `evaluate`.
+        folder: The folder to write; only an earlier evaluation is ever replaced.
+        robustness: The result of `robustness`, if any.
+        overwrite: Whether to replace an existing evaluation.
 
     Raises:
-        DataError: The folder holds something and `overwrite` is not set, or what it holds is no evaluation.
+        DataError: The folder is not empty and `overwrite` is not set, or it contains no evaluation.
     """
     folder = Path(folder)
     with atomic_folder(folder, overwrite=overwrite, replaces=EVALUATION) as partial:

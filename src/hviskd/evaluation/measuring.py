@@ -46,21 +46,21 @@ def evaluate(
     """Evaluate one or several models on a split; the first model is the reference of the differences.
 
     Args:
-        models: What to measure; all must name the tile set's classes, in any order, and read its tile size.
+        models: One or several Models with the TileSet's classes, in any order, and its tile size.
         tileset: The tiles.
-        split: Which of its splits.
+        split: Split to evaluate on.
         allow_leak: Continue if the splits leak, or a model was trained with another split; the
             result says so.
-        replicates: How often the patients are resampled for the intervals, at least 100.
-        seed: Start of the random numbers.
-        batch_size: Tiles a model sees at once.
+        replicates: Number of bootstrap replicates for the intervals, at least 100.
+        seed: Random seed of the bootstrap.
+        batch_size: Number of tiles per batch.
         device: Where the models run: "auto", "cpu", "cuda" or "mps".
-        int8: Measure the int8 variant of every model that has one, on the CPU, by the engine that runs it fastest.
+        int8: Evaluate the int8 variant of every model that has one, on the CPU, with the fastest engine.
 
     Raises:
         LeakError: The splits leak, or a model was trained on these tiles with another split.
-        DataError: The split holds no tile, or there are too few replicates.
-        ModelError: A model has other classes or another tile size, or gives no probabilities; or `int8` is asked for
+        DataError: The split has no tiles, or there are too few replicates.
+        ModelError: A model has other classes or another tile size, or its outputs contain NaN; or `int8` is requested
             and none has such a variant.
     """
     tileset, chosen = TileSet.open(tileset), load_models(models, last=True)

@@ -146,15 +146,15 @@ def profile(
     """Profile Models and networks.
 
     Args:
-        names: Folders of Models or finished Runs (their chosen Model), or names of networks.
-        tile_px: Side of the tiles of networks given by name; a Model knows its own.
-        classes: Number of classes of networks given by name.
-        speed: Whether to measure speed as well as to count.
-        threads: On the CPU; all that this process may use if None.
-        seconds: About how long each engine is measured.
+        names: Folders of Models or finished Runs (their selected Model), or names of networks.
+        tile_px: Tile side, for networks given by name.
+        classes: Number of classes, for networks given by name.
+        speed: Whether to measure speed too.
+        threads: Number of CPU threads; all available if None.
+        seconds: Approximate measuring time per engine.
 
     Raises:
-        DataError: Something is neither a Model nor the name of a network, or two things have one name.
+        DataError: Something is neither a Model nor the name of a network, or two have the same name.
         ModelError: A Model is damaged.
         RecipeError: The tile or the number of classes is too small.
     """
@@ -183,8 +183,8 @@ def save_profile(
     """Write `profile.md`, `.csv`, `.json`, and, with an evaluation's folder, figures of accuracy against cost.
 
     Raises:
-        DataError: The folder holds something and `overwrite` is not set or it is no profile; or the evaluation is
-            damaged or knows none of the Models.
+        DataError: The folder is not empty and `overwrite` is not set or it contains no profile; or the evaluation is
+            damaged or has none of the Models.
     """
     folder, accuracy = Path(folder), None if accuracy is None else Path(accuracy)
     check_output(folder, accuracy, overwrite=overwrite)

@@ -54,18 +54,18 @@ class Evaluation:
     """Models evaluated on one split of one TileSet; the first model is the reference of the differences.
 
     Attributes:
-        models: One result for each model.
+        models: One result per model.
         differences: Of every other model against the first.
         classes: K class names.
-        split: The split measured on.
-        tiles: The N tiles measured on: `row` in the TileSet, `file`, `patient`, `slide`.
+        split: The evaluated split.
+        tiles: The N evaluated tiles: `row` in the TileSet, `file`, `patient`, `slide`.
         labels: True class of every tile, int64 (N,).
-        unit: What was resampled: "patient", "slide" or "tile".
-        clusters: How many of them there are.
-        replicates: How many resamplings; 0 where there are no intervals.
-        seed: Start of their random numbers.
-        leak: One sentence on what the splits of the TileSet share.
-        notes: What else a reader must know before believing the numbers, a sentence or two each.
+        unit: The resampled unit: "patient", "slide" or "tile".
+        clusters: Number of these units.
+        replicates: Number of bootstrap replicates; 0 if there are no intervals.
+        seed: Random seed of the bootstrap.
+        leak: The leak statement of the splits.
+        notes: Cautions, one or two sentences each.
         data_name: Name of the TileSet's folder.
         data_fingerprint: SHA-256 over its tiles and labels.
         split_fingerprint: SHA-256 over these and its splits.

@@ -47,23 +47,23 @@ def compare(
 ) -> Outcome:
     """Train what is missing, evaluate everything on the test tiles, and write the table.
 
-    Killed at any moment and called again it does only what is missing, and ends with the same table. Called from a
-    script it must stand under `if __name__ == "__main__":`, since trainings run in processes of their own.
+    To continue after an interruption, repeat the call; the table is the same. In a
+    script, call it under `if __name__ == "__main__":`, since trainings run in child processes.
 
     Args:
         design: The experiment.
         tileset: Its tiles; without `folds` they need train, val and test splits.
-        folder: Where everything goes: `teachers`, `students`, `folds`, the tables and pictures.
-        jobs: Trainings side by side on the device.
-        threads: Processor threads of each.
-        minutes: Stop after this time; the next call goes on.
+        folder: Folder for everything: `teachers`, `students`, `folds`, tables and figures.
+        jobs: Number of trainings to run in parallel on the device.
+        threads: CPU threads per training.
+        minutes: Stop after this time; call again to continue.
         device: Where trainings run.
         title: Heading of the table.
 
     Raises:
-        DataError: The tiles have no splits, or cannot be dealt out to folds.
-        LeakError: The splits share something.
-        TrainingError: The folder holds another experiment, or is being worked in.
+        DataError: The tiles have no splits, or too few patients for the folds.
+        LeakError: The splits leak.
+        TrainingError: The folder contains another experiment, or is in use.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

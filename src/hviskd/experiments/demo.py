@@ -57,20 +57,20 @@ def run_demo(
 ) -> Demo:
     """Generate and cut slides, split by patient, train a teacher and three students, evaluate, and map unseen patients.
 
-    Called from a script it must stand under `if __name__ == "__main__":`, since processes share the drawing.
+    In a script, call it under `if __name__ == "__main__":`, since slides are generated in child processes.
 
     Args:
-        folder: Where everything goes: `cohort`, `tiles`, `tiles-qc`, `runs`, `evaluation`, `maps`.
-        patients: Number of drawn patients, a slide each.
+        folder: Folder for everything: `cohort`, `tiles`, `tiles-qc`, `runs`, `evaluation`, `maps`.
+        patients: Number of synthetic patients, with one slide each.
         width_px: Width of a slide, at 1 µm/px.
         height_px: Its height.
-        cap: The most tiles of one class, which the patients share.
-        epochs: Instead of the recipe's.
-        device: Where to train.
-        overwrite: Replace what an earlier demo left there.
+        cap: Maximum number of tiles per class.
+        epochs: Number of epochs instead of the recipe's.
+        device: Compute device.
+        overwrite: Replace an existing demo.
 
     Raises:
-        DataError: The folder holds something and `overwrite` is not set, or the slides are too few or too small
+        DataError: The folder is not empty and `overwrite` is not set, or the slides are too few or too small
             for every split to have tiles.
     """
     folder = Path(folder)

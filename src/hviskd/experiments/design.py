@@ -135,11 +135,11 @@ def load_design(source: str | Path, changes: Mapping[str, Any] | None = None) ->
     """Load an experiment from a YAML file or by the name of a built-in one.
 
     Args:
-        source: Path or name. Recipe files that it names stand relative to it.
-        changes: Values that replace the file's, by key; `settings.epochs` reaches into a mapping.
+        source: Path or name. Recipe files in it are relative to it.
+        changes: Values that replace the file's, by key; nested keys have dots, as in `settings.epochs`.
 
     Raises:
-        RecipeError: No such experiment, not YAML, an unknown key, or a value that does not fit.
+        RecipeError: No such experiment, not YAML, an unknown key, or an invalid value.
     """
     path = Path(source)
     content = read_mapping(source, built_in_designs(), "an experiment")

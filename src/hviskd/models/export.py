@@ -69,16 +69,16 @@ def export_model(
     """Write a Model in another program's format, read it back, and keep it only if it agrees with torch.
 
     Args:
-        model: The Model; its int8 variant, if it has one, where the format can hold it.
+        model: The Model; its int8 variant is used if it has one and the format supports it.
         to: One of `export_formats()`.
         path: The file (onnx, torchscript) or folder (openvino, wsinfer) to write.
-        mpp: µm per pixel of the tiles, where the Model's card does not say; WSInfer's format needs it.
-        overwrite: Whether what stands there is replaced.
+        mpp: µm/px of the tiles, if the Model's card does not record it; WSInfer's format needs it.
+        overwrite: Whether to replace an existing output.
 
     Raises:
-        ModelError: The format is not known or cannot be written, the µm/px are missing or contradict the card, or a
+        ModelError: The format is unknown or cannot be written, the µm/px is missing or contradicts the card, or a
             probability differs from torch's by more than the tolerance; nothing is written.
-        DataError: Something stands at `path`.
+        DataError: `path` exists.
     """
     model, path = load_model(model), Path(path)
     if to not in _FORMATS:

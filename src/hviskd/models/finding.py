@@ -69,10 +69,10 @@ def load_model(model: AnyModel) -> "Model":
     """Load a Model folder, or the selected Model of a finished Run, without running any code from it.
 
     Args:
-        model: Its folder, or a finished Run or its folder; a Model is returned as it is.
+        model: Its folder, or a finished Run or its folder; a Model is returned unchanged.
 
     Raises:
-        ModelError: Something is missing, damaged, changed since it was written, or of another format.
+        ModelError: Something is missing, damaged, changed since it was written, or in another format.
     """
     from hviskd.models.model import read_model
 

@@ -28,9 +28,9 @@ class Model:
     """A trained network with its card.
 
     Attributes:
-        network: The network, in evaluation mode; `predict` moves it to the device it runs on.
-        card: What it is, what it reads and where it comes from.
-        folder: Where it was loaded from.
+        network: The network, in evaluation mode; `predict` moves it to the device.
+        card: Its input, classes and provenance.
+        folder: The folder it was loaded from.
     """
 
     network: Network

@@ -51,22 +51,22 @@ def quantize(
 ) -> Model:
     """Write a copy of a Model with an int8 variant, if its top-1 on the validation split is close to the float one's.
 
-    Weights and maps become whole numbers of 8 bits; the range of every map is taken from tiles of the train split, or
-    of the val split where train is empty. The test split is not read.
+    Weights and feature maps are converted to 8-bit integers; their ranges are calibrated on tiles of the
+    training split, or of the validation split if that is empty. The test split is not read.
 
     Args:
         model: The Model.
-        tileset: Tiles of its size and classes, with a val split.
-        output: Folder of the new Model.
-        calibration_tiles: How many tiles the ranges are taken from.
-        tolerance_points: How far top-1 on the val split may fall, in percentage points.
-        threads: Of the CPU; all that this process may use if None.
-        seed: Draws the calibration tiles.
-        overwrite: Whether a Model that stands there is replaced.
+        tileset: Tiles of its size and classes, with a validation split.
+        output: Folder for the new Model.
+        calibration_tiles: Number of tiles used to calibrate the ranges.
+        tolerance_points: Largest accepted drop of top-1 on the validation split, in percentage points.
+        threads: Number of CPU threads; all available if None.
+        seed: Random seed for drawing the calibration tiles.
+        overwrite: Whether to replace an existing Model.
 
     Raises:
-        ModelError: The tiles do not fit the Model, or top-1 falls by more than the tolerance; nothing is written.
-        DataError: There is no val split, a number is out of range, or the output folder holds something.
+        ModelError: The tiles do not suit the Model, or top-1 drops by more than the tolerance; nothing is written.
+        DataError: There is no validation split, a number is out of range, or the output folder is not empty.
     """
     if calibration_tiles < 1 or not 0 <= tolerance_points <= 100:
         raise DataError("need at least 1 calibration tile and a tolerance from 0 to 100 points")

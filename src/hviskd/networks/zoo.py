@@ -49,12 +49,12 @@ def create_network(
         name: One of `network_names()`.
         num_classes: K, at least 2.
         head: `gap` (global average) or `grid` (the paper's: a coarse grid of averages, flattened).
-        projector: Channels and reduction of a projector that stands before the average in the place of the
-            network's own neck; for a classifier that was learned on another network's maps.
+        projector: Channels and reduction of a projector before the average, in place of the
+            network's own neck; for a classifier that was trained on another network's feature maps.
 
     Raises:
-        RecipeError: The name or the head is not known, there are fewer than 2 classes, or a projector is asked for
-            before a `grid` head.
+        RecipeError: The name or the head is unknown, there are fewer than 2 classes, or a projector is requested
+            with a `grid` head.
     """
     if name not in _ZOO:
         close = get_close_matches(name.lower(), _ZOO, n=3)

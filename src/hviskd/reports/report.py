@@ -40,19 +40,19 @@ _KINDS = tuple(
 def write_report(folders: Sequence[Path | str], output: Path | str, *, title: str | None = None) -> list[Section]:
     """Write one self-contained HTML page, without scripts and with all images embedded.
 
-    It names folders and slides by their file names, never by their paths, and no patient.
+    It contains the names of folders and slide files, but no paths and no patients.
 
     Args:
-        folders: What `hviskd train`, `distill`, `evaluate`, `compare`, `segment`, `agree`, `attend` or `demo` wrote,
-            or folders that hold such folders.
-        output: The page, ending in `.html`; one that stands there is replaced.
-        title: Its heading; of the folders' names if not given.
+        folders: Folders written by `hviskd train`, `distill`, `evaluate`, `compare`, `segment`, `agree`, `attend` or
+            `demo`, or folders that contain them.
+        output: The page, ending in `.html`; an existing one is replaced.
+        title: Title of the page; by default the folders' names.
 
     Returns:
-        What the page holds.
+        The sections of the page.
 
     Raises:
-        DataError: A folder is damaged or none of these, or the output is no `.html`.
+        DataError: A folder is damaged or none of these, or the output does not end in `.html`.
     """
     output, places = Path(output), [Path(folder) for folder in folders]
     if output.suffix.lower() not in {".html", ".htm"} or output.is_dir():

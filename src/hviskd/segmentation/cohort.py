@@ -80,25 +80,25 @@ def segment_cohort(
 ) -> CohortMaps:
     """Segment every slide; one that cannot be segmented does not stop the others.
 
-    What an earlier call has finished is kept, unless the slide, the Model or a setting has changed since. `slides.csv`
-    in the output folder has one row per slide, the failed ones too.
+    Slides that an earlier call has finished are skipped, unless the slide, the Model or a setting has changed.
+    `slides.csv` in the output folder has one row per slide, including failed ones.
 
     Args:
-        model: A Model, its folder, or a finished Run or its folder, of which the chosen Model is taken.
-        slides: What `find_cohort` takes or has listed: slides, folders of slides, CSVs.
-        output: A folder; each slide gets one in it.
-        settings: What to map; tiles side by side that are half tissue if not given.
-        compute: What computes; whatever is fastest here if not given.
-        overwrite: Repeat what is finished.
-        report: Called with each outcome as soon as it is there, perhaps from another thread.
+        model: A Model, its folder, or a finished Run or its folder, whose selected Model is used.
+        slides: Slides, folders of slides or CSVs, as for `find_cohort`, or its result.
+        output: Folder for the maps, with one subfolder per slide.
+        settings: What to map; by default adjacent tiles with at least half tissue.
+        compute: How to compute; by default the fastest way on this computer.
+        overwrite: Repeat finished slides.
+        report: Called with each outcome as soon as it is available, possibly from another thread.
         progress: Called with done, total and what is being done, slide after slide; bars by default.
 
     Returns:
         One outcome per slide, in their order.
 
     Raises:
-        ModelError: The Model is missing or damaged, or does not know its µm/px.
-        DataError: There is no slide, the step does not suit the Model, or the output is a file or cannot be written to.
+        ModelError: The Model is missing or damaged, or its µm/px is unknown.
+        DataError: There are no slides, the step does not suit the Model, or the output is a file or not writable.
     """
     output = Path(output)
     if output.is_file():

@@ -26,9 +26,9 @@ class Compute:
         engine: `auto`, `onnxruntime`, `openvino` or `torch`.
         precision: `auto`, `float32`, `float16` or `int8`.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        batch_size: Tiles at a time; None: as many as keep the processor busy in little memory.
-        threads: Of the computation; None: one a core.
-        workers: Threads that read the slide; None: one a core, at most four.
+        batch_size: Number of tiles per batch; None: suited to the device.
+        threads: Number of threads for the network; None: one per core.
+        workers: Number of threads for reading the slide; None: one per core, at most four.
 
     Raises:
         DataError: A number is below 1.

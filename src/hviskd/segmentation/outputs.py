@@ -95,9 +95,9 @@ def save_slide_map(slide_map: SlideMap, folder: Path | str, thumbnail: RGB | Non
     """Write a map in every format, as for a cohort, and return its folder.
 
     Args:
-        slide_map: What `segment` gave.
-        folder: Where to; what a map before it left there is replaced.
-        thumbnail: The slide at low power, as `Slide.thumbnail` gives it, to draw the map on; white if not given.
+        slide_map: The result of `segment`.
+        folder: The folder to write; an earlier map in it is replaced.
+        thumbnail: The slide at low power, from `Slide.thumbnail`, to draw the map on; white if not given.
     """
     folder = Path(folder)
     files = write_files(slide_map, folder, thumbnail)

@@ -37,23 +37,23 @@ def segment(
 ) -> SlideMap:
     """Classify the tissue of one slide, tile by tile.
 
-    Tile size, µm/px, normalisation and stain are the Model's. Memory does not grow with the slide, but for the
+    Tile size, µm/px, normalisation and stain are taken from the Model. Memory does not grow with the slide, except for
     probabilities themselves.
 
     Args:
-        model: A Model, its folder, or a finished Run or its folder, of which the chosen Model is taken.
+        model: A Model, its folder, or a finished Run or its folder, whose selected Model is used.
         slide: The file.
         slide_mpp: µm/px of level 0, for a slide whose metadata lacks it or is wrong.
-        settings: What to map; tiles side by side that are half tissue if not given.
-        compute: What computes; whatever is fastest here if not given.
+        settings: What to map; by default adjacent tiles with at least half tissue.
+        compute: How to compute; by default the fastest way on this computer.
         progress: Called with done, total and what is being done; a bar by default.
 
     Returns:
-        The map; empty where the slide holds no tissue.
+        The map; empty if the slide has no tissue.
 
     Raises:
-        ModelError: The Model is missing or damaged, or does not know its µm/px.
-        DataError: The slide is damaged or does not fit, or the step does not suit the Model.
+        ModelError: The Model is missing or damaged, or its µm/px is unknown.
+        DataError: The slide is damaged or unsuitable, or the step does not suit the Model.
     """
     source, card = find_model(model)
     request = Request.of(card, settings or MapSettings())

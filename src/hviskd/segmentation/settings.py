@@ -18,15 +18,15 @@ class MapSettings:
 
     Attributes:
         mpp: µm/px of the tiles, for a Model whose card does not record it.
-        stride_px: Step from tile to tile in px of `mpp`, from a quarter of a tile to one; smaller ones overlap. One
-            tile if None.
+        stride_px: Step between tiles in px of `mpp`, from a quarter of a tile to a whole one; tiles overlap if it is
+            smaller than a tile. One tile if None.
         min_tissue: Minimum share of tissue in a tile.
-        tissue: What counts as tissue.
-        unsure_below: Tiles whose top probability is lower are drawn as unsure; the Model's own threshold if None, where
-            it is calibrated, and 0 marks none.
+        tissue: Settings of tissue detection.
+        unsure_below: Tiles with a lower top probability are marked as unsure; None uses the Model's threshold, if it
+            is calibrated, and 0 marks none.
 
     Raises:
-        DataError: A number is impossible.
+        DataError: A number is invalid.
     """
 
     mpp: float | None = None

@@ -101,9 +101,9 @@ class SlideMap:
     """Class probabilities on the tile grid of one slide; without tiles if the slide has no tissue.
 
     Attributes:
-        card: What it is of and what made it.
+        card: Its slide, Model, settings and geometry.
         column: int32 (N,), position on the grid; the tile begins at level-0 px `column` × `stride0_px`.
-        row: int32 (N,), likewise downwards. Tiles stand row by row, each place once.
+        row: int32 (N,), the same for y. Tiles are in row order, each place once.
         probabilities: float32 (N, K); each row sums to 1.
     """
 

@@ -32,18 +32,18 @@ def find_cohort(
 ) -> list[CohortSlide]:
     """List slides among files, in folders, and in CSVs with the column slide and optionally mpp.
 
-    A path in a CSV is relative to the CSV. A slide that a CSV lists need not exist: it will fail on its own, while the
-    others are done.
+    A path in a CSV is relative to the CSV. A slide listed in a CSV need not exist: it fails later, without stopping the
+    others.
 
     Args:
-        paths: A slide, a folder of slides or a `.csv` file, or any number of them; slides listed before stay as they
-            are.
-        recursive: Search subfolders too.
-        slide_mpp: µm/px of all slides for which no table has one.
+        paths: A slide, a folder of slides or a `.csv` file, or any number of them; already listed slides are
+            unchanged.
+        recursive: Include slides in subfolders.
+        slide_mpp: µm/px of all slides without a value in a CSV.
         mpp_csv: µm/px by slide, a CSV with the columns slide and mpp.
 
     Raises:
-        DataError: A path does not exist, a folder holds no slide, or a CSV is none.
+        DataError: A path does not exist, a folder contains no slides, or a CSV is invalid.
     """
     listed: list[tuple[Path, CohortSlide]] = []
     for given in [paths] if isinstance(paths, Path | str) else paths:

@@ -19,11 +19,11 @@ def open_slide(path: Path | str, *, slide_mpp: float | None = None) -> "Slide":
 
     Args:
         path: The file; of a DICOM slide any of its files, of a MIRAX slide the `.mrxs`.
-        slide_mpp: µm a level-0 px, for files that do not record it or record it wrongly. It wins over the file's;
-            a difference of more than 5 % stands in the slide's `notes`.
+        slide_mpp: µm/px at level 0, for files whose metadata lacks it or is wrong. It takes precedence over the file's;
+            a difference of more than 5 % is reported in the slide's `notes`.
 
     Raises:
-        DataError: The file is missing, damaged or no slide; or its µm/px is missing or absurd (below 0.05 or above
+        DataError: The file is missing, damaged or not a slide; or its µm/px is missing or absurd (below 0.05 or above
             20) and not given.
     """
     import openslide
@@ -57,12 +57,12 @@ def is_flat(path: Path) -> bool:
 def find_slides(paths: Path | str | Sequence[Path | str], *, recursive: bool = False) -> list[Path]:
     """List the slides among files and in folders, each once, sorted within a folder.
 
-    A file is taken as it is; in a folder what has a slide's suffix counts, but for hidden files, the colour masks of
-    slides beside them (`STEM_L.png`), figures, and the maps and tiles of earlier runs. The many DICOM files of one
+    Files are taken unchanged; in a folder, files with a slide's suffix count, except hidden files, colour masks
+    beside their slides (`STEM_L.png`), figures, and the maps and tiles of earlier runs. The DICOM files of a
     folder are one slide.
 
     Raises:
-        DataError: A path does not exist, or a folder holds no slide.
+        DataError: A path does not exist, or a folder contains no slides.
     """
     found: list[Path] = []
     for path in map(Path, [paths] if isinstance(paths, Path | str) else paths):

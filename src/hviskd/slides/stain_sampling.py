@@ -80,13 +80,13 @@ def stain_reference(
     """Return the reference stain from a slide, an image or a stored stain.
 
     Args:
-        path: A stored stain (`.json`), a flat picture of tissue, or a slide.
+        path: A stored stain (`.json`), a flat image of tissue, or a slide.
         method: `macenko` or `reinhard`.
-        slide_mpp: µm/px of a slide that does not record it.
-        tissue_rule: What counts as tissue on a slide.
+        slide_mpp: µm/px of a slide whose metadata lacks it.
+        tissue_rule: Settings of tissue detection.
 
     Raises:
-        DataError: The file is missing or damaged, has no fit, or is a stain that was fitted in another way.
+        DataError: The file is missing or damaged, its stain cannot be fitted, or was fitted by another method.
     """
     stain = _named_stain(Path(path), method, slide_mpp, tissue_rule)
     if stain.method != method:

@@ -41,16 +41,16 @@ def survey(
     """Open every slide, check that it is complete, and draw its tissue if requested.
 
     Args:
-        slides: What `find_cohort` takes or has listed: slides, folders of slides, CSVs.
+        slides: Slides, folders of slides or CSVs, as for `find_cohort`, or its result.
         pictures: A folder for one PNG per slide.
-        tissue_rule: What counts as tissue in them; the defaults of `TissueRule` if not given.
+        tissue_rule: Settings of tissue detection; by default those of `TissueRule`.
         progress: Called with done, total and what is being done; a bar by default.
 
     Returns:
         One report per slide, in their order; a slide that cannot be used does not stop the others.
 
     Raises:
-        DataError: There is no slide.
+        DataError: There are no slides.
     """
     cohort = find_cohort(slides)
     names = _picture_names([slide.path for slide in cohort])

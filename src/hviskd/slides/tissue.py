@@ -93,7 +93,7 @@ def tissue_mask(slide: Slide, rule: TissueRule | None = None) -> TissueMask:
 
     Args:
         slide: An open slide.
-        rule: What counts as tissue; the defaults of `TissueRule` if not given.
+        rule: Settings of tissue detection; by default those of `TissueRule`.
 
     Raises:
         DataError: The slide is damaged.

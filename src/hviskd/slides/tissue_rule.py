@@ -11,15 +11,15 @@ class TissueRule:
     """What counts as tissue on a slide, at low power.
 
     Attributes:
-        mpp: µm a px of the view; never finer than the slide itself.
-        density: Mean optical density, log10(glass / light), above which there is tissue; None finds it on each slide.
-        saturation: Saturation, 0 to 1, above which there is tissue; None finds it likewise.
-        min_area_um2: Smaller pieces are dirt.
-        min_hole_um2: Smaller gaps belong to the tissue round them.
-        keep_ink: Do not look for marker ink; what is as dense and coloured as tissue then counts as tissue.
+        mpp: µm/px at which tissue is detected; never finer than the slide itself.
+        density: Minimum mean optical density of tissue, log10(glass / light); None determines it for each slide.
+        saturation: Minimum saturation of tissue, 0 to 1; None determines it for each slide.
+        min_area_um2: Smaller pieces are discarded as debris.
+        min_hole_um2: Smaller holes are filled.
+        keep_ink: Do not detect marker ink, which then counts as tissue if it is as dense and coloured.
 
     Raises:
-        DataError: A number is impossible.
+        DataError: A number is invalid.
     """
 
     mpp: float = 8.0

@@ -72,11 +72,11 @@ class CohortSettings:
 
     Attributes:
         patients: Number of patients.
-        slides_per_patient: Slides of each.
+        slides_per_patient: Number of slides per patient.
         width_px: Width of a slide, from 64; at most 20 million px per slide.
-        height_px: Its height.
+        height_px: Height of a slide.
         mpp: µm/px, from 0.1 to 4.
-        seed: Of everything that is drawn.
+        seed: Random seed of everything.
 
     Raises:
         DataError: A number is out of range.
@@ -130,20 +130,20 @@ def draw_cohort(
 ) -> SyntheticCohort:
     """Generate slides of glioblastoma, with stain and nuclear density varying between patients, and their annotations.
 
-    In the folder: `slides/P01-1.svs`, `masks/P01-1_L.png` (one px a px of the slide), `annotations/P01-1.geojson`,
-    `vessels/P01-1_x1200_y900.png` and `.json` (Labelme: vessels, over each its lumen), `patients.csv` and the card
-    `cohort.json`. The folder appears whole or not at all. The same settings give the same masks, outlines and pixels.
+    In the folder: `slides/P01-1.svs`, `masks/P01-1_L.png` (same size as the slide), `annotations/P01-1.geojson`,
+    `vessels/P01-1_x1200_y900.png` and `.json` (Labelme: vessels and their lumina), `patients.csv` and the card
+    `cohort.json`. The folder is complete or absent. The same settings give the same masks, outlines and pixels.
 
     Args:
-        folder: Where it goes.
-        settings: Which slides, if not as `CohortSettings` has it.
-        workers: Processes; None takes a core each. Several need a main module that may be imported (as all that
-            `multiprocessing` spawns), and 1 none.
-        overwrite: Replace a cohort that is there.
+        folder: The folder to write.
+        settings: Which slides to generate; by default those of `CohortSettings`.
+        workers: Number of processes; None: one per core. More than 1 needs an importable main module (as
+            `multiprocessing` with spawn does).
+        overwrite: Replace an existing cohort.
         progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
-        DataError: The folder holds something and `overwrite` is not set, or it holds something else than a cohort.
+        DataError: The folder is not empty and `overwrite` is not set, or it contains no cohort.
     """
     folder, settings = Path(folder), settings or CohortSettings()
     if workers is not None and workers < 1:

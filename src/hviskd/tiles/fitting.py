@@ -17,17 +17,17 @@ class ImportSettings:
     """Which images become tiles, and the names of their classes.
 
     Attributes:
-        classes: Names and order of the classes; without it the folders' names in alphabetical order.
-        layout: What the levels of folders stand for, such as `patient/class` or `split/class/*/slide`, if they are not
-            classes, perhaps below train, val and test; `hviskd.tiles.layouts.Layout` describes it.
-        tile_px: Side of the tiles: the centre of each picture is cut out, smaller pictures are left out. Without it the
-            commonest size of square pictures counts, and pictures of another size are left out.
-        resize: Resample the largest centred square of every picture to `tile_px` (Lanczos, antialiased) instead.
-        mpp: µm/px of the files as they are; `resize` changes that of the tiles accordingly.
-        licence: The pictures' licence, in words; it travels with the TileSet and with what is trained on it.
+        classes: Names and order of the classes; by default the folders' names in alphabetical order.
+        layout: Meaning of the folder levels, for example `patient/class` or `split/class/*/slide`, if they are not
+            classes, optionally below train, val and test; see `hviskd.tiles.layouts.Layout`.
+        tile_px: Side of the tiles, cropped from the centre of each image; smaller images are skipped. By default the
+            most common size of square images; images of another size are skipped.
+        resize: Resample the largest centred square of every image to `tile_px` instead (Lanczos, antialiased).
+        mpp: µm/px of the files, before `resize`, which changes that of the tiles accordingly.
+        licence: Licence of the images, recorded in the TileSet and in everything made from it.
 
     Raises:
-        DataError: A number is impossible, or `resize` is set without `tile_px`.
+        DataError: A number is invalid, or `resize` is set without `tile_px`.
     """
 
     classes: Sequence[str] | None = None

@@ -38,21 +38,21 @@ def import_folder(
 ) -> TileSet:
     """Make a TileSet from the JPEG, PNG, TIFF and WebP images in `folder`.
 
-    A picture that cannot become a tile is left out, counted, and named on the card (`card.origin`).
+    Images that cannot become a tile are skipped, counted, and listed on the card (`card.origin`).
 
     Args:
-        folder: Has one folder per class; or `train`, `val` and `test` (under any usual name), each with one folder per
-            class; or the tree of BreakHis; or what `settings.layout` describes.
-        output: Where the TileSet shall stand.
-        csv: Says to which slide and patient each picture belongs, and where on the slide (`x_px`, `y_px`,
-            `side_px`, in level-0 px). Without `side_px` the picture is taken to be at level 0.
-        columns: What its columns are called, if not file, slide and patient.
-        settings: Which pictures become tiles, if not as `ImportSettings` has it.
-        overwrite: Replace a TileSet that stands at `output`.
+        folder: Folder with one subfolder per class; or `train`, `val` and `test` (under any usual name), each with one
+            subfolder per class; or the tree of BreakHis; or the layout of `settings.layout`.
+        output: Folder for the TileSet.
+        csv: Lists which slide and patient each image belongs to, and its position on the slide (`x_px`, `y_px`,
+            `side_px`, in level-0 px). Without `side_px`, the image is assumed to be at level 0.
+        columns: Names of its columns, if not file, slide and patient.
+        settings: Which images become tiles; by default those of `ImportSettings`.
+        overwrite: Replace an existing TileSet.
         progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
-        DataError: The folder or the CSV is not as described, or no picture of a class can be used; nothing new is left
+        DataError: The folder or the CSV is not as described, or no image of a class can be used; nothing new is left
             at `output` then.
     """
     folder, output, settings = Path(folder), Path(output), settings or ImportSettings()

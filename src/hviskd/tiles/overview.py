@@ -26,8 +26,8 @@ def summary_table(tileset: TileSet) -> pd.DataFrame:
     """Count tiles by class and split, and patients and slides by split.
 
     Returns:
-        A row a class, then "all tiles", and "patients" and "slides" where any is known; a column for each of train,
-        val, test and "no split" that holds tiles, then "all". Whole numbers.
+        One row per class, then "all tiles", and "patients" and "slides" if any is known; one column for each of train,
+        val, test and "no split" that has tiles, then "all". Integers.
     """
     return count_tiles(tileset.table, tileset.classes)
 
@@ -36,10 +36,10 @@ def draw_contact_sheet(tileset: TileSet, path: Path | str, per_class: int = 8, s
     """Draw some tiles of every class as a PNG, one row per class with its name, colour and count.
 
     Args:
-        tileset: What to show.
-        path: Where to write.
-        per_class: How many tiles a class at most.
-        seed: Of the choice of tiles; the same seed gives the same sheet.
+        tileset: The TileSet to show.
+        path: The PNG file to write.
+        per_class: Maximum number of tiles per class.
+        seed: Random seed for choosing tiles; the same seed gives the same sheet.
 
     Returns:
         `path`.

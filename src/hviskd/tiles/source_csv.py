@@ -24,9 +24,9 @@ class CsvColumns:
     """The names of the columns of a CSV of images.
 
     Attributes:
-        file: Of the pictures: by path below the imported folder, by name, or by name without suffix.
-        slide: Of their slides.
-        patient: Of their patients.
+        file: Column of the images: path below the imported folder, name, or name without suffix.
+        slide: Column of the slides.
+        patient: Column of the patients.
     """
 
     file: str = "file"

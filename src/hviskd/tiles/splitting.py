@@ -26,23 +26,23 @@ def split_tiles(
 ) -> TileSet:
     """Split the tiles into train, val and test, with each class as close to its share as whole groups allow.
 
-    The division replaces the former one in a single step; pixels and card stay as they are.
+    The new split replaces the old one in a single step; pixels and card are unchanged.
 
     Args:
-        tileset: What to divide.
-        by: "patient" or "slide" keep whole patients or slides together. "random" draws single tiles, class by class,
-            and keeps only identical pictures together. "auto" is by patient where every patient is known, else by
-            slide where every slide is known.
-        val: Share of the tiles in val; with `keep_test`, of the tiles not in test.
-        test: Share of the tiles in test; without effect with `keep_test`.
-        seed: The same seed divides the same tiles in the same way.
-        keep_test: Leave the present test split alone and divide the rest.
+        tileset: The TileSet to split.
+        by: "patient" or "slide" keep whole patients or slides together. "random" assigns single tiles, class by class,
+            and keeps only identical images together. "auto" is by patient if every patient is known, else by
+            slide if every slide is known.
+        val: Share of tiles in the validation split; with `keep_test`, of the tiles not in the test split.
+        test: Share of tiles in the test split; without effect with `keep_test`.
+        seed: Random seed; the same seed gives the same split.
+        keep_test: Keep the existing test split and divide the rest.
 
     Returns:
-        The TileSet, opened anew.
+        The TileSet, opened again.
 
     Raises:
-        DataError: Patients or slides are not known, there are fewer groups than splits, the shares are impossible,
+        DataError: Patients or slides are unknown, there are fewer groups than splits, the shares are impossible,
             or there is no test split to keep.
     """
     rows, record = _rows_to_divide(tileset, keep_test)

@@ -36,9 +36,9 @@ class TileSet:
     """An opened folder of tiles; open one with `TileSet.open`.
 
     Attributes:
-        folder: Where it stands.
-        card: What its tiles are and what made them.
-        table: One row a tile: `file`, `class`, `slide`, `patient`, `x_px`, `y_px` and `side_px` (the square in
+        folder: Its folder.
+        card: Its classes, tile size and provenance.
+        table: One row per tile: `file`, `class`, `slide`, `patient`, `x_px`, `y_px` and `side_px` (the square in
             level-0 px of the slide), `split`, `digest` (of the pixels). All but file, class and digest may be
             missing.
         pixels: (N, tile_px, tile_px, 3) uint8, RGB, memory-mapped and read-only.

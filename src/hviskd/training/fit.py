@@ -52,15 +52,15 @@ def train(
 ) -> Run:
     """Train a network on a TileSet's training split, and select the epoch on its validation split.
 
-    Without a teacher this trains a teacher, or a student alone; with one it distils. Killed at any moment, the
-    training goes on with `resume` from its last finished epoch and, on a CPU, ends with the weights of an
+    Without a teacher, this trains a teacher, or a student alone; with one, it distils. If killed at any moment, the
+    training continues with `resume` after its last finished epoch and, on a CPU, ends with the weights of an
     uninterrupted one. Several processes are started by running the calling script once more for each.
 
     Raises:
         LeakError: The split leaks and `allow_leak` is not set.
-        RecipeError, DataError: Recipe, tiles and teacher do not fit together.
-        TrainingError: The folder is taken.
-        DivergedError: A loss or a weight is no longer finite.
+        RecipeError, DataError: Recipe, tiles and teacher do not match.
+        TrainingError: The folder is in use or not empty.
+        DivergedError: A loss or a weight is NaN or infinite.
     """
     tileset = TileSet.open(tileset)
     teacher = None if teacher is None else load_model(teacher)

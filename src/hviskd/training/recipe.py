@@ -25,23 +25,23 @@ class Recipe(BaseModel):
         network: A network of the zoo.
         head: `gap` (global average) or `grid` (the paper's).
         methods: A preset's name, or a mapping of method names to their options; always stored in full.
-        epochs: Passes over the training split.
-        batch_size: Tiles a step, over all processes together. A last, incomplete batch is left out of its epoch,
-            since relations between samples depend on the size of the batch.
-        learning_rate: Of SGD with momentum, at the start.
-        decay_at: Shares of the epochs after which the learning rate is multiplied by `decay`; the paper's epochs
+        epochs: Number of passes over the training split.
+        batch_size: Number of tiles per step, over all processes together. A last, incomplete batch is skipped,
+            since relations between samples depend on the batch size.
+        learning_rate: Initial learning rate of SGD with momentum.
+        decay_at: Fractions of the epochs after which the learning rate is multiplied by `decay`; the paper's epochs
             75, 90 and 105 of 120.
         augmentation: Of the training tiles. `turn_and_flip`: quarter turns and both flips, each with probability one
-            half. `shift_and_flip`: 4 px of black all round, a crop of the former size, and every other tile mirrored
-            left to right, as is usual for CIFAR. `none`.
-        stain_jitter: How much haematoxylin and eosin of the training tiles vary: each is multiplied by a factor
+            half. `shift_and_flip`: padding with 4 black px, a random crop of the original size, and a horizontal
+            flip of every other tile, as is usual for CIFAR. `none`.
+        stain_jitter: Variation of haematoxylin and eosin of the training tiles: each is multiplied by a factor
             between exp(−stain_jitter) and exp(stain_jitter), tile by tile.
-        balance: How rare classes are made to count as much as common ones. `weights`: in the cross-entropies with the
+        balance: How rare classes are balanced. `weights`: in the cross-entropies with the
             labels, a tile counts in inverse proportion to the tiles of its class. `sampling`: an epoch has as many
             tiles as before, but equally many of every class, so tiles of rare classes are seen several times. `none`.
-        precision: Of the networks' arithmetic; losses stay in float32.
-        choose_by: The measurement on the validation split by which the epoch is chosen.
-        seed: Of the weights, the order of the tiles and the augmentation.
+        precision: Numerical precision of the networks; losses stay in float32.
+        choose_by: The metric on the validation split by which the epoch is selected.
+        seed: Random seed of initial weights, tile order and augmentation.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -103,16 +103,16 @@ def load_recipe(source: str | Path | None, role: Role = "alone", changes: Mappin
     """Load a recipe by the name of a built-in one or from a YAML file.
 
     A file describes one training (key `network`) or a pair (keys `teacher` and `student`, each a network and a
-    head, beside what both trainings share). Of a pair, `role` says which training is meant: the `teacher`, the
+    head, and what both trainings share). For a pair, `role` selects the training: the `teacher`, the
     student `alone`, or the student `distilled` with the pair's methods.
 
     Args:
-        source: Name or path; None starts from the defaults, which need at least `network` among the changes.
+        source: Name or path; None starts from the defaults, which need at least `network` in the changes.
         role: Which training of a pair.
-        changes: Values that replace the file's, by key; dots reach into mappings (`methods.hviskd.scale`).
+        changes: Values that replace the file's, by key; nested keys have dots (`methods.hviskd.scale`).
 
     Raises:
-        RecipeError: No such recipe, not YAML, an unknown key, or a value that does not fit.
+        RecipeError: No such recipe, not YAML, an unknown key, or an invalid value.
     """
     where = "recipe" if source is None else str(source)
     content: dict[str, Any] = {} if source is None else read_mapping(source, built_in_recipes(), "a recipe")
