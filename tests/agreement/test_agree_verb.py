@@ -15,6 +15,7 @@ from hviskd.errors import DataError
 from hviskd.segmentation import save_slide_map
 from hviskd.slides.slide_files import slide_fingerprint
 from tests.agreement.rectangles import WHOLE, halves_map
+from tests.html_tables import read_tables
 from tests.slides.make import write_svs
 
 THUMBNAIL = np.full((45, 64, 3), 230, np.uint8)
@@ -144,6 +145,8 @@ def test_the_same_from_python_and_drawn_when_asked(cohort: Path) -> None:
     assert found.draw("b.svs").axes
     (again,) = found.compared("b.svs")
     assert again.agreement is found.maps[1]
+    assert [row[0] for row in read_tables(again._repr_html_())] == ["class", "left", "right"]
+    assert read_tables(found._repr_html_())[1][:3] == ["student", "(overall)", "cell"]
     folder = save_agreement(found, str(cohort / "saved"))
     assert sorted(path.name for path in folder.glob("*.png")) == [
         "boundary.png",

@@ -24,6 +24,7 @@ from hviskd.segmentation import (
     segment_cohort,
 )
 from hviskd.slides import TissueRule, find_cohort, open_slide
+from tests.html_tables import read_tables
 from tests.segmentation.make import CLASSES, tissue_on_glass, write_model, write_slide
 from tests.slides.make import glass
 
@@ -64,6 +65,10 @@ def test_a_bad_slide_is_named_and_the_others_are_done(model, slides, tmp_path):
     assert states(outcomes) == ["done", "failed", "done"]
     assert tuple(told) == outcomes.outcomes
     assert outcomes.failed == (outcomes[1],)
+    header, *rows = read_tables(outcomes._repr_html_())
+    assert header == list(outcomes.to_dataframe().columns)
+    assert [row[2] for row in rows] == states(outcomes)
+    assert outcomes.to_dataframe()["tiles"].notna().tolist() == [True, False, True]
     assert "second.svs: damaged" in outcomes[1].problem
     assert not (tmp_path / "maps" / "second").exists()
     for outcome in (outcomes[0], outcomes[2]):

@@ -1,11 +1,17 @@
 """A SlideMap: where its tiles lie, what its grids and areas say, and what it refuses to be."""
 
+import base64
+import io
+import re
+
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import stats
 
 from hviskd.arrays import NO_CLASS_BYTE
 from hviskd.segmentation import SlideMap
+from tests.html_tables import read_tables
 from tests.segmentation.make import CLASSES, map_card, slide_map
 
 
@@ -132,3 +138,17 @@ def test_numbers_that_are_no_probabilities_are_refused(shares):
 def test_impossible_cards_are_refused(facts):
     with pytest.raises(ValueError):
         map_card(**facts)
+
+
+def test_a_notebook_shows_the_classes_at_their_places_and_their_areas():
+    found = slide_map([0, 0, 6], [0, 9, 4])
+    html = found._repr_html_()
+    data = re.search(r'image/png;base64,([^"]*)"', html)[1]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    assert pixels.shape == (336, 480, 3)  # 48 px a tile of 64
+    for row, column, label in zip(found.row, found.column, found.class_index, strict=True):
+        assert tuple(pixels[48 * row + 24, 48 * column + 24]) == found.colours[label]
+    assert (pixels == 255).all(axis=-1).mean() == pytest.approx(1 - 3 / 70)
+    shown = {cells[1]: cells[2] for cells in read_tables(html)[1:]}
+    assert {name: float(area) for name, area in shown.items()} == pytest.approx(found.areas_mm2(), rel=1e-3)
+    assert "image/png" in slide_map([], [])._repr_html_()

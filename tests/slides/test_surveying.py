@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from hviskd.slides import find_cohort, survey
+from tests.html_tables import read_tables
 from tests.slides.make import patterned, stained, write_svs
 
 
@@ -21,6 +22,8 @@ def test_a_broken_slide_does_not_stop_the_others(tmp_path):
     assert "records no µm/px" in reports[3].problem
     assert reports[0].facts["mpp"] == 0.5
     assert reports[0].picture is None
+    names = [row[0] for row in read_tables(reports._repr_html_())]
+    assert names == ["slide", "a.svs", "slide", "b.svs", "c.svs", "d.svs"]
 
 
 def test_a_listed_mpp_goes_before_the_one_for_all(tmp_path):

@@ -1,5 +1,9 @@
 """Where tissue is found, and what share of a square is tissue."""
 
+import base64
+import io
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -171,3 +175,14 @@ def test_a_section_is_found_where_it_was_drawn():
         small = drawn.convert("L").resize(mask.tissue.shape[::-1], Image.Resampling.BOX)
     drawn = np.asarray(small) > 127
     assert (mask.tissue & drawn).sum() / (mask.tissue | drawn).sum() > 0.93
+
+
+def test_a_notebook_shows_tissue_and_ink_with_their_areas():
+    tissue, ink = np.zeros((600, 300), bool), np.zeros((600, 300), bool)
+    tissue[:300], ink[400:, :30] = True, True
+    html = TissueMask(tissue=tissue, ink=ink, cell_px=2, mpp=8, thresholds=Thresholds(0.05, 0.1))._repr_html_()
+    assert "tissue 5.76 mm² (purple), ink 0.384 mm² (green), left out, at 8 µm/px" in html
+    data = re.search(r'image/png;base64,([^"]*)"', html)[1]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    assert pixels.shape == (300, 150, 3)
+    assert len({tuple(pixel) for pixel in (pixels[0, 0], pixels[299, 0], pixels[160, 0])}) == 3

@@ -22,7 +22,7 @@ def test_counts_and_tiles_of_every_class_are_shown(tmp_path):
     assert lines == [[name, *map(str, row)] for name, row in counts.iterrows()]
     assert "<A>" not in html
     strips = [
-        Image.open(io.BytesIO(base64.b64decode(data))) for data in re.findall(r"image/jpeg;base64,([^']*)'", html)
+        Image.open(io.BytesIO(base64.b64decode(data))) for data in re.findall(r'image/jpeg;base64,([^"]*)"', html)
     ]
     assert [strip.size for strip in strips] == [(82, 40), (40, 40)]  # C has no tile
     expected = Image.fromarray(np.asarray(tileset.pixels[2])).resize((40, 40), Image.Resampling.LANCZOS)

@@ -54,6 +54,14 @@ class Agreement:
 
         return mean_table(self.to_dataframe())
 
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+        from hviskd.agreement.tables import MEAN_HEADER, mean_rows
+
+        told = f"means over {len(self.slides)} slides; in brackets, the number of slides with a value"
+        failed = show.table(("slide", "not compared because"), self.failed.items()) if self.failed else ""
+        return show.paragraph(told) + show.table(MEAN_HEADER, mean_rows(self.means())) + failed
+
     def compared(self, slide: str) -> list[Compared]:
         """Read the maps of one slide again, with the expert's annotation.
 

@@ -101,6 +101,18 @@ class Compared:
     agreement: SlideAgreement
     thumbnail: RGB | None = None
 
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        found = self.agreement
+        rows = [
+            (found.classes[place], *(None if math.isnan(value) else value for value in (*scores, distance_um)))
+            for place, distance_um in zip(found.compared, found.hausdorff_um, strict=True)
+            for scores in (class_scores(found.px, (place,)),)
+        ]
+        header = ("class", "Dice", "precision", "recall", "95 % Hausdorff distance, µm")
+        return show.paragraph(f"{found.slide}: {found.model}", *found.notes) + show.table(header, rows)
+
 
 def class_scores(counts: Ints, places: Sequence[int]) -> Scores:
     """Return Dice, precision and recall of some classes together, or of one class.

@@ -9,7 +9,7 @@ from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, Tissue
 from hviskd.slides import TissueRule
 
 if TYPE_CHECKING:
-    from hviskd.slides.surveying import SlideReport
+    from hviskd.slides import Survey
 
 slides_app = typer.Typer(no_args_is_help=True, help="Inspect whole slides.")
 
@@ -79,7 +79,7 @@ def info(
         raise typer.Exit(1)
 
 
-def _print_reports(reports: "list[SlideReport]") -> None:
+def _print_reports(reports: "Survey") -> None:
     """Print a table of the usable slides, their notes, and one line for each slide that cannot be used."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -88,22 +88,12 @@ def _print_reports(reports: "list[SlideReport]") -> None:
 
     from hviskd.slides.icc import different_profiles
 
-    table = Table("slide", "format", "px", "µm/px", "objective", "levels", "tissue", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(*reports.HEADER, box=SIMPLE_HEAD, pad_edge=False)
     table.columns[0].overflow, table.columns[0].min_width = "fold", 16
     for column in table.columns[1:]:
         column.no_wrap = True
-    for report in reports:
-        if (facts := report.facts) is None:
-            continue
-        table.add_row(
-            escape(report.path.name),
-            escape(facts["vendor"]),
-            f"{facts['width_px']} × {facts['height_px']}",
-            f"{facts['mpp']:.4g}",
-            "–" if facts["magnification"] is None else f"{facts['magnification']:g}×",
-            " ".join(f"{level.downsample:.4g}" for level in facts["levels"]),
-            "–" if report.tissue_mm2 is None else f"{report.tissue_mm2:.3g} mm²",
-        )
+    for row in reports.rows():
+        table.add_row(*map(escape, row))
     if table.rows:
         console = Console()
         (console if console.is_terminal else Console(width=160)).print(table)

@@ -78,6 +78,12 @@ class CohortMaps(Sequence[SlideOutcome]):
         table[numbers] = table[numbers].apply(pd.to_numeric)
         return table
 
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        told = f"{len(self) - len(self.failed)} of {len(self)} slides mapped"
+        return show.paragraph(told, f"{self.folder}") + show.table(self._header(), self._rows())
+
     def _header(self) -> list[str]:
         return ["slide", "folder", "state", "tiles", "tissue_mm2", *(f"{name}_mm2" for name in self.classes), "problem"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hviskd.arrays import NO_CLASS_BYTE
+from hviskd.arrays import NO_CLASS_BYTE, RGB
 from hviskd.slides import TileGrid, TissueRule
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ Colour = tuple[int, int, int]
 MAX_CLASSES = NO_CLASS_BYTE
 
 _SUM_TOLERANCE = 1e-3
+_NOTEBOOK_PX = 480
 
 
 class MapCard(BaseModel):
@@ -258,3 +259,30 @@ class SlideMap:
                 **{f"prob_{name}": self.probabilities[:, place] for place, name in enumerate(self.classes)},
             }
         )
+
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        card, areas = self.card, self.areas_mm2()
+        total = sum(areas.values())
+        title = f"{card.slide}: {len(self):,} tiles of {self.tile_um:.4g} µm by {card.model}"
+        legend = [
+            (show.swatch(colour), name, areas[name], f"{areas[name] / total:.1%}" if total else None)
+            for name, colour in zip(self.classes, self.colours, strict=True)
+        ]
+        return (
+            show.paragraph(title, f"tissue {card.tissue_area_um2 / 1e6:.3g} mm²")
+            + show.picture(self._painted(_NOTEBOOK_PX), f"classes of {card.slide}", lossless=True)
+            + show.table(("", "class", "mm²", "share"), legend, html=(0,))
+        )
+
+    def _painted(self, most_px: int) -> RGB:
+        """Paint the slide in the colours of its classes, white where there is no tile, at most so many px a side."""
+        width, height = self.card.slide_size
+        scale = most_px / max(width, height)
+        y, x = ((np.arange(max(1, round(side * scale))) + 0.5) / scale / self.stride0_px for side in (height, width))
+        cells = np.pad(self.class_grid(), (0, 1), constant_values=NO_CLASS_BYTE)
+        row, column = (np.minimum(at.astype(np.int64), last - 1) for at, last in zip((y, x), cells.shape, strict=True))
+        palette = np.full((NO_CLASS_BYTE + 1, 3), 255, np.uint8)
+        palette[: len(self.colours)] = self.colours
+        return palette[cells[np.ix_(row, column)]]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         write_stain,
     )
     from hviskd.slides.stain_sampling import fit_slide_stain, sample_tissue, stain_reference
-    from hviskd.slides.surveying import SlideReport, survey
+    from hviskd.slides.surveying import SlideReport, Survey, survey
     from hviskd.slides.svs import write_svs
     from hviskd.slides.tile_grid import TileGrid
     from hviskd.slides.tile_reading import read_tiles
@@ -43,6 +43,7 @@ _HOMES = {
     "Stain": "stain",
     "StainMethod": "stain",
     "StainTransfer": "transfer",
+    "Survey": "surveying",
     "TileGrid": "tile_grid",
     "TissueMask": "tissue",
     "TissueRule": "tissue_rule",
@@ -79,6 +80,7 @@ __all__ = [
     "Stain",
     "StainMethod",
     "StainTransfer",
+    "Survey",
     "TileGrid",
     "TissueMask",
     "TissueRule",

@@ -18,6 +18,7 @@ from hviskd.errors import DataError
 MAX_SIDE_PX = 2_000_000  # a whole glass slide, 76 mm, at 0.04 µm/px; a file that claims more is damaged
 _MAX_ASPECT = 100  # a glass slide has 3; of a picture one px wide, a thumbnail would be made of white beside it
 _BLOCK_PX = 2048  # side of what is decoded at a time, so that a read of any size takes little memory
+_NOTEBOOK_PX = 480
 _FINER = 1.01  # a level this little too coarse still counts as fine enough
 
 
@@ -156,6 +157,20 @@ class Slide(ABC):
             icc=self.icc,
             notes=list(self.notes),
         )
+
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        width_um, height_um = (side * self.mpp for side in self.size)
+        told = show.paragraph(
+            f"{self.path.name}: {self.size[0]:,} × {self.size[1]:,} px at {self.mpp:.4g} µm/px",
+            f"{width_um / 1000:.3g} × {height_um / 1000:.3g} mm",
+            self.vendor,
+            "" if self.magnification is None else f"{self.magnification:g}×",
+            "closed" if self._closed else "",
+        )
+        notes = "".join(show.paragraph(note) for note in self.notes)
+        return told + notes + ("" if self._closed else show.picture(self.thumbnail(_NOTEBOOK_PX), self.path.name))
 
     @abstractmethod
     def verify(self) -> None:

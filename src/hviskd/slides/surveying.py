@@ -31,13 +31,46 @@ class SlideReport:
     problem: str = ""
 
 
+class Survey(list[SlideReport]):
+    """One report per slide, in their order."""
+
+    HEADER = ("slide", "format", "px", "µm/px", "objective", "levels", "tissue")
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the facts of the usable slides in words, one row per slide, in the columns of `HEADER`."""
+        return [
+            (
+                report.path.name,
+                facts["vendor"],
+                f"{facts['width_px']} × {facts['height_px']}",
+                f"{facts['mpp']:.4g}",
+                "–" if facts["magnification"] is None else f"{facts['magnification']:g}×",
+                " ".join(f"{level.downsample:.4g}" for level in facts["levels"]),
+                "–" if report.tissue_mm2 is None else f"{report.tissue_mm2:.3g} mm²",
+            )
+            for report in self
+            if (facts := report.facts) is not None
+        ]
+
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        notes = [(report.path.name, note) for report in self if report.facts for note in report.facts["notes"]]
+        problems = [(report.path.name, report.problem) for report in self if report.problem]
+        return (
+            show.table(self.HEADER, self.rows())
+            + (show.table(("slide", "note"), notes) if notes else "")
+            + (show.table(("slide", "cannot be used because"), problems) if problems else "")
+        )
+
+
 def survey(
     slides: Path | str | Sequence[Path | str | CohortSlide],
     *,
     pictures: Path | str | None = None,
     tissue_rule: TissueRule | None = None,
     progress: Progress | None = None,
-) -> list[SlideReport]:
+) -> Survey:
     """Open every slide, check that it is complete, and draw its tissue if requested.
 
     Args:
@@ -54,7 +87,7 @@ def survey(
     """
     cohort = find_cohort(slides)
     names = _picture_names([slide.path for slide in cohort])
-    reports = []
+    reports = Survey()
     with progress_bar("slides", len(cohort), progress) as advance:
         for slide, name in zip(cohort, names, strict=True):
             picture = None if pictures is None else Path(pictures) / name

@@ -13,6 +13,9 @@ from hviskd.slides.slide import Slide
 from hviskd.slides.tissue_colour import Thresholds, drop_small, find_ink, find_tissue, optical_density, smoothed
 from hviskd.slides.tissue_rule import TissueRule
 
+_NOTEBOOK_PX = 480
+_TISSUE, _INK = (150, 90, 150), (0, 158, 115)
+
 
 @dataclass(frozen=True, eq=False)
 class TissueMask:
@@ -65,6 +68,22 @@ class TissueMask:
             + self._integral(top, left)
         )
         return np.clip(area / side**2, 0, 1)
+
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        thin = max(1, math.ceil(max(self.tissue.shape) / _NOTEBOOK_PX))
+        shown = np.full((*self.tissue[::thin, ::thin].shape, 3), 255, np.uint8)
+        shown[self.tissue[::thin, ::thin]] = _TISSUE
+        shown[self.ink[::thin, ::thin]] = _INK
+        ink_mm2 = float(self.ink.sum()) * self.mpp**2 / 1e6
+        density, saturation = self.thresholds
+        told = show.paragraph(
+            f"tissue {self.area_um2 / 1e6:.3g} mm² (purple)",
+            f"ink {ink_mm2:.3g} mm² (green), left out" if ink_mm2 else "",
+            f"at {self.mpp:g} µm/px, optical density above {density:.3g} and saturation above {saturation:.3g}",
+        )
+        return told + show.picture(shown, "tissue", lossless=True)
 
     @cached_property
     def _sums(self) -> NDArray[np.int32]:

@@ -1,7 +1,5 @@
 """Shows a TileSet in a notebook: tiles counted by class and split, and a strip of each class; `TileSet` calls it."""
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 
@@ -10,6 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from hviskd.arrays import RGB, Ints
+from hviskd.notebook_html import picture
 from hviskd.tiles.rows import SPLITS
 
 _CLASSES = 30  # more would make the page of a notebook long and heavy
@@ -60,6 +59,4 @@ def _strip(pixels: RGB, rows: Ints) -> str:
     for place, row in enumerate(chosen.tolist()):
         tile = Image.fromarray(np.asarray(pixels[row])).resize((_TILE_PX, _TILE_PX), Image.Resampling.LANCZOS)
         strip.paste(tile, (place * (_TILE_PX + _GAP_PX), 0))
-    stream = io.BytesIO()
-    strip.save(stream, "JPEG", quality=85)
-    return f"<img src='data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}'/>"
+    return picture(np.asarray(strip), "tiles")

@@ -1,0 +1,51 @@
+"""Tables and pictures by which results show themselves in a notebook; every `_repr_html_` is made of them."""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from PIL import Image
+
+from hviskd.arrays import RGB
+
+
+def paragraph(*parts: str) -> str:
+    """Return a line of text; parts that are empty are left out."""
+    return f"<p>{escape(', '.join(part for part in parts if part))}</p>"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, html: Sequence[int] = ()) -> str:
+    """Return a table; numbers stand on the right.
+
+    Args:
+        header: Names of the columns.
+        rows: Their cells; None is a dash.
+        html: Places of the columns that hold HTML already, such as pictures.
+    """
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    body = "".join(f"<tr>{''.join(_cell(value, at in html) for at, value in enumerate(row))}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def picture(pixels: RGB, told: str, *, lossless: bool = False) -> str:
+    """Return a picture, uint8 (H, W, 3), with what it shows in words; JPEG, or PNG where each px counts."""
+    stream = io.BytesIO()
+    kind = "png" if lossless else "jpeg"
+    Image.fromarray(pixels).save(stream, kind, quality=85)
+    data = base64.b64encode(stream.getvalue()).decode()
+    return f'<img alt="{escape(told)}" src="data:image/{kind};base64,{data}"/>'
+
+
+def swatch(colour: tuple[int, int, int]) -> str:
+    """Return a square of a colour, for legends."""
+    return f'<span style="display:inline-block;width:1em;height:1em;background:#{bytes(colour).hex()}"></span>'
+
+
+def _cell(value: object, is_html: bool) -> str:
+    if is_html:
+        return f"<td>{value}</td>"
+    if isinstance(value, int | float):
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+        return f'<td style="text-align:right">{shown}</td>'
+    return f'<td style="text-align:left">{"–" if value is None else escape(str(value))}</td>'
