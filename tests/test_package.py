@@ -44,6 +44,7 @@ def test_training_needs_neither_openslide_nor_shapely_nor_imagecodecs():
     assert loaded.isdisjoint({"openslide", "shapely", "imagecodecs", "tifffile", "torchvision"})
 
 
+@pytest.mark.slow
 def test_running_a_model_draws_no_tissue():
     loaded = modules_after(
         "from hviskd.models.engines import open_engine\nfrom hviskd.models.export import export_model"

@@ -50,6 +50,7 @@ def test_a_users_own_waiting_stands(environment, expected):
     assert printed(SPINS.format(names=names), **environment) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library decides for itself")
 def test_freed_memory_is_not_asked_for_anew():
     anew, kept, users_own = (

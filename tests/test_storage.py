@@ -67,6 +67,7 @@ def _umask():
     return mask
 
 
+@pytest.mark.slow
 def test_killed_while_writing_leaves_a_whole_file(tmp_path):
     path = tmp_path / "card.json"
     script = textwrap.dedent(f"""

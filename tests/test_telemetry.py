@@ -24,6 +24,9 @@ hviskd.write_report(["run", "maps-openvino"], "report.html")
 CACHES = {"hviskd", "matplotlib"}
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory, tileset, teacher_run):
     """The whole job in a home of its own; every attempt to connect is noted where strace is installed."""

@@ -136,6 +136,7 @@ def test_a_slide_that_cannot_be_compared_does_not_stop_the_others(cohort: Path) 
     assert "**not compared: a.svs**" in (out / "summary.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_from_python_and_drawn_when_asked(cohort: Path) -> None:
     told: list[tuple[int, int, str]] = []
     found = agree(str(cohort / "maps"), str(cohort / "drawn"), progress=lambda *at: told.append(at))

@@ -46,6 +46,7 @@ def test_circle_has_its_area() -> None:
     assert class_scores(found.px, (0,)).recall == pytest.approx(0.5, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strip_px", [4_000_000, 5_000])
 @pytest.mark.parametrize(
     "facts", [{}, {"tile_px": 32, "stride_px": 16}, {"mpp": 0.53}], ids=["plain", "overlap", "odd"]

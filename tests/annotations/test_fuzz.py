@@ -155,7 +155,7 @@ def test_json_with_damaged_bytes(tmp_path, document):
 def test_masks_with_damaged_bytes(tmp_path, content):
     rng = random.Random(3)
     path = tmp_path / "mask"
-    for _ in range(150):
+    for _ in range(60):
         path.write_bytes(damaged(content, rng))
         survives(path)
 

@@ -48,6 +48,7 @@ def test_what_the_legend_leaves_out_hides_nothing():
     assert TOLD not in found.remarks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_hidden_are_just_those_without_a_pixel(seed):
     regions = blobs(60, seed=seed, extent=50)
@@ -62,6 +63,7 @@ def test_hidden_are_just_those_without_a_pixel(seed):
         assert 0 < left.area < 0.1
 
 
+@pytest.mark.slow
 def test_thousands_of_outlines_on_one_place_take_no_ages():
     circle = shapely.Point(0, 0).buffer(50, quad_segs=500)
     geometries = np.array([circle] * 3000, dtype=object)

@@ -141,6 +141,7 @@ def test_a_png_whose_rows_are_all_there_is_still_read_to_its_checksum(tmp_path):
         read_codes(tmp_path / "m.png")
 
 
+@pytest.mark.slow
 def test_an_lzw_strip_of_garbage_ends_in_an_error_and_not_in_a_crash(tmp_path):
     content = encoded("TIFF", rowsperstrip=90, compression="lzw")
     (tmp_path / "m.tif").write_bytes(content)

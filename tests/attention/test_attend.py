@@ -175,10 +175,11 @@ def many_tiles(folder, tiles):
     return TileSet.open(folder / "tiles")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_tiles(place, tmp_path):
     models, _ = load(place)
     peaks = {}
-    for tiles in (96, 480):
+    for tiles in (64, 256):
         (tmp_path / str(tiles)).mkdir()
         tileset = many_tiles(tmp_path / str(tiles), tiles)
         counted = counting(tileset)
@@ -189,7 +190,7 @@ def test_memory_does_not_grow_with_the_tiles(place, tmp_path):
         tracemalloc.stop()
         assert len(found) == tiles
         assert counted.pixels.most <= 32
-    grown = (peaks[480] - peaks[96]) / (480 - 96)
+    grown = (peaks[256] - peaks[64]) / (256 - 64)
     assert grown < PX * PX  # bytes a tile: less than its outline alone, and a third of its pixels
 
 

@@ -116,6 +116,7 @@ def test_masks_are_found_by_the_general_option_too(folder):
     assert len(TileSet.open(folder / "either")) == 60
 
 
+@pytest.mark.slow
 def test_slides_of_different_colour_profiles_are_told(tmp_path):
     write_legend(tmp_path)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -181,6 +181,7 @@ def test_outlines_cut_as_a_mask_of_the_same_shape(tmp_path, cohort):
     assert drawn.table.equals(masked.table)
 
 
+@pytest.mark.slow
 def test_a_cap_is_shared_by_patients_then_slides_and_reads_the_same_tiles_every_time(cohort):
     first = cut(cohort, "first", cap=20, patients="([A-Z])-", workers=1)
     counts = first.table.groupby(["class", "patient"]).size()

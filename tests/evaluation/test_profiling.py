@@ -28,6 +28,9 @@ def call(*arguments):
     return CliRunner().invoke(verb, [str(argument) for argument in arguments])
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
     """Two models, and what `evaluate` found of them."""
@@ -52,7 +55,6 @@ def test_a_network_by_name_is_counted_without_being_trained():
         assert fact in given.output
 
 
-@pytest.mark.slow
 def test_files_agree_and_the_pictures_are_drawn(work):
     out = work / "cost"
     request = (work / "resnet8", work / "shufflenet_v2", "-o", out, "--accuracy", work / "evaluation")

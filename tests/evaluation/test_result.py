@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -55,8 +56,8 @@ def test_saving_over_something_must_be_asked_for(evaluation, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_earlier_evaluation_is_replaced_on_request(evaluation, tmp_path):
-    save_evaluation(evaluation, tmp_path / "results")
+def test_an_earlier_evaluation_is_replaced_on_request(evaluation, saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "results")
     (tmp_path / "results" / "old.txt").write_text("old")
     with pytest.raises(DataError, match="overwrite"):
         save_evaluation(evaluation, tmp_path / "results")

@@ -118,6 +118,7 @@ def test_another_program_gets_the_same_probabilities(model, tmp_path, form):
     np.testing.assert_allclose(given, model.predict(tiles, device="cpu"), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_it_says_what_it_is_and_names_no_folder_of_the_user(model, tmp_path, form):
     content = everything_in(export_model(model, form, tmp_path / "exported").path)
@@ -240,6 +241,7 @@ def test_an_unknown_format_is_named(model, tmp_path):
         export_model(model, "tflite", tmp_path / "x")
 
 
+@pytest.mark.slow
 def test_weights_that_give_no_numbers_are_not_exported(model, tmp_path):
     import copy
 

@@ -19,6 +19,8 @@ from hviskd.tiles import TileSet, TileSetWriter, TileSource, new_card
 from hviskd.tiles.card import Origin
 from tests.conftest import CLASSES, write_tiles
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def int8(teacher_run, tileset, tmp_path_factory):
@@ -64,7 +66,6 @@ def test_both_engines_run_the_one_file(int8, tileset, name):
     np.testing.assert_allclose(float32(tiles), exact, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_an_evaluation_measures_it_where_asked(int8, teacher_run, tileset):
     models = [teacher_run.chosen(), int8]
     evaluation = evaluate(models, tileset, split="val", int8=True, replicates=100)
@@ -81,7 +82,6 @@ def test_an_evaluation_measures_it_where_asked(int8, teacher_run, tileset):
         evaluate(teacher_run.chosen(), tileset, int8=True)
 
 
-@pytest.mark.slow
 def test_a_variant_whose_difference_was_measured_on_other_tiles_still_opens(int8, tmp_path):
     """As once on tissue drawn at the Model's own scale and size, when nothing was stored."""
     tile_px, rng = int8.card.tile_px, np.random.default_rng(0)
@@ -186,7 +186,6 @@ def test_a_file_that_is_no_such_classifier_is_refused_whatever_the_card_says(cop
         open_engine(load_model(copied))
 
 
-@pytest.mark.slow
 def test_an_int8_file_of_other_weights_does_not_pass_the_check(copied, tileset, tmp_path):
     from tests.models.make import make_model
 

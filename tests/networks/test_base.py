@@ -11,6 +11,7 @@ from hviskd.networks.base import Head
 from .conftest import ONE_OF_EACH_FAMILY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["gap", "grid"])
 @pytest.mark.parametrize(("height_px", "width_px"), [(32, 47), (47, 47), (150, 150), (224, 100)])
 @pytest.mark.parametrize("name", ["resnet8", "mobilenet_v2", "shufflenet_v2"])

@@ -136,6 +136,7 @@ def test_every_network_learns_and_shows_its_way(name, head, images):
         assert torch.equal(given, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", network_names())
 def test_stages_iterate_over_their_blocks(name, images):
     network = create_network(name, 2).eval()

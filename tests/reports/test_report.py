@@ -27,6 +27,9 @@ from ..segmentation.make import slide_map
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """An evaluation whose splits leak, with a hostile class, and maps of two slides, one of which failed."""

@@ -194,6 +194,7 @@ def test_a_slide_that_was_cut_off_is_refused(model, slide, tmp_path):
         segment(model, tmp_path / "half.svs", compute=PLAIN)
 
 
+@pytest.mark.slow
 def test_a_model_whose_numbers_are_none_is_named(slide, tmp_path):
     import torch
 

@@ -102,6 +102,7 @@ def agree(path: Path, levels: int) -> None:
                 assert np.array_equal(slide.read(*corner, w, h, mpp), drawn[..., :3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subsampling", ["444", "422", "420"])
 @pytest.mark.parametrize("shared", [False, True])
 def test_pixels_are_openslides_whatever_the_subsampling(tmp_path, subsampling, shared):

@@ -29,6 +29,7 @@ def test_tiles_overlap_where_the_step_is_smaller_and_cells_are_as_large_as_the_s
     assert grid.cells == (14, 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slide_mpp", [0.5, 0.25 * (1 + 1e-9), 0.2527, 0.31])
 def test_a_map_and_a_cutting_of_one_slide_have_the_same_tiles(tmp_path, slide_mpp):
     path = write_slide(tmp_path / "s.svs", stained((700, 1000), 0.9, 0.7), mpp=slide_mpp)

@@ -89,6 +89,7 @@ def test_the_slide_shows_tissue_where_the_mask_says_so(cohort):
     assert np.mean((ndimage.gaussian_filter(saturation.astype(float), 3) < 20) == glass) > 0.97
 
 
+@pytest.mark.slow
 def test_patients_differ_in_colour_more_than_their_own_slides(tmp_path: Path):
     size = {"width_px": 300, "height_px": 240, "mpp": 2.0}
     cohort = draw_cohort(tmp_path / "c", CohortSettings(patients=3, slides_per_patient=2, **size), workers=1)

@@ -40,6 +40,7 @@ def test_a_stamped_ellipse_has_its_area_place_and_direction(mpp: float, angle: f
     assert stain.max() == pytest.approx(0.8, abs=0.01)
 
 
+@pytest.mark.slow
 def test_bands_stamped_apart_are_the_region_stamped_whole():
     spots = scattered("CT")
     grain, ripple = np.random.default_rng(1).standard_normal((2, 300, 300), np.float32)

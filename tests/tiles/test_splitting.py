@@ -92,6 +92,7 @@ def test_random_gives_rare_classes_to_train_first(tmp_path):
     assert splits["D"] == ["test", "train", "val"]
 
 
+@pytest.mark.slow
 def test_the_seed_decides_and_pixels_and_card_stay(tmp_path):
     tileset = make_tileset(tmp_path / "set", rows_of(25, 3))
     before = [(tmp_path / "set" / name).read_bytes() for name in ("pixels.npy", "tileset.json")]

@@ -126,6 +126,7 @@ def test_the_same_recipe_gives_the_same_weights(student_run, tileset, teacher_ru
     assert not equal(weights(other), weights(student_run))
 
 
+@pytest.mark.slow
 def test_several_threads_give_the_same_weights_every_time(tileset, tmp_path):
     recipe = load_recipe(None, "alone", QUICK | {"epochs": 1})
     before = torch.get_num_threads()
@@ -409,6 +410,7 @@ def uneven(tileset):
     return replace(tileset, table=table)
 
 
+@pytest.mark.slow
 def test_weights_make_rare_classes_count(uneven, tmp_path):
     recipe = load_recipe(None, "alone", QUICK | {"epochs": 1, "balance": "weights"})
     learner = build_learner(Fabric(accelerator="cpu"), recipe, uneven, None)
@@ -419,6 +421,7 @@ def test_weights_make_rare_classes_count(uneven, tmp_path):
     assert not equal(weights(train(recipe, uneven, tmp_path / "weighted")), weights(plain_run(uneven, tmp_path)))
 
 
+@pytest.mark.slow
 def test_sampling_shows_rare_classes_as_often_as_others(uneven, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(

@@ -17,6 +17,7 @@ def networks(
 
       hviskd networks --classes 5 --tile-px 224
     """
+    import torch
     from rich.console import Console
     from rich.table import Table
 
@@ -28,7 +29,8 @@ def networks(
     for column in table.columns[1:3]:
         column.justify = "right"
     for name in network_names():
-        made = [create_network(name, classes, head) for head in ("gap", "grid")]
+        with torch.device("meta"):  # sizes need no weights
+            made = [create_network(name, classes, head) for head in ("gap", "grid")]
         counts = [f"{sum(weight.numel() for weight in network.parameters()):,}" for network in made]
         shapes = made[0].shapes(tile_px).stages
         table.add_row(name, *counts, " ".join(str(shape[0]) for shape in shapes), f"{shapes[-1][1]} × {shapes[-1][2]}")

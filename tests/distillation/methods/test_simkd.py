@@ -32,6 +32,7 @@ def test_the_loss_is_the_mean_squared_difference_at_the_smaller_size():
     assert method(draw_batch(), student, teacher)["simkd"].item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "channels"), PROJECTORS)
 def test_the_projector_has_the_known_size(name, channels):
     network = create_network(name, 8, "gap", (channels, 2))

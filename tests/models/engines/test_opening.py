@@ -42,7 +42,6 @@ def test_an_engine_gives_what_torch_gives(model, name):
 @pytest.mark.parametrize(
     ("network", "head", "tile_px"),
     [
-        ("resnet8", "grid", 75),
         ("wrn_16_1", "gap", 64),
         ("vgg8", "grid", 64),
         ("mobilenet_v2", "grid", 75),

@@ -32,6 +32,9 @@ ARMS = ("student", "kd", "hviskd", "crd")
 PAIRS = ("laptop", "ward", "phone")
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """Two models measured on 5 classes, and the folder that says so."""
@@ -161,7 +164,6 @@ def test_learning_curves_are_the_log_with_a_star_at_the_chosen_epoch(teacher_run
     assert {"cross entropy, training", "learning rate", "weighted sum of losses"} <= set(panels)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["roc", "radar", "confusion"])
 def test_every_verb_writes_a_picture_and_says_where(measured, tmp_path, verb):
     _, folder = measured
@@ -173,7 +175,6 @@ def test_every_verb_writes_a_picture_and_says_where(measured, tmp_path, verb):
         assert min(image.size) > 400
 
 
-@pytest.mark.slow
 def test_the_verbs_for_runs_and_comparisons_write_pictures(teacher_run, tmp_path):
     compared = write_comparison(tmp_path / "compared")
     for verb, folder in (("curves", teacher_run.folder), ("gain", compared), ("radar", compared)):
