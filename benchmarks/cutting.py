@@ -167,7 +167,7 @@ def plain(work: Path, *, with_openslide: bool = False) -> dict:
         ) as writer,
     ):
         handle.set_cache(openslide.OpenSlideCache(LOOP_CACHE_BYTES))
-        drawn = read_annotation(work / "masks" / "slide_L.png", legend=legend, size=slide.size)
+        drawn = read_annotation(work / "masks" / "slide_L.png", legend=legend, frame=slide.frame())
         found = find_candidates(slide, drawn, tissue_mask(slide), CutSettings(tile_px=TILE_PX, mpp=MPP))
         for x_px, y_px, label in zip(found.x_px.tolist(), found.y_px.tolist(), found.label, strict=True):
             if with_openslide:

@@ -247,7 +247,7 @@ def use_annotation(case: Case) -> None:
     else:
         with contextlib.suppress(HviskdError):
             read_annotation(case.path)
-    annotation = read_annotation(case.path, legend=legend, size=(SIDE_PX, SIDE_PX))
+    annotation = read_annotation(case.path, legend=legend, frame=(SIDE_PX, SIDE_PX))
     annotation.rasterise(0, 0, SIDE_PX, SIDE_PX, 1)
     for name in ("converted.geojson", "converted.json", "converted.png"):
         written = convert(annotation, case.path.parent / name, legend=legend)

@@ -107,7 +107,7 @@ def encoded(kind, **options) -> bytes:
 def survives(path) -> bool:
     """Read a file every way; True if one of them gave an annotation."""
     said = []
-    for options in ({}, {"legend": LEGEND, "size": (100, 80)}, {"legend": LEGEND, "tolerance": 500}):
+    for options in ({}, {"legend": LEGEND, "frame": (100, 80)}, {"legend": LEGEND, "tolerance": 500}):
         try:
             annotation = read_annotation(path, **options)
             assert annotation.rasterise(-5, -5, 50, 50, 1.5).shape == (34, 34)

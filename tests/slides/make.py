@@ -92,3 +92,58 @@ def glass(shape: tuple[int, ...], seed: int = 0) -> RGB:
     """Draw empty glass as a scanner sees it, tinted and with some noise; `shape` is height and width in px."""
     noise = np.random.default_rng(seed).normal(0, 2, (*shape, 3))
     return np.clip(np.array(GLASS) + noise, 0, 255).astype(np.uint8)
+
+
+def write_scn(path: Path, image: RGB, *, origin_px: tuple[int, int], plane_px: tuple[int, int]) -> Path:
+    """Write a Leica SCN at 0.5 µm/px whose scan is a part of its plane, as OpenSlide tells by its bounds.
+
+    Args:
+        path: Where to; the suffix should be `.scn`.
+        image: The scan, uint8 (height, width, 3), with even sides.
+        origin_px: Where it begins in the plane, x and y.
+        plane_px: Width and height of the plane.
+    """
+    nm = 500
+    height, width = image.shape[:2]
+    plane = f'sizeX="{plane_px[0] * nm}" sizeY="{plane_px[1] * nm}"'
+
+    def described(name: str, sizes: list[tuple[int, int]], first: int, view: str, objective: int) -> str:
+        """Describe an image by the sizes of its levels; `first` is the directory of the first."""
+        levels = "".join(
+            f'<dimension sizeX="{across}" sizeY="{down}" r="{number}" ifd="{first + number}"/>'
+            for number, (across, down) in enumerate(sizes)
+        )
+        return (
+            f'<image name="{name}" uuid="urn:uuid:00000000-0000-0000-0000-00000000000{first + 1}"><creationDate>'
+            '2020-01-01T00:00:00Z</creationDate><device model="m" version="v"/>'
+            f'<pixels sizeX="{sizes[0][0]}" sizeY="{sizes[0][1]}">{levels}</pixels><view {view} spacingZ="0"/>'
+            f"<scanSettings><objectiveSettings><objective>{objective}</objective></objectiveSettings>"
+            "<illuminationSettings><numericalAperture>0.4</numericalAperture><illuminationSource>brightfield"
+            "</illuminationSource></illuminationSettings></scanSettings></image>"
+        )
+
+    scan = f'sizeX="{width * nm}" sizeY="{height * nm}" offsetX="{origin_px[0] * nm}" offsetY="{origin_px[1] * nm}"'
+    xml = (
+        '<?xml version="1.0"?><scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01" '
+        f'uuid="urn:uuid:00000000-0000-0000-0000-000000000000"><collection name="c" '
+        f'uuid="urn:uuid:00000000-0000-0000-0000-000000000009" {plane}>'
+        + described("macro", [(256, 256)], 0, f'{plane} offsetX="0" offsetY="0"', 1)
+        + described("main", [(width, height), (width // 2, height // 2)], 1, scan, 20)
+        + "</collection></scn>"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tifffile.TiffWriter(path, bigtiff=True) as writer:
+        for number, level in enumerate((np.full((256, 256, 3), 240, np.uint8), image, reduce_by(image, 2))):
+            writer.write(
+                level,
+                tile=(256, 256),
+                photometric="rgb",
+                compression="jpeg",
+                compressionargs={"level": 95},
+                description=None if number else xml,
+                metadata=None,
+                software=False,
+                resolution=(20000, 20000),
+                resolutionunit="CENTIMETER",
+            )
+    return path

@@ -23,6 +23,7 @@ class AgreementSettings:
         tolerance: Largest distance between a mask colour and its legend colour, as in `read_annotation`.
         bin_um: Bin width of the boundary profiles; the widest cell of all maps if None.
         reach_um: Largest distance from the outline in the profiles.
+        no_crop: See `SlideFrame`; for outlines that QuPath exported with --no-crop.
         unlabelled_is_other: Count places without annotation as none of the classes, for slides whose classes of
             interest were outlined completely.
     """
@@ -30,6 +31,7 @@ class AgreementSettings:
     tolerance: float = DEFAULT_TOLERANCE
     bin_um: float | None = None
     reach_um: float = DEFAULT_REACH_UM
+    no_crop: bool = False
     unlabelled_is_other: bool = False
 
 
@@ -63,6 +65,7 @@ def agree(
         Path(annotations),
         legend if isinstance(legend, Legend) or legend is None else load_legend(legend),
         settings.tolerance,
+        settings.no_crop,
         settings.unlabelled_is_other,
         None if slides is None else Path(slides),
     )

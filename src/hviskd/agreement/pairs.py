@@ -23,6 +23,7 @@ class Drawn:
         annotations: One file, for maps of one slide, or a folder with one per slide.
         legend: The classes; a mask needs one.
         tolerance: As in `read_annotation`.
+        no_crop: See `SlideFrame`.
         unlabelled_is_other: As in `agree_on_slide`.
         slides: The slide, or a folder with the slides somewhere in it, for the pictures.
     """
@@ -30,6 +31,7 @@ class Drawn:
     annotations: Path
     legend: Legend | None = None
     tolerance: float = DEFAULT_TOLERANCE
+    no_crop: bool = False
     unlabelled_is_other: bool = False
     slides: Path | None = None
 
@@ -82,9 +84,8 @@ class Pair:
         slide_map = load_slide_map(self.folder)
         place = self.drawn.annotations
         path = place if place.is_file() else AnnotationFolder(place).of(Path(self.card.slide))
-        return slide_map, read_annotation(
-            path, legend=self.drawn.legend, size=self.card.slide_size, tolerance=self.drawn.tolerance
-        )
+        frame = self.card.frame(no_crop=self.drawn.no_crop)
+        return slide_map, read_annotation(path, legend=self.drawn.legend, frame=frame, tolerance=self.drawn.tolerance)
 
 
 def map_folders(paths: Sequence[Path]) -> list[Path]:

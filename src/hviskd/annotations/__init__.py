@@ -1,7 +1,7 @@
 """Annotations of experts: Labelme, QuPath GeoJSON and colour masks become labelled regions of a slide.
 
 `read_annotation` reads any of them; `Annotation.rasterise` says which class each cell of a window has. The room knows
-nothing of slides or tiles: all it is told of a slide is its size.
+nothing of slides or tiles: all it is told of a slide is its `SlideFrame`.
 """
 
 from hviskd.annotations.annotation import UNCLASSIFIED, Annotation, LabelMask, Outlines, Region

@@ -8,8 +8,8 @@ the whole slide.
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -45,6 +45,10 @@ class Region:
     geometry: Polygon | MultiPolygon
     name: str = ""
     colour: tuple[int, int, int] | None = None
+
+    def moved(self, points: Callable[[np.ndarray], np.ndarray]) -> "Region":
+        """Return the region with other coordinates, such as `Placement.to_level0` gives."""
+        return replace(self, geometry=shapely.transform(self.geometry, points))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -200,15 +204,18 @@ class LabelMask(Annotation):
     Attributes:
         indices: (H, W) uint8, 255 where nothing is labelled.
         px_per_mask_px: Level-0 px that one mask px is wide and high.
+        origin_px: Where the mask begins, x and y in level-0 px.
     """
 
     indices: np.ndarray | LabelBlocks
     px_per_mask_px: tuple[float, float] = (1.0, 1.0)
+    origin_px: tuple[float, float] = (0.0, 0.0)
 
     def _rasterise(self, x_px: float, y_px: float, rows: int, columns: int, px_per_cell: float) -> np.ndarray:
         height, width = self.indices.shape
-        column = np.floor((x_px + (np.arange(columns) + 0.5) * px_per_cell) / self.px_per_mask_px[0])
-        row = np.floor((y_px + (np.arange(rows) + 0.5) * px_per_cell) / self.px_per_mask_px[1])
+        left_px, top_px = x_px - self.origin_px[0], y_px - self.origin_px[1]
+        column = np.floor((left_px + (np.arange(columns) + 0.5) * px_per_cell) / self.px_per_mask_px[0])
+        row = np.floor((top_px + (np.arange(rows) + 0.5) * px_per_cell) / self.px_per_mask_px[1])
         on_column, on_row = (column >= 0) & (column < width), (row >= 0) & (row < height)
         image = np.full((rows, columns), -1, dtype=np.int16)
         if on_column.any() and on_row.any():
@@ -231,18 +238,22 @@ class LabelMask(Annotation):
             top, bottom = self._span(y_px[row[0]], y_px[row[0]] + side_px, 1)
             left, right = self._span(x_px[row[0]], x_px[row[-1]] + side_px, 0)
             strip = self._at(np.arange(top, bottom), np.arange(left, right))
-            lowest, highest = strip.min(axis=0), (strip + np.uint8(1)).max(axis=0)  # no class is 255, and so 0
+            lowest = strip.min(axis=0, initial=NO_CLASS_BYTE)
+            highest = (strip + np.uint8(1)).max(axis=0, initial=0)  # no class is 255, and so 0
             for place in row.tolist():
                 first, end = self._span(x_px[place], x_px[place] + side_px, 0)
                 inside, label = slice(first - left, end - left), labels[place]
-                found[place] = lowest[inside].min() < label or highest[inside].max() > label + 1
+                found[place] = (
+                    lowest[inside].min(initial=NO_CLASS_BYTE) < label or highest[inside].max(initial=0) > label + 1
+                )
         return found
 
     def _span(self, start_px: int, end_px: int, axis: int) -> tuple[int, int]:
         """Give where the mask's columns (axis 0) or rows (axis 1) that hold the centres of some px begin and end."""
         limit, scale = self.indices.shape[1 - axis], self.px_per_mask_px[axis]
-        first, last = (math.floor((px + 0.5) / scale) for px in (start_px, end_px - 1))
-        return max(first, 0), min(last + 1, limit)
+        before = 0.5 - self.origin_px[axis]
+        first, last = (math.floor((px + before) / scale) for px in (start_px, end_px - 1))
+        return min(max(first, 0), limit), min(max(last + 1, 0), limit)
 
     def _at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         if isinstance(self.indices, LabelBlocks):

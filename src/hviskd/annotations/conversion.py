@@ -12,6 +12,7 @@ from hviskd.annotations.masks import write_mask
 from hviskd.annotations.qupath import write_geojson
 from hviskd.annotations.tracing import trace
 from hviskd.errors import DataError
+from hviskd.slide_frame import SlideFrame
 
 TRACED_LIMIT_PX = 100_000_000
 
@@ -64,6 +65,7 @@ def convert(
     legend: Legend | None = None,
     px_per_cell: float = 1.0,
     image_path: str | None = None,
+    frame: SlideFrame | None = None,
 ) -> Path:
     """Write an annotation in the format of the suffix of `path`, and return the path.
 
@@ -72,6 +74,7 @@ def convert(
         path: `.geojson` for QuPath, `.json` for Labelme, `.png` for a colour mask.
         legend: Colours for the classes; a mask needs it.
         px_per_cell: Level-0 px of a mask px, written or traced.
+        frame: As the annotation was read with; QuPath counts from the corner of the scanned part.
         image_path: The image Labelme shall open, as seen from `path`; by default a PNG of the same name.
 
     Raises:
@@ -79,7 +82,7 @@ def convert(
     """
     kind = path.suffix.lower()
     if kind == ".geojson":
-        return write_geojson(to_outlines(annotation, legend, px_per_cell=px_per_cell), path)
+        return write_geojson(to_outlines(annotation, legend, px_per_cell=px_per_cell), path, frame=frame)
     if kind == ".json":
         outlines = to_outlines(annotation, legend, px_per_cell=px_per_cell)
         return write_labelme(outlines, path, image_path=image_path or f"{path.stem}.png")

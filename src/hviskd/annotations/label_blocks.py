@@ -97,5 +97,5 @@ class LabelBlocks:
 def _runs(numbers: Ints) -> list[tuple[int, slice]]:
     """Return each number of a sorted row, and its position."""
     begins = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
-    ends = [*begins[1:], len(numbers)]
+    ends = [*begins, len(numbers)][1:]
     return [(int(numbers[first]), slice(first, last)) for first, last in zip(begins, ends, strict=True)]

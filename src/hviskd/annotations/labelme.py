@@ -27,6 +27,7 @@ from hviskd.annotations.png import png_codes, png_size
 from hviskd.annotations.tracing import trace
 from hviskd.annotations.written import bridged, numbers, rounded
 from hviskd.errors import DataError
+from hviskd.slide_frame import Placement, SlideFrame
 from hviskd.storage import atomic_file
 
 CIRCLE_ERROR_PX = 0.05
@@ -36,19 +37,16 @@ WITHOUT_AREA = ("point", "points", "line", "linestrip")
 
 
 def parse_labelme(
-    document: dict[str, object], path: Path, *, legend: Legend | None, size: tuple[int, int] | None
+    document: dict[str, object], path: Path, *, legend: Legend | None, frame: SlideFrame | None
 ) -> Outlines:
-    """Read the shapes of a parsed Labelme file; `size` is the slide's in level-0 px, if known.
+    """Read the shapes of a parsed Labelme file; `frame` is the slide's, if known.
 
     Raises:
-        DataError: The file is not what Labelme writes, or was drawn on an image of another size.
+        DataError: The file is not what Labelme writes, was drawn on an image of another size than the slide or its
+            scan, or does not say the size of its image where it matters.
     """
     drawn_size = _image_size(document, path)
-    if size is not None and drawn_size is not None and size != drawn_size:
-        raise DataError(
-            f"{path}: drawn on an image of {drawn_size[0]} × {drawn_size[1]} px, but the slide has "
-            f"{size[0]} × {size[1]} px; draw at full resolution, or choose the right slide"
-        )
+    place = _placement(frame, drawn_size, path)
     reader = _Shapes(path)
     found = (
         reader.shape(shape, f"shapes[{position}]", position)
@@ -61,8 +59,31 @@ def parse_labelme(
         parts = [part for shape in (first, *others) for part in shapely.get_parts(shape.outline).tolist()]
         outline = reader.outline(parts, first.place) if others else first.outline
         if outline is not None:
-            regions.append(Region(label, outline, first.name))
-    return Outlines.of(regions, source=path, legend=legend, size=size or drawn_size, remarks=reader.remarks)
+            region = Region(label, outline, first.name)
+            regions.append(region if place == Placement() else region.moved(place.to_level0))
+    size = drawn_size if frame is None else frame.size
+    return Outlines.of(regions, source=path, legend=legend, size=size, remarks=reader.remarks)
+
+
+def _placement(frame: SlideFrame | None, drawn_size: tuple[int, int] | None, path: Path) -> Placement:
+    """Return how the image that was drawn on lies on the slide."""
+    if frame is None:
+        return Placement()
+    if drawn_size is None:
+        if frame.outlines() == Placement():
+            return Placement()
+        x, y = frame.origin_px
+        raise DataError(
+            f"{path}: does not state the size of the image it was drawn on, so it may count from the slide's corner or "
+            f"from that of the scanned part, at px {x}, {y}; open and save it in Labelme"
+        )
+    place = frame.drawing(drawn_size)
+    if place is None:
+        raise DataError(
+            f"{path}: drawn on an image of {drawn_size[0]} × {drawn_size[1]} px, but the slide has {frame}; draw at "
+            "full resolution, or choose the right slide"
+        )
+    return place
 
 
 def _image_size(document: dict[str, object], path: Path) -> tuple[int, int] | None:

@@ -17,24 +17,24 @@ from hviskd.annotations.pixels import MaskPixels
 from hviskd.annotations.png import SIDE_LIMIT_PX, write_palette_png
 from hviskd.arrays import NO_CLASS_BYTE, Ints
 from hviskd.errors import DataError
+from hviskd.slide_frame import SlideFrame
 from hviskd.storage import atomic_file
 
-ASPECT_TOLERANCE = 0.01
 _REMARKED_COLOURS, _REMARKED_SHARE = 5, 0.001
 _BAND_CELLS = 8_000_000
 _UNLABELLED = (128, 128, 128)
 
 
 def read_mask(
-    path: Path, legend: Legend, *, size: tuple[int, int] | None = None, tolerance: float = DEFAULT_TOLERANCE
+    path: Path, legend: Legend, *, frame: SlideFrame | None = None, tolerance: float = DEFAULT_TOLERANCE
 ) -> LabelMask:
     """Read a colour mask of up to two billion px in under 1 GB of memory.
 
     Args:
         path: A PNG, JPEG or TIFF of 8 bits a sample.
         legend: What its colours mean.
-        size: Width and height of the slide in level-0 px; the mask is stretched over it. Without it one mask px is
-            one level-0 px.
+        frame: The slide; the mask is scaled to it, or to the part that was scanned. Without it, one mask px is one
+            level-0 px.
         tolerance: See `ColourDecoder`.
 
     Raises:
@@ -42,14 +42,15 @@ def read_mask(
     """
     pixels = MaskPixels(path, numbers=bool(legend.numbers))
     width, height = pixels.size
-    slide_width, slide_height = size or pixels.size
-    scale = (slide_width / width, slide_height / height)
-    # A mask is a whole number of px, so each side may be off by half of one.
-    slack = 1 / min(width, height) + ASPECT_TOLERANCE
-    if abs(math.log(scale[0] / scale[1])) > slack:
+    frame = frame or SlideFrame(pixels.size)
+    try:
+        place = frame.image(pixels.size)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    if place is None:
         raise DataError(
-            f"{path}: a mask of {width} × {height} px does not have the shape of a slide of "
-            f"{slide_width} × {slide_height} px; choose the mask of this slide"
+            f"{path}: a mask of {width} × {height} px does not have the shape of the slide, {frame}; "
+            "choose the mask of this slide"
         )
     decode = decoder_of(legend, tolerance)
     decoded = _decoded(pixels, decode)
@@ -59,11 +60,12 @@ def read_mask(
         decoded = _decoded(pixels, decode)
     return LabelMask(
         classes=legend.names,
-        size=(slide_width, slide_height),
+        size=frame.size,
         remarks=_remarks(decoded, decode, pixels),
         source=path,
         indices=decoded.indices,
-        px_per_mask_px=scale,
+        px_per_mask_px=(place.x_scale, place.y_scale),
+        origin_px=(place.x_px, place.y_px),
     )
 
 

@@ -1,7 +1,8 @@
 """Reads QuPath GeoJSON as `Outlines`, and writes `Outlines` as a file for QuPath.
 
-Coordinates are px of the slide at full resolution. A class may be written in any way QuPath has had; of a cell its
-outline is read and its nucleus left. Points and lines have no area and are left out.
+Coordinates are px of the slide at full resolution, counted from the corner of the part that was scanned. A class may be
+written in any way QuPath has had; of a cell its outline is read and its nucleus left. Points and lines have no area and
+are left out.
 """
 
 import json
@@ -9,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import shapely
 from shapely import Polygon
 
@@ -17,7 +19,10 @@ from hviskd.annotations.drawn import NO_AREA, DrawnFile, Outline
 from hviskd.annotations.legend import Legend
 from hviskd.annotations.words import one_line
 from hviskd.annotations.written import numbers, rounded
+from hviskd.arrays import Floats
+from hviskd.errors import DataError
 from hviskd.pictures import class_colours
+from hviskd.slide_frame import Placement, SlideFrame
 from hviskd.storage import atomic_file
 
 _NAMESPACE = uuid.UUID("6d1b0a3e-5c0c-5a43-9f60-2f1d8a5c7b11")
@@ -25,11 +30,13 @@ _WITHOUT_AREA = ("Point", "MultiPoint", "LineString", "MultiLineString")
 RGB = tuple[int, int, int]
 
 
-def parse_geojson(document: object, path: Path, *, legend: Legend | None, size: tuple[int, int] | None) -> Outlines:
+def parse_geojson(document: object, path: Path, *, legend: Legend | None, frame: SlideFrame | None) -> Outlines:
     """Read the objects of a parsed QuPath file: a FeatureCollection, one Feature, or a list of Features.
 
+    Their coordinates are those of QuPath's image of the slide, whose `frame` is given if known.
+
     Raises:
-        DataError: The file is not what QuPath writes, or fits neither legend nor slide.
+        DataError: The file is not what QuPath writes, or does not match the legend or the slide.
     """
     reader = _Features(path)
     if isinstance(document, dict) and document.get("type") == "FeatureCollection":
@@ -39,7 +46,44 @@ def parse_geojson(document: object, path: Path, *, legend: Legend | None, size: 
     features = reader.objects(document, "features")
     found = (reader.region(feature, f"features[{position}]") for position, feature in enumerate(features))
     regions = [region for region in found if region is not None]
-    return Outlines.of(regions, source=path, legend=legend, size=size, remarks=reader.remarks)
+    if frame is not None and frame.outlines() != Placement():
+        regions = _laid(regions, frame, reader)
+    return Outlines.of(
+        regions, source=path, legend=legend, size=None if frame is None else frame.size, remarks=reader.remarks
+    )
+
+
+def _laid(regions: list[Region], frame: SlideFrame, reader: "_Features") -> list[Region]:
+    """Return regions that count from the corner of the scanned part in level-0 px, and remark on it."""
+    if not regions:
+        return []
+    bounds = shapely.bounds([region.geometry for region in regions])
+    if frame.scan_size is not None and not _from_scan(bounds, frame.origin_px, frame.scan_size):
+        raise DataError(
+            f"{reader.path}: regions lie outside QuPath's image, which is the scanned part of the slide ({frame}); "
+            "pass `no_crop=True` if they count from the slide's corner, else delete those outside"
+        )
+    x, y = frame.origin_px
+    reader.remarks[
+        f"regions counted from the corner of the scanned part, px {x}, {y}, as in QuPath; if they count from the "
+        "slide's corner, pass `no_crop=True`"
+    ] += len(regions)
+    return [region.moved(frame.outlines().to_level0) for region in regions]
+
+
+def _from_scan(bounds: Floats, origin_px: tuple[int, int], scan_size: tuple[int, int]) -> bool:
+    """Return whether regions may count from the scan's corner: none lies outside, or reaches out by that count alone.
+
+    Args:
+        bounds: (N, 4) left, top, right, bottom.
+        origin_px: The scan's corner.
+        scan_size: Its width and height.
+    """
+    corner, end = bounds[:, :2], bounds[:, 2:]
+    if (end <= 0).any() or (corner >= scan_size).any():
+        return False
+    within = bool((corner >= 0).all() and (end <= scan_size).all())
+    return within or not bool((corner >= origin_px).all() and (end <= np.add(origin_px, scan_size)).all())
 
 
 class _Features(DrawnFile):
@@ -114,13 +158,18 @@ def _colour(value: object) -> RGB | None:
     return None
 
 
-def write_geojson(annotation: Outlines, path: Path) -> Path:
+def write_geojson(annotation: Outlines, path: Path, *, frame: SlideFrame | None = None) -> Path:
     """Write a file that QuPath opens, and return its path.
 
     Coordinates are rounded to a millionth of a px. A region without a colour gets one of its class. The same regions
     give the same bytes, ids included. Reading the file gives the regions back.
+
+    Args:
+        annotation: What to write.
+        path: Where to write.
+        frame: The slide; without it, its scanned part is taken to begin at its corner, as in most formats.
     """
-    return write_features(_features_of(annotation), path)
+    return write_features(_features_of(annotation, Placement() if frame is None else frame.outlines()), path)
 
 
 def write_features(features: Iterable[str], path: Path) -> Path:
@@ -149,10 +198,11 @@ def classification(name: str, colour: RGB) -> dict[str, object]:
     return {"names": names, "color": list(colour)} if len(names) > 1 else {"name": names[0], "color": list(colour)}
 
 
-def _features_of(annotation: Outlines) -> Iterator[str]:
+def _features_of(annotation: Outlines, place: Placement) -> Iterator[str]:
     colours = dict(zip(annotation.classes, class_colours(len(annotation.classes)), strict=True))
     for position, region in enumerate(annotation.regions):
-        outline = rounded(region.geometry)
+        drawn = region if place == Placement() else region.moved(place.from_level0)
+        outline = rounded(drawn.geometry)
         if not outline.is_empty:
             identity = uuid.uuid5(_NAMESPACE, f"{position} {region.label} {region.name} {outline.wkb_hex}")
             feature = {

@@ -73,7 +73,7 @@ class Outlines:
 
 def _read(path: Path, tile_px: int) -> Bools:
     if path.suffix.lower() in _OUTLINES:
-        annotation = read_annotation(path, size=(tile_px, tile_px))
+        annotation = read_annotation(path, frame=(tile_px, tile_px))
         return np.asarray(annotation.rasterise(0, 0, tile_px, tile_px, 1) >= 0)
     picture = decode_image(path)
     if picture.size != (tile_px, tile_px):

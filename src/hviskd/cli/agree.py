@@ -5,8 +5,12 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.annotation_options import NoCrop, Tolerance
+from hviskd.cli.spelling import say
+
 
 def agree(
+    context: typer.Context,
     maps: Annotated[
         list[Path],
         typer.Argument(metavar="MAP...", help="Folders written by `hviskd segment`, of one map or of several."),
@@ -29,12 +33,8 @@ def agree(
             show_default="labels of the outlines",
         ),
     ] = None,
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            "--tolerance", min=0, help="Largest distance between a mask colour and its class colour, in RGB (0 to 255)."
-        ),
-    ] = 20.0,
+    tolerance: Tolerance = 20.0,
+    no_crop: NoCrop = False,
     unlabelled_is_other: Annotated[
         bool,
         typer.Option(
@@ -80,7 +80,7 @@ def agree(
     from hviskd.storage import require_free
 
     require_free(output, overwrite=overwrite, replaces=AGREEMENT)
-    settings = AgreementSettings(tolerance, bin_um, reach_um, unlabelled_is_other)
+    settings = AgreementSettings(tolerance, bin_um, reach_um, no_crop, unlabelled_is_other)
     found = compare(maps, annotations, legend=legend, slides=slides, settings=settings)
     save_agreement(found, output, overwrite=overwrite)
     print_table((list(MEAN_HEADER), mean_rows(found.means())))
@@ -88,7 +88,7 @@ def agree(
     typer.echo(f"means over {count} slide{'s' * (count != 1)}; in brackets, the number of slides with a value")
     for one in found.maps:
         for note in one.notes:
-            typer.echo(f"note: {one.slide}: {note}")
+            say(f"note: {one.slide}: {note}", context)
     for statement in found.statements:
         typer.echo(statement)
     typer.echo(f"wrote {output}")

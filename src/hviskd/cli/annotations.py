@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.annotation_options import NoCrop, Tolerance
+from hviskd.cli.spelling import say
 from hviskd.errors import DataError
 from hviskd.storage import require_free_file
 
 if TYPE_CHECKING:
     from hviskd.annotations import Census, Outlines
     from hviskd.annotations.census import CensusRow
+    from hviskd.slide_frame import SlideFrame
 
 SHOWN_COLOURS = 20
 
@@ -22,12 +25,6 @@ annotations_app = typer.Typer(no_args_is_help=True, help="Inspect and convert an
 
 Legend = Annotated[
     str, typer.Option("--legend", metavar="NAME_OR_FILE", help="Built-in legend (ivygap, ivygap-paper) or YAML file.")
-]
-Tolerance = Annotated[
-    float,
-    typer.Option(
-        "--tolerance", min=0, help="Largest distance between a mask colour and its class colour, in RGB (0 to 255)."
-    ),
 ]
 
 
@@ -80,6 +77,7 @@ def census(
 
 @annotations_app.command()
 def convert(
+    context: typer.Context,
     annotation: Annotated[
         Path, typer.Argument(metavar="ANNOTATION", help="Labelme or QuPath GeoJSON file, or colour mask.")
     ],
@@ -97,6 +95,10 @@ def convert(
     size: Annotated[
         str | None, typer.Option("--size", metavar="WxH", help="Slide size in px at full resolution.")
     ] = None,
+    slide: Annotated[
+        Path | None,
+        typer.Option("--slide", metavar="FILE", help="The slide; gives its size, and which part of it was scanned."),
+    ] = None,
     px_per_cell: Annotated[
         float,
         typer.Option("--px-per-cell", min=0.01, help="Slide px per mask px, for masks that are written or traced."),
@@ -105,6 +107,7 @@ def convert(
         str | None, typer.Option("--image", help="Path of the image that Labelme opens, relative to OUTPUT.")
     ] = None,
     tolerance: Tolerance = 20.0,
+    no_crop: NoCrop = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing OUTPUT.")] = False,
 ) -> None:
     """Convert an annotation to QuPath GeoJSON, Labelme JSON or a colour mask, according to the suffix of OUTPUT.
@@ -115,6 +118,8 @@ def convert(
 
       hviskd annotations convert drawn.geojson mask.png --legend ivygap --size 20000x15000 --px-per-cell 8
 
+      hviskd annotations convert drawn.geojson mask.png --legend ivygap --slide W10.mrxs --px-per-cell 8
+
       hviskd annotations convert W10_L.jpg W10.geojson --legend ivygap --size 20000x15000 --px-per-cell 16
     """
     from hviskd.annotations import Outlines, convert, load_legend, read_annotation, to_outlines
@@ -123,14 +128,27 @@ def convert(
     if not math.isfinite(px_per_cell):
         raise typer.BadParameter("must be a number of px", param_hint="--px-per-cell")
     wanted = None if legend is None else load_legend(legend)
-    slide_size = None if size is None else _parse_size(size)
-    read = read_annotation(annotation, legend=wanted, size=slide_size, tolerance=tolerance)
+    frame = _frame(slide, size, no_crop=no_crop)
+    read = read_annotation(annotation, legend=wanted, frame=frame, tolerance=tolerance)
     for remark, times in read.remarks.items():
-        typer.echo(f"note: {times} {remark}")
+        say(f"note: {times} {remark}", context)
     if output.suffix.lower() in (".geojson", ".json"):
         read = to_outlines(read, wanted, px_per_cell=px_per_cell)
-    convert(read, output, legend=wanted, px_per_cell=px_per_cell, image_path=image)
+    convert(read, output, legend=wanted, px_per_cell=px_per_cell, image_path=image, frame=frame)
     typer.echo(f"{_regions(read)} written to {output}" if isinstance(read, Outlines) else f"wrote {output}")
+
+
+def _frame(slide: Path | None, size: str | None, *, no_crop: bool) -> "SlideFrame | None":
+    """Return the frame of the slide that is given itself, or by its size."""
+    from hviskd.slide_frame import SlideFrame
+    from hviskd.slides import open_slide
+
+    if slide is None:
+        return None if size is None else SlideFrame(_parse_size(size))
+    if size is not None:
+        raise DataError("give `slide` or `size`, not both")
+    with open_slide(slide, slide_mpp=1.0) as opened:  # its µm/px have no part in this
+        return opened.frame(no_crop=no_crop)
 
 
 def _check_output(output: Path, sources: Sequence[Path], *, overwrite: bool) -> None:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.annotation_options import NoCrop, Tolerance
 from hviskd.cli.count_table import print_counts
+from hviskd.cli.spelling import say
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
 from hviskd.errors import DataError
 from hviskd.slides import TissueRule
@@ -28,6 +30,7 @@ class _StainMethod(StrEnum):
 
 
 def cut(
+    context: typer.Context,
     slides: Annotated[
         list[Path],
         typer.Argument(metavar="SLIDE...", help="Slides, folders of slides, or a CSV with the columns slide[,mpp]."),
@@ -80,12 +83,8 @@ def cut(
             "--glass", metavar="A,B", help="Classes whose tiles need no tissue.", show_default="BG, if in the legend"
         ),
     ] = None,
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            "--tolerance", min=0, help="Largest distance between a mask colour and its class colour, in RGB (0 to 255)."
-        ),
-    ] = 20.0,
+    tolerance: Tolerance = 20.0,
+    no_crop: NoCrop = False,
     cap: Annotated[
         int, typer.Option("--cap", min=0, help="Maximum number of tiles per class; 0 means no limit.")
     ] = 10_000,
@@ -157,6 +156,7 @@ def cut(
         cap=cap or None,
         seed=seed,
         tolerance=tolerance,
+        no_crop=no_crop,
         tissue=tissue,
         stain=_reference_stain(stain, stain_reference, slide_mpp, mpp_csv, tissue),
         licence=licence,
@@ -172,7 +172,7 @@ def cut(
         overwrite=overwrite,
     )
     report = read_report(qc_folder(output))
-    _print_report(report)
+    _print_report(report, context)
     used = len(report.slides) - len(report.failed)
     typer.echo(f"{len(tileset):,} tiles from {used} of {len(report.slides)} slides")
     typer.echo(f"images and report in {qc_folder(output)}")
@@ -209,7 +209,7 @@ def _reference_stain(
     return stain_reference(reference, method=fit, slide_mpp=listed_mpp or slide_mpp, tissue_rule=tissue)
 
 
-def _print_report(report: "CutReport") -> None:
+def _print_report(report: "CutReport", context: typer.Context) -> None:
     """Print what was cut and left out by class, what was cut by patient, and the notes on the slides."""
     import pandas as pd
 
@@ -226,7 +226,7 @@ def _print_report(report: "CutReport") -> None:
         typer.echo(f"note: {note}")
     for alike in report.notes():
         for slide, note in alike[:_SHOWN_ALIKE]:
-            typer.echo(f"note: {slide}: {note}")
+            say(f"note: {slide}: {note}", context)
         if len(alike) > _SHOWN_ALIKE:
             typer.echo(f"… and {len(alike) - _SHOWN_ALIKE:,} more of this kind in the report")
     if none := report.without_tiles:

@@ -27,6 +27,7 @@ class CutSettings:
         cap: Maximum number of tiles per class, divided as evenly as possible among patients and slides; None: all.
         seed: Random seed for drawing tiles of classes that exceed the cap.
         tolerance: Largest distance between a mask colour and its legend colour, in RGB.
+        no_crop: See `SlideFrame`; for outlines that QuPath exported with --no-crop.
         tissue: Settings of tissue detection.
         stain: Reference stain of all tiles, for example from `stain_reference`; None: no stain normalisation.
         licence: Licence of the slides, recorded in the TileSet and in everything made from it.
@@ -44,6 +45,7 @@ class CutSettings:
     cap: int | None = 10_000
     seed: int = 0
     tolerance: float = DEFAULT_TOLERANCE
+    no_crop: bool = False
     tissue: TissueRule = field(default_factory=TissueRule)
     stain: Stain | None = None
     licence: str | None = None

@@ -102,8 +102,8 @@ class Listed:
         with open_slide(self.path, slide_mpp=self.slide_mpp) as slide, ThreadPoolExecutor(1) as beside:
             slide.verify()
             tissue = beside.submit(tissue_mask, slide, job.settings.tissue)
-            tolerance = job.settings.tolerance
-            drawn = read_annotation(self.annotation, legend=job.legend, size=slide.size, tolerance=tolerance)
+            tolerance, frame = job.settings.tolerance, slide.frame(no_crop=job.settings.no_crop)
+            drawn = read_annotation(self.annotation, legend=job.legend, frame=frame, tolerance=tolerance)
             found = find_candidates(slide, drawn, tissue.result(), job.settings)
         job.parts.keep_candidates(key, found)
         del drawn  # as large as the mask

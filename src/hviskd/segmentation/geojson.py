@@ -71,7 +71,7 @@ def write_geojson(
 
 def _tiles(slide_map: SlideMap, labels: Labels, min_probability: float) -> Iterator[str]:
     """Yield the tiles as JSON, prepared in batches."""
-    identity, origin_px = _identity(slide_map), slide_map.card.slide_origin_px
+    identity, place = _identity(slide_map), slide_map.card.frame().outlines()
     classes = [
         compact_json(classification(name, colour)) for name, colour in zip(labels.names, labels.colours, strict=True)
     ]
@@ -81,10 +81,11 @@ def _tiles(slide_map: SlideMap, labels: Labels, min_probability: float) -> Itera
     for first in range(0, len(kept), _AT_ONCE):
         chosen = kept[first : first + _AT_ONCE]
         row, column = slide_map.row[chosen].astype(np.int64), slide_map.column[chosen].astype(np.int64)
-        edges = np.stack([*_span_px(slide_map, column, origin_px[0]), *_span_px(slide_map, row, origin_px[1])], axis=1)
+        ends = zip(_span_px(slide_map, column), _span_px(slide_map, row), strict=True)
+        edges = np.concatenate([place.from_level0(np.stack(end, axis=1)) for end in ends], axis=1).astype(np.int64)
         probabilities = slide_map.probabilities[chosen].astype(np.float64).round(_DECIMALS)
         columns = (row, column, edges, probabilities, entropies[chosen], labels.of_tiles[chosen])
-        for r, c, (x0, x1, y0, y1), shares, entropy, label in zip(*(part.tolist() for part in columns), strict=True):
+        for r, c, (x0, y0, x1, y1), shares, entropy, label in zip(*(part.tolist() for part in columns), strict=True):
             measured = ",".join(f"{key}:{share}" for key, share in zip(keys, shares, strict=True))
             yield (
                 f'{{"type":"Feature","id":"{uuid.uuid5(identity, f"tile {r} {c}")}","geometry":{{"type":"Polygon",'
@@ -94,11 +95,11 @@ def _tiles(slide_map: SlideMap, labels: Labels, min_probability: float) -> Itera
             )
 
 
-def _span_px(slide_map: SlideMap, steps: Ints, origin_px: int) -> tuple[Ints, Ints]:
+def _span_px(slide_map: SlideMap, steps: Ints) -> tuple[Ints, Ints]:
     """Return where tiles begin and end, rounded the same way, so that neighbours touch."""
     reach = slide_map.card.tile_px / slide_map.card.stride_px
     ends = np.floor((steps + reach) * slide_map.stride0_px + 0.5).astype(np.int64)
-    return slide_map.tile_grid.starts_px(steps) - origin_px, ends - origin_px
+    return slide_map.tile_grid.starts_px(steps), ends
 
 
 def _regions(slide_map: SlideMap, labels: Labels, min_probability: float) -> Iterator[str]:
@@ -141,10 +142,10 @@ def _parts(inside: NDArray[np.bool_], first: int = 0) -> Iterator[tuple[int, NDA
 
 def _placed(polygon: Polygon, first: int, slide_map: SlideMap) -> list[Ints]:
     """Return the rings (N, 2) of a polygon of cells, `first` rows down, in whole px of QuPath's image."""
-    rings = []
+    place, rings = slide_map.card.frame().outlines(), []
     for ring in (polygon.exterior, *polygon.interiors):
         corners = shapely.get_coordinates(ring).astype(np.int64) + np.array([0, first])
-        rings.append(slide_map.tile_grid.starts_px(corners) - slide_map.card.slide_origin_px)
+        rings.append(place.from_level0(slide_map.tile_grid.starts_px(corners)).astype(np.int64))
     return rings
 
 

@@ -113,6 +113,7 @@ def _slide_map(prepared: PreparedSlide, probabilities: NDArray[np.float32], engi
         slide_height_px=slide.size[1],
         slide_mpp=slide.mpp,
         slide_origin_px=slide.origin_px,
+        slide_scan_size=slide.scan_size,
         model=request.card.name,
         model_fingerprint=request.card.weights_sha256,
         classes=request.card.classes,

@@ -52,7 +52,7 @@ class OpenSlideFile(Slide):
             recorded_y = _property_number(self._handle, openslide.PROPERTY_NAME_MPP_Y)
             self._downsamples = self._handle.level_downsamples
             levels = _levels(self._handle)
-            origin_px = _origin_px(self._handle)
+            origin_px, scan_size = _bounds(self._handle)
             icc = _icc(self._handle)
             tile_px = max(_tile_px(self._handle, number) for number in range(len(levels)))
         except openslide.OpenSlideError as error:
@@ -74,6 +74,7 @@ class OpenSlideFile(Slide):
             magnification=magnification,
             notes=notes,
             origin_px=origin_px,
+            scan_size=scan_size,
             icc=icc,
         )
 
@@ -201,10 +202,20 @@ def _tile_size(handle: openslide.OpenSlide, level: int) -> tuple[float, float]:
     return width or 0, height or 0
 
 
-def _origin_px(handle: openslide.OpenSlide) -> tuple[int, int]:
-    x_px = _property_number(handle, openslide.PROPERTY_NAME_BOUNDS_X)
-    y_px = _property_number(handle, openslide.PROPERTY_NAME_BOUNDS_Y)
-    return (0, 0) if x_px is None or y_px is None else (int(x_px), int(y_px))
+def _bounds(handle: openslide.OpenSlide) -> tuple[tuple[int, int], tuple[int, int] | None]:
+    """Return the corner and size of the scanned part, to which QuPath crops the slide; (0, 0), None: all of it."""
+    x_px, y_px, width_px, height_px = (
+        _property_number(handle, name)
+        for name in (
+            openslide.PROPERTY_NAME_BOUNDS_X,
+            openslide.PROPERTY_NAME_BOUNDS_Y,
+            openslide.PROPERTY_NAME_BOUNDS_WIDTH,
+            openslide.PROPERTY_NAME_BOUNDS_HEIGHT,
+        )
+    )
+    if x_px is None or y_px is None or not width_px or not height_px:
+        return (0, 0), None
+    return (int(x_px), int(y_px)), (int(width_px), int(height_px))
 
 
 def _icc(handle: openslide.OpenSlide) -> str | None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from hviskd.arrays import RGB
 from hviskd.errors import DataError
+from hviskd.slide_frame import SlideFrame
 
 MAX_SIDE_PX = 2_000_000  # a whole glass slide, 76 mm, at 0.04 µm/px; a file that claims more is damaged
 _MAX_ASPECT = 100  # a glass slide has 3; of a picture one px wide, a thumbnail would be made of white beside it
@@ -55,7 +56,8 @@ class Slide(ABC):
         vendor: Who wrote the file, in OpenSlide's words, or the kind of flat image.
         magnification: Of the objective, where recorded.
         notes: What a user should know about these facts, a sentence each.
-        origin_px: Where what was scanned begins, x and y in level-0 px; QuPath counts from there.
+        origin_px: Corner of the scanned part, x and y in level-0 px; QuPath counts from there.
+        scan_size: Width and height of the scanned part in level-0 px; the slide's, if the file states none.
         icc: The ICC colour profile of the file, by `profile_name`; pixels are given as they are stored.
     """
 
@@ -69,6 +71,7 @@ class Slide(ABC):
         magnification: float | None = None,
         notes: Sequence[str] = (),
         origin_px: tuple[int, int] = (0, 0),
+        scan_size: tuple[int, int] | None = None,
         icc: str | None = None,
     ) -> None:
         short_px, long_px = sorted(levels[0][:2])
@@ -83,6 +86,7 @@ class Slide(ABC):
         self.magnification = magnification
         self.notes = tuple(notes)
         self.origin_px = origin_px
+        self.scan_size = scan_size or self.size
         self.icc = icc
         self._closed = False
 
@@ -90,6 +94,10 @@ class Slide(ABC):
     def size(self) -> tuple[int, int]:
         """Width and height in level-0 px."""
         return self.levels[0][:2]
+
+    def frame(self, *, no_crop: bool = False) -> SlideFrame:
+        """Return where other programs count px from on this slide; `no_crop`: see `SlideFrame`."""
+        return SlideFrame(self.size, self.origin_px, self.scan_size, no_crop)
 
     def read(self, x_px: float, y_px: float, width_px: int, height_px: int, mpp: float | None = None) -> RGB:
         """Read a rectangle.
