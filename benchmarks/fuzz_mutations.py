@@ -48,6 +48,7 @@ ODD_WORDS = [
 ]
 ODD_WORDS += ["*a", "&a [*a]", "!!python/object:os.system x", "2026-01-01", "<<", "'", '"', "\t", "|", ">", "? ", "- "]
 DEFLATE_BOMB = 50_000_000  # bytes of a picture that a file of some kilobytes unpacks to
+_TAG = rb"<[^>]*>"
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_TAGS = (254, 256, 257, 258, 259, 262, 266, 270, 273, 274, 277, 278, 279, 282, 284, 296, 317, 320, 322, 323, 324)
 _TIFF_TAGS += (325, 330, 338, 339, 347, 530, 32997, 34675)
@@ -106,6 +107,8 @@ def _structured(content: bytes) -> Callable[[bytes, random.Random], bytes] | Non
         return _damaged_png
     if content.startswith(b"\xff\xd8\xff"):
         return _damaged_jpeg
+    if content.lstrip()[:1] == b"<":
+        return _damaged_xml
     return _damaged_json if content.lstrip()[:1] in (b"{", b"[") else _damaged_text
 
 
@@ -165,6 +168,34 @@ def _damaged_tiff(content: bytes, rng: random.Random) -> bytes:
     except (struct.error, IndexError, OverflowError):
         return damaged_bytes(content, rng)
     return bytes(changed)
+
+
+def _damaged_xml(content: bytes, rng: random.Random) -> bytes:
+    """Change a value, a name or a tag of an XML file, repeat or drop an element, or add what no annotation needs."""
+    action = rng.choice(["value", "value", "value", "text", "name", "take", "repeat", "deep", "entity", "many"])
+    found = list(
+        re.finditer({"value": rb'"[^"]*"', "text": rb">[^<]+<", "name": rb"[A-Za-z]+"}.get(action, _TAG), content)
+    )
+    if action == "entity":
+        return b'<!DOCTYPE a [<!ENTITY b "cc"><!ENTITY d "&b;&b;&b;">]>' + content
+    if not found:
+        return damaged_bytes(content, rng)
+    first, last = (place := rng.choice(found)).span()
+    piece = content[first:last]
+    if action in ("value", "text"):
+        word = rng.choice(ODD_WORDS).encode()
+        piece = piece[:1] + word.translate(None, b'"<&') + piece[-1:]
+    elif action == "name":
+        piece = rng.choice([b"Region", b"X", b"Vertex", b"Annotation", b"point", b"x", b"Type", b"a b"])
+    elif action == "take":
+        piece = b""
+    elif action == "repeat":
+        piece *= rng.choice([2, 50, 20_000])
+    elif action == "deep":
+        piece = b"<a>" * rng.choice([20, 5000]) + piece
+    else:
+        piece += rng.choice([b"<Vertex X='1' Y='2'/>", b"<a/>", b"<!--x-->", b"text"]) * rng.choice([10, 100_000])
+    return content[: place.start()] + piece + content[place.end() :]
 
 
 def _damaged_png(content: bytes, rng: random.Random) -> bytes:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tifffile
+from fuzz_layers import write_layers
 from PIL import Image
 
 COLOURS = [(200, 0, 0), (0, 160, 0), (0, 0, 200)]
@@ -48,6 +49,7 @@ def make_seeds(folder: Path) -> list[Seed]:
     _write_pictures(folder / "flat slide", tissue, places)
     _write_pictures(folder / "mask", mask, places)
     _write_outlines(folder / "outlines")
+    write_layers(folder / "outlines")
     return [
         Seed(group, path)
         for group, often in OFTEN.items()

@@ -61,6 +61,17 @@ def test_a_slide_s_suffix_may_stay_and_its_ome_may_go(tmp_path):
         either.of(Path("a.svs.x.svs"))
 
 
+def test_outlines_of_every_program_are_found(tmp_path):
+    names = ("S1.xml", "S2.svs.xml", "S3.annotations", "S4.svs.annotations", "S5.XML")
+    either = AnnotationFolder(touch(tmp_path, *names, "S6.txt"))
+    assert [either.of(Path(f"S{n}.svs")).name for n in range(1, 6)] == list(names)
+    with pytest.raises(DataError, match="no annotation"):
+        either.of(Path("S6.svs"))
+    touch(tmp_path, "S1.geojson")
+    with pytest.raises(DataError, match=r"several annotations in .* \(S1\.geojson and S1\.xml\); keep only one"):
+        AnnotationFolder(tmp_path).of(Path("S1.svs"))
+
+
 def test_without_a_kind_a_slide_has_whichever_there_is(tmp_path):
     names = ("a.geojson", "b_mask.png", "c.png", "c.json", "d.tif", "e.geojson", "e_L.png")
     either = AnnotationFolder(str(touch(tmp_path, *names)))
@@ -70,7 +81,7 @@ def test_without_a_kind_a_slide_has_whichever_there_is(tmp_path):
         either.of(Path("e.svs"))
     assert AnnotationFolder(tmp_path, "masks").of(Path("e.svs")).name == "e_L.png"
     with pytest.raises(
-        DataError, match=r"f\.svs: has no annotation in .*; name it f\.geojson or f\.json or f_L\.png or"
+        DataError, match=r"f\.svs: has no annotation in .*; name it f\.geojson or f\.json or f\.xml or f_L\.png or"
     ):
         either.of(Path("f.svs"))
     with pytest.raises(DataError, match="`kind=mask`"):

@@ -10,7 +10,7 @@ from hviskd.errors import DataError
 WHOLE_SLIDE_SUFFIXES = (".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".dcm")
 FLAT_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 PICTURE_SUFFIXES = (*FLAT_SUFFIXES, ".webp")  # of tiles
-OUTLINE_SUFFIXES = (".geojson", ".json")
+OUTLINE_SUFFIXES = (".geojson", ".json", ".xml", ".annotations")
 MASK_ENDINGS = ("_L", "_mask", "-mask")  # the mask of STEM is STEM_L, as in the Ivy atlas, or one of the others
 
 
@@ -46,13 +46,14 @@ def qc_folder(tileset: Path | str) -> Path:
 
 
 class AnnotationFolder:
-    """A folder with one mask (`STEM_L.jpg`, `STEM_mask.png`, `STEM.tif`, …) or outline file (`STEM.geojson`) per slide.
+    """A folder with one mask (`STEM_L.jpg`, `STEM.tif`, …) or outline file (`STEM.geojson`, `STEM.xml`, …) per slide.
 
     STEM may keep the slide's suffix (`S1.svs.geojson`), and need not have its `.ome`.
 
     Args:
         folder: Where they lie; its subfolders are not searched.
-        kind: Look for colour `masks` or for `outlines` (GeoJSON, Labelme) alone; by default whichever a slide has.
+        kind: Look for colour `masks` or for `outlines` (of QuPath, Labelme and others) alone; by default whichever a
+            slide has.
 
     Raises:
         DataError: There is no such folder, or no such kind.
@@ -98,6 +99,6 @@ class AnnotationFolder:
             slide.stem + ending + suffix
             for names in _NAMES[self.kind]
             for ending, suffixes in names
-            for suffix in (suffixes if suffixes == OUTLINE_SUFFIXES else (".png",))
+            for suffix in (suffixes[:3] if suffixes == OUTLINE_SUFFIXES else (".png",))
         ]
         raise DataError(f"{slide}: has no {self._word} in {self.folder}; name it {' or '.join(wanted)}")

@@ -19,7 +19,7 @@ def test_the_content_decides_and_not_the_name(tmp_path):
 
 @pytest.mark.parametrize("content", ["{}", "3", "null", '"text"', '{"type": "Polygon"}', '{"type": ["Feature"]}'])
 def test_json_of_another_kind_is_refused(tmp_path, content):
-    with pytest.raises(DataError, match="neither Labelme, QuPath"):
+    with pytest.raises(DataError, match="no annotation that is read; export it as QuPath GeoJSON"):
         read_annotation(save(tmp_path / "a.json", content))
 
 
@@ -37,6 +37,33 @@ def test_a_missing_empty_or_foreign_file_is_refused(tmp_path):
         read_annotation(tmp_path / "noise")
     with pytest.raises(DataError, match="no such file"):
         read_annotation(tmp_path)
+
+
+FOREIGN = {
+    "<annotations><version>1.1</version><meta/><image id='0'/></annotations>": "annotations of CVAT.*COCO.*QuPath",
+    "<annotation><object><bndbox/></object></annotation>": "PASCAL VOC",
+    "<OME xmlns='http://www.openmicroscopy.org/Schemas/OME/2016-06'><ROI/></OME>": "OMERO.*QuPath",
+    "<ome:OME xmlns:ome='x'><ome:ROI/></ome:OME>": "OMERO.*QuPath",
+    "<svg/>": "XML, but not of ImageScope, ASAP, HALO or NDP.view",
+    '{"version": "2.0", "schema_ref": "https://darwin-public/schema.json"}': "Darwin.*QuPath",
+    '{"item": {}, "annotations": []}': "Darwin",
+    '[{"@type": "http://www.openmicroscopy.org/Schemas/OME/2016-06#ROI"}]': "OMERO.*QuPath",
+    '{"@id": 1, "shapes": []}': "OMERO",
+    '{"_via_settings": {}, "_via_img_metadata": {}}': "VIA",
+    '[{"id": 1, "data": {"image": "a.png"}, "annotations": []}]': "Label Studio",
+    '{"name": "a", "elements": []}': "HistomicsUI",
+    '{"_id": "a", "annotation": {"name": "a", "elements": []}}': "HistomicsUI",
+    '[{"image_id": 1, "category_id": 1, "segmentation": []}]': "COCO results without the images",
+    "\xac\xed\0\5sr": "a QuPath project",
+}
+
+
+@pytest.mark.parametrize(("content", "named"), FOREIGN.items(), ids=range(len(FOREIGN)))
+def test_annotations_of_other_tools_are_named(tmp_path, content, named):
+    (tmp_path / "a.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(DataError, match=rf"a\.json: .*{named}") as caught:
+        read_annotation(tmp_path / "a.json")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

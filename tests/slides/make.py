@@ -94,16 +94,16 @@ def glass(shape: tuple[int, ...], seed: int = 0) -> RGB:
     return np.clip(np.array(GLASS) + noise, 0, 255).astype(np.uint8)
 
 
-def write_scn(path: Path, image: RGB, *, origin_px: tuple[int, int], plane_px: tuple[int, int]) -> Path:
-    """Write a Leica SCN at 0.5 µm/px whose scan is a part of its plane, as OpenSlide tells by its bounds.
+def write_scn(path: Path, image: RGB, *, origin_px: tuple[int, int], plane_px: tuple[int, int], nm: int = 500) -> Path:
+    """Write a Leica SCN whose scan is a part of its plane, as OpenSlide tells by its bounds.
 
     Args:
         path: Where to; the suffix should be `.scn`.
         image: The scan, uint8 (height, width, 3), with even sides.
         origin_px: Where it begins in the plane, x and y.
         plane_px: Width and height of the plane.
+        nm: Side of a px in nm.
     """
-    nm = 500
     height, width = image.shape[:2]
     plane = f'sizeX="{plane_px[0] * nm}" sizeY="{plane_px[1] * nm}"'
 
@@ -143,7 +143,7 @@ def write_scn(path: Path, image: RGB, *, origin_px: tuple[int, int], plane_px: t
                 description=None if number else xml,
                 metadata=None,
                 software=False,
-                resolution=(20000, 20000),
+                resolution=(1e7 / nm, 1e7 / nm),
                 resolutionunit="CENTIMETER",
             )
     return path

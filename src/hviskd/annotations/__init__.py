@@ -1,4 +1,4 @@
-"""Annotations of experts: Labelme, QuPath GeoJSON and colour masks become labelled regions of a slide.
+"""Annotations of experts: outlines of QuPath, Labelme and other programs, and colour masks, become labelled regions.
 
 `read_annotation` reads any of them; `Annotation.rasterise` says which class each cell of a window has. The room knows
 nothing of slides or tiles: all it is told of a slide is its `SlideFrame`.

@@ -1,4 +1,4 @@
-"""Turns coordinates and labels from JSON files of other programs into valid regions."""
+"""Turns coordinates and labels from files of other programs into valid regions."""
 
 import math
 from collections import Counter
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import shapely
-from shapely import MultiPolygon, Polygon
+from numpy.typing import ArrayLike
+from shapely import MultiPolygon, Point, Polygon
 
 from hviskd.annotations.words import one_line
 from hviskd.errors import DataError
@@ -18,6 +19,7 @@ OUTLINE_LIMIT_POINTS = 1_000_000  # 160 MB to find out whether it crosses itself
 MENDED_LIMIT_POINTS = 1_000_000  # of all invalid outlines of a file together: ten seconds and 700 MB to mend
 CROSSING_LIMIT = 100_000  # a second and 400 MB to mend; past that it is not a drawing
 TEXT_LIMIT = 1000
+CURVE_ERROR_PX = 0.05
 
 MENDED = "invalid outlines (self-intersecting, spiked, open, holes outside) repaired"
 NO_AREA = "objects without an area (points, lines, empty ones) left out"
@@ -82,7 +84,10 @@ class DrawnFile:
             raise self.error(place, "must be a list of [x, y]")
         if not set(map(type, chain.from_iterable(value))) <= {int, float}:  # NumPy takes "5" and true for numbers
             raise self.error(place, "has a coordinate that is not a number")
-        points = points[:, :2]
+        return self.within_limits(points[:, :2], place)
+
+    def within_limits(self, points: np.ndarray, place: str) -> np.ndarray:
+        """Return (N, 2) points in px if all are finite and could lie on a slide."""
         if not np.all(np.abs(points) <= COORDINATE_LIMIT_PX):
             raise self.error(place, "has a coordinate that is not finite or beyond ten million px")
         return points
@@ -148,6 +153,21 @@ class DrawnFile:
             self._crossings_left -= max(0, met - 3 * len(chunk)) // 2  # each edge meets itself and its neighbours
             if self._crossings_left < 0:
                 raise self.error(place, f"intersects itself more than {CROSSING_LIMIT} times")
+
+
+def ellipse(centre: ArrayLike, radii: ArrayLike) -> Polygon:
+    """Return an upright ellipse, in px, as a polygon that is nowhere more than 0.05 px inside it.
+
+    Args:
+        centre: (2,) x and y.
+        radii: (2,) its half width and half height; empty if one is 0.
+    """
+    centre, radii = np.asarray(centre, np.float64), np.asarray(radii, np.float64)
+    if radii.min() <= 0:
+        return Polygon()
+    # A chord over a quarter turn / n lies r (1 − cos(π / 4n)) ≈ r (π / 4n)² / 2 inside its arc.
+    quarter = math.ceil(math.pi / 4 * math.sqrt(float(radii.max()) / (2 * CURVE_ERROR_PX))) + 4
+    return shapely.transform(Point(0, 0).buffer(1, quad_segs=quarter), lambda points: points * radii + centre)
 
 
 def polygons_of(geometry: shapely.Geometry) -> Outline:

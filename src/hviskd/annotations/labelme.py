@@ -9,7 +9,6 @@ looked at.
 import base64
 import io
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import shapely
-from shapely import Point, Polygon
 
 from hviskd.annotations.annotation import UNCLASSIFIED, Outlines, Region
 from hviskd.annotations.colours import TRANSPARENT
-from hviskd.annotations.drawn import COORDINATE_LIMIT_PX, NO_AREA, DrawnFile, Outline
+from hviskd.annotations.drawn import COORDINATE_LIMIT_PX, NO_AREA, DrawnFile, Outline, ellipse
 from hviskd.annotations.legend import Legend
 from hviskd.annotations.png import png_codes, png_size
 from hviskd.annotations.tracing import trace
@@ -30,7 +28,6 @@ from hviskd.errors import DataError
 from hviskd.slide_frame import Placement, SlideFrame
 from hviskd.storage import atomic_file
 
-CIRCLE_ERROR_PX = 0.05
 MASK_LIMIT_PX = 64_000_000  # of all mask shapes of a file together
 TURNED = ("oriented_rectangle", "rotation")  # by their four corners, as Labelme and X-AnyLabeling call them
 WITHOUT_AREA = ("point", "points", "line", "linestrip")
@@ -145,7 +142,8 @@ class _Shapes(DrawnFile):
         if kind == "rectangle":
             return self.outline([shapely.box(*points.min(axis=0), *points.max(axis=0))], place)
         if kind == "circle":
-            return self.outline([_circle(*points)], place)
+            centre, edge = points
+            return self.outline([ellipse(centre, np.full(2, np.hypot(*(edge - centre))))], place)
         return self._mask(shape.get("mask"), np.trunc(points), place)  # whole px, as Labelme itself takes them
 
     def _mask(self, encoded: object, corners: np.ndarray, place: str) -> Outline | None:
@@ -172,14 +170,6 @@ class _Shapes(DrawnFile):
         if self._mask_px_left < 0:
             raise ValueError(f"more than {MASK_LIMIT_PX // 10**6} million px of masks in one file")
         return np.concatenate([(codes != 0) & (codes != TRANSPARENT) for _, codes in png_codes(stream)])
-
-
-def _circle(centre: np.ndarray, edge: np.ndarray) -> Polygon:
-    """Return a circle as a polygon that is nowhere more than 0.05 px inside it."""
-    radius = float(np.hypot(*(edge - centre)))
-    # A chord over a quarter turn / n lies r (1 − cos(π / 4n)) ≈ r (π / 4n)² / 2 inside its arc.
-    quarter = math.ceil(math.pi / 4 * math.sqrt(radius / (2 * CIRCLE_ERROR_PX))) + 4
-    return Point(centre).buffer(radius, quad_segs=quarter)
 
 
 def write_labelme(annotation: Outlines, path: Path, *, image_path: str) -> Path:

@@ -2,27 +2,22 @@
 
 from pathlib import Path
 
-from hviskd.annotations.annotation import Annotation
+from hviskd.annotations.annotation import Annotation, Outlines
+from hviskd.annotations.asap import asap_regions
 from hviskd.annotations.decoders import DEFAULT_TOLERANCE
 from hviskd.annotations.documents import read_document
+from hviskd.annotations.foreign import BY_FIRST_BYTES, name_of_json, name_of_xml
+from hviskd.annotations.halo import halo_regions, is_halo
+from hviskd.annotations.imagescope import imagescope_regions
 from hviskd.annotations.labelme import parse_labelme
+from hviskd.annotations.layers import LayeredFile
 from hviskd.annotations.legend import Legend
 from hviskd.annotations.masks import read_mask
 from hviskd.annotations.pixels import is_picture
 from hviskd.annotations.qupath import parse_geojson
+from hviskd.annotations.xml_tree import is_xml, read_xml
 from hviskd.errors import DataError
 from hviskd.slide_frame import SlideFrame
-
-_FOREIGN = {  # what else people have, by its first bytes, and what to do with it
-    b"BM": "a BMP image; save it as PNG",
-    b"GIF8": "a GIF image; save it as PNG",
-    b"RIFF": "a WebP image; save it as PNG",
-    b"\0\0\0\x0cjP  ": "a JPEG 2000 image; save it as PNG",
-    b"\xff\x4f\xff\x51": "a JPEG 2000 image; save it as PNG",
-    b"\x1f\x8b": "compressed; unpack it",
-    b"PK\3\4": "compressed; unpack it",
-    **dict.fromkeys((b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{", b"[\0", b"\0["), "not text in UTF-8; save it as UTF-8"),
-}
 
 
 def read_annotation(
@@ -32,7 +27,7 @@ def read_annotation(
     frame: SlideFrame | tuple[int, int] | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
 ) -> Annotation:
-    """Read an annotation: Labelme JSON, QuPath GeoJSON, or a colour mask.
+    """Read an annotation: outlines of QuPath, Labelme, ImageScope, ASAP or HALO, or a colour mask.
 
     Args:
         path: The file.
@@ -49,21 +44,42 @@ def read_annotation(
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     with path.open("rb") as stream:
-        start = stream.read(8)
+        start = stream.read(16)
     if not start:
         raise DataError(f"{path}: empty; export it again")
     if is_picture(start):
         if legend is None:
             raise DataError(f"{path}: a colour mask needs a legend; give one, for example `legend=ivygap`")
         return read_mask(path, legend, frame=frame, tolerance=tolerance)
-    for mark, words in _FOREIGN.items():
+    if is_xml(start):
+        return _read_layers(path, legend=legend, frame=frame)
+    for mark, words in BY_FIRST_BYTES.items():
         if start.startswith(mark):
             raise DataError(f"{path}: {words}")
+    return _read_json(path, legend=legend, frame=frame)
+
+
+def _read_layers(path: Path, *, legend: Legend | None, frame: SlideFrame | None) -> Outlines:
+    """Read a file whose coordinates are level-0 px from the corner of the slide."""
+    root, file = read_xml(path), LayeredFile(path, legend)
+    if root.tag == "ASAP_Annotations":
+        regions = asap_regions(root, file)
+    elif root.tag == "Annotations":
+        regions = halo_regions(root, file) if is_halo(root) else imagescope_regions(root, file)
+    else:
+        raise DataError(f"{path}: {name_of_xml(root)}")
+    size = None if frame is None else frame.size
+    return Outlines.of(regions, source=path, legend=legend, size=size, remarks=file.remarks)
+
+
+def _read_json(path: Path, *, legend: Legend | None, frame: SlideFrame | None) -> Outlines:
     document = read_document(path)
+    if foreign := name_of_json(document):
+        raise DataError(f"{path}: {foreign}")
     if isinstance(document, dict) and "shapes" in document:
         return parse_labelme(document, path, legend=legend, frame=frame)
     if isinstance(document, list) or (
         isinstance(document, dict) and document.get("type") in ("FeatureCollection", "Feature")
     ):
         return parse_geojson(document, path, legend=legend, frame=frame)
-    raise DataError(f"{path}: neither Labelme, QuPath GeoJSON nor a mask; export it as one of them")
+    raise DataError(f"{path}: no annotation that is read; export it as QuPath GeoJSON")

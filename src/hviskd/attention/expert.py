@@ -8,18 +8,19 @@ import numpy as np
 from hviskd.annotations import read_annotation
 from hviskd.arrays import Bools
 from hviskd.errors import DataError
+from hviskd.file_names import OUTLINE_SUFFIXES
 from hviskd.slides.flat_image import decode_image
 
 _MASKS = (".png", ".tif", ".tiff", ".bmp")
-_OUTLINES = (".json", ".geojson")
 
 
 class Outlines:
     """A folder of an expert's outlines; each is read when it is asked for.
 
     Args:
-        folder: Holds masks (PNG, TIFF or BMP; what is not black is inside), Labelme or QuPath files (whatever they
-            outline is inside), each with the path of its tile's file below the TileSet's source or with its name.
+        folder: Holds masks (PNG, TIFF or BMP; what is not black is inside) or outlines, as `read_annotation` reads them
+            (whatever they outline is inside), each with the path of its tile's file below the TileSet's source or with
+            its name.
         tile_px: Side of the tiles.
 
     Raises:
@@ -32,7 +33,7 @@ class Outlines:
         self.folder, self.tile_px = folder, tile_px
         self._found: dict[str, list[Path]] = {}
         for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() in (*_MASKS, *_OUTLINES) and path.is_file():
+            if path.suffix.lower() in (*_MASKS, *OUTLINE_SUFFIXES) and path.is_file():
                 for key in {path.relative_to(folder).with_suffix("").as_posix(), path.stem}:
                     self._found.setdefault(key, []).append(path)
 
@@ -72,7 +73,7 @@ class Outlines:
 
 
 def _read(path: Path, tile_px: int) -> Bools:
-    if path.suffix.lower() in _OUTLINES:
+    if path.suffix.lower() in OUTLINE_SUFFIXES:
         annotation = read_annotation(path, frame=(tile_px, tile_px))
         return np.asarray(annotation.rasterise(0, 0, tile_px, tile_px, 1) >= 0)
     picture = decode_image(path)

@@ -79,7 +79,10 @@ def census(
 def convert(
     context: typer.Context,
     annotation: Annotated[
-        Path, typer.Argument(metavar="ANNOTATION", help="Labelme or QuPath GeoJSON file, or colour mask.")
+        Path,
+        typer.Argument(
+            metavar="ANNOTATION", help="Outlines of QuPath, Labelme, ImageScope, ASAP or HALO, or a colour mask."
+        ),
     ],
     output: Annotated[
         Path, typer.Argument(metavar="OUTPUT", help="Output file: .geojson (QuPath), .json (Labelme) or .png (mask).")

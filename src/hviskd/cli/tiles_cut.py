@@ -57,7 +57,7 @@ def cut(
     outlines: Annotated[
         Path | None,
         typer.Option(
-            "--outlines", metavar="DIR", help="Folder of outlines only (QuPath STEM.geojson or Labelme STEM.json)."
+            "--outlines", metavar="DIR", help="Folder of outlines only (STEM.geojson, STEM.json, STEM.xml, …)."
         ),
     ] = None,
     tile_px: Annotated[int, typer.Option("--tile-px", help="Tile side in px.")] = 150,

@@ -55,7 +55,7 @@ def cut_slides(
             `find_cohort`, with the µm/px of slides whose metadata lacks it. Annotations among them are skipped.
         output: Folder for the TileSet; images and report are beside it, in `qc_folder(output)`.
         annotations: Folder of colour masks, `STEM_L.jpg`, `STEM_mask.png` or `STEM.tif` for the slide `STEM.…`, or of
-            GeoJSON or Labelme files, `STEM.geojson` or `STEM.json`; an `AnnotationFolder` selects one kind if the
+            outlines, `STEM.geojson`, `STEM.json`, `STEM.xml` and so on; an `AnnotationFolder` selects one kind if the
             folder has both.
         legend: The classes: a Legend, the name of a built-in one, or a YAML file.
         patients: `ivygap`, `tcga`, a regular expression with one group, or a CSV with the columns slide and patient;
