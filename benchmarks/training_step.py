@@ -104,7 +104,7 @@ def build(pair: str, arm: str, options: argparse.Namespace):
     torch.manual_seed(0)
     teacher, student = (
         create_network(recipe.network, CLASSES, "gap")
-        for recipe in (load_recipe(pair, "teacher"), load_recipe(pair, "alone"))
+        for recipe in (load_recipe(pair, role="teacher"), load_recipe(pair, role="student"))
     )
     chosen = resolve_methods(OWN.get(arm, arm))
     for name, method_options in chosen.items():

@@ -61,4 +61,4 @@ def teacher_run(tileset, tmp_path_factory):
     from hviskd.training import load_recipe, train
 
     changes = {"network": "resnet8", "epochs": 2, "batch_size": 16, "learning_rate": 0.01}
-    return train(load_recipe(None, "teacher", changes), tileset, tmp_path_factory.mktemp("runs") / "teacher")
+    return train(load_recipe(None, changes, role="teacher"), tileset, tmp_path_factory.mktemp("runs") / "teacher")

@@ -88,7 +88,9 @@ def test_a_printed_recipe_can_be_used(tmp_path):
     from hviskd.training import load_recipe
 
     (tmp_path / "mine.yaml").write_text(hviskd("recipes", "laptop").stdout)
-    assert load_recipe(tmp_path / "mine.yaml", "distilled") == load_recipe("laptop", "distilled")
+    assert load_recipe(tmp_path / "mine.yaml", role="distilled student") == load_recipe(
+        "laptop", role="distilled student"
+    )
     assert "vgg19-shufflenet_v1" in hviskd("recipes").stdout.split()
 
 

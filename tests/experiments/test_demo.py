@@ -94,8 +94,8 @@ def test_its_report_opens_without_network_or_complaint(demo, tmp_path):
 
 def test_a_reports_recipe_repeats_the_training(demo):
     for run in demo.runs.values():
-        for role in ("teacher", "alone", "distilled"):
-            assert load_recipe(str(run.recipe_file), role) == run.recipe
+        for role in ("teacher", "student", "distilled student"):
+            assert load_recipe(str(run.recipe_file), role=role) == run.recipe
 
 
 def test_students_are_told_apart_by_their_methods_alone(demo):

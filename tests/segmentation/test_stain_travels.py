@@ -20,7 +20,7 @@ def test_the_stain_of_the_tiles_is_on_the_card_of_the_model_trained_on_them(tile
     card = json.loads((folder / "tileset.json").read_text())
     (folder / "tileset.json").write_text(json.dumps(card | {"stain": stain_to_json(stain)}))
     changes = {"network": "resnet8", "epochs": 1, "batch_size": 16}
-    run = train(load_recipe(None, "teacher", changes), TileSet.open(folder), tmp_path / "run")
+    run = train(load_recipe(None, changes, role="teacher"), TileSet.open(folder), tmp_path / "run")
     found = load_model(run.folder).card.stain
     assert found.method == "macenko"
     np.testing.assert_array_equal(found.vectors, stain.vectors)

@@ -52,7 +52,7 @@ def without_curves(monkeypatch):
 @pytest.fixture(scope="module")
 def student_run(tileset, teacher_run, tmp_path_factory):
     varied = {"augmentation": "shift_and_flip", "stain_jitter": 0.2}
-    recipe = load_recipe(None, "distilled", QUICK | varied)
+    recipe = load_recipe(None, QUICK | varied, role="distilled student")
     return train(recipe, tileset, tmp_path_factory.mktemp("runs") / "student", teacher=teacher_run.chosen())
 
 
@@ -128,7 +128,7 @@ def test_the_same_recipe_gives_the_same_weights(student_run, tileset, teacher_ru
 
 @pytest.mark.slow
 def test_several_threads_give_the_same_weights_every_time(tileset, tmp_path):
-    recipe = load_recipe(None, "alone", QUICK | {"epochs": 1})
+    recipe = load_recipe(None, QUICK | {"epochs": 1}, role="student")
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
@@ -204,14 +204,14 @@ def test_two_processes_train_one_student(tileset, teacher_run, tmp_path):
 
 
 def test_a_loss_that_explodes_stops_the_run_with_its_name(tileset, teacher_run, tmp_path):
-    recipe = load_recipe(None, "distilled", QUICK | {"learning_rate": 1e6, "epochs": 50})
+    recipe = load_recipe(None, QUICK | {"learning_rate": 1e6, "epochs": 50}, role="distilled student")
     with pytest.raises(TrainingError, match=r"epoch \d+, step \d+: the loss '.+' is (nan|inf|-inf)"):
         train(recipe, tileset, tmp_path / "run", teacher=teacher_run.chosen())
     assert not Run(tmp_path / "run").finished
 
 
 def test_weights_ruined_by_the_last_step_of_an_epoch_are_never_kept(tileset, tmp_path):
-    recipe = load_recipe(None, "alone", QUICK | {"learning_rate": 1e30, "batch_size": 144})  # one step an epoch
+    recipe = load_recipe(None, QUICK | {"learning_rate": 1e30, "batch_size": 144}, role="student")  # one step an epoch
     with pytest.raises(TrainingError, match=r"epoch \d+"):
         train(recipe, tileset, tmp_path / "run")
     run = Run(tmp_path / "run")
@@ -237,7 +237,7 @@ def test_the_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path, augmen
     """Three epochs of two steps: order, augmentation, momentum, weight decay and the decay of the learning rate."""
     changes = QUICK | {"batch_size": 64, "decay_at": [0.5], "weight_decay": 0.01}
     changes |= {"augmentation": augmentation, "stain_jitter": strength}
-    recipe = load_recipe(None, "alone", changes)
+    recipe = load_recipe(None, changes, role="student")
     run = train(recipe, tileset, tmp_path / "run", device="cpu")
     torch.manual_seed(recipe.seed)
     network = create_network("resnet8", 3).to(memory_format=torch.channels_last)
@@ -266,21 +266,23 @@ def test_the_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path, augmen
 def test_a_method_may_count_for_a_part_of_the_training_only(tileset, teacher_run, tmp_path):
     before = {"cross_entropy": {"during": [0.34, 1]}, "hviskd": {"during": [0, 0.34], "weight": 0.01}}
     run = train(
-        load_recipe(None, "distilled", QUICK | {"methods": before}), tileset, tmp_path / "run",
+        load_recipe(None, QUICK | {"methods": before}, role="distilled student"), tileset, tmp_path / "run",
         teacher=teacher_run.chosen(),
     )  # fmt: skip
     assert list(run.log["loss_cross_entropy"].notna()) == [False, False, True]
     assert list(run.log["loss_hviskd/sample_relation"].notna()) == [True, True, False]
     with pytest.raises(RecipeError, match="no method is active at 50% of the training"):
-        load_recipe(None, "distilled", QUICK | {"methods": {"kd": {"during": [0, 0.5]}}})
+        load_recipe(None, QUICK | {"methods": {"kd": {"during": [0, 0.5]}}}, role="distilled student")
 
 
 @pytest.mark.slow
 def test_a_pair_is_distilled_on_cifar_and_every_output_says_what_it_is(tmp_path):
     tiles = import_cifar(write_cifar(tmp_path), tmp_path / "tiles")
     quick = {"epochs": 1, "batch_size": 16, "network": "resnet8"}
-    teacher = train(load_recipe("cifar100", "teacher", quick), tiles, tmp_path / "teacher")
-    run = train(load_recipe("cifar100", "distilled", quick), tiles, tmp_path / "run", teacher=teacher.chosen())
+    teacher = train(load_recipe("cifar100", quick, role="teacher"), tiles, tmp_path / "teacher")
+    run = train(
+        load_recipe("cifar100", quick, role="distilled student"), tiles, tmp_path / "run", teacher=teacher.chosen()
+    )
     assert "photographs of no patient" in run.card["independence"]
     card = run.chosen().card
     assert card.data.independence == run.card["independence"]
@@ -293,7 +295,7 @@ def test_a_pair_is_distilled_on_cifar_and_every_output_says_what_it_is(tmp_path)
 
 @pytest.mark.slow
 def test_two_trainings_never_share_a_folder(tileset, tmp_path):
-    recipe = load_recipe(None, "alone", QUICK)
+    recipe = load_recipe(None, QUICK, role="student")
     with Run(tmp_path / "run").locked(), pytest.raises(TrainingError, match="another training is using this folder"):
         train(recipe, tileset, tmp_path / "run")
     assert train(recipe, tileset, tmp_path / "run").finished
@@ -303,7 +305,7 @@ def test_two_trainings_never_share_a_folder(tileset, tmp_path):
 def test_a_teacher_that_saw_the_student_s_test_patients_is_a_leak(teacher_run, tileset, tmp_path):
     other = TileSet.open(shutil.copytree(tileset.folder, tmp_path / "tiles"))
     other = split_tiles(other, by="patient", seed=5)
-    recipe = load_recipe(None, "distilled", QUICK | {"epochs": 1})
+    recipe = load_recipe(None, QUICK | {"epochs": 1}, role="distilled student")
     with pytest.raises(LeakError, match="with another split.*`allow_leak=True`"):
         train(recipe, other, tmp_path / "run", teacher=teacher_run.chosen())
     run = train(recipe, other, tmp_path / "run", teacher=teacher_run.chosen(), allow_leak=True)
@@ -316,7 +318,7 @@ def test_a_teacher_that_saw_the_student_s_test_patients_is_a_leak(teacher_run, t
 @pytest.mark.slow
 def test_licences_of_teacher_and_student_data_are_both_kept(teacher_run, tmp_path):
     own = write_tiles(tmp_path / "tiles", seed=9)  # another set in a folder of the same name
-    recipe = load_recipe(None, "distilled", QUICK | {"epochs": 1})
+    recipe = load_recipe(None, QUICK | {"epochs": 1}, role="distilled student")
     run = train(recipe, own, tmp_path / "run", teacher=teacher_run.chosen())
     assert len(run.chosen().card.licences) == 2
     assert "whether it saw these patients is unknown" in run.card["independence"]
@@ -324,7 +326,7 @@ def test_licences_of_teacher_and_student_data_are_both_kept(teacher_run, tmp_pat
 
 @pytest.mark.slow
 def test_a_run_killed_in_its_first_moment_can_be_started_again(tileset, tmp_path):
-    recipe = load_recipe(None, "alone", QUICK)
+    recipe = load_recipe(None, QUICK, role="student")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "recipe.yaml").write_text(recipe.to_yaml())
     assert train(recipe, tileset, tmp_path / "run", resume=True).finished
@@ -354,7 +356,7 @@ def test_resuming_a_finished_run_changes_nothing(student_run, tileset, teacher_r
 def test_a_leaking_split_trains_only_when_asked_and_says_so_everywhere(tmp_path):
     tiles = write_tiles(tmp_path / "tiles")
     leaking = split_tiles(tiles, by="random", val=0.2, test=0.2)
-    recipe = load_recipe(None, "alone", QUICK | {"epochs": 1})
+    recipe = load_recipe(None, QUICK | {"epochs": 1}, role="student")
     with pytest.raises(LeakError, match="`allow_leak=True`"):
         train(recipe, leaking, tmp_path / "run")
     run = train(recipe, leaking, tmp_path / "run", allow_leak=True)
@@ -365,22 +367,29 @@ def test_a_leaking_split_trains_only_when_asked_and_says_so_everywhere(tmp_path)
 
 def test_what_does_not_fit_is_said_before_the_first_step(tileset, teacher_run, tmp_path):
     with pytest.raises(RecipeError, match=r"batch_size 500 is larger than the training split \(144 tiles\)"):
-        train(load_recipe(None, "alone", QUICK | {"batch_size": 500}), tileset, tmp_path / "run")
+        train(load_recipe(None, QUICK | {"batch_size": 500}, role="student"), tileset, tmp_path / "run")
     other = write_tiles(tmp_path / "tiles", patients=6, classes=("one", "two"))
     with pytest.raises(ModelError, match="only the model has dark, middle, pale; only the tiles have one, two"):
-        train(load_recipe(None, "distilled", QUICK), other, tmp_path / "run", teacher=teacher_run.chosen())
+        train(load_recipe(None, QUICK, role="distilled student"), other, tmp_path / "run", teacher=teacher_run.chosen())
     larger = write_tiles(tmp_path / "larger", patients=6, tile_px=40)
     with pytest.raises(ModelError, match="teacher teacher: needs tiles of 32 px, .* has tiles of 40 px"):
-        train(load_recipe(None, "distilled", QUICK), larger, tmp_path / "run", teacher=teacher_run.chosen())
+        train(
+            load_recipe(None, QUICK, role="distilled student"), larger, tmp_path / "run", teacher=teacher_run.chosen()
+        )
     with pytest.raises(RecipeError, match="methods.kd needs a teacher"):
-        train(load_recipe(None, "distilled", QUICK), tileset, tmp_path / "run")
+        train(load_recipe(None, QUICK, role="distilled student"), tileset, tmp_path / "run")
     with pytest.raises(RecipeError, match="none of the methods cross_entropy uses a teacher"):
-        train(load_recipe(None, "alone", QUICK), tileset, tmp_path / "run", teacher=teacher_run.chosen())
+        train(load_recipe(None, QUICK, role="student"), tileset, tmp_path / "run", teacher=teacher_run.chosen())
     with pytest.raises(RecipeError, match="16-mixed needs a GPU"):
-        train(load_recipe(None, "alone", QUICK | {"precision": "16-mixed"}), tileset, tmp_path / "run", device="cpu")
+        train(
+            load_recipe(None, QUICK | {"precision": "16-mixed"}, role="student"),
+            tileset,
+            tmp_path / "run",
+            device="cpu",
+        )
     lacking = write_tiles(tmp_path / "lacking", patients=6, classes=("pale", "middle", "dark", "none"), empty=("none",))
     with pytest.raises(DataError, match="no training tiles of class none"):
-        train(load_recipe(None, "alone", QUICK), lacking, tmp_path / "run")
+        train(load_recipe(None, QUICK, role="student"), lacking, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -388,7 +397,7 @@ def test_what_does_not_fit_is_said_before_the_first_step(tileset, teacher_run, t
 def test_without_a_val_split_the_last_epoch_is_the_chosen_one(tmp_path):
     tiles = write_tiles(tmp_path / "tiles")
     tiles = split_tiles(tiles, by="patient", val=0, test=0.3)
-    run = train(load_recipe(None, "alone", QUICK), tiles, tmp_path / "run")
+    run = train(load_recipe(None, QUICK, role="student"), tiles, tmp_path / "run")
     assert run.chosen().card.epoch == 3
     assert "no validation split" in run.chosen().card.selection
 
@@ -396,7 +405,7 @@ def test_without_a_val_split_the_last_epoch_is_the_chosen_one(tmp_path):
 def test_a_class_that_val_lacks_is_named_where_the_epoch_was_chosen(tileset, tmp_path):
     table = tileset.table.copy()
     table.loc[(table["split"] == "val") & (table["class"] == "dark"), "split"] = None
-    recipe = load_recipe(None, "alone", QUICK | {"epochs": 1})
+    recipe = load_recipe(None, QUICK | {"epochs": 1}, role="student")
     card = train(recipe, replace(tileset, table=table), tmp_path / "run").chosen().card
     assert card.selection == "epoch with the best balanced accuracy on the validation split, which has no tile of dark"
 
@@ -412,7 +421,7 @@ def uneven(tileset):
 
 @pytest.mark.slow
 def test_weights_make_rare_classes_count(uneven, tmp_path):
-    recipe = load_recipe(None, "alone", QUICK | {"epochs": 1, "balance": "weights"})
+    recipe = load_recipe(None, QUICK | {"epochs": 1, "balance": "weights"}, role="student")
     learner = build_learner(Fabric(accelerator="cpu"), recipe, uneven, None)
     weights_ = learner.objective.methods["cross_entropy"].loss.weight
     torch.testing.assert_close(weights_, torch.tensor([100 / (3 * 48)] * 2 + [100 / (3 * 4)]))
@@ -427,7 +436,7 @@ def test_sampling_shows_rare_classes_as_often_as_others(uneven, tmp_path, monkey
     monkeypatch.setattr(
         "hviskd.training.fit.augment", lambda tiles, *_: seen.append(tiles.float().mean(dim=(1, 2, 3))) or tiles
     )
-    recipe = load_recipe(None, "alone", QUICK | {"epochs": 2, "balance": "sampling"})
+    recipe = load_recipe(None, QUICK | {"epochs": 2, "balance": "sampling"}, role="student")
     run = train(recipe, uneven, tmp_path / "sampled")
     assert run.recipe == recipe
     brightness = torch.cat(seen)
@@ -437,12 +446,12 @@ def test_sampling_shows_rare_classes_as_often_as_others(uneven, tmp_path, monkey
 
 
 def plain_run(tiles, folder):
-    return train(load_recipe(None, "alone", QUICK | {"epochs": 1}), tiles, folder / "plain")
+    return train(load_recipe(None, QUICK | {"epochs": 1}, role="student"), tiles, folder / "plain")
 
 
 @pytest.mark.slow
 def test_mixed_precision_on_the_cpu(tileset, teacher_run, tmp_path):
-    recipe = load_recipe(None, "distilled", QUICK | {"epochs": 1, "precision": "bf16-mixed"})
+    recipe = load_recipe(None, QUICK | {"epochs": 1, "precision": "bf16-mixed"}, role="distilled student")
     run = train(recipe, tileset, tmp_path / "run", teacher=teacher_run.chosen())
     assert np.isfinite(run.log.to_numpy()).all()
 

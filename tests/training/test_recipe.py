@@ -17,22 +17,24 @@ def test_the_ten_pairs_of_the_paper_have_its_schedule():
     assert set(built_in_recipes()) >= PAPER_PAIRS
     for name in PAPER_PAIRS:
         teacher, student = name.split("-")
-        recipe = load_recipe(name, "distilled")
+        recipe = load_recipe(name, role="distilled student")
         assert (recipe.network, recipe.head) == (student, "grid")
-        assert load_recipe(name, "teacher").network == teacher
+        assert load_recipe(name, role="teacher").network == teacher
         assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (0.005, 0.9, 5e-4)
         assert (recipe.batch_size, recipe.epochs) == (64, 120)
         rates = [recipe.learning_rate_at(epoch) for epoch in (0, 74, 75, 89, 90, 104, 105, 119)]
         assert rates == pytest.approx([5e-3, 5e-3, 5e-4, 5e-4, 5e-5, 5e-5, 5e-6, 5e-6])
         assert list(recipe.methods) == ["cross_entropy", "kd", "hviskd"]
         assert (
-            list(load_recipe(name, "teacher").methods) == list(load_recipe(name, "alone").methods) == ["cross_entropy"]
+            list(load_recipe(name, role="teacher").methods)
+            == list(load_recipe(name, role="student").methods)
+            == ["cross_entropy"]
         )
 
 
 def test_the_recipe_for_cifar_has_the_schedule_of_the_field():
-    recipe = load_recipe("cifar100", "distilled")
-    assert (load_recipe("cifar100", "teacher").network, recipe.network) == ("resnet32x4", "resnet8x4")
+    recipe = load_recipe("cifar100", role="distilled student")
+    assert (load_recipe("cifar100", role="teacher").network, recipe.network) == ("resnet32x4", "resnet8x4")
     assert (recipe.head, recipe.augmentation, recipe.stain_jitter) == ("gap", "shift_and_flip", 0)
     assert (recipe.epochs, recipe.batch_size, recipe.momentum, recipe.weight_decay) == (240, 64, 0.9, 5e-4)
     rates = [recipe.learning_rate_at(epoch) for epoch in (0, 149, 150, 179, 180, 209, 210, 239)]
@@ -40,7 +42,7 @@ def test_the_recipe_for_cifar_has_the_schedule_of_the_field():
 
 
 def test_a_stored_recipe_is_complete_and_reads_back_the_same(tmp_path):
-    recipe = load_recipe("laptop", "distilled", {"methods.hviskd.scale": "positive", "seed": 7})
+    recipe = load_recipe("laptop", {"methods.hviskd.scale": "positive", "seed": 7}, role="distilled student")
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
     content = yaml.safe_load(recipe.to_yaml())
     assert set(content) == set(Recipe.model_fields)
@@ -57,10 +59,10 @@ def test_tiles_are_turned_and_flipped_and_keep_their_stains_unless_a_recipe_says
 
 def test_distilling_means_hviskd_unless_the_file_says_otherwise(tmp_path):
     (tmp_path / "pair.yaml").write_text("teacher: {name: vgg8}\nstudent: {name: resnet8}\n")
-    assert "hviskd" in load_recipe(tmp_path / "pair.yaml", "distilled").methods
+    assert "hviskd" in load_recipe(tmp_path / "pair.yaml", role="distilled student").methods
     (tmp_path / "one.yaml").write_text("network: resnet8\n")
-    assert "hviskd" in load_recipe(tmp_path / "one.yaml", "distilled").methods
-    assert list(load_recipe(tmp_path / "one.yaml", "alone").methods) == ["cross_entropy"]
+    assert "hviskd" in load_recipe(tmp_path / "one.yaml", role="distilled student").methods
+    assert list(load_recipe(tmp_path / "one.yaml", role="student").methods) == ["cross_entropy"]
 
 
 def test_recipes_from_before_balanced_classes_balance_none(tmp_path):
@@ -70,7 +72,9 @@ def test_recipes_from_before_balanced_classes_balance_none(tmp_path):
 
 
 def test_changes_reach_into_presets():
-    recipe = load_recipe(None, "distilled", {"network": "resnet8", "methods.hviskd.weight": 0.1, "methods.kd": None})
+    recipe = load_recipe(
+        None, {"network": "resnet8", "methods.hviskd.weight": 0.1, "methods.kd": None}, role="distilled student"
+    )
     assert recipe.methods["hviskd"].weight == 0.1
     assert recipe.methods["kd"].temperature == 4
 
@@ -99,7 +103,7 @@ def test_mistakes_in_a_file(tmp_path, text, message):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(RecipeError, match=message) as caught:
-        load_recipe(path, "distilled")
+        load_recipe(path, role="distilled student")
     assert "\n" not in str(caught.value)
 
 
@@ -124,4 +128,4 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text("network: resnet8\nepochs: 2\nmethods:\n  kd: {weight: 1, weight: 2}\n")
     with pytest.raises(RecipeError, match="line 4: weight appears twice"):
-        load_recipe(path, "alone")
+        load_recipe(path, role="student")

@@ -83,7 +83,7 @@ class RecipeOptions:
 
         keys = {field.name: getattr(self, field.name) for field in fields(self)[1:-1]}
         given = {key: value for key, value in (more | keys).items() if value is not None}
-        return load_recipe(self.recipe, role, given | parse_changes(self.changes, "weight_decay=0.001"))
+        return load_recipe(self.recipe, given | parse_changes(self.changes, "weight_decay=0.001"), role=role)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def train(
 
       hviskd train tiles -o runs/teacher --recipe laptop --resume
     """
-    _run(tileset, output, recipe.load("alone" if student else "teacher"), None, how)
+    _run(tileset, output, recipe.load("student" if student else "teacher"), None, how)
 
 
 @with_groups
@@ -158,7 +158,7 @@ def distill(
     """
     from hviskd.models import load_model
 
-    _run(tileset, output, recipe.load("distilled", methods=method), load_model(teacher), how)
+    _run(tileset, output, recipe.load("distilled student", methods=method), load_model(teacher), how)
 
 
 def _run(tileset: Path, output: Path, recipe: "Recipe", teacher: "Model | None", how: TrainingOptions) -> None:

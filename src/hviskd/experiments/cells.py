@@ -87,13 +87,13 @@ class Bench:
     def recipe(self, cell: Cell) -> Recipe:
         """Return the complete recipe of a cell: the pair's, with the changes of the experiment and the arm."""
         if cell.arm is None:
-            return load_recipe(cell.pair, "teacher", {**self.design.settings, **self.design.teacher_settings})
+            return load_recipe(cell.pair, {**self.design.settings, **self.design.teacher_settings}, role="teacher")
         changes: dict[str, Any] = {**self.design.settings, **cell.arm.settings, "methods": cell.arm.methods}
-        recipe = load_recipe(cell.pair, "distilled", {**changes, "seed": cell.seed})
+        recipe = load_recipe(cell.pair, {**changes, "seed": cell.seed}, role="distilled student")
         if cell.arm.epochs == 1:
             return recipe
         epochs = max(1, math.ceil(recipe.epochs * cell.arm.epochs))
-        return load_recipe(cell.pair, "distilled", {**changes, "seed": cell.seed, "epochs": epochs})
+        return load_recipe(cell.pair, {**changes, "seed": cell.seed, "epochs": epochs}, role="distilled student")
 
     def done(self, cell: Cell) -> bool:
         """Whether a cell is trained and, for a student, has predicted; or has diverged, which is a result as well."""

@@ -80,11 +80,13 @@ def run_demo(
     tileset = _cut(cohort, folder / "tiles", cap)
     changes = {} if epochs is None else {"epochs": epochs}
     runs = {
-        "teacher": train(load_recipe(RECIPE, "teacher", changes), tileset, folder / "runs" / "teacher", device=device)
+        "teacher": train(
+            load_recipe(RECIPE, changes, role="teacher"), tileset, folder / "runs" / "teacher", device=device
+        )
     }
     teacher = runs["teacher"].chosen()
     for name, method in STUDENTS.items():
-        recipe = load_recipe(RECIPE, "distilled", {"methods": method, **changes})
+        recipe = load_recipe(RECIPE, {"methods": method, **changes}, role="distilled student")
         guide = None if method == "plain" else teacher
         runs[name] = train(recipe, tileset, folder / "runs" / name, teacher=guide, device=device)
     models = [model for name in (*STUDENTS, "teacher") for model in (runs[name].chosen(), runs[name].last())]

@@ -114,9 +114,11 @@ class Design(BaseModel):
     def _recipes_are_sound(self) -> Self:
         try:
             for pair in self.pairs:
-                load_recipe(pair, "teacher", {**self.settings, **self.teacher_settings})
+                load_recipe(pair, {**self.settings, **self.teacher_settings}, role="teacher")
                 for arm in self.arms:
-                    load_recipe(pair, "distilled", {**self.settings, **arm.settings, "methods": arm.methods})
+                    load_recipe(
+                        pair, {**self.settings, **arm.settings, "methods": arm.methods}, role="distilled student"
+                    )
         except RecipeError as error:
             raise ValueError(str(error)) from error
         return self

@@ -15,7 +15,7 @@ from hviskd.tiles.augmentation import Augmentation
 from hviskd.training.built_in import built_in_recipes
 from hviskd.training.yaml_mapping import read_mapping
 
-Role = Literal["teacher", "alone", "distilled"]
+Role = Literal["teacher", "student", "distilled student"]
 
 
 class Recipe(BaseModel):
@@ -99,17 +99,19 @@ class Recipe(BaseModel):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def load_recipe(source: str | Path | None, role: Role = "alone", changes: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(
+    source: str | Path | None, changes: Mapping[str, Any] | None = None, *, role: Role = "student"
+) -> Recipe:
     """Load a recipe by the name of a built-in one or from a YAML file.
 
     A file describes one training (key `network`) or a pair (keys `teacher` and `student`, each a network and a
-    head, and what both trainings share). For a pair, `role` selects the training: the `teacher`, the
-    student `alone`, or the student `distilled` with the pair's methods.
+    head, and what both trainings share). For a pair, `role` says whose training this is: the `teacher`'s, the
+    `student`'s without a teacher, or the `distilled student`'s, with the pair's methods.
 
     Args:
         source: Name or path; None starts from the defaults, which need at least `network` in the changes.
-        role: Which training of a pair.
         changes: Values that replace the file's, by key; nested keys have dots (`methods.hviskd.scale`).
+        role: Which network of a pair is trained, and how.
 
     Raises:
         RecipeError: No such recipe, not YAML, an unknown key, or an invalid value.
@@ -118,7 +120,7 @@ def load_recipe(source: str | Path | None, role: Role = "alone", changes: Mappin
     content: dict[str, Any] = {} if source is None else read_mapping(source, built_in_recipes(), "a recipe")
     if source is not None and "network" not in content:
         content = _of_pair(content, role, where)
-    content.setdefault("methods", "hviskd" if role == "distilled" else "plain")
+    content.setdefault("methods", "hviskd" if role == "distilled student" else "plain")
     for key, value in (changes or {}).items():
         _replace(content, key, value, where)
     if "network" not in content:
@@ -152,7 +154,7 @@ def _of_pair(content: dict[str, Any], role: Role, where: str) -> dict[str, Any]:
         except ValidationError as error:
             raise RecipeError(f"{where}: {side}: {error.errors()[0]['msg']}; write {{name: …, head: gap}}") from error
     chosen = choices["teacher" if role == "teacher" else "student"]
-    if role != "distilled":
+    if role != "distilled student":
         shared["methods"] = "plain"
     return {"network": chosen.name, "head": chosen.head, **shared}
 
