@@ -147,7 +147,8 @@ def quantize_on(tiles, model, work: Path) -> None:
 
 def segment(options: argparse.Namespace) -> dict:
     """Segment the slide and write every file."""
-    from hviskd.segmentation import Compute, segment_cohort
+    from hviskd.models import Compute
+    from hviskd.segmentation import segment_cohort
 
     began = time.perf_counter()
     (outcome,) = segment_cohort(
@@ -228,8 +229,8 @@ def engine(options: argparse.Namespace) -> dict:
 
 def reading(options: argparse.Namespace) -> dict:
     """Measure the reading alone, in as many threads as a map has."""
-    from hviskd.models import load_model
-    from hviskd.segmentation import Compute, MapSettings
+    from hviskd.models import Compute, load_model
+    from hviskd.segmentation import MapSettings
     from hviskd.segmentation.preparing import prepare_slide
     from hviskd.segmentation.settings import Request
 

@@ -17,7 +17,7 @@ _HOMES = {
     "Annotation": "annotations",
     "AttentionSettings": "attention",
     "CohortSettings": "synthesis",
-    "Compute": "segmentation",
+    "Compute": "models",
     "CsvColumns": "tiles",
     "CutSettings": "cutting",
     "Evaluation": "evaluation",
@@ -83,11 +83,10 @@ if TYPE_CHECKING:
     from hviskd.cutting import CutSettings, cut_slides, read_report
     from hviskd.evaluation import Evaluation, calibrate, evaluate, profile, robustness, save_evaluation, save_profile
     from hviskd.experiments import compare, load_design, run_demo
-    from hviskd.models import Model, export_model, load_model, quantize
+    from hviskd.models import Compute, Model, export_model, load_model, quantize
     from hviskd.networks import create_network, network_names
     from hviskd.reports import write_report
     from hviskd.segmentation import (
-        Compute,
         MapSettings,
         SlideMap,
         load_slide_map,

@@ -88,6 +88,17 @@ def test_tables_and_pictures_are_written(found, tmp_path):
             assert np.asarray(picture.convert("RGB")).std() > 10
 
 
+def test_it_tells_how_far_it_is(found, tileset):
+    models, result = found
+    told = []
+    robustness(
+        result.evaluation, models, tileset, corruptions=["stain"], replicates=60, progress=lambda *at: told.append(at)
+    )
+    done = len(result.evaluation.labels) * len(models) * 5
+    assert (done, done, "classify corrupted tiles") in told
+    assert told[-1] == (60, 60, "resample")
+
+
 def test_an_unknown_corruption_is_refused(found, tileset):
     models, result = found
     with pytest.raises(DataError, match="`robustness=fog`: unknown"):

@@ -8,6 +8,7 @@ import pytest
 from hviskd.errors import DataError, LeakError, ModelError
 from hviskd.evaluation import Scorer, bootstrap_weights, evaluate, measure, percentile_interval
 from hviskd.evaluation.intervals import replicate
+from hviskd.models import Compute
 
 from .conftest import CLASSES, ColourModel, colour_model, write_tiles
 
@@ -59,9 +60,20 @@ def test_differences_are_against_the_first_and_paired(tileset, model, half_blind
 
 
 def test_the_same_request_gives_the_same_numbers(tileset, model, half_blind):
-    first, again = (evaluate([model, half_blind], tileset, batch_size=size, **QUICK) for size in (128, 7))
+    first, again = (
+        evaluate([model, half_blind], tileset, compute=Compute(batch_size=size), **QUICK) for size in (128, 7)
+    )
     assert first.to_dict() == again.to_dict()
     assert evaluate([model], tileset, seed=1, **QUICK).to_dict() != evaluate([model], tileset, **QUICK).to_dict()
+
+
+def test_every_stage_tells_how_far_it_is(tileset, model):
+    told = []
+    evaluation = evaluate(model, tileset, progress=lambda *at: told.append(at), **QUICK)
+    tiles = len(evaluation.labels)
+    assert (tiles, tiles, "classify with colours") in told
+    assert told[-1][0] == told[-1][1] == evaluation.replicates
+    assert told[-1][2] == "resample"
 
 
 def test_the_order_of_a_models_classes_does_not_matter(tileset, model):
@@ -85,7 +97,7 @@ def test_an_empty_split_says_how_to_make_one(tileset, model):
         evaluate(model, tileset, split="val", **QUICK)
 
 
-@pytest.mark.parametrize("request_", [{"replicates": 20}, {"batch_size": 0}, {"seed": -1}, {"split": "exam"}])
+@pytest.mark.parametrize("request_", [{"replicates": 20}, {"seed": -1}, {"split": "exam"}])
 def test_impossible_requests_are_refused(tileset, model, request_):
     with pytest.raises(DataError):
         evaluate(model, tileset, **request_)

@@ -15,7 +15,7 @@ from hviskd.cli.profile import profile
 from hviskd.evaluation import evaluate, save_evaluation
 from hviskd.evaluation.cost_figures import Point, cost_figure
 from hviskd.evaluation.intervals import Interval
-from hviskd.models import load_model, save_model
+from hviskd.models import Compute, load_model, save_model
 from hviskd.networks import create_network
 
 from .conftest import CLASSES, colour_model, write_tiles
@@ -44,7 +44,7 @@ def work(tmp_path_factory):
         card = type(card).model_validate(card.model_dump() | choice)
         save_model(network, card, folder / name)
     models = [load_model(folder / name) for name in ("resnet8", "shufflenet_v2")]
-    save_evaluation(evaluate(models, tileset, replicates=100, device="cpu"), folder / "evaluation")
+    save_evaluation(evaluate(models, tileset, replicates=100, compute=Compute(device="cpu")), folder / "evaluation")
     return folder
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from hviskd.errors import DataError, ModelError
 from hviskd.evaluation import evaluate
-from hviskd.models import load_model, save_model
+from hviskd.models import Compute, load_model, save_model
 from hviskd.models.engines import open_engine
 from hviskd.models.engines.by_openvino import has_openvino
 from hviskd.models.quantization import quantize
@@ -20,6 +20,8 @@ from hviskd.tiles.card import Origin
 from tests.conftest import CLASSES, write_tiles
 
 pytestmark = pytest.mark.slow
+
+INT8 = Compute(precision="int8")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def test_both_engines_run_the_one_file(int8, tileset, name):
 
 def test_an_evaluation_measures_it_where_asked(int8, teacher_run, tileset):
     models = [teacher_run.chosen(), int8]
-    evaluation = evaluate(models, tileset, split="val", int8=True, replicates=100)
+    evaluation = evaluate(models, tileset, split="val", compute=INT8, replicates=100)
     assert [result.name for result in evaluation.models] == ["teacher", "teacher-int8"]
     assert [result.fingerprint for result in evaluation.models] == [int8.fingerprint, int8.card.int8.sha256]
     tiles = np.asarray(tileset.pixels[tileset.rows("val")])
@@ -79,7 +81,7 @@ def test_an_evaluation_measures_it_where_asked(int8, teacher_run, tileset):
     )
     assert (by_float != by_int8).any()
     with pytest.raises(ModelError, match=r"`quantize\(\)`"):
-        evaluate(teacher_run.chosen(), tileset, int8=True)
+        evaluate(teacher_run.chosen(), tileset, compute=INT8)
 
 
 def test_a_variant_whose_difference_was_measured_on_other_tiles_still_opens(int8, tmp_path):

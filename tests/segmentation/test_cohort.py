@@ -14,8 +14,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from hviskd.errors import DataError
+from hviskd.models import Compute
 from hviskd.segmentation import (
-    Compute,
     MapSettings,
     load_slide_map,
     read_summary,
@@ -137,7 +137,8 @@ def test_a_cohort_that_is_done_loads_no_network(model, slides, tmp_path):
     segment_cohort(model, slides[:1], tmp_path / "maps", compute=PLAIN)
     code = """
 import sys
-from hviskd.segmentation import Compute, segment_cohort
+from hviskd.models import Compute
+from hviskd.segmentation import segment_cohort
 model, slide, maps = sys.argv[1:]
 print(segment_cohort(model, [slide], maps, compute=Compute("torch"))[0].state, "torch" in sys.modules)
 """

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from hviskd.errors import DataError, ModelError
+from hviskd.models import Compute
 from hviskd.models.card import CalibrationRecord
-from hviskd.segmentation import Compute, MapSettings, segment, write_geojson
+from hviskd.segmentation import MapSettings, segment, write_geojson
 from hviskd.slides import fit_slide_stain, open_slide, stain_reference, stain_transfer, tissue_mask
 from tests.segmentation.make import CLASSES, TILE_PX, tissue_on_glass, write_model, write_slide
 from tests.slides.make import glass, stained

@@ -59,30 +59,20 @@ def evaluate(
       hviskd evaluate model --tiles other-hospital --split test --device cuda -o results/external
     """
     from hviskd.evaluation import evaluate as measure
+    from hviskd.evaluation import robustness as measure_again
     from hviskd.evaluation import save_evaluation
-    from hviskd.evaluation.corrupted_tiles import robustness as measure_again
     from hviskd.evaluation.files import EVALUATION
-    from hviskd.models import load_model, resolve_models
+    from hviskd.models import Compute, load_models
     from hviskd.storage import require_free
     from hviskd.tiles import TileSet
 
     require_free(output, overwrite=overwrite, replaces=EVALUATION)
-    tileset = TileSet.open(tiles)
-    loaded = [load_model(folder) for path in models for folder in resolve_models(path)]
+    tileset, loaded = TileSet.open(tiles), load_models(models)
+    compute = Compute(precision="int8" if int8 else "auto", device=device, batch_size=batch_size)
     evaluation = measure(
-        loaded,
-        tileset,
-        split=split,
-        allow_leak=allow_leak,
-        replicates=replicates,
-        seed=seed,
-        batch_size=batch_size,
-        device=device,
-        int8=int8,
+        loaded, tileset, split=split, allow_leak=allow_leak, replicates=replicates, seed=seed, compute=compute
     )
-    worse = None
-    if robustness:
-        worse = measure_again(evaluation, loaded, tileset, batch_size=batch_size, device=device, int8=int8)
+    worse = measure_again(evaluation, loaded, tileset, compute=compute) if robustness else None
     save_evaluation(evaluation, output, robustness=worse, overwrite=overwrite)
 
     print_table(evaluation.summary_table())

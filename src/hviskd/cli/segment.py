@@ -120,8 +120,8 @@ def segment(
 
       hviskd segment cohort.csv -m student-model -o maps --precision int8
     """
-    from hviskd.models import find_model
-    from hviskd.segmentation import Compute, MapSettings, segment_cohort
+    from hviskd.models import Compute, find_model
+    from hviskd.segmentation import MapSettings, segment_cohort
     from hviskd.slides import find_cohort
 
     tissue = TissueRule(

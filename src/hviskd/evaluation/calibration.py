@@ -14,7 +14,7 @@ from hviskd.arrays import Floats
 from hviskd.errors import DataError
 from hviskd.evaluation.confidence import risk_coverage
 from hviskd.evaluation.metrics import measure
-from hviskd.models import AnyModel, load_model, save_model
+from hviskd.models import AnyModel, Compute, load_model, save_model
 from hviskd.models.admission import cautions, require_fit
 from hviskd.models.card import CalibrationRecord
 from hviskd.models.folder import CARD
@@ -132,7 +132,7 @@ def calibrate(
     cautions([model], [model.card.name], tileset, "val", allow_leak=allow_leak)
     rows = tileset.require_split("val")
     labels = tileset.labels[rows]
-    before = predict_rows(model, tileset, rows, batch_size=batch_size, device=device)
+    before = predict_rows(model, tileset, rows, Compute(device=device, batch_size=batch_size))
     temperature = fit_temperature(labels, before)
     after = tempered(before, temperature)
     threshold, share = sure_from(labels, after, accuracy)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,14 +20,11 @@ from hviskd.evaluation.intervals import Interval, Replicates, bootstrap_weights,
 from hviskd.evaluation.metrics import Metrics, Scorer
 from hviskd.evaluation.result import Evaluation
 from hviskd.evaluation.tables import Table, markdown_table
-from hviskd.models import AnyModels, load_models
-from hviskd.models.prediction import classify, predictor
-from hviskd.progress import progress_bar
+from hviskd.models import AnyModels, Compute, load_models
+from hviskd.models.prediction import batch_of, classify, predictor
+from hviskd.progress import Progress, progress_bar
 from hviskd.tiles import TileSet
 from hviskd.tiles.corruptions import LEVELS, Corruption, choose_corruptions, corrupt
-
-if TYPE_CHECKING:
-    pass
 
 EACH_LEVEL = "at each level:"  # ends the title of a table with every level
 METRICS = ("top1", "macro_auroc", "ece")
@@ -105,9 +102,8 @@ def robustness(
     *,
     corruptions: Sequence[str] = (),
     replicates: int = REPLICATES,
-    batch_size: int = 128,
-    device: str = "auto",
-    int8: bool = False,
+    compute: Compute | None = None,
+    progress: Progress | None = None,
 ) -> Robustness:
     """Evaluate models on corrupted copies of the tiles of an evaluation.
 
@@ -117,36 +113,39 @@ def robustness(
         tileset: The tiles they were evaluated on.
         corruptions: Names of `hviskd.tiles.corruptions.CORRUPTIONS`; all if empty.
         replicates: Number of bootstrap replicates.
-        batch_size: Number of tiles per batch.
-        device: Where the models run.
-        int8: Whether the evaluation used int8 variants where there are any.
+        compute: How the models run, as in the evaluation.
+        progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
         DataError: A corruption is unknown.
         ModelError: A model's outputs contain NaN or infinity.
     """
-    models, tileset = load_models(models, last=True), TileSet.open(tileset)
+    loaded, tileset, compute = load_models(models), TileSet.open(tileset), compute or Compute()
     chosen = choose_corruptions(corruptions)
     rows = evaluation.tiles["row"].to_numpy(np.int64)
     scores: Scores = {
         (place, "", 0): Scorer(evaluation.labels, model.probabilities) for place, model in enumerate(evaluation.models)
     }
-    predicts = [predictor(model, batch_size=batch_size, device=device, int8=int8) for model in models]
-    with progress_bar("classify corrupted tiles", len(rows) * len(models) * len(chosen) * LEVELS) as advance:
+    predicts, batch_size = [predictor(model, compute) for model in loaded], batch_of(compute)
+    with progress_bar("classify corrupted tiles", len(rows) * len(loaded) * len(chosen) * LEVELS, progress) as advance:
         for corruption in chosen:
             for level in range(1, LEVELS + 1):
-                answers: list[list[NDArray[np.float32]]] = [[] for _ in models]
+                answers: list[list[NDArray[np.float32]]] = [[] for _ in loaded]
                 for start in range(0, len(rows), batch_size):
                     batch = rows[start : start + batch_size]
                     worse = corrupt(
                         tileset.pixels[batch], corruption, level, numbers=batch.tolist(), seed=evaluation.seed
                     )
-                    for own, model, predict in zip(answers, models, predicts, strict=True):
+                    for own, model, predict in zip(answers, loaded, predicts, strict=True):
                         own.append(classify(model, tileset.classes, worse, predict))
                         advance(len(batch))
                 for place, own in enumerate(answers):
                     scores[place, corruption.name, level] = Scorer(evaluation.labels, np.concatenate(own))
-    draws = _draws(scores, evaluation, tileset, rows, replicates)
+    draws = {}
+    if evaluation.clusters > 1:  # patients are drawn for all measurements together: changes and differences are paired
+        with progress_bar("resample", replicates, progress) as advance:
+            weights = bootstrap_weights(tileset.clusters(rows)[1], replicates, evaluation.seed)
+            draws = dict(zip(scores, replicate(list(scores.values()), weights, advance), strict=True))
     values = {key: scorer.measure() for key, scorer in scores.items()}
     levels, means = _tables(evaluation, chosen, values, draws)
     notes = (
@@ -156,18 +155,6 @@ def robustness(
     row = int(rows[len(rows) // 2])
     tile = np.asarray(tileset.pixels[row])
     return Robustness(evaluation, tuple(chosen), levels, means, tuple(filter(None, notes)), row, tile)
-
-
-def _draws(
-    scores: Scores, evaluation: Evaluation, tileset: TileSet, rows: NDArray[np.int64], replicates: int
-) -> dict[tuple[int, str, int], Replicates]:
-    """Resample patients for all measurements together, so that changes and differences are paired."""
-    if evaluation.clusters < 2:
-        return {}
-    _, owner = tileset.clusters(rows)
-    with progress_bar("resample", replicates) as advance:
-        drawn = replicate(list(scores.values()), bootstrap_weights(owner, replicates, evaluation.seed), advance)
-    return dict(zip(scores, drawn, strict=True))
 
 
 def _tables(

@@ -17,11 +17,11 @@ from hviskd.evaluation.intervals import (
 )
 from hviskd.evaluation.metrics import Scorer
 from hviskd.evaluation.result import Difference, Evaluation, ModelResult
-from hviskd.models import AnyModels, load_models
+from hviskd.models import AnyModels, Compute, load_models
 from hviskd.models.admission import cautions, leak_statement, require_fit
 from hviskd.models.naming import model_names
 from hviskd.models.prediction import predict_rows
-from hviskd.progress import progress_bar
+from hviskd.progress import Progress, progress_bar
 from hviskd.tiles import TileSet, require_no_leak
 
 if TYPE_CHECKING:
@@ -39,9 +39,8 @@ def evaluate(
     allow_leak: bool = False,
     replicates: int = 2000,
     seed: int = 0,
-    batch_size: int = 128,
-    device: str = "auto",
-    int8: bool = False,
+    compute: Compute | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate one or several models on a split; the first model is the reference of the differences.
 
@@ -53,45 +52,37 @@ def evaluate(
             result says so.
         replicates: Number of bootstrap replicates for the intervals, at least 100.
         seed: Random seed of the bootstrap.
-        batch_size: Number of tiles per batch.
-        device: Where the models run: "auto", "cpu", "cuda" or "mps".
-        int8: Evaluate the int8 variant of every model that has one, on the CPU, with the fastest engine.
+        compute: How the models run; by default with torch in float32. With `precision="int8"`, the int8 variant of
+            every model that has one runs on the CPU, with the fastest engine.
+        progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
         LeakError: The splits leak, or a model was trained on these tiles with another split.
         DataError: The split has no tiles, or there are too few replicates.
-        ModelError: A model has other classes or another tile size, or its outputs contain NaN; or `int8` is requested
-            and none has such a variant.
+        ModelError: A model has other classes or another tile size, or its outputs contain NaN; or int8 is requested and
+            no model has such a variant.
     """
-    tileset, chosen = TileSet.open(tileset), load_models(models, last=True)
-    if batch_size < 1:
-        raise DataError(f"`batch_size={batch_size}`: must be at least 1")
+    tileset, chosen, compute = TileSet.open(tileset), load_models(models), compute or Compute()
     if replicates < MIN_REPLICATES:
         raise DataError(f"`replicates={replicates}`: a 95 % interval needs at least {MIN_REPLICATES}")
     leak = require_no_leak(tileset, allow_leak=allow_leak)
     rows = tileset.require_split(split)
-    for model in chosen:
-        require_fit(model, tileset)
-    if int8 and all(model.card.int8 is None for model in chosen):
-        raise ModelError("none of these models has an int8 variant; make one with `quantize()`")
+    int8 = _require_suited(chosen, tileset, compute)
     names = model_names(chosen, int8=int8)
     seen = cautions(chosen, names, tileset, split, allow_leak=allow_leak)
 
     labels = tileset.labels[rows]
     unit, cluster_ids = tileset.clusters(rows)
     clusters = len(np.unique(cluster_ids))
-    probabilities = [
-        predict_rows(model, tileset, rows, batch_size=batch_size, device=device, int8=int8) for model in chosen
-    ]
+    probabilities = [predict_rows(model, tileset, rows, compute, progress=progress) for model in chosen]
     scorers = [Scorer(labels, each) for each in probabilities]
-    draws = _replicates(scorers, cluster_ids, replicates, seed) if clusters > 1 else [None] * len(scorers)
+    draws = _replicates(scorers, cluster_ids, replicates, seed, progress) if clusters > 1 else [None] * len(scorers)
     results = tuple(
         _result(*each, fingerprint=_fingerprint(model, int8=int8))
         for model, *each in zip(chosen, chosen, names, scorers, draws, probabilities, strict=True)
     )
     doubts = [*_class_notes(labels, cluster_ids, unit, tileset.classes), *_width_note(results)]
-    table = tileset.table.iloc[rows][["file", "patient", "slide"]].reset_index(drop=True)
-    table.insert(0, "row", rows)
+    table = tileset.table.iloc[rows].assign(row=rows)[["row", "file", "patient", "slide"]].reset_index(drop=True)
     return Evaluation(
         models=results,
         differences=tuple(_differences(results, draws)),
@@ -111,8 +102,20 @@ def evaluate(
     )
 
 
-def _replicates(scorers: Sequence[Scorer], cluster_ids: ArrayLike, replicates: int, seed: int) -> list[Replicates]:
-    with progress_bar("resample", replicates) as advance:
+def _require_suited(models: Sequence["Model"], tileset: TileSet, compute: Compute) -> bool:
+    """Refuse models that do not fit the tiles or the request, and return whether int8 variants are evaluated."""
+    for model in models:
+        require_fit(model, tileset)
+    int8 = compute.precision == "int8"
+    if int8 and all(model.card.int8 is None for model in models):
+        raise ModelError("none of these models has an int8 variant; make one with `quantize()`")
+    return int8
+
+
+def _replicates(
+    scorers: Sequence[Scorer], cluster_ids: ArrayLike, replicates: int, seed: int, progress: Progress | None
+) -> list[Replicates]:
+    with progress_bar("resample", replicates, progress) as advance:
         return replicate(scorers, bootstrap_weights(cluster_ids, replicates, seed), advance)
 
 

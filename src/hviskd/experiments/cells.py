@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hviskd.errors import DivergedError
 from hviskd.experiments.design import Arm, Design
-from hviskd.models import Model, load_model, save_model
+from hviskd.models import Compute, Model, load_model, save_model
 from hviskd.models.folder import CHOSEN, LAST
 from hviskd.models.prediction import predict_rows
 from hviskd.networks import create_network
@@ -142,7 +142,7 @@ class Bench:
         """Predict the test split once, with both Models of a run, and store the result."""
         rows = tileset.rows("test")
         said = {
-            name: predict_rows(load_model(place / part), tileset, rows, device=self.device)
+            name: predict_rows(load_model(place / part), tileset, rows, Compute(device=self.device))
             for name, part in (("chosen", CHOSEN), ("last", LAST))
         }
         with atomic_file(place / ANSWERS_FILE) as partial, partial.open("wb") as stream:

@@ -8,7 +8,8 @@ from hviskd.cutting import CutSettings, cut_slides
 from hviskd.errors import DataError
 from hviskd.evaluation import Evaluation, evaluate, save_evaluation
 from hviskd.file_names import qc_folder
-from hviskd.segmentation import Compute, SlideOutcome, segment_cohort
+from hviskd.models import Compute
+from hviskd.segmentation import SlideOutcome, segment_cohort
 from hviskd.storage import write_json
 from hviskd.synthesis.cohort import LEGEND, CohortSettings, SyntheticCohort, draw_cohort
 from hviskd.tiles import TileSet, draw_contact_sheet, split_tiles
@@ -90,7 +91,7 @@ def run_demo(
         guide = None if method == "plain" else teacher
         runs[name] = train(recipe, tileset, folder / "runs" / name, teacher=guide, device=device)
     models = [model for name in (*STUDENTS, "teacher") for model in (runs[name].chosen(), runs[name].last())]
-    evaluation = evaluate(models, tileset, device=device)
+    evaluation = evaluate(models, tileset, compute=Compute(device=device))
     save_evaluation(evaluation, folder / "evaluation")
     unseen = set(tileset.table.iloc[tileset.rows("test")]["patient"])
     slides = [cohort.folder / slide.file for slide in cohort.slides if slide.patient in unseen]

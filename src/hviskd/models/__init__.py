@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Normalisation,
         TeacherRecord,
     )
+    from hviskd.models.compute import Compute
     from hviskd.models.device import pick_device
     from hviskd.models.export import export_model
     from hviskd.models.finding import AnyModel, AnyModels, find_model, find_models, load_model, load_models
@@ -30,6 +31,7 @@ _HOMES = {
     "IMAGENET": "card",
     "AnyModel": "finding",
     "AnyModels": "finding",
+    "Compute": "compute",
     "DataRecord": "card",
     "InputStep": "input_step",
     "Int8Record": "card",
@@ -56,6 +58,7 @@ __all__ = [
     "IMAGENET",
     "AnyModel",
     "AnyModels",
+    "Compute",
     "DataRecord",
     "InputStep",
     "Int8Record",

@@ -1,6 +1,7 @@
 """Computes a Model's probabilities for tiles of a TileSet, batch by batch."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,26 +10,36 @@ from numpy.typing import NDArray
 
 from hviskd.arrays import Floats32, Ints
 from hviskd.errors import ModelError
-from hviskd.progress import progress_bar
+from hviskd.models.compute import Compute
+from hviskd.progress import Progress, progress_bar
 
 if TYPE_CHECKING:
     from hviskd.models.model import Model
     from hviskd.tiles import TileSet
 
+_BATCH = 128  # tiles
 Predict = Callable[[NDArray[np.uint8]], Floats32]  # tiles (N, H, W, 3) → probabilities (N, K)
 
 
-def predictor(model: "Model", *, batch_size: int = 128, device: str = "auto", int8: bool = False) -> Predict:
-    """Return a function that classifies tiles: the Model, or its int8 variant if requested and present.
+def predictor(model: "Model", compute: Compute) -> Predict:
+    """Return a function that classifies tiles: by torch in float32, unless `compute` names another engine or precision.
+
+    With precision int8, a Model that has no int8 variant is run in float32; the variant runs on the CPU.
 
     Raises:
-        ModelError: The int8 variant is damaged, or does on this computer what it did not where it was made.
+        ModelError: The engine does not run the Model, or the int8 variant is damaged or differs too much here.
     """
-    if int8 and model.card.int8 is not None:
-        from hviskd.models.engines import open_engine
+    if compute.precision == "int8":
+        has_int8 = model.card.int8 is not None
+        compute = replace(compute, device="cpu") if has_int8 else replace(compute, precision="float32")
+    if compute.engine in ("auto", "torch") and compute.precision in ("auto", "float32"):
+        return partial(model.predict, batch_size=batch_of(compute), device=compute.device)
+    return replace(compute, batch_size=batch_of(compute)).open(model)
 
-        return open_engine(model, precision="int8", device="cpu", batch_size=batch_size)
-    return partial(model.predict, batch_size=batch_size, device=device)
+
+def batch_of(compute: Compute) -> int:
+    """Return how many tiles are in memory at a time."""
+    return compute.batch_size or _BATCH
 
 
 def classify(model: "Model", classes: Sequence[str], tiles: NDArray[np.uint8], predict: Predict) -> Floats32:
@@ -50,16 +61,22 @@ def classify(model: "Model", classes: Sequence[str], tiles: NDArray[np.uint8], p
 
 
 def predict_rows(
-    model: "Model", tileset: "TileSet", rows: Ints, *, batch_size: int = 128, device: str = "auto", int8: bool = False
+    model: "Model",
+    tileset: "TileSet",
+    rows: Ints,
+    compute: Compute | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> Floats32:
-    """Return a Model's probabilities for rows of a TileSet, float32 (N, K), with a progress bar.
+    """Return a Model's probabilities for rows of a TileSet, float32 (N, K), batch by batch.
 
     Raises:
         ModelError: Its outputs contain NaN or infinity.
     """
-    predict = predictor(model, batch_size=batch_size, device=device, int8=int8)
+    compute = compute or Compute()
+    predict, batch_size = predictor(model, compute), batch_of(compute)
     probabilities = np.empty((len(rows), len(tileset.classes)), np.float32)
-    with progress_bar(f"classify with {model.card.name}", len(rows)) as advance:
+    with progress_bar(f"classify with {model.card.name}", len(rows), progress) as advance:
         for start in range(0, len(rows), batch_size):
             batch = tileset.pixels[rows[start : start + batch_size]]
             probabilities[start : start + len(batch)] = classify(model, tileset.classes, batch, predict)

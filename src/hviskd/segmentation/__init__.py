@@ -10,7 +10,6 @@ from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
     from hviskd.segmentation.cohort import segment_cohort
-    from hviskd.segmentation.compute import Compute
     from hviskd.segmentation.geojson import write_geojson
     from hviskd.segmentation.heat_maps import draw_heat_map, heat_map
     from hviskd.segmentation.outcomes import CohortMaps, SlideOutcome
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CohortMaps": "outcomes",
-    "Compute": "compute",
     "MapCard": "slide_map",
     "MapSettings": "settings",
     "SlideMap": "slide_map",
@@ -41,7 +39,6 @@ _HOMES = {
 
 __all__ = [
     "CohortMaps",
-    "Compute",
     "MapCard",
     "MapSettings",
     "SlideMap",

@@ -13,8 +13,8 @@ from tempfile import TemporaryFile
 
 from hviskd.errors import DataError
 from hviskd.models import AnyModel, find_model
+from hviskd.models.compute import Compute, LateEngine
 from hviskd.progress import Progress
-from hviskd.segmentation.compute import Compute, LateEngine
 from hviskd.segmentation.map_folders import assign_folders
 from hviskd.segmentation.outcomes import CohortMaps, SlideOutcome, writable
 from hviskd.segmentation.outputs import SUMMARY, Summary, read_summary, write_files, write_summary

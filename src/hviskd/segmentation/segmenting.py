@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from hviskd.errors import ModelError
 from hviskd.models import AnyModel, find_model
+from hviskd.models.compute import Compute, LateEngine
 from hviskd.processor import give_back_memory
 from hviskd.progress import Progress, progress_bar
-from hviskd.segmentation.compute import Compute, LateEngine
 from hviskd.segmentation.preparing import PreparedSlide, prepare_slide
 from hviskd.segmentation.settings import MapSettings, Request
 from hviskd.segmentation.slide_map import MapCard, SlideMap

@@ -1,4 +1,4 @@
-"""The engine that computes a map, and its settings."""
+"""How a Model is run: settings of the engine, and an engine that loads while something else is done."""
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -59,8 +59,9 @@ class Compute:
         Raises:
             ModelError: The Model is damaged, or the engine cannot run it.
         """
-        from hviskd.models import load_model, pick_device
+        from hviskd.models.device import pick_device
         from hviskd.models.engines import open_engine
+        from hviskd.models.finding import load_model
 
         model = load_model(model) if isinstance(model, Path) else model
         on_gpu = self.engine in ("auto", "torch") and pick_device(self.device).type != "cpu"

@@ -1,0 +1,32 @@
+"""What is computed is the same with every engine, and where an int8 variant is missing."""
+
+import numpy as np
+import pytest
+
+from hviskd.errors import DataError
+from hviskd.models import Compute
+from hviskd.models.prediction import batch_of, predictor
+from tests.models.make import make_model
+
+
+@pytest.mark.parametrize("name", ["batch_size", "threads", "workers"])
+def test_numbers_below_one_are_refused(name):
+    with pytest.raises(DataError, match=f"`{name}=0`: must be at least 1"):
+        Compute(**{name: 0})
+
+
+def test_a_batch_has_128_tiles_unless_more_or_fewer_are_wanted():
+    assert (batch_of(Compute()), batch_of(Compute(batch_size=7))) == (128, 7)
+
+
+def test_tiles_are_classified_by_the_engine_that_is_asked_for(tmp_path):
+    model = make_model(tmp_path / "model", tile_px=32)
+    tiles = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    expected = model.predict(tiles, device="cpu")
+    for compute in (
+        Compute(device="cpu"),
+        Compute(precision="int8", device="cpu"),
+        Compute("onnxruntime", batch_size=2),
+    ):
+        np.testing.assert_allclose(predictor(model, compute)(tiles), expected, atol=1e-4)
+    assert predictor(model, Compute("onnxruntime")).name == "onnxruntime"
