@@ -132,7 +132,7 @@ def write_model(options: argparse.Namespace) -> dict:
 
 def quantize_on(tiles, model, work: Path) -> None:
     """Add the int8 variant, calibrated on tiles of the slide, whose classes are those that the Model gives them."""
-    from hviskd.models.quantization import quantize
+    from hviskd.models import QuantizeSettings, quantize
     from hviskd.tiles import Origin, TileSet, TileSetWriter, new_card
     from hviskd.tiles.rows import SplitRecord
 
@@ -142,7 +142,7 @@ def quantize_on(tiles, model, work: Path) -> None:
         for place, (tile, label) in enumerate(zip(tiles, model.predict(tiles).argmax(axis=1), strict=True)):
             split = "val" if place % 4 == 0 else "train"
             writer.add(tile, file=str(place), class_name=CLASSES[label], split=split)
-    quantize(model, TileSet.open(work / "tiles"), work / "model", tolerance_points=100)
+    quantize(model, TileSet.open(work / "tiles"), work / "model", settings=QuantizeSettings(tolerance_points=100))
 
 
 def segment(options: argparse.Namespace) -> dict:

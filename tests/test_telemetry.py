@@ -15,7 +15,7 @@ import hviskd
 tiles, teacher = hviskd.TileSet.open("tiles"), hviskd.load_model("teacher/model")
 changes = {"epochs": 1, "batch_size": 16, "network": "resnet8"}
 run = hviskd.train(hviskd.load_recipe(None, changes), tiles, "run")
-hviskd.quantize(teacher, tiles, "int8", tolerance_points=100)
+hviskd.quantize(teacher, tiles, "int8", settings=hviskd.QuantizeSettings(tolerance_points=100))
 maps = hviskd.MapSettings(mpp=1.0)
 for engine in ("onnxruntime", "openvino"):
     hviskd.segment_cohort("int8", "slides", f"maps-{engine}", settings=maps, compute=hviskd.Compute(engine=engine))

@@ -25,6 +25,7 @@ _HOMES = {
     "Legend": "annotations",
     "MapSettings": "segmentation",
     "Model": "models",
+    "QuantizeSettings": "models",
     "Recipe": "training",
     "Run": "training",
     "SlideMap": "segmentation",
@@ -83,7 +84,7 @@ if TYPE_CHECKING:
     from hviskd.cutting import CutSettings, cut_slides, read_report
     from hviskd.evaluation import Evaluation, calibrate, evaluate, profile, robustness, save_evaluation, save_profile
     from hviskd.experiments import compare, load_design, run_demo
-    from hviskd.models import Compute, Model, export_model, load_model, quantize
+    from hviskd.models import Compute, Model, QuantizeSettings, export_model, load_model, quantize
     from hviskd.networks import create_network, network_names
     from hviskd.reports import write_report
     from hviskd.segmentation import (
@@ -121,6 +122,7 @@ __all__ = [
     "Legend",
     "MapSettings",
     "Model",
+    "QuantizeSettings",
     "Recipe",
     "Run",
     "SlideMap",

@@ -13,7 +13,7 @@ from PIL import Image
 from hviskd.errors import DataError, ModelError
 from hviskd.models.engines.by_openvino import has_openvino
 from hviskd.models.export import export_formats, export_model
-from hviskd.models.quantization import quantize
+from hviskd.models.quantization import QuantizeSettings, quantize
 from hviskd.slides.stain import Stain
 from tests.models.make import make_model
 
@@ -208,7 +208,7 @@ def test_a_stain_and_an_unknown_licence_are_remarked(model, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["onnx", pytest.param("openvino", marks=needs_openvino)])
 def test_an_int8_variant_is_exported_where_the_format_holds_it(teacher_run, tileset, tmp_path, form):
-    model = quantize(teacher_run.chosen(), tileset, tmp_path / "int8", tolerance_points=100, calibration_tiles=64)
+    model = quantize(teacher_run.chosen(), tileset, tmp_path / "int8", settings=QuantizeSettings(64, 100))
     written = export_model(model, form, tmp_path / "exported")
     assert written.precision == "int8"
     tiles = np.asarray(tileset.pixels[:20])

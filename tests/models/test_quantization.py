@@ -13,7 +13,7 @@ from hviskd.evaluation import evaluate
 from hviskd.models import Compute, load_model, save_model
 from hviskd.models.engines import open_engine
 from hviskd.models.engines.by_openvino import has_openvino
-from hviskd.models.quantization import quantize
+from hviskd.models.quantization import QuantizeSettings, quantize
 from hviskd.synthesis import draw_patient, draw_tile
 from hviskd.tiles import TileSet, TileSetWriter, TileSource, new_card
 from hviskd.tiles.card import Origin
@@ -27,7 +27,7 @@ INT8 = Compute(precision="int8")
 @pytest.fixture(scope="module")
 def int8(teacher_run, tileset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("int8") / "model"
-    return quantize(teacher_run.chosen(), tileset, folder, tolerance_points=5, calibration_tiles=64)
+    return quantize(teacher_run.chosen(), tileset, folder, settings=QuantizeSettings(64, 5))
 
 
 @pytest.fixture
@@ -114,7 +114,17 @@ def test_without_a_train_split_it_calibrates_on_val_and_never_on_test(teacher_ru
     from hviskd.tiles.rows import write_rows
 
     write_rows(tiles.folder / "tiles.parquet", tiles.table.assign(split=table.replace("train", "test")), {"by": "hand"})
-    made = quantize(teacher_run.chosen(), TileSet.open(tiles.folder), tmp_path / "made", tolerance_points=100)
+    told = []
+    made = quantize(
+        teacher_run,
+        tiles.folder,
+        tmp_path / "made",
+        settings=QuantizeSettings(tolerance_points=100),
+        progress=lambda *at: told.append(at),
+    )
+    assert {at for at in told if at[0] == at[1]} == {
+        (48, 48, what) for what in ("calibrate", "evaluate float32", "evaluate int8")
+    }
     assert made.card.int8.calibration_split == "val"
     assert made.card.int8.calibration_tiles == made.card.int8.val_tiles == 48
     write_rows(tiles.folder / "tiles.parquet", tiles.table.assign(split="test"), {"by": "hand"})
@@ -192,7 +202,7 @@ def test_an_int8_file_of_other_weights_does_not_pass_the_check(copied, tileset, 
     from tests.models.make import make_model
 
     other = make_model(tmp_path / "other", tile_px=32, classes=CLASSES)
-    other = quantize(other, tileset, tmp_path / "other-int8", tolerance_points=100, calibration_tiles=32)
+    other = quantize(other, tileset, tmp_path / "other-int8", settings=QuantizeSettings(32, 100))
     content = other.int8_onnx()
     (copied / "int8.onnx").write_bytes(content)
     edit_card(copied, sha256=sha256(content).hexdigest())

@@ -15,11 +15,11 @@ def quantize(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for the new Model.", show_default="MODEL-int8")
     ] = None,
-    tolerance: Annotated[
+    tolerance_points: Annotated[
         float,
         typer.Option("--tolerance", min=0, max=100, help="Largest accepted drop of top-1, in percentage points."),
     ] = 0.5,
-    calibration: Annotated[
+    calibration_tiles: Annotated[
         int, typer.Option("--calibration", min=1, help="Number of tiles used to calibrate the activation ranges.")
     ] = 512,
     threads: Annotated[
@@ -41,22 +41,13 @@ def quantize(
 
       hviskd quantize runs/student/model tiles --calibration 2000 --tolerance 1
     """
-    from hviskd.models import load_model
-    from hviskd.models.quantization import quantize as make_int8
-    from hviskd.tiles import TileSet
+    from hviskd.models import QuantizeSettings, load_model
+    from hviskd.models import quantize as make_int8
 
     loaded = load_model(model)
     target = output or loaded.folder.with_name(f"{loaded.folder.name}-int8")
-    made = make_int8(
-        loaded,
-        TileSet.open(tileset),
-        target,
-        calibration_tiles=calibration,
-        tolerance_points=tolerance,
-        threads=threads,
-        seed=seed,
-        overwrite=overwrite,
-    )
+    settings = QuantizeSettings(calibration_tiles, tolerance_points, seed)
+    made = make_int8(loaded, tileset, target, settings=settings, threads=threads, overwrite=overwrite)
     record = made.card.int8
     assert record is not None
     typer.echo(f"calibrated on {record.calibration_tiles:,} tiles of the {record.calibration_split} split")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hviskd.models.folder import read_model_card, resolve_models
     from hviskd.models.input_step import InputStep
     from hviskd.models.model import Model, save_model, write_weights
-    from hviskd.models.quantization import quantize
+    from hviskd.models.quantization import QuantizeSettings, quantize
 
 _HOMES = {
     "IMAGENET": "card",
@@ -40,6 +40,7 @@ _HOMES = {
     "ModelCard": "card",
     "NetworkChoice": "card",
     "Normalisation": "card",
+    "QuantizeSettings": "quantization",
     "TeacherRecord": "card",
     "export_model": "export",
     "find_model": "finding",
@@ -67,6 +68,7 @@ __all__ = [
     "ModelCard",
     "NetworkChoice",
     "Normalisation",
+    "QuantizeSettings",
     "TeacherRecord",
     "export_model",
     "find_model",

@@ -4,6 +4,7 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -29,13 +30,38 @@ from hviskd.models.engines.threads import usable_cpus
 from hviskd.models.finding import AnyModel, load_model
 from hviskd.models.folder import CARD
 from hviskd.models.model import Model, save_model
-from hviskd.progress import Advance, progress_bar
+from hviskd.progress import Advance, Progress, progress_bar
 from hviskd.storage import require_free
 from hviskd.tiles import TileSet
 
-CALIBRATION_TILES = 512
-TOLERANCE_POINTS = 0.5
 _BATCH = 32
+
+
+@dataclass(frozen=True)
+class QuantizeSettings:
+    """How to quantize a Model, and how much accuracy that may cost.
+
+    Attributes:
+        calibration_tiles: Number of tiles used to calibrate the activation ranges.
+        tolerance_points: Largest accepted drop of top-1 on the validation split, in percentage points.
+        seed: Random seed for drawing the calibration tiles.
+
+    Raises:
+        DataError: A number is out of range.
+    """
+
+    calibration_tiles: int = 512
+    tolerance_points: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Reject invalid values."""
+        if self.calibration_tiles < 1:
+            raise DataError(f"`calibration_tiles={self.calibration_tiles}`: must be at least 1")
+        if not 0 <= self.tolerance_points <= 100:
+            raise DataError(f"`tolerance_points={self.tolerance_points:g}`: must be from 0 to 100")
+        if self.seed < 0:
+            raise DataError(f"`seed={self.seed}`: must be at least 0")
 
 
 def quantize(
@@ -43,11 +69,10 @@ def quantize(
     tileset: TileSet | Path | str,
     output: Path | str,
     *,
-    calibration_tiles: int = CALIBRATION_TILES,
-    tolerance_points: float = TOLERANCE_POINTS,
+    settings: QuantizeSettings | None = None,
     threads: int | None = None,
-    seed: int = 0,
     overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> Model:
     """Write a copy of a Model with an int8 variant, if its top-1 on the validation split is close to the float one's.
 
@@ -58,25 +83,22 @@ def quantize(
         model: The Model.
         tileset: Tiles of its size and classes, with a validation split.
         output: Folder for the new Model.
-        calibration_tiles: Number of tiles used to calibrate the ranges.
-        tolerance_points: Largest accepted drop of top-1 on the validation split, in percentage points.
+        settings: How to quantize, and the accepted loss; by default those of `QuantizeSettings`.
         threads: Number of CPU threads; all available if None.
-        seed: Random seed for drawing the calibration tiles.
         overwrite: Whether to replace an existing Model.
+        progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
         ModelError: The tiles do not suit the Model, or top-1 drops by more than the tolerance; nothing is written.
-        DataError: There is no validation split, a number is out of range, or the output folder is not empty.
+        DataError: There is no validation split, or the output folder is not empty.
     """
-    if calibration_tiles < 1 or not 0 <= tolerance_points <= 100:
-        raise DataError("need at least 1 calibration tile and a tolerance from 0 to 100 points")
-    output = Path(output)
+    settings, output = settings or QuantizeSettings(), Path(output)
     model, tileset = load_model(model), TileSet.open(tileset)
     require_free(output, overwrite=overwrite, replaces=(CARD, "model"))
     require_fit(model, tileset)
     val = tileset.require_split("val")
-    split, rows = _calibration_rows(tileset, calibration_tiles, seed)
-    with progress_bar("calibrate", len(rows)) as advance:
+    split, rows = _calibration_rows(tileset, settings)
+    with progress_bar("calibrate", len(rows), progress) as advance:
         onnx = quantized_onnx(onnx_of(model), _batches(tileset, rows, advance))
 
     name, threads = int8_engine(), threads or usable_cpus()
@@ -84,7 +106,7 @@ def quantize(
     int8 = measured(model, run, name=name, precision="int8", device="cpu", batch_size=_BATCH, threads=threads)
     exact = open_engine(model, "onnxruntime", precision="float32", batch_size=_BATCH, threads=threads)
     truth = tileset.labels[val]
-    from_float, from_int8 = (_named(model, tileset, val, engine) for engine in (exact, int8))
+    from_float, from_int8 = (_named(model, tileset, val, engine, progress) for engine in (exact, int8))
     record = Int8Record(
         sha256=sha256(onnx).hexdigest(),
         data=tileset.folder.resolve().name,
@@ -98,7 +120,7 @@ def quantize(
         largest_difference=int8.largest_difference,
         engine=f"{int8.name} {int8.version}",
     )
-    _require_little_loss(model, record, tolerance_points)
+    _require_little_loss(model, record, settings.tolerance_points)
     card = model.card.model_copy(update={"int8": record})
     return save_model(model.network, card, output, int8_onnx=onnx, overwrite=overwrite)
 
@@ -150,10 +172,13 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
         return None if batch is None else {INPUT: batch}
 
 
-def _calibration_rows(tileset: TileSet, most: int, seed: int) -> tuple[Literal["train", "val"], NDArray[np.int64]]:
+def _calibration_rows(
+    tileset: TileSet, settings: QuantizeSettings
+) -> tuple[Literal["train", "val"], NDArray[np.int64]]:
     split: Literal["train", "val"] = "train" if len(tileset.rows("train")) else "val"
     rows = tileset.rows(split)
-    drawn = np.random.default_rng(seed).choice(rows, min(most, len(rows)), replace=False)
+    most = min(settings.calibration_tiles, len(rows))
+    drawn = np.random.default_rng(settings.seed).choice(rows, most, replace=False)
     return split, np.sort(drawn)
 
 
@@ -164,10 +189,12 @@ def _batches(tileset: TileSet, rows: NDArray[np.int64], advance: Advance) -> Ite
         advance(len(batch))
 
 
-def _named(model: Model, tileset: TileSet, rows: NDArray[np.int64], engine: Engine) -> NDArray[np.int64]:
+def _named(
+    model: Model, tileset: TileSet, rows: NDArray[np.int64], engine: Engine, progress: Progress | None
+) -> NDArray[np.int64]:
     """Return the class that an engine finds most probable, as labels of the TileSet (len(rows),)."""
     own = np.array([tileset.classes.index(name) for name in model.card.classes])
-    with progress_bar(f"evaluate {engine.precision}", len(rows)) as advance:
+    with progress_bar(f"evaluate {engine.precision}", len(rows), progress) as advance:
         chosen = [engine(batch).argmax(axis=1) for batch in _batches(tileset, rows, advance)]
     return own[np.concatenate(chosen)]
 
@@ -178,7 +205,7 @@ def _require_little_loss(model: Model, record: Int8Record, tolerance_points: flo
         raise ModelError(
             f"{model.folder}: on {record.val_tiles} validation tiles, top-1 is {record.top1_float:.1%} in float32 and "
             f"{record.top1_int8:.1%} in int8, a drop of {loss:.2f} points, more than {tolerance_points:g}; "
-            "nothing was written; use the float Model, or allow more with `tolerance`"
+            "nothing was written; use the float Model, or allow more with `tolerance_points`"
         )
 
 
