@@ -9,6 +9,7 @@ from hviskd.cli.app import app
 from hviskd.errors import DataError
 from hviskd.evaluation.calibration import (
     MIN_SURE_TILES,
+    calibrate,
     fit_temperature,
     negative_log_likelihood,
     sure_from,
@@ -48,8 +49,19 @@ def test_likelihood_is_torchs_cross_entropy():
 
 def test_no_temperature_is_made_up_where_every_tile_is_right():
     labels = np.array([0, 1, 0, 1])
-    with pytest.raises(DataError, match="no temperature fits"):
+    with pytest.raises(DataError, match="no temperature fits: on 4 validation tiles, the model makes no errors"):
         fit_temperature(labels, np.eye(2)[labels] * 0.4 + 0.3)
+
+
+def test_a_model_that_learned_nothing_is_told_so():
+    labels, _, spoiled = drawn(3.0)
+    with pytest.raises(DataError, match=r"top-1 is 2\d\.\d%, .* train the model for longer"):
+        fit_temperature(np.random.default_rng(1).permutation(labels), spoiled)
+
+
+def test_classes_that_are_always_equally_probable_need_no_temperature():
+    labels = np.array([0, 1, 2, 3] * 5)
+    assert fit_temperature(labels, np.full((20, 4), 0.25)) == 1
 
 
 def test_the_threshold_is_the_lowest_that_keeps_its_promise():
@@ -112,6 +124,16 @@ def test_a_calibrated_model_is_not_calibrated_again_nor_a_folder_replaced(made):
     full = CliRunner().invoke(app, ["calibrate", str(loud.folder), str(tileset.folder), "-o", str(out)])
     assert full.exit_code == 2
     assert load_model(out).card.calibration is not None
+
+
+def test_the_library_tells_how_far_it_is_and_takes_folders(made, tmp_path):
+    _, loud, out, tileset = made
+    told = []
+    calm = calibrate(
+        str(loud.folder), str(tileset.folder), str(tmp_path / "calm"), progress=lambda *at: told.append(at)
+    )
+    assert calm.fingerprint == load_model(out).fingerprint
+    assert told[-1] == (len(tileset.rows("val")),) * 2 + ("classify with loud",)
 
 
 def test_a_model_that_may_know_the_val_tiles_is_refused(made, tmp_path):

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
-from hviskd.arrays import Floats
+from hviskd.arrays import Floats, Floats32
 from hviskd.errors import DataError
 from hviskd.evaluation.confidence import risk_coverage
 from hviskd.evaluation.metrics import measure
@@ -19,6 +19,7 @@ from hviskd.models.admission import cautions, require_fit
 from hviskd.models.card import CalibrationRecord
 from hviskd.models.folder import CARD
 from hviskd.models.prediction import predict_rows
+from hviskd.progress import Progress
 from hviskd.storage import require_free
 from hviskd.tiles import TileSet, require_no_leak
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 LIMITS = (0.05, 20.0)  # a temperature near one of them is no optimum
 MIN_SURE_TILES = 30  # an accuracy of fewer says nothing
+_SAME_NATS = 1e-6
 _SMALLEST = float(np.finfo(np.float32).tiny)  # float32 probabilities below are 0
 
 
@@ -50,20 +52,31 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: ArrayLike) -> floa
         labels: True class of every tile, int64 (N,).
         probabilities: Float (N, K).
 
+    Returns:
+        The temperature; 1 if it makes no difference, for example because all classes are always equally probable.
+
     Raises:
-        DataError: There is no optimum, as where every tile is right or the probabilities say nothing.
+        DataError: There is no optimum, since the model makes no errors or its probabilities say nothing of the tiles.
     """
-    found = minimize_scalar(
-        lambda exponent: negative_log_likelihood(labels, tempered(probabilities, math.exp(exponent))),
-        bounds=(math.log(LIMITS[0]), math.log(LIMITS[1])),
-        method="bounded",
-        options={"xatol": 1e-6},
-    )
-    temperature = math.exp(found.x)
-    if not 1.02 * LIMITS[0] < temperature < LIMITS[1] / 1.02:
+
+    def likelihood(exponent: float) -> float:
+        return negative_log_likelihood(labels, tempered(probabilities, math.exp(exponent)))
+
+    ends = (math.log(LIMITS[0]), math.log(LIMITS[1]))
+    found = minimize_scalar(likelihood, bounds=ends, method="bounded", options={"xatol": 1e-6})
+    if max(map(likelihood, ends)) - found.fun < _SAME_NATS:
+        return 1.0
+    temperature, told = math.exp(found.x), f"on {len(labels):,} validation tiles"
+    if temperature <= 1.02 * LIMITS[0]:
         raise DataError(
-            f"no temperature fits (best at or beyond {temperature:.3g}): too few validation tiles, or the "
-            "model makes no errors on them"
+            f"no temperature fits: {told}, the model makes no errors, or so few that every probability should be "
+            "near 1; calibrate on more validation tiles, or use the model uncalibrated"
+        )
+    if temperature >= LIMITS[1] / 1.02:
+        right = float((np.asarray(probabilities).argmax(axis=1) == labels).mean())
+        raise DataError(
+            f"no temperature fits: {told}, top-1 is {right:.1%}, and the tiles with high probabilities are not more "
+            "often right; train the model for longer, or check that its classes mean those of the tiles"
         )
     return temperature
 
@@ -93,10 +106,10 @@ def calibrate(
     output: Path | str,
     *,
     accuracy: float = 0.95,
-    batch_size: int = 128,
     allow_leak: bool = False,
     device: str = "auto",
     overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> "Model":
     """Write a copy of a Model with calibrated probabilities and a threshold below which it is unsure.
 
@@ -108,11 +121,11 @@ def calibrate(
         tileset: Tiles of its size and classes; only the validation split is read.
         output: Folder for the new Model.
         accuracy: Accuracy required of the tiles above the threshold.
-        batch_size: Number of tiles per batch.
         allow_leak: Continue if the splits leak or the Model was trained with another split, so that it may have been
             trained on the validation tiles.
         device: Where the Model runs.
         overwrite: Whether to replace an existing Model.
+        progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
         DataError: There is no validation split, the output folder is not empty, `accuracy` is out of range, or no
@@ -132,15 +145,27 @@ def calibrate(
     cautions([model], [model.card.name], tileset, "val", allow_leak=allow_leak)
     rows = tileset.require_split("val")
     labels = tileset.labels[rows]
-    before = predict_rows(model, tileset, rows, Compute(device=device, batch_size=batch_size))
+    before = predict_rows(model, tileset, rows, Compute(device=device), progress=progress)
+    record = _record(tileset, labels, before, accuracy)
+    network = copy.deepcopy(model.network).cpu()
+    with torch.no_grad():
+        for weight in network.head.classifier.parameters():
+            weight.div_(record.temperature)
+    name = f"{model.card.name}-calibrated"
+    card = model.card.model_copy(update={"name": name, "calibration": record, "int8": None})
+    return save_model(network, card, output, overwrite=overwrite)
+
+
+def _record(tileset: TileSet, labels: NDArray[np.int64], before: Floats32, accuracy: float) -> CalibrationRecord:
+    """Fit temperature and threshold to the probabilities of the validation tiles, float32 (N, K)."""
     temperature = fit_temperature(labels, before)
     after = tempered(before, temperature)
     threshold, share = sure_from(labels, after, accuracy)
-    record = CalibrationRecord(
+    return CalibrationRecord(
         temperature=temperature,
         data=tileset.folder.resolve().name,
         data_fingerprint=tileset.fingerprint,
-        val_tiles=len(rows),
+        val_tiles=len(labels),
         nll_before=negative_log_likelihood(labels, before),
         nll_after=negative_log_likelihood(labels, after),
         ece_before=measure(labels, before).ece,
@@ -149,10 +174,3 @@ def calibrate(
         unsure_below=threshold,
         sure_share=share,
     )
-    network = copy.deepcopy(model.network).cpu()
-    with torch.no_grad():
-        for weight in network.head.classifier.parameters():
-            weight.div_(temperature)
-    name = f"{model.card.name}-calibrated"
-    card = model.card.model_copy(update={"name": name, "calibration": record, "int8": None})
-    return save_model(network, card, output, overwrite=overwrite)
