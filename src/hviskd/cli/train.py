@@ -1,7 +1,7 @@
 """`hviskd train` and `hviskd distill`: train a network according to a recipe."""
 
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -163,6 +163,7 @@ def distill(
 
 def _run(tileset: Path, output: Path, recipe: "Recipe", teacher: "Model | None", how: TrainingOptions) -> None:
     from hviskd.tiles import TileSet
+    from hviskd.training import Devices
     from hviskd.training import train as fit
 
     try:
@@ -171,7 +172,9 @@ def _run(tileset: Path, output: Path, recipe: "Recipe", teacher: "Model | None",
             TileSet.open(tileset),
             output,
             teacher=teacher,
-            **asdict(how),
+            resume=how.resume,
+            allow_leak=how.allow_leak,
+            device=Devices(how.device, how.processes),
         )
     except KeyboardInterrupt:
         typer.echo(f"interrupted; repeat the command with --resume to continue {output}", err=True)

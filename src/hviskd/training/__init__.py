@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from hviskd.training.fit import train
     from hviskd.training.recipe import Recipe, load_recipe
     from hviskd.training.run import Run
+    from hviskd.training.setup import Devices
 
-__all__ = ["Recipe", "Run", "built_in_recipes", "load_recipe", "train"]
+__all__ = ["Devices", "Recipe", "Run", "built_in_recipes", "load_recipe", "train"]
 
-_HOMES = {"Recipe": "recipe", "Run": "run", "load_recipe": "recipe", "train": "fit"}
+_HOMES = {"Devices": "setup", "Recipe": "recipe", "Run": "run", "load_recipe": "recipe", "train": "fit"}
 __getattr__ = load_on_use(__name__, _HOMES)

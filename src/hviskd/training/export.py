@@ -1,11 +1,10 @@
 """Turns the weights of a finished Run into two Models with cards."""
 
 import platform
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from torch import Tensor
+from safetensors.torch import load_file
 
 from hviskd.models import (
     IMAGENET,
@@ -13,7 +12,6 @@ from hviskd.models import (
     Licence,
     Model,
     ModelCard,
-    NetworkChoice,
     TeacherRecord,
     save_model,
 )
@@ -22,41 +20,17 @@ from hviskd.networks import create_network
 from hviskd.tiles import TileSet
 from hviskd.training.recipe import Recipe
 from hviskd.training.run import Run
-from hviskd.training.setup import Independence
+from hviskd.training.setup import Independence, Learner
 from hviskd.version import __version__
 
 
-def export_models(
-    run: Run,
-    recipe: Recipe,
-    choice: NetworkChoice,
-    tileset: TileSet,
-    teacher: Model | None,
-    independence: Independence,
-    *,
-    chosen: tuple[Mapping[str, Tensor], Mapping[str, float]],
-    last: tuple[Mapping[str, Tensor], Mapping[str, float]],
-) -> None:
-    """Write `model` (the selected epoch) and `model-last` (the last one) into a run's folder.
-
-    Args:
-        run: The run, all epochs done.
-        recipe: What it followed.
-        choice: What the student is.
-        tileset: What it learned from.
-        teacher: Whom it learned from.
-        independence: What is known of the splits.
-        chosen: The student's weights at the chosen epoch, and that epoch's row of the log.
-        last: The same of the last epoch.
-    """
-    val_tiles = len(tileset.rows("val"))
-    best = f"epoch with the best {recipe.choose_by.replace('_', ' ')} on the validation split"
-    if unseen := tileset.missing_classes().get("val"):
-        best += f", which has no tile of {', '.join(unseen)}"
-    how = best if val_tiles else "last epoch (no validation split)"
-    for place, name, selection, (weights, row) in (
-        (CHOSEN, run.folder.name, how, chosen),
-        (LAST, f"{run.folder.name}-last", "last epoch", last),
+def export_models(run: Run, learner: Learner, teacher: Model | None, independence: Independence) -> None:
+    """Write `model` (the selected epoch) and `model-last` (the last one) into a run's folder, all epochs done."""
+    recipe, tileset, choice = learner.recipe, learner.tileset, learner.choice
+    chosen = load_file(run.chosen_file(int(learner.chosen["epoch"])))
+    for place, name, selection, weights, row in (
+        (CHOSEN, run.folder.name, _selection(recipe, tileset), chosen, learner.chosen),
+        (LAST, f"{run.folder.name}-last", "last epoch", learner.student.state_dict(), learner.history[-1]),
     ):
         card = ModelCard(
             name=name,
@@ -67,15 +41,7 @@ def export_models(
             mpp=tileset.mpp,
             normalisation=IMAGENET,
             stain=tileset.card.stain,
-            data=DataRecord(
-                name=tileset.folder.resolve().name,
-                fingerprint=tileset.fingerprint,
-                split_fingerprint=tileset.split_fingerprint,
-                train_tiles=len(tileset.rows("train")),
-                val_tiles=val_tiles,
-                independence=independence.statement,
-                leak_allowed=independence.leaks,
-            ),
+            data=_data_record(tileset, independence),
             teacher=_teacher_record(teacher),
             recipe=recipe.model_dump(mode="json"),
             epoch=int(row["epoch"]),
@@ -86,8 +52,29 @@ def export_models(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         network = create_network(choice.name, len(tileset.classes), choice.head, choice.projector)
-        network.load_state_dict(dict(weights))
+        network.load_state_dict(weights)
         save_model(network, card, run.folder / place, overwrite=True)
+
+
+def _selection(recipe: Recipe, tileset: TileSet) -> str:
+    """Return how the selected epoch was found, in words."""
+    if not len(tileset.rows("val")):
+        return "last epoch (no validation split)"
+    unseen = tileset.missing_classes().get("val")
+    lacking = f", which has no tile of {', '.join(unseen)}" if unseen else ""
+    return f"epoch with the best {recipe.choose_by.replace('_', ' ')} on the validation split{lacking}"
+
+
+def _data_record(tileset: TileSet, independence: Independence) -> DataRecord:
+    return DataRecord(
+        name=tileset.folder.resolve().name,
+        fingerprint=tileset.fingerprint,
+        split_fingerprint=tileset.split_fingerprint,
+        train_tiles=len(tileset.rows("train")),
+        val_tiles=len(tileset.rows("val")),
+        independence=independence.statement,
+        leak_allowed=independence.leaks,
+    )
 
 
 def _teacher_record(teacher: Model | None) -> TeacherRecord | None:

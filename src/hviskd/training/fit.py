@@ -8,14 +8,13 @@ from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
-from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from hviskd.distillation import Batch
 from hviskd.errors import DivergedError, HviskdError
 from hviskd.models import IMAGENET, AnyModel, InputStep, Model, load_model, write_weights
 from hviskd.processor import keep_freed_memory
-from hviskd.progress import Advance, progress_bar
+from hviskd.progress import Advance, Progress, progress_bar
 from hviskd.storage import atomic_file
 from hviskd.tiles import TileSet
 from hviskd.tiles.augmentation import augment
@@ -26,6 +25,7 @@ from hviskd.training.export import export_models
 from hviskd.training.recipe import Recipe
 from hviskd.training.run import Run
 from hviskd.training.setup import (
+    Devices,
     Independence,
     Learner,
     build_learner,
@@ -47,14 +47,24 @@ def train(
     teacher: "AnyModel | None" = None,
     resume: bool = False,
     allow_leak: bool = False,
-    device: str = "auto",
-    processes: int = 1,
+    device: str | Devices = "auto",
+    progress: Progress | None = None,
 ) -> Run:
     """Train a network on a TileSet's training split, and select the epoch on its validation split.
 
     Without a teacher, this trains a teacher, or a student alone; with one, it distils. If killed at any moment, the
     training continues with `resume` after its last finished epoch and, on a CPU, ends with the weights of an
     uninterrupted one. Several processes are started by running the calling script once more for each.
+
+    Args:
+        recipe: The network, and how to train it.
+        tileset: The tiles.
+        folder: Folder for the run.
+        teacher: The Model to distil from, its folder, or a finished Run (its selected Model).
+        resume: Continue an unfinished run in the folder.
+        allow_leak: Train even if the splits leak; every output says so.
+        device: `auto`, `cpu`, `cuda` or `mps`; or `Devices`, to share each batch among several GPUs.
+        progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
         LeakError: The split leaks and `allow_leak` is not set.
@@ -65,9 +75,10 @@ def train(
     tileset = TileSet.open(tileset)
     teacher = None if teacher is None else load_model(teacher)
     independence = independence_of(tileset, teacher, allow_leak=allow_leak)
-    check_fit(recipe, tileset, teacher, processes)
+    devices = device if isinstance(device, Devices) else Devices(device)
+    check_fit(recipe, tileset, teacher, devices.processes)
     run = Run(Path(folder))
-    fabric = open_fabric(recipe, device, processes)
+    fabric = open_fabric(recipe, devices)
     if fabric.device.type == "cpu":
         keep_freed_memory()
     learner = build_learner(fabric, recipe, tileset, teacher)
@@ -79,14 +90,14 @@ def train(
             run.tidy()
         else:
             _restore(learner, run)
-            _learn(learner, run)
+            _learn(learner, run, progress)
             if fabric.is_global_zero:
                 _finish(learner, run, teacher, independence)
         fabric.barrier()
     return run
 
 
-def _learn(learner: Learner, run: Run) -> None:
+def _learn(learner: Learner, run: Run, progress: Progress | None) -> None:
     """Run the remaining epochs."""
     recipe, tileset, fabric = learner.recipe, learner.tileset, learner.fabric
     batches = partial(TileBatches, tileset, rank=fabric.global_rank, world=fabric.world_size)
@@ -95,7 +106,7 @@ def _learn(learner: Learner, run: Run) -> None:
     val_split = batches("val", recipe.batch_size, fabric.device)
     input_step = InputStep(IMAGENET).to(fabric.device)
     with (
-        _bar(learner, run, len(train_split)) as advance,
+        _bar(learner, run, len(train_split), progress) as advance,
         tensorboard(run.folder / "tensorboard", wanted=fabric.is_global_zero, after_epoch=learner.epoch) as board,
     ):
         while learner.epoch < recipe.epochs:
@@ -113,9 +124,7 @@ def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Ind
     run.write_log(learner.history)
     note = independence.statement if independence.leaks else ""
     draw_curves(run.log, run.curves_file, title=run.folder.name, chosen=epoch, note=note)
-    chosen = (load_file(run.chosen_file(epoch)), learner.chosen)
-    last = (learner.student.state_dict(), learner.history[-1])
-    export_models(run, learner.recipe, learner.choice, learner.tileset, teacher, independence, chosen=chosen, last=last)
+    export_models(run, learner, teacher, independence)
     run.finish({"chosen_epoch": epoch, "training_seconds": sum(row["seconds"] for row in learner.history)})
 
 
@@ -226,12 +235,12 @@ def _restore(learner: Learner, run: Run) -> None:
 
 
 @contextmanager
-def _bar(learner: Learner, run: Run, steps: int) -> Iterator[Advance]:
+def _bar(learner: Learner, run: Run, steps: int, progress: Progress | None) -> Iterator[Advance]:
     """Show the progress bar in one process, starting where the run continues."""
     if not learner.fabric.is_global_zero:
         yield lambda *_args, **_kwargs: None
         return
-    with progress_bar(f"train {run.folder.name}", learner.recipe.epochs * steps) as advance:
+    with progress_bar(f"train {run.folder.name}", learner.recipe.epochs * steps, progress) as advance:
         advance(learner.epoch * steps)
         yield advance
 

@@ -122,9 +122,22 @@ def _projector(recipe: Recipe, guide: Network | None) -> tuple[int, int] | None:
     return channels, recipe.methods[wanting[0]].reduction  # type: ignore[attr-defined]
 
 
-def open_fabric(recipe: Recipe, device: str, processes: int) -> Fabric:
+@dataclass(frozen=True)
+class Devices:
+    """Where a training runs.
+
+    Attributes:
+        kind: `auto`, `cpu`, `cuda` or `mps`.
+        processes: How many, one a GPU, share each batch.
+    """
+
+    kind: str = "auto"
+    processes: int = 1
+
+
+def open_fabric(recipe: Recipe, devices: Devices) -> Fabric:
     """Start the device and, if there are several, the other processes."""
-    where = pick_device(device)
+    where, processes = pick_device(devices.kind), devices.processes
     if where.type == "cpu" and recipe.precision == "16-mixed":
         raise RecipeError("precision 16-mixed needs a GPU; use bf16-mixed or 32-true on a CPU")
     if processes > 1:
@@ -133,8 +146,8 @@ def open_fabric(recipe: Recipe, device: str, processes: int) -> Fabric:
         strategy: Strategy | str = DDPStrategy(find_unused_parameters=partial)
     else:
         strategy = "auto"
-    devices = [where.index] if processes == 1 and where.index is not None else processes
-    fabric = Fabric(accelerator=where.type, devices=devices, strategy=strategy, precision=recipe.precision)
+    chosen = [where.index] if processes == 1 and where.index is not None else processes
+    fabric = Fabric(accelerator=where.type, devices=chosen, strategy=strategy, precision=recipe.precision)
     fabric.launch()
     return fabric
 
