@@ -40,10 +40,10 @@ def main() -> None:
         threads=options.threads,
         minutes=options.minutes,
         device=options.device,
-        title=f"Evidence: {options.experiment} on {options.data.name}",
     )
     table = options.work / "compared" / "table.md"
-    report = table.read_text(encoding="utf-8").rstrip() + f"\n\n{machine(options)}\n"
+    body = table.read_text(encoding="utf-8").partition("\n")[2].rstrip()
+    report = f"# Evidence: {options.experiment} on {options.data.name}\n{body}\n\n{machine(options)}\n"
     (options.work / "evidence.md").write_text(report, encoding="utf-8")
     print(report)
     for title, problem in outcome.failed.items():

@@ -15,7 +15,6 @@ from hviskd.experiments import compare, load_design
 from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.comparison_files import draw_gains, draw_ranks
 from hviskd.models import load_model
-from hviskd.tiles import TileSet
 from tests.conftest import write_tiles
 from tests.counting import counting
 
@@ -134,7 +133,12 @@ def test_killed_with_all_its_processes_it_goes_on_and_ends_with_the_same_table(o
     before = len(list(folder.glob("students/*/*/test.npz")))
     assert before < 10
     time.sleep(1)  # its workers notice
-    result = compare(load_design(experiment), TileSet.open(tileset.folder), folder, jobs=1, device="cpu")
+    told = []
+    result = compare(
+        load_design(experiment), str(tileset.folder), folder, device="cpu", progress=lambda *at: told.append(at)
+    )
+    assert told[0][0] < told[-1][0] == told[-1][1] - len(result.failed)
+    assert told[-1][2].startswith("compare: tiny · ")
     assert (result.left, result.failed) == (0, of_reference.failed)
     pd.testing.assert_frame_equal(numbers(folder), numbers(reference))
 

@@ -12,7 +12,7 @@ from hviskd.experiments.comparison_files import write_comparison
 from hviskd.experiments.design import Design, load_design
 from hviskd.experiments.folds import make_folds
 from hviskd.experiments.workers import train_all
-from hviskd.progress import progress_bar
+from hviskd.progress import Progress, progress_bar
 from hviskd.storage import read_json, write_json, write_text
 from hviskd.tiles import TileSet, require_no_leak
 
@@ -36,14 +36,14 @@ class Outcome:
 
 def compare(
     design: Design,
-    tileset: TileSet,
-    folder: str | Path,
+    tileset: TileSet | Path | str,
+    folder: Path | str,
     *,
     jobs: int = 1,
     threads: int = 1,
     minutes: float | None = None,
     device: str = "auto",
-    title: str = "Which training method helped the student",
+    progress: Progress | None = None,
 ) -> Outcome:
     """Train what is missing, evaluate everything on the test tiles, and write the table.
 
@@ -58,24 +58,24 @@ def compare(
         threads: CPU threads per training.
         minutes: Stop after this time; call again to continue.
         device: Where trainings run.
-        title: Heading of the table.
+        progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
         DataError: The tiles have no splits, or too few patients for the folds.
         LeakError: The splits leak.
         TrainingError: The folder contains another experiment, or is in use.
     """
-    folder = Path(folder)
+    tileset, folder = TileSet.open(tileset), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
             _claim(folder, design, tileset)
             bench = Bench(design, folder, _tilesets(design, tileset, folder), device)
-            problems = _train(bench, jobs, threads, minutes)
+            problems = _train(bench, jobs, threads, minutes, progress)
             cells = [*bench.teachers(), *bench.students()]
             failed = [cell for cell in cells if cell.title in problems]
             comparison = gather_comparison(bench, failed)
-            write_comparison(comparison, folder, title)
+            write_comparison(comparison, folder)
             left = sum(not bench.done(cell) for cell in cells) - len(failed)
             write_json(folder / _DONE_FILE, {"format_version": 1, "left": left, "failed": problems})
     except Timeout as error:
@@ -115,7 +115,7 @@ def _tilesets(design: Design, tileset: TileSet, folder: Path) -> list[TileSet]:
     return [tileset]
 
 
-def _train(bench: Bench, jobs: int, threads: int, minutes: float | None) -> dict[str, str]:
+def _train(bench: Bench, jobs: int, threads: int, minutes: float | None, progress: Progress | None) -> dict[str, str]:
     """Train what is missing, and return the reasons of the cells that failed."""
     if jobs < 1 or threads < 1:
         raise RecipeError("jobs and threads: must each be at least 1")
@@ -125,7 +125,7 @@ def _train(bench: Bench, jobs: int, threads: int, minutes: float | None) -> dict
         raise RecipeError("two pairs have recipe files of the same name; rename one")
     done = sum(bench.done(cell) for cell in cells)
     problems: dict[str, str] = {}
-    with progress_bar("compare", len(cells)) as advance:
+    with progress_bar("compare", len(cells), progress) as advance:
         advance(done)
 
         def told(cell: Cell, problem: str | None, seconds: float) -> None:

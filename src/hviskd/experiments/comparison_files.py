@@ -33,14 +33,15 @@ _HEADER = (
     "time",
 )
 _MARK = 0.05
+_TITLE = "Which training method helped the student"
 
 
-def write_comparison(comparison: Comparison, folder: Path, title: str) -> None:
+def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Write `table.md`, `table.csv`, `table.tex`, `gains.png` and, with enough arms, `ranks.png`."""
     save_figure(draw_gains(comparison), folder / "gains.png")
     if comparison.ranks is not None:
         save_figure(draw_ranks(comparison.ranks), folder / "ranks.png")
-    write_text(folder / "table.md", to_markdown(comparison, title))
+    write_text(folder / "table.md", to_markdown(comparison))
     write_text(folder / "table.tex", to_latex(comparison))
     with atomic_file(folder / "table.csv") as partial:
         comparison.to_dataframe().to_csv(partial, index=False, float_format="%.6g")
@@ -62,9 +63,9 @@ def explain() -> tuple[str, ...]:
     )
 
 
-def to_markdown(comparison: Comparison, title: str) -> str:
+def to_markdown(comparison: Comparison) -> str:
     """Return title, notes and table."""
-    lines = [f"# {title}", "", *(f"- {note}" for note in (*comparison.notes, *explain()))]
+    lines = [f"# {_TITLE}", "", *(f"- {note}" for note in (*comparison.notes, *explain()))]
     if comparison.ranks is not None:
         lines += [f"- {_told(comparison.ranks)}"]
     lines += ["", markdown_table(table_cells(comparison), words=2)]
