@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,10 @@ import pytest
 from PIL import Image
 
 from hviskd.errors import TrainingError
+from hviskd.evaluation.significance import rank_arms
 from hviskd.experiments import compare, load_design
 from hviskd.experiments.cells import Bench, Cell
-from hviskd.experiments.comparison_files import draw_gains, draw_ranks
+from hviskd.experiments.comparison_files import draw_gains, draw_ranks, write_comparison
 from hviskd.models import load_model
 from tests.conftest import write_tiles
 from tests.counting import counting
@@ -104,12 +106,16 @@ def test_a_teacher_that_never_learned_has_other_weights_for_each_seed(outcome):
     assert first != second
 
 
-def test_every_file_is_there(outcome):
-    _, folder = outcome
+def test_every_file_is_there(outcome, tmp_path):
+    result, folder = outcome
     written = {
         path.name for path in folder.iterdir() if path.is_file() and path.suffix in (".md", ".csv", ".tex", ".png")
     }
-    assert written == {"table.md", "table.csv", "table.tex", "gains.png", "ranks.png"}
+    files = {"table.md", "table.csv", "table.tex", "gains.png"}
+    assert written == files  # an arm that always failed leaves no seed in which all arms can be ranked
+    ranks = rank_arms([row.arm for row in result.comparison.rows], np.random.default_rng(0).random((2, 7)))
+    write_comparison(replace(result.comparison, ranks=ranks), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*files, "ranks.png"}
     assert "\\toprule" in (folder / "table.tex").read_text()
     with Image.open(folder / "gains.png") as picture:
         assert min(picture.size) > 200
