@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from hviskd.cli.profile import profile
 from hviskd.evaluation import evaluate, save_evaluation
+from hviskd.evaluation import profile as measure
 from hviskd.evaluation.cost_figures import Point, cost_figure
 from hviskd.evaluation.intervals import Interval
 from hviskd.models import Compute, load_model, save_model
@@ -53,6 +54,16 @@ def test_a_network_by_name_is_counted_without_being_trained():
     assert given.exit_code == 0, given.output
     for fact in ("904.5", "148.5"):  # millions; a global average spares the classifier most of its work
         assert fact in given.output
+
+
+def test_models_are_taken_as_models_runs_or_folders(work):
+    told = []
+    folders = [work / "resnet8", str(work / "shufflenet_v2")]
+    by_folder = measure(folders, speed=False, progress=lambda *at: told.append(at))
+    loaded = [load_model(folder) for folder in folders]
+    assert measure([*loaded, "resnet8"], speed=False).entries[:2] == by_folder.entries
+    assert measure(loaded[0], speed=False).entries == by_folder.entries[:1]
+    assert told == [(1, 2, "profile: my-resnet8"), (2, 2, "profile: my-shufflenet_v2")]
 
 
 def test_files_agree_and_the_pictures_are_drawn(work):

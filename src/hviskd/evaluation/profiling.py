@@ -15,12 +15,13 @@ from hviskd.evaluation.cost_figures import Point, cost_figure, read_accuracy
 from hviskd.evaluation.counting import Complexity, complexity
 from hviskd.evaluation.tables import Table, markdown_table
 from hviskd.evaluation.throughput import Machine, Rate, machine, rates
-from hviskd.models import Model, NetworkChoice, load_model, read_model_card, resolve_models, save_model
+from hviskd.models import AnyModel, AnyModels, Model, NetworkChoice, find_model, load_model, save_model
 from hviskd.models.card import untrained_card
+from hviskd.models.finding import one_or_several
 from hviskd.models.folder import INT8, WEIGHTS
 from hviskd.networks import create_network, network_names
 from hviskd.pictures import save_figure
-from hviskd.progress import progress_bar
+from hviskd.progress import Progress, progress_bar
 from hviskd.storage import atomic_folder, require_free, write_json, write_text
 
 _MIB = 2**20
@@ -135,41 +136,46 @@ class Profile:
 
 
 def profile(
-    names: Sequence[str],
+    models: AnyModels,
     *,
     tile_px: int = 150,
     classes: int = 8,
     speed: bool = True,
     threads: int | None = None,
     seconds: float = 3.0,
+    progress: Progress | None = None,
 ) -> Profile:
     """Profile Models and networks.
 
     Args:
-        names: Folders of Models or finished Runs (their selected Model), or names of networks.
+        models: One or several Models, their folders, finished Runs (their selected Model), or names of networks.
         tile_px: Tile side, for networks given by name.
         classes: Number of classes, for networks given by name.
         speed: Whether to measure speed too.
         threads: Number of CPU threads; all available if None.
         seconds: Approximate measuring time per engine.
+        progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
         DataError: Something is neither a Model nor the name of a network, or two have the same name.
         ModelError: A Model is damaged.
         RecipeError: The tile or the number of classes is too small.
     """
-    for name in set(names) - set(network_names()):  # before the first is measured
-        if not Path(name).is_dir():
-            raise DataError(f"{name}: neither a Model folder nor a network; `hviskd networks` lists the networks")
-        read_model_card(resolve_models(name)[0])
+    given = one_or_several(models)
+    for one in given:  # before the first is measured
+        if one in network_names():
+            continue
+        if isinstance(one, str | Path) and not Path(one).is_dir():
+            raise DataError(f"{one}: neither a Model folder nor a network; `hviskd networks` lists the networks")
+        find_model(one)
     entries, refused = [], []
-    with progress_bar("profile", len(names)) as advance:
-        for name in names:
-            with _opened(name, tile_px, classes) as (model, trained):
+    with progress_bar("profile", len(given), progress) as advance:
+        for one in given:
+            with _opened(one, tile_px, classes) as (model, trained):
                 found, not_run = rates(model, threads=threads, seconds=seconds) if speed else ([], [])
                 entries.append(_entry(model, trained, found))
                 refused += not_run
-            advance(note=name)
+            advance(note=entries[-1].name)
     labels = [entry.name for entry in entries]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
@@ -245,11 +251,12 @@ def _entry(model: Model, trained: bool, found: Sequence[Rate]) -> Entry:
 
 
 @contextmanager
-def _opened(name: str, tile_px: int, classes: int) -> Iterator[tuple[Model, bool]]:
-    """Yield a Model and whether it was trained; a network by name becomes a Model with random weights."""
-    if name not in network_names():
-        yield load_model(resolve_models(name)[0]), True
+def _opened(given: AnyModel, tile_px: int, classes: int) -> Iterator[tuple[Model, bool]]:
+    """Yield a Model and whether it was trained; a network's name becomes a temporary Model with random weights."""
+    if given not in network_names():
+        yield load_model(given), True
         return
+    name = str(given)
     with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)  # always the same, so that what an engine keeps of it is found again
         card = untrained_card(NetworkChoice(name=name), [f"class {k}" for k in range(classes)], tile_px)

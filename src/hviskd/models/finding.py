@@ -52,9 +52,8 @@ def find_models(models: AnyModels, *, last: bool = True) -> "list[Model | Path]"
     Raises:
         ModelError: There is none at all, or one of them is not there.
     """
-    several = models if isinstance(models, Sequence) and not isinstance(models, str) else [models]
     found: list[Model | Path] = []
-    for model in several:
+    for model in one_or_several(models):
         if isinstance(getattr(model, "card", None), ModelCard):
             found.append(model)  # type: ignore[arg-type]  # as above
         else:
@@ -63,6 +62,11 @@ def find_models(models: AnyModels, *, last: bool = True) -> "list[Model | Path]"
     if not found:
         raise ModelError("no model given; give at least one Model, its folder, or a finished run")
     return found
+
+
+def one_or_several(models: AnyModels) -> Sequence[AnyModel]:
+    """Return Models as a sequence, also where a single one was given; a text is one folder."""
+    return models if isinstance(models, Sequence) and not isinstance(models, str) else [models]
 
 
 def load_model(model: AnyModel) -> "Model":
