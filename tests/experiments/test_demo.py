@@ -11,7 +11,7 @@ from hviskd.experiments import run_demo
 from hviskd.file_names import qc_folder
 from hviskd.reports.report import write_report
 from hviskd.slides import open_slide
-from hviskd.synthesis import TISSUE_CLASSES
+from hviskd.synthesis import TISSUE_CLASSES, CohortSettings
 from hviskd.tiles import check_leak
 from hviskd.training import load_recipe
 
@@ -20,10 +20,18 @@ from ..browser import look_at
 pytestmark = pytest.mark.slow
 
 
+SMALL = CohortSettings(patients=6, width_px=800, height_px=600, mpp=1.0)
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "demo"
-    return run_demo(folder, patients=6, width_px=800, height_px=600, cap=16, epochs=1, device="cpu")
+    told = []
+    made = run_demo(folder, cohort=SMALL, cap=16, epochs=1, device="cpu", progress=lambda *at: told.append(at[2]))
+    stages = {what.split(":")[0] for what in told}
+    assert {"train teacher", "train hviskd", "classify with hviskd", "resample"} <= stages
+    assert len(stages) > 8  # draw, cut and map, too
+    return made
 
 
 def test_it_leaves_what_it_says(demo):

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hviskd.cutting import CutSettings, cut_slides
@@ -9,6 +10,7 @@ from hviskd.errors import DataError
 from hviskd.evaluation import Evaluation, evaluate, save_evaluation
 from hviskd.file_names import qc_folder
 from hviskd.models import Compute
+from hviskd.progress import Progress
 from hviskd.segmentation import SlideOutcome, segment_cohort
 from hviskd.storage import write_json
 from hviskd.synthesis.cohort import LEGEND, CohortSettings, SyntheticCohort, draw_cohort
@@ -18,8 +20,8 @@ from hviskd.version import __version__
 
 RECIPE = "demo"
 MARK = "demo.json"  # what tells a demo's folder from a person's own work
-MPP = 1.0
 TILE_PX = 64
+COHORT = CohortSettings(patients=20, width_px=1800, height_px=1350, mpp=1.0)
 PURITY = 0.75  # at 1, hardly a tile would fit into the palisades and tufts of so small a section
 STUDENTS = {"alone": "plain", "kd": "kd", "hviskd": "hviskd"}
 
@@ -48,13 +50,12 @@ class Demo:
 def run_demo(
     folder: str | Path,
     *,
-    patients: int = 20,
-    width_px: int = 1800,
-    height_px: int = 1350,
+    cohort: CohortSettings = COHORT,
     cap: int = 200,
     epochs: int | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> Demo:
     """Generate and cut slides, split by patient, train a teacher and three students, evaluate, and map unseen patients.
 
@@ -62,13 +63,12 @@ def run_demo(
 
     Args:
         folder: Folder for everything: `cohort`, `tiles`, `tiles-qc`, `runs`, `evaluation`, `maps`.
-        patients: Number of synthetic patients, with one slide each.
-        width_px: Width of a slide, at 1 µm/px.
-        height_px: Its height.
+        cohort: The synthetic slides; tiles are cut at their µm/px.
         cap: Maximum number of tiles per class.
         epochs: Number of epochs instead of the recipe's.
         device: Compute device.
         overwrite: Replace an existing demo.
+        progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
         DataError: The folder is not empty and `overwrite` is not set, or the slides are too few or too small
@@ -76,30 +76,27 @@ def run_demo(
     """
     folder = Path(folder)
     _make_room(folder, overwrite=overwrite)
-    drawn = CohortSettings(patients=patients, width_px=width_px, height_px=height_px, mpp=MPP)
-    cohort = draw_cohort(folder / "cohort", drawn)
-    tileset = _cut(cohort, folder / "tiles", cap)
+    drawn = draw_cohort(folder / "cohort", cohort, progress=progress)
+    settings = CutSettings(tile_px=TILE_PX, mpp=cohort.mpp, purity=PURITY, cap=cap, licence="Apache-2.0")
+    tileset = _cut(drawn, folder / "tiles", settings, progress)
     changes = {} if epochs is None else {"epochs": epochs}
-    runs = {
-        "teacher": train(
-            load_recipe(RECIPE, changes, role="teacher"), tileset, folder / "runs" / "teacher", device=device
-        )
-    }
-    teacher = runs["teacher"].chosen()
+    taught = partial(train, tileset=tileset, device=device, progress=progress)
+    recipe = load_recipe(RECIPE, changes, role="teacher")
+    runs = {"teacher": taught(recipe, folder=folder / "runs" / "teacher")}
     for name, method in STUDENTS.items():
         recipe = load_recipe(RECIPE, {"methods": method, **changes}, role="distilled student")
-        guide = None if method == "plain" else teacher
-        runs[name] = train(recipe, tileset, folder / "runs" / name, teacher=guide, device=device)
-    models = [model for name in (*STUDENTS, "teacher") for model in (runs[name].chosen(), runs[name].last())]
-    evaluation = evaluate(models, tileset, compute=Compute(device=device))
+        teacher = None if method == "plain" else runs["teacher"]
+        runs[name] = taught(recipe, folder=folder / "runs" / name, teacher=teacher)
+    compute = Compute(device=device)
+    evaluation = evaluate([runs[name] for name in (*STUDENTS, "teacher")], tileset, compute=compute, progress=progress)
     save_evaluation(evaluation, folder / "evaluation")
     unseen = set(tileset.table.iloc[tileset.rows("test")]["patient"])
-    slides = [cohort.folder / slide.file for slide in cohort.slides if slide.patient in unseen]
-    maps = segment_cohort(runs["hviskd"].chosen(), slides, folder / "maps", compute=Compute(device=device))
-    return Demo(folder, cohort, tileset, runs, evaluation, tuple(maps))
+    slides = [drawn.folder / slide.file for slide in drawn.slides if slide.patient in unseen]
+    maps = segment_cohort(runs["hviskd"], slides, folder / "maps", compute=compute, progress=progress)
+    return Demo(folder, drawn, tileset, runs, evaluation, tuple(maps))
 
 
-def _cut(cohort: SyntheticCohort, output: Path, cap: int) -> TileSet:
+def _cut(cohort: SyntheticCohort, output: Path, settings: CutSettings, progress: Progress | None) -> TileSet:
     """Cut tiles from the cohort with its masks, and split them by patient."""
     cut = cut_slides(
         [cohort.folder / slide.file for slide in cohort.slides],
@@ -107,8 +104,9 @@ def _cut(cohort: SyntheticCohort, output: Path, cap: int) -> TileSet:
         annotations=cohort.folder / "masks",
         legend=LEGEND,
         patients=cohort.folder / "patients.csv",
-        settings=CutSettings(tile_px=TILE_PX, mpp=MPP, purity=PURITY, cap=cap, licence="Apache-2.0"),
+        settings=settings,
         overwrite=True,  # what a killed demo had cut so far is of no use
+        progress=progress,
     )
     tileset = split_tiles(cut, by="patient", val=0.2, test=0.3)
     draw_contact_sheet(tileset, output / "contact-sheet.png")
