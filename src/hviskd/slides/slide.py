@@ -61,7 +61,7 @@ class Slide(ABC):
         icc: The ICC colour profile of the file, by `profile_name`; pixels are given as they are stored.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a file states of itself; readers call it, users open_slide
         self,
         path: Path,
         *,
