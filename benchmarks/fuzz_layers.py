@@ -1,5 +1,6 @@
-"""Writes small sound annotation files as ImageScope, ASAP and HALO do, for `fuzz_seeds.py`."""
+"""Writes small sound annotation files as ImageScope, ASAP, HALO and programs for COCO do, for `fuzz_seeds.py`."""
 
+import json
 from pathlib import Path
 
 SHAPES = {
@@ -25,9 +26,28 @@ def write_layers(folder: Path) -> None:
             ("box", "PointSet", "None"),
         ]
     )
+    (folder / "coco.json").write_text(json.dumps(_coco()), encoding="utf-8")
     groups = "".join(f'<Group Name="{name}" PartOfGroup="None" Color="#00ff00"/>' for name in "abc")
     text = f"<ASAP_Annotations><Annotations>{drawn}</Annotations><AnnotationGroups>{groups}</AnnotationGroups>"
     (folder / "asap.xml").write_text(f"{text}</ASAP_Annotations>", encoding="utf-8")
+
+
+def _coco() -> dict[str, object]:
+    """Make a COCO data set with polygons, a box and masks of both kinds: 9 columns of 20 px."""
+    runs = [20 * 384 + 30, 20, *[364, 20] * 8]
+    runs.append(384 * 384 - sum(runs))
+    shapes = [
+        [[value for point in SHAPES[shape] for value in point] for shape in ("square", "tie")],
+        [],
+        {"size": [384, 384], "counts": runs},
+        {"size": [384, 384], "counts": "n`7d0\\;000000000000000RSU4"},
+    ]
+    drawn = [
+        {"id": n, "image_id": 1, "category_id": n % 3, "segmentation": shape, "bbox": [10, 20, 30.5, 40], "iscrowd": 0}
+        for n, shape in enumerate(shapes)
+    ]
+    images = [{"id": 1, "file_name": "train/good.svs", "width": 384, "height": 384}]
+    return {"images": images, "annotations": drawn, "categories": [{"id": n, "name": "abc"[n]} for n in range(3)]}
 
 
 def _layers(polygon: str, rectangle: str, ellipse: str, vertex: str) -> str:

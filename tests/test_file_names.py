@@ -1,5 +1,6 @@
 """Which file holds the annotation of a slide: naming conventions."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,33 @@ def test_outlines_of_every_program_are_found(tmp_path):
     touch(tmp_path, "S1.geojson")
     with pytest.raises(DataError, match=r"several annotations in .* \(S1\.geojson and S1\.xml\); keep only one"):
         AnnotationFolder(tmp_path).of(Path("S1.svs"))
+
+
+def coco_file(path, *names):
+    images = [{"id": n, "file_name": name} for n, name in enumerate(names)]
+    path.write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    return path
+
+
+def test_a_coco_file_holds_the_outlines_of_many_slides(tmp_path):
+    one = coco_file(tmp_path / "instances.json", "train/S1.svs", "S10.png", "Größe.svs")
+    (tmp_path / "labels.json").write_text('{"shapes": [], "images": 0}')
+    touch(tmp_path, "S2.geojson", "empty.json")
+    assert AnnotationFolder(one).of(Path("S5.svs")) == one  # reading says that it has none
+    either = AnnotationFolder(tmp_path)
+    assert [either.of(Path(name)).name for name in ("S1.svs", "S2.svs", "S3.svs")] == [one.name, "S2.geojson", one.name]
+    with pytest.raises(DataError, match="no mask"):
+        AnnotationFolder(tmp_path, "masks").of(Path("S1.svs"))
+    other = coco_file(tmp_path / "val.json", "a\\S3.svs", "Größe.svs")
+    either = AnnotationFolder(tmp_path, "outlines")
+    assert [either.of(Path(name)).name for name in ("S1.svs", "S10.svs", "S3.svs")] == [one.name, one.name, other.name]
+    with pytest.raises(DataError, match="S4.svs: has no annotation in"):
+        either.of(Path("S4.svs"))
+    with pytest.raises(DataError, match=r"Größe\.svs: is named in several files of .*instances\.json and val\.json"):
+        either.of(Path("Größe.svs"))
+    for file in ("labels.json", "S2.geojson", "empty.json"):
+        with pytest.raises(DataError, match="no such folder"):
+            AnnotationFolder(tmp_path / file)
 
 
 def test_without_a_kind_a_slide_has_whichever_there_is(tmp_path):

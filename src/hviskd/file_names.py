@@ -1,6 +1,9 @@
 """Naming conventions of slides, masks, outlines and folders on disk."""
 
+import json
+import mmap
 import re
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -48,10 +51,11 @@ def qc_folder(tileset: Path | str) -> Path:
 class AnnotationFolder:
     """A folder with one mask (`STEM_L.jpg`, `STEM.tif`, …) or outline file (`STEM.geojson`, `STEM.xml`, …) per slide.
 
-    STEM may keep the slide's suffix (`S1.svs.geojson`), and need not have its `.ome`.
+    STEM may keep the slide's suffix (`S1.svs.geojson`), and need not have its `.ome`. A slide that has no file by its
+    name is looked for in the COCO files of the folder, which hold many.
 
     Args:
-        folder: Where they lie; its subfolders are not searched.
+        folder: Where they lie; its subfolders are not searched. Or one COCO file.
         kind: Look for colour `masks` or for `outlines` (of QuPath, Labelme and others) alone; by default whichever a
             slide has.
 
@@ -63,12 +67,12 @@ class AnnotationFolder:
         self.folder = Path(folder)
         self.kind = kind
         self._word = "mask" if kind == "masks" else "annotation"
-        if not self.folder.is_dir():
+        if not self.folder.is_dir() and not is_of_many(self.folder):
             raise DataError(f"{folder}: no such folder")
         if kind not in _NAMES:
             raise DataError(f"`kind={kind}`: must be masks or outlines")
         self._files: dict[str, list[Path]] = {}
-        for path in sorted(self.folder.iterdir()):
+        for path in sorted(self.folder.iterdir() if self.folder.is_dir() else ()):
             if path.suffix.lower() in FLAT_SUFFIXES + OUTLINE_SUFFIXES and not path.name.startswith("."):
                 self._files.setdefault(path.stem, []).append(path)
 
@@ -95,6 +99,8 @@ class AnnotationFolder:
                 )
             if found:
                 return found[0]
+        if self.kind != "masks" and (shared := self._shared_by(called)) is not None:
+            return shared
         wanted = [
             slide.stem + ending + suffix
             for names in _NAMES[self.kind]
@@ -102,3 +108,36 @@ class AnnotationFolder:
             for suffix in (suffixes[:3] if suffixes == OUTLINE_SUFFIXES else (".png",))
         ]
         raise DataError(f"{slide}: has no {self._word} in {self.folder}; name it {' or '.join(wanted)}")
+
+    @cached_property
+    def _shared(self) -> list[Path]:
+        """The COCO files: the one that was given, or those in the folder."""
+        if self.folder.is_file():
+            return [self.folder]
+        return [path for files in self._files.values() for path in files if is_of_many(path)]
+
+    def _shared_by(self, called: tuple[str, ...]) -> Path | None:
+        """Return the COCO file that names a slide; the only one if none does, so that reading it says so."""
+        if len(self._shared) < 2:
+            return self._shared[0] if self._shared else None
+        found = [path for path in self._shared if _mentions(path, called)]
+        if len(found) > 1:
+            listed = " and ".join(path.name for path in found)
+            raise DataError(f"{called[0]}: is named in several files of {self.folder} ({listed}); keep only one")
+        return found[0] if found else None
+
+
+def is_of_many(path: Path) -> bool:
+    """Return whether a file is a COCO data set, which holds the outlines of many images."""
+    if path.suffix.lower() != ".json" or not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return all(content.find(key) >= 0 for key in (b'"images"', b'"annotations"', b'"categories"'))
+
+
+def _mentions(path: Path, called: tuple[str, ...]) -> bool:
+    """Return whether a JSON file has one of some names, alone, after a folder or before a suffix."""
+    written = {form for name in called for form in (name, json.dumps(name)[1:-1])}
+    pattern = rb"[\"/\\](?:%s)[\".]" % b"|".join(re.escape(form.encode(errors="replace")) for form in sorted(written))
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return re.search(pattern, content) is not None

@@ -63,6 +63,26 @@ def test_a_cohort_gives_tables_summary_and_pictures(cohort: Path) -> None:
             assert min(picture.size) > 300
 
 
+def test_a_coco_file_outlines_a_whole_cohort(cohort: Path) -> None:
+    images = [{"id": slide, "file_name": f"{slide}.svs", "width": 640, "height": 448} for slide in "ab"]
+    boxes = [
+        {"image_id": slide, "category_id": side, "segmentation": [], "bbox": [border * side, 0, width, 448]}
+        for slide, border in (("a", 320), ("b", 352))
+        for side, width in ((0, border), (1, 640 - border))
+    ]
+    document = {
+        "images": images,
+        "annotations": boxes,
+        "categories": [{"id": 0, "name": "left"}, {"id": 1, "name": "right"}],
+    }
+    (cohort / "all.json").write_text(json.dumps(document))
+    by_slide, of_all = (agree(cohort / "maps", cohort / drawn) for drawn in ("drawn", "all.json"))
+    assert of_all.slides == by_slide.slides == ("a.svs", "b.svs")
+    pd.testing.assert_frame_equal(of_all.means(), by_slide.means())
+    with pytest.raises(DataError, match="one annotation for 2 slides"):
+        agree(cohort / "maps", cohort / "drawn" / "a.geojson")
+
+
 @pytest.mark.slow
 def test_one_slide_has_no_band(cohort: Path) -> None:
     status, _ = _run(cohort / "maps" / "a", "--annotations", cohort / "drawn" / "a.geojson", "-o", cohort / "one")

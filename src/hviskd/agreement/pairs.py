@@ -9,7 +9,7 @@ from hviskd.agreement.slide_agreement import Compared, SlideAgreement, agree_on_
 from hviskd.annotations import DEFAULT_TOLERANCE, Annotation, Legend, read_annotation
 from hviskd.arrays import RGB, Floats
 from hviskd.errors import DataError
-from hviskd.file_names import AnnotationFolder
+from hviskd.file_names import AnnotationFolder, is_of_many
 from hviskd.segmentation import MapCard, SlideMap, load_slide_map
 
 THUMBNAIL_PX = 800
@@ -85,7 +85,13 @@ class Pair:
         place = self.drawn.annotations
         path = place if place.is_file() else AnnotationFolder(place).of(Path(self.card.slide))
         frame = self.card.frame(no_crop=self.drawn.no_crop)
-        return slide_map, read_annotation(path, legend=self.drawn.legend, frame=frame, tolerance=self.drawn.tolerance)
+        return slide_map, read_annotation(
+            path,
+            legend=self.drawn.legend,
+            frame=frame,
+            slide=self.card.slide,
+            tolerance=self.drawn.tolerance,
+        )
 
 
 def map_folders(paths: Sequence[Path]) -> list[Path]:
@@ -107,7 +113,7 @@ def pair_up(cards: Mapping[Path, MapCard], drawn: Drawn) -> list[Pair]:
         DataError: Two maps of one slide have the same maker and grid, or one annotation is given for several slides.
     """
     count = len({card.slide for card in cards.values()})
-    if drawn.annotations.is_file() and count > 1:
+    if drawn.annotations.is_file() and count > 1 and not is_of_many(drawn.annotations):
         raise DataError(f"{drawn.annotations}: one annotation for {count} slides; give a folder with one for each")
     makers: dict[str, set[tuple[str, int, str]]] = {}
     seen: set[tuple[str, str, tuple[str, int, str]]] = set()

@@ -23,7 +23,8 @@ READ_KEYS = frozenset(
     (
         *("type", "features", "geometry", "geometries", "coordinates", "properties", "classification", "name", "names"),
         *("color", "colorRGB", "shapes", "label", "points", "shape_type", "group_id", "description", "mask"),
-        *("imageWidth", "imageHeight"),
+        *("imageWidth", "imageHeight", "images", "annotations", "categories", "file_name", "image_id", "category_id"),
+        *("segmentation", "counts", "bbox"),
     )
 )
 KEY_LIMIT = 1_000_000  # different ones, at about 300 bytes each; of one that comes again only a reference is kept

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hviskd.annotations.annotation import Annotation, Outlines
 from hviskd.annotations.asap import asap_regions
+from hviskd.annotations.coco import coco_regions, is_coco
 from hviskd.annotations.decoders import DEFAULT_TOLERANCE
 from hviskd.annotations.documents import read_document
 from hviskd.annotations.foreign import BY_FIRST_BYTES, name_of_json, name_of_xml
@@ -25,15 +26,17 @@ def read_annotation(
     *,
     legend: Legend | None = None,
     frame: SlideFrame | tuple[int, int] | None = None,
+    slide: str | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
 ) -> Annotation:
-    """Read an annotation: outlines of QuPath, Labelme, ImageScope, ASAP or HALO, or a colour mask.
+    """Read an annotation: outlines of QuPath, Labelme, ImageScope, ASAP, HALO or COCO, or a colour mask.
 
     Args:
         path: The file.
         legend: The classes. Masks need one; for outlines without one, their labels are the classes.
         frame: The slide's frame, `slide.frame()`; or its width and height in level-0 px, if its scanned part begins at
             its corner. The file is checked against it, a mask is scaled to it, and it states where outlines count from.
+        slide: The slide's file name, by which a COCO file of several images names the slide's.
         tolerance: Largest distance between a mask colour and its legend colour (Euclidean, in RGB).
 
     Raises:
@@ -56,7 +59,7 @@ def read_annotation(
     for mark, words in BY_FIRST_BYTES.items():
         if start.startswith(mark):
             raise DataError(f"{path}: {words}")
-    return _read_json(path, legend=legend, frame=frame)
+    return _read_json(path, legend=legend, frame=frame, slide=slide)
 
 
 def _read_layers(path: Path, *, legend: Legend | None, frame: SlideFrame | None) -> Outlines:
@@ -72,8 +75,13 @@ def _read_layers(path: Path, *, legend: Legend | None, frame: SlideFrame | None)
     return Outlines.of(regions, source=path, legend=legend, size=size, remarks=file.remarks)
 
 
-def _read_json(path: Path, *, legend: Legend | None, frame: SlideFrame | None) -> Outlines:
+def _read_json(path: Path, *, legend: Legend | None, frame: SlideFrame | None, slide: str | None) -> Outlines:
     document = read_document(path)
+    if is_coco(document):
+        file = LayeredFile(path)
+        regions, size = coco_regions(document, file, frame, slide)
+        size = size if frame is None else frame.size
+        return Outlines.of(regions, source=path, legend=legend, size=size, remarks=file.remarks)
     if foreign := name_of_json(document):
         raise DataError(f"{path}: {foreign}")
     if isinstance(document, dict) and "shapes" in document:

@@ -81,7 +81,7 @@ def convert(
     annotation: Annotated[
         Path,
         typer.Argument(
-            metavar="ANNOTATION", help="Outlines of QuPath, Labelme, ImageScope, ASAP or HALO, or a colour mask."
+            metavar="ANNOTATION", help="Outlines of QuPath, Labelme, ImageScope, ASAP, HALO or COCO, or a colour mask."
         ),
     ],
     output: Annotated[
@@ -132,7 +132,8 @@ def convert(
         raise typer.BadParameter("must be a number of px", param_hint="--px-per-cell")
     wanted = None if legend is None else load_legend(legend)
     frame = _frame(slide, size, no_crop=no_crop)
-    read = read_annotation(annotation, legend=wanted, frame=frame, tolerance=tolerance)
+    name = None if slide is None else slide.name
+    read = read_annotation(annotation, legend=wanted, frame=frame, slide=name, tolerance=tolerance)
     for remark, times in read.remarks.items():
         say(f"note: {times} {remark}", context)
     if output.suffix.lower() in (".geojson", ".json"):

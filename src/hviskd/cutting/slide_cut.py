@@ -103,7 +103,9 @@ class Listed:
             slide.verify()
             tissue = beside.submit(tissue_mask, slide, job.settings.tissue)
             tolerance, frame = job.settings.tolerance, slide.frame(no_crop=job.settings.no_crop)
-            drawn = read_annotation(self.annotation, legend=job.legend, frame=frame, tolerance=tolerance)
+            drawn = read_annotation(
+                self.annotation, legend=job.legend, frame=frame, slide=self.path.name, tolerance=tolerance
+            )
             found = find_candidates(slide, drawn, tissue.result(), job.settings)
         job.parts.keep_candidates(key, found)
         del drawn  # as large as the mask
