@@ -5,12 +5,13 @@ one tag that claimed 1 GiB, 3.1 GB and 18 s. So what tifffile shall read is look
 """
 
 import logging
+import math
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_DIRECTORIES, MOST_TAGS = 64, 512
 MOST_BYTES = 64 * 2**20  # of the values of one tag: places of eight million tiles
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # What tifffile has to say of a damaged file is told by our one line; whoever sets up logging still hears it.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -30,24 +32,38 @@ _WHOLE = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 8: "i2", 9: "i4", 16: "u8", 17: "i
 _BYTES = {**{kind: np.dtype(name).itemsize for kind, name in _WHOLE.items()}, 2: 1, 5: 8, 6: 1, 10: 8, 11: 4, 12: 8}
 
 
+class _Layout(NamedTuple):
+    """How a TIFF writes numbers: their byte order, a directory's number of entries, an entry, a place in the file."""
+
+    order: str
+    counter: struct.Struct
+    entry: struct.Struct
+    place: struct.Struct
+
+
+_SUBIFDS, _RATIONAL = 330, 5
+
+
 @dataclass(frozen=True)
 class Directory:
     """What a TIFF says of one of its pictures: (type, count, and the value or the offset at which it stands) by tag."""
 
     stream: BinaryIO
-    order: str
+    layout: _Layout
     tags: dict[int, tuple[int, int, bytes]]
+
+    @property
+    def order(self) -> str:
+        """The byte order, as `struct` and NumPy write it."""
+        return self.layout.order
 
     def some(self, tag: int, most: int) -> NDArray[np.integer[Any]]:
         """Give the first `most` whole numbers of a tag, of those that are there."""
         kind, count, value = self.tags.get(tag, (0, 0, b""))
         if kind not in _WHOLE:
             return np.empty(0, np.int64)
-        count = min(count, most)
-        if count * _BYTES[kind] > len(value):
-            self.stream.seek(int.from_bytes(value, "little" if self.order == "<" else "big"))
-            value = self.stream.read(count * _BYTES[kind])
-        return np.frombuffer(value, self.order + _WHOLE[kind], min(count, len(value) // _BYTES[kind]))
+        value = self._content(value, min(count, most) * _BYTES[kind])
+        return np.frombuffer(value, self.order + _WHOLE[kind], len(value) // _BYTES[kind])
 
     def numbers(self, tag: int, most: int) -> Ints:
         """Give all whole numbers of a tag; none if it has over `most` or one of them is not there."""
@@ -59,6 +75,44 @@ class Directory:
         """Give the whole number of a tag that has one."""
         found = self.numbers(tag, 1)
         return int(found[0]) if len(found) else default
+
+    def content(self, tag: int, most: int) -> bytes:
+        """Give the bytes of a tag, such as a text or a profile; none if it has over `most`."""
+        kind, count, value = self.tags.get(tag, (0, 0, b""))
+        return self._content(value, count) if _BYTES.get(kind) == 1 and count <= most else b""
+
+    def text(self, tag: int, most: int) -> str:
+        """Give the text of a tag; empty if it has over `most` bytes."""
+        return self.content(tag, most).partition(b"\0")[0].decode("utf-8", "replace")
+
+    def fraction(self, tag: int) -> float:
+        """Give the fraction of a tag that has one; not a number for any other."""
+        kind, count, value = self.tags.get(tag, (0, 0, b""))
+        content = self._content(value, 8) if (kind, count) == (_RATIONAL, 1) else b""
+        above, below = struct.unpack(f"{self.order}II", content) if len(content) == 8 else (0, 0)
+        return above / below if below else math.nan
+
+    def below(self) -> "Iterator[Directory]":
+        """Give the headers of the pictures below this one, which are levels of a pyramid (SubIFDs).
+
+        Raises:
+            struct.error, OSError, OverflowError, ValueError: As for `directories`.
+        """
+        kind, count, value = self.tags.get(_SUBIFDS, (0, 0, b""))
+        if kind == 13:  # a place of a directory, which is written as any whole number of four bytes
+            kind = 4
+        elif kind == 18:
+            kind = 16
+        places = replace(self, tags={_SUBIFDS: (kind, count, value)}).numbers(_SUBIFDS, MOST_DIRECTORIES)
+        for place in places.tolist():
+            yield _directory(self.stream, self.layout, place)[0]
+
+    def _content(self, value: bytes, size: int) -> bytes:
+        """Give the first bytes of a value, which stand in its entry if they fit."""
+        if size <= len(value):
+            return value[:size]
+        self.stream.seek(int.from_bytes(value, "little" if self.order == "<" else "big"))
+        return self.stream.read(size)
 
 
 def directories(stream: BinaryIO) -> Iterator[Directory]:
@@ -73,24 +127,32 @@ def directories(stream: BinaryIO) -> Iterator[Directory]:
         return
     version = struct.unpack_from(order + "H", start, 2)[0]
     if version == 42:
-        count_of, tag_of, place_of = (struct.Struct(order + fields) for fields in ("H", "HHI4s", "I"))
-        (place,) = place_of.unpack_from(start, 4)
+        layout = _Layout(order, *(struct.Struct(order + fields) for fields in ("H", "HHI4s", "I")))
+        (place,) = layout.place.unpack_from(start, 4)
     elif version == 43:
-        count_of, tag_of, place_of = (struct.Struct(order + fields) for fields in ("Q", "HHQ8s", "Q"))
-        (place,) = place_of.unpack_from(start, 8)
+        layout = _Layout(order, *(struct.Struct(order + fields) for fields in ("Q", "HHQ8s", "Q")))
+        (place,) = layout.place.unpack_from(start, 8)
     else:
         return
     for _ in range(MOST_DIRECTORIES):
         if not place:
             return
-        stream.seek(place)
-        (count,) = count_of.unpack(stream.read(count_of.size))
-        if count > MOST_TAGS:
-            raise ValueError("damaged header")
-        entries = stream.read(count * tag_of.size)
-        (place,) = place_of.unpack(stream.read(place_of.size))
-        first_of_each = reversed([*tag_of.iter_unpack(entries)])
-        yield Directory(stream, order, {tag: (kind, number, value) for tag, kind, number, value in first_of_each})
+        directory, place = _directory(stream, layout, place)
+        yield directory
+
+
+def _directory(stream: BinaryIO, layout: _Layout, place: int) -> tuple[Directory, int]:
+    """Read the header at a place, and where the next one stands; 0 after the last."""
+    stream.seek(place)
+    (count,) = layout.counter.unpack(stream.read(layout.counter.size))
+    if count > MOST_TAGS:
+        raise ValueError("damaged header")
+    entries = stream.read(count * layout.entry.size)
+    (following,) = layout.place.unpack(stream.read(layout.place.size))
+    first_of_each = reversed([*layout.entry.iter_unpack(entries)])
+    return Directory(
+        stream, layout, {tag: (kind, number, value) for tag, kind, number, value in first_of_each}
+    ), following
 
 
 def open_tiff(path: Path) -> "TiffFile":

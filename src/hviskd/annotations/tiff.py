@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
-import tifffile
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage
 
 from hviskd.annotations.colours import (
@@ -28,6 +26,7 @@ from hviskd.annotations.colours import (
 )
 from hviskd.annotations.jpeg import jpeg_ends, jpeg_size
 from hviskd.tiff_directories import MOST_DIRECTORIES, open_tiff
+from hviskd.tiff_pieces import unpacked_by_libtiff
 
 SEGMENT_LIMIT_PX = 64_000_000
 _BY_TIFFFILE = (COMPRESSION.NONE, COMPRESSION.JPEG, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
@@ -93,7 +92,14 @@ def _unpacked(page: TiffPage, packed: bytes, position: int, rows: int, columns: 
     """Decompress the strip or tile at a position: (rows, columns, samples) uint8 or uint16."""
     shape = (rows, columns, page.samplesperpixel)
     if page.compression in _BY_LIBTIFF:
-        return _unpacked_by_libtiff(page, packed, shape)
+        return unpacked_by_libtiff(
+            packed,
+            shape,
+            compression=page.compression,
+            bits=page.bitspersample,
+            predictor=page.predictor,
+            order=page.parent.byteorder,
+        )
     if page.compression == COMPRESSION.JPEG:
         width, height = jpeg_size(io.BytesIO(packed))
         if width > columns or height > page.chunks[0]:
@@ -109,27 +115,6 @@ def _unpacked(page: TiffPage, packed: bytes, position: int, rows: int, columns: 
 def _sample(page: TiffPage) -> np.dtype:
     """Return the type of the stored samples."""
     return np.dtype(f"{page.parent.byteorder}u2" if page.bitspersample == 16 else np.uint8)
-
-
-def _unpacked_by_libtiff(page: TiffPage, packed: bytes, shape: tuple[int, int, int]) -> np.ndarray:
-    """Wrap the piece in a small TIFF and let libtiff read that; Pillow's would print its complaints."""
-    samples = page.samplesperpixel
-    small = io.BytesIO()
-    tifffile.imwrite(
-        small,
-        iter([packed]),
-        shape=shape if samples > 1 else shape[:2],
-        dtype=np.bool_ if page.bitspersample == 1 else _sample(page),
-        byteorder=page.parent.byteorder,
-        photometric="rgb" if samples >= 3 else "minisblack",
-        extrasamples=["unassalpha"] if samples in (2, 4) else None,
-        compression=page.compression,
-        predictor=page.predictor,
-        rowsperstrip=shape[0],
-        metadata=None,
-    )
-    samples_read = np.asarray(imagecodecs.tiff_decode(small.getvalue())).reshape(shape)
-    return samples_read.astype(_sample(page).newbyteorder("="), copy=False)
 
 
 def _full_page(tiff: TiffFile, numbers: bool) -> TiffPage:
