@@ -14,6 +14,7 @@ from hviskd.annotations.jpeg import jpeg_blocks, jpeg_size
 from hviskd.annotations.png import SIGNATURE, png_codes, png_size
 from hviskd.annotations.tiff import tiff_blocks, tiff_size
 from hviskd.errors import DataError
+from hviskd.orientation import require_upright
 
 MASK_LIMIT_PX = 2_000_000_000
 
@@ -37,7 +38,8 @@ class MaskPixels:
         size: Width and height in px.
 
     Raises:
-        DataError: The file is missing, no PNG, JPEG or TIFF of 8 bits a sample, damaged, or over two billion px.
+        DataError: The file is missing, no PNG, JPEG or TIFF of 8 bits a sample, damaged, stored turned, or
+            over two billion px.
     """
 
     def __init__(self, path: Path, *, numbers: bool = False) -> None:
@@ -46,6 +48,7 @@ class MaskPixels:
         self.path, self._numbers = path, numbers
         with path.open("rb") as stream:
             self._start = stream.read(8)
+        require_upright(path)
         with self._readable():
             self.size = self._read_size()
             if not 0 < self.size[0] * self.size[1] <= MASK_LIMIT_PX:
