@@ -4,6 +4,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -84,11 +85,28 @@ def test_transparent_is_white(tmp_path):
     assert np.abs(pixels[40:, :40].astype(int) - (132, 137, 142)).max() <= 1
 
 
-def test_grey_pictures_become_rgb(tmp_path):
-    path = tmp_path / "grey.png"
-    Image.fromarray(np.full((70, 90), 77, np.uint8)).save(path)
-    with open_slide(path, slide_mpp=1.0) as slide:
-        assert (slide.read(0, 0, 90, 70) == 77).all()
+@pytest.mark.parametrize("mode", ["L", "LA", "1"])
+def test_a_grey_picture_is_refused_for_it_has_no_stain(tmp_path, mode):
+    for name in ("grey.png", "grey.tif"):
+        Image.fromarray(np.full((70, 90), 77, np.uint8)).convert(mode).save(tmp_path / name)
+        with pytest.raises(DataError, match=r"its pixel format is grey \(one channel\).*; convert it to 8-bit RGB"):
+            open_slide(tmp_path / name, slide_mpp=1.0)
+
+
+def test_colours_of_16_bits_are_refused_and_not_cut_down(tmp_path):
+    deep = patterned(90, 70).astype(np.uint16) * 16  # 12 bits, as microscope cameras give
+    tifffile.imwrite(tmp_path / "deep.tif", deep, photometric="rgb", metadata=None)
+    (tmp_path / "deep.png").write_bytes(imagecodecs.png_encode(deep))
+    for name in ("deep.tif", "deep.png"):
+        with pytest.raises(DataError, match=r"its pixel format is 16 bits per channel \(3 channels\)"):
+            open_slide(tmp_path / name, slide_mpp=0.5)
+
+
+def test_a_channel_of_unknown_meaning_is_refused(tmp_path):
+    four = np.dstack([patterned(90, 70), patterned(90, 70, seed=1)[..., 0]])
+    tifffile.imwrite(tmp_path / "four.tif", four, photometric="rgb", extrasamples=["unspecified"], metadata=None)
+    with pytest.raises(DataError, match="4 channels, which the file does not say to be red, green and blue"):
+        open_slide(tmp_path / "four.tif", slide_mpp=0.5)
 
 
 def test_size_is_judged_before_anything_is_decoded(tmp_path):
@@ -181,6 +199,6 @@ def test_a_palette_that_is_missing_is_damage(tmp_path):
 
 
 def test_a_strip_one_px_wide_is_no_slide(tmp_path):
-    Image.new("L", (1, 5000)).save(tmp_path / "section.png")
+    Image.new("RGB", (1, 5000)).save(tmp_path / "section.png")
     with pytest.raises(DataError, match="claims 1 × 5000 px"):
         open_slide(tmp_path / "section.png", slide_mpp=0.5)

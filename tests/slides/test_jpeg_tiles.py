@@ -16,7 +16,8 @@ from PIL import Image
 
 from hviskd.errors import DataError
 from hviskd.slides import open_slide
-from hviskd.slides.jpeg_tiles import JpegLevel, _decoded_tiles, _is_sound, _Kept
+from hviskd.slides.jpeg_tiles import JpegLevel, is_sound
+from hviskd.slides.piece_level import _decoded_pieces, _Kept
 from hviskd.slides.tiff_tiles import find_tiled_jpegs
 from tests.data import DATA, REAL, name, present
 from tests.slides.make import patterned, reduce_by, write_svs
@@ -171,9 +172,9 @@ def jpeg(width=64, height=48, mode="RGB", **options) -> bytes:
     return stream.getvalue()
 
 
-def test_an_ordinary_jpeg_is_sound():
-    assert _is_sound(jpeg(), 64, 48)
-    assert _is_sound(jpeg(subsampling=0, optimize=True, comment=b"a note"), 64, 48)
+def test_an_ordinary_jpegis_sound():
+    assert is_sound(jpeg(), 64, 48)
+    assert is_sound(jpeg(subsampling=0, optimize=True, comment=b"a note"), 64, 48)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_an_ordinary_jpeg_is_sound():
     ],
 )
 def test_another_size_kind_or_end_is_not(data):
-    assert not _is_sound(data, 64, 48)
+    assert not is_sound(data, 64, 48)
 
 
 def test_a_tile_that_claims_to_be_huge_takes_no_memory_and_is_an_error(tmp_path):
@@ -287,13 +288,13 @@ def test_what_is_kept_stays_within_its_limit_whoever_writes():
 def test_a_closed_slide_holds_no_tiles_and_another_keeps_its_own(tmp_path):
     paths = [write_svs(tmp_path / f"{name}.svs", patterned(1024, 768), levels=2) for name in "ab"]
     first, second = map(open_slide, paths)
-    before = _decoded_tiles()._bytes
+    before = _decoded_pieces()._bytes
     expected = second.read(0, 0, 512, 512)
-    own = _decoded_tiles()._bytes - before
+    own = _decoded_pieces()._bytes - before
     assert own > 0
     first.read(0, 0, 512, 512)
     first.close()
-    assert _decoded_tiles()._bytes == before + own
+    assert _decoded_pieces()._bytes == before + own
     assert np.array_equal(second.read(0, 0, 512, 512), expected)
     second.close()
-    assert _decoded_tiles()._bytes == before
+    assert _decoded_pieces()._bytes == before

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -21,6 +21,7 @@ from hviskd.arrays import RGB
 from hviskd.errors import DataError
 from hviskd.rgb_images import on_white
 from hviskd.slides.icc import profile_name
+from hviskd.slides.pixel_check import kind_of_picture, require_colour
 from hviskd.slides.resolution import settle_mpp
 from hviskd.slides.slide import Level, Slide
 
@@ -35,7 +36,6 @@ _READERS: tuple[tuple[bytes, type[ImageFile]], ...] = (
     (b"II+\x00", TiffImageFile),
     (b"MM\x00+", TiffImageFile),
 )
-_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})  # 8 bits or fewer
 # Of Pillow at damaged files; it believes whatever type a damaged tag claims.
 _FAULTS = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError),
@@ -50,16 +50,12 @@ class FlatImage(Slide):
         """Read the header of an image.
 
         Raises:
-            DataError: The file is none of these pictures, damaged, stored turned, has more than 2 Gpx or more than 8
-                bits a channel, or `slide_mpp` does not give its µm/px.
+            DataError: The file is none of these pictures, damaged, has more than 2 Gpx, its px are not the colours of a
+                stained section, or `slide_mpp` does not give its µm/px.
         """
         with _opened(path) as image:
             kind, (width_px, height_px) = image.format or "image", image.size
             icc = profile_name(image.info.get("icc_profile"))
-            # Of a PNG, Pillow would decode all to find it at the end.
-            turned = 1 if kind == "PNG" else image.getexif().get(ExifTags.Base.Orientation, 1)
-        if 2 <= turned <= 8:  # what was drawn on it elsewhere would lie in other places, unseen where it is square
-            raise DataError(f"{path}: stored rotated or mirrored (orientation {turned}); save it upright")
         scales = (1, 2, 4, 8) if kind == "JPEG" and min(width_px, height_px) >= 64 else (1,)
         try:
             mpp, notes = settle_mpp(path, None, slide_mpp)
@@ -95,7 +91,7 @@ def decode_image(path: Path, downsample: int = 1) -> Image.Image:
     """Decode an image as RGB, white where transparent; a JPEG optionally at ½, ¼ or ⅛ of its size.
 
     Raises:
-        DataError: The file is none of these pictures, damaged, too large, or has more than 8 bits a channel.
+        DataError: The file is none of these pictures, damaged, too large, or not in colour.
     """
     with _opened(path) as image:
         channels = len(image.getbands())
@@ -142,5 +138,4 @@ def _refuse_unfit(path: Path, image: ImageFile) -> None:
             f"{path}: {width_px} × {height_px} px exceed the limit for flat images "
             f"({MAX_PIXELS / 1e9:g} Gpx); convert it to a pyramidal TIFF"
         )
-    if image.mode not in _MODES:
-        raise DataError(f"{path}: its pixel format is {image.mode}; convert it to 8-bit RGB")
+    require_colour(path, kind_of_picture(path, image))

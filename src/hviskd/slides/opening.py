@@ -15,7 +15,7 @@ _RESULTS = ("map.npz", "tileset.json")  # what tells a folder of pictures that t
 
 
 def open_slide(path: Path | str, *, slide_mpp: float | None = None) -> "Slide":
-    """Open a slide: any format of OpenSlide, or else a flat JPEG, PNG or TIFF of at most 2 Gpx.
+    """Open a slide: any format of OpenSlide, an OME-TIFF or tiled TIFF, or a flat JPEG, PNG or TIFF of at most 2 Gpx.
 
     Args:
         path: The file; of a DICOM slide any of its files, of a MIRAX slide the `.mrxs`.
@@ -26,32 +26,36 @@ def open_slide(path: Path | str, *, slide_mpp: float | None = None) -> "Slide":
         DataError: The file is missing, damaged or not a slide; or its µm/px is missing or absurd (below 0.05 or above
             20) and not given.
     """
-    import openslide
-
+    from hviskd.orientation import require_upright
     from hviskd.slides.flat_image import FlatImage
     from hviskd.slides.openslide_file import OpenSlideFile
+    from hviskd.slides.pixel_check import require_colour_of_scan
+    from hviskd.slides.reader_choice import choose_reader
+    from hviskd.slides.tiff_file import TiffFile
 
     path = Path(path)
     _require_file(path)
-    try:
-        return OpenSlideFile(path, slide_mpp=slide_mpp)
-    except openslide.OpenSlideUnsupportedFormatError as error:
-        if path.suffix.lower() in FLAT_SUFFIXES:
-            return FlatImage(path, slide_mpp=slide_mpp)
+    reader = choose_reader(path)
+    if reader == "none":
         hint = " (the folder of the same name must be beside it)" if path.suffix.lower() == ".mrxs" else ""
-        raise DataError(f"{path}: damaged or not a slide{hint}; copy or download it again") from error
+        raise DataError(f"{path}: damaged or not a slide{hint}; copy or download it again")
+    require_upright(path)
+    if reader == "openslide":
+        require_colour_of_scan(path)
+        return OpenSlideFile(path, slide_mpp=slide_mpp)
+    return (TiffFile if reader == "tiff" else FlatImage)(path, slide_mpp=slide_mpp)
 
 
 def is_flat(path: Path) -> bool:
-    """Return whether a file is a flat image, which OpenSlide does not read, from its suffix and content.
+    """Return whether a file is a flat image, from its suffix and content.
 
     Raises:
         DataError: The file is missing or empty.
     """
-    import openslide
-
     _require_file(path)
-    return path.suffix.lower() in FLAT_SUFFIXES and openslide.OpenSlide.detect_format(path) is None
+    from hviskd.slides.reader_choice import choose_reader
+
+    return choose_reader(path) == "flat"
 
 
 def find_slides(paths: Path | str | Sequence[Path | str], *, recursive: bool = False) -> list[Path]:

@@ -1,9 +1,10 @@
-"""Slides read by OpenSlide: Aperio, Hamamatsu, MIRAX, Leica, Ventana, Philips, Zeiss, DICOM, tiled TIFF, and more.
+"""Slides read by OpenSlide: Aperio, Hamamatsu, MIRAX, Leica, Ventana, Philips, Zeiss, DICOM, and more.
 
 `open_slide` makes them.
 """
 
 import contextlib
+import re
 import threading
 from collections.abc import Sequence
 from functools import cache
@@ -16,15 +17,18 @@ from PIL import Image, ImageCms
 from hviskd.arrays import RGB
 from hviskd.errors import DataError
 from hviskd.rgb_images import on_white
+from hviskd.slides.compressions import compression_name
 from hviskd.slides.icc import profile_name
 from hviskd.slides.jpeg_tiles import JpegLevel
+from hviskd.slides.pyramid import pyramid_levels
 from hviskd.slides.resolution import settle_mpp
 from hviskd.slides.slide import Level, Slide
 from hviskd.slides.tiff_tiles import find_tiled_jpegs, has_growing_grid, longest_tile
 
 CACHE_BYTES = 128 * 2**20  # four times OpenSlide's own: two rows of 256 px tiles across a slide of 60,000 px
 _GRID_PX = 512
-_PLAIN_VENDORS = ("aperio", "generic-tiff")  # of whose levels each is one picture in the file, tile by tile
+_PLAIN_VENDORS = ("aperio",)  # of whose levels each is one picture in the file, tile by tile
+_UNREAD_COMPRESSION = re.compile(r"Unsupported TIFF compression: (\d+)")
 _MAX_TILE_PX = 2**28  # 1 GB; for a tile that a damaged header makes larger, OpenSlide ends the whole process
 
 
@@ -51,7 +55,7 @@ class OpenSlideFile(Slide):
             recorded_x = _property_number(self._handle, openslide.PROPERTY_NAME_MPP_X)
             recorded_y = _property_number(self._handle, openslide.PROPERTY_NAME_MPP_Y)
             self._downsamples = self._handle.level_downsamples
-            levels = _levels(self._handle)
+            levels = pyramid_levels(self._handle.level_dimensions)
             origin_px, scan_size = _bounds(self._handle)
             icc = _icc(self._handle)
             tile_px = max(_tile_px(self._handle, number) for number in range(len(levels)))
@@ -163,21 +167,6 @@ def _probe(path: Path, levels: Sequence[Level]) -> None:
         raise _damaged(path, error) from error
 
 
-def _levels(handle: openslide.OpenSlide) -> list[Level]:
-    """List the levels with the downsample factor they were made with.
-
-    OpenSlide divides the rounded sizes of the levels (46000 / 11500 and 32914 / 8228 give 4.0001); where both
-    sides fit a whole number but for that rounding, it is the whole number.
-    """
-    width_px, height_px = handle.dimensions
-    levels = []
-    for size, downsample in zip(handle.level_dimensions, handle.level_downsamples, strict=True):
-        whole = round(downsample)
-        fits = abs(width_px - whole * size[0]) < whole and abs(height_px - whole * size[1]) < whole
-        levels.append(Level(*size, float(whole) if fits else downsample))
-    return levels
-
-
 def _jpeg_levels(path: Path, handle: openslide.OpenSlide) -> list[JpegLevel | None]:
     """Find the levels that can be decoded without OpenSlide: those with exactly one image of their size and tiles."""
     found = find_tiled_jpegs(path)
@@ -233,4 +222,10 @@ def _tile_px(handle: openslide.OpenSlide, level: int) -> float:
 
 def _damaged(path: Path, error: openslide.OpenSlideError | str) -> DataError:
     said = " ".join(str(error).split())  # libtiff and libjpeg speak in lines
+    unread = _UNREAD_COMPRESSION.search(said)
+    if unread is not None:
+        name = compression_name(int(unread[1]))
+        return DataError(
+            f"{path}: compressed with {name}, which is not read here; convert it to a pyramidal TIFF in JPEG"
+        )
     return DataError(f"{path}: damaged ({said}); copy or download it again")

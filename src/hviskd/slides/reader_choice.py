@@ -1,0 +1,44 @@
+"""Chooses who reads a slide: OpenSlide what scanners write, our reader of TIFFs what OpenSlide would read wrongly."""
+
+from pathlib import Path
+from typing import Literal
+
+import openslide
+
+from hviskd.file_names import FLAT_SUFFIXES
+from hviskd.slides import compressions as by
+from hviskd.slides.ome_xml import is_ome
+from hviskd.slides.piece_decoding import DECODED
+from hviskd.slides.tiff_images import first_image, is_tiff, stored_images
+
+Reader = Literal["openslide", "tiff", "flat", "none"]
+
+_EVERYWHERE = {by.NONE, by.LZW, by.JPEG, by.DEFLATE, by.OLD_DEFLATE, by.PACKBITS, by.ZSTD}
+_BEYOND_OPENSLIDE = DECODED - _EVERYWHERE - {by.APERIO_JPEG_2000_RGB, by.APERIO_JPEG_2000_YCBCR}
+_BEYOND_PILLOW = DECODED - _EVERYWHERE - {by.LZMA, by.WEBP}
+
+
+def choose_reader(path: Path) -> Reader:
+    """Choose who reads a file, by its content; "none" if it is neither a slide nor named as a flat image."""
+    vendor = openslide.OpenSlide.detect_format(path)
+    if is_tiff(path) and _is_ours(path, vendor):
+        return "tiff"
+    if vendor is not None:
+        return "openslide"
+    return "flat" if path.suffix.lower() in FLAT_SUFFIXES else "none"
+
+
+def _is_ours(path: Path, vendor: str | None) -> bool:
+    """Return whether a TIFF is read here: OME-TIFF, what is no scanner's and not one flat image, odd compressions."""
+    plain = vendor in (None, "generic-tiff")
+    try:
+        images = stored_images(path)
+    except ValueError:  # damaged, which our reader says; a file of one flat image is left to the reader of those
+        first = first_image(path)
+        return vendor == "generic-tiff" or (first is not None and (is_ome(first.said) or (plain and first.tiled)))
+    if is_ome(images[0].said):
+        return True
+    if not plain:
+        return vendor == "aperio" and any(i.tiled and i.compression in _BEYOND_OPENSLIDE for i in images)
+    several = any(image.tiled for image in images) or sum(not image.reduced for image in images) > 1
+    return several or images[0].compression in _BEYOND_PILLOW
