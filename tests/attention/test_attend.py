@@ -13,16 +13,17 @@ from typer.testing import CliRunner
 
 from hviskd.attention import AttentionSettings, attending
 from hviskd.attention.attending import CHANCE, EDGES, attend
-from hviskd.attention.attention_figures import overlay
 from hviskd.attention.attention_files import save_attention
 from hviskd.attention.maps import attention_maps
 from hviskd.attention.overlap import measure_tile
+from hviskd.attention.overlays import overlay
 from hviskd.cli.app import app
 from hviskd.errors import DataError, HviskdError, ModelError
 from hviskd.models import InputStep
 from hviskd.tiles import ImportSettings, TileSet, TileSetWriter, TileSource, import_folder, new_card, split_tiles
 from hviskd.tiles.card import Origin
 from tests.counting import counting
+from tests.html_tables import read_tables
 from tests.models.make import make_model
 from tests.slides.make import stained
 
@@ -72,6 +73,9 @@ def test_maps_are_those_of_each_tile_s_own_class(place, monkeypatch):
     expected = attention_maps(models[0].network, images, torch.tensor(classes))
     np.testing.assert_allclose(found.maps[found.names[0]], expected.numpy(), rtol=1e-3, atol=1e-6)
     assert found.comparison is None
+    assert "Dice" not in found._repr_html_()
+    with pytest.raises(DataError, match="pass `annotations` to `attend`"):
+        found.summary_table()
     assert any("another TileSet" in note for note in found.notes)
 
 
@@ -221,5 +225,9 @@ def test_single_tiles_are_drawn_for_each_model(place, tmp_path):
         expected = overlay(found.tile(0), found.scaled(name, 0), found.outline(0))
         with Image.open(pictures[0]) as opened:
             assert (np.asarray(opened) == expected).all()
+    header, *rows = read_tables(found._repr_html_())
+    assert header == ["class", "file", "tile", *found.names]
+    assert rows[3:] == [found.summary_table()[0], *found.summary_table()[1]]
+    assert found._repr_html_().count("data:image/jpeg") == 3 * (1 + len(found.names))
     save_attention(found, tmp_path / "none", overlays=0)
     assert not (tmp_path / "none" / "overlays").exists()

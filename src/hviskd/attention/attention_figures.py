@@ -2,23 +2,19 @@
 
 from pathlib import PurePath
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion
 
 from hviskd.attention.attending import CHANCE, EDGES
 from hviskd.attention.comparing import AttentionComparison
 from hviskd.attention.overlap import MEASURES
+from hviskd.attention.overlays import COLOURS, OUTLINE, SHADE, spread
 from hviskd.attention.result import Attention
 from hviskd.figure_text import fit, wrap
-from hviskd.pictures import PALETTE, hex_to_rgb, new_figure
+from hviskd.pictures import PALETTE, new_figure
 
-_MAP = "cividis"  # read alike with any colour vision
-_OUTLINE = "#00E5FF"  # no stain comes near it
-_SHADE = 0.55
 _TILE_IN = 1.6
 
 
@@ -35,7 +31,7 @@ def draw_examples(attention: Attention, most: int = 6) -> Figure:
         row[0].set_ylabel("\n".join(fit(text, _TILE_IN, 7) for text in told), fontsize=7)
         for axes, name in zip(row[1:], attention.names, strict=True):
             _tile(axes, tile, outline)
-            painted = axes.imshow(attention.scaled(name, position), cmap=_MAP, vmin=0, vmax=1, alpha=_SHADE)
+            painted = axes.imshow(attention.scaled(name, position), cmap=COLOURS, vmin=0, vmax=1, alpha=SHADE)
     for axes, title in zip(grid[0], ("tile", *attention.names), strict=True):
         axes.set_title(fit(title, _TILE_IN, 8, lines=2), fontsize=8)
     bar = figure.colorbar(painted, ax=grid, fraction=0.025, pad=0.02)
@@ -44,31 +40,6 @@ def draw_examples(attention: Attention, most: int = 6) -> Figure:
     said = "" if attention.outlines is None else "; line: expert's outline"
     figure.supxlabel(f"{attention.settings.kind} for the class at the left{said}", fontsize=7)
     return figure
-
-
-def overlay(
-    tile: NDArray[np.uint8], scaled: NDArray[np.float32], outline: NDArray[np.bool_] | None = None
-) -> NDArray[np.uint8]:
-    """Overlay a map on its tile at full resolution, in the colours of `draw_examples`, with the expert's outline.
-
-    Args:
-        tile: uint8 (H, W, 3).
-        scaled: The map as shares of its largest value, float32 (H, W).
-        outline: bool (H, W), true inside.
-
-    Returns:
-        The picture, uint8 (H, W, 3).
-    """
-    colours = mpl.colormaps[_MAP](scaled)[..., :3]
-    mixed = np.round((1 - _SHADE) * tile + _SHADE * 255 * colours).astype(np.uint8)
-    if outline is not None:
-        mixed[outline & ~binary_erosion(outline, border_value=1)] = hex_to_rgb(_OUTLINE)
-    return mixed
-
-
-def spread(count: int, most: int) -> NDArray[np.int64]:
-    """Return at most so many positions, evenly spread from the first to the last of `count`."""
-    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
 
 
 def draw_boxes(comparison: AttentionComparison, measure: str) -> Figure:
@@ -101,6 +72,6 @@ def draw_boxes(comparison: AttentionComparison, measure: str) -> Figure:
 def _tile(axes: Axes, pixels: NDArray[np.uint8], outline: NDArray[np.bool_] | None) -> None:
     axes.imshow(pixels)
     if outline is not None and outline.any() and not outline.all():
-        axes.contour(outline, levels=[0.5], colors=_OUTLINE, linewidths=0.9)
+        axes.contour(outline, levels=[0.5], colors=OUTLINE, linewidths=0.9)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -6,17 +6,16 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from hviskd.attention.attention_figures import draw_boxes, draw_examples, overlay, spread
-from hviskd.attention.overlap import MEASURES
+from hviskd.attention.attention_figures import draw_boxes, draw_examples
+from hviskd.attention.overlays import spread
 from hviskd.attention.result import Attention
-from hviskd.evaluation.tables import Table, markdown_table
+from hviskd.evaluation.tables import markdown_table
 from hviskd.file_names import safe_name
 from hviskd.pictures import save_figure
 from hviskd.storage import atomic_file, atomic_folder, write_json, write_text
 from hviskd.version import __version__
 
 OVERLAYS = 24
-SHOWN = ("dice_share", "dice_otsu", "dice_mean", "pointing", "energy")
 
 
 def save_attention(
@@ -63,43 +62,17 @@ def save_attention(
 
 def _write_overlays(attention: Attention, folder: Path, most: int) -> None:
     for position in spread(len(attention), most) if most else ():
-        tile, outline = attention.tile(position), attention.outline(position)
         stem = safe_name(Path(attention.files[position]).stem)
         for name in attention.names:
-            drawn = overlay(tile, attention.scaled(name, position), outline)
             place = folder / name / f"{position:06}-{stem}.png"
             place.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(drawn).save(place)
-
-
-def summary_table(attention: Attention) -> Table:
-    """Return header and rows as text: means of the main measures with intervals, and p against the reference."""
-    assert attention.comparison is not None
-    means = attention.comparison.means.set_index(["model", "measure"])
-    tests = attention.comparison.tests.set_index(["model", "measure"])
-    rows = []
-    for model in means.index.unique("model"):
-        cells = [str(model)]
-        for measure in SHOWN:
-            one = means.loc[(model, measure)]
-            cells.append(
-                _number(one["mean"])
-                + ("" if np.isnan(one["low"]) else f" ({_number(one['low'])} to {_number(one['high'])})")
-            )
-        tested = (model, "dice_share") in tests.index
-        p = tests.loc[(model, "dice_share")]["p_flip_patients_holm"] if tested else np.nan
-        rows.append([*cells, "–" if np.isnan(p) else f"{p:.3f}"])
-    return ["model", *(MEASURES[name] for name in SHOWN), "p of the first Dice, over patients"], rows
+            Image.fromarray(attention.overlaid(name, position)).save(place)
 
 
 def to_markdown(attention: Attention) -> str:
     """Return the table and every note as Markdown."""
-    notes, table = " ".join(attention.notes), markdown_table(summary_table(attention))
+    notes, table = " ".join(attention.notes), markdown_table(attention.summary_table())
     return f"# Attention against the expert's outlines\n\n{notes}\n\n{table}\n"
-
-
-def _number(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.3f}"
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

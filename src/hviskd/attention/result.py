@@ -1,6 +1,7 @@
 """What a look at attention found: maps and tiles, on the disk until asked for, and how far an expert agrees."""
 
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 import torch
@@ -9,8 +10,15 @@ from hviskd.arrays import RGB, Bools, Floats32, Ints
 from hviskd.attention.comparing import AttentionComparison
 from hviskd.attention.expert import Outlines
 from hviskd.attention.maps import scaled_maps
+from hviskd.attention.overlap import MEASURES
+from hviskd.attention.overlays import overlay, spread
 from hviskd.attention.settings import AttentionSettings
+from hviskd.errors import DataError
+from hviskd.evaluation.tables import Table
 from hviskd.tiles import TileSet
+
+_SHOWN = ("dice_share", "dice_otsu", "dice_mean", "pointing", "energy")
+_NOTEBOOK_TILES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +69,57 @@ class Attention:
         """Return one map enlarged to the tile, divided by its maximum: (tile_px, tile_px)."""
         return scaled_map(self.maps[name][position], self.tileset.tile_px)
 
+    def overlaid(self, name: str, position: int) -> RGB:
+        """Draw one map over its tile, with the expert's outline if there is one."""
+        return overlay(self.tile(position), self.scaled(name, position), self.outline(position))
+
+    def summary_table(self) -> Table:
+        """Return header and rows as text: means of the main measures with intervals, and p against the reference.
+
+        Raises:
+            DataError: There is no expert to compare with.
+        """
+        if self.comparison is None:
+            raise DataError("these maps were not compared with an expert; pass `annotations` to `attend`")
+        means = self.comparison.means.set_index(["model", "measure"])
+        tests = self.comparison.tests.set_index(["model", "measure"])
+        rows = []
+        for model in means.index.unique("model"):
+            cells = [str(model)]
+            for measure in _SHOWN:
+                one = means.loc[(model, measure)]
+                cells.append(
+                    _number(one["mean"])
+                    + ("" if np.isnan(one["low"]) else f" ({_number(one['low'])} to {_number(one['high'])})")
+                )
+            tested = (model, "dice_share") in tests.index
+            p = tests.loc[(model, "dice_share")]["p_flip_patients_holm"] if tested else np.nan
+            rows.append([*cells, "–" if np.isnan(p) else f"{p:.3f}"])
+        return ["model", *(MEASURES[name] for name in _SHOWN), "p of the first Dice, over patients"], rows
+
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        examples = [
+            (
+                self.classes[at],
+                PurePath(self.files[at]).name,
+                show.picture(self.tile(at), "tile"),
+                *(show.picture(self.overlaid(name, at), name) for name in self.names),
+            )
+            for at in spread(len(self), _NOTEBOOK_TILES)
+        ]
+        told = f"{self.settings.kind} of {len(self.names)} models on {len(self):,} tiles"
+        pictures = show.table(("class", "file", "tile", *self.names), examples, html=range(2, 3 + len(self.names)))
+        numbers = show.table(*self.summary_table()) if self.comparison is not None else ""
+        return show.paragraph(told) + pictures + numbers + show.paragraph(" ".join(self.notes))
+
 
 def scaled_map(values: Floats32, tile_px: int) -> Floats32:
     """Return a map (h, w) enlarged to (tile_px, tile_px), divided by its maximum."""
     drawn: Floats32 = scaled_maps(torch.from_numpy(np.array(values))[None], tile_px)[0].numpy()
     return drawn
+
+
+def _number(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.3f}"

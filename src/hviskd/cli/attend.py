@@ -56,7 +56,6 @@ def attend(
     """
     from hviskd.attention import AttentionSettings, save_attention
     from hviskd.attention import attend as look
-    from hviskd.attention.attention_files import summary_table
     from hviskd.cli.evaluate import print_table
     from hviskd.storage import require_free
 
@@ -72,7 +71,7 @@ def attend(
     )
     save_attention(found, output, overlays=overlays, overwrite=overwrite)
     if found.comparison is not None:
-        print_table(summary_table(found))
+        print_table(found.summary_table())
     for note in found.notes:
         say(note, context)
     for file in sorted(output.iterdir()):
