@@ -19,6 +19,7 @@ from hviskd.experiments.comparison_files import draw_gains, draw_ranks, write_co
 from hviskd.models import load_model
 from tests.conftest import write_tiles
 from tests.counting import counting
+from tests.html_tables import read_tables
 
 DESIGN = """
 pairs: [tiny.yaml]
@@ -170,3 +171,12 @@ def test_pictures_of_many_arms_and_of_few_can_be_drawn(outcome):
     comparison = outcome[0].comparison
     draw_gains(comparison)
     assert comparison.ranks is None or draw_ranks(comparison.ranks)
+
+
+def test_it_shows_itself_in_a_notebook(outcome):
+    result, _ = outcome
+    header, rows = result.comparison.summary_table()
+    shown = read_tables(result._repr_html_())
+    assert shown[-1 - len(rows) :] == [header, *rows]
+    assert [row[0] for row in shown[1:3]] == list(result.failed)
+    assert result.comparison.notes[0].split(":")[0] in result.comparison._repr_html_()

@@ -14,6 +14,7 @@ from hviskd.slides import open_slide
 from hviskd.synthesis import TISSUE_CLASSES, CohortSettings
 from hviskd.tiles import check_leak
 from hviskd.training import load_recipe
+from tests.html_tables import read_tables
 
 from ..browser import look_at
 
@@ -127,3 +128,10 @@ def test_a_person_s_own_folders_are_never_replaced(tmp_path):
     with pytest.raises(DataError, match="which is not from a demo"):
         run_demo(tmp_path, overwrite=True)
     assert (tmp_path / "runs" / "mine").is_dir()
+
+
+def test_it_shows_itself_in_a_notebook(demo):
+    shown = read_tables(demo._repr_html_())
+    header, rows = demo.evaluation.summary_table()
+    assert shown[: 1 + len(rows)] == [header, *rows]
+    assert [row[0] for row in shown[-len(demo.maps) :]] == [outcome.slide.name for outcome in demo.maps]

@@ -5,6 +5,7 @@ import pytest
 from hviskd.errors import RecipeError
 from hviskd.experiments import load_design
 from hviskd.experiments.design import BASELINES, built_in_designs
+from tests.html_tables import read_tables
 
 
 def written(tmp_path, text):
@@ -68,3 +69,10 @@ def test_mistakes_are_one_line(tmp_path, text, message):
 def test_an_unknown_name_lists_what_there_is():
     with pytest.raises(RecipeError, match="built-in names are .*laptop"):
         load_design("nothing")
+
+
+def test_a_design_shows_itself_in_a_notebook():
+    design = load_design("laptop", {"settings.epochs": 3})
+    rows = read_tables(design._repr_html_())
+    assert [row[0] for row in rows[1 : 1 + len(design.arms)]] == [arm.name for arm in design.arms]
+    assert ["epochs", "3"] in rows

@@ -1,5 +1,6 @@
 """`hviskd compare`: run an experiment of many trainings and tabulate the results."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -53,7 +54,6 @@ def compare(
     """
     from hviskd.experiments import compare as run
     from hviskd.experiments import load_design
-    from hviskd.experiments.comparison_files import explain, table_cells
     from hviskd.tiles import TileSet
 
     tileset = TileSet.open(tiles)
@@ -66,9 +66,9 @@ def compare(
         minutes=minutes,
         device=device,
     )
-    _print(*table_cells(outcome.comparison))
-    for note in (*outcome.comparison.notes, *explain()):
-        typer.echo(note)
+    _print(*outcome.comparison.summary_table())
+    for statement in outcome.comparison.statements:
+        typer.echo(statement)
     for title, problem in outcome.failed.items():
         typer.echo(f"failed: {title}: {problem}")
     if outcome.left:
@@ -79,7 +79,7 @@ def compare(
         raise typer.Exit(1)
 
 
-def _print(header: tuple[str, ...], rows: list[list[str]]) -> None:
+def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print the main columns; the files have all."""
     import sys
 

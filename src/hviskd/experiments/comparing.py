@@ -7,10 +7,11 @@ from filelock import FileLock, Timeout
 
 from hviskd.errors import RecipeError, TrainingError
 from hviskd.experiments.cells import Bench, Cell
-from hviskd.experiments.comparison import Comparison, gather_comparison
+from hviskd.experiments.comparison import Comparison
 from hviskd.experiments.comparison_files import write_comparison
 from hviskd.experiments.design import Design, load_design
 from hviskd.experiments.folds import make_folds
+from hviskd.experiments.gathering import gather_comparison
 from hviskd.experiments.workers import train_all
 from hviskd.progress import Progress, progress_bar
 from hviskd.storage import read_json, write_json, write_text
@@ -32,6 +33,13 @@ class Outcome:
     comparison: Comparison
     left: int
     failed: dict[str, str]
+
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        left = show.paragraph(f"{self.left} trainings remain; call `compare` again to continue") if self.left else ""
+        failed = show.table(("training", "failed because"), self.failed.items()) if self.failed else ""
+        return left + failed + self.comparison._repr_html_()
 
 
 def compare(

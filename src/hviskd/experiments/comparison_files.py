@@ -1,39 +1,16 @@
 """Writes a comparison to files: Markdown, CSV, LaTeX and two figures."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from hviskd.evaluation.significance import Gain, Ranks
-from hviskd.evaluation.tables import markdown_table
-from hviskd.experiments.comparison import REFERENCES, Comparison, Row, Spread
+from hviskd.evaluation.significance import Ranks
+from hviskd.experiments.comparison import Comparison
 from hviskd.experiments.design import KD, STUDENT
 from hviskd.figure_text import fit
 from hviskd.pictures import PALETTE, new_figure, save_figure
 from hviskd.storage import atomic_file, write_text
-
-_HEADER = (
-    "pair",
-    "arm",
-    "n",
-    "top-1 %, chosen",
-    "95 %",
-    "last",
-    "balanced %",
-    "AUROC",
-    "gain over KD, points",
-    "p",
-    "gain over student, points",
-    "p",
-    "parameters",
-    "multiply-adds",
-    "passes",
-    "time",
-)
-_MARK = 0.05
-_TITLE = "Which training method helped the student"
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
@@ -41,40 +18,15 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     save_figure(draw_gains(comparison), folder / "gains.png")
     if comparison.ranks is not None:
         save_figure(draw_ranks(comparison.ranks), folder / "ranks.png")
-    write_text(folder / "table.md", to_markdown(comparison))
+    write_text(folder / "table.md", comparison.to_markdown())
     write_text(folder / "table.tex", to_latex(comparison))
     with atomic_file(folder / "table.csv") as partial:
         comparison.to_dataframe().to_csv(partial, index=False, float_format="%.6g")
 
 
-def table_cells(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Return header and rows as text; a gain whose two corrected p are both below 0.05 has a star."""
-    return _HEADER, [_cells(row) for row in comparison.rows]
-
-
-def explain() -> tuple[str, ...]:
-    """Explain the columns."""
-    return (
-        "n: number of trainings (seeds × folds). parameters and multiply-adds (per tile): of the deployed "
-        "network. passes: forward passes of the student in one training, relative to the student alone. time: "
-        "of an epoch, relative to KD, under whatever load the computer had.",
-        "p: over trainings / over patients (or slides or tiles), with Holm's correction. A gain with * has both "
-        "below 0.05.",
-    )
-
-
-def to_markdown(comparison: Comparison) -> str:
-    """Return title, notes and table."""
-    lines = [f"# {_TITLE}", "", *(f"- {note}" for note in (*comparison.notes, *explain()))]
-    if comparison.ranks is not None:
-        lines += [f"- {_told(comparison.ranks)}"]
-    lines += ["", markdown_table(table_cells(comparison), words=2)]
-    return "\n".join(lines) + "\n"
-
-
 def to_latex(comparison: Comparison) -> str:
     """Return a `tabular` for the LaTeX package booktabs."""
-    header, rows = table_cells(comparison)
+    header, rows = comparison.summary_table()
     ends = " \\\\"
     body: list[str] = []
     for position, row in enumerate(rows):
@@ -170,66 +122,6 @@ def _cliques(means: np.ndarray, difference: float) -> list[tuple[int, int]]:
         if last > first and (not runs or last > runs[-1][1]):
             runs.append((first, last))
     return runs
-
-
-def _told(ranks: Ranks) -> str:
-    p = "" if math.isnan(ranks.friedman_p) else f" Friedman's p {_p(ranks.friedman_p)}."
-    order = np.argsort(ranks.means, kind="stable")
-    best = ", ".join(f"{ranks.names[i]} {ranks.means[i]:.1f}" for i in order[:5])
-    return (
-        f"Mean ranks by top-1 over {ranks.blocks} blocks (pair, fold, seed), the best: {best}; ranks closer than "
-        f"{ranks.critical_difference:.1f} do not differ significantly.{p}"
-    )
-
-
-def _cells(row: Row) -> list[str]:
-    trainings = str(row.trainings)
-    if row.diverged or row.missing:
-        lost = [f"{row.diverged} diverged"] if row.diverged else []
-        trainings += f" ({', '.join([*lost, *([f'{row.missing} missing'] if row.missing else [])])})"
-    chosen = row.chosen
-    interval = chosen["top1"]
-    cells = [row.pair, row.arm, trainings, _percent(interval), _range(interval.low, interval.high)]
-    cells += [_percent(row.last["top1"]), _percent(chosen["balanced_accuracy"]), _plain(chosen["macro_auroc"])]
-    for reference in REFERENCES:
-        cells += list(_gain(row.gains.get(reference), row.corrected.get(reference)))
-    cells += [f"{row.parameters:,}" if row.parameters else "–"]
-    cells += [f"{row.multiply_adds / 1e6:,.1f} M" if row.multiply_adds else "–"]
-    return [*cells, _times(row.student_passes), _times(row.seconds)]
-
-
-def _percent(spread: Spread) -> str:
-    if math.isnan(spread.mean):
-        return "–"
-    return f"{100 * spread.mean:.1f}" + ("" if math.isnan(spread.deviation) else f" ± {100 * spread.deviation:.1f}")
-
-
-def _plain(spread: Spread) -> str:
-    if math.isnan(spread.mean):
-        return "–"
-    return f"{spread.mean:.3f}" + ("" if math.isnan(spread.deviation) else f" ± {spread.deviation:.3f}")
-
-
-def _range(low: float, high: float) -> str:
-    return "–" if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f}"
-
-
-def _gain(gain: Gain | None, corrected: tuple[float, float] | None) -> tuple[str, str]:
-    if gain is None or corrected is None:
-        return "", ""
-    ends = "" if math.isnan(gain.low) else f" ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
-    star = "*" if max(corrected) < _MARK else ""  # NaN is never below
-    return f"{100 * gain.value:+.1f}{star}{ends}".replace("-", "−"), " / ".join(map(_p, corrected))
-
-
-def _p(value: float) -> str:
-    if math.isnan(value):
-        return "–"
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _times(ratio: float) -> str:
-    return "–" if math.isnan(ratio) else f"{ratio:.2g} ×"
 
 
 def _latex(text: str) -> str:

@@ -11,7 +11,7 @@ from hviskd.evaluation import Evaluation, evaluate, save_evaluation
 from hviskd.file_names import qc_folder
 from hviskd.models import Compute
 from hviskd.progress import Progress
-from hviskd.segmentation import SlideOutcome, segment_cohort
+from hviskd.segmentation import CohortMaps, segment_cohort
 from hviskd.storage import write_json
 from hviskd.synthesis.cohort import LEGEND, CohortSettings, SyntheticCohort, draw_cohort
 from hviskd.tiles import TileSet, draw_contact_sheet, split_tiles
@@ -44,7 +44,14 @@ class Demo:
     tileset: TileSet
     runs: dict[str, Run]
     evaluation: Evaluation
-    maps: tuple[SlideOutcome, ...]
+    maps: CohortMaps
+
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        made = (f"{len(self.cohort.slides)} synthetic slides", f"{len(self.tileset):,} tiles", f"{len(self.runs)} runs")
+        told = show.paragraph(f"{self.folder}", *made)
+        return told + self.evaluation._repr_html_() + self.maps._repr_html_()
 
 
 def run_demo(
@@ -93,7 +100,7 @@ def run_demo(
     unseen = set(tileset.table.iloc[tileset.rows("test")]["patient"])
     slides = [drawn.folder / slide.file for slide in drawn.slides if slide.patient in unseen]
     maps = segment_cohort(runs["hviskd"], slides, folder / "maps", compute=compute, progress=progress)
-    return Demo(folder, drawn, tileset, runs, evaluation, tuple(maps))
+    return Demo(folder, drawn, tileset, runs, evaluation, maps)
 
 
 def _cut(cohort: SyntheticCohort, output: Path, settings: CutSettings, progress: Progress | None) -> TileSet:

@@ -127,6 +127,17 @@ class Design(BaseModel):
         """Return the complete experiment as YAML, including baselines, which `load_design` reads."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        counts = (f"{len(self.arms)} arms", f"{len(self.seeds)} seeds", f"{self.folds} folds" if self.folds else "")
+        rows = [(arm.name, arm.methods, arm.epochs, arm.teacher, arm.settings or None) for arm in self.arms]
+        return (
+            show.paragraph(*(Path(pair).stem for pair in self.pairs), *counts)
+            + show.table(("arm", "methods", "epochs, relative", "teacher", "own settings"), rows)
+            + (show.table(("setting of every arm", "value"), self.settings.items()) if self.settings else "")
+        )
+
 
 def built_in_designs() -> Mapping[str, str]:
     """Return the built-in experiments, by name, as YAML."""
