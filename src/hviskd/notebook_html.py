@@ -4,10 +4,13 @@ import base64
 import io
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from hviskd.arrays import RGB
+from hviskd.rgb_images import on_white
 
 
 def paragraph(*parts: str) -> str:
@@ -35,6 +38,13 @@ def picture(pixels: RGB, told: str, *, lossless: bool = False) -> str:
     Image.fromarray(pixels).save(stream, kind, quality=85)
     data = base64.b64encode(stream.getvalue()).decode()
     return f'<img alt="{escape(told)}" src="data:image/{kind};base64,{data}"/>'
+
+
+def picture_file(path: Path, told: str, most_px: int) -> str:
+    """Return the picture in a file, reduced to at most so many px a side."""
+    with Image.open(path) as image:
+        image.thumbnail((most_px, most_px))
+        return picture(np.asarray(on_white(image)), told)
 
 
 def swatch(colour: tuple[int, int, int]) -> str:

@@ -9,6 +9,7 @@ from hviskd.errors import DataError
 from hviskd.evaluation import bootstrap_weights, evaluate, measure, save_evaluation
 from hviskd.evaluation.corrupted_tiles import robustness
 from hviskd.tiles.corruptions import CORRUPTIONS, corrupt
+from tests.html_tables import read_tables
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +104,10 @@ def test_an_unknown_corruption_is_refused(found, tileset):
     models, result = found
     with pytest.raises(DataError, match="`robustness=fog`: unknown"):
         robustness(result.evaluation, models, tileset, corruptions=["fog"])
+
+
+def test_it_shows_itself_in_a_notebook(found):
+    _, result = found
+    header, rows = result.summary_table()
+    assert read_tables(result._repr_html_())[: 1 + len(rows)] == [header, *rows]
+    assert "mean over five levels" in result._repr_html_()

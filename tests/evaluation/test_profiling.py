@@ -18,6 +18,7 @@ from hviskd.evaluation.cost_figures import Point, cost_figure
 from hviskd.evaluation.intervals import Interval
 from hviskd.models import Compute, load_model, save_model
 from hviskd.networks import create_network
+from tests.html_tables import read_tables
 
 from .conftest import CLASSES, colour_model, write_tiles
 
@@ -140,3 +141,9 @@ def test_the_help_shows_examples_and_the_verb_starts_light():
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_profile_shows_itself_in_a_notebook():
+    cost = measure("resnet8", speed=False)
+    header, rows = cost.summary_table()
+    assert read_tables(cost._repr_html_()) == [header, *rows]

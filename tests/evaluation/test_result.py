@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 
 from hviskd.errors import DataError
 from hviskd.evaluation import evaluate, save_evaluation
+from tests.html_tables import read_tables
 
 from .conftest import colour_model, write_tiles
 
@@ -134,3 +136,10 @@ def test_markdown_tables_are_whole_and_carry_the_cautions(evaluation):
     assert f"| colours | {result.metrics.top1:.3f} ({low:.3f} to {high:.3f}) |" in text
     assert "| a-b − colours |" in text
     assert "| BG | 0 | – | – |" in text
+
+
+def test_it_shows_itself_in_a_notebook(evaluation):
+    html = replace(evaluation, data_name="<tiles>")._repr_html_()
+    (header, rows), (others, differences) = evaluation.summary_table(), evaluation.difference_table()
+    assert read_tables(html) == [header, *rows, others, *differences]
+    assert "of &lt;tiles&gt;: " in html

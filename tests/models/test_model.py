@@ -14,6 +14,8 @@ from hviskd.models import IMAGENET, InputStep, load_model, resolve_models, save_
 from hviskd.models.export import export_model
 from hviskd.storage import file_digest
 from tests.conftest import CLASSES
+from tests.html_tables import read_tables
+from tests.models.make import make_model
 
 
 @pytest.fixture
@@ -161,3 +163,10 @@ def test_a_run_stands_for_its_two_models(teacher_run, tmp_path):
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ModelError, match="not finished"):
         resolve_models(tmp_path)
+
+
+def test_a_model_shows_itself_in_a_notebook(tmp_path):
+    model = make_model(tmp_path / "model", tile_px=32, classes=("<tumour>", "b & c"))
+    html = model._repr_html_()
+    assert [row[1] for row in read_tables(html)] == ["class", "<tumour>", "b & c"]
+    assert f"resnet8 with {model.parameters:,} parameters, 32 px tiles at 0.5 µm/px" in html

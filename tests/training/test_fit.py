@@ -30,6 +30,7 @@ from hviskd.tiles.augmentation import augment
 from hviskd.training import Run, load_recipe, train
 from hviskd.training.setup import build_learner
 from tests.conftest import write_tiles
+from tests.html_tables import read_tables
 from tests.tiles.cifar_samples import write_cifar
 
 QUICK = {"network": "resnet8", "epochs": 3, "batch_size": 16, "learning_rate": 0.005}
@@ -459,3 +460,13 @@ def test_mixed_precision_on_the_cpu(tileset, teacher_run, tmp_path):
 def test_the_stored_recipe_repeats_the_run(student_run):
     assert yaml.safe_load(student_run.recipe_file.read_text())["seed"] == 0
     assert load_recipe(student_run.recipe_file) == student_run.recipe
+
+
+def test_a_run_shows_itself_in_a_notebook(student_run, tmp_path):
+    html = student_run._repr_html_()
+    header, *rows = read_tables(html)
+    assert header[:2] == ["epoch", "learning_rate"]
+    assert {row[0] for row in rows} == {str(student_run.card["chosen_epoch"]), "3"}
+    assert "finished, 3 epochs" in html
+    assert "data:image/jpeg" in html
+    assert "&lt;run&gt;: not started" in Run(tmp_path / "<run>")._repr_html_()

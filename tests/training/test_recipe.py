@@ -5,6 +5,7 @@ import yaml
 
 from hviskd.errors import RecipeError
 from hviskd.training import Recipe, built_in_recipes, load_recipe
+from tests.html_tables import read_tables
 
 PAPER_PAIRS = {
     "resnet110-resnet8", "resnet110-resnet20", "vgg19-vgg8", "vgg19-shufflenet_v2", "vgg19-mobilenet_v2",
@@ -129,3 +130,9 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
     path.write_text("network: resnet8\nepochs: 2\nmethods:\n  kd: {weight: 1, weight: 2}\n")
     with pytest.raises(RecipeError, match="line 4: weight appears twice"):
         load_recipe(path, role="student")
+
+
+def test_a_recipe_shows_itself_in_a_notebook():
+    rows = read_tables(load_recipe("laptop", {"methods": "kd", "seed": 7}, role="distilled student")._repr_html_())
+    assert ["seed", "7"] in rows
+    assert "temperature 4" in dict(row for row in rows if len(row) == 2)["kd"]

@@ -90,6 +90,13 @@ class Robustness:
             blocks += [f"{TITLES[metric]} {EACH_LEVEL}", markdown_table((head, rows), words=2)]
         return "\n\n".join(blocks) + "\n"
 
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        differences = show.table(*self.difference_table()) if len(self.evaluation.models) > 1 else ""
+        told = " ".join(("Change of top-1 from the clean tiles, mean over five levels.", *self.notes))
+        return show.table(*self.summary_table()) + differences + show.paragraph(told)
+
     def steps(self, model: str, corruption: str, metric: str) -> pd.DataFrame:
         """Return the six rows of `levels` for one model, corruption and metric, the clean tiles first."""
         return pd.DataFrame(_only(self.levels, model, corruption, metric))

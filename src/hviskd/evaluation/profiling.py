@@ -134,6 +134,12 @@ class Profile:
         tables = [self.summary_table()] + ([self.rate_table()] if self.machine else [])
         return "\n\n".join([*map(markdown_table, tables), *self.statements]) + "\n"
 
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        rates = show.table(*self.rate_table()) if self.machine else ""
+        return show.table(*self.summary_table()) + rates + "".join(map(show.paragraph, self.statements))
+
 
 def profile(
     models: AnyModels,

@@ -182,6 +182,12 @@ class Evaluation:
         blocks += ["One class against the rest:", markdown_table(self.class_table())]
         return "\n\n".join(blocks) + "\n"
 
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        differences = show.table(*self.difference_table()) if self.differences else ""
+        return show.table(*self.summary_table()) + differences + show.paragraph(" ".join(self.statements))
+
     def _context(self) -> dict[str, str | int]:
         """Return the columns that identify a row."""
         return {"split": self.split, "unit": self.unit, "clusters": self.clusters, "leak": self.leak}

@@ -57,6 +57,22 @@ class Model:
             raise ModelError(f"{self.folder}: has no int8 variant; make one with `quantize()`")
         return _content(self.folder / INT8, self.card.int8.sha256)
 
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        card = self.card
+        reads = f"{card.tile_px} px tiles at {card.mpp:g} µm/px" if card.mpp else f"{card.tile_px} px tiles"
+        taught = f"distilled from {card.teacher.name}" if card.teacher else ""
+        variants = ("calibrated" if card.calibration else "", "with an int8 variant" if card.int8 else "")
+        network = f"{card.network.name} with {self.parameters:,} parameters"
+        measured = [f"{name} {value:.3f}" for name, value in card.metrics.items() if value is not None]
+        legend = [(show.swatch(colour), name) for name, colour in zip(card.classes, card.colours, strict=True)]
+        return (
+            show.paragraph(f"{card.name}: {network}", reads, taught, *variants)
+            + show.paragraph(f"epoch {card.epoch}, {card.selection}", *measured)
+            + show.table(("", "class"), legend, html=(0,))
+        )
+
     def predict(self, tiles: NDArray[np.uint8], *, batch_size: int = 128, device: str = "auto") -> NDArray[np.float32]:
         """Return class probabilities (N, K) for uint8 RGB tiles (N, tile_px, tile_px, 3), by torch in float32.
 

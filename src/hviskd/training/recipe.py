@@ -98,6 +98,14 @@ class Recipe(BaseModel):
         """Return the complete recipe as YAML, which `load_recipe` reads."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        content = self.model_dump(mode="json")
+        methods = content.pop("methods")
+        options = [(name, ", ".join(f"{key} {value}" for key, value in own.items())) for name, own in methods.items()]
+        return show.table(("key", "value"), content.items()) + show.table(("method", "options"), options)
+
 
 def load_recipe(
     source: str | Path | None, changes: Mapping[str, Any] | None = None, *, role: Role = "student"

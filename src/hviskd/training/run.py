@@ -26,6 +26,9 @@ from hviskd.models.folder import CHOSEN, LAST
 from hviskd.storage import atomic_file, read_json, write_json, write_text
 from hviskd.training.recipe import Recipe, load_recipe
 
+_NOTEBOOK_PX = 900
+_NOTEBOOK_COLUMNS = ("epoch", "learning_rate", "loss_total", "train_top1", "val_top1", "val_balanced_accuracy")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -108,6 +111,17 @@ class Run:
     def last(self) -> Model:
         """Load the Model of the last epoch."""
         return load_model(self.folder / LAST)
+
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        card, log = self.card, self.log if self.log_file.is_file() else pd.DataFrame()
+        state = card.get("state", "not started")
+        curves = show.picture_file(self.curves_file, "curves", _NOTEBOOK_PX) if self.curves_file.is_file() else ""
+        shown = log[log["epoch"].isin({card.get("chosen_epoch"), log["epoch"].max()})] if len(log) else log
+        columns = [name for name in _NOTEBOOK_COLUMNS if name in shown]
+        rows = show.table(columns, shown[columns].itertuples(index=False)) if columns else ""
+        return show.paragraph(f"{self.folder}: {state}", f"{len(log)} epochs") + rows + curves
 
     def begin(self, recipe: Recipe, facts: dict[str, Any], *, resume: bool) -> None:
         """Prepare the folder for a new or a resumed training.
