@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from hviskd.claims import Claims
 from hviskd.errors import DataError
 from hviskd.models import Compute
 from hviskd.segmentation import (
@@ -247,6 +248,59 @@ def test_a_listed_slide_that_is_missing_fails_alone(model, slides, tmp_path):
     outcomes = segment_cohort(model, find_cohort([table]), tmp_path / "maps", compute=PLAIN)
     assert states(outcomes) == ["failed", "done"]
     assert "missing.svs: " in outcomes[0].problem
+
+
+def test_a_slide_that_another_process_claims_is_done_when_that_lets_go_of_it(model, slides, tmp_path):
+    told = []
+    with Claims(tmp_path / "maps" / ".claims") as another:
+        assert another.take("first")
+
+        def report(outcome):
+            told.append(outcome.slide)
+            if len(told) == 2:
+                another.release("first")
+
+        outcomes = segment_cohort(model, slides, tmp_path / "maps", report=report, compute=PLAIN)
+    assert states(outcomes) == ["done", "failed", "done"]
+    assert told == [slides[1], slides[2], slides[0]]
+    assert not (tmp_path / "maps" / ".claims").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_cohort_and_each_slide_is_done_once(model, tmp_path):
+    paths = [write_slide(tmp_path / "slides" / f"{n}.svs", tissue_on_glass(500, 400, seed=n)) for n in range(3)]
+    command = [sys.executable, "-m", "hviskd", "segment", tmp_path / "slides", "-m", model, "-o", tmp_path / "maps"]
+    command += ["--engine", "torch", "--threads", "1"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    both = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    for path in paths:
+        lines = [line for words in said for line in words.splitlines() if line.startswith(f"{path.name}: ")]
+        assert sorted("already done" in line for line in lines) == [False, True]
+        assert len(load_slide_map(tmp_path / "maps" / path.stem))
+    with (tmp_path / "maps" / "slides.csv").open() as stream:
+        assert [row["slide"] for row in csv.DictReader(stream)] == [path.name for path in paths]
+    assert not list((tmp_path / "maps").glob("**/.*"))
+
+
+def test_the_table_keeps_the_slides_of_other_calls_whose_maps_are_there(model, slides, tmp_path):
+    maps = tmp_path / "maps"
+
+    def listed():
+        return [line.split(",")[0] for line in (maps / "slides.csv").read_text().splitlines()[1:]]
+
+    segment_cohort(model, slides[:1], maps, compute=PLAIN)
+    segment_cohort(model, slides[1:], maps, compute=PLAIN)
+    assert listed() == ["second.svs", "third.svs", "first.svs"]
+    segment_cohort(model, slides[2:], maps, compute=PLAIN)
+    assert listed() == ["third.svs", "first.svs"]  # a slide that failed has no map
+    shutil.rmtree(maps / "first")
+    segment_cohort(model, slides[2:], maps, compute=PLAIN)
+    assert listed() == ["third.svs"]
+    (maps / "slides.csv").write_bytes(b"slide\xff")
+    segment_cohort(model, slides[2:], maps, compute=PLAIN)
+    assert listed() == ["third.svs"]
 
 
 @pytest.mark.slow

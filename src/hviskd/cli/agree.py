@@ -1,5 +1,6 @@
 """`hviskd agree`: compare slide maps with an expert's annotations."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -7,8 +8,18 @@ import typer
 
 from hviskd.cli.annotation_options import NoCrop, Tolerance
 from hviskd.cli.spelling import say
+from hviskd.cli.turns import in_turn
 
 
+def _show(output: Path) -> None:
+    """Print why slides are missing in an agreement, and end with status 1 if there are any."""
+    from hviskd.agreement.files import SUMMARY
+    from hviskd.storage import read_json
+
+    _end_with({one["slide"]: one["problem"] for one in read_json(output / SUMMARY)["failed"]})
+
+
+@in_turn(_show)
 def agree(
     context: typer.Context,
     maps: Annotated[
@@ -92,7 +103,12 @@ def agree(
     for statement in found.statements:
         typer.echo(statement)
     typer.echo(f"wrote {output}")
-    for slide, problem in found.failed.items():
+    _end_with(found.failed)
+
+
+def _end_with(failed: Mapping[str, str]) -> None:
+    """Print why slides were not compared, and end with status 1 if there are any."""
+    for slide, problem in failed.items():
         typer.echo(f"error: {slide} was not compared: {problem}", err=True)
-    if found.failed:
+    if failed:
         raise typer.Exit(1)

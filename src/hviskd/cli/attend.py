@@ -6,8 +6,16 @@ from typing import Annotated
 import typer
 
 from hviskd.cli.spelling import say
+from hviskd.cli.turns import in_turn
 
 
+def _show(output: Path) -> None:
+    """Print the files of an output."""
+    for file in sorted(output.iterdir()):
+        typer.echo(f"  {file}")
+
+
+@in_turn(_show)
 def attend(
     context: typer.Context,
     models: Annotated[
@@ -74,5 +82,4 @@ def attend(
         print_table(found.summary_table())
     for note in found.notes:
         say(note, context)
-    for file in sorted(output.iterdir()):
-        typer.echo(f"  {file}")
+    _show(output)

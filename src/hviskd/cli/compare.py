@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from hviskd.cli.changes import parse_changes
+from hviskd.cli.turns import in_turn
 
 
+@in_turn()
 def compare(
     experiment: Annotated[
         str, typer.Argument(metavar="EXPERIMENT", help="YAML file, or name of a built-in experiment.")

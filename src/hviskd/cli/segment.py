@@ -108,7 +108,7 @@ def segment(
 
     Tile size, µm/px, normalisation and stain are taken from the Model. To continue after an interruption, repeat the
     command: finished slides are skipped unless the slide, the Model or the settings have changed. If a slide cannot be
-    segmented, the others still are, and the exit status is 1.
+    segmented, the others still are, and the exit status is 1. Processes with the same output folder share the slides.
 
     Examples:
 

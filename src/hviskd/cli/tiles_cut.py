@@ -10,6 +10,7 @@ from hviskd.cli.annotation_options import NoCrop, Tolerance
 from hviskd.cli.count_table import print_counts
 from hviskd.cli.spelling import say
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
+from hviskd.cli.turns import in_turn
 from hviskd.errors import DataError
 from hviskd.slides import TissueRule
 
@@ -29,6 +30,19 @@ class _StainMethod(StrEnum):
     reinhard = "reinhard"
 
 
+def _show(output: Path) -> None:
+    """Print why slides of a finished TileSet were not cut, and end with status 1 if there are any."""
+    from hviskd.cutting import read_report
+    from hviskd.file_names import qc_folder
+
+    failures = read_report(qc_folder(output)).failed
+    for failed in failures:
+        typer.echo(f"error: {failed.problem}", err=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+@in_turn(_show)
 def cut(
     context: typer.Context,
     slides: Annotated[
@@ -177,10 +191,7 @@ def cut(
     typer.echo(f"{len(tileset):,} tiles from {used} of {len(report.slides)} slides")
     typer.echo(f"images and report in {qc_folder(output)}")
     typer.echo(f"wrote {tileset.folder}")
-    for failed in report.failed:
-        typer.echo(f"error: {failed.problem}", err=True)
-    if report.failed:
-        raise typer.Exit(1)
+    _show(output)
 
 
 def _annotation_folder(annotations: Path | None, masks: Path | None, outlines: Path | None) -> "AnnotationFolder":

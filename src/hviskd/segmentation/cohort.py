@@ -2,8 +2,11 @@
 
 While one slide is classified, the next is opened and the one before is written. A slide counts as done by its
 `summary.json` alone, the last file of its folder, and only while slide, Model and settings are what they were then.
+Several processes may segment into one folder: each claims a slide before it opens it, and passes over the claimed ones
+until nothing else is left to do.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -11,10 +14,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from hviskd.claims import LOOK_S, Claims
 from hviskd.errors import DataError
 from hviskd.models import AnyModel, find_model
 from hviskd.models.compute import Compute, LateEngine
-from hviskd.progress import Progress
+from hviskd.progress import Progress, progress_bar
 from hviskd.segmentation.map_folders import assign_folders
 from hviskd.segmentation.outcomes import CohortMaps, SlideOutcome, writable
 from hviskd.segmentation.outputs import SUMMARY, Summary, read_summary, write_files, write_summary
@@ -27,7 +31,7 @@ from hviskd.slides.slide_files import changed_at, place_digest, slide_fingerprin
 from hviskd.storage import fingerprint, write_text
 from hviskd.threads import in_threads
 
-SLIDES_CSV = "slides.csv"
+SLIDES_CSV, CLAIMS = "slides.csv", ".claims"
 OUTDATED = "summary.outdated.json"  # what a summary is called after its slide failed to be done again
 _VERSION = 1  # higher whenever the same slide, Model and settings would give other files
 
@@ -48,6 +52,13 @@ class _Task:
         else:
             text = f"{error.filename or self.slide.path}: {error.strerror or error}"
         return SlideOutcome(self.slide.path, self.folder, "failed", problem=" ".join(writable(text).split()))
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """A slide that another process is at work on."""
+
+    task: _Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +91,9 @@ def segment_cohort(
 ) -> CohortMaps:
     """Segment every slide; one that cannot be segmented does not stop the others.
 
-    Slides that an earlier call has finished are skipped, unless the slide, the Model or a setting has changed.
-    `slides.csv` in the output folder has one row per slide, including failed ones.
+    Slides that an earlier call has finished are skipped, unless the slide, the Model or a setting has changed. Several
+    processes may segment into one folder at a time: each slide is segmented by one of them. `slides.csv` in the output
+    folder has one row per slide, including failed ones, and after them the other slides whose maps are in the folder.
 
     Args:
         model: A Model, its folder, or a finished Run or its folder, whose selected Model is used.
@@ -123,28 +135,67 @@ def segment_cohort(
         card.model_dump(mode="json"),
     ]
     _require_writable(output)
-    begin = partial(_begin, request=request, shaping=shaping, engine=engine, overwrite=overwrite)
+    with Claims(output / CLAIMS) as claims:
+        begin = partial(_begin, claims=claims, request=request, shaping=shaping, engine=engine)
 
-    def classified() -> Iterator[SlideOutcome | _Classified]:
-        for begun in in_threads(begin, tasks, threads=1, ahead=2):
-            yield begun if isinstance(begun, SlideOutcome) else _classify(begun, engine, progress)
+        def classified() -> Iterator[SlideOutcome | _Classified]:
+            for begun in _all_begun(begin, tasks, overwrite=overwrite, progress=progress):
+                yield begun if isinstance(begun, SlideOutcome) else _classify(begun, engine, progress)
 
-    def finish(work: SlideOutcome | _Classified) -> SlideOutcome:
-        outcome = work if isinstance(work, SlideOutcome) else _write(work)
-        if report is not None:
-            report(outcome)
-        return outcome
+        def finish(work: SlideOutcome | _Classified) -> SlideOutcome:
+            outcome = work if isinstance(work, SlideOutcome) else _write(work)
+            claims.release(outcome.folder.name)
+            if report is not None:
+                report(outcome)
+            return outcome
 
-    maps = CohortMaps(output, card.classes, tuple(in_threads(finish, classified(), threads=1, ahead=1)))
-    write_text(output / SLIDES_CSV, maps.to_csv())
+        found = {outcome.folder: outcome for outcome in in_threads(finish, classified(), threads=1, ahead=1)}
+        maps = CohortMaps(output, card.classes, tuple(found[task.folder] for task in tasks))
+        with claims.holding(SLIDES_CSV):
+            write_text(output / SLIDES_CSV, maps.to_csv(others=output / SLIDES_CSV))
     return maps
 
 
+def _all_begun(
+    begin: Callable[..., "SlideOutcome | _Begun | _Elsewhere"],
+    tasks: Sequence[_Task],
+    *,
+    overwrite: bool,
+    progress: Progress | None,
+) -> Iterator[SlideOutcome | _Begun]:
+    """Yield every slide that is free, and those of other processes when they are finished there, or given up."""
+    elsewhere = []
+    for begun in in_threads(partial(begin, overwrite=overwrite), tasks, threads=1, ahead=2):
+        if isinstance(begun, _Elsewhere):
+            elsewhere.append(begun.task)
+        else:
+            yield begun
+    if not elsewhere:
+        return
+    with progress_bar("slides of another process", len(elsewhere), progress) as advance:
+        while elsewhere:
+            time.sleep(LOOK_S)
+            for task in tuple(elsewhere):
+                begun = begin(task)
+                if not isinstance(begun, _Elsewhere):
+                    elsewhere.remove(task)
+                    advance(note=task.title)
+                    yield begun
+
+
 def _begin(
-    task: _Task, *, request: Request, shaping: Sequence[object], engine: LateEngine, overwrite: bool
-) -> SlideOutcome | _Begun:
-    """Open a slide that is not finished."""
+    task: _Task,
+    *,
+    claims: Claims,
+    request: Request,
+    shaping: Sequence[object],
+    engine: LateEngine,
+    overwrite: bool = False,
+) -> SlideOutcome | _Begun | _Elsewhere:
+    """Claim a slide, and open it if it is not finished."""
     path, slide_mpp = task.slide.path, task.slide.slide_mpp
+    if not claims.take(task.folder.name):
+        return _Elsewhere(task)
     try:
         made_of = fingerprint(_VERSION, slide_fingerprint(path), changed_at(path), slide_mpp, *shaping)
         kept = None if overwrite else _finished(task.folder, made_of)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-from hviskd.segmentation.outputs import Summary
+from hviskd.segmentation.outputs import SUMMARY, Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,11 +63,28 @@ class CohortMaps(Sequence[SlideOutcome]):
         """The slides that could not be segmented."""
         return tuple(outcome for outcome in self.outcomes if outcome.state == "failed")
 
-    def to_csv(self) -> str:
-        """Return one line per slide, with names but without paths."""
+    def to_csv(self, *, others: Path | None = None) -> str:
+        """Return one line per slide, with names but without paths.
+
+        Args:
+            others: An earlier file, of which the lines of other slides are added if their maps are still there.
+        """
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self._header(), *self._rows()])
+        kept = [] if others is None else self._others(others)
+        csv.writer(text, lineterminator="\n").writerows([self._header(), *self._rows(), *kept])
         return text.getvalue()
+
+    def _others(self, path: Path) -> list[list[str]]:
+        """Return the lines of an earlier table of the same columns that are of other slides with a map."""
+        try:
+            header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        except (OSError, ValueError, csv.Error):
+            return []
+        mine = {writable(outcome.folder.name) for outcome in self.outcomes}
+        if header != self._header():
+            return []
+        whole = [row for row in rows if len(row) == len(header)]
+        return [row for row in whole if row[1] not in mine and (path.parent / row[1] / SUMMARY).is_file()]
 
     def to_dataframe(self) -> "pd.DataFrame":
         """Return one row per slide: slide, folder, state, tiles, tissue_mm2, CLASS_mm2 … and problem."""
