@@ -34,9 +34,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from fuzz_layers import LEVEL_0
 from fuzz_mutations import damaged
 from fuzz_seeds import OFTEN, SIDE_PX, Seed, make_seeds
 from PIL import Image
+
+from hviskd.slide_frame import Glass, SlideFrame
 
 GOOD = ("fine", "clear line")
 FAULTS = ("unclear line", "traceback", "crash", "hang", "over memory", "half-written")
@@ -248,11 +251,19 @@ def use_annotation(case: Case) -> None:
     else:
         with contextlib.suppress(HviskdError):
             read_annotation(case.path)
-    annotation = read_annotation(case.path, legend=legend, frame=(SIDE_PX, SIDE_PX))
+    annotation = read_annotation(case.path, legend=legend, frame=frame_for(case.path))
     annotation.rasterise(0, 0, SIDE_PX, SIDE_PX, 1)
     for name in ("converted.geojson", "converted.json", "converted.png"):
         written = convert(annotation, case.path.parent / name, legend=legend)
         read_annotation(written, legend=legend)
+
+
+def frame_for(path: Path) -> SlideFrame:
+    """Give the frame of a slide of 0.5 µm/px on which the sound annotation that a file was made of lies."""
+    maker = {".ndpa": "hamamatsu", ".dcm": "dicom"}.get(path.suffix)
+    unit, corner_px = (500, SIDE_PX / 2) if maker == "hamamatsu" else (0.0005, 0)
+    glass = Glass(maker, (1 / unit, 0, corner_px), (0, 1 / unit, corner_px), LEVEL_0) if maker else None
+    return SlideFrame((SIDE_PX, SIDE_PX), glass=glass)
 
 
 def use_legend(case: Case) -> None:

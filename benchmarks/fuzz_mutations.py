@@ -107,6 +107,8 @@ def _structured(content: bytes) -> Callable[[bytes, random.Random], bytes] | Non
         return _damaged_png
     if content.startswith(b"\xff\xd8\xff"):
         return _damaged_jpeg
+    if content[128:132] == b"DICM":
+        return _damaged_in_place
     if content.lstrip()[:1] == b"<":
         return _damaged_xml
     return _damaged_json if content.lstrip()[:1] in (b"{", b"[") else _damaged_text
@@ -168,6 +170,19 @@ def _damaged_tiff(content: bytes, rng: random.Random) -> bytes:
     except (struct.error, IndexError, OverflowError):
         return damaged_bytes(content, rng)
     return bytes(changed)
+
+
+def _damaged_in_place(content: bytes, rng: random.Random) -> bytes:
+    """Change a byte or a number behind the head of a file and keep its length, so that its parts are still found."""
+    changed = bytearray(content)
+    place = rng.randrange(132, len(content))
+    if rng.random() < 0.5:
+        changed[place] = rng.choice([0, 1, 32, 127, 255, rng.randrange(256)])
+    else:
+        form = rng.choice(["<H", "<I", "<f", "<d"])
+        number = rng.choice([float("nan"), float("inf"), -1.5, 1e30]) if form in ("<f", "<d") else _fitting(rng, form)
+        changed[place : place + struct.calcsize(form)] = struct.pack(form, number)
+    return bytes(changed[: len(content)])
 
 
 def _damaged_xml(content: bytes, rng: random.Random) -> bytes:

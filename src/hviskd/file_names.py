@@ -13,7 +13,7 @@ from hviskd.errors import DataError
 WHOLE_SLIDE_SUFFIXES = (".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".dcm")
 FLAT_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 PICTURE_SUFFIXES = (*FLAT_SUFFIXES, ".webp")  # of tiles
-OUTLINE_SUFFIXES = (".geojson", ".json", ".xml", ".annotations")
+OUTLINE_SUFFIXES = (".geojson", ".json", ".xml", ".annotations", ".ndpa", ".dcm")
 MASK_ENDINGS = ("_L", "_mask", "-mask")  # the mask of STEM is STEM_L, as in the Ivy atlas, or one of the others
 
 

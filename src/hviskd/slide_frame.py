@@ -37,6 +37,29 @@ class Placement(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Glass:
+    """Where points on the glass, which some programs count from, lie on a slide.
+
+    Attributes:
+        maker: Whose points they are: `hamamatsu`, nm from the centre of the glass, or `dicom`, mm of the slide's
+            coordinate system.
+        x: A level-0 x px is the first number times x on the glass, plus the second times y there, plus the third.
+        y: The same for y px.
+        image: The UID of level 0, in DICOM.
+    """
+
+    maker: str
+    x: tuple[float, float, float]
+    y: tuple[float, float, float]
+    image: str = ""
+
+    def to_level0(self, points: ArrayLike) -> Floats:
+        """Turn points on the glass, (N, 2) x before y, into level-0 px."""
+        turned = np.array([self.x, self.y])
+        return np.asarray(points, np.float64).reshape(-1, 2) @ turned[:, :2].T + turned[:, 2]
+
+
+@dataclass(frozen=True)
 class SlideFrame:
     """A slide's plane, and which part of it was scanned.
 
@@ -45,12 +68,14 @@ class SlideFrame:
         origin_px: The scan's corner, x and y in level-0 px.
         scan_size: Width and height of the scan in level-0 px; None where it is unknown, or is the whole plane.
         no_crop: Everything counts from the plane's corner, as in QuPath when it was started with --no-crop.
+        glass: Where points on the glass lie, for programs that count from there; None where the slide does not say.
     """
 
     size: tuple[int, int]
     origin_px: tuple[int, int] = (0, 0)
     scan_size: tuple[int, int] | None = None
     no_crop: bool = False
+    glass: Glass | None = None
 
     def __str__(self) -> str:
         """Describe the slide for messages."""

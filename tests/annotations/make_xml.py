@@ -72,3 +72,37 @@ def asap(*annotations: str, **groups: str) -> str:
 def box(left: float, top: float, right: float, bottom: float) -> list[tuple[float, float]]:
     """The corners of a box, its first one again at the end as most programs write it."""
     return [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+
+
+def _view_state(annotation: str, title: str, details: str) -> str:
+    return (
+        f'<ndpviewstate id="1"><title>{title}</title><details>{details}</details><coordformat>nanometers</coordformat>'
+        f"<lens>1.7</lens><x>0</x><y>0</y><z>0</z><showtitle>0</showtitle>{annotation}</ndpviewstate>"
+    )
+
+
+def ndpa_freehand(
+    points,
+    *,
+    title: str = "a",
+    details: str = "",
+    closed: str = "1",
+    name: str = "AnnotateFreehand",
+    special: str = "",
+    colour: str = "#000000",
+) -> str:
+    drawn = "".join(f"<point><x>{x}</x><y>{y}</y></point>" for x, y in points)
+    last = f"<specialtype>{special}</specialtype>" if special else ""
+    inner = f"<measuretype>0</measuretype><closed>{closed}</closed><pointlist>{drawn}</pointlist>{last}"
+    head = f'<annotation type="freehand" displayname="{name}" color="{colour}">'
+    return _view_state(f"{head}{inner}</annotation>", title, details)
+
+
+def ndpa_circle(x, y, radius, *, title: str = "a") -> str:
+    inner = f"<x>{x}</x><y>{y}</y><radius>{radius}</radius><measuretype>0</measuretype>"
+    head = '<annotation type="circle" displayname="AnnotateCircle" color="#000000">'
+    return _view_state(f"{head}{inner}</annotation>", title, "")
+
+
+def ndpa(*states: str) -> str:
+    return f'<?xml version="1.0" encoding="utf-8" standalone="yes"?><annotations>{"".join(states)}</annotations>'

@@ -8,9 +8,23 @@ import pytest
 
 from hviskd.annotations import read_annotation
 from hviskd.errors import DataError
+from hviskd.slide_frame import Glass, SlideFrame
 
 from .make import feature, labelme, mask_shape, save
-from .make_xml import aperio, aperio_layer, aperio_region, asap, asap_annotation, box, halo, halo_region
+from .make_bulk import group, outlined_slide, write_bulk
+from .make_xml import (
+    aperio,
+    aperio_layer,
+    aperio_region,
+    asap,
+    asap_annotation,
+    box,
+    halo,
+    halo_region,
+    ndpa,
+    ndpa_circle,
+    ndpa_freehand,
+)
 from .test_coco import data_set, drawn, image
 
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
@@ -95,20 +109,43 @@ COCO = {
     "mask": of_coco({"size": [80, 100], "counts": [0, 6, 7994]}),
     "point or line": of_coco([], keypoints=[1, 2, 2]),
 }
+NDPA = {
+    "polygon": ndpa(ndpa_freehand(SHELL)),
+    "rectangle": ndpa(ndpa_freehand(SHELL, name="AnnotateRectangle", special="rectangle")),
+    "ellipse or circle": ndpa(ndpa_circle(30, 25, 300**0.5)),
+    "point or line": ndpa(ndpa_freehand(SHELL[:2], closed="0")),
+}
+AXES = [(10, 25), (50, 25), (30, 10), (30, 40)]
+BULK = {
+    "polygon": ("POLYGON", SHELL[:4]),
+    "rectangle": ("RECTANGLE", SHELL[:4]),
+    "ellipse or circle": ("ELLIPSE", AXES),
+    "point or line": ("POLYLINE", SHELL[:2]),
+}
+FRAME = SlideFrame((100, 80), glass=Glass("hamamatsu", (1, 0, 0), (0, 1, 0)))
 FORMATS = {  # documents by shape, and what names the class
     "QuPath GeoJSON": (QUPATH, "classification"),
     "Labelme JSON": (LABELME, "label"),
     "Aperio ImageScope XML": (IMAGESCOPE, "layer"),
     "ASAP XML": (ASAP, "group"),
     "HALO annotations": (HALO, "layer"),
+    "NDP.view (Hamamatsu) NDPA": (NDPA, "title"),
     "COCO JSON": (COCO, "category"),
+    "DICOM bulk annotations": (BULK, "label of the group"),
 }
+
+
+def write(path, document):
+    if not isinstance(document, tuple):
+        return save(path, document)
+    kind, points = document
+    return write_bulk(path, outlined_slide(), [group(1, "a", kind, [points])])
 
 
 def outcome(path, area: float) -> str:
     """Say what happens to a file with one shape of a known area."""
     try:
-        found = read_annotation(path, frame=(100, 80))
+        found = read_annotation(path, frame=FRAME)
     except DataError:
         return "refused"
     if area and sum(region.geometry.area for region in found.regions) == pytest.approx(area, rel=5e-3):
@@ -123,7 +160,7 @@ def test_the_table_of_annotations_says_what_happens(tmp_path):
     rows = []
     for name, (documents, named_by) in FORMATS.items():
         cells = [
-            outcome(save(tmp_path / "drawn", documents[shape]), area) if shape in documents else "–"
+            outcome(write(tmp_path / "drawn", documents[shape]), area) if shape in documents else "–"
             for shape, area in SHAPES.items()
         ]
         rows.append(f"| {' | '.join([name, *cells, named_by])} |")

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from hviskd.annotations.annotation import Annotation, Outlines
+from hviskd.annotations.annotation import Annotation, Outlines, Region
 from hviskd.annotations.asap import asap_regions
+from hviskd.annotations.bulk import bulk_regions, is_dicom
 from hviskd.annotations.coco import coco_regions, is_coco
 from hviskd.annotations.decoders import DEFAULT_TOLERANCE
 from hviskd.annotations.documents import read_document
@@ -14,6 +15,7 @@ from hviskd.annotations.labelme import parse_labelme
 from hviskd.annotations.layers import LayeredFile
 from hviskd.annotations.legend import Legend
 from hviskd.annotations.masks import read_mask
+from hviskd.annotations.ndpa import is_ndpa, ndpa_regions
 from hviskd.annotations.pixels import is_picture
 from hviskd.annotations.qupath import parse_geojson
 from hviskd.annotations.xml_tree import is_xml, read_xml
@@ -29,7 +31,7 @@ def read_annotation(
     slide: str | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
 ) -> Annotation:
-    """Read an annotation: outlines of QuPath, Labelme, ImageScope, ASAP, HALO or COCO, or a colour mask.
+    """Read an annotation: outlines of QuPath, Labelme, ImageScope and other programs, or a colour mask.
 
     Args:
         path: The file.
@@ -47,32 +49,34 @@ def read_annotation(
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     with path.open("rb") as stream:
-        start = stream.read(16)
+        start = stream.read(132)
     if not start:
         raise DataError(f"{path}: empty; export it again")
     if is_picture(start):
         if legend is None:
             raise DataError(f"{path}: a colour mask needs a legend; give one, for example `legend=ivygap`")
         return read_mask(path, legend, frame=frame, tolerance=tolerance)
-    if is_xml(start):
-        return _read_layers(path, legend=legend, frame=frame)
+    if is_xml(start) or is_dicom(start):
+        file = LayeredFile(path, legend)
+        regions = bulk_regions(file, frame) if is_dicom(start) else _regions_of_xml(file, frame)
+        size = None if frame is None else frame.size
+        return Outlines.of(regions, source=path, legend=legend, size=size, remarks=file.remarks)
     for mark, words in BY_FIRST_BYTES.items():
         if start.startswith(mark):
             raise DataError(f"{path}: {words}")
     return _read_json(path, legend=legend, frame=frame, slide=slide)
 
 
-def _read_layers(path: Path, *, legend: Legend | None, frame: SlideFrame | None) -> Outlines:
-    """Read a file whose coordinates are level-0 px from the corner of the slide."""
-    root, file = read_xml(path), LayeredFile(path, legend)
+def _regions_of_xml(file: LayeredFile, frame: SlideFrame | None) -> list[Region]:
+    """Read an XML file, which counts level-0 px from the corner of the slide, unless it is NDP.view's."""
+    root = read_xml(file.path)
     if root.tag == "ASAP_Annotations":
-        regions = asap_regions(root, file)
-    elif root.tag == "Annotations":
-        regions = halo_regions(root, file) if is_halo(root) else imagescope_regions(root, file)
-    else:
-        raise DataError(f"{path}: {name_of_xml(root)}")
-    size = None if frame is None else frame.size
-    return Outlines.of(regions, source=path, legend=legend, size=size, remarks=file.remarks)
+        return asap_regions(root, file)
+    if root.tag == "Annotations":
+        return halo_regions(root, file) if is_halo(root) else imagescope_regions(root, file)
+    if is_ndpa(root):
+        return ndpa_regions(root, file, frame)
+    raise DataError(f"{file.path}: {name_of_xml(root)}")
 
 
 def _read_json(path: Path, *, legend: Legend | None, frame: SlideFrame | None, slide: str | None) -> Outlines:

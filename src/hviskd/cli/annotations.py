@@ -81,7 +81,7 @@ def convert(
     annotation: Annotated[
         Path,
         typer.Argument(
-            metavar="ANNOTATION", help="Outlines of QuPath, Labelme, ImageScope, ASAP, HALO or COCO, or a colour mask."
+            metavar="ANNOTATION", help="Outlines (QuPath, Labelme, ImageScope, ASAP, HALO, NDPA, COCO, DICOM) or mask."
         ),
     ],
     output: Annotated[

@@ -114,6 +114,7 @@ def _slide_map(prepared: PreparedSlide, probabilities: NDArray[np.float32], engi
         slide_mpp=slide.mpp,
         slide_origin_px=slide.origin_px,
         slide_scan_size=slide.scan_size,
+        slide_glass=slide.glass,
         model=request.card.name,
         model_fingerprint=request.card.weights_sha256,
         classes=request.card.classes,

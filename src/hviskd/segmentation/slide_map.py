@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hviskd.arrays import NO_CLASS_BYTE, RGB
-from hviskd.slide_frame import SlideFrame
+from hviskd.slide_frame import Glass, SlideFrame
 from hviskd.slides import TileGrid, TissueRule
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class MapCard(BaseModel):
         slide_mpp: µm a level-0 px.
         slide_origin_px: Where what was scanned begins, x and y in level-0 px; QuPath counts from there.
         slide_scan_size: Width and height of what was scanned, in level-0 px, if known.
+        slide_glass: Where points on the glass lie, for annotations that count from there, if known.
         model: Name of the Model.
         model_fingerprint: SHA-256 of its weights.
         classes: Their names.
@@ -65,6 +66,7 @@ class MapCard(BaseModel):
     slide_mpp: float = Field(gt=0)
     slide_origin_px: tuple[int, int] = (0, 0)
     slide_scan_size: tuple[int, int] | None = None
+    slide_glass: Glass | None = None
     model: str
     model_fingerprint: str
     classes: tuple[str, ...] = Field(min_length=2, max_length=MAX_CLASSES)
@@ -89,7 +91,7 @@ class MapCard(BaseModel):
 
     def frame(self, *, no_crop: bool = False) -> SlideFrame:
         """Return where other programs count px from on the slide; `no_crop`: see `SlideFrame`."""
-        return SlideFrame(self.slide_size, self.slide_origin_px, self.slide_scan_size, no_crop)
+        return SlideFrame(self.slide_size, self.slide_origin_px, self.slide_scan_size, no_crop, self.slide_glass)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "MapCard":

@@ -18,6 +18,7 @@ from hviskd.arrays import RGB
 from hviskd.errors import DataError
 from hviskd.rgb_images import on_white
 from hviskd.slides.compressions import compression_name
+from hviskd.slides.glass import glass_of
 from hviskd.slides.icc import profile_name
 from hviskd.slides.jpeg_tiles import JpegLevel
 from hviskd.slides.pyramid import pyramid_levels
@@ -58,6 +59,7 @@ class OpenSlideFile(Slide):
             levels = pyramid_levels(self._handle.level_dimensions)
             origin_px, scan_size = _bounds(self._handle)
             icc = _icc(self._handle)
+            self.glass = glass_of(self._handle.properties, self._handle.dimensions)
             tile_px = max(_tile_px(self._handle, number) for number in range(len(levels)))
         except openslide.OpenSlideError as error:
             raise _damaged(path, error) from error

@@ -14,7 +14,7 @@ from PIL import Image
 
 from hviskd.arrays import RGB
 from hviskd.errors import DataError
-from hviskd.slide_frame import SlideFrame
+from hviskd.slide_frame import Glass, SlideFrame
 
 MAX_SIDE_PX = 2_000_000  # a whole glass slide, 76 mm, at 0.04 µm/px; a file that claims more is damaged
 _MAX_ASPECT = 100  # a glass slide has 3; of a picture one px wide, a thumbnail would be made of white beside it
@@ -59,7 +59,10 @@ class Slide(ABC):
         origin_px: Corner of the scanned part, x and y in level-0 px; QuPath counts from there.
         scan_size: Width and height of the scanned part in level-0 px; the slide's, if the file states none.
         icc: The ICC colour profile of the file, by `profile_name`; pixels are given as they are stored.
+        glass: Where points on the glass lie, if the file states it.
     """
+
+    glass: Glass | None = None
 
     def __init__(  # noqa: PLR0913 - what a file states of itself; readers call it, users open_slide
         self,
@@ -97,7 +100,7 @@ class Slide(ABC):
 
     def frame(self, *, no_crop: bool = False) -> SlideFrame:
         """Return where other programs count px from on this slide; `no_crop`: see `SlideFrame`."""
-        return SlideFrame(self.size, self.origin_px, self.scan_size, no_crop)
+        return SlideFrame(self.size, self.origin_px, self.scan_size, no_crop, self.glass)
 
     def read(self, x_px: float, y_px: float, width_px: int, height_px: int, mpp: float | None = None) -> RGB:
         """Read a rectangle.
