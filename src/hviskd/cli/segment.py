@@ -146,6 +146,8 @@ def segment(
         overwrite=overwrite,
         report=_print_outcome,
     )
+    for note in outcomes.notes:
+        typer.echo(f"note: {note}")
     _print_notes(outcomes)
     _print_stages(outcomes, time.perf_counter() - began)
     failed = len(outcomes.failed)

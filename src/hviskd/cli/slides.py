@@ -100,6 +100,8 @@ def _print_reports(reports: "Survey") -> None:
     for report in reports:
         for note in report.facts["notes"] if report.facts else ():
             typer.echo(f"note: {report.path}: {note}")
+    for note in reports.notes:
+        typer.echo(f"note: {note}")
     if note := different_profiles(report.facts["icc"] for report in reports if report.facts):
         typer.echo(f"note: {note}")
     for report in reports:

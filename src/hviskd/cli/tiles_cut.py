@@ -235,6 +235,8 @@ def _print_report(report: "CutReport", context: typer.Context) -> None:
         print_counts(pd.DataFrame.from_dict(by_patient, orient="index"), "patient")
     if note := different_profiles(slide.icc for slide in report.slides if slide.mpp is not None):
         typer.echo(f"note: {note}")
+    for note in report.passed_over:
+        typer.echo(f"note: {note}")
     for alike in report.notes():
         for slide, note in alike[:_SHOWN_ALIKE]:
             say(f"note: {slide}: {note}", context)

@@ -24,7 +24,7 @@ from hviskd.cutting.slide_list import list_slides
 from hviskd.errors import DataError
 from hviskd.file_names import AnnotationFolder, qc_folder
 from hviskd.progress import Progress, progress_bar
-from hviskd.slides import CohortSlide
+from hviskd.slides import CohortSlide, find_cohort
 from hviskd.storage import atomic_folder, fingerprint, require_free, write_json
 from hviskd.threads import in_threads
 from hviskd.tiles.card import CARD_FILE, Origin, TileSetCard
@@ -75,7 +75,8 @@ def cut_slides(
     folder = annotations if isinstance(annotations, AnnotationFolder) else AnnotationFolder(annotations)
     legend = legend if isinstance(legend, Legend) else load_legend(legend)
     settings = (settings or CutSettings()).under(legend)
-    listed = list_slides(slides, folder, patients)
+    cohort = find_cohort(slides)
+    listed = list_slides(cohort, folder, patients)
     require_free(output, overwrite=overwrite, replaces=(CARD_FILE, "TileSet"))
     require_free(qc_folder(output), overwrite=True, replaces=(REPORT_FILE, "report of a cutting"))
     options = {
@@ -93,7 +94,13 @@ def cut_slides(
         allotted = _share_out(job, _look(job, listed, progress))
         with parts.tiles:
             done = _cut(job, allotted, progress)
-        _finish(job, done, TileSetWriter(output, card, overwrite=overwrite), output, options)
+        report = CutReport(
+            options=options,
+            classes=legend.names,
+            slides=tuple(slide.report for slide in done),
+            passed_over=cohort.notes,
+        )
+        _finish(job, done, TileSetWriter(output, card, overwrite=overwrite), output, report)
     return TileSet.open(output)
 
 
@@ -147,11 +154,8 @@ def _cut(job: Job, slides: Sequence[Allotted | Failed], progress: Progress | Non
         return [slide.cut(job, advance) if isinstance(slide, Allotted) else slide for slide in slides]
 
 
-def _finish(
-    job: Job, done: Sequence[Cut | Failed], writer: TileSetWriter, output: Path, options: dict[str, Any]
-) -> None:
+def _finish(job: Job, done: Sequence[Cut | Failed], writer: TileSetWriter, output: Path, report: CutReport) -> None:
     """Make the TileSet from the finished parts, with report and images beside it, or raise why there are no tiles."""
-    report = CutReport(options=options, classes=job.legend.names, slides=tuple(slide.report for slide in done))
     cut = [slide for slide in done if isinstance(slide, Cut)]
     if not job.parts.tiles.count:
         stands = (output / CARD_FILE).is_file()

@@ -68,6 +68,7 @@ class CutReport(BaseModel):
         options: The options that shaped the result.
         classes: Names of the classes, in their order.
         slides: One report a slide, in their order.
+        passed_over: What was found beside the slides and not used, a sentence for each kind.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,6 +76,7 @@ class CutReport(BaseModel):
     options: dict[str, JsonValue]
     classes: tuple[str, ...]
     slides: tuple[SlideReport, ...]
+    passed_over: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[SlideReport, ...]:

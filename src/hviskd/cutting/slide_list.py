@@ -8,20 +8,19 @@ from hviskd.cutting.report import SlideReport
 from hviskd.cutting.slide_cut import Failed, Listed
 from hviskd.errors import DataError
 from hviskd.file_names import AnnotationFolder
-from hviskd.slides import CohortSlide, find_cohort
+from hviskd.slides import CohortSlide
 
 
 def list_slides(
-    slides: Path | str | Sequence[Path | str | CohortSlide],
+    cohort: Sequence[CohortSlide],
     annotations: AnnotationFolder,
     patients: Path | str | None,
 ) -> list[Listed | Failed]:
     """Find each slide's annotation and patient; annotations among the slides are skipped.
 
     Raises:
-        DataError: There is no slide, two have one name, or `patients` does not tell the patient of each.
+        DataError: There is no slide left, two have one name, or `patients` does not tell the patient of each.
     """
-    cohort = find_cohort(slides)
     annotated: dict[Path, Path | DataError] = {}
     for slide in cohort:
         try:

@@ -150,7 +150,7 @@ def segment_cohort(
             return outcome
 
         found = {outcome.folder: outcome for outcome in in_threads(finish, classified(), threads=1, ahead=1)}
-        maps = CohortMaps(output, card.classes, tuple(found[task.folder] for task in tasks))
+        maps = CohortMaps(output, card.classes, tuple(found[task.folder] for task in tasks), listed.notes)
         with claims.holding(SLIDES_CSV):
             write_text(output / SLIDES_CSV, maps.to_csv(others=output / SLIDES_CSV))
     return maps

@@ -40,11 +40,13 @@ class CohortMaps(Sequence[SlideOutcome]):
         folder: Where the maps stand, a folder per slide.
         classes: Of the maps.
         outcomes: What became of each slide.
+        notes: What was found beside the slides and is not mapped, a sentence for each kind.
     """
 
     folder: Path
     classes: tuple[str, ...]
     outcomes: tuple[SlideOutcome, ...]
+    notes: tuple[str, ...] = ()
 
     @overload
     def __getitem__(self, place: int) -> SlideOutcome: ...

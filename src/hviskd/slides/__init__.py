@@ -10,7 +10,8 @@ from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
     from hviskd.slides.cohort import CohortSlide, find_cohort
-    from hviskd.slides.opening import find_slides, open_slide
+    from hviskd.slides.finding import find_slides
+    from hviskd.slides.opening import open_slide
     from hviskd.slides.resolution import mpp_of, read_mpp_csv
     from hviskd.slides.slide import Level, Slide, SlideFacts
     from hviskd.slides.slide_files import slide_fingerprint
@@ -49,7 +50,7 @@ _HOMES = {
     "TissueRule": "tissue_rule",
     "draw_tissue_outline": "tissue_picture",
     "find_cohort": "cohort",
-    "find_slides": "opening",
+    "find_slides": "finding",
     "fit_macenko": "stain",
     "fit_reinhard": "stain",
     "fit_slide_stain": "stain_sampling",

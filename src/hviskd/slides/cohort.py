@@ -1,12 +1,12 @@
 """Lists the slides of a cohort, with the µm/px that the user gives."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hviskd.csv_table import decimal, read_csv
 from hviskd.errors import DataError
-from hviskd.slides.opening import find_slides
+from hviskd.slides.finding import each_once, find_slides
 from hviskd.slides.resolution import mpp_of, read_mpp_csv
 
 
@@ -23,17 +23,29 @@ class CohortSlide:
     slide_mpp: float | None = None
 
 
+class Cohort(list[CohortSlide]):
+    """The slides of a cohort.
+
+    Attributes:
+        notes: What was found and is not used, a sentence for each kind.
+    """
+
+    def __init__(self, slides: Iterable[CohortSlide] = (), notes: Sequence[str] = ()) -> None:
+        super().__init__(slides)
+        self.notes = tuple(notes)
+
+
 def find_cohort(
     paths: Path | str | Sequence[Path | str | CohortSlide],
     *,
     recursive: bool = False,
     slide_mpp: float | None = None,
     mpp_csv: Path | str | None = None,
-) -> list[CohortSlide]:
+) -> Cohort:
     """List slides among files, in folders, and in CSVs with the column slide and optionally mpp.
 
     A path in a CSV is relative to the CSV. A slide listed in a CSV need not exist: it fails later, without stopping the
-    others.
+    others. What looks like a slide and is not used is told in `notes` of what is returned.
 
     Args:
         paths: A slide, a folder of slides or a `.csv` file, or any number of them; already listed slides are
@@ -46,6 +58,7 @@ def find_cohort(
         DataError: A path does not exist, a folder contains no slides, or a CSV is invalid.
     """
     listed: list[tuple[Path, CohortSlide]] = []
+    notes = list(paths.notes) if isinstance(paths, Cohort) else []
     for given in [paths] if isinstance(paths, Path | str) else paths:
         if isinstance(given, CohortSlide):
             listed.append((given.path, given))
@@ -54,18 +67,21 @@ def find_cohort(
         if path.suffix.lower() == ".csv":
             listed += [(path, slide) for slide in _read_list(path)]
         else:
-            listed += [(path, CohortSlide(slide)) for slide in find_slides([path], recursive=recursive)]
+            found = find_slides([path], recursive=recursive)
+            listed += [(path, CohortSlide(slide)) for slide in found]
+            notes += found.notes
     table = {} if mpp_csv is None else read_mpp_csv(Path(mpp_csv), [slide.path for _, slide in listed])
-    found: dict[Path, CohortSlide] = {}
+    scales: dict[Path, float | None] = {}
     for path, slide in listed:
         known = (slide.slide_mpp, mpp_of(slide.path, table), slide_mpp)
         mpp = next((mpp for mpp in known if mpp is not None), None)
-        first = found.setdefault(slide.path.resolve(), CohortSlide(slide.path, mpp))
-        if first.slide_mpp != mpp:
+        if scales.setdefault(slide.path.resolve(), mpp) != mpp:
             raise DataError(f"{path}: {slide.path.name} has two different values of µm/px")
-    if not found:
+    if not listed:
         raise DataError("no slides given; give slides, folders of slides, or a CSV with the column slide")
-    return list(found.values())
+    once, links = each_once(slide.path for _, slide in listed)
+    slides = [CohortSlide(path, scales[path.resolve()]) for path in once]
+    return Cohort(slides, [*dict.fromkeys([*notes, *links])])
 
 
 def _read_list(path: Path) -> list[CohortSlide]:

@@ -4,6 +4,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from hviskd.slides.dicom_files import same_series
+
 _SAMPLE_BYTES = 65_536
 _WITH_FOLDER = (".mrxs",)  # the pixels lie in a folder of the slide's name
 _WITH_NEIGHBOURS = (".dcm", ".vms", ".vmu")  # the pixels lie in files beside it
@@ -45,5 +47,6 @@ def _files_of(path: Path) -> list[Path]:
     if suffix in _WITH_FOLDER and path.with_suffix("").is_dir():
         return [path, *sorted(file for file in path.with_suffix("").iterdir() if file.is_file())]
     if suffix in _WITH_NEIGHBOURS:
-        return [path, *sorted(file for file in path.parent.iterdir() if file.is_file() and file != path)]
+        beside = sorted(file for file in path.parent.iterdir() if file.is_file() and file != path)
+        return [path, *(same_series(path, beside) if suffix == ".dcm" else beside)]
     return [path]

@@ -32,7 +32,13 @@ class SlideReport:
 
 
 class Survey(list[SlideReport]):
-    """One report per slide, in their order."""
+    """One report per slide, in their order.
+
+    Attributes:
+        notes: What was found beside the slides and is not used, a sentence for each kind.
+    """
+
+    notes: tuple[str, ...] = ()
 
     HEADER = ("slide", "format", "px", "µm/px", "objective", "levels", "tissue")
 
@@ -59,6 +65,7 @@ class Survey(list[SlideReport]):
         problems = [(report.path.name, report.problem) for report in self if report.problem]
         return (
             show.table(self.HEADER, self.rows())
+            + "".join(show.paragraph(note) for note in self.notes)
             + (show.table(("slide", "note"), notes) if notes else "")
             + (show.table(("slide", "cannot be used because"), problems) if problems else "")
         )
@@ -88,6 +95,7 @@ def survey(
     cohort = find_cohort(slides)
     names = _picture_names([slide.path for slide in cohort])
     reports = Survey()
+    reports.notes = cohort.notes
     with progress_bar("slides", len(cohort), progress) as advance:
         for slide, name in zip(cohort, names, strict=True):
             picture = None if pictures is None else Path(pictures) / name
