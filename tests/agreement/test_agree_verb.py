@@ -167,7 +167,7 @@ def test_the_same_from_python_and_drawn_when_asked(cohort: Path) -> None:
     (again,) = found.compared("b.svs")
     assert again.agreement is found.maps[1]
     assert [row[0] for row in read_tables(again._repr_html_())] == ["class", "left", "right"]
-    assert read_tables(found._repr_html_())[1][:3] == ["student", "(overall)", "cell"]
+    assert read_tables(found._repr_html_())[1][:3] == ["student", "left", "level-0"]
     folder = save_agreement(found, str(cohort / "saved"))
     assert sorted(path.name for path in folder.glob("*.png")) == [
         "boundary.png",

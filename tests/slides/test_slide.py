@@ -140,7 +140,7 @@ def test_an_impossible_read_is_refused(lossless, request_):
 def test_a_notebook_shows_an_open_slide_small_and_a_closed_one_in_words(lossless):
     with open_slide(lossless) as slide:
         shown = slide._repr_html_()
-        assert "lossless.svs: 1,501 × 1,237 px at 0.5 µm/px, 0.75 × 0.618 mm, aperio, 20×" in shown
+        assert "lossless.svs: 1,501 × 1,237 px at 0.5 µm/px, 0.75 × 0.619 mm, aperio, 20×" in shown
         assert "image/jpeg" in shown
     assert "closed" in slide._repr_html_()
     assert "image/jpeg" not in slide._repr_html_()

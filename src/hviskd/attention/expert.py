@@ -76,7 +76,7 @@ def _read(path: Path, tile_px: int) -> Bools:
     if path.suffix.lower() in OUTLINE_SUFFIXES:
         annotation = read_annotation(path, frame=(tile_px, tile_px))
         return np.asarray(annotation.rasterise(0, 0, tile_px, tile_px, 1) >= 0)
-    picture = decode_image(path)
+    picture = decode_image(path, stained=False)
     if picture.size != (tile_px, tile_px):
         raise DataError(
             f"{path}: {picture.width} × {picture.height} px, not {tile_px} px as the tiles; outline these tiles"

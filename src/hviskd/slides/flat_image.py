@@ -87,13 +87,18 @@ class FlatImage(Slide):
         return np.asarray(picture.crop((x, y, x + width, y + height)))
 
 
-def decode_image(path: Path, downsample: int = 1) -> Image.Image:
+def decode_image(path: Path, downsample: int = 1, *, stained: bool = True) -> Image.Image:
     """Decode an image as RGB, white where transparent; a JPEG optionally at ½, ¼ or ⅛ of its size.
+
+    Args:
+        path: The file.
+        downsample: 1, 2, 4 or 8.
+        stained: It shows a stained section, so it must be in colour; a mask need not.
 
     Raises:
         DataError: The file is none of these pictures, damaged, too large, or not in colour.
     """
-    with _opened(path) as image:
+    with _opened(path, stained=stained) as image:
         channels = len(image.getbands())
         least_bits = 8 * channels if channels > 1 else 1  # a channel alone may be packed
         if image.width * image.height * least_bits > 8 * _MAX_PACKING * path.stat().st_size:
@@ -105,7 +110,7 @@ def decode_image(path: Path, downsample: int = 1) -> Image.Image:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[ImageFile]:
+def _opened(path: Path, *, stained: bool = True) -> Iterator[ImageFile]:
     """Open an image with the reader for its first bytes.
 
     `Image.open` would refuse what Pillow thinks too large, and its limit is one for the whole process.
@@ -118,7 +123,7 @@ def _opened(path: Path) -> Iterator[ImageFile]:
                 raise DataError(f"{path}: neither a slide that OpenSlide reads nor a JPEG, PNG or TIFF")
             stream.seek(0)
             with reader(stream, str(path)) as image:
-                _refuse_unfit(path, image)
+                _refuse_unfit(path, image, stained=stained)
                 yield image
     except PermissionError:
         raise
@@ -130,7 +135,7 @@ def _opened(path: Path) -> Iterator[ImageFile]:
         raise DataError(f"{path}: damaged ({error}); copy or download it again") from error
 
 
-def _refuse_unfit(path: Path, image: ImageFile) -> None:
+def _refuse_unfit(path: Path, image: ImageFile, *, stained: bool) -> None:
     """Check an image by its header, before anything is decoded."""
     width_px, height_px = image.size
     if width_px * height_px > MAX_PIXELS:
@@ -138,4 +143,5 @@ def _refuse_unfit(path: Path, image: ImageFile) -> None:
             f"{path}: {width_px} × {height_px} px exceed the limit for flat images "
             f"({MAX_PIXELS / 1e9:g} Gpx); convert it to a pyramidal TIFF"
         )
-    require_colour(path, kind_of_picture(path, image))
+    if stained:
+        require_colour(path, kind_of_picture(path, image))
