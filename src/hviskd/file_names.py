@@ -3,10 +3,11 @@
 import json
 import mmap
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from hviskd.errors import DataError
 
@@ -32,6 +33,14 @@ _NAMES: dict[AnnotationKind | None, tuple[_Names, ...]] = {
     "outlines": _OUTLINES,
     None: (_OUTLINES[0] + _MASKS[0], _MASKS[1]),
 }
+
+
+Paths: TypeAlias = Path | str | Sequence[Path | str]
+
+
+def list_paths(paths: Paths) -> list[Path]:
+    """Return one path or several, each a `str` or a `Path`, as a list."""
+    return [Path(path) for path in ([paths] if isinstance(paths, Path | str) else paths)]
 
 
 def slide_names(slide: Path) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ GROUP = typer.main.get_command(app)
         ("`patients=([A-Z]+)=`: no", "--patients ([A-Z]+)=: no"),
         ("`output=x`, `strange=1` and `hviskd recipes`", "--output x, `strange=1` and `hviskd recipes`"),
         ("`tissue.mpp=2`: too fine", "--tissue-mpp 2: too fine"),
+        ("see `network_names()`; repeat `save_evaluation()`", "see `hviskd networks`; repeat `hviskd evaluate`"),
         ("make one with `split_tiles()` or `quantize()`", "make one with `hviskd tiles split` or `hviskd quantize`"),
         ("`x()` is no verb", "`x()` is no verb"),
         ("`slides=[]`: an argument is no option", "`slides=[]`: an argument is no option"),

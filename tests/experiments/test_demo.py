@@ -84,7 +84,9 @@ def test_it_maps_the_slides_of_unseen_patients(demo):
 
 def test_its_report_opens_without_network_or_complaint(demo, tmp_path):
     path = tmp_path / "report.html"
-    write_report([demo.folder], path)
+    told = []
+    write_report(str(demo.folder), str(path), progress=lambda *at: told.append(at))
+    assert told[-1][0] == told[-1][1] == 6  # four runs, the evaluation and the maps
     seen = look_at(path)
     assert seen.requests == [path.as_uri()]
     assert seen.complaints == []

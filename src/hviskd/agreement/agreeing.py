@@ -1,6 +1,6 @@
 """Compares maps with experts' annotations of their slides, one after the other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from hviskd.agreement.result import Agreement
 from hviskd.agreement.slide_agreement import DEFAULT_REACH_UM, SlideAgreement
 from hviskd.annotations import DEFAULT_TOLERANCE, Legend, load_legend
 from hviskd.errors import DataError
+from hviskd.file_names import Paths, list_paths
 from hviskd.progress import Progress, progress_bar
 from hviskd.segmentation import MapCard, read_summary
 
@@ -36,7 +37,7 @@ class AgreementSettings:
 
 
 def agree(
-    maps: Path | str | Sequence[Path | str],
+    maps: Paths,
     annotations: Path | str,
     *,
     legend: Legend | Path | str | None = None,
@@ -71,7 +72,7 @@ def agree(
     )
     failed: dict[str, str] = {}
     cards: dict[Path, MapCard] = {}
-    for folder in map_folders([Path(path) for path in ([maps] if isinstance(maps, Path | str) else maps)]):
+    for folder in map_folders(list_paths(maps)):
         with _told(folder.name, failed):
             cards[folder] = read_summary(folder).map
     if not cards:

@@ -12,10 +12,18 @@ from typing import Any
 import typer
 
 _VERBS = {
+    "attend": "attend",
+    "built_in_recipes": "recipes",
+    "compare": "compare",
     "cut_slides": "tiles cut",
+    "gain_plot": "figures gain",
     "import_folder": "tiles import",
+    "network_names": "networks",
     "quantize": "quantize",
+    "save_evaluation": "evaluate",
+    "segment_cohort": "segment",
     "split_tiles": "tiles split",
+    "train": "train",
 }
 _CALL = re.compile(r"`([a-z_]+)\(\)`")
 _PARAMETER = re.compile(r"`([a-z_][a-z0-9_.]*)(?:=([^`]*))?`")

@@ -68,7 +68,7 @@ def read_accuracy(folder: Path, metric: str) -> dict[str, tuple[float, Interval 
     try:
         models = _Evaluation.model_validate(read_json(path)).models
     except ValidationError as error:
-        raise DataError(f"{path}: {first_problem(error)}; repeat `hviskd evaluate`") from error
+        raise DataError(f"{path}: {first_problem(error)}; repeat `save_evaluation()`") from error
     found = {}
     for model in models:
         each = model.metrics.get(metric)

@@ -172,7 +172,7 @@ def profile(
         if one in network_names():
             continue
         if isinstance(one, str | Path) and not Path(one).is_dir():
-            raise DataError(f"{one}: neither a Model folder nor a network; `hviskd networks` lists the networks")
+            raise DataError(f"{one}: neither a Model folder nor a network; `network_names()` lists the networks")
         find_model(one)
     entries, refused = [], []
     with progress_bar("profile", len(given), progress) as advance:
@@ -238,7 +238,7 @@ def _points(found: Profile, accuracy: Path) -> dict[tuple[str, str], list[Point]
                 point = Point(entry.name, amount, value, interval, entry.complexity.parameters)
                 pictures.setdefault((cost, metric), []).append(point)
     if not pictures:
-        raise DataError(f"{accuracy}: evaluates none of these models; give the Models that `hviskd evaluate` was given")
+        raise DataError(f"{accuracy}: evaluates none of these models; give the Models that were evaluated")
     return pictures
 
 

@@ -11,7 +11,8 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from hviskd.errors import DataError
-from hviskd.progress import progress_bar
+from hviskd.file_names import Paths, list_paths
+from hviskd.progress import Progress, progress_bar
 from hviskd.reports.section import Section, name_of
 from hviskd.reports.sections import agreement, attention, comparisons, evaluations, maps, runs
 from hviskd.storage import write_text
@@ -37,16 +38,19 @@ _KINDS = tuple(
 )
 
 
-def write_report(folders: Sequence[Path | str], output: Path | str, *, title: str | None = None) -> list[Section]:
+def write_report(
+    folders: Paths, output: Path | str, *, title: str | None = None, progress: Progress | None = None
+) -> list[Section]:
     """Write one self-contained HTML page, without scripts and with all images embedded.
 
     It contains the names of folders and slide files, but no paths and no patients.
 
     Args:
-        folders: Folders written by `hviskd train`, `distill`, `evaluate`, `compare`, `segment`, `agree`, `attend` or
-            `demo`, or folders that contain them.
+        folders: One or several folders of runs, evaluations, comparisons, maps, agreements, attention maps or a demo,
+            or folders that contain them.
         output: The page, ending in `.html`; an existing one is replaced.
         title: Title of the page; by default the folders' names.
+        progress: Called with done, total and what is being done; a bar by default.
 
     Returns:
         The sections of the page.
@@ -54,7 +58,7 @@ def write_report(folders: Sequence[Path | str], output: Path | str, *, title: st
     Raises:
         DataError: A folder is damaged or none of these, or the output does not end in `.html`.
     """
-    output, places = Path(output), [Path(folder) for folder in folders]
+    output, places = Path(output), list_paths(folders)
     if output.suffix.lower() not in {".html", ".htm"} or output.is_dir():
         raise DataError(f"{output}: the report is an HTML file; its name must end in .html")
     if not places:
@@ -63,7 +67,7 @@ def write_report(folders: Sequence[Path | str], output: Path | str, *, title: st
     trainings = [part for part in parts if runs.matches(part)]
     others = [(_kind_of(part), part) for part in parts if part not in trainings]
     sections = [runs.describe(trainings)] if trainings else []
-    with progress_bar("report", len(parts)) as advance:
+    with progress_bar("report", len(parts), progress) as advance:
         advance(len(trainings))
         for kind in _KINDS:
             for own, part in others:

@@ -121,7 +121,7 @@ def read_summary(folder: Path | str) -> Summary:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     if not path.is_file():
-        raise DataError(f"{folder}: contains no finished map; give a slide's folder that `hviskd segment` wrote")
+        raise DataError(f"{folder}: contains no finished map; give a slide's folder that `segment_cohort()` wrote")
     try:
         return Summary.model_validate(read_json(path))
     except ValidationError as error:

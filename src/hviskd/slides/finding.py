@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hviskd.errors import DataError
-from hviskd.file_names import FLAT_SUFFIXES, MASK_ENDINGS, WHOLE_SLIDE_SUFFIXES, slide_names
+from hviskd.file_names import FLAT_SUFFIXES, MASK_ENDINGS, WHOLE_SLIDE_SUFFIXES, Paths, list_paths, slide_names
 from hviskd.slides.dicom_files import one_of_each_series
 from hviskd.slides.foreign import foreign_notes, is_foreign
 from hviskd.version import DRAWN_BY
@@ -27,7 +27,7 @@ class FoundSlides(list[Path]):
         self.notes = tuple(notes)
 
 
-def find_slides(paths: Path | str | Sequence[Path | str], *, recursive: bool = False) -> FoundSlides:
+def find_slides(paths: Paths, *, recursive: bool = False) -> FoundSlides:
     """List the slides among files and in folders, each once, sorted within a folder.
 
     Files are taken unchanged; in a folder, files with a slide's suffix count, except hidden files, colour masks
@@ -40,7 +40,7 @@ def find_slides(paths: Path | str | Sequence[Path | str], *, recursive: bool = F
     found: list[Path] = []
     foreign: list[Path] = []
     notes: list[str] = []
-    for path in map(Path, [paths] if isinstance(paths, Path | str) else paths):
+    for path in list_paths(paths):
         if path.is_dir() and not is_foreign(path):
             inside = _slides_in(path, recursive)
             if not inside.slides:

@@ -132,7 +132,7 @@ def load_recipe(
     for key, value in (changes or {}).items():
         _replace(content, key, value, where)
     if "network" not in content:
-        raise RecipeError("give `recipe` (see `hviskd recipes`) or `network` (see `hviskd networks`)")
+        raise RecipeError("give `recipe` (see `built_in_recipes()`) or `network` (see `network_names()`)")
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:

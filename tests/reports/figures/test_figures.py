@@ -92,7 +92,7 @@ def test_a_class_without_tiles_is_left_out_of_the_macro_curve():
 
 def test_the_roc_figure_states_the_evaluations_areas(measured):
     evaluation, folder = measured
-    figure = average_roc([folder])
+    figure = average_roc(folder)
     drawn = lines(figure.axes[0])
     for result, macro in zip(evaluation.models, drawn[::2], strict=True):
         assert f"{result.metrics.macro_auroc:.3f}" in macro.get_label()
@@ -102,7 +102,7 @@ def test_the_roc_figure_states_the_evaluations_areas(measured):
 
 def test_a_radar_has_a_corner_a_class_at_its_recall(measured):
     evaluation, folder = measured
-    figure = class_radar([folder], only=["green"])
+    figure = class_radar(str(folder), only=["green"])
     (polygon,) = lines(figure.axes[0])
     recall = next(result for result in evaluation.models if result.name == "green").metrics.recall
     assert polygon.get_ydata() == pytest.approx(np.append(recall, recall[0]))
@@ -122,7 +122,7 @@ def test_a_radar_never_hides_a_value_below_its_centre():
 
 def test_a_part_of_the_confusion_matrix_keeps_shares_of_all_tiles(measured):
     evaluation, folder = measured
-    figure = confusion_matrices([folder], classes=["necrosis", "LE"], only=["green"])
+    figure = confusion_matrices(folder, classes=["necrosis", "LE"], only=["green"])
     axes = figure.axes[0]
     matrix = next(result for result in evaluation.models if result.name == "green").metrics.confusion
     place = {name: k for k, name in enumerate(evaluation.classes)}
@@ -134,7 +134,7 @@ def test_a_part_of_the_confusion_matrix_keeps_shares_of_all_tiles(measured):
 
 
 def test_gains_stand_where_the_table_says(tmp_path):
-    figure = gain_plot([write_comparison(tmp_path / "one", ["laptop"])])
+    figure = gain_plot(write_comparison(tmp_path / "one", ["laptop"]))
     points = {container.get_label(): container.lines[0] for container in figure.axes[0].containers}
     assert set(points) == {"hviskd | laptop", "crd | laptop"}  # the two references are the axes
     assert points["hviskd | laptop"].get_xydata()[0] == pytest.approx([5, 3])
@@ -145,7 +145,7 @@ def test_gains_stand_where_the_table_says(tmp_path):
 
 def test_a_radar_over_pairs_has_a_polygon_a_way_of_training(tmp_path):
     folder = write_comparison(tmp_path / "three", left=2)
-    figure = pair_radar([folder], only=["hviskd", "student"])
+    figure = pair_radar([str(folder)], only=["hviskd", "student"])
     polygons = {line.get_label(): line.get_ydata() for line in lines(figure.axes[0])}
     assert polygons["hviskd"] == pytest.approx([0.85, 0.86, 0.87, 0.85])
     assert polygons["student"] == pytest.approx([0.80, 0.81, 0.82, 0.80])
@@ -155,7 +155,7 @@ def test_a_radar_over_pairs_has_a_polygon_a_way_of_training(tmp_path):
 
 
 def test_learning_curves_are_the_log_with_a_star_at_the_chosen_epoch(teacher_run):
-    figure = training_curves([teacher_run.folder])
+    figure = training_curves(str(teacher_run.folder))
     panels = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
     log = teacher_run.log
     line, star = panels["top-1, validation"].lines
@@ -186,7 +186,7 @@ def test_the_verbs_for_runs_and_comparisons_write_pictures(teacher_run, tmp_path
 
 @pytest.mark.parametrize("draw", [average_roc, class_radar, confusion_matrices, gain_plot, training_curves])
 def test_a_foreign_folder_is_named_with_what_to_do(tmp_path, draw):
-    with pytest.raises(DataError, match=r"hviskd (evaluate|compare|train)|that hviskd wrote"):
+    with pytest.raises(DataError, match=r"that `(save_evaluation|compare|train)\(\)` wrote|that hviskd wrote"):
         draw([tmp_path])
 
 

@@ -1,35 +1,36 @@
 """Confusion matrices of an evaluation's models, for all or selected classes."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from hviskd.evaluation.figures import draw_confusion
 from hviskd.figure_text import fit, with_note
+from hviskd.file_names import Paths, list_paths
 from hviskd.pictures import new_figure
 from hviskd.reports.figures.sources import choose, read_evaluations
 
 _COLUMNS = 3
 
 
-def confusion_matrices(folders: Sequence[Path], *, classes: Sequence[str] = (), only: Sequence[str] = ()) -> Figure:
+def confusion_matrices(folders: Paths, *, classes: Sequence[str] = (), only: Sequence[str] = ()) -> Figure:
     """Draw every model's confusion matrix: shares of each true class, and numbers of tiles.
 
     With `classes` only these are drawn. Shares stay shares of ALL tiles of the true class; what went to classes that
     are not drawn stands beside the row, and what came from them below the matrix.
 
     Args:
-        folders: What `hviskd evaluate` wrote.
+        folders: One or several folders that `save_evaluation` wrote.
         classes: Classes to draw, in this order; all where it is empty.
         only: Models to draw, in this order; all where it is empty.
 
     Raises:
         DataError: A folder is no evaluation or is damaged, or a class or model is not there.
     """
-    read = read_evaluations(folders, only)
-    shown = choose(read.classes, classes, "class", str(folders[0]))
+    given = list_paths(folders)
+    read = read_evaluations(given, only)
+    shown = choose(read.classes, classes, "class", str(given[0]))
     kept = [read.classes.index(name) for name in shown]
     partial = len(kept) < len(read.classes)
     columns = min(_COLUMNS, len(read.models))

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hviskd.errors import DataError
 from hviskd.figure_text import fit
+from hviskd.file_names import Paths, list_paths
 from hviskd.pictures import line_style, new_figure
 from hviskd.training import Run
 
@@ -28,21 +29,22 @@ class _Log:
     chosen: int | None
 
 
-def training_curves(folders: Sequence[Path]) -> Figure:
+def training_curves(folders: Paths) -> Figure:
     """Draw top-1 and every loss term of runs against the epoch, one panel per term and one line per run.
 
     The chosen epoch carries a star. A term that spans more than a factor of 30 gets a logarithmic axis, and says so.
 
     Args:
-        folders: Folders of runs, as `hviskd train` and `hviskd distill` write them; unfinished ones too.
+        folders: One or several folders of runs; unfinished ones too.
 
     Raises:
         DataError: A folder is no run, or its log is missing or damaged.
     """
-    if not folders:
-        raise DataError("no run given; give a folder that `hviskd train` or `hviskd distill` wrote")
-    names = _names(folders)
-    runs = [_read_run(folder, name) for folder, name in zip(folders, names, strict=True)]
+    given = list_paths(folders)
+    if not given:
+        raise DataError("no run given; give a folder that `train()` wrote")
+    names = _names(given)
+    runs = [_read_run(folder, name) for folder, name in zip(given, names, strict=True)]
     columns = list(dict.fromkeys(str(name) for run in runs for name in run.log.columns))
     losses = [name for name in columns if name.startswith("loss_") and name != "loss_total"]
     known = {"epoch", "seconds", "learning_rate", "loss_total", *losses}
@@ -133,7 +135,7 @@ def _read_run(folder: Path, name: str) -> _Log:
     run = Run(folder)
     card = run.card
     if not card:
-        raise DataError(f"{folder}: not a run (no run.json); give a folder that `hviskd train` wrote")
+        raise DataError(f"{folder}: not a run (no run.json); give a folder that `train()` wrote")
     path = run.log_file
     if not path.is_file():
         raise DataError(f"{path}: no such file; the run has not finished an epoch, or the file was lost")

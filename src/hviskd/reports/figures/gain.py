@@ -1,7 +1,6 @@
 """Gain over KD against gain over the student alone, one point per arm and pair."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from matplotlib.lines import Line2D
 from hviskd.errors import DataError
 from hviskd.experiments.design import KD, STUDENT
 from hviskd.figure_text import fit, with_note
+from hviskd.file_names import Paths, list_paths
 from hviskd.pictures import PALETTE, new_figure
 from hviskd.reports.figures.sources import choose, read_comparisons
 
@@ -19,13 +19,13 @@ _MARKERS = "os^DvPX*<>ph"
 _OPEN = ("full", "none")  # beside the eight colours, a second cue
 
 
-def gain_plot(folders: Sequence[Path], *, only: Sequence[str] = ()) -> Figure:
+def gain_plot(folders: Paths, *, only: Sequence[str] = ()) -> Figure:
     """Draw gains in top-1, in percentage points, with their 95 % intervals where the table has them.
 
     The student alone and KD are the two references: they are the axes, not points.
 
     Args:
-        folders: What `hviskd compare` wrote, with the arms `student` and `kd`.
+        folders: One or several folders that `compare` wrote, with the arms `student` and `kd`.
         only: Ways of training (arms) to draw, in this order; all where it is empty.
 
     Raises:
@@ -33,11 +33,12 @@ def gain_plot(folders: Sequence[Path], *, only: Sequence[str] = ()) -> Figure:
     """
     over_student, over_kd = f"gain_over_{STUDENT}", f"gain_over_{KD}"
     columns = [f"{start}{end}" for start in (over_student, over_kd) for end in ("", "_low", "_high")]
-    read = read_comparisons(folders, columns)
+    given = list_paths(folders)
+    read = read_comparisons(given, columns)
     table = read.table.dropna(subset=[over_student, over_kd])
     if not len(table):
-        raise DataError(f"{folders[0]}: no method has a gain over both {STUDENT} and {KD}; add both to the comparison")
-    arms = choose(list(dict.fromkeys(table["arm"])), only, "method with both gains", str(folders[0]))
+        raise DataError(f"{given[0]}: no method has a gain over both {STUDENT} and {KD}; add both to the comparison")
+    arms = choose(list(dict.fromkeys(table["arm"])), only, "method with both gains", str(given[0]))
     table = table[table["arm"].isin(arms)]
     pairs = list(dict.fromkeys(table["pair"]))
     figure = new_figure(10.2, max(6.2, 1.4 + 0.27 * (len(arms) + len(pairs))))

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from hviskd.errors import DataError
 from hviskd.figure_text import fit, with_note
+from hviskd.file_names import Paths, list_paths
 from hviskd.pictures import DASHES, line_style, new_figure
 from hviskd.reports.figures.sources import choose, read_comparisons, read_evaluations
 
@@ -18,13 +18,11 @@ CLASS_METRICS = {"recall": "recall", "precision": "precision", "f1": "F1", "auro
 PAIR_METRICS = {"top1": "top-1", "balanced_accuracy": "balanced accuracy", "macro_auroc": "macro AUROC"}
 
 
-def class_radar(
-    folders: Sequence[Path], *, metric: str = "recall", centre: float = 0.0, only: Sequence[str] = ()
-) -> Figure:
+def class_radar(folders: Paths, *, metric: str = "recall", centre: float = 0.0, only: Sequence[str] = ()) -> Figure:
     """Draw a metric of every class, one polygon per model; evaluations come from `folders`.
 
     Args:
-        folders: What `hviskd evaluate` wrote.
+        folders: One or several folders that `save_evaluation` wrote.
         metric: A name of `CLASS_METRICS`.
         centre: The value in the middle of the picture, 0 to below 1; it is written below the picture.
         only: Models to draw, in this order; all where it is empty.
@@ -34,22 +32,20 @@ def class_radar(
             smaller than `centre`.
     """
     _known(metric, CLASS_METRICS)
-    read = read_evaluations(folders, only)
+    read = read_evaluations(list_paths(folders), only)
     values = np.array([[getattr(own, metric).plain for own in model.per_class] for model in read.models])
     names = [model.name for model in read.models]
     return draw_radar(values, read.classes, names, what=CLASS_METRICS[metric], centre=centre, note=read.note)
 
 
-def pair_radar(
-    folders: Sequence[Path], *, metric: str = "top1", centre: float = 0.0, only: Sequence[str] = ()
-) -> Figure:
+def pair_radar(folders: Paths, *, metric: str = "top1", centre: float = 0.0, only: Sequence[str] = ()) -> Figure:
     """Draw a metric of every teacher–student pair, one polygon per method.
 
     Values are means over trainings, at the epoch chosen on validation. A pair in which a way of training is missing
     leaves a gap in its polygon.
 
     Args:
-        folders: What `hviskd compare` wrote.
+        folders: One or several folders that `compare` wrote.
         metric: A name of `PAIR_METRICS`.
         centre: As in `class_radar`.
         only: Ways of training (arms) to draw, in this order; all where it is empty.
@@ -60,11 +56,12 @@ def pair_radar(
     """
     _known(metric, PAIR_METRICS)
     column = f"chosen_{metric}"
-    read = read_comparisons(folders, [column])
+    given = list_paths(folders)
+    read = read_comparisons(given, [column])
     pairs = list(dict.fromkeys(read.table["pair"]))
-    arms = choose(list(dict.fromkeys(read.table["arm"])), only, "method", str(folders[0]))
+    arms = choose(list(dict.fromkeys(read.table["arm"])), only, "method", str(given[0]))
     if len(pairs) < 3:
-        raise DataError(f"{folders[0]}: a radar chart needs at least three pairs; use `hviskd figures gain`")
+        raise DataError(f"{given[0]}: a radar chart needs at least three pairs; use `gain_plot()`")
     wide = read.table.pivot(index="arm", columns="pair", values=column).loc[arms, pairs]
     return draw_radar(
         wide.to_numpy(np.float64), pairs, arms, what=PAIR_METRICS[metric], centre=centre,

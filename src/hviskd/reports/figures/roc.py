@@ -1,7 +1,6 @@
 """ROC curves of models: averages over the classes, and one panel per class."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +10,7 @@ from sklearn.metrics import auc, roc_curve
 
 from hviskd.evaluation.figures import format_value
 from hviskd.figure_text import fit, with_note
+from hviskd.file_names import Paths, list_paths
 from hviskd.pictures import line_style, new_figure
 from hviskd.reports.figures.sources import read_evaluations, read_predictions
 
@@ -50,19 +50,19 @@ def micro_roc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> 
     return false_positive, true_positive
 
 
-def average_roc(folders: Sequence[Path], *, only: Sequence[str] = ()) -> Figure:
+def average_roc(folders: Paths, *, only: Sequence[str] = ()) -> Figure:
     """Draw macro- and micro-averaged ROC curves of every model in one panel, and one panel per class.
 
     Areas and intervals are those of the evaluation; the micro area is computed here and has no interval.
 
     Args:
-        folders: What `hviskd evaluate` wrote.
+        folders: One or several folders that `save_evaluation` wrote.
         only: Models to draw, in this order; all where it is empty.
 
     Raises:
         DataError: A folder is no evaluation or is damaged, or a model is not there.
     """
-    read = read_evaluations(folders, only)
+    read = read_evaluations(list_paths(folders), only)
     predictions = [read_predictions(folder, name, read.classes) for folder, name in read.homes]
     rows = -(-len(read.classes) // _COLUMNS)
     entries = [fit(model.name, 2.6, 8.5, lines=3) for model in read.models]

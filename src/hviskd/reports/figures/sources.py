@@ -97,7 +97,7 @@ class EvaluationFiles:
 
 
 def is_evaluation(folder: Path) -> bool:
-    """Return whether a folder was written by `hviskd evaluate`, from its `evaluation.json`."""
+    """Return whether a folder was written by `save_evaluation`, from its `evaluation.json`."""
     return (folder / "evaluation.json").is_file()
 
 
@@ -105,14 +105,14 @@ def read_evaluations(folders: Sequence[Path], only: Sequence[str] = ()) -> Evalu
     """Read the results of evaluations.
 
     Args:
-        folders: What `hviskd evaluate` wrote; all of the same classes in the same order.
+        folders: What `save_evaluation` wrote; all of the same classes in the same order.
         only: Models to keep, in this order; all where it is empty.
 
     Raises:
         DataError: A folder is no evaluation or damaged, the classes differ, or a model of `only` is not there.
     """
     if not folders:
-        raise DataError("no evaluation given; give a folder that `hviskd evaluate` wrote")
+        raise DataError("no evaluation given; give a folder that `save_evaluation()` wrote")
     cards = [read_evaluation_card(folder) for folder in folders]
     models: dict[str, tuple[ModelNumbers, tuple[Path, str]]] = {}
     for folder, card in zip(folders, cards, strict=True):
@@ -190,14 +190,14 @@ def read_comparisons(folders: Sequence[Path], columns: Sequence[str]) -> Compari
     """Read the tables of comparisons and join them.
 
     Args:
-        folders: What `hviskd compare` wrote; pairs of the same name get their folder's name before theirs.
+        folders: What `compare` wrote; pairs of the same name get their folder's name before theirs.
         columns: Columns of numbers that must be there; an empty cell is NaN.
 
     Raises:
         DataError: A folder is no comparison, is damaged, or lacks a column.
     """
     if not folders:
-        raise DataError("no comparison given; give a folder that `hviskd compare` wrote")
+        raise DataError("no comparison given; give a folder that `compare()` wrote")
     tables, notes = [], []
     for folder in folders:
         path = folder / "table.csv"
@@ -206,13 +206,13 @@ def read_comparisons(folders: Sequence[Path], columns: Sequence[str]) -> Compari
         if missing or not len(table):
             raise DataError(f"{path}: not the table of a comparison ({', '.join(missing) or 'no rows'})")
         if table[["pair", "arm"]].isna().any(axis=None) or table.duplicated(["pair", "arm"]).any():
-            raise DataError(f"{path}: a row has no pair or arm, or is repeated; run `hviskd compare` again")
+            raise DataError(f"{path}: a row has no pair or arm, or is repeated; run `compare()` again")
         try:
             numbers = table[list(columns)].astype(np.float64)
         except (ValueError, TypeError) as error:
-            raise DataError(f"{path}: {error}; run `hviskd compare` again") from error
+            raise DataError(f"{path}: {error}; run `compare()` again") from error
         if np.isinf(numbers.to_numpy()).any():
-            raise DataError(f"{path}: contains infinity; run `hviskd compare` again")
+            raise DataError(f"{path}: contains infinity; run `compare()` again")
         tables.append(table[["pair", "arm"]].join(numbers))
         notes += _unfinished(folder)
     shared = {pair for i, one in enumerate(tables) for j, two in enumerate(tables) if i != j
@@ -245,7 +245,7 @@ def read_evaluation_card(folder: Path) -> EvaluationCard:
     """
     path = folder / "evaluation.json"
     if not path.is_file():
-        raise DataError(f"{folder}: not an evaluation (no evaluation.json); give a folder that `hviskd evaluate` wrote")
+        raise DataError(f"{folder}: not an evaluation (no evaluation.json); give one that `save_evaluation()` wrote")
     try:
         card = EvaluationCard.model_validate(read_json(path))
     except ValidationError as error:
@@ -279,7 +279,7 @@ def _unfinished(folder: Path) -> list[str]:
     left = card.get("left") if isinstance(card, dict) else None
     failed = card.get("failed") if isinstance(card, dict) else None
     if not isinstance(left, int) or not isinstance(failed, dict):
-        raise DataError(f"{path}: not a comparison; give a folder that `hviskd compare` wrote")
+        raise DataError(f"{path}: not a comparison; give a folder that `compare()` wrote")
     if not left and not failed:
         return []
     return [f"{folder.resolve().name} is unfinished: {left} trainings remain, {len(failed)} failed."]

@@ -32,7 +32,7 @@ def describe(folder: Path) -> Section:
     card = card_of(folder, "summary.json")
     models, notes = card["models"], card.get("notes", [])
     if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in (models, notes)):
-        raise DataError(f"{folder / 'summary.json'}: its models or notes are not text; run `hviskd attend` again")
+        raise DataError(f"{folder / 'summary.json'}: its models or notes are not text; run `attend()` again")
     stage = card["stage"]
     place = "the last stage" if stage is None else f"stage {stage}"
     measured = (folder / _TABLE).is_file()

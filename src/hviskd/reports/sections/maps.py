@@ -108,7 +108,7 @@ def _failed(folder: Path) -> list[str]:
         with path.open(encoding="utf-8", newline="") as stream:
             return [row["slide"] for row in csv.DictReader(stream) if row["state"] == "failed"]
     except (KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not written by `hviskd segment`, or damaged; segment again") from error
+        raise DataError(f"{path}: not written by `segment_cohort()`, or damaged; segment again") from error
 
 
 def _command(one: Summary, folder: str) -> str:
