@@ -183,7 +183,7 @@ def many_tiles(folder, tiles):
 def test_memory_does_not_grow_with_the_tiles(place, tmp_path):
     models, _ = load(place)
     peaks = {}
-    for tiles in (48, 144):
+    for tiles in (64, 192):
         (tmp_path / str(tiles)).mkdir()
         tileset = many_tiles(tmp_path / str(tiles), tiles)
         counted = counting(tileset)
@@ -194,7 +194,7 @@ def test_memory_does_not_grow_with_the_tiles(place, tmp_path):
         tracemalloc.stop()
         assert len(found) == tiles
         assert counted.pixels.most <= 32
-    grown = (peaks[144] - peaks[48]) / (144 - 48)
+    grown = (peaks[192] - peaks[64]) / (192 - 64)
     assert grown < PX * PX  # bytes a tile: less than its outline alone, and a third of its pixels
 
 
