@@ -11,7 +11,10 @@ from typing import Literal, TypeAlias
 
 from hviskd.errors import DataError
 
-WHOLE_SLIDE_SUFFIXES = (".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".dcm")
+WHOLE_SLIDE_SUFFIXES = (
+    *(".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".dcm"),
+    *(".btf", ".tf2", ".tf8"),  # BigTIFF, as Bio-Formats calls it
+)
 FLAT_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 PICTURE_SUFFIXES = (*FLAT_SUFFIXES, ".webp")  # of tiles
 OUTLINE_SUFFIXES = (".geojson", ".json", ".xml", ".annotations", ".ndpa", ".dcm")

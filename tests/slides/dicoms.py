@@ -82,8 +82,8 @@ def write_dicom(
     data.TotalPixelMatrixOriginSequence = Sequence([origin])
     data.ImagedVolumeWidth, data.ImagedVolumeHeight = width * mpp / 1000, height * mpp / 1000
     data.ImagedVolumeDepth, data.FrameOfReferenceUID, data.ContainerIdentifier = 0.001, generate_uid(), path.stem
-    data.PixelData = encapsulate(frames)
-    data["PixelData"].is_undefined_length = True
+    data.PixelData = encapsulate(frames) if meta.TransferSyntaxUID.is_compressed else b"".join(frames)
+    data["PixelData"].is_undefined_length = meta.TransferSyntaxUID.is_compressed
     path.parent.mkdir(parents=True, exist_ok=True)
     data.save_as(path, enforce_file_format=True)
     return path

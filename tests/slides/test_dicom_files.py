@@ -26,7 +26,9 @@ def test_each_series_of_a_folder_is_a_slide(tmp_path):
     write_dicom(tmp_path / "6.dcm", IMAGE[:256, :256], "1.2.3.4", kind="OVERVIEW")
     found = find_slides(tmp_path)
     assert [path.name for path in found] == ["2.dcm", "4.dcm"]
-    assert found.notes == (f"{tmp_path}: 2 DICOM files hold no scan of a slide, and are left out",)
+    assert found.notes == (
+        f"{tmp_path}: 2 DICOM files hold no scan of a slide (but annotations or labels), and are no slides",
+    )
     with open_slide(found[0]) as first, open_slide(found[1]) as second:
         assert [level[:2] for level in first.levels] == [(512, 512), (256, 256)]
         assert (first.mpp, second.size, second.mpp) == (0.5, (512, 256), 0.25)

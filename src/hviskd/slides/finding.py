@@ -106,7 +106,8 @@ def _slides_in(folder: Path, recursive: bool) -> _Inside:
         inside.slides += slides
         if left_out:
             inside.notes.append(
-                f"{files[0].parent}: {left_out:,} DICOM files hold no scan of a slide, and are left out"
+                f"{files[0].parent}: {left_out:,} DICOM files hold no scan of a slide (but annotations or labels), "
+                "and are no slides"
             )
     inside.slides.sort()
     results = {path for path in {path.parent for path in inside.slides} if any((path / r).exists() for r in _RESULTS)}

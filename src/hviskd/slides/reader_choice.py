@@ -15,7 +15,7 @@ Reader = Literal["openslide", "tiff", "flat", "none"]
 
 _EVERYWHERE = {by.NONE, by.LZW, by.JPEG, by.DEFLATE, by.OLD_DEFLATE, by.PACKBITS, by.ZSTD}
 _BEYOND_OPENSLIDE = DECODED - _EVERYWHERE - {by.APERIO_JPEG_2000_RGB, by.APERIO_JPEG_2000_YCBCR}
-_BEYOND_PILLOW = DECODED - _EVERYWHERE - {by.LZMA, by.WEBP}
+_BY_PILLOW = _EVERYWHERE - {by.ZSTD} | {2, 3, 4, 6}  # fax and old-style JPEG; more in some of its builds only
 
 
 def choose_reader(path: Path) -> Reader:
@@ -41,4 +41,4 @@ def _is_ours(path: Path, vendor: str | None) -> bool:
     if not plain:
         return vendor == "aperio" and any(i.tiled and i.compression in _BEYOND_OPENSLIDE for i in images)
     several = any(image.tiled for image in images) or sum(not image.reduced for image in images) > 1
-    return several or images[0].compression in _BEYOND_PILLOW
+    return several or images[0].compression not in _BY_PILLOW
