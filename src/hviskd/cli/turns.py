@@ -7,8 +7,6 @@ from typing import Any
 
 import typer
 
-from hviskd.claims import turn
-
 _Verb = Callable[..., None]
 
 
@@ -23,6 +21,8 @@ def in_turn(show: Callable[[Path], None] | None = None) -> Callable[[_Verb], _Ve
     def waiting(verb: _Verb) -> _Verb:
         @wraps(verb)
         def wait_and_run(*, output: Path, **options: Any) -> None:
+            from hviskd.claims import turn
+
             def tell() -> None:
                 typer.echo(f"{output}: another process is writing it; waiting", err=True)
 
