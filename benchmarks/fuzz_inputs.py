@@ -71,7 +71,7 @@ def main() -> None:
     """Damage and use the files, print the table, and keep what went wrong."""
     options = parse()
     with tempfile.TemporaryDirectory(dir=options.work) as work:
-        seeds = [seed for seed in make_seeds(Path(work) / "seeds") if seed.path.match(options.files)]
+        seeds = [seed for seed in make_seeds(Path(work) / "seeds") if any(map(seed.path.match, options.files))]
         results = run(seeds, Path(work), options)
     report = render(results, options)
     print(report)
@@ -86,7 +86,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=2400, help="how many files to damage")
     parser.add_argument("--seed", type=int, default=0, help="the same seed damages in the same way")
     parser.add_argument("--only", type=int, nargs="+", metavar="NUMBER", help="only the files of these numbers")
-    parser.add_argument("--files", default="*", metavar="PATTERN", help="damage only sound files of such names")
+    parser.add_argument(
+        "--files", nargs="+", default=["*"], metavar="PATTERN", help="damage only sound files of such names"
+    )
     parser.add_argument("--limit-s", type=float, default=30, help="longer is a hang")
     parser.add_argument("--limit-mib", type=float, default=1280, help="more resident memory is too much")
     parser.add_argument("--keep", type=Path, default=Path("runs/fuzz_inputs"), help="where to keep what went wrong")

@@ -12,12 +12,27 @@ from PIL import Image
 
 from hviskd.annotations import load_legend, read_annotation
 from hviskd.errors import HviskdError
+from hviskd.slide_frame import Glass, SlideFrame
 
 from .make import SQUARE, feature, labelme, mask_shape
+from .make_xml import (
+    aperio,
+    aperio_layer,
+    aperio_region,
+    asap,
+    asap_annotation,
+    box,
+    halo,
+    halo_region,
+    ndpa,
+    ndpa_circle,
+    ndpa_freehand,
+)
 
 LEGEND = load_legend("ivygap")
 MASK = np.array(LEGEND.colours, dtype=np.uint8)[np.arange(40 * 30).reshape(30, 40) // 150]
 
+FRAME = SlideFrame((100, 80), glass=Glass("hamamatsu", (1, 0, 0), (0, 1, 0)))
 ODD = [None, True, -1, 0, 1e308, -1e-320, 10**30, "", "x" * 5000, "\ud800", "NaN", [], {}, [[]], [[[[[]]]]], {"a": {}}]
 ODD += [[[0, 0], [1, 1], [0, 0]], [[0, 0]] * 5, ["Polygon"], {"type": "Polygon"}, [None, None], [0.5], "Polygon"]
 
@@ -41,6 +56,31 @@ def geojson_document():
             {"type": "Feature", "geometry": collected, "properties": {"classification": "IT"}},
         ],
     }
+
+
+def coco_document():
+    text = "n`7d0\\;000000000000000RSU4"  # of 384 × 384 px
+    shapes = [[[0, 0, 50, 0, 50, 50], [9, 9, 20, 30, 4, 4]], [], {"size": [80, 100], "counts": [5, 70, 7925]}]
+    shapes += [{"size": [384, 384], "counts": text}]
+    drawn = [
+        {"image_id": n // 3, "category_id": n % 2, "segmentation": shape, "bbox": [1, 2, 30.5, 40]}
+        for n, shape in enumerate(shapes)
+    ]
+    images = [{"id": 0, "file_name": "a/S.svs", "width": 100, "height": 80}]
+    return {"images": images, "annotations": drawn, "categories": [{"id": n, "name": "LE"} for n in range(2)]}
+
+
+def layers() -> dict[str, bytes]:
+    square, tie = box(0, 0, 50, 50), [(0, 0), (40, 40), (40, 0), (0, 40)]
+    regions = aperio_region(square), aperio_region(square[:3:2], kind="2"), aperio_region(tie, negative=True, text="é")
+    negative = halo_region(tie, negative=True)
+    texts = {
+        "imagescope": aperio(aperio_layer(*regions, name="LE"), aperio_layer(regions[0], name="", number=2)),
+        "halo": halo(LE=[halo_region(square), halo_region(square[:3:2], kind="Ellipse"), negative]),
+        "asap": asap(asap_annotation(square, group="LE"), asap_annotation(tie, group="_2"), LE="#00ff00"),
+        "ndpa": ndpa(ndpa_freehand(square, title="LE"), ndpa_circle(30, 30, 9, title="CT")),
+    }
+    return {name: text.encode() for name, text in texts.items()}
 
 
 def places(node, path=()):
@@ -107,7 +147,7 @@ def encoded(kind, **options) -> bytes:
 def survives(path) -> bool:
     """Read a file every way; True if one of them gave an annotation."""
     said = []
-    for options in ({}, {"legend": LEGEND, "frame": (100, 80)}, {"legend": LEGEND, "tolerance": 500}):
+    for options in ({}, {"legend": LEGEND, "frame": FRAME}, {"legend": LEGEND, "tolerance": 500}):
         try:
             annotation = read_annotation(path, **options)
             assert annotation.rasterise(-5, -5, 50, 50, 1.5).shape == (34, 34)
@@ -118,7 +158,9 @@ def survives(path) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("document", [labelme_document(), geojson_document()], ids=["labelme", "geojson"])
+@pytest.mark.parametrize(
+    "document", [labelme_document(), geojson_document(), coco_document()], ids=["labelme", "geojson", "coco"]
+)
 def test_json_with_values_of_every_wrong_kind(tmp_path, document):
     rng = random.Random(1)
     path = tmp_path / "drawn.json"
@@ -129,13 +171,26 @@ def test_json_with_values_of_every_wrong_kind(tmp_path, document):
     assert outcomes == {True, False}
 
 
-@pytest.mark.parametrize("document", [labelme_document(), geojson_document()], ids=["labelme", "geojson"])
+@pytest.mark.parametrize(
+    "document", [labelme_document(), geojson_document(), coco_document()], ids=["labelme", "geojson", "coco"]
+)
 def test_json_with_damaged_bytes(tmp_path, document):
     rng = random.Random(2)
     path = tmp_path / "drawn.json"
     for _ in range(300):
         path.write_bytes(damaged(json.dumps(document).encode(), rng))
         survives(path)
+
+
+@pytest.mark.parametrize("name", layers())
+def test_layers_with_damaged_bytes(tmp_path, name):
+    rng = random.Random(5)
+    path = tmp_path / "drawn.xml"
+    outcomes = set()
+    for _ in range(150):
+        path.write_bytes(damaged(layers()[name], rng))
+        outcomes.add(survives(path))
+    assert outcomes == {True, False}
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ TEXT_LIMIT = 1000  # characters of a text or a value; what is longer is no label
 PIECE_BYTES = 2**20
 TAG_LIMIT_BYTES = 8 * PIECE_BYTES  # of one tag or comment, which is parsed again with each piece until it ends
 
+_TOO_MUCH = "more objects and vertices than fit into memory; export fewer objects at a time"
 _POINTS = frozenset(("Vertex", "V", "Coordinate", "point"))  # by attributes X and Y, or by elements x and y within
 _UNREAD = frozenset(("AttributeHeader", "RegionAttributeHeaders", "Comment", "Comments", "Plots"))
 _READ = frozenset(
@@ -81,7 +82,7 @@ class Element:
 def decimal(text: str) -> float:
     """Return a number with a point, or a comma as half of Europe writes it; not a number for anything else."""
     try:
-        return math.nan if "_" in text else float(text.replace(",", "."))
+        return math.nan if "_" in text else float(text if "," not in text else text.replace(",", "."))
     except ValueError:
         return math.nan
 
@@ -161,10 +162,16 @@ class _Tree:
         self.root: Element | None = None
         self._open: list[Element] = []
         self._elements = self._points = 0
+        self._vertex = Element("Vertex", {})  # stands for each that is open
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         if len(self._open) == DEPTH_LIMIT:
             raise ValueError("nested too deeply")
+        if tag in _POINTS and "X" in attributes and self._open:  # the short way, for there are millions
+            self._count_point()
+            self._open[-1].add_point(attributes["X"], attributes.get("Y", ""))
+            self._open.append(self._vertex)
+            return
         kept = {name: value[: TEXT_LIMIT + 1] for name, value in attributes.items() if name in _READ}
         self._open.append(Element(tag, kept))
 
@@ -175,18 +182,24 @@ class _Tree:
 
     def end(self, _tag: str) -> None:
         element = self._open.pop()
+        if element is self._vertex:
+            return
         parent = self._open[-1] if self._open else None
         if parent is None:
             self.root = element
         elif element.tag in _POINTS:
-            self._points += 1
-            x, y = element.attributes.get("X"), element.attributes.get("Y")
-            parent.add_point(element.value("x") if x is None else x, element.value("y") if y is None else y)
+            self._count_point()
+            parent.add_point(element.value("x"), element.value("y"))
         elif element.tag not in _UNREAD and (parent.tag not in _POINTS or len(parent.children) < 2):
             self._elements += parent.tag not in _POINTS
             parent.children.append(element)
-        if self._elements > ELEMENT_LIMIT or self._points > POINT_LIMIT:
-            raise ValueError("more objects and vertices than fit into memory; export fewer objects at a time")
+        if self._elements > ELEMENT_LIMIT:
+            raise ValueError(_TOO_MUCH)
+
+    def _count_point(self) -> None:
+        self._points += 1
+        if self._points > POINT_LIMIT:
+            raise ValueError(_TOO_MUCH)
 
 
 def _refuse(*_: object) -> None:
