@@ -30,3 +30,5 @@ def test_tiles_are_classified_by_the_engine_that_is_asked_for(tmp_path):
     ):
         np.testing.assert_allclose(predictor(model, compute)(tiles), expected, atol=1e-4)
     assert predictor(model, Compute("onnxruntime")).name == "onnxruntime"
+    by_two = predictor(model, Compute(device="cpu", threads=2))
+    assert (by_two.name, by_two.precision, by_two.threads) == ("torch", "float32", 2)

@@ -13,6 +13,7 @@ from hviskd.evaluation import evaluate
 from hviskd.models import Compute, load_model, save_model
 from hviskd.models.engines import open_engine
 from hviskd.models.engines.by_openvino import has_openvino
+from hviskd.models.prediction import predictor
 from hviskd.models.quantization import QuantizeSettings, quantize
 from hviskd.synthesis import draw_patient, draw_tile
 from hviskd.tiles import TileSet, TileSetWriter, TileSource, new_card
@@ -176,6 +177,11 @@ def test_an_exchange_after_loading_is_noticed(copied):
     (copied / "int8.onnx").write_bytes(b"other")
     with pytest.raises(ModelError, match="does not match the fingerprint"):
         open_engine(loaded, precision="int8")
+
+
+def test_the_int8_variant_is_evaluated_only_if_asked_for(int8):
+    for compute in (Compute("onnxruntime"), Compute("onnxruntime", precision="float32"), INT8):
+        assert predictor(int8, compute).precision == ("int8" if compute is INT8 else "float32")
 
 
 @pytest.mark.parametrize("kind", ["nonsense", "other classes", "weights elsewhere"])

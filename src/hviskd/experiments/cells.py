@@ -16,6 +16,7 @@ from hviskd.models import Compute, Model, load_model, save_model
 from hviskd.models.folder import CHOSEN, LAST
 from hviskd.models.prediction import predict_rows
 from hviskd.networks import create_network
+from hviskd.progress import silent
 from hviskd.storage import atomic_file, write_text
 from hviskd.tiles import TileSet
 from hviskd.training import Recipe, Run, load_recipe, train
@@ -127,6 +128,7 @@ class Bench:
                 teacher=self._teacher(cell),
                 resume=bool(run.card),
                 device=self.device,
+                progress=silent,
             )
         except DivergedError as error:
             write_text(place / _DIVERGED, f"{error}\n")
@@ -142,7 +144,7 @@ class Bench:
         """Predict the test split once, with both Models of a run, and store the result."""
         rows = tileset.rows("test")
         said = {
-            name: predict_rows(load_model(place / part), tileset, rows, Compute(device=self.device))
+            name: predict_rows(load_model(place / part), tileset, rows, Compute(device=self.device), progress=silent)
             for name, part in (("chosen", CHOSEN), ("last", LAST))
         }
         with atomic_file(place / ANSWERS_FILE) as partial, partial.open("wb") as stream:

@@ -29,11 +29,14 @@ def predictor(model: "Model", compute: Compute) -> Predict:
     Raises:
         ModelError: The engine does not run the Model, or the int8 variant is damaged or differs too much here.
     """
-    if compute.precision == "int8":
-        has_int8 = model.card.int8 is not None
-        compute = replace(compute, device="cpu") if has_int8 else replace(compute, precision="float32")
-    if compute.engine in ("auto", "torch") and compute.precision in ("auto", "float32"):
-        return partial(model.predict, batch_size=batch_of(compute), device=compute.device)
+    if compute.precision == "int8" and model.card.int8 is not None:
+        compute = replace(compute, device="cpu")
+    elif compute.precision in ("auto", "int8"):  # left to itself, an engine would run any int8 variant there is
+        compute = replace(compute, precision="float32")
+    if compute.engine in ("auto", "torch") and compute.precision == "float32":
+        if compute.threads is None:
+            return partial(model.predict, batch_size=batch_of(compute), device=compute.device)
+        compute = replace(compute, engine="torch")
     return replace(compute, batch_size=batch_of(compute)).open(model)
 
 
