@@ -21,18 +21,18 @@ class AttentionComparison:
     """Models compared on the same tiles.
 
     Attributes:
-        tiles: What was compared: one row a model and tile, a column a measure.
+        tiles: The measures, a column each, one row per model and tile.
         measures: Names of the measures.
-        reference: The model that the others are held against.
-        means: One row a model and measure: `tiles` with a value, `missing`, `patients`, `mean`, and the ends `low` and
-            `high` of its 95 % interval, patients drawn anew; NaN where there is one patient.
-        tests: One row a measure and model other than the reference, over the tiles on which both have a value:
+        reference: The model that the others are compared with.
+        means: One row per model and measure: `tiles` with a value, `missing`, `patients`, `mean`, and the ends `low`
+            and `high` of its 95 % interval, patients resampled; NaN for a single patient.
+        tests: One row per measure and model other than the reference, over the tiles on which both have a value:
             `tiles`, `patients`, mean `difference` with `low` and `high`, Cohen's `d_z` (mean difference over the
             standard deviation of the differences) and the `rank_biserial` correlation of matched pairs (Kerby 2014:
             share of the ranks that speak for the model less that of those against), both over patients' means; and
             two-sided p of the paired t-test and of Wilcoxon's signed-rank test over tiles, of the same over patients'
             means, and of the sign-flip test over patients, each also after Holm's correction over the models (`_holm`).
-        notes: What a reader must know before believing the numbers, a sentence each.
+        notes: Cautions, a sentence each.
     """
 
     tiles: pd.DataFrame

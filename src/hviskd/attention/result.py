@@ -36,7 +36,7 @@ class Attention:
         outlines: What the expert outlined in these tiles, or None without an expert.
         comparison: Of models and baselines against the outlines, or None.
         settings: Which maps.
-        notes: What a reader must know before believing the maps or the numbers, a sentence or two each.
+        notes: Cautions, one or two sentences each.
     """
 
     names: tuple[str, ...]

@@ -87,10 +87,10 @@ def sure_from(labels: NDArray[np.int64], probabilities: ArrayLike, accuracy: flo
     Args:
         labels: True class of every tile, int64 (N,).
         probabilities: Float (N, K).
-        accuracy: Share of right tiles that is asked for.
+        accuracy: Accuracy required of the tiles above the threshold.
 
     Returns:
-        The probability and the share of tiles that reach it; None and 0 where no 30 tiles or more reach `accuracy`.
+        The probability and the fraction of tiles that reach it; None and 0 if no 30 or more tiles reach `accuracy`.
     """
     curve = risk_coverage(labels, probabilities)
     enough = (curve.risk <= 1 - accuracy + 1e-12) & (curve.coverage * len(labels) >= MIN_SURE_TILES - 1e-6)

@@ -38,16 +38,16 @@ class Robustness:
     """The effect of corrupted tiles on models.
 
     Attributes:
-        evaluation: Of the same models on the clean tiles.
-        corruptions: In which ways the tiles were worsened.
-        levels: One row a model, corruption, level (0: clean) and metric: its `strength`, the `value`, the `change` from
-            the clean tiles, and the `relative_change` as a share of the clean value, each with `_low` and `_high`, the
-            ends of its 95 % interval (patients drawn anew, the same for clean and worse tiles).
-        means: One row a model, corruption and metric: the `change`, mean over the five levels; and, for every model
+        evaluation: The evaluation of the same models on the clean tiles.
+        corruptions: The corruptions.
+        levels: One row per model, corruption, level (0: clean) and metric: its `strength`, the `value`, the `change`
+            from the clean tiles, and the `relative_change` as a fraction of the clean value, each with `_low` and
+            `_high`, the ends of its 95 % interval (patients resampled, the same for clean and corrupted tiles).
+        means: One row per model, corruption and metric: the `change`, mean over the five levels; and, for every model
             but the first, its `difference` from the first model's change; each with its interval.
-        notes: What a reader must know before believing the numbers, a sentence or two each.
-        row: Of a tile that shows what was asked of the models.
-        tile: The clean tile itself.
+        notes: Cautions, one or two sentences each.
+        row: Row in the TileSet of an example tile.
+        tile: The clean example tile.
     """
 
     evaluation: Evaluation

@@ -22,7 +22,7 @@ class Gain:
 
     Attributes:
         value: Mean difference over tiles and trainings.
-        low, high: 95 % interval, patients and trainings both drawn anew; NaN where there is nothing to draw from.
+        low, high: 95 % interval, patients and trainings both resampled; NaN if there is nothing to resample.
         p_trainings: Two-sided paired t-test over trainings (seeds and folds); NaN for fewer than three.
         p_patients: Two-sided sign-flip test over patients (or slides, or tiles) of the mean over trainings.
     """

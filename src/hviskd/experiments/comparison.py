@@ -55,19 +55,19 @@ class Row:
 
     Attributes:
         pair: Name of the pair's recipe.
-        arm: Name of the way of training; "teacher" for the teacher.
-        trainings: How many are counted in.
-        diverged: How many ended in a loss that was not finite; not counted in.
-        missing: How many are not there, failed or not yet done.
-        chosen: Each metric of the epoch chosen on validation.
-        last: The same of the last epoch.
-        gains: What it gained in top-1 over each reference.
+        arm: Name of the training method; "teacher" for the teacher.
+        trainings: Number of finished trainings.
+        diverged: Number of trainings whose loss became NaN or infinite; excluded from the means.
+        missing: Number of trainings that failed or are not yet done.
+        chosen: Each metric at the epoch selected on the validation split.
+        last: The same at the last epoch.
+        gains: Gain in top-1 over each reference.
         corrected: p over trainings and over patients for each reference, after Holm's correction.
-        parameters: Of what must be deployed.
-        multiply_adds: Of what must be deployed, a tile.
-        student_passes: Forward passes of the student in one training, as a multiple of the student alone.
+        parameters: Number of parameters of the deployed network.
+        multiply_adds: Its multiply-adds per tile.
+        student_passes: Forward passes of the student in one training, relative to the student alone.
         teacher_passes: The same of the teacher.
-        seconds: Mean time of an epoch as a multiple of KD's; NaN where KD is not there.
+        seconds: Mean time of an epoch relative to KD's; NaN without KD.
     """
 
     pair: str
@@ -92,8 +92,8 @@ class Comparison:
 
     Attributes:
         rows: Teachers first, then every arm, pair by pair.
-        ranks: Of the arms over pairs, folds and seeds, by top-1 of the chosen epoch; None without enough to rank.
-        notes: What a reader must know before believing the numbers, a sentence or two each.
+        ranks: Ranks of the arms over pairs, folds and seeds, by top-1 at the selected epoch; None if there are too few.
+        notes: Cautions, one or two sentences each.
     """
 
     rows: tuple[Row, ...]

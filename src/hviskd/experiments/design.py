@@ -12,7 +12,7 @@ from hviskd.errors import RecipeError, first_problem
 from hviskd.training import load_recipe
 from hviskd.training.yaml_mapping import built_in_texts, read_mapping
 
-STUDENT, KD = "student", "kd"  # the two baselines that every other arm is held against
+STUDENT, KD = "student", "kd"  # the two baselines that every other arm is compared with
 _NAME = r"^[\w][\w.+ -]*$"
 
 
@@ -20,10 +20,10 @@ class Arm(BaseModel):
     """One method of training the student.
 
     Attributes:
-        name: What the table calls it; a folder is named so too.
+        name: Its name in tables and folders.
         methods: A preset's name or a mixture of methods, as in a recipe.
-        epochs: Its epochs as a multiple of the experiment's; whatever is not 1 is said in the table.
-        teacher: `trained`, or `random`: a network with the teacher's shape that never learned anything.
+        epochs: Its epochs as a multiple of the experiment's; the table notes every arm where this is not 1.
+        teacher: `trained`, or `random`: an untrained network of the teacher's architecture.
         settings: Changes of the recipe for this arm alone, by key.
     """
 
@@ -65,12 +65,12 @@ class Design(BaseModel):
 
     Attributes:
         pairs: Built-in recipes or recipe files, each of a teacher and a student.
-        arms: Ways of training the student; a text is a preset and its name. The baselines are always added.
-        seeds: One training an arm, pair, fold and seed.
-        folds: Parts of a cross-validation by patient; None keeps the tile set's own split.
-        settings: Changes of every recipe, teachers' too, by key: `epochs`, `batch_size`, `learning_rate`, …
+        arms: Methods of training the student; a string is the name of a preset.
+        seeds: Random seeds; one training per arm, pair, fold and seed.
+        folds: Number of folds of a cross-validation by patient; None uses the TileSet's own split.
+        settings: Changes of every recipe, including teachers', by key: `epochs`, `batch_size`, `learning_rate`, …
         teacher_settings: Changes of the teachers' recipes alone.
-        baselines: Whether arms without which no gain can be read are added; never in a serious experiment false.
+        baselines: Add the baseline arms, without which no gain can be measured; turn off for quick trials only.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -120,19 +120,18 @@ class CalibrationRecord(_Card):
     """The calibration of a Model's probabilities.
 
     Attributes:
-        temperature: The weights of the classifier were divided by it (Guo et al. 2017); above 1, the Model had claimed
-            too much.
+        temperature: The weights of the classifier were divided by it (Guo et al. 2017); above 1, the Model was
+            overconfident.
         data: Name of the TileSet it was fitted on; never a path.
         data_fingerprint: Hash over all its pixels and labels.
-        val_tiles: Number of tiles of its val split.
-        nll_before: Mean negative log-likelihood (nats) of the true class there, before.
-        nll_after: The same, after; on the tiles that the temperature was fitted on, so too good.
-        ece_before: Calibration error there, before.
-        ece_after: The same, after; likewise too good.
-        accuracy: Share of right tiles that was asked for where the Model is sure.
-        unsure_below: Probability of the most probable class from which on that share was reached; None where it is
-            not reached at all.
-        sure_share: Share of the val tiles that are that probable; 0 where it is not reached.
+        val_tiles: Number of tiles of its validation split.
+        nll_before: Mean negative log-likelihood (nats) of the true class on them, before calibration.
+        nll_after: The same afterwards; optimistic, since the temperature was fitted on these tiles.
+        ece_before: Expected calibration error on them, before calibration.
+        ece_after: The same afterwards; optimistic for the same reason.
+        accuracy: Accuracy required of the tiles at or above the threshold.
+        unsure_below: The threshold: lowest top probability from which on that accuracy is reached; None if it never is.
+        sure_share: Fraction of the validation tiles at or above it; 0 if there is none.
     """
 
     temperature: float = Field(gt=0, allow_inf_nan=False)
@@ -152,20 +151,20 @@ class ModelCard(_Card):
     """The content of `model.json`.
 
     Attributes:
-        name: What tables and figures call this model.
-        tile_px: Side of the tiles it reads.
-        mpp: Size of their pixels in µm; None where the training tiles did not say.
-        normalisation: What the input step does to pixels.
-        stain: The stain that its training tiles were given, and that a slide must be given before it; None where
-            they kept their own.
+        name: Its name in tables and figures.
+        tile_px: Side of its tiles.
+        mpp: Their pixel size in µm/px; None if the training tiles did not record it.
+        normalisation: Mean and standard deviation of the input step.
+        stain: Reference stain to which the training tiles were normalised, and to which a slide must be; None if they
+            kept their own.
         recipe: The complete resolved recipe, seed and method included.
-        epoch: Epochs trained when these weights were taken.
-        selection: How that epoch was taken.
+        epoch: Number of epochs these weights were trained for.
+        selection: How that epoch was selected.
         metrics: Measurements on the validation split at that epoch.
         licences: The licence chain of data and teacher.
         weights_sha256: SHA-256 of `weights.safetensors`.
-        int8: What is known of the int8 variant beside the weights; None where there is none.
-        calibration: How its probabilities were calibrated; None where they were not.
+        int8: The int8 variant, compared with the weights; None if there is none.
+        calibration: How its probabilities were calibrated; None if they were not.
     """
 
     format_version: Literal[1] = 1

@@ -27,7 +27,7 @@ class Picture:
         caption: What it shows.
         uri: The picture itself, as a `data:` address.
         width_px: Width at which its words have the size they were drawn for, in CSS px (96 an inch).
-        height_px: Height likewise.
+        height_px: Its height, in the same unit.
     """
 
     caption: str
@@ -46,7 +46,7 @@ class Section:
         tables: Markdown with tables in it.
         meaning: What the numbers are, in a sentence each.
         pictures: In the order they are shown.
-        limits: What speaks against believing it.
+        limits: Limitations.
         commands: How to repeat it.
         texts: Files that repeating needs, each a name and its content.
     """

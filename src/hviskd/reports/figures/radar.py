@@ -94,7 +94,7 @@ def draw_radar(
     if len(spokes) < 3:
         raise DataError(f"{len(spokes)} spokes, but a radar chart needs at least three classes or pairs")
     if not 0 <= centre < 1:
-        raise DataError(f"`from={centre:g}`: must be at least 0 and below 1")
+        raise DataError(f"`centre={centre:g}`: must be at least 0 and below 1")
     if np.isnan(values).all():
         raise DataError(f"{what}: undefined for all models; there is nothing to draw")
     if np.nanmax(values) > 1 or np.nanmin(values) < 0:
@@ -102,7 +102,7 @@ def draw_radar(
     if np.nanmin(values) < centre:
         row, column = divmod(int(np.nanargmin(values)), values.shape[1])
         raise DataError(
-            f"`from={centre:g}`: {what} of {names[row]} on {spokes[column]} is {values[row, column]:.3f}; "
+            f"`centre={centre:g}`: {what} of {names[row]} on {spokes[column]} is {values[row, column]:.3f}; "
             "choose a centre below that"
         )
     figure = new_figure(9.6, 6.4)
