@@ -469,4 +469,4 @@ def test_a_run_shows_itself_in_a_notebook(student_run, tmp_path):
     assert {row[0] for row in rows} == {str(student_run.card["chosen_epoch"]), "3"}
     assert "finished, 3 epochs" in html
     assert "data:image/jpeg" in html
-    assert "&lt;run&gt;: not started" in Run(tmp_path / "<run>")._repr_html_()
+    assert "&lt;run&gt;: not started" in Run(str(tmp_path / "<run>"))._repr_html_()

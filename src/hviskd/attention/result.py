@@ -109,7 +109,7 @@ class Attention:
             )
             for at in spread(len(self), _NOTEBOOK_TILES)
         ]
-        told = f"{self.settings.kind} of {len(self.names)} models on {len(self):,} tiles"
+        told = f"{self.settings.kind} maps of {len(self):,} tiles"
         pictures = show.table(("class", "file", "tile", *self.names), examples, html=range(2, 3 + len(self.names)))
         numbers = show.table(*self.summary_table()) if self.comparison is not None else ""
         return show.paragraph(told) + pictures + numbers + show.paragraph(" ".join(self.notes))

@@ -29,13 +29,13 @@ def resolve_models(path: str | Path) -> list[Path]:
     raise ModelError(f"{path}: not a Model; give a folder with {CARD}, or a finished run")
 
 
-def read_model_card(folder: Path) -> ModelCard:
+def read_model_card(folder: Path | str) -> ModelCard:
     """Read the card of a Model folder.
 
     Raises:
         ModelError: It is missing, damaged, or of a format that this version does not know.
     """
-    path = folder / CARD
+    path = Path(folder) / CARD
     try:
         content = read_json(path)
         if isinstance(content, dict) and (version := content.get("format_version")) != 1:

@@ -102,9 +102,10 @@ class Model:
 
 
 def save_model(
-    network: Network, card: ModelCard, folder: Path, *, int8_onnx: bytes | None = None, overwrite: bool = False
+    network: Network, card: ModelCard, folder: Path | str, *, int8_onnx: bytes | None = None, overwrite: bool = False
 ) -> Model:
     """Write a Model folder in one step and return the Model; `int8_onnx` is the file described by the card's `int8`."""
+    folder = Path(folder)
     with atomic_folder(folder, overwrite=overwrite, replaces=(CARD, "model")) as partial:
         write_weights(network.state_dict(), partial / WEIGHTS, {_MEANING: card.meaning})
         if int8_onnx is not None:

@@ -30,11 +30,14 @@ _NOTEBOOK_PX = 900
 _NOTEBOOK_COLUMNS = ("epoch", "learning_rate", "loss_total", "train_top1", "val_top1", "val_balanced_accuracy")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Run:
     """The folder of one training; a finished one has the Models."""
 
     folder: Path
+
+    def __init__(self, folder: Path | str) -> None:
+        object.__setattr__(self, "folder", Path(folder))
 
     @property
     def recipe_file(self) -> Path:
