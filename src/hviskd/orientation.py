@@ -36,11 +36,12 @@ def orientation_of(path: Path) -> int:
     """Return the Orientation (TIFF 6.0, Exif) of a picture, of a TIFF's first or a tiled one; 1 if it tells none.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: The file cannot be opened.
     """
     with path.open("rb") as stream:
         start = stream.read(len(_PNG))
-        with contextlib.suppress(struct.error, OverflowError, ValueError):  # damage is told by whoever reads the pixels
+        # Damage, such as a header beyond all files, is told by whoever reads the pixels.
+        with contextlib.suppress(struct.error, OverflowError, ValueError, OSError):
             if start.startswith(TIFF_STARTS):
                 return _of_tiff(stream)
             if start.startswith(_JPEG):
