@@ -124,6 +124,8 @@ def test_of_several_images_the_slides_is_taken(tmp_path):
     counts = {
         slide: len(read(tmp_path, document, slide=slide).regions) for slide in ("S1.svs", "S10.svs", "S2.ome.tif")
     }
+    other = "objects of images that the file does not list left out"
+    assert read(tmp_path, document, slide="S1.svs").remarks == {other: 1}
     assert counts == {"S1.svs": 1, "S10.svs": 2, "S2.ome.tif": 1}
     with pytest.raises(DataError, match=r"coco\.json: images: none is called S3, but S1\.png, S10\.svs, S2\.ome\.tif"):
         read(tmp_path, document, slide="S3.svs")

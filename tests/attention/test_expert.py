@@ -37,6 +37,30 @@ def test_labelme_polygons_are_filled(tmp_path):
     np.testing.assert_array_equal(outline, draw(tmp_path / "mask.png"))
 
 
+def coco(path, *names, side=40):
+    images = [{"id": n, "file_name": name, "width": side, "height": side} for n, name in enumerate(names)]
+    box = {"segmentation": [], "bbox": [10, 5, 20, 10], "category_id": 1}
+    drawn = [box | {"image_id": n} for n, name in enumerate(names) if "none" not in name]
+    path.write_text(json.dumps({"images": images, "annotations": drawn, "categories": [{"id": 1, "name": "a"}]}))
+
+
+def test_a_coco_file_outlines_many_tiles(tmp_path):
+    drawn = draw(tmp_path / "own" / "four.png")
+    coco(tmp_path / "instances.json", "LGG/one.png", "GBM/one.png", "two.jpg", "none.png", "four.png")
+    outlines = Outlines(tmp_path, 40)
+    files = ["LGG/one.png", "GBM/one.jpg", "GBM/two.png", "LGG/none.png", "LGG/three.png", "LGG/four.png"]
+    assert outlines.drawn(files).tolist() == [True, True, True, False, False, True]
+    np.testing.assert_array_equal(outlines.of("GBM/two.png"), drawn)
+    assert outlines.of("LGG/three.png") is None
+    with pytest.raises(DataError, match="2 are called"):
+        outlines.of("other/one.png")
+    coco(tmp_path / "more.json", "two.jpg")
+    with pytest.raises(DataError, match=r"instances\.json and .*more\.json: both outline the tile a/two\.png"):
+        Outlines(tmp_path, 40).of("a/two.png")
+    coco(tmp_path / "more.json", "five.png", side=50)
+    assert Outlines(tmp_path, 40).of("five.png").sum() == 16 * 8  # drawn on a larger picture
+
+
 def test_mistakes_name_the_file(tmp_path):
     with pytest.raises(DataError, match="nowhere: no such folder"):
         Outlines(tmp_path / "nowhere", 40)

@@ -5,21 +5,22 @@ size says how it lies on the slide. The parts of an object are one region, and w
 tools of COCO itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
 import shapely
 
-from hviskd.annotations.annotation import UNCLASSIFIED, Region
+from hviskd.annotations.annotation import UNCLASSIFIED, Outlines, Region
+from hviskd.annotations.documents import read_document
 from hviskd.annotations.drawn import COORDINATE_LIMIT_PX, NO_AREA, Outline
 from hviskd.annotations.layers import LayeredFile
+from hviskd.annotations.legend import Legend
 from hviskd.annotations.run_lengths import decode_runs, runs_of
 from hviskd.annotations.tracing import trace
 from hviskd.errors import DataError
-from hviskd.file_names import slide_names
 from hviskd.slide_frame import Placement, SlideFrame
 
 MASK_LIMIT_PX = 256_000_000  # of all masks of an image together, each without what is empty round it
@@ -33,11 +34,13 @@ class _Image:
 
     Attributes:
         identity: Its `id`, by which its objects name it.
-        name: Its file's name, without folders.
+        path: Its `file_name`, with folders.
+        name: The same without folders.
         size: Its width and height in px, if the file says so.
     """
 
     identity: object
+    path: str
     name: str
     size: tuple[int, int] | None
 
@@ -47,64 +50,104 @@ def is_coco(document: object) -> TypeGuard[dict[str, object]]:
     return isinstance(document, dict) and {"images", "annotations"} <= document.keys()
 
 
-def coco_regions(
-    document: dict[str, object], file: LayeredFile, frame: SlideFrame | None, slide: str | None
-) -> tuple[list[Region], tuple[int, int] | None]:
-    """Return the regions of a slide's image in a parsed file, in level-0 px, and the size of the image, if stated.
-
-    Args:
-        document: The parsed file.
-        file: Its checks.
-        frame: The slide's, if known.
-        slide: Its name; without it, the file must have only one image.
+def read_coco(path: Path) -> "CocoFile":
+    """Read a COCO file.
 
     Raises:
-        DataError: No image or several are the slide's, or it does not fit the slide, or an object of it is damaged.
+        DataError: It is damaged, or no COCO file.
     """
-    image = _image_of(document, file, () if slide is None else slide_names(Path(slide)))
-    place = _placement(image, frame, file)
-    objects = _Objects(file, image)
-    for number, value in enumerate(file.objects(document.get("categories") or [], "categories")):
-        objects.add_category(file.mapping(value, f"categories[{number}]"), f"categories[{number}]")
-    regions = []
-    for number, value in enumerate(file.objects(document["annotations"], "annotations")):
-        at = f"annotations[{number}]"
-        drawn = file.mapping(value, at)
-        if drawn.get("image_id") == image.identity and (outline := objects.outline(drawn, at)) is not None:
-            regions.append(Region(objects.label(drawn.get("category_id"), at), outline))
-    if place == Placement():
-        return regions, image.size
-    assert image.size is not None
-    width, height = image.size
-    file.remarks[f"regions of an image of {width} × {height} px laid on the slide by its size"] += len(regions)
-    return [region.moved(place.to_level0) for region in regions], image.size
+    document = read_document(path)
+    if not is_coco(document):
+        raise DataError(f"{path}: no COCO data set; export one with images, annotations and categories")
+    return CocoFile(path, document)
 
 
-def _image_of(document: dict[str, object], file: LayeredFile, names: Sequence[str]) -> _Image:
-    """Return the image that is called like a slide; without names, the only one."""
-    images = [
-        _image(file.mapping(value, f"images[{n}]"), file, f"images[{n}]")
-        for n, value in enumerate(file.objects(document["images"], "images"))
-    ]
-    listed = ", ".join(image.name for image in images[:3]) + ", …" * (len(images) > 3) or "none"
-    named = [image for image in images if image.name in names]
-    named = named or [image for image in images if PurePosixPath(image.name).stem in names]
-    if len(images) == 1 and (not names or file.path.stem in names):
-        named = images
-    if len(named) == 1:
-        return named[0]
-    if not names:
-        raise file.error("images", f"{len(images)} images ({listed})", "name the slide whose to read: `slide=NAME`")
-    wrong = f"{len(named)} are called {names[0]}" if named else f"none is called {names[-1]}, but {listed}"
-    raise file.error("images", wrong, "call one as the slide, or choose the file of this slide")
+class CocoFile:
+    """A parsed COCO file, of which the outlines of one image after the other can be had.
+
+    Args:
+        path: The file.
+        document: What stands in it.
+
+    Raises:
+        DataError: It is damaged.
+    """
+
+    def __init__(self, path: Path, document: dict[str, object]) -> None:
+        self.path, file = path, LayeredFile(path)
+        self._images = [
+            _image(file.mapping(value, f"images[{n}]"), file, f"images[{n}]")
+            for n, value in enumerate(file.objects(document["images"], "images"))
+        ]
+        self._called: dict[str, list[_Image]] = {}
+        for image in self._images:
+            bare = (name.rpartition(".")[0] or name for name in (image.path, image.name))
+            for name in {image.path, image.name, *bare}:
+                self._called.setdefault(name, []).append(image)
+        self._labels: dict[object, str] = {}
+        for n, value in enumerate(file.objects(document.get("categories") or [], "categories")):
+            category = file.mapping(value, f"categories[{n}]")
+            self._labels[_key(category.get("id"))] = file.text(category.get("name"), f"categories[{n}].name")
+        self._drawn: dict[object, list[tuple[str, dict[str, object]]]] = {}
+        for n, value in enumerate(file.objects(document["annotations"], "annotations")):
+            drawn = file.mapping(value, f"annotations[{n}]")
+            self._drawn.setdefault(_key(drawn.get("image_id")), []).append((f"annotations[{n}]", drawn))
+        known = {_key(image.identity) for image in self._images}
+        self._of_no_image = sum(len(drawn) for image, drawn in self._drawn.items() if image not in known)
+
+    def outlines(self, names: Sequence[str], *, legend: Legend | None, frame: SlideFrame | None) -> Outlines:
+        """Return what is outlined in a slide's image, in level-0 px.
+
+        Args:
+            names: What its image may be called, the most telling first; if empty, the file must have only one.
+            legend: The classes, if known.
+            frame: The slide's, if known.
+
+        Raises:
+            DataError: No image or several are the slide's, or it does not fit the slide, or an object is damaged.
+        """
+        file = LayeredFile(self.path)
+        image = self._image_of(file, names)
+        place = _placement(image, frame, file)
+        objects = _Objects(file, image, self._labels)
+        regions = [
+            Region(objects.label(drawn.get("category_id"), at), outline)
+            for at, drawn in self._drawn.get(_key(image.identity), [])
+            if (outline := objects.outline(drawn, at)) is not None
+        ]
+        file.remarks["objects of images that the file does not list left out"] += self._of_no_image
+        if place != Placement():
+            assert image.size is not None
+            width, height = image.size
+            file.remarks[f"regions of an image of {width} × {height} px laid on the slide by its size"] += len(regions)
+            regions = [region.moved(place.to_level0) for region in regions]
+        size = image.size if frame is None else frame.size
+        return Outlines.of(regions, source=self.path, legend=legend, size=size, remarks=file.remarks)
+
+    def has(self, names: Sequence[str]) -> bool:
+        """Return whether an image has one of some names."""
+        return any(name in self._called for name in names)
+
+    def _image_of(self, file: LayeredFile, names: Sequence[str]) -> _Image:
+        images = self._images
+        named = next((self._called[name] for name in names if name in self._called), [])
+        if len(images) == 1 and (not names or self.path.stem in names):
+            named = images
+        if len(named) == 1:
+            return named[0]
+        listed = ", ".join(image.name for image in images[:3]) + ", …" * (len(images) > 3) or "none"
+        if not names:
+            raise file.error("images", f"{len(images)} images ({listed})", "name the slide whose to read: `slide=NAME`")
+        wrong = f"{len(named)} are called {names[0]}" if named else f"none is called {names[-1]}, but {listed}"
+        raise file.error("images", wrong, "call one as the slide, or choose the file of this slide")
 
 
 def _image(value: dict[str, object], file: LayeredFile, place: str) -> _Image:
-    name = file.text(value.get("file_name"), f"{place}.file_name").replace("\\", "/").rpartition("/")[2]
+    path = file.text(value.get("file_name"), f"{place}.file_name").replace("\\", "/")
     width, height = value.get("width"), value.get("height")
-    if not width or not height:
-        return _Image(value.get("id"), name, None)
-    return _Image(value.get("id"), name, (_side(width, file, place), _side(height, file, place)))
+    known = bool(width and height)
+    size = (_side(width, file, place), _side(height, file, place)) if known else None
+    return _Image(value.get("id"), path, path.rpartition("/")[2], size)
 
 
 def _side(value: object, file: LayeredFile, place: str) -> int:
@@ -137,13 +180,9 @@ def _placement(image: _Image, frame: SlideFrame | None, file: LayeredFile) -> Pl
 class _Objects:
     """Reads one object of an image after the other, and adds up the size of the masks."""
 
-    def __init__(self, file: LayeredFile, image: _Image) -> None:
-        self._file, self._image = file, image
-        self._labels: dict[object, str] = {}
+    def __init__(self, file: LayeredFile, image: _Image, labels: Mapping[object, str]) -> None:
+        self._file, self._image, self._labels = file, image, labels
         self._mask_px_left, self._edges_left = MASK_LIMIT_PX, EDGE_LIMIT
-
-    def add_category(self, value: dict[str, object], place: str) -> None:
-        self._labels[_key(value.get("id"))] = self._file.text(value.get("name"), f"{place}.name")
 
     def label(self, category: object, place: str) -> str:
         if category is None and not self._labels:

@@ -5,7 +5,7 @@ from pathlib import Path
 from hviskd.annotations.annotation import Annotation, Outlines, Region
 from hviskd.annotations.asap import asap_regions
 from hviskd.annotations.bulk import bulk_regions, is_dicom
-from hviskd.annotations.coco import coco_regions, is_coco
+from hviskd.annotations.coco import CocoFile, is_coco
 from hviskd.annotations.decoders import DEFAULT_TOLERANCE
 from hviskd.annotations.documents import read_document
 from hviskd.annotations.foreign import BY_FIRST_BYTES, name_of_json, name_of_xml
@@ -20,6 +20,7 @@ from hviskd.annotations.pixels import is_picture
 from hviskd.annotations.qupath import parse_geojson
 from hviskd.annotations.xml_tree import is_xml, read_xml
 from hviskd.errors import DataError
+from hviskd.file_names import slide_names
 from hviskd.slide_frame import SlideFrame
 
 
@@ -82,10 +83,8 @@ def _regions_of_xml(file: LayeredFile, frame: SlideFrame | None) -> list[Region]
 def _read_json(path: Path, *, legend: Legend | None, frame: SlideFrame | None, slide: str | None) -> Outlines:
     document = read_document(path)
     if is_coco(document):
-        file = LayeredFile(path)
-        regions, size = coco_regions(document, file, frame, slide)
-        size = size if frame is None else frame.size
-        return Outlines.of(regions, source=path, legend=legend, size=size, remarks=file.remarks)
+        names = () if slide is None else slide_names(Path(slide))
+        return CocoFile(path, document).outlines(names, legend=legend, frame=frame)
     if foreign := name_of_json(document):
         raise DataError(f"{path}: {foreign}")
     if isinstance(document, dict) and "shapes" in document:

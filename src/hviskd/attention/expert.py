@@ -5,10 +5,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from hviskd.annotations import read_annotation
+from hviskd.annotations import Annotation, read_annotation
+from hviskd.annotations.coco import CocoFile, read_coco
 from hviskd.arrays import Bools
 from hviskd.errors import DataError
-from hviskd.file_names import OUTLINE_SUFFIXES
+from hviskd.file_names import OUTLINE_SUFFIXES, is_of_many
+from hviskd.slide_frame import SlideFrame
 from hviskd.slides.flat_image import decode_image
 
 _MASKS = (".png", ".tif", ".tiff", ".bmp")
@@ -20,7 +22,7 @@ class Outlines:
     Args:
         folder: Holds masks (PNG, TIFF or BMP; what is not black is inside) or outlines, as `read_annotation` reads them
             (whatever they outline is inside), each with the path of its tile's file below the TileSet's source or with
-            its name.
+            its name. Tiles without a file of their own are looked for in COCO files, by the `file_name` of images.
         tile_px: Side of the tiles.
 
     Raises:
@@ -32,8 +34,11 @@ class Outlines:
             raise DataError(f"{folder}: no such folder of outlines")
         self.folder, self.tile_px = folder, tile_px
         self._found: dict[str, list[Path]] = {}
+        self._sets: list[CocoFile] = []
         for path in sorted(folder.rglob("*")):
             if path.suffix.lower() in (*_MASKS, *OUTLINE_SUFFIXES) and path.is_file():
+                if is_of_many(path):
+                    self._sets.append(read_coco(path))
                 for key in {path.relative_to(folder).with_suffix("").as_posix(), path.stem}:
                     self._found.setdefault(key, []).append(path)
 
@@ -53,7 +58,14 @@ class Outlines:
         paths = self._found.get(name.with_suffix("").as_posix()) or self._found.get(name.stem, [])
         if len(paths) > 1:
             raise DataError(f"{paths[0]} and {paths[1]}: both have the name of the tile {file}; keep only one")
-        return _read(paths[0], self.tile_px) if paths else None
+        if paths:
+            return _read(paths[0], name.name, self.tile_px)
+        called = (file, name.with_suffix("").as_posix(), name.name, name.stem)
+        sets = [found for found in self._sets if found.has(called)]
+        if len(sets) > 1:
+            raise DataError(f"{sets[0].path} and {sets[1].path}: both outline the tile {file}; keep only one")
+        side = (self.tile_px, self.tile_px)
+        return _inside(sets[0].outlines(called, legend=None, frame=SlideFrame(side)), self.tile_px) if sets else None
 
     def drawn(self, files: Sequence[str]) -> Bools:
         """Tell in which tiles (N,) something is outlined, by reading every outline once.
@@ -72,10 +84,13 @@ class Outlines:
         return found > 0
 
 
-def _read(path: Path, tile_px: int) -> Bools:
+def _inside(annotation: Annotation, tile_px: int) -> Bools:
+    return np.asarray(annotation.rasterise(0, 0, tile_px, tile_px, 1) >= 0)
+
+
+def _read(path: Path, tile: str, tile_px: int) -> Bools:
     if path.suffix.lower() in OUTLINE_SUFFIXES:
-        annotation = read_annotation(path, frame=(tile_px, tile_px))
-        return np.asarray(annotation.rasterise(0, 0, tile_px, tile_px, 1) >= 0)
+        return _inside(read_annotation(path, frame=(tile_px, tile_px), slide=tile), tile_px)
     picture = decode_image(path, stained=False)
     if picture.size != (tile_px, tile_px):
         raise DataError(

@@ -59,7 +59,9 @@ def cut(
     annotations: Annotated[
         Path | None,
         typer.Option(
-            "--annotations", metavar="DIR", help="Folder of annotations, one per slide: outlines or colour masks."
+            "--annotations",
+            metavar="DIR_OR_FILE",
+            help="Folder of annotations, one per slide: outlines or colour masks; or a COCO file.",
         ),
     ] = None,
     masks: Annotated[
