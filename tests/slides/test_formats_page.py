@@ -20,9 +20,21 @@ PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
 IMAGE = patterned(512, 256, grain_px=8)
 LOSSY = 4  # grey levels on average
 TIFF_COMPRESSIONS: dict[str, object] = {
-    "none": None, "LZW": "lzw", "PackBits": "packbits", "deflate": "zlib", "Zstandard": "zstd", "LZMA": "lzma",
-    "JPEG": "jpeg", "JPEG 2000": 34712, "JPEG 2000 of Aperio": 33005, "WebP": "webp", "JPEG XL": "jpegxl",
-    "LERC": "lerc", "PNG": "png", "JPEG XR": 22610, "Jetraw": 48124,
+    "none": None,
+    "LZW": "lzw",
+    "PackBits": "packbits",
+    "deflate": "zlib",
+    "Zstandard": "zstd",
+    "LZMA": "lzma",
+    "JPEG": "jpeg",
+    "JPEG 2000": 34712,
+    "JPEG 2000 of Aperio": 33005,
+    "WebP": "webp",
+    "JPEG XL": "jpegxl",
+    "LERC": "lerc",
+    "PNG": "png",
+    "JPEG XR": 22610,
+    "Jetraw": 48124,
 }
 DICOM_SYNTAXES = {
     "none": (".1", lambda tile: tile.tobytes()),

@@ -48,6 +48,7 @@ def test_the_objective_is_found():
         ('SizeC="3"', "".join(f'<TiffData IFD="{9 - c}" FirstC="{c}" PlaneCount="1"/>' for c in range(3)), (9, 8, 7)),
         ('SizeC="3" SizeZ="2"', '<TiffData IFD="0" PlaneCount="6"/>', (0, 1, 2)),
         ('SizeC="2"', '<TiffData IFD="5"/>', (5, None)),
+        ('SizeC="3"', "", (0, 1, 2)),
         ('SizeC="3"', '<Channel SamplesPerPixel="3"/><TiffData IFD="7"/>', (7,)),
         ('SizeC="1"', '<TiffData IFD="0"><UUID FileName="b.ome.tif">urn:b</UUID></TiffData>', (None,)),
         ('SizeC="1"', '<TiffData IFD="3"><UUID FileName="renamed.tif">urn:a</UUID></TiffData>', (3,)),

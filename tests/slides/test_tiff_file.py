@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import pyvips
 import tifffile
 from PIL import Image
 
@@ -369,3 +370,51 @@ def test_a_thumbnail_takes_no_longer_than_of_a_plain_pyramid_and_no_memory(tmp_p
             assert tracemalloc.get_traced_memory()[1] < image.nbytes / 4
             tracemalloc.stop()
     assert seconds[1] < 3 * seconds[0] + 0.05
+
+
+@pytest.mark.parametrize("name", ["S1_label.tif", "macro image 1", "Label", "S1.svs [thumbnail]", "overview"])
+def test_a_sole_image_named_as_a_label_is_refused(tmp_path, name):
+    with pytest.raises(DataError, match="it holds a label or macro image, and no scan"):
+        open_slide(write_ome(tmp_path / "S1.ome.tif", (name, LABEL), levels=1))
+
+
+@pytest.mark.parametrize("name", ["label free 3.svs", "Overview of the tumour", "macro-dissected", "labelled"])
+def test_a_sole_scan_may_have_such_a_word_in_its_name(tmp_path, name):
+    path = write_pyramid(tmp_path / "S1.tif", SCAN, levels=1, extratags=[(285, 2, len(name) + 1, name, True)])
+    assert np.array_equal(whole(path), SCAN)
+
+
+def test_planes_may_be_jpegs(tmp_path):
+    smooth = patterned(600, 400, grain_px=8)
+    planes = np.ascontiguousarray(np.moveaxis(smooth, -1, 0))
+    path = write_ome(tmp_path / "S1.ome.tif", ("scan", planes), axes="CYX", compression="jpeg")
+    assert np.abs(whole(path).astype(int) - smooth).mean() < 3
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_the_usual_recipe_of_libvips_is_read_in_colour_with_its_levels(tmp_path, interleaved):
+    image = pyvips.Image.new_from_array(SCAN).copy(interpretation="srgb")
+    roll = image.copy() if interleaved else pyvips.Image.arrayjoin(image.bandsplit(), across=1).copy()
+    roll.set_type(pyvips.GValue.gint_type, "page-height", image.height)
+    said = f"""<?xml version="1.0" encoding="UTF-8"?>
+        <OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">
+        <Image ID="Image:0"><Pixels DimensionOrder="XYCZT" ID="Pixels:0" SizeC="3" SizeT="1" SizeX="{image.width}"
+        SizeY="{image.height}" SizeZ="1" Type="uint8" PhysicalSizeX="0.5" PhysicalSizeY="0.5"></Pixels></Image></OME>"""
+    roll.set_type(pyvips.GValue.gstr_type, "image-description", said)
+    path = tmp_path / "S1.ome.tif"
+    pyramid = {"subifd": True, "pyramid": True, "tile": True, "tile_width": 128, "tile_height": 128}
+    roll.tiffsave(str(path), compression="deflate", **pyramid)
+    with open_slide(path) as slide:
+        assert (slide.size, slide.mpp) == ((600, 400), 0.5)
+        assert len(slide.levels) >= 2
+        assert np.array_equal(slide.read(0, 0, 600, 400), SCAN)
+
+
+def test_strips_as_wide_as_a_slide_take_no_memory(tmp_path):
+    path, wide = tmp_path / "S1.ome.tif", np.zeros((1024, 20_000, 3), np.uint8)
+    write_ome(path, ("scan", wide), levels=1, tile=None, rowsperstrip=4)
+    with open_slide(path) as slide:
+        tracemalloc.start()
+        slide.read(5000, 0, 200, 1000)
+        assert tracemalloc.get_traced_memory()[1] - _decoded_pieces()._bytes < 10_000_000
+        tracemalloc.stop()

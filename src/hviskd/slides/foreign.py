@@ -41,7 +41,7 @@ _KINDS: dict[str, tuple[str, str]] = {
     ".bmp": ("Windows bitmap", _AS_RGB),
 }
 _FOLDERS = (".zarr",)
-_UNSAID = (".zip", ".webp", ".jxl", ".heic", ".bmp")  # in a folder, these are seldom slides
+_UNSAID = (".zip",)  # in a folder, these are seldom slides
 
 
 def foreign_kind(path: Path) -> str:

@@ -97,9 +97,13 @@ def read_ome(text: str) -> list[OmeImage]:
         for instrument in root.all("Instrument")
         for objective in instrument.all("Objective")
     }
-    return [
-        _image(image, pixels, root.get("UUID"), powers) for image in root.all("Image") for pixels in image.all("Pixels")
-    ]
+    images: list[OmeImage] = []
+    for image in root.all("Image"):
+        for pixels in image.all("Pixels"):
+            # Files by the usual recipe of libvips do not say where planes are: they follow each other.
+            start = sum(len(before.planes) * math.prod(before.stack) for before in images)
+            images.append(_image(image, pixels, root.get("UUID"), powers, start))
+    return images
 
 
 @dataclass
@@ -126,7 +130,7 @@ class _Element:
         return int(number) if 0 <= number < 2**31 else default
 
 
-def _image(image: _Element, pixels: _Element, own: str, powers: dict[str, float]) -> OmeImage:
+def _image(image: _Element, pixels: _Element, own: str, powers: dict[str, float], start: int) -> OmeImage:
     channels = tuple(_channel(channel) for channel in pixels.all("Channel"))
     declared = max(1, pixels.whole("SizeC", 1))
     if sum(channel.samples for channel in channels) != declared:  # of a file that lists no channels, or not all
@@ -139,7 +143,7 @@ def _image(image: _Element, pixels: _Element, own: str, powers: dict[str, float]
         channels=channels,
         stack=stack,
         mpp=(_um(pixels, "PhysicalSizeX"), _um(pixels, "PhysicalSizeY")),
-        planes=_planes(pixels, len(channels), stack, own),
+        planes=_planes(pixels, len(channels), stack, own, start),
         magnification=power if 0 < power < 1000 else None,
     )
 
@@ -156,16 +160,21 @@ def _channel(channel: _Element) -> OmeChannel:
 
 
 def _um(pixels: _Element, name: str) -> float:
-    return pixels.number(name) * _UM.get(pixels.get(f"{name}Unit") or "µm", math.nan)
+    size = pixels.number(name) * _UM.get(pixels.get(f"{name}Unit") or "µm", math.nan)
+    return size if size > 0 else math.nan
 
 
-def _planes(pixels: _Element, channels: int, stack: tuple[int, int], own: str) -> tuple[int | None, ...]:
-    """Find the page of each channel by the blocks of TiffData, each of which lists planes that follow each other."""
+def _planes(pixels: _Element, channels: int, stack: tuple[int, int], own: str, start: int) -> tuple[int | None, ...]:
+    """Find the page of each channel by the blocks of TiffData, each of which lists planes that follow each other.
+
+    Without any, they are all planes, from page `start` on.
+    """
     sizes = {"Z": stack[0], "C": channels, "T": stack[1]}
     order = [axis for axis in pixels.get("DimensionOrder")[2:] if axis in sizes]
     order += [axis for axis in "CZT" if axis not in order]
     found: dict[int, int] = {}
-    for block in pixels.all("TiffData"):
+    every = {"IFD": str(start), "PlaneCount": str(channels * math.prod(stack))}
+    for block in list(pixels.all("TiffData")) or [_Element("TiffData", every)]:
         of = next((uuid.text.strip() for uuid in block.all("UUID")), own)
         if of != own and own:
             continue  # a plane in another file

@@ -41,11 +41,11 @@ class PieceLevel(ABC):
         across = self._image.grid[0]
         rows = range(y // side_y, (y + height - 1) // side_y + 1)
         columns = range(x // side_x, (x + width - 1) // side_x + 1)
-        pieces = self._pieces([row * across + column for row in rows for column in columns])
-        if pieces is None:
-            return None
         pixels = np.empty((height, width, 3), np.uint8)
-        for row in rows:
+        for row in rows:  # one after the other, for of strips each is as wide as the slide
+            pieces = self._pieces([row * across + column for column in columns])
+            if pieces is None:
+                return None
             for column in columns:
                 left, top = column * side_x, row * side_y
                 x0, y0, x1, y1 = max(x, left), max(y, top), min(x + width, left + side_x), min(y + height, top + side_y)

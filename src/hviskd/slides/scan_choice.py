@@ -6,9 +6,10 @@ its levels.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from hviskd.errors import DataError
 from hviskd.slides.ome_xml import OmeChannel, OmeImage, is_ome, read_ome
@@ -17,8 +18,11 @@ from hviskd.slides.pyramid import is_level_of
 from hviskd.slides.resolution import CONFLICT, is_sane
 from hviskd.slides.tiff_images import StoredImage
 
-_NO_SCAN = re.compile(r"\b(label|macro|overview|thumbnail|preview|barcode)(?![-\w])", re.IGNORECASE)
+_WORDS = "(label|macro|overview|thumbnail|preview|barcode)"
+_MAY_BE_NO_SCAN = re.compile(rf"(?<![a-z]){_WORDS}(?![-a-z])", re.IGNORECASE)
+_IS_NO_SCAN = re.compile(rf"(^|[\W_]){_WORDS}([\W_]*(image|picture|photo))?[\W_\d]*(\.\w+)?$", re.IGNORECASE)
 _MOST_NAMED = 3
+T = TypeVar("T")
 _RGB = (0xFF0000, 0x00FF00, 0x0000FF)
 _RGB_NAMES = (("r", "red"), ("g", "green"), ("b", "blue"))
 _NO_NAME = re.compile(r"(channel|chan|ch|c|band|rgb|tl|bf|brightfield|[\W\d_])*", re.IGNORECASE)
@@ -69,7 +73,7 @@ def _largest(path: Path, images: Sequence[StoredImage]) -> Scan:
     is_aperio = images[0].said.startswith("Aperio")
     whole = [image for image in images if image.tiled or not is_aperio]  # Aperio's others are label and macro images
     whole = [image for image in whole if not image.reduced] or whole[:1]
-    scans = [image for image in whole if _NO_SCAN.search(_title(image)) is None]
+    scans = _scans(whole, _title)
     if not scans:
         raise DataError(f"{path}: holds a label or macro image, and no scan")
     scan = max(scans, key=lambda image: math.prod(image.size))
@@ -92,13 +96,12 @@ def _largest(path: Path, images: Sequence[StoredImage]) -> Scan:
 
 
 def _described(path: Path, images: Sequence[StoredImage], described: Sequence[OmeImage]) -> Scan:
-    scans = [image for image in described if _NO_SCAN.search(image.name) is None]
-    here = [image for image in scans if all(page is not None and page < len(images) for page in image.planes)]
+    scans = _scans(described, lambda image: image.name)
+    here = [(image, pages) for image in scans if (pages := _pages(image, images))]
     if not here:
         lack = "its scans lie in other files" if scans else "it holds a label or macro image, and no scan"
         raise DataError(f"{path}: {lack}; export one whole slide as a pyramidal OME-TIFF")
-    chosen = max(here, key=lambda image: math.prod(images[image.planes[0] or 0].size))
-    pages = [images[page] for page in chosen.planes if page is not None]
+    chosen, pages = max(here, key=lambda each: math.prod(each[1][0].size))
     planes = _colour_planes(path, chosen, pages)
     recorded, notes = _recorded(chosen, pages[0])
     if max(chosen.stack) > 1:
@@ -118,6 +121,21 @@ def _described(path: Path, images: Sequence[StoredImage], described: Sequence[Om
         magnification=chosen.magnification,
         notes=(*notes, *_others(shown)),
     )
+
+
+def _scans(images: Sequence[T], name_of: Callable[[T], str]) -> list[T]:
+    """Return the images that are no label or macro image by their name; where all may be one, its end decides."""
+    scans = [image for image in images if _MAY_BE_NO_SCAN.search(name_of(image)) is None]
+    return scans or [image for image in images if _IS_NO_SCAN.search(name_of(image)) is None]
+
+
+def _pages(described: OmeImage, images: Sequence[StoredImage]) -> list[StoredImage]:
+    """Return the pages of an image's channels, or one that has them all; none if one is not in the file."""
+    places = [page for page in described.planes if page is not None and page < len(images)]
+    first = images[places[0]] if places and places[0] == described.planes[0] else None
+    if first is not None and first.samples == sum(channel.samples for channel in described.channels):
+        return [first]
+    return [images[page] for page in places] if len(places) == len(described.planes) else []
 
 
 def _colour_planes(path: Path, described: OmeImage, pages: list[StoredImage]) -> list[StoredImage]:
