@@ -1,10 +1,11 @@
 """Does damaged input ever end in anything but a result or one clear line? Thousands of damaged files try it.
 
-Small sound slides, flat pictures, colour masks, outlines (QuPath, Labelme), legends and µm/px tables are damaged at
-random: bytes flipped, pieces cut off, repeated or moved, TIFF tags, PNG chunks, JSON values and numbers replaced by
-impossible ones, pictures that unpack to far more than they say. Each file is then used as a user would: a slide is
-opened, verified, read and searched for tissue; an annotation is read, rasterised, counted and converted; and in every
-tenth case slide and annotation are cut into tiles. Processes with limits on time and memory do it. Linux only.
+Small sound slides of many formats, flat pictures, colour masks, outlines (QuPath, Labelme), legends and µm/px tables
+are damaged at random: bytes flipped, pieces cut off, repeated or moved, TIFF tags, values of OME-XML, PNG chunks, JSON
+values and numbers replaced by impossible ones, pictures that unpack to far more than they say. Each file is then used
+as a user would: a slide is opened, verified, read and searched for tissue; an annotation is read, rasterised, counted
+and converted; and in every tenth case slide and annotation are cut into tiles. Processes with limits on time and memory
+do it. Linux only.
 
     python benchmarks/fuzz_inputs.py --count 2400 -o benchmarks/results/fuzz_inputs.md
     python benchmarks/fuzz_inputs.py --seed 3 --only 17 230  # these files again
@@ -227,7 +228,8 @@ def use_slide(case: Case) -> None:
     """Open, verify and read a slide at several powers, and find its tissue."""
     from hviskd.slides import open_slide, tissue_mask
 
-    given = 0.5 if case.group == "flat slide" or case.path.suffix != ".svs" else None
+    plain = case.group in ("slide", "flat slide") and case.path.suffix != ".svs"  # of which some record none
+    given = 0.5 if plain else None
     with open_slide(case.path, slide_mpp=given) as slide:
         slide.verify()
         width_px, height_px = slide.size
@@ -287,7 +289,13 @@ def use_table(case: Case) -> None:
         slide.read(0, 0, 50, 50, 2)
 
 
-USES = {"slide": use_slide, "flat slide": use_slide, "mask": use_annotation, "outlines": use_annotation}
+USES = {
+    "slide": use_slide,
+    "other slide": use_slide,
+    "flat slide": use_slide,
+    "mask": use_annotation,
+    "outlines": use_annotation,
+}
 USES |= {"legend": use_legend, "table": use_table}
 
 
@@ -298,7 +306,7 @@ def use_whole(case: Case) -> None:
 
     work = case.path.parent
     slide = case.path
-    if case.group != "slide":
+    if case.group not in ("slide", "other slide"):
         slide = Path(shutil.copyfile(case.seeds / "slide" / "good.svs", work / "good.svs"))
     drawn = work / "drawn"
     drawn.mkdir()

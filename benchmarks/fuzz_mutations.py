@@ -52,6 +52,7 @@ _TAG = rb"<[^>]*>"
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_TAGS = (254, 256, 257, 258, 259, 262, 266, 270, 273, 274, 277, 278, 279, 282, 284, 296, 317, 320, 322, 323, 324)
 _TIFF_TAGS += (325, 330, 338, 339, 347, 530, 32997, 34675)
+_SUBIFDS = 330
 _TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 
@@ -124,19 +125,28 @@ def _damaged_tiff(content: bytes, rng: random.Random) -> bytes:
     large = content[2:4] in (b"+\0", b"\0+")
     word, entry_bytes = (order + "Q", 20) if large else (order + "I", 12)
     word_bytes, count_form = struct.calcsize(word), order + ("Q" if large else "H")
-    entries, links = [], [8 if large else 4]
+    entries, links, waiting = [], [], [8 if large else 4]
     seen = set()
     try:
-        while (at := struct.unpack_from(word, content, links[-1])[0]) not in {0, *seen}:
+        while waiting:
+            links.append(waiting.pop())
+            at = struct.unpack_from(word, content, links[-1])[0]
+            if at in {0, *seen}:
+                continue
             seen.add(at)
             first = at + struct.calcsize(count_form)
             number = min(struct.unpack_from(count_form, content, at)[0], 200)
             entries += [first + position * entry_bytes for position in range(number)]
-            links.append(first + number * entry_bytes)
+            waiting.append(first + number * entry_bytes)
+            own = entries[len(entries) - number :]
+            below = [e for e in own if struct.unpack_from(order + "H", content, e)[0] == _SUBIFDS]
+            waiting += [entry + 4 + word_bytes for entry in below]  # of several images below, none
     except (struct.error, OverflowError):
         pass
     if not entries:
         return damaged_bytes(content, rng)
+    if b"<OME" in content[:10_000] and rng.random() < 0.3:
+        return _damaged_ome(content, rng)
     changed = bytearray(content)
     entry = rng.choice(entries)
     value = entry + 4 + word_bytes
@@ -211,6 +221,20 @@ def _damaged_xml(content: bytes, rng: random.Random) -> bytes:
     else:
         piece += rng.choice([b"<Vertex X='1' Y='2'/>", b"<a/>", b"<!--x-->", b"text"]) * rng.choice([10, 100_000])
     return content[: place.start()] + piece + content[place.end() :]
+
+
+def _damaged_ome(content: bytes, rng: random.Random) -> bytes:
+    """Replace a value in the OME-XML of a TIFF by another of the same length, or cut the text off."""
+    start = content.index(b"<OME")
+    end = max(content.find(b"</OME>", start), start + 1)
+    values = list(re.finditer(rb'"([^"]*)"', content[start:end]))
+    if not values:
+        return damaged_bytes(content, rng)
+    value = rng.choice(values)
+    size = len(value[1])
+    other = rng.choice([*ODD_WORDS, "<", "&a;", "XYZTC", "mm", "\0"]).encode()
+    new = rng.choice([(other * (size + 1))[:size], b"9" * size, b"0" * size, b" " * size, value[1][::-1]])
+    return content[: start + value.start(1)] + new + content[start + value.end(1) :]
 
 
 def _damaged_png(content: bytes, rng: random.Random) -> bytes:

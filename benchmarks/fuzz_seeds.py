@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import tifffile
 from fuzz_layers import write_layers
+from fuzz_slides import write_other_slides
 from PIL import Image
 
 COLOURS = [(200, 0, 0), (0, 160, 0), (0, 0, 200)]
 SIDE_PX = 384
-OFTEN = {"slide": 4, "flat slide": 1, "mask": 1, "outlines": 10, "legend": 6, "table": 4}  # a group's files in a round
+# How often a group's files are used in a round.
+OFTEN = {"slide": 4, "other slide": 1, "flat slide": 1, "mask": 1, "outlines": 10, "legend": 6, "table": 4}
 
 
 class Seed(NamedTuple):
@@ -46,6 +48,7 @@ def make_seeds(folder: Path) -> list[Seed]:
     (folder / "table" / "good.csv").write_text("slide,mpp,patient\ngood,0.5,P1\nother.svs,0.25,P2\n", encoding="utf-8")
 
     _write_tiffs(folder / "slide", tissue)
+    write_other_slides(folder / "other slide", tissue)
     _write_pictures(folder / "flat slide", tissue, places)
     _write_pictures(folder / "mask", mask, places)
     _write_outlines(folder / "outlines")
