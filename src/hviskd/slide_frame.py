@@ -69,6 +69,7 @@ class SlideFrame:
         scan_size: Width and height of the scan in level-0 px; None where it is unknown, or is the whole plane.
         no_crop: Everything counts from the plane's corner, as in QuPath when it was started with --no-crop.
         glass: Where points on the glass lie, for programs that count from there; None where the slide does not say.
+        mpp: µm a level-0 px, where known; some files tell at how many they were drawn.
     """
 
     size: tuple[int, int]
@@ -76,6 +77,7 @@ class SlideFrame:
     scan_size: tuple[int, int] | None = None
     no_crop: bool = False
     glass: Glass | None = None
+    mpp: float | None = None
 
     def __str__(self) -> str:
         """Describe the slide for messages."""

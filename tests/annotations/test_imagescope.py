@@ -5,10 +5,11 @@ import pytest
 import shapely
 from PIL import Image, ImageDraw
 
-from hviskd.annotations import Outlines, read_annotation
+from hviskd.annotations import Outlines, load_legend, read_annotation
 from hviskd.annotations.drawn import MENDED, NO_AREA
 from hviskd.annotations.layers import CUT_AWAY
 from hviskd.errors import DataError
+from hviskd.slide_frame import SlideFrame
 
 from .make import blob, by_shapely, save
 from .make_xml import aperio, aperio_layer, aperio_region, box
@@ -99,6 +100,33 @@ def test_a_vertex_that_is_no_number_is_named(tmp_path, wrong):
     region = aperio_region([(0, 0), (wrong, 5), (9, 9)])
     with pytest.raises(DataError, match=r"drawn\.xml: layer 2, region 1: has a coordinate that is not finite"):
         read(tmp_path, aperio_layer(name="a"), aperio_layer(region, name="b"))
+
+
+def test_a_file_drawn_at_another_resolution_is_remarked_on(tmp_path):
+    """0.2522 µm/px; a slide that was reduced from the one it was drawn on has twice that."""
+    layer = aperio_layer(aperio_region(box(0, 0, 9, 9)), name="a")
+    assert read(tmp_path, layer, frame=SlideFrame((50, 50), mpp=0.25)).remarks == {}
+    assert read(tmp_path, layer, frame=(50, 50)).remarks == {}
+    found = read(tmp_path, layer, frame=SlideFrame((50, 50), mpp=0.5044))
+    told = "regions drawn at 0.2522 µm/px, where the slide has 0.5044; is it the file of this slide?"
+    assert found.remarks == {told: 1}
+    for odd in ("", "0", "NaN", "-1", "x"):
+        path = save(tmp_path / "a.xml", aperio(layer).replace("0.252200", odd))
+        assert read_annotation(path, frame=SlideFrame((50, 50), mpp=0.5)).remarks == {}
+
+
+def test_a_legend_says_which_layers_are_which_classes(tmp_path):
+    classes = "classes: [{name: tumour, colours: [[1, 2, 3]]}, {name: Layer 2, colours: [[4, 5, 6]]}]\n"
+    legend = load_legend(save(tmp_path / "l.yaml", f"name: l\n{classes}merge: {{Layer 2: tumour}}"))
+    region = aperio_region(box(0, 0, 9, 9))
+    layers = [
+        aperio_layer(region, name=" TUMOUR"),
+        aperio_layer(region, number=2),
+        aperio_layer(region, region, name="fat"),
+    ]
+    found = read(tmp_path, *layers, legend=legend)
+    assert [each.label for each in found.regions] == ["tumour", "tumour"]
+    assert found.remarks == {"regions labelled 'fat', which the legend does not know, left out": 2}
 
 
 def test_a_decimal_comma_is_one(tmp_path):

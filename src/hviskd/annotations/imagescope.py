@@ -7,13 +7,17 @@ its layer. Many other programs write this format.
 
 from hviskd.annotations.annotation import Region
 from hviskd.annotations.layers import LayeredFile
-from hviskd.annotations.xml_tree import Element
+from hviskd.annotations.xml_tree import Element, decimal
+from hviskd.slide_frame import SlideFrame
 
 _KINDS = {"0": "polygon", "1": "rectangle", "2": "ellipse"}  # others are arrows, rulers and pins
 
 
-def imagescope_regions(root: Element, file: LayeredFile) -> list[Region]:
+def imagescope_regions(root: Element, file: LayeredFile, frame: SlideFrame | None) -> list[Region]:
     """Return the regions of a parsed file.
+
+    A file that was drawn at another µm/px than the slide's, such as on the slide it was reduced from, is remarked on;
+    it is not refused, for programs that write this format put numbers there that mean nothing.
 
     Raises:
         DataError: A coordinate or a label is damaged.
@@ -28,6 +32,12 @@ def imagescope_regions(root: Element, file: LayeredFile) -> list[Region]:
             region if region.label else Region(unnamed, region.geometry, colour=region.colour)
             for region in file.cut(drawn)
         ]
+    theirs = decimal(root.attributes.get("MicronsPerPixel", ""))
+    if frame is not None and frame.mpp and theirs > 0 and not 0.9 < theirs / frame.mpp < 1.1:
+        told = (
+            f"regions drawn at {theirs:.4g} µm/px, where the slide has {frame.mpp:.4g}; is it the file of this slide?"
+        )
+        file.remarks[told] += len(regions)
     return regions
 
 

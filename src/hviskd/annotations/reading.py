@@ -74,7 +74,7 @@ def _regions_of_xml(file: LayeredFile, frame: SlideFrame | None) -> list[Region]
     if root.tag == "ASAP_Annotations":
         return asap_regions(root, file)
     if root.tag == "Annotations":
-        return halo_regions(root, file) if is_halo(root) else imagescope_regions(root, file)
+        return halo_regions(root, file) if is_halo(root) else imagescope_regions(root, file, frame)
     if is_ndpa(root):
         return ndpa_regions(root, file, frame)
     raise DataError(f"{file.path}: {name_of_xml(root)}")

@@ -28,6 +28,7 @@ _UNREAD = frozenset(("AttributeHeader", "RegionAttributeHeaders", "Comment", "Co
 _READ = frozenset(
     (
         *("Name", "Value", "Type", "Text", "NegativeROA", "LineColor", "Id", "X", "Y"),  # ImageScope, HALO
+        "MicronsPerPixel",
         *("PartOfGroup", "Color"),  # ASAP
         *("type", "displayname", "color"),  # NDP.view
     )

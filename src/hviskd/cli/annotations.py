@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -151,8 +152,8 @@ def _frame(slide: Path | None, size: str | None, *, no_crop: bool) -> "SlideFram
         return None if size is None else SlideFrame(_parse_size(size))
     if size is not None:
         raise DataError("give `slide` or `size`, not both")
-    with open_slide(slide, slide_mpp=1.0) as opened:  # its µm/px have no part in this
-        return opened.frame(no_crop=no_crop)
+    with open_slide(slide, slide_mpp=1.0) as opened:  # whether it records its µm/px or not
+        return replace(opened.frame(no_crop=no_crop), mpp=None)
 
 
 def _check_output(output: Path, sources: Sequence[Path], *, overwrite: bool) -> None:

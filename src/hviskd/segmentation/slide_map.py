@@ -91,7 +91,8 @@ class MapCard(BaseModel):
 
     def frame(self, *, no_crop: bool = False) -> SlideFrame:
         """Return where other programs count px from on the slide; `no_crop`: see `SlideFrame`."""
-        return SlideFrame(self.slide_size, self.slide_origin_px, self.slide_scan_size, no_crop, self.slide_glass)
+        place = self.slide_size, self.slide_origin_px, self.slide_scan_size
+        return SlideFrame(*place, no_crop, self.slide_glass, self.slide_mpp)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "MapCard":

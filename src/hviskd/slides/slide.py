@@ -100,7 +100,7 @@ class Slide(ABC):
 
     def frame(self, *, no_crop: bool = False) -> SlideFrame:
         """Return where other programs count px from on this slide; `no_crop`: see `SlideFrame`."""
-        return SlideFrame(self.size, self.origin_px, self.scan_size, no_crop, self.glass)
+        return SlideFrame(self.size, self.origin_px, self.scan_size, no_crop, self.glass, self.mpp)
 
     def read(self, x_px: float, y_px: float, width_px: int, height_px: int, mpp: float | None = None) -> RGB:
         """Read a rectangle.
