@@ -102,6 +102,18 @@ def test_a_vertex_that_is_no_number_is_named(tmp_path, wrong):
         read(tmp_path, aperio_layer(name="a"), aperio_layer(region, name="b"))
 
 
+def test_what_crosses_without_end_is_refused(tmp_path):
+    """Two combs of 400 teeth across each other have 640,000 crossings."""
+    along = [(0, 0)] + [
+        p for n in range(400) for p in [(1000, 2 * n), (1000, 2 * n + 1), (1, 2 * n + 1), (1, 2 * n + 2)]
+    ]
+    comb = [*along, (0, 800)]
+    across = [(y + 0.3, x + 0.3) for x, y in comb]
+    layer = aperio_layer(aperio_region(comb), aperio_region(across, negative=True), name="a")
+    with pytest.raises(DataError, match="region 'a' and those cut out of it: intersects itself more than 100000 times"):
+        read(tmp_path, layer)
+
+
 def test_a_file_drawn_at_another_resolution_is_remarked_on(tmp_path):
     """0.2522 µm/px; a slide that was reduced from the one it was drawn on has twice that."""
     layer = aperio_layer(aperio_region(box(0, 0, 9, 9)), name="a")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import shapely
+from shapely import MultiPolygon
 
 from hviskd.annotations.annotation import Region
 from hviskd.annotations.drawn import NO_AREA, TEXT_LIMIT, DrawnFile, Outline, ellipse, polygons_of
@@ -92,10 +93,15 @@ class LayeredFile(DrawnFile):
         pairs = self._meetings(np.array([region.geometry for _, region in regions], dtype=object), shapes)
         points_left, left = CUT_LIMIT_POINTS, []
         for (place, region), meeting in zip(regions, pairs, strict=True):
+            if not len(meeting):
+                left.append(region)
+                continue
             outline = region.geometry
-            points_left -= int(shapely.get_num_coordinates(shapes[meeting]).sum()) * bool(len(meeting))
+            points_left -= int(shapely.get_num_coordinates(shapes[meeting]).sum())
             if points_left < 0:
                 raise self.error(f"region '{region.label}'", "too many cut-out regions", "export fewer at a time")
+            parts = shapely.get_parts([outline, *shapes[meeting]])
+            self._count_crossings(MultiPolygon(parts.tolist()), f"region '{region.label}' and those cut out of it")
             round_it = shapely.covers(shapes[meeting], outline)
             if (round_it & (hole_at[meeting] > place)).any():
                 self.remarks[CUT_AWAY] += 1
