@@ -1,5 +1,8 @@
 """The verb `segment`, run as a user runs it."""
 
+import json
+
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -44,6 +47,22 @@ def test_a_slide_that_fails_is_named_and_the_exit_status_is_1(folder):
     assert "bad.svs: damaged or not a slide" in result.output
     assert "1 of 2 slides mapped" in result.output
     assert len(load_slide_map(folder / "some" / "good"))
+
+
+@pytest.mark.slow
+def test_ink_is_told_with_its_area_and_kept_on_request(folder, tmp_path):
+    image = np.pad(tissue_on_glass(500, 400), ((0, 400), (0, 0), (0, 0)), constant_values=240)
+    image[550:750, 100:400] = 30, 60, 165  # 0.015 mm² at 0.5 µm/px
+    image = image.repeat(2, axis=0).repeat(2, axis=1)  # 0.06 mm²
+    path = write_slide(tmp_path / "inked.svs", image)
+    result = run(folder, path, "-o", tmp_path / "maps")
+    assert "note: inked.svs: 0." in result.output
+    assert "mm² excluded as marker ink; if that is tissue, --keep-ink keeps it" in result.output
+    summary = json.loads((tmp_path / "maps" / "inked" / "summary.json").read_text())
+    assert 60_000 < summary["map"]["ink_area_um2"] < 350 * 250 * 1.15  # its blurred edge and 25 µm round it
+    kept = run(folder, path, "-o", tmp_path / "kept", "--keep-ink")
+    assert "marker ink" not in kept.output
+    assert load_slide_map(tmp_path / "kept" / "inked").card.ink_area_um2 == 0
 
 
 @pytest.mark.parametrize(

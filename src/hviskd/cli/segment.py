@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.spelling import say
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
 from hviskd.slides import TissueRule
 
@@ -42,6 +43,7 @@ class _Precision(StrEnum):
 
 
 def segment(
+    context: typer.Context,
     slides: Annotated[
         list[Path],
         typer.Argument(metavar="SLIDE...", help="Slides, folders of slides, or a CSV with the columns slide[,mpp]."),
@@ -147,8 +149,8 @@ def segment(
         report=_print_outcome,
     )
     for note in outcomes.notes:
-        typer.echo(f"note: {note}")
-    _print_notes(outcomes)
+        say(f"note: {note}", context)
+    _print_notes(outcomes, context)
     _print_stages(outcomes, time.perf_counter() - began)
     failed = len(outcomes.failed)
     typer.echo(f"{len(outcomes) - failed} of {len(outcomes)} slides mapped")
@@ -173,10 +175,10 @@ def _print_outcome(outcome: "SlideOutcome") -> None:
     )
 
 
-def _print_notes(outcomes: "Sequence[SlideOutcome]") -> None:
+def _print_notes(outcomes: "Sequence[SlideOutcome]", context: typer.Context) -> None:
     notes = [f"note: {o.slide.name}: {note}" for o in outcomes if o.summary is not None for note in o.summary.map.notes]
     for note in notes[:_SHOWN_NOTES]:
-        typer.echo(note)
+        say(note, context)
     if len(notes) > _SHOWN_NOTES:
         typer.echo(f"… and {len(notes) - _SHOWN_NOTES} more notes in the summaries")
 

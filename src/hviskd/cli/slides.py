@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.spelling import say
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
 from hviskd.slides import TissueRule
 
@@ -21,6 +22,7 @@ def _top() -> None:
 
 @slides_app.command()
 def info(
+    context: typer.Context,
     slides: Annotated[
         list[Path],
         typer.Argument(metavar="SLIDE...", help="Slides, folders of slides, or a CSV with the columns slide[,mpp]."),
@@ -72,14 +74,14 @@ def info(
         raise DataError("--tissue-… and --keep-ink need -o DIR: tissue is detected only to draw it")
     found = find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv)
     reports = survey(found, pictures=output, tissue_rule=rule)
-    _print_reports(reports)
+    _print_reports(reports, context)
     if output is not None:
         typer.echo(f"{sum(report.picture is not None for report in reports)} images in {output}")
     if any(report.problem for report in reports):
         raise typer.Exit(1)
 
 
-def _print_reports(reports: "Survey") -> None:
+def _print_reports(reports: "Survey", context: typer.Context) -> None:
     """Print a table of the usable slides, their notes, and one line for each slide that cannot be used."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -99,7 +101,7 @@ def _print_reports(reports: "Survey") -> None:
         (console if console.is_terminal else Console(width=160)).print(table)
     for report in reports:
         for note in report.facts["notes"] if report.facts else ():
-            typer.echo(f"note: {report.path}: {note}")
+            say(f"note: {report.path}: {note}", context)
     for note in reports.notes:
         typer.echo(f"note: {note}")
     if note := different_profiles(report.facts["icc"] for report in reports if report.facts):

@@ -89,7 +89,7 @@ def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, se
         icc=slide.icc,
         notes=(
             *slide.notes,
-            *([tissue.note] if tissue.note else ()),
+            *tissue.notes,
             *(f"annotation: {times} {remark}" for remark, times in annotation.remarks.items()),
         ),
     )

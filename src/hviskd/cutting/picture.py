@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from hviskd.annotations import Legend
+from hviskd.arrays import Bools
 from hviskd.class_marks import mark_regions
 from hviskd.cutting.candidates import Candidates
 from hviskd.figure_text import fit
@@ -19,7 +20,7 @@ from hviskd.slides import Slide
 _THUMBNAIL_PX = 900
 _PANEL_IN = 6.0
 _LEGEND_IN = 1.5
-_TISSUE = PALETTE[0]
+_TISSUE, _INK = PALETTE[0], PALETTE[2]
 
 
 def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], legend: Legend, path: Path) -> Path:
@@ -45,7 +46,8 @@ def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], l
         extent=(0, width_px * um, height_px * um, 0),
         interpolation="antialiased",
     )
-    _outline_tissue(axes, found, um)
+    _outline(axes, found, found.tissue.tissue, um, colour=_TISSUE, dash="-")
+    _outline(axes, found, found.tissue.ink, um, colour=_INK, dash="--")
     labels = found.label[chosen]
     colours = np.array(legend.colours)[labels] / 255
     left, top = found.x_px[chosen] * um, found.y_px[chosen] * um
@@ -65,6 +67,9 @@ def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], l
             handles.append(Patch(facecolor=f"#{bytes(colour).hex()}", alpha=0.5, edgecolor="0.25", label=shown))
     mark_regions(axes, regions, cell=found.grid.tile0_px * um, cell_pt=found.grid.tile0_px * scale * 72)
     handles.append(Line2D([], [], color=_TISSUE, label="tissue"))
+    if found.tissue.ink.any():
+        excluded = f"ink, {found.tissue.ink_area_um2 / 1e6:.3g} mm² excluded"
+        handles.append(Line2D([], [], color=_INK, linestyle="--", label=excluded))
     figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
     axes.set(xlim=(0, width_px * um), ylim=(height_px * um, 0), xlabel="µm", ylabel="µm")
     title = fit(slide.path.name, figure.get_figwidth() - 2.4, 9)
@@ -73,9 +78,10 @@ def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], l
     return save_figure(figure, path, settle=True)
 
 
-def _outline_tissue(axes: Axes, found: Candidates, um_per_px: float) -> None:
-    mask = np.pad(found.tissue.tissue, 1)  # framed, so that what touches the slide's edge is closed too
-    if mask.any():
-        cell_um = found.tissue.cell_px * um_per_px
-        x_um, y_um = ((np.arange(count) - 0.5) * cell_um for count in mask.shape[::-1])
-        axes.contour(x_um, y_um, mask, levels=[0.5], colors=_TISSUE, linewidths=0.8)
+def _outline(axes: Axes, found: Candidates, mask: Bools, um_per_px: float, *, colour: str, dash: str) -> None:
+    if not mask.any():
+        return
+    framed = np.pad(mask, 1)  # so that what touches the slide's edge is closed too
+    cell_um = found.tissue.cell_px * um_per_px
+    x_um, y_um = ((np.arange(count) - 0.5) * cell_um for count in framed.shape[::-1])
+    axes.contour(x_um, y_um, framed, levels=[0.5], colors=colour, linestyles=dash, linewidths=0.8)

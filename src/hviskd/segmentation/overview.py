@@ -87,10 +87,12 @@ def _map_title(slide_map: SlideMap) -> str:
 def _caption(slide_map: SlideMap, unsure_below: float | None, width_in: float) -> str:
     card = slide_map.card
     width_mm, height_mm = (side * card.slide_mpp / 1000 for side in (card.slide_width_px, card.slide_height_px))
+    ink = f", {card.ink_area_um2 / 1e6:.3g} mm² excluded as marker ink" if card.ink_area_um2 else ""
     lines = [
         f"{described(slide_map)}.",
         f"Slide {width_mm:.3g} × {height_mm:.3g} mm, {card.slide_mpp:.3g} µm/px; "
-        f"tissue {card.tissue_area_um2 / 1e6:.3g} mm². Class area: grid cells with this class as the most probable.",
+        f"tissue {card.tissue_area_um2 / 1e6:.3g} mm²{ink}. "
+        "Class area: grid cells with this class as the most probable.",
     ]
     if unsure_below is not None:
         lines.append(f"Unsure: top probability below {unsure_below:.3g}.")

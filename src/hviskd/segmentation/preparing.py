@@ -92,10 +92,10 @@ class PreparedSlide:
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes on the slide for the user."""
-        found = list(self.slide.notes)
+        found = [*self.slide.notes, *self.tissue.notes]
         if self.transfer is not None and self.transfer.problem:
             found.append(f"stain not normalised, unlike the model's training tiles: {self.transfer.problem}")
-        if not len(self):
+        if not len(self) and self.tissue.tissue.any():
             found.append(f"no tile has at least {self.request.min_tissue:.0%} tissue")
         return tuple(found)
 

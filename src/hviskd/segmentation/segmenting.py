@@ -128,6 +128,7 @@ def _slide_map(prepared: PreparedSlide, probabilities: NDArray[np.float32], engi
         stain=prepared.stain,
         engine=engine,
         tissue_area_um2=prepared.tissue.area_um2,
+        ink_area_um2=prepared.tissue.ink_area_um2,
         notes=prepared.notes,
         versions={
             "python": platform.python_version(),

@@ -51,6 +51,7 @@ class MapCard(BaseModel):
         stain: What was done to the slide's stain, such as `macenko` or `none`.
         engine: What computed the probabilities.
         tissue_area_um2: Area of the tissue found.
+        ink_area_um2: Area excluded as marker ink.
         notes: What a user should know of this slide and this map.
         versions: Of the programs that took part.
         created: When, ISO 8601, UTC.
@@ -80,6 +81,7 @@ class MapCard(BaseModel):
     stain: str = "none"
     engine: str
     tissue_area_um2: float = Field(ge=0)
+    ink_area_um2: float = Field(default=0.0, ge=0)
     notes: tuple[str, ...] = ()
     versions: dict[str, str]
     created: str

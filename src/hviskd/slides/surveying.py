@@ -119,8 +119,7 @@ def _look_at(found: CohortSlide, picture: Path | None, tissue_rule: TissueRule |
         tissue = tissue_mask(slide, tissue_rule)
         draw_tissue_outline(slide, tissue, picture)
         facts = slide.facts()
-        if tissue.note:
-            facts["notes"].append(tissue.note)
+        facts["notes"].extend(tissue.notes)
         return SlideReport(found.path, facts, tissue.area_um2 / 1e6, picture)
 
 

@@ -41,10 +41,21 @@ class TissueMask:
         return float(self.tissue.sum()) * self.mpp**2
 
     @property
-    def note(self) -> str:
-        """A note for the user; empty if all is well."""
-        advice = "check its image; lower `tissue.density` and `tissue.saturation` find paler or greyer tissue"
-        return "" if self.tissue.any() else f"no tissue was found ({advice})"
+    def ink_area_um2(self) -> float:
+        """Area in µm² that was excluded as marker ink."""
+        return float(self.ink.sum()) * self.mpp**2
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes for the user; none if all is well."""
+        notes = []
+        if not self.tissue.any():
+            advice = "check its image; lower `tissue.density` and `tissue.saturation` find paler or greyer tissue"
+            notes.append(f"no tissue was found ({advice})")
+        if self.ink.any():
+            area = f"{self.ink_area_um2 / 1e6:.3g} mm²"
+            notes.append(f"{area} excluded as marker ink; if that is tissue, `tissue.keep_ink=True` keeps it")
+        return tuple(notes)
 
     def share(self, x_px: ArrayLike, y_px: ArrayLike, side_px: float) -> NDArray[np.float64]:
         """Return the share of tissue in level-0 squares; the area beyond the slide counts as glass.
@@ -76,7 +87,7 @@ class TissueMask:
         shown = np.full((*self.tissue[::thin, ::thin].shape, 3), 255, np.uint8)
         shown[self.tissue[::thin, ::thin]] = _TISSUE
         shown[self.ink[::thin, ::thin]] = _INK
-        ink_mm2 = float(self.ink.sum()) * self.mpp**2 / 1e6
+        ink_mm2 = self.ink_area_um2 / 1e6
         density, saturation = self.thresholds
         told = show.paragraph(
             f"tissue {self.area_um2 / 1e6:.3g} mm² (purple)",

@@ -45,7 +45,7 @@ def draw_tissue_outline(slide: Slide, tissue: TissueMask, path: Path | str) -> P
     draw_scale_bar(plain, width_px, slide.mpp)
     kinds: list[tuple[Bools, str, Literal["-", "--"], str]] = [
         (tissue.tissue, _TISSUE, "-", "tissue"),
-        (tissue.ink, _INK, "--", "ink, excluded"),
+        (tissue.ink, _INK, "--", f"ink, {tissue.ink_area_um2 / 1e6:.3g} mm² excluded"),
     ]
     shown = [kind for kind in kinds if kind[0].any()]
     for mask, colour, dash, _ in shown:
