@@ -17,6 +17,7 @@ from tempfile import TemporaryFile
 from hviskd.claims import LOOK_S, Claims
 from hviskd.errors import DataError
 from hviskd.models import AnyModel, find_model
+from hviskd.models.card import ModelCard
 from hviskd.models.compute import Compute, LateEngine
 from hviskd.progress import Progress, progress_bar
 from hviskd.segmentation.map_folders import assign_folders
@@ -120,20 +121,8 @@ def segment_cohort(
     request = Request.of(card, settings)
     engine = LateEngine(compute, source)
     listed = find_cohort(slides)
-    tasks = [
-        _Task(slide, folder, f"{number}/{len(listed)} {writable(slide.path.name)}")
-        for number, (slide, folder) in enumerate(zip(listed, assign_folders(listed, output), strict=True), start=1)
-    ]
-    shaping = [
-        request.mpp,
-        settings.stride_px,
-        request.min_tissue,
-        asdict(request.tissue),
-        request.unsure_below,
-        compute.engine,
-        compute.precision,
-        card.model_dump(mode="json"),
-    ]
+    tasks = _tasks(listed, output)
+    shaping = _shaping(request, settings, compute, card)
     _require_writable(output)
     with Claims(output / CLAIMS) as claims:
         begin = partial(_begin, claims=claims, request=request, shaping=shaping, engine=engine)
@@ -154,6 +143,28 @@ def segment_cohort(
         with claims.holding(SLIDES_CSV):
             write_text(output / SLIDES_CSV, maps.to_csv(others=output / SLIDES_CSV))
     return maps
+
+
+def _tasks(slides: Sequence[CohortSlide], output: Path) -> list[_Task]:
+    folders = assign_folders(slides, output)
+    return [
+        _Task(slide, folder, f"{number}/{len(slides)} {writable(slide.path.name)}")
+        for number, (slide, folder) in enumerate(zip(slides, folders, strict=True), start=1)
+    ]
+
+
+def _shaping(request: Request, settings: MapSettings, compute: Compute, card: ModelCard) -> list[object]:
+    """Return everything beside the slide that a map depends on."""
+    return [
+        request.mpp,
+        settings.stride_px,
+        request.min_tissue,
+        asdict(request.tissue),
+        request.unsure_below,
+        compute.engine,
+        compute.precision,
+        card.model_dump(mode="json"),
+    ]
 
 
 def _all_begun(
