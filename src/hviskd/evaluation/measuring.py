@@ -77,10 +77,8 @@ def evaluate(
     probabilities = [predict_rows(model, tileset, rows, compute, progress=progress) for model in chosen]
     scorers = [Scorer(labels, each) for each in probabilities]
     draws = _replicates(scorers, cluster_ids, replicates, seed, progress) if clusters > 1 else [None] * len(scorers)
-    results = tuple(
-        _result(*each, fingerprint=_fingerprint(model, int8=int8))
-        for model, *each in zip(chosen, chosen, names, scorers, draws, probabilities, strict=True)
-    )
+    listed = zip(chosen, names, scorers, draws, probabilities, strict=True)
+    results = tuple(_result(*each, int8=int8) for each in listed)
     doubts = [*_class_notes(labels, cluster_ids, unit, tileset.classes), *_width_note(results)]
     table = tileset.table.iloc[rows].assign(row=rows)[["row", "file", "patient", "slide"]].reset_index(drop=True)
     return Evaluation(
@@ -126,7 +124,7 @@ def _result(
     draws: Replicates | None,
     probabilities: NDArray[np.float32],
     *,
-    fingerprint: str,
+    int8: bool,
 ) -> ModelResult:
     metrics = scorer.measure()
     overall = {metric: percentile_interval(draws.overall[metric]) if draws else None for metric in metrics.overall()}
@@ -134,13 +132,9 @@ def _result(
         metric: [percentile_interval(draws.per_class[metric][:, k]) if draws else None for k in range(len(values))]
         for metric, values in metrics.per_class().items()
     }
+    variant = model.card.int8 if int8 else None
+    fingerprint = model.fingerprint if variant is None else variant.sha256
     return ModelResult(name, Path(model.folder), fingerprint, metrics, overall, per_class, probabilities)
-
-
-def _fingerprint(model: "Model", *, int8: bool) -> str:
-    """Return the SHA-256 of what was evaluated: the weights, or the int8 variant."""
-    record = model.card.int8
-    return record.sha256 if int8 and record is not None else model.fingerprint
 
 
 def _differences(results: Sequence[ModelResult], draws: Sequence[Replicates | None]) -> list[Difference]:

@@ -22,7 +22,7 @@ class ModelResult:
     Attributes:
         name: Unique among the models and safe as a file name.
         folder: The Model's folder.
-        fingerprint: SHA-256 of its weights.
+        fingerprint: SHA-256 of its weights, or of the int8 variant if that was evaluated.
         metrics: What was measured.
         intervals: 95 % interval of every one-number metric by name; None where there is none.
         class_intervals: The same for the metrics with a value a class, K each.
