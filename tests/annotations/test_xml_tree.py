@@ -73,12 +73,12 @@ def test_endless_nesting_tags_and_counts_are_refused(tmp_path, monkeypatch):
         read_xml(save(path, f"<a>{' ' * 20_000}<b{many}/></a>"))
     assert read_xml(save(path, f"<a>{'text ' * 20_000}</a>")).text == ("text " * 200)
     monkeypatch.setattr(xml_tree, "POINT_LIMIT", 4)
-    with pytest.raises(DataError, match="more objects and vertices than fit"):
+    with pytest.raises(DataError, match="more objects and vertices than memory has room for"):
         read_annotation(save(path, DRAWN))
     monkeypatch.setattr(xml_tree, "POINT_LIMIT", 5)
     assert len(read_annotation(path).regions) == 1
     monkeypatch.setattr(xml_tree, "ELEMENT_LIMIT", 4)
-    with pytest.raises(DataError, match="more objects and vertices than fit"):
+    with pytest.raises(DataError, match="more objects and vertices than memory has room for"):
         read_annotation(path)
     monkeypatch.setattr(xml_tree, "FILE_LIMIT_BYTES", 100)
     with pytest.raises(DataError, match="export fewer objects at a time"):

@@ -22,7 +22,7 @@ TEXT_LIMIT = 1000  # characters of a text or a value; what is longer is no label
 PIECE_BYTES = 2**20
 TAG_LIMIT_BYTES = 8 * PIECE_BYTES  # of one tag or comment, which is parsed again with each piece until it ends
 
-_TOO_MUCH = "more objects and vertices than fit into memory; export fewer objects at a time"
+_TOO_MUCH = "more objects and vertices than memory has room for; export fewer objects at a time"
 _POINTS = frozenset(("Vertex", "V", "Coordinate", "point"))  # by attributes X and Y, or by elements x and y within
 _UNREAD = frozenset(("AttributeHeader", "RegionAttributeHeaders", "Comment", "Comments", "Plots"))
 _READ = frozenset(
@@ -33,6 +33,10 @@ _READ = frozenset(
         *("type", "displayname", "color"),  # NDP.view
     )
 )
+
+
+class _RefusedError(Exception):
+    """Raised by the parser's handlers where a file goes beyond what an annotation needs."""
 
 
 class Element:
@@ -115,6 +119,8 @@ def read_xml(path: Path) -> Element:
             if code not in _OF_ENCODING or (code == _INVALID and is_utf8):
                 raise
             return _parse(content, "utf-8" if is_utf8 else "windows-1252")
+    except _RefusedError as error:
+        raise DataError(f"{path}: {error}") from error
     except (expat.ExpatError, ValueError) as error:
         raise DataError(f"{path}: not valid XML ({error}); export it again") from error
 
@@ -139,7 +145,7 @@ def _parse(content: bytes, encoding: str | None = None) -> Element:
     for start in range(0, len(content), PIECE_BYTES):
         parser.Parse(whole[start : start + PIECE_BYTES], False)
         if start + PIECE_BYTES - parser.CurrentByteIndex > TAG_LIMIT_BYTES:
-            raise ValueError(f"a tag or comment of over {TAG_LIMIT_BYTES // 2**20} MiB")
+            raise _RefusedError(f"a tag or comment of over {TAG_LIMIT_BYTES // 2**20} MiB, so not an annotation")
     parser.Parse(b"", True)
     assert tree.root is not None  # or the parser would have complained
     return tree.root
@@ -167,7 +173,7 @@ class _Tree:
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         if len(self._open) == DEPTH_LIMIT:
-            raise ValueError("nested too deeply")
+            raise _RefusedError("nested too deeply, so not an annotation")
         if tag in _POINTS and "X" in attributes and self._open:  # the short way, for there are millions
             self._count_point()
             self._open[-1].add_point(attributes["X"], attributes.get("Y", ""))
@@ -195,13 +201,13 @@ class _Tree:
             self._elements += parent.tag not in _POINTS
             parent.children.append(element)
         if self._elements > ELEMENT_LIMIT:
-            raise ValueError(_TOO_MUCH)
+            raise _RefusedError(_TOO_MUCH)
 
     def _count_point(self) -> None:
         self._points += 1
         if self._points > POINT_LIMIT:
-            raise ValueError(_TOO_MUCH)
+            raise _RefusedError(_TOO_MUCH)
 
 
 def _refuse(*_: object) -> None:
-    raise ValueError("it has a document type or entities, which no annotation needs")
+    raise _RefusedError("has a document type or entities, which no annotation needs; export it again")
