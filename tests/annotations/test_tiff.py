@@ -159,3 +159,10 @@ def test_a_thumbnail_before_the_picture_is_passed_over(tmp_path):
     np.testing.assert_array_equal(read_codes(path), codes_of(RGB))
     tifffile.imwrite(path, RGB[::4, ::4].copy(), photometric="rgb", subfiletype=1)
     np.testing.assert_array_equal(read_codes(path), codes_of(RGB[::4, ::4]))
+
+
+def test_the_planes_of_a_mask_in_several_pages_are_not_taken_for_grey(tmp_path):
+    planes = np.zeros((3, 64, 96), np.uint8)
+    tifffile.imwrite(tmp_path / "m.tif", planes, photometric="minisblack", compression="zlib")
+    with pytest.raises(DataError, match="a TIFF of several grey images, perhaps red, green and blue"):
+        MaskPixels(tmp_path / "m.tif")

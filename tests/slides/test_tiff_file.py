@@ -418,3 +418,28 @@ def test_strips_as_wide_as_a_slide_take_no_memory(tmp_path):
         slide.read(5000, 0, 200, 1000)
         assert tracemalloc.get_traced_memory()[1] - _decoded_pieces()._bytes < 10_000_000
         tracemalloc.stop()
+
+
+def test_levels_may_be_compressed_in_another_way_or_not_be_read(tmp_path):
+    path = tmp_path / "S1.tif"
+    with tifffile.TiffWriter(path) as out:
+        for number, compression in enumerate(("zlib", "jpeg", "lzw")):
+            how = {**TILED, "compression": compression, "photometric": "rgb", "metadata": None, **CM_05}
+            out.write(np.ascontiguousarray(SCAN[:: 2**number, :: 2**number]), subfiletype=int(number > 0), **how)
+    with open_slide(path) as slide:
+        assert [level.downsample for level in slide.levels] == [1, 2, 4]
+    with tifffile.TiffFile(path) as tiff, path.open("r+b") as stream:
+        stream.seek(tiff.pages[2].tags["Compression"].valueoffset)
+        stream.write((22610).to_bytes(2, "little"))
+    with open_slide(path) as slide:
+        assert [level.downsample for level in slide.levels] == [1, 2]
+        assert slide.thumbnail(100).shape == (67, 100, 3)
+
+
+@pytest.mark.parametrize(
+    "names", [["Red", "Green", "Blue"], ["C:0", "C:1", "C:2"], ["R channel", "G channel", "B channel"]]
+)
+def test_channels_named_for_colours_or_by_number_are_colours(tmp_path, names):
+    options = {"metadata": {"Channel": {"Name": names}}, "writer": {"bigtiff": True}}
+    path = write_ome(tmp_path / "S1.ome.tif", ("scan", np.moveaxis(SCAN, -1, 0)), axes="CYX", **options)
+    assert np.array_equal(whole(path), SCAN)

@@ -38,6 +38,7 @@ _COLOUR_SAMPLES: dict[int, int] = {
     PHOTOMETRIC.RGB: 3,
     PHOTOMETRIC.YCBCR: 3,
 }
+_GREYS = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK)
 _ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
 
 
@@ -120,8 +121,10 @@ def _sample(page: TiffPage) -> np.dtype:
 def _full_page(tiff: TiffFile, numbers: bool) -> TiffPage:
     """Return the first page at full resolution; reject images that are not 8-bit per channel, or numbers."""
     pages = islice(tiff.pages, MOST_DIRECTORIES)
-    full = (page for page in pages if isinstance(page, TiffPage) and not page.is_reduced)
-    page = next(full, tiff.pages.first)
+    full = [page for page in pages if isinstance(page, TiffPage) and not page.is_reduced]
+    page = next(iter(full), tiff.pages.first)
+    if page.photometric in _GREYS and any(other.shape == page.shape for other in full[1:]):
+        raise ValueError("a TIFF of several grey images, perhaps red, green and blue; save it as one RGB image")
     depth, samples, kind = page.bitspersample, page.samplesperpixel, page.photometric
     fields = (page.imagewidth, page.imagelength, depth, samples, kind, page.compression, page.predictor, *page.chunks)
     if not all(isinstance(field, int) for field in fields):
@@ -133,7 +136,8 @@ def _full_page(tiff: TiffFile, numbers: bool) -> TiffPage:
     if numbers and page.compression == COMPRESSION.JPEG:
         raise ValueError(LOSSY_NUMBERS)
     if page.compression not in (*_BY_TIFFFILE, *_BY_LIBTIFF):
-        raise ValueError(f"a TIFF with compression {page.compression}; save it with deflate")
+        name = getattr(page.compression, "name", page.compression)
+        raise ValueError(f"a TIFF with compression {name}; save it with deflate")
     if not 0 < page.chunks[0] * page.chunks[1] <= SEGMENT_LIMIT_PX and not page.is_memmappable:
         raise ValueError(f"a TIFF in pieces of {page.chunks[0]} × {page.chunks[1]} px; save it in tiles")
     return page

@@ -37,6 +37,8 @@ _UM = {
     "mil": 25.4,
     "ft": 304_800,
     "pt": 25_400 / 72,
+    "\ufffdm": 1,
+    "Âµm": 1,  # what becomes of µ in other encodings
 }  # of the units that are lengths; "pixel" and "reference frame" are none
 
 

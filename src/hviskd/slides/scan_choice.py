@@ -16,7 +16,7 @@ from hviskd.slides.ome_xml import OmeChannel, OmeImage, is_ome, read_ome
 from hviskd.slides.pixel_check import PixelKind, kind_of_image, require_colour
 from hviskd.slides.pyramid import is_level_of
 from hviskd.slides.resolution import CONFLICT, is_sane
-from hviskd.slides.tiff_images import StoredImage
+from hviskd.slides.tiff_images import BY_PALETTE, StoredImage
 
 _WORDS = "(label|macro|overview|thumbnail|preview|barcode)"
 _MAY_BE_NO_SCAN = re.compile(rf"(?<![a-z]){_WORDS}(?![-a-z])", re.IGNORECASE)
@@ -165,9 +165,9 @@ def _are_rgb(channels: Sequence[OmeChannel]) -> bool:
     told_colours = None not in colours and len(set(colours)) > 1
     if len(channels) != 3 or any(channel.emits for channel in channels) or (told_colours and colours != _RGB):
         return False
-    names = [channel.name.strip().lower() for channel in channels]
-    in_order = all(name in known for name, known in zip(names, _RGB_NAMES, strict=True))
-    return in_order or all(_NO_NAME.fullmatch(name) for name in names)
+    words = [{*re.split(r"[\W\d_]+", channel.name.lower())} for channel in channels]
+    in_order = all(said & {*known} for said, known in zip(words, _RGB_NAMES, strict=True))
+    return in_order or all(_NO_NAME.fullmatch(channel.name) for channel in channels)
 
 
 def _recorded(described: OmeImage, page: StoredImage) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
@@ -194,7 +194,8 @@ def _pyramid(planes: list[StoredImage], copies: Sequence[StoredImage]) -> list[l
     found: dict[tuple[int, int], list[StoredImage]] = {}
     if len(planes) > 1 and not copies:
         for below in zip(*(plane.below for plane in planes), strict=False):
-            if len({image.size for image in below}) == 1 and all(_alike(image, whole) for image in below):
+            shapes = {(image.size, image.tile_size) for image in below}
+            if len(shapes) == 1 and all(_alike(image, whole) for image in below):
                 found.setdefault(below[0].size, list(below))
     for image in copies:
         parts = image.planes()
@@ -205,7 +206,8 @@ def _pyramid(planes: list[StoredImage], copies: Sequence[StoredImage]) -> list[l
 
 
 def _alike(image: StoredImage, whole: StoredImage) -> bool:
-    return (image.bits, image.number_format, image.photometric) == (whole.bits, whole.number_format, whole.photometric)
+    by_palette = BY_PALETTE in (image.photometric, whole.photometric)  # of which each level has its own
+    return kind_of_image(image) == kind_of_image(whole) and (not by_palette or image.photometric == whole.photometric)
 
 
 def _title(image: StoredImage) -> str:

@@ -36,9 +36,9 @@ class TiffFile(Slide):
         except ValueError as error:
             raise _damaged(path, error) from error
         scan = choose_scan(path, images)
+        _require_decodable(path, scan.levels[0][0].in_rows())
         planes = [[plane.in_rows() for plane in level] for level in scan.levels]
-        for level in planes:
-            _require_decodable(path, level[0])
+        planes = [level for level in planes if _is_decodable(path, level[0])]
         if max(int(plane.byte_counts.max()) for level in planes for plane in level) > path.stat().st_size:
             raise _damaged(path, "a tile longer than the file")
         self._pieces = [TiffLevel(path, level) for level in planes]
@@ -49,7 +49,7 @@ class TiffFile(Slide):
             raise
         super().__init__(
             path,
-            levels=pyramid_levels([level[0].size for level in scan.levels]),
+            levels=pyramid_levels([level[0].size for level in planes]),
             mpp=mpp,
             vendor=scan.vendor,
             magnification=scan.magnification,
@@ -109,6 +109,14 @@ def _require_decodable(path: Path, image: StoredImage) -> None:
     columns, rows = image.tile_size
     if columns * rows > MAX_PIECE_PX:
         raise DataError(f"{path}: stored in pieces of {columns} × {rows} px; convert it to a tiled TIFF")
+
+
+def _is_decodable(path: Path, image: StoredImage) -> bool:
+    try:
+        _require_decodable(path, image)
+    except DataError:
+        return False
+    return True
 
 
 def _damaged(path: Path, error: ValueError | str) -> DataError:
