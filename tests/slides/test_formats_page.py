@@ -141,12 +141,18 @@ PIXELS = {
     "RGB in three planes": ((PLANES, {"planarconfig": "separate"}), (PLANES, {"axes": "CYX"}), None),
     "RGB with transparency": ((OPAQUE, {"extrasamples": ["unassalpha"]}), None, (OPAQUE, {})),
     "palette": ((BY_PALETTE, {"photometric": "palette"}), None, (BY_PALETTE, {"palette": True})),
+    "CMYK": (
+        (np.asarray(Image.fromarray(IMAGE).convert("CMYK")), {"photometric": "separated"}),
+        None,
+        None,
+    ),
     "grey": (
         (IMAGE[..., 0], {"photometric": "minisblack"}),
         (IMAGE[..., 0], {"photometric": "minisblack", "axes": "YX"}),
         (IMAGE[..., 0], {}),
     ),
     "RGB, 16 bits": ((DEEP, {}), (DEEP, {}), (DEEP, {})),
+    "RGB, numbers with a sign": ((IMAGE.astype(np.int8), {}), (IMAGE.astype(np.int8), {}), None),
     "RGB, floating point": ((IMAGE.astype(np.float32), {}), (IMAGE.astype(np.float32), {}), None),
     "RGB and a channel of unknown meaning": ((OPAQUE, {"extrasamples": ["unspecified"]}), None, None),
     "three channels of fluorescence": (None, (PLANES, {"axes": "CYX", **FLUORESCENT}), None),

@@ -165,7 +165,7 @@ def test_a_focal_stack_is_read_at_its_first_plane_and_told(tmp_path):
     path = write_ome(tmp_path / "S1.ome.tif", ("scan", stack), axes="ZYXS", levels=1, photometric="rgb")
     with open_slide(path) as slide:
         assert np.array_equal(slide.read(0, 0, 600, 400), SCAN)
-        assert slide.notes == ("it holds 3 focal planes and 1 times; the first is read",)
+        assert slide.notes == ("it holds 3 focal planes; the first is read",)
 
 
 @pytest.mark.parametrize("writer", [{}, {"bigtiff": True}, {"byteorder": ">"}, {"bigtiff": True, "byteorder": ">"}])
@@ -234,6 +234,12 @@ def test_what_is_transparent_is_white(tmp_path):
         pixels = whole(write_pyramid(tmp_path / f"{name}.tif", stored, levels=1, extrasamples=[name]))
         assert (pixels[:, :300] == 255).all()
         assert np.array_equal(pixels[:, 300:], SCAN[:, 300:])
+
+
+def test_opaque_tiles_of_webp_may_lack_their_opacity(tmp_path):
+    image = pyvips.Image.new_from_array(SCAN).copy(interpretation="srgb", xres=2000, yres=2000).bandjoin(255)
+    image.tiffsave(str(tmp_path / "S1.tif"), tile=True, compression="webp", lossless=True)
+    assert np.array_equal(whole(tmp_path / "S1.tif"), SCAN)
 
 
 def test_a_palette_is_looked_up(tmp_path):

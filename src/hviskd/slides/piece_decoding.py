@@ -70,7 +70,9 @@ def decode_piece(image: StoredImage, packed: bytes, rows: int) -> RGB:
             if image.compression == by.LERC:
                 packed = bytes(_BYTES[_LERC_WITHIN[image.lerc]](packed, 2 * size + 2**16))
             samples = np.empty(shape if image.samples > 1 else shape[:2], np.uint8)
-            _PIXELS[image.compression](packed, out=samples)
+            # Opaque tiles of an image with opacity may lack it.
+            opacity = {"hasalpha": image.samples == 4} if image.compression == by.WEBP else {}
+            _PIXELS[image.compression](packed, out=samples, **opacity)
             return samples.reshape(shape)
         unpacked = np.frombuffer(_BYTES[image.compression](packed, size), np.uint8)
         if len(unpacked) < size:
@@ -97,7 +99,7 @@ def to_rgb(image: StoredImage, planes: Sequence[RGB]) -> RGB:
             raise ValueError("a colour is missing in the palette")
         return image.palette[samples[..., 0]]
     if image.photometric == CMYK:
-        return np.asarray(Image.fromarray(255 - samples, "CMYK").convert("RGB"))
+        return np.asarray(Image.fromarray(np.ascontiguousarray(samples), "CMYK").convert("RGB"))
     if image.photometric == YCBCR and image.compression != by.JPEG:
         return np.asarray(Image.fromarray(np.ascontiguousarray(samples), "YCbCr").convert("RGB"))
     if samples.shape[2] == 4:

@@ -36,6 +36,7 @@ class PixelKind:
         bits: Of each channel.
         channels: How many a px has.
         is_float: Whether they are floating-point numbers.
+        is_signed: Whether they are whole numbers that may be negative.
         in_colour: Whether they are known to mean a colour: RGB or CMYK, YCbCr, or a palette.
         has_alpha: Whether the last is the opacity.
         names: What the file calls its channels.
@@ -44,6 +45,7 @@ class PixelKind:
     bits: int = 8
     channels: int = 3
     is_float: bool = False
+    is_signed: bool = False
     in_colour: bool = True
     has_alpha: bool = False
     names: tuple[str, ...] = ()
@@ -81,6 +83,7 @@ def kind_of_image(image: StoredImage) -> PixelKind:
         bits=max(image.bits) if image.photometric != BY_PALETTE else min(8, *image.bits),
         channels=image.samples,
         is_float=image.number_format == 3,
+        is_signed=image.number_format == 2,
         in_colour=colours is not None and image.samples == colours + has_alpha,
         has_alpha=has_alpha,
     )
@@ -105,6 +108,8 @@ def _problem(kind: PixelKind) -> str:
     channels = "grey, one channel" if kind.channels == 1 else f"{kind.channels} channels{named}"
     if kind.is_float:
         return f"{kind.bits}-bit floating-point numbers ({channels})"
+    if kind.is_signed:
+        return f"{kind.bits}-bit numbers with a sign ({channels})"
     if kind.bits > 8:
         return f"{kind.bits} bits per channel ({channels})"
     if kind.in_colour:

@@ -7,13 +7,13 @@ its levels.
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from hviskd.errors import DataError
 from hviskd.slides.ome_xml import OmeChannel, OmeImage, is_ome, read_ome
-from hviskd.slides.pixel_check import PixelKind, kind_of_image, require_colour
+from hviskd.slides.pixel_check import kind_of_image, require_colour
 from hviskd.slides.pyramid import is_level_of
 from hviskd.slides.resolution import CONFLICT, is_sane
 from hviskd.slides.tiff_images import BY_PALETTE, StoredImage
@@ -105,7 +105,9 @@ def _described(path: Path, images: Sequence[StoredImage], described: Sequence[Om
     planes = _colour_planes(path, chosen, pages)
     recorded, notes = _recorded(chosen, pages[0])
     if max(chosen.stack) > 1:
-        notes += (f"it holds {chosen.stack[0]} focal planes and {chosen.stack[1]} times; the first is read",)
+        depths, times = chosen.stack
+        held = f"{depths} focal planes" if times == 1 else f"{times} points in time"
+        notes += (f"it holds {held}{f' of {depths} focal planes' if depths > 1 < times else ''}; the first is read",)
     first = images.index(pages[0]) if len(pages) == 1 else len(images)
     copies = [*pages[0].below] if len(pages) == 1 else []
     for image in images[first + 1 :]:
@@ -144,7 +146,7 @@ def _colour_planes(path: Path, described: OmeImage, pages: list[StoredImage]) ->
     kind = kind_of_image(pages[0])
     if len(pages) == 1 and kind.channels == 3:
         in_colour = kind.in_colour or described.channels[0].samples == 3 or _are_rgb(described.channels)
-        require_colour(path, PixelKind(kind.bits, 3, kind.is_float, in_colour, names=names))
+        require_colour(path, replace(kind, in_colour=in_colour, names=names))
         return pages[0].planes()
     if len(pages) == 1:
         require_colour(path, kind)
@@ -153,9 +155,7 @@ def _colour_planes(path: Path, described: OmeImage, pages: list[StoredImage]) ->
         (page.size, page.bits, page.tile_size) == (pages[0].size, (8,), pages[0].tile_size) for page in pages
     )
     in_colour = len(pages) == 3 and of_one_kind and _are_rgb(described.channels)
-    require_colour(
-        path, PixelKind(max(pages[0].bits), len(pages) * kind.channels, kind.is_float, in_colour, names=names)
-    )
+    require_colour(path, replace(kind, channels=len(pages) * kind.channels, in_colour=in_colour, names=names))
     return pages
 
 
