@@ -74,6 +74,18 @@ def test_means_are_over_the_five_levels_and_differences_against_the_first_model(
     assert np.isnan(row_of(result.means, model="colours", corruption="stain", metric="top1")["difference"])
 
 
+def test_calibration_errors_lie_within_their_intervals(found):
+    _, result = found
+    for table, names in ((result.levels, ("value", "change")), (result.means, ("change",))):
+        errors = table[table["metric"] == "ece"]
+        for name in names:
+            assert (errors[f"{name}_low"] <= errors[name]).all()
+            assert (errors[name] <= errors[f"{name}_high"]).all()
+    levels = result.levels[result.levels["metric"] == "ece"]
+    assert (levels["value_low"] >= 0).all()
+    assert levels["relative_change_low"].isna().all()
+
+
 @pytest.mark.slow
 def test_tables_and_pictures_are_written(found, tmp_path):
     _, result = found

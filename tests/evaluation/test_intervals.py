@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from hviskd.errors import DataError
-from hviskd.evaluation import Scorer, bootstrap_weights, measure, percentile_interval
+from hviskd.evaluation import Scorer, bootstrap_weights, measure, percentile_interval, reflected_interval
 from hviskd.evaluation.intervals import replicate, resampling_statement
 
 
@@ -58,6 +58,49 @@ def test_patients_cover_the_truth_where_tiles_do_not():
             held[unit] += low <= 0.7 <= high
     assert 0.89 <= held["patient"] / 150 <= 0.99
     assert held["tile"] / 150 < 0.75
+
+
+def test_a_biased_value_has_scipys_basic_interval():
+    """The reflected interval is that which SciPy calls basic; the value here is the distance of a mean from 0."""
+    values = np.random.default_rng(0).normal(size=30)
+    found = stats.bootstrap((values,), lambda x, axis: np.abs(x.mean(axis=axis)), method="basic", rng=1)
+    estimate, ends = abs(values.mean()), found.confidence_interval
+    ours = reflected_interval(estimate, found.bootstrap_distribution)
+    assert ours == pytest.approx((ends.low, ends.high))
+    assert ours.low < 0
+    assert reflected_interval(estimate, found.bootstrap_distribution, least=0) == pytest.approx((0, ends.high))
+
+
+@pytest.mark.parametrize(("estimate", "interval"), [(0.02, (0, 0.02)), (0.5, (0.5, 0.95)), (0.2, (0.05, 0.35))])
+def test_a_reflected_interval_holds_its_estimate(estimate, interval):
+    draws = np.array([0.05, 0.35]).repeat(500)
+    assert reflected_interval(estimate, draws, least=0) == pytest.approx(interval)
+
+
+def test_what_is_undefined_has_no_reflected_interval():
+    assert reflected_interval(np.nan, np.arange(100.0)) is None
+    assert reflected_interval(0.5, np.full(100, np.nan)) is None
+
+
+@pytest.mark.slow
+def test_reflection_covers_a_calibration_error_where_percentiles_do_not():
+    """20 patients of 30 tiles, and a model of two classes that is overconfident by 0.03 at every stated probability."""
+    rng = np.random.default_rng(0)
+    patients = np.repeat(np.arange(20), 30)
+    held = {"reflected": 0, "percentiles": 0}
+    for trial in range(150):
+        stated = rng.uniform(0.5, 1, 600)
+        right = rng.uniform(size=600) < stated - 0.03  # in every bin the same gap, so the true error is 0.03
+        scorer = Scorer(1 - right, np.stack([stated, 1 - stated], axis=1))
+        (drawn,) = replicate([scorer], bootstrap_weights(patients, 300, seed=trial))
+        estimate, draws = scorer.measure().ece, drawn.overall["ece"]
+        for name, (low, high) in (
+            ("reflected", reflected_interval(estimate, draws, least=0)),
+            ("percentiles", percentile_interval(draws)),
+        ):
+            held[name] += low <= 0.03 <= high
+    assert held["reflected"] / 150 > 0.8
+    assert held["percentiles"] / 150 < 0.6
 
 
 def two_models(tiles=400, patients=20):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hviskd.evaluation.calibration import calibrate
     from hviskd.evaluation.corrupted_tiles import Robustness, robustness
     from hviskd.evaluation.files import save_evaluation
-    from hviskd.evaluation.intervals import Interval, bootstrap_weights, percentile_interval
+    from hviskd.evaluation.intervals import Interval, bootstrap_weights, percentile_interval, reflected_interval
     from hviskd.evaluation.measuring import evaluate
     from hviskd.evaluation.metrics import Metrics, Scorer, measure
     from hviskd.evaluation.profiling import Profile, profile, save_profile
@@ -32,6 +32,7 @@ _HOMES = {
     "measure": "metrics",
     "percentile_interval": "intervals",
     "profile": "profiling",
+    "reflected_interval": "intervals",
     "robustness": "corrupted_tiles",
     "save_evaluation": "files",
     "save_profile": "profiling",
@@ -52,6 +53,7 @@ __all__ = [
     "measure",
     "percentile_interval",
     "profile",
+    "reflected_interval",
     "robustness",
     "save_evaluation",
     "save_profile",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hviskd.arrays import RGB
 from hviskd.evaluation.figures import TITLES, format_value
-from hviskd.evaluation.intervals import Interval, Replicates, bootstrap_weights, percentile_interval, replicate
+from hviskd.evaluation.intervals import Interval, Replicates, bootstrap_weights, metric_interval, replicate
 from hviskd.evaluation.metrics import Metrics, Scorer
 from hviskd.evaluation.result import Evaluation
 from hviskd.evaluation.tables import Table, markdown_table
@@ -42,7 +42,8 @@ class Robustness:
         corruptions: The corruptions.
         levels: One row per model, corruption, level (0: clean) and metric: its `strength`, the `value`, the `change`
             from the clean tiles, and the `relative_change` as a fraction of the clean value, each with `_low` and
-            `_high`, the ends of its 95 % interval (patients resampled, the same for clean and corrupted tiles).
+            `_high`, the ends of its 95 % interval (patients resampled, the same for clean and corrupted tiles); the
+            relative change of a calibration error has none.
         means: One row per model, corruption and metric: the `change`, mean over the five levels; and, for every model
             but the first, its `difference` from the first model's change; each with its interval.
         notes: Cautions, one or two sentences each.
@@ -189,20 +190,22 @@ def _tables(
                     strength = corruption.strengths[level - 1] if level else math.nan
                     with np.errstate(divide="ignore", invalid="ignore"):
                         relative = (step - clean) / clean
+                    if metric == "ece":  # of a quotient of two biased values, no interval covers the truth
+                        relative = relative[:1]
                     levels.append(
-                        {**named, "level": level, "strength": strength, **_flat("value", step),
-                         **_flat("change", step - clean), **_flat("relative_change", relative)}
+                        {**named, "level": level, "strength": strength, **_flat("value", step, metric, least=0),
+                         **_flat("change", step - clean, metric), **_flat("relative_change", relative, metric)}
                     )  # fmt: skip
                 change = np.mean(steps[1:], axis=0) - clean
                 reference = change if place == 0 else reference
-                against = _flat("difference", change - reference if place else change * math.nan)
-                means.append({**named, **_flat("change", change), **against})
+                against = _flat("difference", change - reference if place else change * math.nan, metric)
+                means.append({**named, **_flat("change", change, metric), **against})
     return pd.DataFrame(levels), pd.DataFrame(means)
 
 
-def _flat(name: str, series: NDArray[np.float64]) -> dict[str, float]:
+def _flat(name: str, series: NDArray[np.float64], metric: str, *, least: float = -math.inf) -> dict[str, float]:
     """Return the first entry as the value, the interval of the others as `_low` and `_high`."""
-    interval = percentile_interval(series[1:]) if len(series) > 1 else None
+    interval = metric_interval(metric, float(series[0]), series[1:], least=least)
     low, high = interval or (math.nan, math.nan)
     return {name: float(series[0]), f"{name}_low": low, f"{name}_high": high}
 

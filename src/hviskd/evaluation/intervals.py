@@ -4,6 +4,7 @@ Tiles of one patient resemble each other, so the patient, not the tile, is what 
 (Efron and Tibshirani 1993, chapter 8; Field and Welsh 2007).
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -97,14 +98,44 @@ def percentile_interval(draws: Floats) -> Interval | None:
     """Return the 2.5 % and 97.5 % points of a value's replicates, float64 (R,), NaN where undefined.
 
     The percentile interval of Efron and Tibshirani (1993), section 13.3. None where more than a tenth of
-    the replicates left the value undefined: then too few clusters hold what it is measured on. The interval
-    of a calibration error leans high, since resampling adds noise to what is a sum of absolute values.
+    the replicates left the value undefined: then too few clusters hold what it is measured on.
     """
     defined = draws[~np.isnan(draws)]
     if len(defined) == 0 or len(defined) < DEFINED_SHARE * len(draws):
         return None
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high))
+
+
+def reflected_interval(estimate: float, draws: Floats, *, least: float = -math.inf) -> Interval | None:
+    """Return the 95 % interval of a value whose replicates are biased, such as a calibration error.
+
+    The basic interval, [2 θ − q97.5, 2 θ − q2.5] for the estimate θ and the percentiles q of its replicates (Davison
+    and Hinkley 1997, equation 5.6). A calibration error sums absolute gaps, so that noise can only add to it: the
+    estimate lies above the truth, and each replicate above the estimate by about as much. Reflection takes off both.
+    Where all percentiles lie on one side of the estimate, the interval is widened to hold it.
+
+    Args:
+        estimate: The value on all tiles.
+        draws: Its replicates, float64 (R,), NaN where undefined.
+        least: The least value possible, where the interval is cut off.
+
+    Returns:
+        The interval, which holds the estimate; None where `percentile_interval` gives none, or the estimate is NaN.
+    """
+    ends = percentile_interval(draws)
+    if ends is None or math.isnan(estimate):
+        return None
+    low, high = 2 * estimate - ends.high, 2 * estimate - ends.low
+    return Interval(max(min(low, estimate), least), max(high, estimate))
+
+
+def metric_interval(metric: str, estimate: float, draws: Floats, *, least: float = -math.inf) -> Interval | None:
+    """Return the 95 % interval of a metric, or of a change or difference of it, by the way that suits the metric.
+
+    Reflected for the calibration error; of the others the percentiles. `least` as in `reflected_interval`.
+    """
+    return reflected_interval(estimate, draws, least=least) if metric == "ece" else percentile_interval(draws)
 
 
 def resampling_statement(unit: str, clusters: int) -> str:

@@ -11,6 +11,7 @@ from hviskd.errors import DataError, ModelError
 from hviskd.evaluation.intervals import (
     Replicates,
     bootstrap_weights,
+    metric_interval,
     percentile_interval,
     replicate,
     resampling_statement,
@@ -127,7 +128,10 @@ def _result(
     int8: bool,
 ) -> ModelResult:
     metrics = scorer.measure()
-    overall = {metric: percentile_interval(draws.overall[metric]) if draws else None for metric in metrics.overall()}
+    overall = {
+        metric: metric_interval(metric, value, draws.overall[metric], least=0) if draws else None
+        for metric, value in metrics.overall().items()
+    }
     per_class = {
         metric: [percentile_interval(draws.per_class[metric][:, k]) if draws else None for k in range(len(values))]
         for metric, values in metrics.per_class().items()
@@ -143,7 +147,9 @@ def _differences(results: Sequence[ModelResult], draws: Sequence[Replicates | No
     for result, own in zip(results[1:], draws[1:], strict=True):
         for metric in COMPARED:
             value = result.metrics.overall()[metric] - results[0].metrics.overall()[metric]
-            interval = percentile_interval(own.overall[metric] - draws[0].overall[metric]) if own and draws[0] else None
+            interval = None
+            if own and draws[0]:
+                interval = metric_interval(metric, value, own.overall[metric] - draws[0].overall[metric])
             differences.append(Difference(result.name, results[0].name, metric, value, interval))
     return differences
 
