@@ -26,8 +26,8 @@ import tifffile
 
 from hviskd.slides import open_slide
 
-TILE_PX, LEVELS, THUMBNAIL_PX, FIELD_PX = 256, 5, 1024, 2048
-OTHERS = ("zlib", "lzw", "zstd", "jpeg2000", "webp", "jpegxl")
+TILE_PX, LEVELS, THUMBNAIL_PX, FIELD_PX = 256, 5, 1024, 1024
+OTHERS = ("zlib", "lzw", "zstd", "webp", "jpeg2000")
 
 
 def main() -> None:

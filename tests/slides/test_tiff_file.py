@@ -449,3 +449,23 @@ def test_channels_named_for_colours_or_by_number_are_colours(tmp_path, names):
     options = {"metadata": {"Channel": {"Name": names}}, "writer": {"bigtiff": True}}
     path = write_ome(tmp_path / "S1.ome.tif", ("scan", np.moveaxis(SCAN, -1, 0)), axes="CYX", **options)
     assert np.array_equal(whole(path), SCAN)
+
+
+@pytest.mark.parametrize("order", ["AaBb", "BbAa", "ABba", "ABbc"])
+@pytest.mark.parametrize("kind", ["ome", "plain"])
+def test_a_scan_has_its_own_levels_and_not_those_of_another(tmp_path, order, kind):
+    other = patterned(600, 400, seed=5)
+    images = {"A": SCAN, "a": reduce_by(SCAN, 2), "B": other, "b": reduce_by(other, 2), "c": reduce_by(other, 4)}
+    path = tmp_path / "S1.tif"
+    with tifffile.TiffWriter(path, ome=kind == "ome") as out:
+        for letter in order:
+            said = {"axes": "YXS", "Name": letter} if kind == "ome" and letter.isupper() else None
+            how = {**TILED, "photometric": "rgb", **CM_05, "subfiletype": int(letter.islower())}
+            out.write(images[letter], metadata=said, **how)
+    with open_slide(path) as slide:
+        shown = slide.read(0, 0, 600, 400)
+        first = "A" if np.array_equal(shown, SCAN) else "B"
+        for number, level in enumerate(slide.levels):
+            pixels = slide._level_region(number, 0, 0, *level[:2])
+            assert np.array_equal(pixels, reduce_by(images[first], int(level.downsample)))
+        assert len(slide.notes) == 1

@@ -78,8 +78,10 @@ def _largest(path: Path, images: Sequence[StoredImage]) -> Scan:
         raise DataError(f"{path}: holds a label or macro image, and no scan")
     scan = max(scans, key=lambda image: math.prod(image.size))
     require_colour(path, kind_of_image(scan))
-    levels = [image for image in images if image.reduced or (is_aperio and image.tiled)]
+    levels = [image for image in images if image.tiled] if is_aperio else [image for image in images if image.reduced]
     others = [image for image in scans if image is not scan and not any(image is level for level in levels)]
+    if others:
+        levels = _copies(images, scan)
     shown = [f"{_title(image) or 'without a name'} ({image.size[0]} × {image.size[1]} px)" for image in others]
     planes = [scan] if not scan.planar else scan.planes()
     facts = dict(_APERIO_FACT.findall(scan.said)) if is_aperio else {}
@@ -108,12 +110,7 @@ def _described(path: Path, images: Sequence[StoredImage], described: Sequence[Om
         depths, times = chosen.stack
         held = f"{depths} focal planes" if times == 1 else f"{times} points in time"
         notes += (f"it holds {held}{f' of {depths} focal planes' if depths > 1 < times else ''}; the first is read",)
-    first = images.index(pages[0]) if len(pages) == 1 else len(images)
-    copies = [*pages[0].below] if len(pages) == 1 else []
-    for image in images[first + 1 :]:
-        if not image.reduced and is_level_of(image.size, pages[0].size):
-            break  # of another scan
-        copies += [image] * image.reduced
+    copies = [*pages[0].below, *_copies(images, pages[0])] if len(pages) == 1 else []
     others = [image for image in scans if image is not chosen]
     shown = [f"{image.shown_name} ({image.size[0]} × {image.size[1]} px)" for image in others]
     return Scan(
@@ -186,6 +183,17 @@ def _recorded(described: OmeImage, page: StoredImage) -> tuple[tuple[float, floa
         note = f"its OME-XML records {x_mpp:.4g} µm/px, its TIFF resolution {by_tags[0]:.4g}; the OME-XML's is used"
         return (x_mpp, y_mpp), (note,)
     return (x_mpp, y_mpp), ()
+
+
+def _copies(images: Sequence[StoredImage], scan: StoredImage) -> list[StoredImage]:
+    """Return the smaller copies that follow a scan, up to the next image that may have copies of its own."""
+    copies = []
+    for image in images[images.index(scan) + 1 :]:
+        if image.reduced:
+            copies.append(image)
+        elif image.tiled or 4 * math.prod(image.size) > math.prod(scan.size):
+            break
+    return copies
 
 
 def _pyramid(planes: list[StoredImage], copies: Sequence[StoredImage]) -> list[list[StoredImage]]:
