@@ -22,7 +22,7 @@ def test_groups_are_classes_and_those_of_holes_are_cut_out(tmp_path):
         asap_annotation([(1, 1), (2, 2)], kind="Measurement"),
     ]
     path = save(tmp_path / "tumor_001.xml", asap(*drawn, Tumor="#00ff00", _2="#0000ff"))
-    found = read_annotation(path, frame=(200, 100))
+    found = read_annotation(path, size=(200, 100))
     assert [(region.label, region.name, region.colour) for region in found.regions] == [
         ("Tumor", "focus 1", (0, 255, 0)),
         ("Tumor", "Annotation 0", (0, 255, 0)),

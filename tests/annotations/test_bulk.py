@@ -47,7 +47,7 @@ def test_groups_are_classes_and_outlines_lie_where_they_were_drawn(tmp_path, sli
     rings = [shapely.get_coordinates(each.geometry.exterior)[:-1] for each in drawn]
     first = group(1, "tumour", "POLYGON", rings[:7], dtype=dtype)
     path = write(tmp_path, slide, first, group(2, "stroma", "POLYGON", rings[7:], dtype=dtype))
-    found = read_annotation(path, frame=SIZE)
+    found = read_annotation(path, size=SIZE)
     assert [region.label for region in found.regions] == ["tumour"] * 7 + ["stroma"] * (len(rings) - 7)
     for ring, region in zip(rings, found.regions, strict=True):
         assert region.geometry.symmetric_difference(shapely.Polygon(ring)).area < 0.01
@@ -63,7 +63,7 @@ def test_rectangles_and_ellipses_may_be_turned_and_points_and_lines_are_left_out
         group(4, "c", "POLYLINE", [[(1, 2), (3, 4), (5, 9)]]),
         group(5, "d", "POLYGON", [[(0, 0), (10, 10), (10, 0), (0, 10)]]),
     ]
-    found = read_annotation(write(tmp_path, slide, *groups), frame=SIZE)
+    found = read_annotation(write(tmp_path, slide, *groups), size=SIZE)
     areas = [region.geometry.area for region in found.regions]
     short, long = math.hypot(20, 20) / 2, math.hypot(40, 40) / 2
     assert areas == pytest.approx([600, 200, math.pi * 20 * 10, math.pi * long * short, 50], rel=2e-3)

@@ -149,13 +149,13 @@ def test_an_image_is_laid_on_the_slide_by_its_size(tmp_path):
     slide = SlideFrame((1000, 900), (210, 170), scan)
     (region,) = read(tmp_path, data_set(drawn([BOX])), frame=slide).regions
     assert region.geometry.bounds == (220, 190, 260, 230)
-    found = read(tmp_path, data_set(drawn([BOX])), frame=whole)
+    found = read(tmp_path, data_set(drawn([BOX])), size=whole)
     assert found.regions[0].geometry.bounds == (20, 40, 100, 120)
     assert found.remarks == {"regions of an image of 200 × 160 px laid on the slide by its size": 1}
     with pytest.raises(DataError, match=r"S1\.svs has 200 × 160 px, but the slide has 300 × 300 px"):
-        read(tmp_path, data_set(drawn([BOX])), frame=(300, 300))
+        read(tmp_path, data_set(drawn([BOX])), size=(300, 300))
     unsized = data_set(drawn([BOX]), images=[image(size=(0, None))])
-    assert read(tmp_path, unsized, frame=whole).regions[0].geometry.bounds == (10, 20, 50, 60)
+    assert read(tmp_path, unsized, size=whole).regions[0].geometry.bounds == (10, 20, 50, 60)
     with pytest.raises(DataError, match=r"the size of S1\.svs is not stated"):
         read(tmp_path, unsized, frame=slide)
 

@@ -18,10 +18,10 @@ def drawn():
 @pytest.mark.parametrize("px_per_cell", [1, 4])
 def test_a_mask_traced_into_outlines_gives_the_same_label_image(tmp_path, drawn, name, px_per_cell):
     mask = read_annotation(
-        convert(drawn, tmp_path / "m.png", legend=LEGEND, px_per_cell=px_per_cell), legend=LEGEND, frame=(200, 160)
+        convert(drawn, tmp_path / "m.png", legend=LEGEND, px_per_cell=px_per_cell), legend=LEGEND, size=(200, 160)
     )
     traced = convert(mask, tmp_path / name, legend=LEGEND, px_per_cell=px_per_cell)
-    back = read_annotation(traced, legend=LEGEND, frame=(200, 160))
+    back = read_annotation(traced, legend=LEGEND, size=(200, 160))
     window = (0, 0, 200, 160, px_per_cell)
     np.testing.assert_array_equal(back.rasterise(*window), drawn.rasterise(*window))
     assert not back.remarks
@@ -36,7 +36,7 @@ def test_a_traced_region_has_its_classs_colour(tmp_path, drawn):
 def test_labelme_and_qupath_are_turned_into_each_other_and_back(tmp_path, drawn):
     first = convert(drawn, tmp_path / "a.json")
     second = convert(read_annotation(first, legend=LEGEND), tmp_path / "b.geojson")
-    third = convert(read_annotation(second, legend=LEGEND, frame=(200, 160)), tmp_path / "a2.json", image_path="a.png")
+    third = convert(read_annotation(second, legend=LEGEND, size=(200, 160)), tmp_path / "a2.json", image_path="a.png")
     assert first.read_text() == third.read_text()
 
 
@@ -48,7 +48,7 @@ def test_what_cannot_be_written_is_refused(tmp_path, drawn, name, said):
 
 def test_a_huge_mask_is_traced_only_in_larger_cells(tmp_path, drawn):
     mask = read_annotation(
-        convert(drawn, tmp_path / "m.png", legend=LEGEND, px_per_cell=2), legend=LEGEND, frame=(200_000, 160_000)
+        convert(drawn, tmp_path / "m.png", legend=LEGEND, px_per_cell=2), legend=LEGEND, size=(200_000, 160_000)
     )
     with pytest.raises(DataError, match="larger cells"):
         to_outlines(mask)

@@ -19,7 +19,7 @@ def test_layers_are_classes_and_negative_regions_are_cut_out(tmp_path):
     ]
     stroma = [halo_region([(40, 40), (80, 60)], kind="Ellipse")]
     path = save(tmp_path / "S1.annotations", halo(Tumour=tumour, Stroma=stroma, Empty=[]))
-    drawn = read_annotation(path, frame=(300, 200))
+    drawn = read_annotation(path, size=(300, 200))
     assert [(region.label, region.colour) for region in drawn.regions] == [
         ("Tumour", (255, 247, 85)),
         ("Tumour", (255, 247, 85)),

@@ -31,7 +31,7 @@ def test_a_layer_is_a_class_and_a_negative_region_is_cut_out_of_it(tmp_path):
         aperio_region(shell), aperio_region(hole, negative=True, text="no"), name="Tumour", colour=255
     )
     stroma = aperio_layer(aperio_region(other, text="margin"), name="", description="Stroma", number=2)
-    drawn = read(tmp_path, tumour, stroma, frame=(300, 240))
+    drawn = read(tmp_path, tumour, stroma, size=(300, 240))
     assert drawn.classes == ("Stroma", "Tumour")
     assert [(region.label, region.name, region.colour) for region in drawn.regions] == [
         ("Tumour", "", (255, 0, 0)),
@@ -118,7 +118,7 @@ def test_a_file_drawn_at_another_resolution_is_remarked_on(tmp_path):
     """0.2522 µm/px; a slide that was reduced from the one it was drawn on has twice that."""
     layer = aperio_layer(aperio_region(box(0, 0, 9, 9)), name="a")
     assert read(tmp_path, layer, frame=SlideFrame((50, 50), mpp=0.25)).remarks == {}
-    assert read(tmp_path, layer, frame=(50, 50)).remarks == {}
+    assert read(tmp_path, layer, size=(50, 50)).remarks == {}
     found = read(tmp_path, layer, frame=SlideFrame((50, 50), mpp=0.5044))
     told = "regions drawn at 0.2522 µm/px, where the slide has 0.5044; is it the file of this slide?"
     assert found.remarks == {told: 1}

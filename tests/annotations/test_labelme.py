@@ -13,7 +13,7 @@ from .make import SQUARE, blobs, labelme, mask_shape, save
 
 def read(tmp_path, shapes, *, size=None, legend=None, **more):
     path = save(tmp_path / "drawn.json", labelme(shapes, **more))
-    return read_annotation(path, frame=size, legend=legend)
+    return read_annotation(path, size=size, legend=legend)
 
 
 def shape(kind, points, label="a", **more):

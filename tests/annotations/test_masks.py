@@ -87,7 +87,7 @@ def test_transparent_pixels_are_not_labelled_though_their_colour_is_known(tmp_pa
 
 def test_a_mask_smaller_than_its_slide_is_stretched_over_it(tmp_path):
     labels = blocks()
-    annotation = read_annotation(save(tmp_path, coloured(labels)), legend=LEGEND, frame=(1200, 1201))
+    annotation = read_annotation(save(tmp_path, coloured(labels)), legend=LEGEND, size=(1200, 1201))
     assert annotation.size == (1200, 1201)
     np.testing.assert_array_equal(annotation.rasterise(0, 0, 1200, 1200, 10), labels)
     assert annotation.rasterise(595, 305, 1, 1, 1)[0, 0] == labels[30, 59]
@@ -95,7 +95,7 @@ def test_a_mask_smaller_than_its_slide_is_stretched_over_it(tmp_path):
 
 def test_a_mask_of_another_shape_than_its_slide_is_refused(tmp_path):
     with pytest.raises(DataError, match="120 × 120 px does not have the shape"):
-        read_annotation(save(tmp_path, coloured(blocks())), legend=LEGEND, frame=(1200, 900))
+        read_annotation(save(tmp_path, coloured(blocks())), legend=LEGEND, size=(1200, 900))
 
 
 def test_a_picture_that_is_no_mask_of_this_legend_is_refused(tmp_path):
@@ -184,7 +184,7 @@ def test_class_numbers_are_read_however_they_are_stored(tmp_path, shape, last):
         pixels = {"rgb": lambda n: np.dstack([n, n, n]), "red": red_alone, "png": lambda n: n}[shape](numbers)
         Image.fromarray(pixels).save(path)
     legend = load_legend(written(tmp_path, f"numbers: {{1: tumour, {last}: stroma}}"))
-    annotation = read_annotation(path, legend=legend, frame=(400, 400))
+    annotation = read_annotation(path, legend=legend, size=(400, 400))
     labels = annotation.rasterise(0, 0, 400, 400, 1)
     expected = np.select([numbers == 1, numbers == last], [0, 1], -1)
     np.testing.assert_array_equal(labels, expected)
@@ -260,7 +260,7 @@ def test_a_written_mask_is_read_back_as_the_same_label_image(tmp_path, px_per_ce
     regions = blobs(40, labels=["LE", "CTmvp", "BG"])
     annotation = Outlines.of(regions, legend=LEGEND, size=(200, 160))
     path = write_mask(annotation, tmp_path / "m.png", LEGEND, px_per_cell=px_per_cell)
-    back = read_annotation(path, legend=LEGEND, frame=(200, 160))
+    back = read_annotation(path, legend=LEGEND, size=(200, 160))
     for mask in (annotation, back):
         assert mask.size == (200, 160)
     np.testing.assert_array_equal(

@@ -200,6 +200,6 @@ def test_no_regions_make_a_valid_file(tmp_path):
 @pytest.mark.parametrize("field", FIELDS, ids=name)
 def test_qupath_and_labelme_files_of_one_field_give_one_label_image(field):
     labelme = read_annotation(field.with_suffix(".json"))
-    qupath = read_annotation(field, frame=labelme.size)
+    qupath = read_annotation(field, size=labelme.size)
     images = [each.rasterise(0, 0, *labelme.size, 0.5) for each in (labelme, qupath)]
     assert (images[0] == images[1]).all()

@@ -38,8 +38,8 @@ def test_whole_numbers_are_written_without_a_point_and_no_number_with_blind_deci
 @pytest.mark.parametrize("suffix", ["json", "geojson"])
 def test_converting_there_and_back_changes_no_pixel(tmp_path, field, suffix):
     size = width, height = read_annotation(field.with_suffix(".json")).size
-    drawn = read_annotation(field.with_suffix(f".{suffix}"), frame=size)
-    there = read_annotation(convert(drawn, tmp_path / "there.geojson"), frame=size)
+    drawn = read_annotation(field.with_suffix(f".{suffix}"), size=size)
+    there = read_annotation(convert(drawn, tmp_path / "there.geojson"), size=size)
     back = read_annotation(convert(there, tmp_path / "back.json"))
     for px_per_cell in (1, 0.5):
         images = [each.rasterise(0, 0, width, height, px_per_cell) for each in (drawn, there, back)]

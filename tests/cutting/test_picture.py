@@ -18,7 +18,7 @@ def test_tiles_have_their_classes_colours_and_numbers(tmp_path, monkeypatch):
     legend, marked = load_legend(write_legend(tmp_path)), []
     monkeypatch.setattr("hviskd.class_marks.write_mark", lambda _axes, *mark: marked.append(mark[:3]))
     with open_slide(tmp_path / "S.svs") as slide:
-        drawn = read_annotation(tmp_path / "masks" / "S_L.png", legend=legend, frame=slide.size)
+        drawn = read_annotation(tmp_path / "masks" / "S_L.png", legend=legend, size=slide.size)
         found = find_candidates(slide, drawn, tissue_mask(slide), CutSettings(tile_px=64, min_tissue=0))
         chosen = np.flatnonzero(found.y_px < 192)
         path = draw_cut_tiles(slide, found, chosen, legend, tmp_path / "S.png")

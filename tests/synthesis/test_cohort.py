@@ -28,7 +28,7 @@ def cohort(tmp_path_factory):
 
 
 def mask_of(cohort, slide):
-    return read_annotation(cohort.folder / slide.mask, legend=load_legend("ivygap-paper"), frame=(600, 450))
+    return read_annotation(cohort.folder / slide.mask, legend=load_legend("ivygap-paper"), size=(600, 450))
 
 
 def test_every_slide_opens_with_its_mpp_and_three_levels(cohort):
@@ -68,7 +68,7 @@ def test_the_legend_of_the_masks_knows_the_tissue_classes_by_name_and_colour():
 def test_outlines_rasterise_to_the_mask_but_for_a_thin_border(cohort):
     for drawn in cohort.slides:
         indices = mask_of(cohort, drawn).rasterise(0, 0, 600, 450, 1)
-        outlines = read_annotation(cohort.folder / drawn.outlines, legend=load_legend("ivygap-paper"), frame=(600, 450))
+        outlines = read_annotation(cohort.folder / drawn.outlines, legend=load_legend("ivygap-paper"), size=(600, 450))
         again = outlines.rasterise(0, 0, 600, 450, 1)
         assert again.min() >= 0  # no gap between neighbours
         border = ndimage.maximum_filter(indices, 3) != ndimage.minimum_filter(indices, 3)

@@ -28,7 +28,8 @@ def read_annotation(
     path: str | Path,
     *,
     legend: Legend | None = None,
-    frame: SlideFrame | tuple[int, int] | None = None,
+    size: tuple[int, int] | None = None,
+    frame: SlideFrame | None = None,
     slide: str | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
 ) -> Annotation:
@@ -37,8 +38,9 @@ def read_annotation(
     Args:
         path: The file.
         legend: The classes. Masks need one; for outlines without one, their labels are the classes.
-        frame: The slide's frame, `slide.frame()`; or its width and height in level-0 px, if its scanned part begins at
-            its corner. The file is checked against it, a mask is scaled to it, and it states where outlines count from.
+        size: The slide's width and height in level-0 px, if its scanned part begins at its corner. The file is checked
+            against it, and a mask is scaled to it.
+        frame: The slide's frame, `slide.frame()`, which also states where outlines count from; goes before `size`.
         slide: The slide's file name, by which a COCO file of several images names the slide's.
         tolerance: Largest distance between a mask colour and its legend colour (Euclidean, in RGB).
 
@@ -46,7 +48,8 @@ def read_annotation(
         DataError: The file is missing, damaged, malicious, of another kind, or does not match the slide or the legend.
     """
     path = Path(path)
-    frame = frame if isinstance(frame, SlideFrame) or frame is None else SlideFrame(frame)
+    if frame is None and size is not None:
+        frame = SlideFrame(size)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     with path.open("rb") as stream:

@@ -90,7 +90,7 @@ def _inside(annotation: Annotation, tile_px: int) -> Bools:
 
 def _read(path: Path, tile: str, tile_px: int) -> Bools:
     if path.suffix.lower() in OUTLINE_SUFFIXES:
-        return _inside(read_annotation(path, frame=(tile_px, tile_px), slide=tile), tile_px)
+        return _inside(read_annotation(path, size=(tile_px, tile_px), slide=tile), tile_px)
     picture = decode_image(path, stained=False)
     if picture.size != (tile_px, tile_px):
         raise DataError(
