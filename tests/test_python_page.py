@@ -41,7 +41,7 @@ def test_the_session_runs(tmp_path, monkeypatch, capsys):
 def test_the_readme_s_python_runs(tmp_path, monkeypatch):
     """As it stands, but for a recipe of one epoch."""
     monkeypatch.chdir(tmp_path)
-    classes = halves(1200, 600, 600)
+    classes = halves(750, 450, 450)
     classes[:, :160] = BG
     for patient in range(5):
         add_slide(Path("slides"), f"P{patient}-1", classes, seed=patient)

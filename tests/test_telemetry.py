@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import matplotlib as mpl
 import pytest
 
 from tests.slides.make import stained, write_svs
@@ -40,6 +41,7 @@ def traced(tmp_path_factory, tileset, teacher_run):
     environment = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
     environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache"), "XDG_CONFIG_HOME": str(home / ".config")}
     environment.pop("MPLCONFIGDIR", None)
+    shutil.copytree(mpl.get_cachedir(), home / ".cache" / "matplotlib")  # its list of fonts takes seconds
     trace = folder / "trace"
     strace = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=connect,sendto", "-o", str(trace)]
     command = [sys.executable, "-c", JOB]
