@@ -79,3 +79,16 @@ def test_the_verb_tells_it(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.count("note: left out, since Olympus/Evident VSI is not read: B.vsi") == 1
     assert done.stdout.count("C.svs leads to the same file as") == 1
+
+
+def test_links_to_folders_are_followed_once_and_never_in_a_circle(tmp_path):
+    slide = write_svs(tmp_path / "archive" / "A.svs", glass((64, 64)), levels=1)
+    cohort = tmp_path / "cohort"
+    cohort.mkdir()
+    (cohort / "batch").symlink_to(slide.parent, target_is_directory=True)
+    (slide.parent / "back").symlink_to(cohort, target_is_directory=True)
+    assert find_slides(cohort, recursive=True) == [cohort / "batch" / "A.svs"]
+    (cohort / "again").symlink_to(slide.parent, target_is_directory=True)
+    found = find_slides(cohort, recursive=True)
+    assert found == [cohort / "again" / "A.svs"]
+    assert "which is used once" in found.notes[0]

@@ -118,15 +118,19 @@ def _slides_in(folder: Path, recursive: bool) -> _Inside:
     return inside
 
 
-def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
-    """Yield what is in a folder but hidden files; of a slide that is a folder, not what is in it."""
+def _walk(folder: Path, recursive: bool, entered: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Yield what is in a folder but hidden files; of a slide that is a folder, not what is in it.
+
+    Links to folders are followed, but not back into one of those `entered` on the way.
+    """
+    entered |= {folder.resolve()}
     for path in folder.iterdir():
         if path.name.startswith("."):
             continue
         yield path
-        if recursive and path.is_dir() and not path.is_symlink() and not is_foreign(path):
+        if recursive and path.is_dir() and not is_foreign(path) and path.resolve() not in entered:
             with contextlib.suppress(PermissionError):  # such as lost+found
-                yield from _walk(path, recursive)
+                yield from _walk(path, recursive, entered)
 
 
 def _is_drawn(path: Path) -> bool:
