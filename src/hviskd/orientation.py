@@ -27,7 +27,15 @@ def require_upright(path: Path) -> None:
         DataError: It is stored rotated or mirrored.
         OSError: The file cannot be read.
     """
-    orientation = orientation_of(path)
+    refuse_turned(path, orientation_of(path))
+
+
+def refuse_turned(path: Path, orientation: int) -> None:
+    """Refuse a picture of an Orientation that is rotated or mirrored.
+
+    Raises:
+        DataError: It is.
+    """
     if 2 <= orientation <= 8:
         raise DataError(f"{path}: stored rotated or mirrored (orientation {orientation}); save it upright")
 

@@ -469,3 +469,18 @@ def test_a_scan_has_its_own_levels_and_not_those_of_another(tmp_path, order, kin
             pixels = slide._level_region(number, 0, 0, *level[:2])
             assert np.array_equal(pixels, reduce_by(images[first], int(level.downsample)))
         assert len(slide.notes) == 1
+
+
+@pytest.mark.parametrize("tiled", [TILED, {"tile": None, "rowsperstrip": 64}])
+@pytest.mark.parametrize("turned", ["label image", "scan"])
+def test_only_the_orientation_of_the_scan_counts(tmp_path, tiled, turned):
+    path = tmp_path / "S1.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as out:
+        for name, image in (("label image", LABEL), ("scan", SCAN)):
+            tags = [(274, 3, 1, 6 if name == turned else 1, True)]
+            out.write(image, photometric="rgb", metadata={"axes": "YXS", "Name": name}, extratags=tags, **tiled)
+    if turned == "scan":
+        with pytest.raises(DataError, match=r"stored rotated or mirrored \(orientation 6\)"):
+            open_slide(path, slide_mpp=0.5)
+    else:
+        assert np.array_equal(whole(path, slide_mpp=0.5), SCAN)

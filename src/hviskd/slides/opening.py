@@ -39,11 +39,13 @@ def open_slide(path: Path | str, *, slide_mpp: float | None = None) -> "Slide":
             raise DataError(f"{path}: {kind}")
         hint = " (the folder of the same name must be beside it)" if path.suffix.lower() == ".mrxs" else ""
         raise DataError(f"{path}: damaged or not a slide{hint}; copy or download it again")
+    if reader == "tiff":
+        return TiffFile(path, slide_mpp=slide_mpp)
     require_upright(path)
-    if reader == "openslide":
-        require_colour_of_scan(path)
-        return OpenSlideFile(path, slide_mpp=slide_mpp)
-    return (TiffFile if reader == "tiff" else FlatImage)(path, slide_mpp=slide_mpp)
+    if reader == "flat":
+        return FlatImage(path, slide_mpp=slide_mpp)
+    require_colour_of_scan(path)
+    return OpenSlideFile(path, slide_mpp=slide_mpp)
 
 
 def is_flat(path: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hviskd.arrays import RGB
 from hviskd.errors import DataError
-from hviskd.orientation import require_upright
+from hviskd.orientation import refuse_turned
 from hviskd.slides import compressions as by
 from hviskd.slides.icc import profile_name
 from hviskd.slides.piece_decoding import DECODED
@@ -30,12 +30,12 @@ class TiffFile(Slide):
             DataError: The file is damaged, holds no scan, its px are not the colours of a stained section or are
                 stored in a way that is not read, or its µm/px is missing or absurd and `slide_mpp` does not give it.
         """
-        require_upright(path)
         try:
             images = stored_images(path)
         except ValueError as error:
             raise _damaged(path, error) from error
         scan = choose_scan(path, images)
+        refuse_turned(path, max(plane.orientation for level in scan.levels for plane in level))
         _require_decodable(path, scan.levels[0][0].in_rows())
         planes = [[plane.in_rows() for plane in level] for level in scan.levels]
         planes = [level for level in planes if _is_decodable(path, level[0])]

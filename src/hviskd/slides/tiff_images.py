@@ -27,7 +27,7 @@ _ROWS_PX = 2**20  # of what is not compressed, and so need not be read whole
 
 # Tags and values of TIFF 6.0, its supplements, and its Technical Note 2, on JPEG.
 _KIND, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
-_DESCRIPTION, _STRIP_OFFSETS, _SAMPLES, _ROWS, _STRIP_BYTES = 270, 273, 277, 278, 279
+_DESCRIPTION, _STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _ROWS, _STRIP_BYTES = 270, 273, 274, 277, 278, 279
 _ACROSS, _DOWN, _PLANAR, _PAGE_NAME, _UNIT, _PREDICTOR, _PALETTE = 282, 283, 284, 285, 296, 317, 320
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES, _EXTRA, _FORMAT, _TABLES = 322, 323, 324, 325, 338, 339, 347
 _SUBSAMPLING, _ICC, _LERC = 530, 34675, 50674
@@ -58,6 +58,7 @@ class StoredImage:
         subsampling: Of the colours of YCbCr.
         lerc: What LERC is compressed with once more: 0 nothing, 1 deflate, 2 Zstandard.
         reduced: Whether it is a smaller copy of another image.
+        orientation: How it is rotated or mirrored; 1 if it is not.
         said: Its description.
         page_name: Its name.
         mpp: µm/px along x and y by its resolution; None if it has none.
@@ -83,6 +84,7 @@ class StoredImage:
     subsampling: tuple[int, int] = (1, 1)
     lerc: int = 0
     reduced: bool = False
+    orientation: int = 1
     said: str = ""
     page_name: str = ""
     mpp: tuple[float, float] | None = None
@@ -217,6 +219,7 @@ def stored_image(directory: Directory, *, deep: bool = True) -> StoredImage | No
         subsampling=(subsampling[0], subsampling[1]) if len(subsampling) == 2 else (2, 2),
         lerc=lerc[1] if len(lerc) > 1 else 0,
         reduced=bool(number(_KIND) & 1),
+        orientation=number(_ORIENTATION, 1),
         said=directory.text(_DESCRIPTION, _MOST_TEXT_BYTES),
         page_name=directory.text(_PAGE_NAME, 1000),
         mpp=_mpp(directory),
