@@ -484,3 +484,18 @@ def test_only_the_orientation_of_the_scan_counts(tmp_path, tiled, turned):
             open_slide(path, slide_mpp=0.5)
     else:
         assert np.array_equal(whole(path, slide_mpp=0.5), SCAN)
+
+
+def test_a_stained_section_by_akoya_is_read_by_its_name(tmp_path):
+    path, small = tmp_path / "S1.qptiff", np.ascontiguousarray(SCAN[::4, ::4])
+    pages = [("FullResolution", SCAN, 0), ("Thumbnail", small, 0), ("ReducedResolution", reduce_by(SCAN, 2), 1)]
+    pages += [("Overview", LABEL, 0), ("Label", LABEL, 0)]
+    with tifffile.TiffWriter(path, bigtiff=True) as out:
+        for kind, image, reduced in pages:
+            said = f"<?xml version='1.0'?><PerkinElmer-QPI><ImageType>{kind}</ImageType></PerkinElmer-QPI>"
+            tiled = TILED if "Resolution" in kind else {"rowsperstrip": 64}
+            out.write(image, photometric="rgb", subfiletype=reduced, description=said, metadata=None, **CM_05, **tiled)
+    with open_slide(path) as slide:
+        assert [level.downsample for level in slide.levels] == [1, 2]
+        assert (slide.mpp, slide.notes) == (0.5, ())
+        assert np.array_equal(slide.read(0, 0, 600, 400), SCAN)

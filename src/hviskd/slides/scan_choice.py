@@ -21,6 +21,8 @@ from hviskd.slides.tiff_images import BY_PALETTE, StoredImage
 _WORDS = "(label|macro|overview|thumbnail|preview|barcode)"
 _MAY_BE_NO_SCAN = re.compile(rf"(?<![a-z]){_WORDS}(?![-a-z])", re.IGNORECASE)
 _IS_NO_SCAN = re.compile(rf"(^|[\W_]){_WORDS}([\W_]*(image|picture|photo))?[\W_\d]*(\.\w+)?$", re.IGNORECASE)
+_AKOYA_TYPE = re.compile(r"<ImageType>(\w+)</ImageType>")
+_HEAD_CHARACTERS = 10_000
 _MOST_NAMED = 3
 T = TypeVar("T")
 _RGB = (0xFF0000, 0x00FF00, 0x0000FF)
@@ -219,9 +221,10 @@ def _alike(image: StoredImage, whole: StoredImage) -> bool:
 
 
 def _title(image: StoredImage) -> str:
-    """Return what names an image: its page's name, or a short description."""
-    first = image.said.strip().splitlines()[0] if image.said.strip() else ""
-    return " ".join((image.page_name or first).split())[:60]
+    """Return what names an image: its page's name, its type as Akoya writes it, or how its description begins."""
+    kind = _AKOYA_TYPE.search(image.said[:_HEAD_CHARACTERS])
+    lines = [kind[1]] if kind else image.said[:_HEAD_CHARACTERS].strip().splitlines()
+    return " ".join((image.page_name or next(iter(lines), "")).split())[:60]
 
 
 def _others(shown: Sequence[str]) -> tuple[str, ...]:
