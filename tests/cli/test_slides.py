@@ -60,3 +60,11 @@ def test_mpp_can_be_given_for_all_and_for_each(tmp_path):
 def test_names_with_markup_in_them_are_shown_as_they_are(tmp_path):
     write_svs(tmp_path / "a[bold].svs", stained((300, 400), 1, 0.6))
     assert "a[bold].svs" in info(tmp_path).stdout
+
+
+def test_what_is_wrong_with_one_slide_is_told_in_options(tmp_path):
+    write_svs(tmp_path / "a.svs", stained((300, 400), 1, 0.6), mpp=None)
+    done = info(tmp_path)
+    assert "error: " in done.stderr
+    assert "--slide-mpp" in done.stderr
+    assert "`" not in done.stderr

@@ -11,12 +11,12 @@ from hviskd.cli.spelling import say
 from hviskd.cli.turns import in_turn
 
 
-def _show(output: Path) -> None:
+def _show(output: Path, context: typer.Context) -> None:
     """Print why slides are missing in an agreement, and end with status 1 if there are any."""
     from hviskd.agreement.files import SUMMARY
     from hviskd.storage import read_json
 
-    _end_with({one["slide"]: one["problem"] for one in read_json(output / SUMMARY)["failed"]})
+    _end_with({one["slide"]: one["problem"] for one in read_json(output / SUMMARY)["failed"]}, context)
 
 
 @in_turn(_show)
@@ -103,12 +103,12 @@ def agree(
     for statement in found.statements:
         typer.echo(statement)
     typer.echo(f"wrote {output}")
-    _end_with(found.failed)
+    _end_with(found.failed, context)
 
 
-def _end_with(failed: Mapping[str, str]) -> None:
+def _end_with(failed: Mapping[str, str], context: typer.Context) -> None:
     """Print why slides were not compared, and end with status 1 if there are any."""
     for slide, problem in failed.items():
-        typer.echo(f"error: {slide} was not compared: {problem}", err=True)
+        say(f"error: {slide} was not compared: {problem}", context, err=True)
     if failed:
         raise typer.Exit(1)

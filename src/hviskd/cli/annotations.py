@@ -36,6 +36,7 @@ def _top() -> None:
 
 @annotations_app.command()
 def census(
+    context: typer.Context,
     masks: Annotated[Path, typer.Argument(metavar="MASK_OR_FOLDER", help="Colour mask, or folder of colour masks.")],
     legend: Legend = "ivygap",
     tolerance: Tolerance = 20.0,
@@ -67,7 +68,7 @@ def census(
     with progress_bar("masks", len(found)) as advance:
         counted = take_census(found, wanted, tolerance=tolerance, advance=advance)
     for problem in counted.failed.values():
-        typer.echo(f"error: {problem}", err=True)
+        say(f"error: {problem}", context, err=True)
     _print_census(counted)
     typer.echo(f"{len(found) - len(counted.failed)} of {len(found)} masks, {counted.total_px} px")
     if output is not None:

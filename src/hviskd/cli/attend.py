@@ -9,7 +9,7 @@ from hviskd.cli.spelling import say
 from hviskd.cli.turns import in_turn
 
 
-def _show(output: Path) -> None:
+def _show(output: Path, context: typer.Context) -> None:  # noqa: ARG001 - as the other verbs' take it
     """Print the files of an output."""
     for file in sorted(output.iterdir()):
         typer.echo(f"  {file}")
@@ -82,4 +82,4 @@ def attend(
         print_table(found.summary_table())
     for note in found.notes:
         say(note, context)
-    _show(output)
+    _show(output, context)

@@ -146,7 +146,7 @@ def segment(
         settings=settings,
         compute=compute,
         overwrite=overwrite,
-        report=_print_outcome,
+        report=lambda outcome: _print_outcome(outcome, context),
     )
     for note in outcomes.notes:
         say(f"note: {note}", context)
@@ -159,10 +159,10 @@ def segment(
         raise typer.Exit(1)
 
 
-def _print_outcome(outcome: "SlideOutcome") -> None:
+def _print_outcome(outcome: "SlideOutcome", context: typer.Context) -> None:
     """Print the one line of a slide."""
     if (summary := outcome.summary) is None:
-        typer.echo(f"error: {outcome.problem}", err=True)
+        say(f"error: {outcome.problem}", context, err=True)
         return
     if outcome.state == "kept":
         typer.echo(f"{outcome.slide.name}: already done, {summary.tiles:,} tiles: {outcome.folder}")

@@ -108,4 +108,4 @@ def _print_reports(reports: "Survey", context: typer.Context) -> None:
         typer.echo(f"note: {note}")
     for report in reports:
         if report.problem:
-            typer.echo(f"error: {report.problem}", err=True)
+            say(f"error: {report.problem}", context, err=True)

@@ -48,9 +48,9 @@ def as_options(message: str, parameters: Iterable[Any]) -> str:
     return _PARAMETER.sub(spell, message)
 
 
-def say(message: str, context: typer.Context) -> None:
+def say(message: str, context: typer.Context, *, err: bool = False) -> None:
     """Print a message of the library with its parameters spelled as the options of the verb of `context`."""
-    typer.echo(as_options(message, context.command.params))
+    typer.echo(as_options(message, context.command.params), err=err)
 
 
 def invoked(command: Any, words: Iterable[str]) -> Any:

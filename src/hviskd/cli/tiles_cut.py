@@ -30,14 +30,14 @@ class _StainMethod(StrEnum):
     reinhard = "reinhard"
 
 
-def _show(output: Path) -> None:
+def _show(output: Path, context: typer.Context) -> None:
     """Print why slides of a finished TileSet were not cut, and end with status 1 if there are any."""
     from hviskd.cutting import read_report
     from hviskd.file_names import qc_folder
 
     failures = read_report(qc_folder(output)).failed
     for failed in failures:
-        typer.echo(f"error: {failed.problem}", err=True)
+        say(f"error: {failed.problem}", context, err=True)
     if failures:
         raise typer.Exit(1)
 
@@ -193,7 +193,7 @@ def cut(
     typer.echo(f"{len(tileset):,} tiles from {used} of {len(report.slides)} slides")
     typer.echo(f"images and report in {qc_folder(output)}")
     typer.echo(f"wrote {tileset.folder}")
-    _show(output)
+    _show(output, context)
 
 
 def _annotation_folder(annotations: Path | None, masks: Path | None, outlines: Path | None) -> "AnnotationFolder":

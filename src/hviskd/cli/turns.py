@@ -10,12 +10,12 @@ import typer
 _Verb = Callable[..., None]
 
 
-def in_turn(show: Callable[[Path], None] | None = None) -> Callable[[_Verb], _Verb]:
+def in_turn(show: Callable[[Path, typer.Context], None] | None = None) -> Callable[[_Verb], _Verb]:
     """Make a verb wait while another process writes its `output`.
 
     Args:
-        show: Called with the output instead of the verb if the process that was waited for has written what the same
-            command would write; None for a verb that skips what is finished.
+        show: Called with the output and the verb's context instead of the verb if the process that was waited for has
+            written what the same command would write; None for a verb that skips what is finished.
     """
 
     def waiting(verb: _Verb) -> _Verb:
@@ -30,7 +30,7 @@ def in_turn(show: Callable[[Path], None] | None = None) -> Callable[[_Verb], _Ve
             with turn(output, verb.__name__, str(Path.cwd()), words, waiting=tell) as written:
                 if written and show is not None:
                     typer.echo(f"{output}: written by another process with the same options")
-                    show(output)
+                    show(output, options["context"])
                 else:
                     verb(output=output, **options)
 
