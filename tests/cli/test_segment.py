@@ -1,6 +1,7 @@
 """The verb `segment`, run as a user runs it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -83,3 +84,15 @@ def test_a_mistake_is_one_line_and_exit_status_2(folder, tmp_path, options, mode
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.glob("maps/*/summary.json"))
+
+
+@pytest.mark.slow
+def test_what_is_found_beside_the_slides_and_not_mapped_is_told(folder, tmp_path):
+    slide = shutil.copy(folder / "slides" / "good.svs", tmp_path / "good.svs")
+    (tmp_path / "other.isyntax").touch()
+    (tmp_path / "same.svs").symlink_to(slide)
+    result = run(folder, tmp_path, "-o", folder / "beside")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("note: left out, since Philips iSyntax is not read: other.isyntax; export") == 1
+    assert result.output.count("same.svs leads to the same file as") == 1
+    assert "1 of 1 slides mapped" in result.output

@@ -128,3 +128,16 @@ def test_slides_of_different_colour_profiles_are_told(tmp_path):
     icc = [slide.icc for slide in read_report(qc_folder(tmp_path / "tiles")).slides]
     assert icc[0] is None
     assert icc[1].startswith("sRGB")
+
+
+@pytest.mark.slow
+def test_what_is_found_beside_the_slides_and_not_cut_is_told_and_stays_in_the_report(tmp_path):
+    write_legend(tmp_path)
+    add_slide(tmp_path, "P1-a", halves())
+    (tmp_path / "P2-a.vsi").touch()
+    result = run(tmp_path, str(tmp_path), "-o", str(tmp_path / "tiles"))
+    assert result.exit_code == 0, result.output
+    advice = "export a pyramidal OME-TIFF with QuPath or Bio-Formats"
+    note = f"left out, since Olympus/Evident VSI is not read: P2-a.vsi; {advice}"
+    assert result.output.count(f"note: {note}") == 1
+    assert read_report(qc_folder(tmp_path / "tiles")).passed_over == (note,)
