@@ -1,6 +1,8 @@
 import builtins
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -52,12 +54,64 @@ class ZMQInteractiveShell:
     """What Jupyter's kernels are known by."""
 
 
-def test_a_bar_is_drawn_in_jupyter_too_without_its_widgets(capfd, monkeypatch):
+class Output:
+    """Stands in for `IPython.display`, which only a kernel has: keeps each state of each output it is given."""
+
+    def __init__(self):
+        self.states = []
+
+    def display(self, data, *, raw, display_id):
+        assert raw
+        assert display_id
+        self.states.append([data])
+        return self
+
+    def update(self, data, *, raw):
+        assert raw
+        self.states[-1].append(data)
+
+
+@pytest.fixture
+def notebook(monkeypatch):
     monkeypatch.setattr(builtins, "get_ipython", ZMQInteractiveShell, raising=False)
-    monkeypatch.setitem(sys.modules, "ipywidgets", None)  # as if it were not there
-    with progress_bar("slides", 3) as advance:
-        advance(3)
-    assert "3/3" in capfd.readouterr().err
+    monkeypatch.setitem(sys.modules, "IPython.display", output := Output())
+    return output
+
+
+def test_a_bar_in_a_notebook_is_one_output_that_is_replaced(capfd, notebook):
+    with progress_bar("slides <1>", 3) as advance:
+        advance(2, note="S<1>.svs")
+    (states,) = notebook.states
+    assert states[0]["text/plain"].startswith("slides <1> 0/3")
+    assert all(part in states[-1]["text/plain"] for part in ("slides <1> 2/3", "left", "S<1>.svs"))
+    assert '<progress value="2" max="3">' in states[-1]["text/html"]
+    assert "S&lt;1&gt;.svs" in states[-1]["text/html"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_bar_in_a_notebook_moves_while_a_long_step_runs(notebook):
+    with progress_bar("slides", 2) as advance:
+        advance()
+        deadline = time.monotonic() + 20
+        while len(notebook.states[0]) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert "slides 1/2" in notebook.states[0][2]["text/plain"]
+
+
+def test_a_bar_in_a_notebook_stops_when_the_work_fails(notebook):
+    threads = threading.active_count()
+    with pytest.raises(ValueError, match="damaged"), progress_bar("slides", 2) as advance:
+        advance()
+        raise ValueError("damaged")
+    assert "slides 1/2" in notebook.states[0][-1]["text/plain"]
+    assert threading.active_count() == threads
+
+
+def test_no_step_is_lost_in_a_notebook(notebook):
+    with progress_bar("tiles", 400) as advance:
+        list(in_threads(lambda _: advance(), range(400), threads=8, ahead=16))
+    assert "tiles 400/400" in notebook.states[0][-1]["text/plain"]
+    assert "left" not in notebook.states[0][-1]["text/plain"]
 
 
 def test_rich_is_loaded_only_when_there_is_something_to_show():

@@ -13,15 +13,18 @@ documents it as "progress: Called with done, total and what is being done; a bar
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_REFRESHES = 4  # a second; a notebook may keep them all
+_REFRESHES = 4  # a second
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of steps done, their total, and what is being done, in words."""
@@ -45,12 +48,26 @@ def progress_bar(description: str, total: int, progress: Progress | None = None)
     Args:
         description: What is being done, in one or two words.
         total: Number of steps.
-        progress: Function to call; if None, a bar on the error stream, if that is a terminal.
+        progress: Function to call; if None, a bar in a notebook, or on the error stream if that is a terminal.
     """
-    console = _console() if progress is None else None
-    if console is None:
-        yield _teller(description, total, progress or silent)
+    if progress is not None:
+        yield _teller(description, total, progress)
         return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if console.is_jupyter:
+        with _notebook_bar(description, total) as advance:
+            yield advance
+    elif console.is_terminal:
+        with _terminal_bar(description, total, console) as advance:
+            yield advance
+    else:
+        yield _teller(description, total, silent)
+
+
+@contextmanager
+def _terminal_bar(description: str, total: int, console: "Console") -> Iterator[Advance]:
     from rich import progress as rich
 
     columns = (
@@ -67,6 +84,49 @@ def progress_bar(description: str, total: int, progress: Progress | None = None)
         yield lambda steps=1, note="": bar.update(task, advance=steps, note=note)
 
 
+@contextmanager
+def _notebook_bar(description: str, total: int) -> Iterator[Advance]:
+    """Draw a bar as one output of the cell, replaced in place: a saved notebook keeps its last state, not each."""
+    started, done, last_note, lock = time.monotonic(), 0, "", threading.Lock()
+
+    def advance(steps: int = 1, note: str = "") -> None:
+        nonlocal done, last_note
+        with lock:
+            done, last_note = done + steps, note
+
+    def drawn() -> dict[str, str]:
+        with lock:
+            at, note = done, last_note
+        words = " ".join(part for part in (f"{description} {at:,}/{total:,}", _times(started, at, total), note) if part)
+        bar = f'<progress value="{at}" max="{max(total, 1)}"></progress>'
+        return {"text/plain": words, "text/html": f"<div>{bar} {escape(words)}</div>"}
+
+    def keep_drawing() -> None:
+        while not ended.wait(1 / _REFRESHES):
+            output.update(drawn(), raw=True)
+
+    output = import_module("IPython.display").display(drawn(), raw=True, display_id=True)
+    ended, drawer = threading.Event(), threading.Thread(target=keep_drawing, daemon=True)
+    drawer.start()
+    try:
+        yield advance
+    finally:
+        ended.set()
+        drawer.join()
+        output.update(drawn(), raw=True)
+
+
+def _times(started: float, done: int, total: int) -> str:
+    """Return the time taken since `time.monotonic()` was `started` and, while steps remain, the time left in words."""
+    taken = time.monotonic() - started
+    left = f", {_clock(taken * (total - done) / done)} left" if 0 < done < total else ""
+    return f"in {_clock(taken)}{left}"
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
 def _teller(description: str, total: int, progress: Progress) -> Advance:
     done, lock = 0, threading.Lock()
 
@@ -77,17 +137,3 @@ def _teller(description: str, total: int, progress: Progress) -> Advance:
             progress(done, total, f"{description}: {note}" if note else description)
 
     return advance
-
-
-def _console() -> "Console | None":
-    """Return the console to draw a bar on, if there is one."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_jupyter:
-        return console if console.is_terminal else None
-    try:
-        import_module("ipywidgets")
-    except ImportError:  # rich itself would show nothing
-        return Console(stderr=True, force_jupyter=False, force_terminal=True)
-    return console
