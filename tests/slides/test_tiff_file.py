@@ -499,3 +499,16 @@ def test_a_stained_section_by_akoya_is_read_by_its_name(tmp_path):
         assert [level.downsample for level in slide.levels] == [1, 2]
         assert (slide.mpp, slide.notes) == (0.5, ())
         assert np.array_equal(slide.read(0, 0, 600, 400), SCAN)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "jpeg"])
+def test_a_last_strip_that_is_padded_to_a_whole_one_is_read(tmp_path, compression):
+    image = patterned(600, 400, grain_px=8)
+    padded = np.pad(image, ((0, 112), (0, 0), (0, 0)), mode="edge")
+    path = tmp_path / "S1.ome.tif"
+    write_ome(path, ("scan", padded), levels=1, tile=None, rowsperstrip=256, compression=compression)
+    tifffile.tiffcomment(path, tifffile.tiffcomment(path).replace('SizeY="512"', 'SizeY="400"').encode())
+    with tifffile.TiffFile(path) as tiff, path.open("r+b") as stream:
+        stream.seek(tiff.pages[0].tags["ImageLength"].valueoffset)
+        stream.write((400).to_bytes(2 if tiff.pages[0].tags["ImageLength"].dtype == 3 else 4, "little"))
+    assert np.abs(whole(path).astype(int) - image).mean() < 3

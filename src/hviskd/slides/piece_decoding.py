@@ -74,10 +74,11 @@ def decode_piece(image: StoredImage, packed: bytes, rows: int) -> RGB:
             opacity = {"hasalpha": image.samples == 4} if image.compression == by.WEBP else {}
             _PIXELS[image.compression](packed, out=samples, **opacity)
             return samples.reshape(shape)
-        unpacked = np.frombuffer(_BYTES[image.compression](packed, size), np.uint8)
+        most = image.tile_size[1] * image.tile_size[0] * image.samples  # for some pad the last strip to a whole one
+        unpacked = np.frombuffer(_BYTES[image.compression](packed, most), np.uint8)
         if len(unpacked) < size:
             raise ValueError("truncated")
-        samples = unpacked.reshape(shape)
+        samples = unpacked[:size].reshape(shape)
         return np.cumsum(samples, axis=1, dtype=np.uint8) if image.predictor == 2 else samples
     except (RuntimeError, LookupError, TypeError, lzma.LZMAError, EOFError) as error:
         raise ValueError(f"damaged {by.compression_name(image.compression)}") from error
@@ -110,10 +111,11 @@ def to_rgb(image: StoredImage, planes: Sequence[RGB]) -> RGB:
 
 
 def _jpeg(image: StoredImage, packed: bytes, rows: int) -> RGB:
-    if not is_sound(packed, image.tile_size[0], rows, image.samples, ordinary=False):
+    columns, most_rows = image.tile_size
+    if not any(is_sound(packed, columns, height, image.samples, ordinary=False) for height in (rows, most_rows)):
         raise ValueError("damaged JPEG")
     colours, shown = (image.colours, "RGB") if image.samples == 3 else (None, None)
     decoded: RGB = imagecodecs.jpeg8_decode(
         packed, tables=image.tables or None, colorspace=colours, outcolorspace=shown
     )
-    return decoded
+    return decoded[:rows]
