@@ -84,3 +84,11 @@ def test_impossible_numbers_are_no_harm():
     )
     (image,) = read_ome(text)
     assert len(image.planes) <= 64
+
+
+@pytest.mark.parametrize(
+    ("unit", "um"), [("micron", 1), ("inch", 25_400), ("nanometer", 1e-3), ("&#181;m", 1), ("", 1)]
+)
+def test_units_are_understood_in_full_and_as_entities(unit, um):
+    (image,) = read_ome(xml(f'PhysicalSizeX="2" PhysicalSizeXUnit="{unit}"'))
+    assert image.mpp[0] == pytest.approx(2 * um)

@@ -39,6 +39,13 @@ _UM = {
     "pt": 25_400 / 72,
     "\ufffdm": 1,
     "Âµm": 1,  # what becomes of µ in other encodings
+    "micron": 1,  # in full, some are met that the schema does not know
+    "micrometer": 1,
+    "micrometre": 1,
+    "nanometer": 1e-3,
+    "millimeter": 1e3,
+    "centimeter": 1e4,
+    "inch": 25_400,
 }  # of the units that are lengths; "pixel" and "reference frame" are none
 
 
