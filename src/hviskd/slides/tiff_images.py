@@ -158,9 +158,9 @@ def stored_images(path: Path) -> list[StoredImage]:
                 if image is not None:
                     images.append(image)
                 elif not directory.number(_KIND) & 1:
-                    raise ValueError("damaged header")
+                    raise ValueError("in its header")
         except (struct.error, OverflowError) as error:
-            raise ValueError("damaged header") from error
+            raise ValueError("in its header") from error
     if not images:
         raise ValueError("no image")
     return images
