@@ -30,8 +30,11 @@ def test_every_folder_of_an_earlier_version_is_read(earlier):
 
     for name, method in (("teacher", "cross_entropy"), ("student", "kd")):
         run = hviskd.Run(earlier / "runs" / name)
-        assert run.finished and method in run.recipe.methods and len(run.log) == 2
-        assert run.chosen().fingerprint and run.last().card.epoch == 2
+        assert run.finished
+        assert method in run.recipe.methods
+        assert len(run.log) == 2
+        assert run.chosen().fingerprint
+        assert run.last().card.epoch == 2
     assert hviskd.load_model(earlier / "int8").int8_onnx()
 
     slide_map = hviskd.load_slide_map(earlier / "maps" / "section")
