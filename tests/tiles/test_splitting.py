@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hviskd.errors import DataError
-from hviskd.tiles import TileSet, check_leak, split_tiles
+from hviskd.tiles import TileSet, check_leak, draw_contact_sheet, split_tiles, summary_table
 from tests.tiles.samples import make_tileset, noise
 
 
@@ -158,3 +158,16 @@ def test_too_few_groups_are_refused(tmp_path):
     one_each = make_tileset(tmp_path / "few", [{"class_name": name} for name in "ABCD"], classes="ABCD")
     with pytest.raises(DataError, match="too few tiles"):
         split_tiles(one_each, by="random")
+
+
+def test_a_tileset_may_be_given_as_its_folder(tmp_path):
+    rows = [{"class_name": "AB"[n % 2], "patient": f"p{n // 2}"} for n in range(12)]
+    folder = make_tileset(tmp_path / "set", rows).folder
+    tileset = split_tiles(str(folder), by="patient", val=0.3, test=0.3)
+    assert set(tileset.table["split"]) == {"train", "val", "test"}
+    assert check_leak(str(folder)) == check_leak(tileset)
+    assert summary_table(folder).equals(summary_table(tileset))
+    sheets = [draw_contact_sheet(given, tmp_path / f"{name}.png") for name, given in (("a", folder), ("b", tileset))]
+    assert sheets[0].read_bytes() == sheets[1].read_bytes()
+    with pytest.raises(DataError, match="not a TileSet"):
+        split_tiles(tmp_path)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -108,8 +109,9 @@ def without_names(text: str) -> str:
     return re.sub(r"((?:appear|stand)s? in more than one split) \([^\n]*?\)(?=[;.])", r"\1", text)
 
 
-def check_leak(tileset: TileSet) -> LeakReport:
+def check_leak(tileset: TileSet | Path | str) -> LeakReport:
     """Find whatever appears in more than one split; tiles without a split are ignored."""
+    tileset = TileSet.open(tileset)
     table = tileset.table[tileset.table["split"].notna()]
     known_by: Literal["patient", "slide"] | None = None
     units = table["patient"].nunique() + table["slide"].nunique()

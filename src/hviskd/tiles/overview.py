@@ -22,21 +22,22 @@ _DPI = 150
 _NAME_EMS = 15  # the longest name, in heights of its letters
 
 
-def summary_table(tileset: TileSet) -> pd.DataFrame:
+def summary_table(tileset: TileSet | Path | str) -> pd.DataFrame:
     """Count tiles by class and split, and patients and slides by split.
 
     Returns:
         One row per class, then "all tiles", and "patients" and "slides" if any is known; one column for each of train,
         val, test and "no split" that has tiles, then "all". Integers.
     """
+    tileset = TileSet.open(tileset)
     return count_tiles(tileset.table, tileset.classes)
 
 
-def draw_contact_sheet(tileset: TileSet, path: Path | str, per_class: int = 8, seed: int = 0) -> Path:
+def draw_contact_sheet(tileset: TileSet | Path | str, path: Path | str, per_class: int = 8, seed: int = 0) -> Path:
     """Draw some tiles of every class as a PNG, one row per class with its name, colour and count.
 
     Args:
-        tileset: The TileSet to show.
+        tileset: The TileSet to show, or its folder.
         path: The PNG file to write.
         per_class: Maximum number of tiles per class.
         seed: Random seed for choosing tiles; the same seed gives the same sheet.
@@ -44,6 +45,7 @@ def draw_contact_sheet(tileset: TileSet, path: Path | str, per_class: int = 8, s
     Returns:
         `path`.
     """
+    tileset = TileSet.open(tileset)
     cell = int(np.clip(_TALLEST_PX // len(tileset.classes) - _GAP_PX, 8, _CELL_PX))
     sheet = _sheet(tileset, per_class, cell, np.random.default_rng(seed))
     counts = np.bincount(tileset.labels, minlength=len(tileset.classes))

@@ -1,6 +1,7 @@
 """Splits a TileSet into train, val and test by patient, by slide or at random."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ WAYS = ("auto", "patient", "slide", "random")
 
 
 def split_tiles(
-    tileset: TileSet,
+    tileset: TileSet | Path | str,
     *,
     by: str = "auto",
     val: float = 0.15,
@@ -29,7 +30,7 @@ def split_tiles(
     The new split replaces the old one in a single step; pixels and card are unchanged.
 
     Args:
-        tileset: The TileSet to split.
+        tileset: The TileSet to split, or its folder.
         by: "patient" or "slide" keep whole patients or slides together. "random" assigns single tiles, class by class,
             and keeps only identical images together. "auto" is by patient if every patient is known, else by
             slide if every slide is known.
@@ -45,6 +46,7 @@ def split_tiles(
         DataError: Patients or slides are unknown, there are fewer groups than splits, the shares are impossible,
             or there is no test split to keep.
     """
+    tileset = TileSet.open(tileset)
     rows, record = _rows_to_divide(tileset, keep_test)
     shares = {"val": val} if keep_test else {"val": val, "test": test}
     names, fractions = _fractions(shares)
