@@ -479,3 +479,8 @@ def test_slides_bring_their_own_mpp(tmp_path):
     assert len(cut(tmp_path, slides=find_cohort(tmp_path / "S.svs", slide_mpp=0.5))) == 60
     with pytest.raises(DataError, match="records no µm/px"):
         cut(tmp_path, "none")
+
+
+def test_one_class_of_glass_is_not_taken_for_a_list_of_its_letters():
+    with pytest.raises(DataError, match=r"`glass='BG'`.*`glass=\['BG'\]`"):
+        CutSettings(glass="BG")

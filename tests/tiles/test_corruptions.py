@@ -88,6 +88,8 @@ def test_stain_shift_leaves_glass_and_scales_density_of_the_stains():
 def test_names_and_levels_that_are_not_there_are_refused():
     with pytest.raises(DataError, match="choose from noise, blur"):
         choose_corruptions(["fog"])
+    with pytest.raises(DataError, match=r"`corruptions='noise'`.*\['noise'\]"):
+        choose_corruptions("noise")
     assert choose_corruptions([]) == list(CORRUPTIONS.values())
     with pytest.raises(DataError, match="level 6"):
         worse("noise", 6)

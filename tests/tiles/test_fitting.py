@@ -66,3 +66,8 @@ def test_the_place_on_the_slide_is_that_of_the_square_taken(resize, side_px, exp
     place = fit.on_slide((20, 30), TileSource(slide="s", x_px=1000, y_px=2000, side_px=side_px))
     assert (place.x_px, place.y_px, place.side_px) == expected
     assert place.slide == "s"
+
+
+def test_one_name_is_not_taken_for_a_list_of_its_letters():
+    with pytest.raises(DataError, match=r"`classes='CT'`.*`classes=\['CT'\]`"):
+        ImportSettings(classes="CT")

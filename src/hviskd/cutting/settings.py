@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from hviskd.annotations import DEFAULT_TOLERANCE, Legend
-from hviskd.errors import DataError
+from hviskd.errors import DataError, require_list
 from hviskd.slides import Stain, TissueRule
 
 _FARTHEST = 442  # 255 times the root of 3
@@ -34,7 +34,7 @@ class CutSettings:
         workers: Number of threads; by default one per core.
 
     Raises:
-        DataError: A number is invalid.
+        DataError: A number is invalid, or `glass` is not a list.
     """
 
     tile_px: int = 150
@@ -53,6 +53,7 @@ class CutSettings:
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
+        require_list("glass", self.glass)
         if not 1 <= self.tile_px <= 10_000:
             raise DataError(f"`tile_px={self.tile_px}`: must be from 1 to 10,000")
         if not (math.isfinite(self.mpp) and self.mpp > 0):

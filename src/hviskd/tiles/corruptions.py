@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage, signal
 
 from hviskd.arrays import RGB
-from hviskd.errors import DataError
+from hviskd.errors import DataError, require_list
 from hviskd.tiles.jitter import scale_stains
 
 LEVELS = 5
@@ -125,9 +125,10 @@ def choose_corruptions(names: Sequence[str]) -> list[Corruption]:
     """Return corruptions by name, all if none is given.
 
     Raises:
-        DataError: One is unknown.
+        DataError: One is unknown, or `names` is not a list.
     """
+    require_list("corruptions", names)
     for name in names:
         if name not in CORRUPTIONS:
-            raise DataError(f"`robustness={name}`: unknown; choose from {', '.join(CORRUPTIONS)}")
+            raise DataError(f"`corruptions=[{name!r}]`: unknown; choose from {', '.join(CORRUPTIONS)}")
     return [CORRUPTIONS[name] for name in dict.fromkeys(names)] or list(CORRUPTIONS.values())

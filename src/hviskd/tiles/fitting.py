@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hviskd.errors import DataError
+from hviskd.errors import DataError, require_list
 from hviskd.tiles.rows import TileSource
 
 Size = tuple[int, int]
@@ -27,7 +27,7 @@ class ImportSettings:
         licence: Licence of the images, recorded in the TileSet and in everything made from it.
 
     Raises:
-        DataError: A number is invalid, or `resize` is set without `tile_px`.
+        DataError: A number is invalid, `classes` is not a list, or `resize` is set without `tile_px`.
     """
 
     classes: Sequence[str] | None = None
@@ -39,6 +39,7 @@ class ImportSettings:
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
+        require_list("classes", self.classes)
         if self.tile_px is not None and self.tile_px < 1:
             raise DataError(f"`tile_px={self.tile_px}`: must be at least 1")
         if self.resize and self.tile_px is None:
