@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hviskd.errors import TrainingError
+from hviskd.errors import RecipeError, TrainingError
 from hviskd.evaluation.significance import rank_arms
 from hviskd.experiments import compare, load_design
 from hviskd.experiments.cells import Bench, Cell
@@ -190,3 +190,9 @@ def test_it_shows_itself_in_a_notebook(outcome):
     assert shown[-1 - len(rows) :] == [header, *rows]
     assert [row[0] for row in shown[1:3]] == list(result.failed)
     assert result.comparison.notes[0].split(":")[0] in result.comparison._repr_html_()
+
+
+def test_the_name_of_a_design_is_not_a_design(tileset, tmp_path):
+    with pytest.raises(RecipeError, match=r"`design='laptop'`.*`load_design\(\)`"):
+        compare("laptop", tileset, tmp_path / "comparison")
+    assert not list(tmp_path.iterdir())

@@ -470,3 +470,9 @@ def test_a_run_shows_itself_in_a_notebook(student_run, tmp_path):
     assert "finished, 3 epochs" in html
     assert "data:image/jpeg" in html
     assert "&lt;run&gt;: not started" in Run(str(tmp_path / "<run>"))._repr_html_()
+
+
+def test_the_name_of_a_recipe_is_not_a_recipe(tileset, tmp_path):
+    with pytest.raises(RecipeError, match=r"`recipe='laptop'`.*`load_recipe\(\)`"):
+        train("laptop", tileset, tmp_path / "run")
+    assert not list(tmp_path.iterdir())

@@ -136,3 +136,8 @@ def test_a_recipe_shows_itself_in_a_notebook():
     rows = read_tables(load_recipe("laptop", {"methods": "kd", "seed": 7}, role="distilled student")._repr_html_())
     assert ["seed", "7"] in rows
     assert "temperature 4" in dict(row for row in rows if len(row) == 2)["kd"]
+
+
+def test_a_misspelled_role_is_not_taken_for_a_student_alone():
+    with pytest.raises(RecipeError, match="`role='distilled_student'`.*'distilled student'"):
+        load_recipe("laptop", role="distilled_student")

@@ -69,10 +69,13 @@ def compare(
         progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
+        RecipeError: This is no design.
         DataError: The tiles have no splits, or too few patients for the folds.
         LeakError: The splits leak.
         TrainingError: The folder contains another experiment, or is in use.
     """
+    if not isinstance(design, Design):
+        raise RecipeError(f"`design={design!r}`: must be a Design; load one with `load_design()`")
     tileset, folder = TileSet.open(tileset), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:

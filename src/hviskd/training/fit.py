@@ -11,7 +11,7 @@ from lightning.fabric import Fabric
 from torch.nn import functional as F
 
 from hviskd.distillation import Batch
-from hviskd.errors import DivergedError, HviskdError
+from hviskd.errors import DivergedError, HviskdError, RecipeError
 from hviskd.models import IMAGENET, AnyModel, InputStep, Model, load_model, write_weights
 from hviskd.processor import keep_freed_memory
 from hviskd.progress import Advance, Progress, progress_bar
@@ -68,10 +68,12 @@ def train(
 
     Raises:
         LeakError: The split leaks and `allow_leak` is not set.
-        RecipeError, DataError: Recipe, tiles and teacher do not match.
+        RecipeError, DataError: This is no recipe, or recipe, tiles and teacher do not match.
         TrainingError: The folder is in use or not empty.
         DivergedError: A loss or a weight is NaN or infinite.
     """
+    if not isinstance(recipe, Recipe):
+        raise RecipeError(f"`recipe={recipe!r}`: must be a Recipe; load one with `load_recipe()`")
     tileset = TileSet.open(tileset)
     teacher = None if teacher is None else load_model(teacher)
     independence = independence_of(tileset, teacher, allow_leak=allow_leak)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
@@ -122,8 +122,10 @@ def load_recipe(
         role: Which network of a pair is trained, and how.
 
     Raises:
-        RecipeError: No such recipe, not YAML, an unknown key, or an invalid value.
+        RecipeError: No such recipe or role, not YAML, an unknown key, or an invalid value.
     """
+    if role not in get_args(Role):
+        raise RecipeError(f"`role={role!r}`: must be one of {', '.join(map(repr, get_args(Role)))}")
     where = "recipe" if source is None else str(source)
     content: dict[str, Any] = {} if source is None else read_mapping(source, built_in_recipes(), "a recipe")
     if source is not None and "network" not in content:
