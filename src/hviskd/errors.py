@@ -18,7 +18,8 @@ def first_problem(error: _ValidationProblems, *where: str) -> str:
     """Return the first problem of a pydantic ValidationError as one line: the key's path, a colon, what is wrong."""
     problem = error.errors()[0]
     path = ".".join([*where, *(str(part) for part in problem["loc"])])
-    return f"{path}: {problem['msg']}" if path else str(problem["msg"])
+    said = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
+    return f"{path}: {said}" if path else str(said)
 
 
 class DataError(HviskdError):

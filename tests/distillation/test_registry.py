@@ -17,7 +17,7 @@ from tests.distillation.conftest import FakeShapes
     [
         ("hviskdd", "method 'hviskdd' is unknown; did you mean 'hviskd'"),
         ({"kdd": {}}, r"methods\.kdd is unknown; did you mean 'kd'"),
-        ({"kd": {"temprature": 4}}, r"methods\.kd\.temprature: Extra inputs"),
+        ({"kd": {"temprature": 4}}, r"methods\.kd\.temprature: unknown key"),
         ({"kd": {"temperature": 0}}, r"methods\.kd\.temperature: Input should be greater than 0"),
         ({"kd": {"weight": float("nan")}}, r"methods\.kd\.weight"),
         ({"hviskd": {"levels": [0, 2]}}, r"methods\.hviskd\.levels: .*at least 1"),

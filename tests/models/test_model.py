@@ -91,7 +91,7 @@ def test_a_pickle_in_the_place_of_the_weights_is_never_opened(folder, tmp_path):
         ({"mpp": 1e307}, "mpp"),
         ({"metrics": {"top1": float("nan")}}, "metrics"),
         ({"format_version": 2}, "format 2 is not supported"),
-        ({"surprise": 1}, "surprise: Extra inputs"),
+        ({"surprise": 1}, "surprise: unknown key"),
         ({"tile_px": -1}, "tile_px"),
         ({"normalisation": {"mean": [0, 0, 0], "deviation": [0, 1, 1]}}, "above zero"),
     ],

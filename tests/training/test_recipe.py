@@ -83,14 +83,14 @@ def test_changes_reach_into_presets():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("network: resnet8\nepoch: 3", r"epoch: Extra inputs.*the keys are network"),
+        ("network: resnet8\nepoch: 3", r"epoch: unknown key.*the keys are network"),
         ("network: resnet8\nepochs: 0", "epochs: .*greater than or equal to 1"),
         ("network: resnet8\nlearning_rate: .nan", "learning_rate"),
         ("network: resnet8\ndecay_at: [0.9, 0.5]", "decay_at: .*rising order"),
         ("network: resnet8\naugmentation: flip", "augmentation: .*'turn_and_flip', 'shift_and_flip' or 'none'"),
         ("network: resnet8\nstain_jitter: -0.1", "stain_jitter: .*greater than or equal to 0"),
         ("network: resnet8\nbalance: classes", "balance: .*'none', 'weights' or 'sampling'"),
-        ("network: resnet8\nturn_and_flip: true", "turn_and_flip: Extra inputs.*augmentation"),
+        ("network: resnet8\nturn_and_flip: true", "turn_and_flip: unknown key.*augmentation"),
         ("network: resnet8\nmethods: {hvisk: {}}", "methods.hvisk is unknown"),
         ("teacher: {name: vgg8}\nepochs: 3", "neither `network`"),
         ("teacher: {name: vgg8}\nstudent: vgg8", "student: .*write {name"),
