@@ -125,9 +125,13 @@ def test_slides_of_different_colour_profiles_are_told(tmp_path):
     result = run(tmp_path, str(tmp_path), "-o", str(tmp_path / "tiles"))
     assert result.exit_code == 0, result.output
     assert "note: the slides have different ICC colour profiles, which are not applied" in result.output
+    assert "; --icc converts them to sRGB" in result.output
     icc = [slide.icc for slide in read_report(qc_folder(tmp_path / "tiles")).slides]
     assert icc[0] is None
     assert icc[1].startswith("sRGB")
+    result = run(tmp_path, str(tmp_path), "-o", str(tmp_path / "converted"), "--icc")
+    assert "note: 1 of 2 slides have no ICC colour profile; read as stored" in result.output
+    assert TileSet.open(tmp_path / "converted").card.icc
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 
 from hviskd.errors import ModelError
 from hviskd.models import Normalisation
-from hviskd.models.admission import acquaintance, require_fit
+from hviskd.models.admission import acquaintance, cautions, require_fit
 from hviskd.tiles import TileSet, TileSetWriter, new_card
 from hviskd.tiles.card import Origin
 
@@ -50,6 +50,12 @@ def test_what_a_measurement_may_differ_in_a_teacher_may_not(model, tiles, facts,
 @pytest.mark.parametrize("mpp", [0.49, 0.51, None])
 def test_a_scale_as_good_as_the_same_is_the_same(model, tiles, mpp):
     require_fit(changed(model, mpp=mpp), tiles, as_teacher=True)
+
+
+@pytest.mark.parametrize(("icc", "says"), [(False, []), (True, ["trained on tiles converted to sRGB by ICC profile"])])
+def test_colours_read_in_another_way_are_remarked_on(model, tiles, icc, says):
+    said = cautions([changed(model, icc=icc)], ["student"], tiles, "test", allow_leak=True)
+    assert [remark.removeprefix("student: ").split(",")[0] for remark in said if "ICC" in remark] == says
 
 
 @pytest.mark.parametrize("as_teacher", [False, True])

@@ -118,7 +118,7 @@ def pair_up(cards: Mapping[Path, MapCard], drawn: Drawn) -> list[Pair]:
     makers: dict[str, set[tuple[str, int, str]]] = {}
     seen: set[tuple[str, str, tuple[str, int, str]]] = set()
     for card in cards.values():
-        maker = card.model_fingerprint, card.stride_px, card.stain
+        maker = card.model_fingerprint, card.stride_px, _colours(card)
         if (card.slide, card.model, maker) in seen:
             raise DataError(f"two maps of {card.slide} by {card.model} are identical; give each only once")
         seen.add((card.slide, card.model, maker))
@@ -127,10 +127,14 @@ def pair_up(cards: Mapping[Path, MapCard], drawn: Drawn) -> list[Pair]:
     def name(card: MapCard) -> str:
         if len(makers[card.model]) == 1:
             return card.model
-        return f"{card.model} {card.model_fingerprint[:6]}, step {card.stride_px} px, stain {card.stain}"
+        return f"{card.model} {card.model_fingerprint[:6]}, step {card.stride_px} px, stain {_colours(card)}"
 
     pairs = [Pair(folder, card, name(card), drawn) for folder, card in cards.items()]
     return sorted(pairs, key=lambda pair: pair.card.slide)
+
+
+def _colours(card: MapCard) -> str:
+    return f"{card.stain}, sRGB" if card.icc else card.stain
 
 
 def _find_slide(card: MapCard, slides: Path) -> Path:
@@ -148,5 +152,5 @@ def _find_slide(card: MapCard, slides: Path) -> Path:
 def _thumbnail(card: MapCard, slides: Path) -> RGB:
     from hviskd.slides import open_slide
 
-    with open_slide(_find_slide(card, slides), slide_mpp=card.slide_mpp) as slide:
+    with open_slide(_find_slide(card, slides), slide_mpp=card.slide_mpp, icc=card.icc) as slide:
         return slide.thumbnail(THUMBNAIL_PX)

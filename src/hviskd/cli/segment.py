@@ -82,6 +82,14 @@ def segment(
             show_default="the Model's threshold, if calibrated",
         ),
     ] = None,
+    icc: Annotated[
+        bool | None,
+        typer.Option(
+            "--icc/--no-icc",
+            help="Convert pixels to sRGB by each slide's ICC colour profile.",
+            show_default="as the Model's tiles",
+        ),
+    ] = None,
     engine: Annotated[_Engine, typer.Option("--engine", help="Inference engine.")] = _Engine.auto,
     precision: Annotated[
         _Precision, typer.Option("--precision", help="Numerical precision; int8 needs a Model with an int8 variant.")
@@ -129,7 +137,7 @@ def segment(
     tissue = TissueRule(
         tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
     )
-    settings = MapSettings(mpp, stride_px, min_tissue, tissue, unsure_below)
+    settings = MapSettings(mpp, stride_px, min_tissue, tissue, unsure_below, icc)
     compute = Compute(engine.value, precision.value, device, batch_size, threads, workers)
     _, card = find_model(model)
     found = find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv)
@@ -151,6 +159,9 @@ def segment(
     for note in outcomes.notes:
         say(f"note: {note}", context)
     _print_notes(outcomes, context)
+    unconverted = sum(o.summary is not None and not o.summary.map.icc for o in outcomes)
+    if (card.icc if icc is None else icc) and unconverted:
+        typer.echo(f"note: {unconverted:,} of {len(outcomes):,} slides have no ICC colour profile; read as stored")
     _print_stages(outcomes, time.perf_counter() - began)
     failed = len(outcomes.failed)
     typer.echo(f"{len(outcomes) - failed} of {len(outcomes)} slides mapped")

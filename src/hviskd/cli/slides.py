@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.slide_options import Icc
 from hviskd.cli.spelling import say
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
 from hviskd.slides import TissueRule
@@ -41,6 +42,7 @@ def info(
             "-o", "--output", metavar="DIR", help="Folder for an image of each slide with its tissue outlined."
         ),
     ] = None,
+    icc: Icc = False,
     recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Include slides in subfolders.")] = False,
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,
@@ -73,22 +75,22 @@ def info(
     if output is None and rule != TissueRule():
         raise DataError("--tissue-… and --keep-ink need -o DIR: tissue is detected only to draw it")
     found = find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv)
-    reports = survey(found, pictures=output, tissue_rule=rule)
-    _print_reports(reports, context)
+    reports = survey(found, pictures=output, tissue_rule=rule, icc=icc)
+    _print_reports(reports, context, icc=icc)
     if output is not None:
         typer.echo(f"{sum(report.picture is not None for report in reports)} images in {output}")
     if any(report.problem for report in reports):
         raise typer.Exit(1)
 
 
-def _print_reports(reports: "Survey", context: typer.Context) -> None:
+def _print_reports(reports: "Survey", context: typer.Context, *, icc: bool) -> None:
     """Print a table of the usable slides, their notes, and one line for each slide that cannot be used."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    from hviskd.slides.icc import different_profiles
+    from hviskd.slides.icc import colour_note
 
     table = Table(*reports.HEADER, box=SIMPLE_HEAD, pad_edge=False)
     table.columns[0].overflow, table.columns[0].min_width = "fold", 16
@@ -104,8 +106,8 @@ def _print_reports(reports: "Survey", context: typer.Context) -> None:
             say(f"note: {report.path}: {note}", context)
     for note in reports.notes:
         typer.echo(f"note: {note}")
-    if note := different_profiles(report.facts["icc"] for report in reports if report.facts):
-        typer.echo(f"note: {note}")
+    if note := colour_note((report.facts["icc"] for report in reports if report.facts), applied=icc):
+        say(f"note: {note}", context)
     for report in reports:
         if report.problem:
             say(f"error: {report.problem}", context, err=True)

@@ -8,6 +8,7 @@ import typer
 
 from hviskd.cli.annotation_options import NoCrop, Tolerance
 from hviskd.cli.count_table import print_counts
+from hviskd.cli.slide_options import Icc
 from hviskd.cli.spelling import say
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
 from hviskd.cli.turns import in_turn
@@ -126,6 +127,7 @@ def cut(
             "--stain-reference", help="Reference for --stain: a slide, an image of tissue, or a stored stain."
         ),
     ] = None,
+    icc: Icc = False,
     licence: Annotated[
         str | None,
         typer.Option("--licence", help="Licence of the slides, recorded in everything made from them."),
@@ -174,7 +176,8 @@ def cut(
         tolerance=tolerance,
         no_crop=no_crop,
         tissue=tissue,
-        stain=_reference_stain(stain, stain_reference, slide_mpp, mpp_csv, tissue),
+        stain=_reference_stain(stain, stain_reference, slide_mpp, mpp_csv, tissue, icc=icc),
+        icc=icc,
         licence=licence,
         workers=workers,
     )
@@ -208,7 +211,13 @@ def _annotation_folder(annotations: Path | None, masks: Path | None, outlines: P
 
 
 def _reference_stain(
-    method: _StainMethod, reference: Path | None, slide_mpp: float | None, mpp_csv: Path | None, tissue: TissueRule
+    method: _StainMethod,
+    reference: Path | None,
+    slide_mpp: float | None,
+    mpp_csv: Path | None,
+    tissue: TissueRule,
+    *,
+    icc: bool,
 ) -> "Stain | None":
     """Fit the reference stain of all tiles; None without normalisation."""
     from hviskd.slides import mpp_of, read_mpp_csv, stain_reference
@@ -219,14 +228,14 @@ def _reference_stain(
         return None
     fit: StainMethod = "macenko" if method == _StainMethod.macenko else "reinhard"
     listed_mpp = None if mpp_csv is None else mpp_of(reference, read_mpp_csv(mpp_csv))
-    return stain_reference(reference, method=fit, slide_mpp=listed_mpp or slide_mpp, tissue_rule=tissue)
+    return stain_reference(reference, method=fit, slide_mpp=listed_mpp or slide_mpp, tissue_rule=tissue, icc=icc)
 
 
 def _print_report(report: "CutReport", context: typer.Context) -> None:
     """Print what was cut and left out by class, what was cut by patient, and the notes on the slides."""
     import pandas as pd
 
-    from hviskd.slides.icc import different_profiles
+    from hviskd.slides.icc import colour_note
 
     print_counts(report.class_table(), "class")
     for reason, counts in report.left_out().items():
@@ -235,8 +244,9 @@ def _print_report(report: "CutReport", context: typer.Context) -> None:
     by_patient = report.by_patient()
     if 1 < len(by_patient) <= _SHOWN_PATIENTS:
         print_counts(pd.DataFrame.from_dict(by_patient, orient="index"), "patient")
-    if note := different_profiles(slide.icc for slide in report.slides if slide.mpp is not None):
-        typer.echo(f"note: {note}")
+    profiles = [slide.icc for slide in report.slides if slide.mpp is not None]
+    if note := colour_note(profiles, applied=bool(report.options.get("icc"))):
+        say(f"note: {note}", context)
     for note in report.passed_over:
         typer.echo(f"note: {note}")
     for alike in report.notes():

@@ -114,6 +114,7 @@ def _card(
         tile_px=settings.tile_px,
         mpp=settings.mpp,
         stain=settings.stain,
+        icc=settings.icc,
         origin=Origin(verb="tiles cut", source=source, options=options, licence=settings.licence),
     )
 

@@ -29,6 +29,7 @@ class CutSettings:
         tolerance: Largest distance between a mask colour and its legend colour, in RGB.
         no_crop: See `SlideFrame`; for outlines that QuPath exported with --no-crop.
         tissue: Settings of tissue detection.
+        icc: Convert pixels to sRGB by each slide's ICC profile, if it has one, before anything else.
         stain: Reference stain of all tiles, for example from `stain_reference`; None: no stain normalisation.
         licence: Licence of the slides, recorded in the TileSet and in everything made from it.
         workers: Number of threads; by default one per core.
@@ -47,6 +48,7 @@ class CutSettings:
     tolerance: float = DEFAULT_TOLERANCE
     no_crop: bool = False
     tissue: TissueRule = field(default_factory=TissueRule)
+    icc: bool = False
     stain: Stain | None = None
     licence: str | None = None
     workers: int | None = None

@@ -99,7 +99,7 @@ class Listed:
         key = self.key(job)
         if (known := job.parts.candidates(key)) is not None:
             return known
-        with open_slide(self.path, slide_mpp=self.slide_mpp) as slide, ThreadPoolExecutor(1) as beside:
+        with _opened(job, self) as slide, ThreadPoolExecutor(1) as beside:
             slide.verify()
             tissue = beside.submit(tissue_mask, slide, job.settings.tissue)
             tolerance, frame = job.settings.tolerance, slide.frame(no_crop=job.settings.no_crop)
@@ -194,10 +194,14 @@ class Cut:
             )
 
 
+def _opened(job: Job, listed: Listed) -> Slide:
+    return open_slide(listed.path, slide_mpp=listed.slide_mpp, icc=job.settings.icc)
+
+
 def _read(job: Job, listed: Listed, found: Candidates, chosen: Ints, key: str, advance: Advance) -> FinishedSlide:
     """Read a slide's chosen tiles into the parts' file, and draw its image."""
     settings, digests = job.settings, [""] * len(chosen)
-    with open_slide(listed.path, slide_mpp=listed.slide_mpp) as slide, ThreadPoolExecutor(1) as beside:
+    with _opened(job, listed) as slide, ThreadPoolExecutor(1) as beside:
         drawn = beside.submit(_draw, job, slide, found, chosen, key)
         transfer = _transfer(settings, slide, found)
 

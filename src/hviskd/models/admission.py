@@ -67,7 +67,8 @@ def cautions(
     """
     said: dict[str, list[str]] = {}
     for model, name in zip(models, names, strict=True):
-        for remark in (_familiarity(model, tileset, split, allow_leak=allow_leak), _scale(model, tileset)):
+        familiarity = _familiarity(model, tileset, split, allow_leak=allow_leak)
+        for remark in (familiarity, _scale(model, tileset), _colours(model, tileset)):
             if remark:
                 said.setdefault(remark, []).append(name)
     return [f"{', '.join(who)}: {remark}" for remark, who in said.items()]
@@ -107,6 +108,14 @@ def _scale(model: "Model", tileset: "TileSet") -> str:
     if _same_scale(model, tileset):
         return ""
     return f"trained at {model.card.mpp:g} µm/px, but these tiles have {tileset.mpp:g} µm/px."
+
+
+def _colours(model: "Model", tileset: "TileSet") -> str:
+    """Note that ICC profiles were applied to one, the tiles or the Model's training tiles, and not to the other."""
+    if model.card.icc == tileset.card.icc:
+        return ""
+    own, theirs = ("", "not ") if model.card.icc else ("not ", "")
+    return f"trained on tiles {own}converted to sRGB by ICC profile, but these tiles were {theirs}converted."
 
 
 def _same_scale(model: "Model", tileset: "TileSet") -> bool:

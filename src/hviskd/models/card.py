@@ -157,6 +157,7 @@ class ModelCard(_Card):
         normalisation: Mean and standard deviation of the input step.
         stain: Reference stain to which the training tiles were normalised, and to which a slide must be; None if they
             kept their own.
+        icc: Whether the training tiles were converted to sRGB by their slides' ICC profiles, as a slide must be.
         recipe: The complete resolved recipe, seed and method included.
         epoch: Number of epochs these weights were trained for.
         selection: How that epoch was selected.
@@ -176,6 +177,7 @@ class ModelCard(_Card):
     mpp: float | None = Field(gt=0, le=1000, allow_inf_nan=False)
     normalisation: Normalisation
     stain: Stain | None = None
+    icc: bool = False
     data: DataRecord
     teacher: TeacherRecord | None
     recipe: dict[str, Any]
@@ -191,12 +193,13 @@ class ModelCard(_Card):
 
     @property
     def meaning(self) -> str:
-        """SHA-256 of what gives the weights their meaning: network, classes in order, tile, input and stain."""
+        """SHA-256 of what gives the weights their meaning: network, classes in order, tile, input, stain and ICC."""
         network, normalisation, stain = self.network, self.normalisation, self.stain
         told: list[object] = [network.name, network.head, network.projector, self.classes, self.tile_px, self.mpp]
         told += [normalisation.mean, normalisation.deviation]
         told += [] if stain is None else [stain.method, stain.vectors, stain.max_concentrations]
         told += [] if stain is None else [stain.lab_mean, stain.lab_sd, stain.problem]
+        told += ["sRGB by ICC profile"] if self.icc else []
         return sha256(json.dumps(told).encode()).hexdigest()
 
     @model_validator(mode="after")

@@ -113,7 +113,7 @@ def _known_mpp(model: Model, to: str, given: float | None) -> float | None:
 def _facts(model: Model, precision: str, mpp: float | None) -> Facts:
     """Collect the metadata to embed in the file."""
     card = model.card.model_dump(mode="json")
-    kept = ("name", "network", "classes", "colours", "tile_px", "stain", "licences", "weights_sha256", "created")
+    kept = ("name", "network", "classes", "colours", "tile_px", "stain", "icc", "licences", "weights_sha256", "created")
     return {
         "notice": NOTICE,
         **{key: card[key] for key in kept},
@@ -127,6 +127,8 @@ def _facts(model: Model, precision: str, mpp: float | None) -> Facts:
 def _remarks(facts: Facts) -> Iterator[str]:
     if facts["stain"] is not None:
         yield "It was trained on stain-normalised tiles; without the same normalisation, expect worse results."
+    if facts["icc"]:
+        yield "It was trained on tiles converted to sRGB by ICC profile; convert slides in the same way."
     if facts["mpp"] is None:
         yield "The µm/px of its tiles is unknown; give `mpp` to record it."
     unknown = [licence["what"] for licence in facts["licences"] if licence["licence"] is None]

@@ -140,8 +140,8 @@ def read_model(folder: Path) -> Model:
         raise ModelError(f"{folder}: was saved by an older hviskd without the fingerprint of its card; train it again")
     if meaning != card.meaning:
         raise ModelError(
-            f"{folder / CARD}: was changed: its network, classes, tile size, µm/px, normalisation or stain differ "
-            "from those saved with the weights; restore the file"
+            f"{folder / CARD}: was changed: its network, classes, tile size, µm/px, normalisation, stain or ICC "
+            "differ from those saved with the weights; restore the file"
         )
     model = Model(network.eval(), card, folder)
     if card.int8 is not None:

@@ -163,7 +163,8 @@ def _shaping(request: Request, settings: MapSettings, compute: Compute, card: Mo
         request.unsure_below,
         compute.engine,
         compute.precision,
-        card.model_dump(mode="json"),
+        card.model_dump(mode="json", exclude={"icc"}),
+        *(["icc"] if request.icc else []),  # so that maps from before this choice existed still count as done
     ]
 
 

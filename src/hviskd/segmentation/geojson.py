@@ -152,5 +152,6 @@ def _placed(polygon: Polygon, first: int, slide_map: SlideMap) -> list[Ints]:
 def _identity(slide_map: SlideMap) -> uuid.UUID:
     """Return the namespace of a map's object ids: slide, Model and settings, but not the time."""
     card = slide_map.card
-    facts = card.slide_fingerprint, card.model_fingerprint, card.tile_px, card.mpp, card.stride_px, card.stain
+    facts = [card.slide_fingerprint, card.model_fingerprint, card.tile_px, card.mpp, card.stride_px, card.stain]
+    facts += [card.icc] if card.icc else []
     return uuid.uuid5(_NAMESPACE, json.dumps(facts))

@@ -93,6 +93,9 @@ class PreparedSlide:
     def notes(self) -> tuple[str, ...]:
         """Notes on the slide for the user."""
         found = [*self.slide.notes, *self.tissue.notes]
+        if self.request.icc != self.request.card.icc:
+            done = "applied" if self.request.icc else "not applied"
+            found.append(f"ICC colour profile {done}, unlike for the model's training tiles")
         if self.transfer is not None and self.transfer.problem:
             found.append(f"stain not normalised, unlike the model's training tiles: {self.transfer.problem}")
         if not len(self) and self.tissue.tissue.any():
@@ -144,7 +147,7 @@ def prepare_slide(
     """
     watch = Stopwatch()
     with watch.stage("open"):
-        slide = open_slide(path, slide_mpp=slide_mpp)
+        slide = open_slide(path, slide_mpp=slide_mpp, icc=request.icc)
     try:
         with watch.stage("open"):
             slide.verify()

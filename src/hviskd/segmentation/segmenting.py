@@ -125,6 +125,7 @@ def _slide_map(prepared: PreparedSlide, probabilities: NDArray[np.float32], engi
         min_tissue=request.min_tissue,
         tissue_rule=request.tissue,
         unsure_below=request.unsure_below,
+        icc=slide.in_srgb,
         stain=prepared.stain,
         engine=engine,
         tissue_area_um2=prepared.tissue.area_um2,

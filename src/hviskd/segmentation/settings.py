@@ -24,6 +24,7 @@ class MapSettings:
         tissue: Settings of tissue detection.
         unsure_below: Tiles with a lower top probability are marked as unsure; None uses the Model's threshold, if it
             is calibrated, and 0 marks none.
+        icc: Convert pixels to sRGB by the slide's ICC profile, if it has one; None: as the Model's tiles were.
 
     Raises:
         DataError: A number is invalid.
@@ -34,6 +35,7 @@ class MapSettings:
     min_tissue: float = 0.5
     tissue: TissueRule = field(default_factory=TissueRule)
     unsure_below: float | None = None
+    icc: bool | None = None
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
@@ -58,6 +60,7 @@ class Request:
         min_tissue: Minimum share of tissue in a tile.
         tissue: What counts as tissue.
         unsure_below: Tiles whose top probability is lower are drawn as unsure; None draws every class.
+        icc: Convert pixels to sRGB by the slide's ICC profile, if it has one.
     """
 
     card: ModelCard
@@ -66,6 +69,7 @@ class Request:
     min_tissue: float
     tissue: TissueRule
     unsure_below: float | None
+    icc: bool
 
     @classmethod
     def of(cls, card: ModelCard, settings: MapSettings) -> "Request":
@@ -92,4 +96,5 @@ class Request:
         unsure_below = settings.unsure_below
         if unsure_below is None and card.calibration is not None:
             unsure_below = card.calibration.unsure_below
-        return cls(card, mpp, stride_px, settings.min_tissue, settings.tissue, unsure_below or None)
+        icc = card.icc if settings.icc is None else settings.icc
+        return cls(card, mpp, stride_px, settings.min_tissue, settings.tissue, unsure_below or None, icc)

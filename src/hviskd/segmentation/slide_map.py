@@ -48,6 +48,7 @@ class MapCard(BaseModel):
         min_tissue: Least share of tissue of a tile that was classified.
         tissue_rule: What counted as tissue.
         unsure_below: Tiles whose most probable class is less probable are drawn as unsure; None draws every class.
+        icc: Whether pixels were converted to sRGB by the slide's ICC profile.
         stain: What was done to the slide's stain, such as `macenko` or `none`.
         engine: What computed the probabilities.
         tissue_area_um2: Area of the tissue found.
@@ -78,6 +79,7 @@ class MapCard(BaseModel):
     min_tissue: float = Field(ge=0, le=1)
     tissue_rule: TissueRule = TissueRule()
     unsure_below: float | None = Field(default=None, ge=0, le=1)
+    icc: bool = False
     stain: str = "none"
     engine: str
     tissue_area_um2: float = Field(ge=0)

@@ -20,7 +20,6 @@ from PIL.TiffImagePlugin import TiffImageFile
 from hviskd.arrays import RGB
 from hviskd.errors import DataError
 from hviskd.rgb_images import on_white
-from hviskd.slides.icc import profile_name
 from hviskd.slides.pixel_check import kind_of_picture, require_colour
 from hviskd.slides.resolution import settle_mpp
 from hviskd.slides.slide import Level, Slide
@@ -55,7 +54,7 @@ class FlatImage(Slide):
         """
         with _opened(path) as image:
             kind, (width_px, height_px) = image.format or "image", image.size
-            icc = profile_name(image.info.get("icc_profile"))
+            icc = image.info.get("icc_profile")
         scales = (1, 2, 4, 8) if kind == "JPEG" and min(width_px, height_px) >= 64 else (1,)
         try:
             mpp, notes = settle_mpp(path, None, slide_mpp)

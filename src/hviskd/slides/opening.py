@@ -10,18 +10,26 @@ if TYPE_CHECKING:
     from hviskd.slides.slide import Slide
 
 
-def open_slide(path: Path | str, *, slide_mpp: float | None = None) -> "Slide":
+def open_slide(path: Path | str, *, slide_mpp: float | None = None, icc: bool = False) -> "Slide":
     """Open a slide: any format of OpenSlide, an OME-TIFF or tiled TIFF, or a flat JPEG, PNG or TIFF of at most 2 Gpx.
 
     Args:
         path: The file; of a DICOM slide any of its files, of a MIRAX slide the `.mrxs`.
         slide_mpp: µm/px at level 0, for files whose metadata lacks it or is wrong. It takes precedence over the file's;
             a difference of more than 5 % is reported in the slide's `notes`.
+        icc: Convert pixels to sRGB by the file's ICC profile, if it has one; see `Slide.convert_to_srgb`.
 
     Raises:
         DataError: The file is missing, damaged or not a slide; or its µm/px is missing or absurd (below 0.05 or above
             20) and not given.
     """
+    slide = _opened(Path(path), slide_mpp)
+    if icc:
+        slide.convert_to_srgb()
+    return slide
+
+
+def _opened(path: Path, slide_mpp: float | None) -> "Slide":
     from hviskd.orientation import require_upright
     from hviskd.slides.dicom_files import require_readable
     from hviskd.slides.flat_image import FlatImage
@@ -30,7 +38,6 @@ def open_slide(path: Path | str, *, slide_mpp: float | None = None) -> "Slide":
     from hviskd.slides.reader_choice import choose_reader
     from hviskd.slides.tiff_file import TiffFile
 
-    path = Path(path)
     _require_file(path)
     reader = choose_reader(path)
     require_readable(path)

@@ -19,7 +19,6 @@ from hviskd.errors import DataError
 from hviskd.rgb_images import on_white
 from hviskd.slides.compressions import compression_name
 from hviskd.slides.glass import glass_of
-from hviskd.slides.icc import profile_name
 from hviskd.slides.jpeg_tiles import JpegLevel
 from hviskd.slides.pyramid import pyramid_levels
 from hviskd.slides.resolution import settle_mpp
@@ -209,12 +208,12 @@ def _bounds(handle: openslide.OpenSlide) -> tuple[tuple[int, int], tuple[int, in
     return (int(x_px), int(y_px)), (int(width_px), int(height_px))
 
 
-def _icc(handle: openslide.OpenSlide) -> str | None:
+def _icc(handle: openslide.OpenSlide) -> bytes | None:
     try:
         profile = handle.color_profile
     except (ImageCms.PyCMSError, OSError):
-        return "unreadable profile"
-    return None if profile is None else profile_name(profile.tobytes())
+        return b"unreadable"  # as the profile is, whose bytes OpenSlide does not hand on
+    return None if profile is None else profile.tobytes()
 
 
 def _tile_px(handle: openslide.OpenSlide, level: int) -> float:

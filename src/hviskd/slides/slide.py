@@ -15,6 +15,7 @@ from PIL import Image
 from hviskd.arrays import RGB
 from hviskd.errors import DataError
 from hviskd.slide_frame import Glass, SlideFrame
+from hviskd.slides.icc import SrgbConversion, profile_name
 
 MAX_SIDE_PX = 2_000_000  # a whole glass slide, 76 mm, at 0.04 µm/px; a file that claims more is damaged
 _MAX_ASPECT = 100  # a glass slide has 3; of a picture one px wide, a thumbnail would be made of white beside it
@@ -58,7 +59,7 @@ class Slide(ABC):
         notes: What a user should know about these facts, a sentence each.
         origin_px: Corner of the scanned part, x and y in level-0 px; QuPath counts from there.
         scan_size: Width and height of the scanned part in level-0 px; the slide's, if the file states none.
-        icc: The ICC colour profile of the file, by `profile_name`; pixels are given as they are stored.
+        icc: The ICC colour profile of the file, by `profile_name`.
         glass: Where points on the glass lie, if the file states it.
     """
 
@@ -75,7 +76,7 @@ class Slide(ABC):
         notes: Sequence[str] = (),
         origin_px: tuple[int, int] = (0, 0),
         scan_size: tuple[int, int] | None = None,
-        icc: str | None = None,
+        icc: bytes | None = None,
     ) -> None:
         short_px, long_px = sorted(levels[0][:2])
         if not 0 < short_px <= long_px <= min(MAX_SIDE_PX, _MAX_ASPECT * short_px):
@@ -90,13 +91,33 @@ class Slide(ABC):
         self.notes = tuple(notes)
         self.origin_px = origin_px
         self.scan_size = scan_size or self.size
-        self.icc = icc
+        self.icc = profile_name(icc)
+        self._profile = icc
+        self._to_srgb: SrgbConversion | None = None
         self._closed = False
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in level-0 px."""
         return self.levels[0][:2]
+
+    @property
+    def in_srgb(self) -> bool:
+        """Whether pixels are converted to sRGB by the file's ICC profile; if not, they are given as stored."""
+        return self._to_srgb is not None
+
+    def convert_to_srgb(self) -> None:
+        """Convert all pixels read from now on to sRGB by the file's ICC profile; a note says if none can be applied."""
+        if not self._profile:
+            self.notes = (*self.notes, "no ICC colour profile: pixels are read as stored")
+            return
+        try:
+            self._to_srgb = SrgbConversion(self._profile)
+        except ValueError:
+            self.notes = (
+                *self.notes,
+                f"its ICC colour profile, {self.icc}, cannot be applied: pixels are read as stored",
+            )
 
     def frame(self, *, no_crop: bool = False) -> SlideFrame:
         """Return where other programs count px from on this slide; `no_crop`: see `SlideFrame`."""
@@ -236,8 +257,12 @@ class Slide(ABC):
         x1 = min(x + width, self.levels[level].width_px)
         y1 = min(y + height, self.levels[level].height_px)
         if (x0, y0, x1, y1) == (x, y, x + width, y + height):
-            return self._level_region(level, x, y, width, height)
+            return self._coloured(level, x, y, width, height)
         canvas: RGB = np.full((height, width, 3), 255, np.uint8)
         if x0 < x1 and y0 < y1:
-            canvas[y0 - y : y1 - y, x0 - x : x1 - x] = self._level_region(level, x0, y0, x1 - x0, y1 - y0)
+            canvas[y0 - y : y1 - y, x0 - x : x1 - x] = self._coloured(level, x0, y0, x1 - x0, y1 - y0)
         return canvas
+
+    def _coloured(self, level: int, x: int, y: int, width: int, height: int) -> RGB:
+        pixels = self._level_region(level, x, y, width, height)
+        return pixels if self._to_srgb is None else self._to_srgb(pixels)

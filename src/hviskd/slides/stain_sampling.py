@@ -76,6 +76,7 @@ def stain_reference(
     method: StainMethod = "macenko",
     slide_mpp: float | None = None,
     tissue_rule: TissueRule | None = None,
+    icc: bool = False,
 ) -> Stain:
     """Return the reference stain from a slide, an image or a stored stain.
 
@@ -84,11 +85,12 @@ def stain_reference(
         method: `macenko` or `reinhard`.
         slide_mpp: µm/px of a slide whose metadata lacks it.
         tissue_rule: Settings of tissue detection.
+        icc: Convert the slide or image to sRGB by its ICC profile, if it has one; use it if tiles are converted, too.
 
     Raises:
         DataError: The file is missing or damaged, its stain cannot be fitted, or was fitted by another method.
     """
-    stain = _named_stain(Path(path), method, slide_mpp, tissue_rule)
+    stain = _named_stain(Path(path), method, slide_mpp, tissue_rule, icc=icc)
     if stain.method != method:
         raise DataError(f"{path}: the stain was fitted by {stain.method}, not by {method}")
     if stain.problem:
@@ -96,19 +98,21 @@ def stain_reference(
     return stain
 
 
-def _named_stain(path: Path, method: StainMethod, slide_mpp: float | None, tissue_rule: TissueRule | None) -> Stain:
-    from hviskd.slides.flat_image import decode_image
+def _named_stain(
+    path: Path, method: StainMethod, slide_mpp: float | None, tissue_rule: TissueRule | None, *, icc: bool
+) -> Stain:
     from hviskd.slides.opening import is_flat, open_slide
     from hviskd.slides.tissue import tissue_mask
 
     if path.suffix.lower() == ".json":
         return read_stain(path)
     if is_flat(path):
-        pixels = np.asarray(decode_image(path)).reshape(-1, 3)
+        with open_slide(path, slide_mpp=slide_mpp or 1.0, icc=icc) as picture:  # a picture's µm/px does not matter
+            pixels = picture.read(0, 0, *picture.size).reshape(-1, 3)
         if len(pixels) > _PICTURE_PIXELS:
             pixels = pixels[np.random.default_rng(0).integers(len(pixels), size=_PICTURE_PIXELS)]
         return FITS[method](_without_glass(pixels))
-    with open_slide(path, slide_mpp=slide_mpp) as slide:
+    with open_slide(path, slide_mpp=slide_mpp, icc=icc) as slide:
         return fit_slide_stain(slide, tissue_mask(slide, tissue_rule), method=method)
 
 

@@ -76,6 +76,7 @@ def survey(
     *,
     pictures: Path | str | None = None,
     tissue_rule: TissueRule | None = None,
+    icc: bool = False,
     progress: Progress | None = None,
 ) -> Survey:
     """Open every slide, check that it is complete, and draw its tissue if requested.
@@ -84,6 +85,7 @@ def survey(
         slides: Slides, folders of slides or CSVs, as for `find_cohort`, or its result.
         pictures: A folder for one PNG per slide.
         tissue_rule: Settings of tissue detection; by default those of `TissueRule`.
+        icc: Convert pixels to sRGB by each slide's ICC profile, if it has one.
         progress: Called with done, total and what is being done; a bar by default.
 
     Returns:
@@ -100,7 +102,7 @@ def survey(
         for slide, name in zip(cohort, names, strict=True):
             picture = None if pictures is None else Path(pictures) / name
             try:
-                reports.append(_look_at(slide, picture, tissue_rule))
+                reports.append(_look_at(slide, picture, tissue_rule, icc=icc))
             except (DataError, OSError) as error:
                 problem = str(error) if isinstance(error, DataError) else f"{slide.path}: {error.strerror or error}"
                 reports.append(SlideReport(slide.path, problem=" ".join(problem.split())))
@@ -108,8 +110,8 @@ def survey(
     return reports
 
 
-def _look_at(found: CohortSlide, picture: Path | None, tissue_rule: TissueRule | None) -> SlideReport:
-    with open_slide(found.path, slide_mpp=found.slide_mpp) as slide:
+def _look_at(found: CohortSlide, picture: Path | None, tissue_rule: TissueRule | None, *, icc: bool) -> SlideReport:
+    with open_slide(found.path, slide_mpp=found.slide_mpp, icc=icc) as slide:
         slide.verify()
         if picture is None:
             return SlideReport(found.path, slide.facts())

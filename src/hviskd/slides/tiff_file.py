@@ -10,7 +10,6 @@ from hviskd.arrays import RGB
 from hviskd.errors import DataError
 from hviskd.orientation import refuse_turned
 from hviskd.slides import compressions as by
-from hviskd.slides.icc import profile_name
 from hviskd.slides.piece_decoding import DECODED
 from hviskd.slides.pyramid import pyramid_levels
 from hviskd.slides.resolution import settle_mpp
@@ -54,7 +53,7 @@ class TiffFile(Slide):
             vendor=scan.vendor,
             magnification=scan.magnification,
             notes=(*scan.notes, *notes),
-            icc=profile_name(scan.levels[0][0].icc),
+            icc=scan.levels[0][0].icc,
         )
 
     def verify(self) -> None:

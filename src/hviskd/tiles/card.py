@@ -51,6 +51,7 @@ class TileSetCard(BaseModel):
         mpp: µm per tile pixel, or None if unknown.
         origin: What made the TileSet.
         stain: The stain that all tiles were given; None where each slide kept its own.
+        icc: Whether pixels were converted to sRGB by the ICC profiles of the slides that have one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,6 +63,7 @@ class TileSetCard(BaseModel):
     mpp: float | None = Field(gt=0, allow_inf_nan=False)
     origin: Origin
     stain: Stain | None = None
+    icc: bool = False
 
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> Self:

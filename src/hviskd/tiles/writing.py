@@ -44,6 +44,7 @@ def new_card(
     mpp: float | None = None,
     colours: Sequence[tuple[int, int, int]] | None = None,
     stain: Stain | None = None,
+    icc: bool = False,
 ) -> TileSetCard:
     """Make the card of a new TileSet.
 
@@ -54,6 +55,7 @@ def new_card(
         mpp: µm per tile pixel, or None if unknown.
         colours: One RGB colour per class; without them the project's palette.
         stain: The stain that all tiles are given; None where each slide keeps its own.
+        icc: Whether pixels are converted to sRGB by the slides' ICC profiles.
 
     Raises:
         DataError: A value is impossible.
@@ -66,6 +68,7 @@ def new_card(
         "mpp": mpp,
         "origin": origin,
         "stain": stain,
+        "icc": icc,
     }
     return check_card(content, Path(CARD_FILE))
 

@@ -41,6 +41,7 @@ def export_models(run: Run, learner: Learner, teacher: Model | None, independenc
             mpp=tileset.mpp,
             normalisation=IMAGENET,
             stain=tileset.card.stain,
+            icc=tileset.card.icc,
             data=_data_record(tileset, independence),
             teacher=_teacher_record(teacher),
             recipe=recipe.model_dump(mode="json"),

@@ -81,7 +81,7 @@ def _how(summaries: Sequence[Summary]) -> list[str]:
             tissue += f" ({options})"
         said.append(
             f"Model {card.model} ({card.model_fingerprint[:12]}): {grid}, {tissue}, stain {card.stain}, "
-            f"computed by {card.engine}{unsure}."
+            f"{'sRGB by ICC profile, ' if card.icc else ''}computed by {card.engine}{unsure}."
         )
     return list(dict.fromkeys(said))
 
