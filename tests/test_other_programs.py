@@ -71,6 +71,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
 def test_tiles_are_cut_where_they_were_drawn(folder, tmp_path, name):
     file = tmp_path / "drawn" / name

@@ -80,6 +80,7 @@ def drawn(folder, tmp_path):
     return draw
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
 def test_tiles_are_cut_where_they_were_drawn(folder, drawn, tmp_path, name):
     path = drawn(name)
@@ -92,6 +93,7 @@ def test_tiles_are_cut_where_they_were_drawn(folder, drawn, tmp_path, name):
     assert np.bincount(tiles.labels).tolist() == [15, 15]  # all squares of the grid that lie within a half
 
 
+@pytest.mark.slow
 def test_a_map_agrees_wholly_with_its_own_file_for_qupath(folder, tmp_path):
     write_model(tmp_path / "model")
     status, words = run("segment", folder / "slides" / "S.scn", "-m", tmp_path / "model", "-o", tmp_path / "maps")

@@ -63,6 +63,7 @@ def test_a_cohort_gives_tables_summary_and_pictures(cohort: Path) -> None:
             assert min(picture.size) > 300
 
 
+@pytest.mark.slow
 def test_a_coco_file_outlines_a_whole_cohort(cohort: Path) -> None:
     images = [{"id": slide, "file_name": f"{slide}.svs", "width": 640, "height": 448} for slide in "ab"]
     boxes = [
@@ -91,6 +92,7 @@ def test_one_slide_has_no_band(cohort: Path) -> None:
     assert profile["sd"].isna().all()
 
 
+@pytest.mark.slow
 def test_nothing_foreign_is_replaced_and_nothing_half_done_is_left(cohort: Path) -> None:
     foreign = cohort / "foreign"
     foreign.mkdir()
@@ -180,6 +182,7 @@ def test_the_same_from_python_and_drawn_when_asked(cohort: Path) -> None:
         agree(cohort / "maps", cohort / "drawn", settings=AgreementSettings(bin_um=0))
 
 
+@pytest.mark.slow
 def test_a_mask_without_a_legend_asks_for_one(cohort: Path) -> None:
     for slide in "ab":
         (cohort / "drawn" / f"{slide}.geojson").unlink()

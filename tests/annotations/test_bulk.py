@@ -41,6 +41,7 @@ def changed(path, **values):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_groups_are_classes_and_outlines_lie_where_they_were_drawn(tmp_path, slide, dtype):
     drawn = [each for each in blobs(20, extent=180) if not each.geometry.interiors]

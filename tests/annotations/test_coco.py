@@ -70,6 +70,7 @@ def test_polygons_are_those_of_cocos_own_tools(tmp_path):
         assert region.geometry.area == pytest.approx(shapely.Polygon(ring).area)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize("kind", ["noise", "full", "empty", "bars", "corner", "blob", "tall"])
 def test_run_length_masks_are_those_of_cocos_own_tools(tmp_path, kind, compressed):

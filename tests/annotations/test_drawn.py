@@ -72,6 +72,7 @@ def test_what_has_no_area_is_left_out_and_told(drawn, ring):
     assert drawn.remarks == {NO_AREA: 1}
 
 
+@pytest.mark.slow
 def test_a_scribble_that_would_take_all_memory_is_refused(drawn):
     scribble = np.random.default_rng(0).random((3000, 2)) * 1000
     with pytest.raises(DataError, match=f"more than {CROSSING_LIMIT} times"):

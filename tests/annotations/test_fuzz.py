@@ -171,6 +171,7 @@ def test_json_with_values_of_every_wrong_kind(tmp_path, document):
     assert outcomes == {True, False}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "document", [labelme_document(), geojson_document(), coco_document()], ids=["labelme", "geojson", "coco"]
 )

@@ -65,6 +65,7 @@ def test_the_area_of_a_disc_comes_out_at_any_resolution():
         assert cells * px_per_cell**2 == pytest.approx(np.pi * 9_000**2, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", FIELDS, ids=name)
 def test_nuclei_are_filled_as_shapely_says(field):
     annotation = read_annotation(field)

@@ -63,6 +63,7 @@ def load(place):
     return [load_model(place / f"model{seed}") for seed in (0, 1)], TileSet.open(place / "tiles")
 
 
+@pytest.mark.slow
 def test_maps_are_those_of_each_tile_s_own_class(place, monkeypatch):
     monkeypatch.setattr(attending, "_BATCH", 5)  # not all tiles fit into one, and the last is not full
     models, tileset = load(place)
@@ -79,6 +80,7 @@ def test_maps_are_those_of_each_tile_s_own_class(place, monkeypatch):
     assert any("another TileSet" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_tiles_without_an_outline_are_left_out_and_every_other_is_measured(place):
     models, tileset = load(place)
     found = attend(models, tileset, annotations=place / "masks", split="train")

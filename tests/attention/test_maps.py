@@ -40,6 +40,7 @@ def test_grad_cam_is_captums_on_every_stage(name, head):
     assert ours.max() > 0
 
 
+@pytest.mark.slow
 def test_hires_cam_by_finite_differences():
     """What a logit changes by when one pixel of the map grows, times that pixel, summed over channels."""
     network = drawn("resnet8")

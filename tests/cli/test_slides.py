@@ -1,5 +1,6 @@
 """`hviskd slides info`, run as a user runs it."""
 
+import pytest
 import typer
 from PIL import Image
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ def info(*arguments):
     return CliRunner().invoke(app, ["slides", "info", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_good_slides_are_shown_and_drawn(tmp_path):
     write_svs(tmp_path / "a.svs", stained((300, 400), 1, 0.6))
     done = info(tmp_path, "-o", tmp_path / "out")
@@ -25,6 +27,7 @@ def test_good_slides_are_shown_and_drawn(tmp_path):
     Image.open(tmp_path / "out/a.svs.png").verify()
 
 
+@pytest.mark.slow
 def test_what_counts_as_tissue_can_be_said(tmp_path):
     write_svs(tmp_path / "a.svs", stained((300, 400), 1, 0.6))
     area = "1e9"

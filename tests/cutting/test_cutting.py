@@ -159,6 +159,7 @@ def test_what_counts_as_tissue_is_the_users_and_is_recorded(tmp_path):
     assert none_needed.card.origin.options["tissue"]["density"] == 0.9
 
 
+@pytest.mark.slow
 def test_outlines_cut_as_a_mask_of_the_same_shape(tmp_path, cohort):
     for slide in ("A-1", "B-1"):
         width_px = {"A-1": 640, "B-1": 512}[slide]
@@ -292,6 +293,7 @@ def test_a_slide_without_a_pure_square_stops_no_other(tmp_path):
     assert [slide.slide for slide in read_report(qc_folder(tmp_path / "tiles")).without_tiles] == ["A"]
 
 
+@pytest.mark.slow
 def test_what_a_kill_at_the_very_end_leaves_is_no_part_of_the_finished_set(cohort, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("hviskd.cutting.parts.Parts.remove", lambda _: None)

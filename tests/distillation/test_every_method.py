@@ -110,6 +110,7 @@ def needing_teacher():
     return [name for name in PRESETS if any("teacher" in METHODS[method].needs for method in resolve_methods(name))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_it_learns(preset):
     objective = build(preset)

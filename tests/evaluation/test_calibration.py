@@ -102,6 +102,7 @@ def made(tmp_path_factory):
     return given, load_model(work / "loud"), out, tileset
 
 
+@pytest.mark.slow
 def test_the_new_model_gives_the_tempered_probabilities(made):
     given, loud, out, tileset = made
     assert given.exit_code == 0, given.output

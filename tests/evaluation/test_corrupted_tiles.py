@@ -31,6 +31,7 @@ def row_of(table, **wanted):
     return row
 
 
+@pytest.mark.slow
 def test_values_are_those_of_the_worsened_tiles(found, tileset):
     models, result = found
     for level in (1, 5):
@@ -101,6 +102,7 @@ def test_tables_and_pictures_are_written(found, tmp_path):
             assert np.asarray(picture.convert("RGB")).std() > 10
 
 
+@pytest.mark.slow
 def test_it_tells_how_far_it_is(found, tileset):
     models, result = found
     told = []

@@ -30,6 +30,7 @@ def saved(evaluation, tmp_path_factory):
     return save_evaluation(evaluation, tmp_path_factory.mktemp("evaluation") / "results")
 
 
+@pytest.mark.slow
 def test_save_writes_every_file(saved):
     assert sorted(path.name for path in saved.iterdir()) == [
         "comparison.png", "confidence.png", "confusion-a-b.png", "confusion-colours.png", "differences.csv",

@@ -19,6 +19,7 @@ def test_a_batch_has_128_tiles_unless_more_or_fewer_are_wanted():
     assert (batch_of(Compute()), batch_of(Compute(batch_size=7))) == (128, 7)
 
 
+@pytest.mark.slow
 def test_tiles_are_classified_by_the_engine_that_is_asked_for(tmp_path):
     model = make_model(tmp_path / "model", tile_px=32)
     tiles = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)

@@ -164,6 +164,7 @@ def check_wsinfer_config(config):
         assert isinstance(step.get("arguments", {}), dict)
 
 
+@pytest.mark.slow
 def test_wsinfer_gets_a_folder_that_its_schema_allows(model, tmp_path):
     folder = export_model(model, "wsinfer", tmp_path / "exported").path
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "torchscript_model.pt"]

@@ -46,12 +46,14 @@ def test_the_int8_model_stands_beside_its_source_if_nothing_else_is_said(teacher
     assert "student-int8: already exists" in again.stderr
 
 
+@pytest.mark.slow
 def test_wsinfer(model, tmp_path):
     done = hviskd("export", model.folder, "--to", "wsinfer", "-o", tmp_path / "student")
     assert done.exit_code == 0, done.output
     assert json.loads((tmp_path / "student" / "config.json").read_text())["num_classes"] == 4
 
 
+@pytest.mark.slow
 def test_a_remark_names_the_option(tmp_path):
     model = make_model(tmp_path / "model", mpp=None)
     done = hviskd("export", model.folder, "--to", "torchscript", "-o", tmp_path / "student.pt")

@@ -81,6 +81,7 @@ def test_a_bad_slide_is_named_and_the_others_are_done(model, slides, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_utf8_fails_alone(model, slides, tmp_path):
     odd = slides[0].with_name("b\udcff.svs")
     try:
@@ -94,6 +95,7 @@ def test_a_name_that_is_not_utf8_fails_alone(model, slides, tmp_path):
     assert [row["slide"] for row in rows] == ["b?.svs", "third.svs"]
 
 
+@pytest.mark.slow
 def test_a_map_from_before_does_not_pass_for_one_that_failed(model, slides, tmp_path):
     (done,) = segment_cohort(model, slides[:1], tmp_path / "maps", compute=PLAIN)
     content = slides[0].read_bytes()
@@ -112,6 +114,7 @@ def test_a_place_that_takes_no_file_is_refused_before_the_work(model, slides, tm
         segment_cohort(model, slides, tmp_path / "file" / "maps", compute=PLAIN)
 
 
+@pytest.mark.slow
 def test_the_table_of_slides_holds_areas_and_reasons_and_no_path(model, slides, tmp_path):
     outcomes = segment_cohort(model, slides, tmp_path / "maps", compute=PLAIN)
     text = (tmp_path / "maps" / "slides.csv").read_text()
@@ -123,6 +126,7 @@ def test_the_table_of_slides_holds_areas_and_reasons_and_no_path(model, slides, 
     assert total == pytest.approx(outcomes[0].summary.tiles * 0.032**2, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_what_is_done_is_kept(model, slides, tmp_path):
     first = segment_cohort(model, slides, tmp_path / "maps", compute=PLAIN)
     written = (first[0].folder / "summary.json").stat().st_mtime_ns
@@ -222,6 +226,7 @@ def test_a_slide_without_tissue_gets_all_files_too(model, tmp_path, monkeypatch)
     assert json.loads((outcome.folder / "glass.geojson").read_text())["features"] == []
 
 
+@pytest.mark.slow
 def test_a_map_that_cannot_be_written_fails_alone(model, slides, tmp_path):
     (tmp_path / "maps").mkdir()
     (tmp_path / "maps" / "first").write_text("a file where a folder should be")
@@ -230,6 +235,7 @@ def test_a_map_that_cannot_be_written_fails_alone(model, slides, tmp_path):
     assert "first" in outcomes[0].problem
 
 
+@pytest.mark.slow
 def test_a_map_of_ones_own_is_saved_and_loaded(model, slides, tmp_path):
     found = segment(model, slides[0], compute=PLAIN)
     with open_slide(slides[0]) as slide:
@@ -242,6 +248,7 @@ def test_a_map_of_ones_own_is_saved_and_loaded(model, slides, tmp_path):
         load_slide_map(folder)
 
 
+@pytest.mark.slow
 def test_a_listed_slide_that_is_missing_fails_alone(model, slides, tmp_path):
     table = tmp_path / "slides" / "cohort.csv"
     table.write_text("slide\nmissing.svs\nfirst.svs\n")
@@ -250,6 +257,7 @@ def test_a_listed_slide_that_is_missing_fails_alone(model, slides, tmp_path):
     assert "missing.svs: " in outcomes[0].problem
 
 
+@pytest.mark.slow
 def test_a_slide_that_another_process_claims_is_done_when_that_lets_go_of_it(model, slides, tmp_path):
     told = []
     with Claims(tmp_path / "maps" / ".claims") as another:
@@ -284,6 +292,7 @@ def test_two_processes_share_a_cohort_and_each_slide_is_done_once(model, tmp_pat
     assert not list((tmp_path / "maps").glob("**/.*"))
 
 
+@pytest.mark.slow
 def test_the_table_keeps_the_slides_of_other_calls_whose_maps_are_there(model, slides, tmp_path):
     maps = tmp_path / "maps"
 

@@ -54,6 +54,7 @@ def check_as_qupath_reads(feature):
     assert all(type(value) in (int, float) and np.isfinite(value) for value in properties["measurements"].values())
 
 
+@pytest.mark.slow
 @given(maps())
 @settings(max_examples=40)
 def test_every_object_is_one_that_qupath_reads(tmp_path_factory, some):

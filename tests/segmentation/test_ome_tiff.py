@@ -60,6 +60,7 @@ def test_every_cell_is_read_back(tmp_path_factory, some):
         np.testing.assert_allclose(probability_of(stored), expected, atol=0.51 / 65534)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", WRITERS)
 def test_the_xml_keeps_to_its_schema(tmp_path, large, schema, write):
     with tifffile.TiffFile(write(large, tmp_path / "map.ome.tiff")) as tiff:

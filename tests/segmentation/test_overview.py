@@ -70,6 +70,7 @@ def words_of(figure):
     return " ".join(words for words, _ in boxes(figure)).replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_it_says_what_it_shows_and_what_it_is_not():
     words = words_of(drawn(random_map(6, 8)))
     for part in ("section.svs", "model student", "32 px at 0.5 µm/px (16 µm)", "0.25 µm/px", "mm²", "share"):
@@ -98,6 +99,7 @@ def test_a_tile_has_its_classs_colour_at_its_place_and_nothing_lies_over_glass()
         assert tuple(pixel) == ((*some.colours[label], 255) if label >= 0 else (*pixel[:3], 0))
 
 
+@pytest.mark.slow
 def test_every_class_on_the_map_is_numbered_there():
     some = map_of([[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 2, 2]])
     marks = {text.get_text() for text in drawn(some).axes[1].texts}

@@ -81,6 +81,7 @@ def test_batches_and_threads_change_nothing(model, slide, speed):
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_card_says_what_made_the_map_and_no_path(model, slide):
     card = segment(model.folder, str(slide), compute=PLAIN).card
     assert (card.slide, card.slide_width_px, card.slide_height_px, card.slide_mpp) == ("section.svs", 1000, 700, 0.5)
@@ -99,6 +100,7 @@ def test_a_slide_without_tissue_gives_an_empty_map(model, tmp_path):
     assert found.card.notes[0].startswith("no tissue was found")
 
 
+@pytest.mark.slow
 def test_all_of_the_slide_can_be_asked_for(model, slide):
     found = segment(model, slide, settings=MapSettings(min_tissue=0), compute=PLAIN)
     assert len(found) == found.grid_shape[0] * found.grid_shape[1]

@@ -27,6 +27,7 @@ def test_the_stain_of_the_tiles_is_on_the_card_of_the_model_trained_on_them(tile
     np.testing.assert_array_equal(found.max_concentrations, stain.max_concentrations)
 
 
+@pytest.mark.slow
 def test_tiles_and_models_of_before_have_no_stain_and_are_read(teacher_run, tileset, tmp_path):
     for source, name in ((tileset.folder, "tileset.json"), (teacher_run.folder / "model", "model.json")):
         folder = shutil.copytree(source, tmp_path / name.removesuffix(".json"))

@@ -71,6 +71,7 @@ def test_two_links_to_one_slide_are_used_once_and_told(tmp_path, link):
     assert cohort.notes == (note,)
 
 
+@pytest.mark.slow
 def test_the_verb_tells_it(tmp_path):
     slide = write_svs(tmp_path / "slides" / "A.svs", glass((64, 64)), levels=1)
     (tmp_path / "slides" / "B.vsi").touch()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import pytest
 import tifffile
 from PIL import Image
 
@@ -119,6 +120,7 @@ def of_compression(folder: Path, name: str) -> list[str]:
     return [*cells, outcome(dicom(folder / name / "a.dcm", name)) if known else "–"]
 
 
+@pytest.mark.slow
 def test_the_table_of_compressions_says_what_happens(tmp_path):
     names = dict.fromkeys([*TIFF_COMPRESSIONS, *DICOM_SYNTAXES])
     rows = [f"| {' | '.join([name, *of_compression(tmp_path, name)])} |" for name in names]
@@ -194,6 +196,7 @@ def write_png(path: Path, pixels, *, palette: bool = False, orientation: int = 1
     return path
 
 
+@pytest.mark.slow
 def test_the_table_of_pixels_says_what_happens(tmp_path):
     rows = []
     for name, files in PIXELS.items():

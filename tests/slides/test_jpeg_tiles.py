@@ -124,11 +124,13 @@ def test_pixels_are_openslides_in_a_bigtiff(tmp_path):
     agree(write_jpegs(tmp_path / "slide.tif", patterned(600, 400), bigtiff=True), levels=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", present([DATA / "scan.svs", REAL / "slides/CMU-1-Small-Region.svs"]), ids=name)
 def test_pixels_beside_a_label_and_a_macro_are_openslides(path):
     agree(path, levels=1)
 
 
+@pytest.mark.slow
 def test_a_level_of_rounded_size_has_the_files_own_pixels(tmp_path):
     path = write_jpegs(tmp_path / "odd.tif", patterned(1501, 1237), levels=3)
     with tifffile.TiffFile(path) as tiff, open_slide(path, slide_mpp=0.5) as slide:
@@ -230,6 +232,7 @@ def test_a_missing_tile_is_as_openslide_has_it(tmp_path):
     assert whole[256:].std() > 20
 
 
+@pytest.mark.slow
 def test_damage_within_a_tile_ends_as_it_does_with_openslide_alone(tmp_path):
     path = write_svs(tmp_path / "slide.svs", patterned(256, 256), levels=1)
     (picture,) = find_tiled_jpegs(path)

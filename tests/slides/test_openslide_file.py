@@ -33,6 +33,7 @@ def svs(tmp_path) -> Path:
     return write_svs(tmp_path / "slide.svs", patterned(1024, 768), levels=2)
 
 
+@pytest.mark.slow
 def test_levels_have_the_downsample_they_were_made_by(tmp_path):
     path = write_svs(tmp_path / "odd.svs", patterned(1501, 1237), levels=3)
     assert openslide.OpenSlide(path).level_downsamples[1] != 2  # its sizes are rounded

@@ -27,6 +27,7 @@ def test_opening_a_slide_loads_neither_scipy_nor_torch():
     assert run(code) == "set()"
 
 
+@pytest.mark.slow
 def test_synthetic_tissue_is_drawn_without_openslide():
     code = "import sys; from hviskd.synthesis import tissue; print('openslide' in sys.modules)"
     assert run(code) == "False"

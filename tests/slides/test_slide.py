@@ -25,6 +25,7 @@ def difference(first, second) -> int:
     return int(np.abs(first.astype(int) - second).max())
 
 
+@pytest.mark.slow
 def test_at_its_own_mpp_the_pixels_are_the_files(lossless, image):
     with open_slide(lossless) as slide:
         assert slide.size == ODD

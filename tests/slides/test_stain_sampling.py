@@ -69,6 +69,7 @@ def test_a_slide_without_tissue_is_left_as_it_is(tmp_path):
             assert "1000 are needed" in stain.problem
 
 
+@pytest.mark.slow
 def test_a_picture_a_slide_and_a_stored_stain_serve_as_reference(tmp_path, halves):
     tile = stained((200, 200), 1.0, 0.7)
     Image.fromarray(tile).save(tmp_path / "tile.png")

@@ -185,6 +185,7 @@ def test_differences_to_the_neighbour_are_added_up(tmp_path, compression):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["jpeg2000", "webp", "jpegxl", "lerc", "png", 33005])
 def test_what_imagecodecs_decodes_is_read(tmp_path, compression):
     lossless = {"compressionargs": {"lossless": True}} if compression in ("webp", "jpegxl") else {}
@@ -236,6 +237,7 @@ def test_what_is_transparent_is_white(tmp_path):
         assert np.array_equal(pixels[:, 300:], SCAN[:, 300:])
 
 
+@pytest.mark.slow
 def test_opaque_tiles_of_webp_may_lack_their_opacity(tmp_path):
     image = pyvips.Image.new_from_array(SCAN).copy(interpretation="srgb", xres=2000, yres=2000).bandjoin(255)
     image.tiffsave(str(tmp_path / "S1.tif"), tile=True, compression="webp", lossless=True)
@@ -277,6 +279,7 @@ def test_a_thumbnail_of_another_shape_is_no_level(tmp_path):
         assert [level[:2] for level in slide.levels] == [(600, 400), (150, 100)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["jpeg", "zlib", "webp", "jpegxl", 33005, 34712])
 def test_an_aperio_slide_in_any_compression_is_read_at_its_scale(tmp_path, compression):
     path = tmp_path / "S1.svs"
@@ -301,6 +304,7 @@ def test_a_missing_tile_is_white(tmp_path):
     assert np.array_equal(pixels[128:], SCAN[128:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["zlib", "lzw", "jpeg", "jpeg2000", "webp", "jpegxl", "zstd", "lerc", "png"])
 def test_a_damaged_tile_is_named_and_the_rest_can_be_read(tmp_path, compression):
     path = write_ome(tmp_path / "S1.ome.tif", ("scan", SCAN), compression=compression)
@@ -341,6 +345,7 @@ def test_broken_ome_xml_is_told_and_the_largest_image_taken(tmp_path):
         assert np.array_equal(slide.read(0, 0, 600, 400), SCAN)
 
 
+@pytest.mark.slow
 def test_many_threads_read_what_one_reads(tmp_path):
     path = write_ome(tmp_path / "S1.ome.tif", ("scan", SCAN), compression="jpeg2000")
     places = [(x, y) for y in range(0, 300, 50) for x in range(0, 500, 70)] * 2
@@ -416,6 +421,7 @@ def test_the_usual_recipe_of_libvips_is_read_in_colour_with_its_levels(tmp_path,
         assert np.array_equal(slide.read(0, 0, 600, 400), SCAN)
 
 
+@pytest.mark.slow
 def test_strips_as_wide_as_a_slide_take_no_memory(tmp_path):
     path, wide = tmp_path / "S1.ome.tif", np.zeros((1024, 20_000, 3), np.uint8)
     write_ome(path, ("scan", wide), levels=1, tile=None, rowsperstrip=4)

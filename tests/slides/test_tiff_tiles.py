@@ -115,6 +115,7 @@ def test_directories_in_a_circle_end(svs):
     assert len(found) <= 64
 
 
+@pytest.mark.slow
 def test_whatever_stands_in_a_header_nothing_is_raised_and_no_tile_lies_outside_the_file(svs, tmp_path):
     with tifffile.TiffFile(svs) as tiff:
         head = min(tiff.pages[0].dataoffsets)

@@ -160,6 +160,7 @@ SECTIONS = {  # share that is tissue, as drawn or outlined by eye
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", present(SECTIONS), ids=name)
 def test_sections_are_found_and_nothing_in_them_is_ink(path):
     with open_slide(path, slide_mpp=0.499) as slide:

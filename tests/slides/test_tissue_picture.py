@@ -20,6 +20,7 @@ def draw(tmp_path, image, mpp) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
+@pytest.mark.slow
 def test_tissue_and_ink_are_outlined_in_two_colours(tmp_path):
     image = glass((400, 600))
     image[50:350, 50:250] = stained((300, 200), 1, 0.6)

@@ -31,6 +31,7 @@ def mask_of(cohort, slide):
     return read_annotation(cohort.folder / slide.mask, legend=load_legend("ivygap-paper"), size=(600, 450))
 
 
+@pytest.mark.slow
 def test_every_slide_opens_with_its_mpp_and_three_levels(cohort):
     assert [slide.slide for slide in cohort.slides] == ["P01-1", "P02-1", "P03-1"]
     for drawn in cohort.slides:

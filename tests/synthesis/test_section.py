@@ -31,6 +31,7 @@ def test_all_eight_classes_are_there_in_areas_worth_the_name(width_px: int, heig
         assert 0.25 < shares[NAMES.index("BG")] < 0.65
 
 
+@pytest.mark.slow
 def test_the_tissue_is_one_piece_with_glass_all_round():
     for seed in range(6):
         class_map = section(seed=seed)
@@ -53,6 +54,7 @@ def test_from_glass_inwards_lie_leading_edge_then_infiltrating_then_cellular_tum
     assert means[-1] > 2.5 * means[0]
 
 
+@pytest.mark.slow
 def test_necrosis_is_rimmed_by_palisades_and_the_perinecrotic_zone_alone():
     for seed in range(6):
         class_map = section(seed=seed)

@@ -109,6 +109,7 @@ def nuclear_diameter_um(mpp: float) -> float:
     return float(np.median(2 * np.sqrt(area_um2[area_um2 > 15] / np.pi)))
 
 
+@pytest.mark.slow
 def test_nuclei_keep_their_size_in_µm_at_any_resolution():
     diameters = [nuclear_diameter_um(mpp) for mpp in (0.25, 0.5, 1.0)]
     assert min(diameters) > 6

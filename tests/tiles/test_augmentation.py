@@ -21,6 +21,7 @@ def test_all_eight_symmetries_are_equally_likely():
     assert chisquare(counts).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_all_places_of_the_crop_are_equally_likely_mirrored_or_not():
     tile = np.arange(1, 6 * 5 * 2 + 1, dtype=np.int16).reshape(6, 5, 2)
     padded = np.pad(tile, ((4, 4), (4, 4), (0, 0)))

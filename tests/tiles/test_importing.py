@@ -188,6 +188,7 @@ FOLDERS = {  # the table, tiles, side in px, patients
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", present(FOLDERS), ids=name)
 def test_tiles_named_by_their_place_split_by_the_patient_of_a_table(tmp_path, folder):
     table, tiles, side, patients = FOLDERS[folder]

@@ -57,6 +57,7 @@ def student_run(tileset, teacher_run, tmp_path_factory):
     return train(recipe, tileset, tmp_path_factory.mktemp("runs") / "student", teacher=teacher_run.chosen())
 
 
+@pytest.mark.slow
 def test_it_learns_what_is_easy(teacher_run, tileset):
     model = teacher_run.chosen()
     rows = tileset.rows("test")
@@ -64,6 +65,7 @@ def test_it_learns_what_is_easy(teacher_run, tileset):
     assert right.mean() > 0.6  # a third by chance
 
 
+@pytest.mark.slow
 def test_a_finished_run_holds_what_it_promises(student_run):
     names = {entry.name for entry in student_run.folder.iterdir() if entry.name[0] != "."} - {"tensorboard"}
     assert names == {"run.json", "recipe.yaml", "log.csv", "curves.png", "model", "model-last"}
@@ -211,6 +213,7 @@ def test_a_loss_that_explodes_stops_the_run_with_its_name(tileset, teacher_run, 
     assert not Run(tmp_path / "run").finished
 
 
+@pytest.mark.slow
 def test_weights_ruined_by_the_last_step_of_an_epoch_are_never_kept(tileset, tmp_path):
     recipe = load_recipe(None, QUICK | {"learning_rate": 1e30, "batch_size": 144}, role="student")  # one step an epoch
     with pytest.raises(TrainingError, match=r"epoch \d+"):
@@ -333,6 +336,7 @@ def test_a_run_killed_in_its_first_moment_can_be_started_again(tileset, tmp_path
     assert train(recipe, tileset, tmp_path / "run", resume=True).finished
 
 
+@pytest.mark.slow
 def test_a_run_is_not_resumed_with_something_else(student_run, tileset, teacher_run, tmp_path):
     other = student_run.recipe.model_copy(update={"epochs": 9})
     with pytest.raises(TrainingError, match=r"cannot resume, since the recipe's epochs \(3, now 9\) changed"):
@@ -403,6 +407,7 @@ def test_without_a_val_split_the_last_epoch_is_the_chosen_one(tmp_path):
     assert "no validation split" in run.chosen().card.selection
 
 
+@pytest.mark.slow
 def test_a_class_that_val_lacks_is_named_where_the_epoch_was_chosen(tileset, tmp_path):
     table = tileset.table.copy()
     table.loc[(table["split"] == "val") & (table["class"] == "dark"), "split"] = None
