@@ -14,7 +14,7 @@ from hviskd.cli.app import app
 from hviskd.errors import DataError
 from hviskd.evaluation import evaluate, save_evaluation
 from hviskd.pictures import new_figure, save_figure
-from hviskd.reports.report import render
+from hviskd.reports.report import render, write_report
 from hviskd.reports.section import WIDEST_PX, Section, picture_of
 from hviskd.segmentation.outputs import save_slide_map
 from hviskd.tiles import check_leak
@@ -188,3 +188,10 @@ def test_a_figure_of_the_project_is_taken_too(tmp_path):
     assert picture_of(figure, "plain").width_px == 4 * 96
     save_figure(figure, tmp_path / "plain.png")
     assert picture_of(tmp_path / "plain.png", "plain").height_px == 3 * 96
+
+
+def test_what_a_notebook_shows_of_a_page_is_its_sections_titles(folders, tmp_path):
+    sections = write_report(folders / "evaluation", tmp_path / "page.html")
+    assert sections[0].pictures
+    assert len(repr(sections)) < 200
+    assert sections[0].title in repr(sections)

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +52,13 @@ class Section:
     """
 
     title: str
-    lead: tuple[str, ...]
-    tables: tuple[str, ...] = ()
-    meaning: tuple[str, ...] = ()
-    pictures: tuple[Picture, ...] = ()
-    limits: tuple[str, ...] = ()
-    commands: tuple[str, ...] = ()
-    texts: tuple[tuple[str, str], ...] = ()
+    lead: tuple[str, ...] = field(repr=False)  # in a notebook, the list of a page's sections is one of their titles
+    tables: tuple[str, ...] = field(default=(), repr=False)
+    meaning: tuple[str, ...] = field(default=(), repr=False)
+    pictures: tuple[Picture, ...] = field(default=(), repr=False)
+    limits: tuple[str, ...] = field(default=(), repr=False)
+    commands: tuple[str, ...] = field(default=(), repr=False)
+    texts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 def name_of(folder: Path) -> str:
