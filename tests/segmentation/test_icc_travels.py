@@ -111,12 +111,12 @@ def test_the_command_counts_slides_without_a_profile_and_repeats_those_of_the_ot
     given = ["segment", str(tmp_path / "slides"), "-m", str(model.folder), "-o", str(tmp_path / "maps")]
     first = CliRunner().invoke(app, given)
     assert first.exit_code == 0, first.output
-    assert "note: 1 of 2 slides have no ICC colour profile; read as stored" in first.output
+    assert "note: 1 of 2 slides have no usable ICC colour profile; read as stored" in first.output
     assert read_summary(tmp_path / "maps" / "with").map.icc
     assert CliRunner().invoke(app, given).output.count("already done") == 2
     other = CliRunner().invoke(app, [*given, "--no-icc"])
     assert "already done" not in other.output
-    assert "slides have no ICC" not in other.output
+    assert "usable ICC" not in other.output
     assert not read_summary(tmp_path / "maps" / "with").map.icc
 
 

@@ -161,7 +161,9 @@ def segment(
     _print_notes(outcomes, context)
     unconverted = sum(o.summary is not None and not o.summary.map.icc for o in outcomes)
     if (card.icc if icc is None else icc) and unconverted:
-        typer.echo(f"note: {unconverted:,} of {len(outcomes):,} slides have no ICC colour profile; read as stored")
+        typer.echo(
+            f"note: {unconverted:,} of {len(outcomes):,} slides have no usable ICC colour profile; read as stored"
+        )
     _print_stages(outcomes, time.perf_counter() - began)
     failed = len(outcomes.failed)
     typer.echo(f"{len(outcomes) - failed} of {len(outcomes)} slides mapped")
