@@ -191,3 +191,13 @@ def test_a_resolution_made_up_by_a_program_is_not_believed(path):
 def test_the_beginning_of_a_file_is_damaged(path):
     with pytest.raises(DataError, match="damaged"):
         open_slide(path, slide_mpp=0.5)
+
+
+def test_a_file_that_openslide_recognises_and_then_does_not_know_is_damaged(tmp_path):
+    path, said = tmp_path / "slide.svs", "Aperio Image Library v12\r\n384x384 (128x128) of test|MPP = 0.5"
+    with tifffile.TiffWriter(path) as out:
+        for height, width in ((384, 384), (1, 192), (96, 96)):  # no level is coarser than the one after it
+            level = patterned(width, height)
+            out.write(level, tile=(128, 128), photometric="rgb", compression="zlib", description=said, metadata=None)
+    with pytest.raises(DataError, match=r"slide\.svs: damaged \(Unsupported or missing image file\)"):
+        open_slide(path)

@@ -39,8 +39,8 @@ class OpenSlideFile(Slide):
         """Open a slide.
 
         Raises:
-            openslide.OpenSlideUnsupportedFormatError: OpenSlide does not know this kind of file.
-            DataError: The file is damaged, or its µm/px is missing or absurd and `slide_mpp` does not give it.
+            DataError: The file is damaged, of a kind that OpenSlide does not know, or its µm/px is missing or absurd
+                and `slide_mpp` does not give it.
         """
         # Either would have OpenSlide end the whole process: for lack of memory, or dividing by the tiles' quotient.
         if longest_tile(path) > path.stat().st_size:
@@ -149,8 +149,6 @@ def _tile_cache() -> openslide.OpenSlideCache:
 def _open_handle(path: Path) -> openslide.OpenSlide:
     try:
         handle = openslide.OpenSlide(path)
-    except openslide.OpenSlideUnsupportedFormatError:
-        raise
     except openslide.OpenSlideError as error:
         raise _damaged(path, error) from error
     handle.set_cache(_tile_cache())
