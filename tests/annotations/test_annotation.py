@@ -5,6 +5,7 @@ import shapely.affinity
 
 from hviskd.annotations import LabelMask, Outlines, Region, load_legend
 from hviskd.errors import DataError
+from tests.html_tables import read_tables
 
 BOX = shapely.box(0, 0, 10, 10)
 
@@ -124,3 +125,12 @@ def test_squares_that_hold_another_class_are_those_whose_px_say_so(seed, scale):
         assert 0 < sum(expected) < len(expected)
         none = np.empty(0, np.int64)
         assert annotation.hold_others(none, none, side, none).shape == (0,)
+
+
+def test_outlines_show_their_classes_in_a_notebook():
+    drawn = [Region("b", BOX, colour=(0, 160, 0)), Region("<a>", BOX), Region("b", shapely.affinity.translate(BOX, 90))]
+    html = Outlines.of(drawn, size=(50, 20), source="folder/s.geojson")._repr_html_()
+    assert "s.geojson: 3 regions, on a slide of 50 × 20 px" in html
+    assert read_tables(html)[:3] == [["", "class", "regions"], ["", "<a>", "1"], ["", "b", "2"]]
+    assert ["regions outside the slide", "1"] in read_tables(html)
+    assert html.count("#00a000") == 1

@@ -5,6 +5,7 @@ import yaml
 
 from hviskd.annotations import Legend, built_in_legends, load_legend
 from hviskd.errors import DataError
+from tests.html_tables import read_tables
 
 PLAIN = {"name": "l", "classes": [{"name": "a", "colours": [[1, 2, 3]]}, {"name": "b", "colours": [[4, 5, 6]]}]}
 
@@ -174,3 +175,12 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
     text = yaml.safe_dump(PLAIN) + "merge: {a: b}\nmerge: {b: a}\n"
     with pytest.raises(DataError, match=r"line \d+: merge appears twice"):
         load_legend(written(tmp_path, text))
+
+
+def test_a_legend_shows_its_classes_in_a_notebook():
+    classes = [{"name": "<tumour>", "colours": [[200, 0, 0]]}, {"name": "rim", "colours": [[0, 160, 0]]}]
+    html = Legend(name="lesion", classes=classes)._repr_html_()
+    assert read_tables(html) == [["", "class"], ["", "<tumour>"], ["", "rim"]]
+    assert "#c80000" in html
+    merged = Legend(name="lesion", classes=classes, merge={"rim": "<tumour>"})._repr_html_()
+    assert read_tables(merged) == [["", "class", "with the merged classes"], ["", "<tumour>", "rim"]]

@@ -167,6 +167,7 @@ def test_a_run_stands_for_its_two_models(teacher_run, tmp_path):
 
 def test_a_model_shows_itself_in_a_notebook(tmp_path):
     model = make_model(str(tmp_path / "model"), tile_px=32, classes=("<tumour>", "b & c"))
+    assert repr(model) == f"Model('{tmp_path}/model': resnet8, 32 px tiles, 2 classes)"
     html = model._repr_html_()
     assert [row[1] for row in read_tables(html)] == ["class", "<tumour>", "b & c"]
     assert f"resnet8 with {model.parameters:,} parameters, 32 px tiles at 0.5 µm/px" in html

@@ -24,6 +24,10 @@ def test_a_broken_slide_does_not_stop_the_others(tmp_path):
     assert reports[0].picture is None
     names = [row[0] for row in read_tables(reports._repr_html_())]
     assert names == ["slide", "a.svs", "slide", "b.svs", "c.svs", "d.svs"]
+    assert read_tables(reports[0]._repr_html_())[1][0] == "a.svs"
+    assert "damaged" in reports[2]._repr_html_()
+    (pictured,) = survey(tmp_path / "a.svs", pictures=tmp_path / "pictures")
+    assert "image/jpeg" in pictured._repr_html_()
 
 
 def test_a_listed_mpp_goes_before_the_one_for_all(tmp_path):

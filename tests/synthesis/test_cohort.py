@@ -16,6 +16,7 @@ from hviskd.synthesis import TISSUE_CLASSES, draw_patient, draw_tissue, lay_out_
 from hviskd.synthesis.cohort import CohortSettings, draw_cohort
 from hviskd.synthesis.layout import VASCULAR, lay_out
 from hviskd.synthesis.outlines import vascular_windows, vessel_outlines, write_vessel_tiles
+from tests.html_tables import read_tables
 
 SMALL = {"width_px": 600, "height_px": 450, "mpp": 0.5}
 NAMES = tuple(tissue.name for tissue in TISSUE_CLASSES)
@@ -110,6 +111,13 @@ def test_patients_differ_in_colour_more_than_their_own_slides(tmp_path: Path):
 def test_the_table_of_patients_goes_by_the_slides_names(cohort):
     lines = (cohort.folder / "patients.csv").read_text().splitlines()
     assert lines == ["slide,patient", "P01-1,P01", "P02-1,P02", "P03-1,P03"]
+
+
+def test_a_cohort_shows_its_files_in_a_notebook(cohort):
+    header, *rows = read_tables(cohort._repr_html_())
+    assert header == ["patient", "slide", "mask", "outlines"]
+    assert [row[:2] for row in rows] == [[f"P0{n}", f"slides/P0{n}-1.svs"] for n in (1, 2, 3)]
+    assert all((cohort.folder / file).is_file() for row in rows for file in row[1:])
 
 
 @pytest.mark.slow

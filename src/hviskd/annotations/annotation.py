@@ -182,6 +182,19 @@ class Outlines(Annotation):
             found[place] = ((window != labels[place]) & (window >= 0)).any()
         return found
 
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        counts = Counter(region.label for region in self.regions)
+        colours = {region.label: region.colour for region in self.regions if region.colour is not None}
+        rows = [(show.swatch(colours[name]) if name in colours else "", name, counts[name]) for name in self.classes]
+        size = f"on a slide of {self.size[0]:,} × {self.size[1]:,} px" if self.size else ""
+        return (
+            show.paragraph(f"{Path(self.source).name}: {len(self.regions):,} regions", size)
+            + show.table(("", "class", "regions"), rows, html=(0,))
+            + (show.table(("remark", "times"), self.remarks.items()) if self.remarks else "")
+        )
+
     @cached_property
     def _edges(self) -> EdgeTable:
         return EdgeTable.of(np.array([region.geometry for region in self.regions], dtype=object))

@@ -136,6 +136,20 @@ class Legend(BaseModel):
         entries = zip(self.classes, spare, strict=True)
         return tuple((entry.colours or (other,))[0] for entry, other in entries if entry.name not in self.merge)
 
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        merged = {name: ", ".join(one for one, into in self.merge.items() if into == name) for name in self.names}
+        rows = [
+            (show.swatch(colour), name, merged[name] or None)
+            for name, colour in zip(self.names, self.colours, strict=True)
+        ]
+        columns = 3 if self.merge else 2
+        header = ("", "class", "with the merged classes")
+        return show.paragraph(f"legend {self.name}") + show.table(
+            header[:columns], [row[:columns] for row in rows], html=(0,)
+        )
+
     @cached_property
     def _positions(self) -> dict[str, int]:
         return {

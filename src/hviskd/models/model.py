@@ -57,6 +57,10 @@ class Model:
             raise ModelError(f"{self.folder}: has no int8 variant; make one with `quantize()`")
         return _content(self.folder / INT8, self.card.int8.sha256)
 
+    def __repr__(self) -> str:
+        card = self.card
+        return f"Model({str(self.folder)!r}: {card.network.name}, {card.tile_px} px tiles, {len(card.classes)} classes)"
+
     def _repr_html_(self) -> str:
         from hviskd import notebook_html as show
 

@@ -11,6 +11,8 @@ from hviskd.slides.opening import open_slide
 from hviskd.slides.slide import SlideFacts
 from hviskd.slides.tissue_rule import TissueRule
 
+_NOTEBOOK_PX = 480
+
 
 @dataclass(frozen=True)
 class SlideReport:
@@ -29,6 +31,12 @@ class SlideReport:
     tissue_mm2: float | None = None
     picture: Path | None = None
     problem: str = ""
+
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        told = Survey([self])._repr_html_()
+        return told + (show.picture_file(self.picture, self.path.name, _NOTEBOOK_PX) if self.picture else "")
 
 
 class Survey(list[SlideReport]):

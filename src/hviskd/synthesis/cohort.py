@@ -65,6 +65,14 @@ class SyntheticCohort:
     folder: Path
     slides: tuple[SyntheticSlide, ...]
 
+    def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
+        rows = [(slide.patient, slide.file, slide.mask, slide.outlines) for slide in self.slides]
+        return show.paragraph(f"{self.folder}: synthetic slides") + show.table(
+            ("patient", "slide", "mask", "outlines"), rows
+        )
+
 
 @dataclass(frozen=True)
 class CohortSettings:
