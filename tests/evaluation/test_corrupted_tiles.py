@@ -116,7 +116,7 @@ def test_it_tells_how_far_it_is(found, tileset):
 
 def test_an_unknown_corruption_is_refused(found, tileset):
     models, result = found
-    with pytest.raises(DataError, match="`robustness=fog`: unknown"):
+    with pytest.raises(DataError, match=r"`corruptions=\['fog'\]`: unknown"):
         robustness(result.evaluation, models, tileset, corruptions=["fog"])
 
 

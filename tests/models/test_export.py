@@ -196,13 +196,14 @@ def test_a_resolution_that_cannot_be_is_refused(model, tmp_path, mpp, message):
         export_model(model, "wsinfer", tmp_path / "exported", mpp=mpp)
 
 
-def test_a_stain_and_an_unknown_licence_are_remarked(model, tmp_path):
+def test_a_stain_an_icc_profile_and_an_unknown_licence_are_remarked(model, tmp_path):
     stain = Stain(method="reinhard", pixels=5000, lab_mean=(60.0, 10.0, -5.0), lab_sd=(5.0, 2.0, 2.0))
     licences = ({"what": "tiles x", "licence": None},)
-    card = model.card.model_validate(model.card.model_dump() | {"stain": stain, "licences": licences})
+    card = model.card.model_validate(model.card.model_dump() | {"stain": stain, "icc": True, "licences": licences})
     changed = type(model)(model.network, card, model.folder)
-    stained, licence = export_model(changed, "torchscript", tmp_path / "t.pt").remarks
+    stained, converted, licence = export_model(changed, "torchscript", tmp_path / "t.pt").remarks
     assert "stain-normalised tiles" in stained
+    assert "converted to sRGB by ICC profile" in converted
     assert "unknown for tiles x" in licence
 
 
