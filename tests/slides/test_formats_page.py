@@ -121,6 +121,7 @@ def of_compression(folder: Path, name: str) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_the_table_of_compressions_says_what_happens(tmp_path):
     names = dict.fromkeys([*TIFF_COMPRESSIONS, *DICOM_SYNTAXES])
     rows = [f"| {' | '.join([name, *of_compression(tmp_path, name)])} |" for name in names]
