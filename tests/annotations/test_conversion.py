@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from hviskd.annotations import Outlines, convert, load_legend, read_annotation, to_outlines
+from hviskd.annotations import (
+    Outlines,
+    convert,
+    find_masks,
+    load_legend,
+    read_annotation,
+    take_census,
+    to_outlines,
+)
 from hviskd.errors import DataError
 
 from .make import blobs
@@ -53,3 +61,16 @@ def test_a_huge_mask_is_traced_only_in_larger_cells(tmp_path, drawn):
     with pytest.raises(DataError, match="larger cells"):
         to_outlines(mask)
     assert to_outlines(mask, px_per_cell=2000).regions
+
+
+def test_paths_may_be_text(tmp_path, drawn):
+    legend = load_legend("ivygap")
+    for suffix in (".geojson", ".json", ".png"):
+        written = convert(drawn, str(tmp_path / f"drawn{suffix}"), legend=legend)
+        assert written == tmp_path / f"drawn{suffix}"
+        assert written.is_file()
+    masks = find_masks(str(tmp_path))
+    assert masks == [tmp_path / "drawn.png"]
+    counted = take_census(str(masks[0]), legend)
+    np.testing.assert_array_equal(counted.codes, take_census(masks, legend).codes)
+    assert len(counted.codes) > 1

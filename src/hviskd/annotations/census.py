@@ -1,7 +1,7 @@
 """Counts the colours of masks, and compares them with a legend."""
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,9 @@ from hviskd.annotations.legend import Legend
 from hviskd.annotations.pixels import MaskPixels
 from hviskd.arrays import NO_CLASS_BYTE, Bools, Ints
 from hviskd.errors import DataError
+from hviskd.file_names import FLAT_SUFFIXES, Paths, list_paths
 from hviskd.storage import atomic_file
 
-MASK_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 SMALL_PX = 1_000_000  # below this, sorting the pixels is faster than walking through all colours there are
 
 
@@ -98,16 +98,17 @@ class CensusRow(NamedTuple):
     class_px: int
 
 
-def find_masks(path: Path, pattern: str = "*") -> list[Path]:
+def find_masks(path: Path | str, pattern: str = "*") -> list[Path]:
     """Return a mask itself, or the images of a folder whose name matches the pattern, in order.
 
     Raises:
         DataError: There is none.
     """
+    path = Path(path)
     if path.is_file():
         return [path]
     try:
-        masks = sorted(p for p in path.glob(pattern) if p.suffix.lower() in MASK_SUFFIXES and p.is_file())
+        masks = sorted(p for p in path.glob(pattern) if p.suffix.lower() in FLAT_SUFFIXES and p.is_file())
     except (ValueError, NotImplementedError) as error:
         raise DataError(f"`pattern={pattern!r}`: not a file name pattern such as *_L.png ({error})") from error
     if not masks:
@@ -116,7 +117,7 @@ def find_masks(path: Path, pattern: str = "*") -> list[Path]:
 
 
 def take_census(
-    masks: Sequence[Path],
+    masks: Paths,
     legend: Legend,
     *,
     tolerance: float = DEFAULT_TOLERANCE,
@@ -127,7 +128,7 @@ def take_census(
     A mask that cannot be read is listed in `failed`, and those before and after it are counted.
 
     Args:
-        masks: PNG, JPEG or TIFF files.
+        masks: One or several PNG, JPEG or TIFF files.
         legend: What to compare the colours with.
         tolerance: See `ColourDecoder`.
         advance: Called once a mask; see `hviskd.progress`.
@@ -135,7 +136,7 @@ def take_census(
     counts, class_px = (np.zeros(TRANSPARENT + 1, dtype=np.int64) for _ in range(2))
     failed = {}
     decode = decoder_of(legend, tolerance)
-    for mask in masks:
+    for mask in list_paths(masks):
         try:
             seen, area_px = _count(mask, numbers=bool(legend.numbers))
             counts[seen] += area_px

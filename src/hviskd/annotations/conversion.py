@@ -60,7 +60,7 @@ def to_outlines(annotation: Annotation, legend: Legend | None = None, *, px_per_
 
 def convert(
     annotation: Annotation,
-    path: Path,
+    path: Path | str,
     *,
     legend: Legend | None = None,
     px_per_cell: float = 1.0,
@@ -80,6 +80,7 @@ def convert(
     Raises:
         DataError: The suffix is another, or something needed is missing.
     """
+    path = Path(path)
     kind = path.suffix.lower()
     if kind == ".geojson":
         return write_geojson(to_outlines(annotation, legend, px_per_cell=px_per_cell), path, frame=frame)

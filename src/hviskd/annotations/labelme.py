@@ -172,13 +172,14 @@ class _Shapes(DrawnFile):
         return np.concatenate([(codes != 0) & (codes != TRANSPARENT) for _, codes in png_codes(stream)])
 
 
-def write_labelme(annotation: Outlines, path: Path, *, image_path: str) -> Path:
+def write_labelme(annotation: Outlines, path: Path | str, *, image_path: str) -> Path:
     """Write a file that Labelme opens for the image `image_path`, and return its path.
 
     Coordinates are rounded to a millionth of a px. Labelme knows no holes, so a hole is joined to its border by a cut
     that encloses nothing; the parts of a region share a `group_id`. Reading the file gives the regions back, without
     their colours.
     """
+    path = Path(path)
     width, height = annotation.size or (None, None)
     head: dict[str, object] = {"version": "5.4.1", "flags": {}, "imagePath": image_path, "imageData": None}
     head |= {"imageHeight": height, "imageWidth": width}

@@ -141,11 +141,11 @@ def _nothing_known(decode: ColourDecoder) -> str:
         return f"no px of it has a number of legend {decode.legend.name} ({numbers}); choose the legend of this mask"
     return (
         f"no colour of it is within {decode.tolerance:.3g} of legend {decode.legend.name}; "
-        "look at its colours with `hviskd annotations census`"
+        "look at its colours with `take_census()`"
     )
 
 
-def write_mask(annotation: Annotation, path: Path, legend: Legend, *, px_per_cell: float = 1.0) -> Path:
+def write_mask(annotation: Annotation, path: Path | str, legend: Legend, *, px_per_cell: float = 1.0) -> Path:
     """Write an annotation as an indexed PNG in its legend's colours, transparent where nothing is labelled.
 
     Under a legend of class numbers its indices are those numbers. The picture is made band by band and never held
@@ -160,6 +160,7 @@ def write_mask(annotation: Annotation, path: Path, legend: Legend, *, px_per_cel
     Raises:
         DataError: The size is not known, a class is not in the legend, or the mask has over a million px a side.
     """
+    path = Path(path)
     if annotation.size is None:
         raise DataError(
             f"{annotation.source}: a mask needs the size of the slide in px; give it, such as `size=20000x15000`"

@@ -158,7 +158,7 @@ def _colour(value: object) -> RGB | None:
     return None
 
 
-def write_geojson(annotation: Outlines, path: Path, *, frame: SlideFrame | None = None) -> Path:
+def write_geojson(annotation: Outlines, path: Path | str, *, frame: SlideFrame | None = None) -> Path:
     """Write a file that QuPath opens, and return its path.
 
     Coordinates are rounded to a millionth of a px. A region without a colour gets one of its class. The same regions
@@ -172,13 +172,14 @@ def write_geojson(annotation: Outlines, path: Path, *, frame: SlideFrame | None 
     return write_features(_features_of(annotation, Placement() if frame is None else frame.outlines()), path)
 
 
-def write_features(features: Iterable[str], path: Path) -> Path:
+def write_features(features: Iterable[str], path: Path | str) -> Path:
     """Write features as a file that QuPath opens, one by one in constant memory; return its path.
 
     Args:
         features: Each as JSON. What QuPath asks of it: its `id` is a UUID, all else stands in `properties`.
         path: Where to write.
     """
+    path = Path(path)
     with atomic_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write('{"type":"FeatureCollection","features":[')
         for position, feature in enumerate(features):

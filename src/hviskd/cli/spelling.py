@@ -23,6 +23,7 @@ _VERBS = {
     "save_evaluation": "evaluate",
     "segment_cohort": "segment",
     "split_tiles": "tiles split",
+    "take_census": "annotations census",
     "train": "train",
 }
 _CALL = re.compile(r"`([a-z_]+)\(\)`")

@@ -54,7 +54,7 @@ def settle_mpp(
     return mpp, ()
 
 
-def read_mpp_csv(path: Path | str, slides: Iterable[Path] | None = None) -> dict[str, float]:
+def read_mpp_csv(path: Path | str, slides: Iterable[Path | str] | None = None) -> dict[str, float]:
     """Read the µm/px of slides from a CSV with the columns `slide` (a file name, or a path) and `mpp`.
 
     Args:
@@ -84,9 +84,9 @@ def read_mpp_csv(path: Path | str, slides: Iterable[Path] | None = None) -> dict
     return table
 
 
-def mpp_of(slide: Path, table: Mapping[str, float]) -> float | None:
+def mpp_of(slide: Path | str, table: Mapping[str, float]) -> float | None:
     """Look up a slide in the result of `read_mpp_csv`, by its file name with or without suffix."""
-    return next((table[name] for name in slide_names(slide) if name in table), None)
+    return next((table[name] for name in slide_names(Path(slide)) if name in table), None)
 
 
 def is_sane(mpp: float) -> bool:

@@ -16,7 +16,7 @@ THUMBNAIL_PX = 1024
 MIN_SIDE_PX = 16
 
 
-def write_svs(path: Path, pixels: RGB, *, mpp: float, quality: int = 85) -> Path:
+def write_svs(path: Path | str, pixels: RGB, *, mpp: float, quality: int = 85) -> Path:
     """Write an SVS of three levels (1, 1/4 and 1/16) and a thumbnail, in JPEG tiles of 256 px, and return its path.
 
     A level's px is the mean of 4 × 4 px of the level before; what is left over at the right and below is cut off, as
@@ -33,12 +33,13 @@ def write_svs(path: Path, pixels: RGB, *, mpp: float, quality: int = 85) -> Path
     """
     import tifffile
 
+    path = Path(path)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or min(pixels.shape[:2]) < MIN_SIDE_PX:
         raise DataError(f"{path}: {pixels.dtype} of shape {pixels.shape}; give uint8 RGB with sides of at least 16 px")
     if not 0 < mpp < np.inf:
-        raise DataError(f"{path}: mpp {mpp}: must be positive")
+        raise DataError(f"`mpp={mpp}`: must be above 0 µm/px")
     if not 1 <= quality <= 100:
-        raise DataError(f"{path}: JPEG quality {quality}; give 1 to 100")
+        raise DataError(f"`quality={quality}`: must be from 1 to 100")
     height, width = pixels.shape[:2]
     head = f"Aperio Image Library v12.0.0\r\n{width}x{height}"
     coding = f"({TILE_PX}x{TILE_PX})"
