@@ -26,16 +26,6 @@ class DataError(HviskdError):
     """A data file or folder is missing, damaged or invalid."""
 
 
-def require_list(name: str, value: object) -> None:
-    """Reject one str where several are expected: as a sequence of str, it would be its letters.
-
-    Raises:
-        DataError: The value is a str.
-    """
-    if isinstance(value, str):
-        raise DataError(f"`{name}={value!r}`: must be a list of names; for a single one, give `{name}=[{value!r}]`")
-
-
 class OutputError(HviskdError):
     """The output location is not empty or cannot be written to."""
 

@@ -93,8 +93,8 @@ def test_nothing_outlined_and_nothing_looked_at():
         (lambda a, o: ((a[:-1], o), {}), "the same size"),
         (lambda a, o: ((a * np.nan, o), {}), "from 0 to 1"),
         (lambda a, o: ((a * 2, o), {}), "from 0 to 1"),
-        (lambda a, o: ((a, o), {"area_share": 0}), "area share 0"),
-        (lambda a, o: ((a, o), {"level": 1.5}), "level 1.5"),
+        (lambda a, o: ((a, o), {"area_share": 0}), "`area_share=0`: must be above 0"),
+        (lambda a, o: ((a, o), {"level": 1.5}), "`level=1.5`: must be above 0"),
     ],
 )
 def test_mistakes(change, message):

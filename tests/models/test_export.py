@@ -189,10 +189,15 @@ def test_without_a_resolution_wsinfer_is_refused_and_the_others_say_so(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("mpp", "message"), [(0.25, "was trained at 0.5 µm/px, not 0.25"), (0, "above zero"), (-1, "zero")]
+    ("mpp", "error", "message"),
+    [
+        (0.25, ModelError, "was trained at 0.5 µm/px; omit `mpp=0.25`"),
+        (0, DataError, "`mpp=0`: must be above 0 µm/px"),
+        (-1, DataError, "`mpp=-1`: must be above 0 µm/px"),
+    ],
 )
-def test_a_resolution_that_cannot_be_is_refused(model, tmp_path, mpp, message):
-    with pytest.raises(ModelError, match=message):
+def test_a_resolution_that_cannot_be_is_refused(model, tmp_path, mpp, error, message):
+    with pytest.raises(error, match=message):
         export_model(model, "wsinfer", tmp_path / "exported", mpp=mpp)
 
 
@@ -237,9 +242,7 @@ def test_a_folder_is_no_file(model, tmp_path):
 
 
 def test_an_unknown_format_is_named(model, tmp_path):
-    with pytest.raises(
-        ModelError, match="format 'tflite': unknown; choose one of onnx, openvino, torchscript, wsinfer"
-    ):
+    with pytest.raises(ModelError, match="`to=tflite`: unknown; choose one of onnx, openvino, torchscript, wsinfer"):
         export_model(model, "tflite", tmp_path / "x")
 
 

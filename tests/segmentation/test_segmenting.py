@@ -138,7 +138,7 @@ def test_a_model_without_mpp_needs_it_from_the_user(slide, tmp_path):
 
 
 def test_the_models_own_mpp_cannot_be_overruled(model, slide):
-    with pytest.raises(ModelError, match=r"needs tiles at 0.5 µm/px; omit `mpp=0.25`"):
+    with pytest.raises(ModelError, match=r"was trained at 0.5 µm/px; omit `mpp=0.25`"):
         segment(model, slide, settings=MapSettings(mpp=0.25), compute=PLAIN)
     assert len(segment(model, slide, settings=MapSettings(mpp=0.5), compute=PLAIN))
 

@@ -92,13 +92,25 @@ def test_tiles_are_jpeg_as_a_scanner_writes_them(tmp_path: Path, tissue):
         (np.zeros((15, 100, 3), np.uint8), 0.5),
         (np.zeros((100, 100), np.uint8), 0.5),
         (np.zeros((100, 100, 3), np.float32), 0.5),
-        (np.zeros((100, 100, 3), np.uint8), 0.0),
-        (np.zeros((100, 100, 3), np.uint8), float("nan")),
     ],
 )
 def test_what_is_no_slide_is_refused_and_leaves_nothing(tmp_path: Path, pixels, mpp: float):
     with pytest.raises(DataError, match=r"a\.svs"):
         write_svs(tmp_path / "a.svs", pixels, mpp=mpp)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"mpp": 0.0}, "`mpp=0.0`: must be above 0"),
+        ({"mpp": float("nan")}, "`mpp=nan`"),
+        ({"mpp": 0.5, "quality": 0}, "`quality=0`: must be from 1 to 100"),
+    ],
+)
+def test_an_absurd_number_is_refused_and_leaves_nothing(tmp_path: Path, numbers, message: str):
+    with pytest.raises(DataError, match=message):
+        write_svs(tmp_path / "a.svs", np.zeros((100, 100, 3), np.uint8), **numbers)
     assert not list(tmp_path.iterdir())
 
 

@@ -91,5 +91,5 @@ def test_names_and_levels_that_are_not_there_are_refused():
     with pytest.raises(DataError, match=r"`corruptions='noise'`.*\['noise'\]"):
         choose_corruptions("noise")
     assert choose_corruptions([]) == list(CORRUPTIONS.values())
-    with pytest.raises(DataError, match="level 6"):
+    with pytest.raises(DataError, match="`level=6`: must be from 0"):
         worse("noise", 6)

@@ -22,7 +22,7 @@ from hviskd.annotations.hidden import find_hidden
 from hviskd.annotations.label_blocks import LabelBlocks
 from hviskd.annotations.legend import Legend
 from hviskd.annotations.scanline import EdgeTable, fill
-from hviskd.arrays import NO_CLASS_BYTE
+from hviskd.arrays import NO_CLASS, NO_CLASS_BYTE
 from hviskd.errors import DataError
 
 UNCLASSIFIED = "unclassified"  # the label of a region drawn without a class
@@ -205,7 +205,7 @@ class Outlines(Annotation):
         return np.array([position[region.label] for region in self.regions], dtype=np.int16)
 
     def _rasterise(self, x_px: float, y_px: float, rows: int, columns: int, px_per_cell: float) -> np.ndarray:
-        image = np.full((rows, columns), -1, dtype=np.int16)
+        image = np.full((rows, columns), NO_CLASS, dtype=np.int16)
         fill(image, self._edges, self._values, x_px=x_px, y_px=y_px, px_per_cell=px_per_cell)
         return image
 
@@ -230,7 +230,7 @@ class LabelMask(Annotation):
         column = np.floor((left_px + (np.arange(columns) + 0.5) * px_per_cell) / self.px_per_mask_px[0])
         row = np.floor((top_px + (np.arange(rows) + 0.5) * px_per_cell) / self.px_per_mask_px[1])
         on_column, on_row = (column >= 0) & (column < width), (row >= 0) & (row < height)
-        image = np.full((rows, columns), -1, dtype=np.int16)
+        image = np.full((rows, columns), NO_CLASS, dtype=np.int16)
         if on_column.any() and on_row.any():
             # The cells on the mask are one rectangle of the window, filled some rows at a time for the memory's sake.
             top, left = int(np.argmax(on_row)), int(np.argmax(on_column))

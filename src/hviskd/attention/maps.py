@@ -36,7 +36,7 @@ def attention_maps(
         RecipeError: There is no such kind or stage, or `cam` does not fit the network or the stage.
     """
     if kind not in get_args(MapKind):
-        raise RecipeError(f"attention {kind!r}: unknown; choose one of {', '.join(get_args(MapKind))}")
+        raise RecipeError(f"`kind={kind}`: unknown; choose one of {', '.join(get_args(MapKind))}")
     if network.training:
         raise RecipeError("attention: the network must be in evaluation mode")
     if kind == "cam":
@@ -84,7 +84,7 @@ def _with_gradient(network: Network, images: Tensor, classes: Tensor, stage: int
         elif 0 <= stage < len(trace.stages):
             maps = trace.stages[stage]
         else:
-            raise RecipeError(f"stage {stage}: this network only has stages 0 (stem) to {len(trace.stages) - 1}")
+            raise RecipeError(f"`stage={stage}`: this network only has stages 0 (stem) to {len(trace.stages) - 1}")
         logit = trace.logits.gather(1, classes[:, None]).sum()  # images do not mix in evaluation mode
         (gradient,) = torch.autograd.grad(logit, maps)
     return maps.detach(), gradient

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hviskd.arrays import Floats
+from hviskd.checks import require_positive_share
 from hviskd.errors import DataError
 from hviskd.thresholds import otsu
 
@@ -50,8 +51,7 @@ def measure_tile(
     """
     if attention.shape != outline.shape or attention.ndim != 2 or attention.size == 0:
         raise DataError(f"attention {attention.shape} and outline {outline.shape}: need the same size (H, W)")
-    if not 0 < area_share <= 1 or not 0 < level <= 1:
-        raise DataError(f"area share {area_share} and level {level}: must be above 0 and at most 1")
+    require_positive_share(area_share=area_share, level=level)
     a, inside = attention.astype(np.float64).ravel(), outline.ravel()
     if not np.isfinite(a).all() or a.min() < 0 or a.max() > 1:
         raise DataError("attention: values must be from 0 to 1")

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from hviskd.attention.overlap import AREA_SHARE, LEVEL
-from hviskd.errors import DataError, RecipeError
+from hviskd.checks import require_at_least, require_positive_share
+from hviskd.errors import RecipeError
 
 MapKind = Literal["grad-cam", "hires-cam", "cam"]
 
@@ -34,14 +35,8 @@ class AttentionSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what means nothing."""
+        """Reject invalid values."""
         if self.kind not in get_args(MapKind):
             raise RecipeError(f"`kind={self.kind}`: unknown; choose one of {', '.join(get_args(MapKind))}")
-        for name, least in (("stage", 0), ("seed", 0)):
-            number = getattr(self, name)
-            if number is not None and number < least:
-                raise DataError(f"`{name}={number}`: must be at least {least}")
-        for name in ("area_share", "level"):
-            share = getattr(self, name)
-            if not 0 < share <= 1:
-                raise DataError(f"`{name}={share}`: must be above 0 and at most 1")
+        require_at_least(0, stage=self.stage, seed=self.seed)
+        require_positive_share(area_share=self.area_share, level=self.level)

@@ -1,11 +1,11 @@
 """Settings of a cutting, checked before anything is read."""
 
-import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from hviskd.annotations import DEFAULT_TOLERANCE, Legend
-from hviskd.errors import DataError, require_list
+from hviskd.checks import require_at_least, require_list, require_mpp, require_share
+from hviskd.errors import DataError
 from hviskd.slides import Stain, TissueRule
 
 _FARTHEST = 442  # 255 times the root of 3
@@ -58,18 +58,14 @@ class CutSettings:
         require_list("glass", self.glass)
         if not 1 <= self.tile_px <= 10_000:
             raise DataError(f"`tile_px={self.tile_px}`: must be from 1 to 10,000")
-        if not (math.isfinite(self.mpp) and self.mpp > 0):
-            raise DataError(f"`mpp={self.mpp}`: must be above 0 µm/px")
+        require_mpp(self.mpp)
         if not 0 <= self.tolerance <= _FARTHEST:
             raise DataError(
                 f"`tolerance={self.tolerance:g}`: must be from 0 to {_FARTHEST}, the distance from black to white"
             )
-        for name, share in (("purity", self.purity), ("min_tissue", self.min_tissue)):
-            if not 0 <= share <= 1:
-                raise DataError(f"`{name}={share}`: must be from 0 to 1")
-        for name, number, least in (("cap", self.cap, 1), ("seed", self.seed, 0), ("workers", self.workers, 1)):
-            if number is not None and number < least:
-                raise DataError(f"`{name}={number}`: must be at least {least}")
+        require_share(purity=self.purity, min_tissue=self.min_tissue)
+        require_at_least(1, cap=self.cap, workers=self.workers)
+        require_at_least(0, seed=self.seed)
 
     def under(self, legend: Legend) -> "CutSettings":
         """Determine which classes of a legend need no tissue.

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
 from hviskd.arrays import Floats, Floats32
+from hviskd.checks import require_positive_share
 from hviskd.errors import DataError
 from hviskd.evaluation.confidence import risk_coverage
 from hviskd.evaluation.metrics import measure
@@ -134,8 +135,7 @@ def calibrate(
         ModelError: The tiles do not suit the Model.
     """
     output = Path(output)
-    if not 0 < accuracy <= 1:
-        raise DataError(f"`accuracy={accuracy:g}`: must be above 0 and at most 1")
+    require_positive_share(accuracy=accuracy)
     model, tileset = load_model(model), TileSet.open(tileset)
     require_free(output, overwrite=overwrite, replaces=(CARD, "model"))
     if model.card.calibration is not None:

@@ -1,17 +1,22 @@
 """The card of a Model, `model.json`: validated on reading, and complete enough to repeat the training."""
 
 import json
+import math
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hviskd.checks import require_mpp
+from hviskd.errors import ModelError
 from hviskd.slides.stain import Stain
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Byte, Byte, Byte]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+_SAME_MPP = 1e-6  # relative; a user repeats the number of the card
 
 
 class _Card(BaseModel):
@@ -201,6 +206,20 @@ class ModelCard(_Card):
         told += [] if stain is None else [stain.lab_mean, stain.lab_sd, stain.problem]
         told += ["sRGB by ICC profile"] if self.icc else []
         return sha256(json.dumps(told).encode()).hexdigest()
+
+    def settle_mpp(self, given: float | None) -> float | None:
+        """Return the µm/px of the tiles: the card's, or, where it records none, the one that a user gives.
+
+        Raises:
+            DataError: `given` is not positive.
+            ModelError: The card records another.
+        """
+        require_mpp(given)
+        if self.mpp is None:
+            return given
+        if given is not None and not math.isclose(given, self.mpp, rel_tol=_SAME_MPP):
+            raise ModelError(f"{self.name}: was trained at {self.mpp:g} µm/px; omit `mpp={given:g}`")
+        return self.mpp
 
     @model_validator(mode="after")
     def _classes_and_colours_match(self) -> "ModelCard":

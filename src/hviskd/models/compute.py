@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hviskd.errors import DataError
+from hviskd.checks import require_at_least
 
 if TYPE_CHECKING:
     from hviskd.models import Model
@@ -43,10 +43,7 @@ class Compute:
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
-        for name in ("batch_size", "threads", "workers"):
-            number = getattr(self, name)
-            if number is not None and number < 1:
-                raise DataError(f"`{name}={number}`: must be at least 1")
+        require_at_least(1, batch_size=self.batch_size, threads=self.threads, workers=self.workers)
 
     @property
     def readers(self) -> int:

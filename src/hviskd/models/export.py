@@ -1,6 +1,5 @@
 """Exports a Model to the formats of other programs, checked against torch."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,13 +75,14 @@ def export_model(
         overwrite: Whether to replace an existing output.
 
     Raises:
+        DataError: `mpp` is not positive.
         ModelError: The format is unknown or cannot be written, the µm/px is missing or contradicts the card, or a
             probability differs from torch's by more than the tolerance; nothing is written.
         DataError: `path` exists.
     """
     model, path = load_model(model), Path(path)
     if to not in _FORMATS:
-        raise ModelError(f"format {to!r}: unknown; choose one of {', '.join(_FORMATS)}")
+        raise ModelError(f"`to={to}`: unknown; choose one of {', '.join(_FORMATS)}")
     if to == "openvino" and not has_openvino():
         raise ModelError("openvino is not installed; install it by pip install openvino, or export to onnx")
     form = _FORMATS[to]
@@ -98,11 +98,7 @@ def export_model(
 
 def _known_mpp(model: Model, to: str, given: float | None) -> float | None:
     """Determine the pixel size from the card or the user."""
-    mpp = model.card.mpp if model.card.mpp is not None else given
-    if given is not None and not (given > 0 and math.isfinite(given)):
-        raise ModelError(f"`mpp={given:g}`: must be above zero")
-    if given is not None and mpp is not None and not math.isclose(given, mpp, rel_tol=1e-6):
-        raise ModelError(f"{model.folder}: was trained at {mpp:g} µm/px, not {given:g}; omit `mpp`")
+    mpp = model.card.settle_mpp(given)
     if mpp is None and to == "wsinfer":
         raise ModelError(
             f"{model.folder}: does not record the µm/px of its training tiles, which WSInfer needs; give it with `mpp`"

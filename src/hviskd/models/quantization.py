@@ -20,6 +20,7 @@ from onnxruntime.quantization import (  # type: ignore[import-untyped]
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
+from hviskd.checks import require_at_least
 from hviskd.errors import DataError, ModelError
 from hviskd.models.admission import require_fit
 from hviskd.models.card import Int8Record
@@ -56,12 +57,10 @@ class QuantizeSettings:
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
-        if self.calibration_tiles < 1:
-            raise DataError(f"`calibration_tiles={self.calibration_tiles}`: must be at least 1")
+        require_at_least(1, calibration_tiles=self.calibration_tiles)
+        require_at_least(0, seed=self.seed)
         if not 0 <= self.tolerance_points <= 100:
             raise DataError(f"`tolerance_points={self.tolerance_points:g}`: must be from 0 to 100")
-        if self.seed < 0:
-            raise DataError(f"`seed={self.seed}`: must be at least 0")
 
 
 def quantize(

@@ -3,12 +3,12 @@
 import math
 from dataclasses import dataclass, field
 
+from hviskd.checks import require_at_least, require_mpp, require_share
 from hviskd.errors import DataError, ModelError
 from hviskd.models import ModelCard
 from hviskd.segmentation.slide_map import MAX_CLASSES
 from hviskd.slides import TissueRule
 
-_SAME_MPP = 1e-6
 _MOST_OVERLAP = 4  # tiles over one place in either direction: sixteen times the work
 
 
@@ -39,14 +39,9 @@ class MapSettings:
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
-        if self.mpp is not None and not (math.isfinite(self.mpp) and self.mpp > 0):
-            raise DataError(f"`mpp={self.mpp}`: must be above 0 µm/px")
-        if self.stride_px is not None and self.stride_px < 1:
-            raise DataError(f"`stride_px={self.stride_px}`: must be at least 1")
-        for name in ("min_tissue", "unsure_below"):
-            share = getattr(self, name)
-            if share is not None and not 0 <= share <= 1:
-                raise DataError(f"`{name}={share}`: must be from 0 to 1")
+        require_mpp(self.mpp)
+        require_at_least(1, stride_px=self.stride_px)
+        require_share(min_tissue=self.min_tissue, unsure_below=self.unsure_below)
 
 
 @dataclass(frozen=True)
@@ -81,11 +76,9 @@ class Request:
         """
         if len(card.classes) > MAX_CLASSES:
             raise ModelError(f"{card.name}: has {len(card.classes)} classes, but a map has at most {MAX_CLASSES}")
-        mpp = settings.mpp if card.mpp is None else card.mpp
+        mpp = card.settle_mpp(settings.mpp)
         if mpp is None:
             raise ModelError(f"{card.name}: its card does not record the µm/px of its tiles; give it with `mpp`")
-        if settings.mpp is not None and not math.isclose(settings.mpp, mpp, rel_tol=_SAME_MPP):
-            raise ModelError(f"{card.name}: needs tiles at {mpp:g} µm/px; omit `mpp={settings.mpp:g}`")
         stride_px = settings.stride_px or card.tile_px
         least = math.ceil(card.tile_px / _MOST_OVERLAP)
         if not least <= stride_px <= card.tile_px:

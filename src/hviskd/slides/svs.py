@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hviskd.arrays import RGB
+from hviskd.checks import require_mpp
 from hviskd.errors import DataError
 from hviskd.storage import atomic_file
 
@@ -36,8 +37,7 @@ def write_svs(path: Path | str, pixels: RGB, *, mpp: float, quality: int = 85) -
     path = Path(path)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or min(pixels.shape[:2]) < MIN_SIDE_PX:
         raise DataError(f"{path}: {pixels.dtype} of shape {pixels.shape}; give uint8 RGB with sides of at least 16 px")
-    if not 0 < mpp < np.inf:
-        raise DataError(f"`mpp={mpp}`: must be above 0 µm/px")
+    require_mpp(mpp)
     if not 1 <= quality <= 100:
         raise DataError(f"`quality={quality}`: must be from 1 to 100")
     height, width = pixels.shape[:2]

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hviskd.annotations import load_legend, write_geojson, write_mask
+from hviskd.checks import require_at_least
 from hviskd.errors import DataError
 from hviskd.progress import Progress, progress_bar
 from hviskd.slides import open_slide, write_svs
 from hviskd.storage import atomic_folder, require_free, write_json, write_text
 from hviskd.synthesis import TISSUE_CLASSES, draw_patient, draw_tissue, lay_out_section
-from hviskd.synthesis.layout import lay_out
+from hviskd.synthesis.layout import lay_out, require_drawable
 from hviskd.synthesis.outlines import section_mask, section_outlines, write_vessel_tiles
 from hviskd.version import __version__
 
@@ -30,7 +31,6 @@ CARD = "cohort.json"
 LEGEND = "ivygap-paper"
 LIMIT_PX = 20_000_000  # drawn at once; some 40 bytes a px with all that is made of it
 MIN_SIDE_PX = 64
-MPP_RANGE = (0.1, 4.0)
 VESSEL_TILE_PX = 150
 VESSEL_TILES_PER_SLIDE = 12
 
@@ -112,10 +112,8 @@ class CohortSettings:
                 f"`width_px` and `height_px`: {width_px} × {height_px} px exceed {LIMIT_PX // 10**6} million, the "
                 "limit per slide; give a smaller size, or a larger `mpp`"
             )
-        if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
-            raise DataError(f"`mpp={mpp}`: must be from {MPP_RANGE[0]} to {MPP_RANGE[1]} µm/px")
-        if self.seed < 0:
-            raise DataError(f"`seed={self.seed}`: must be at least 0")
+        require_drawable(mpp)
+        require_at_least(0, seed=self.seed)
 
 
 @dataclass(frozen=True)
@@ -154,8 +152,7 @@ def draw_cohort(
         DataError: The folder is not empty and `overwrite` is not set, or it contains no cohort.
     """
     folder, settings = Path(folder), settings or CohortSettings()
-    if workers is not None and workers < 1:
-        raise DataError(f"`workers={workers}`: must be at least 1")
+    require_at_least(1, workers=workers)
     require_free(folder, overwrite=overwrite, replaces=(CARD, "drawn cohort"))
     total = settings.patients * settings.slides_per_patient
     with (

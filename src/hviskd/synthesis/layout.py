@@ -12,10 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hviskd.errors import DataError
+
 F32 = NDArray[np.float32]
 
 CELL_UM = 2.0  # a quarter of a nucleus: fine enough for a palisade, coarse enough to cost nothing
 MARGIN_UM = 24.0  # nuclei and vessels centred just outside the region reach into it
+_MPP_RANGE = (0.1, 4.0)  # beyond it, nuclei are larger than tiles or smaller than px
+
+
+def require_drawable(mpp: float) -> None:
+    """Raise a DataError if tissue cannot be drawn at this µm/px."""
+    if not _MPP_RANGE[0] <= mpp <= _MPP_RANGE[1]:
+        raise DataError(f"`mpp={mpp}`: must be from {_MPP_RANGE[0]} to {_MPP_RANGE[1]} µm/px")
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ from hviskd.synthesis.layout import (
     PALISADING,
     PERINECROTIC,
     VASCULAR,
+    require_drawable,
     waves,
 )
 
-_MPP_RANGE = (0.1, 4.0)
 _MIN_SIDE_PX = 64
 _MAX_CELL_UM = 8.0  # a palisade is some 30 µm wide
 _CELLS_ACROSS = 250
@@ -71,8 +71,7 @@ def lay_out_section(width_px: int, height_px: int, *, mpp: float = 0.5, rng: np.
     """
     if min(width_px, height_px) < _MIN_SIDE_PX:
         raise DataError(f"section: {width_px} × {height_px} px are too small; give at least {_MIN_SIDE_PX} per side")
-    if not _MPP_RANGE[0] <= mpp <= _MPP_RANGE[1]:
-        raise DataError(f"mpp {mpp}: must be from {_MPP_RANGE[0]} to {_MPP_RANGE[1]} µm/px")
+    require_drawable(mpp)
     radius_um = min(width_px, height_px) * mpp / 2
     cell_um = min(2 * radius_um / _CELLS_ACROSS, _MAX_CELL_UM)
     y_um, x_um = (

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hviskd.checks import require_at_least
 from hviskd.errors import DataError
 from hviskd.synthesis.layout import (
     F32,
@@ -18,6 +19,7 @@ from hviskd.synthesis.layout import (
     Layout,
     TissueClass,
     lay_out,
+    require_drawable,
     smoothstep,
     waves,
 )
@@ -39,7 +41,6 @@ _MACENKO = np.array([[0.5626, 0.7201, 0.4062], [0.2159, 0.8012, 0.5581]])
 
 _BAND_ROWS = 256  # a band's fields fit the memory of any computer, however many rows the region has
 _OVERLAP_UM = 20.0  # how far a band must see beyond its rows for its seams not to show
-_MPP_RANGE = (0.1, 4.0)
 _WHITE, _CLOUDS, _UNEVEN, _SENSOR = range(4)  # noises of their own, drawn again the same for every band
 
 
@@ -103,8 +104,7 @@ def draw_tile(
     Raises:
         DataError: There is no such class, no pixel to draw, or `mpp` is out of range.
     """
-    if tile_px < 1:
-        raise DataError(f"tile_px {tile_px}: must be at least 1")
+    require_at_least(1, tile_px=tile_px)
     return draw_tissue(np.full((tile_px, tile_px), class_index), look, mpp=mpp, rng=rng)
 
 
@@ -144,8 +144,7 @@ def _check(class_map: NDArray[np.integer], mpp: float) -> None:
         raise DataError(
             f"class map: has values {class_map.min()} to {class_map.max()}; give indices 0 to {len(TISSUE_CLASSES) - 1}"
         )
-    if not _MPP_RANGE[0] <= mpp <= _MPP_RANGE[1]:
-        raise DataError(f"mpp {mpp}: must be from {_MPP_RANGE[0]} to {_MPP_RANGE[1]} µm/px")
+    require_drawable(mpp)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hviskd.checks import require_at_least
 from hviskd.errors import DataError
 from hviskd.progress import Progress, progress_bar
 from hviskd.tiles.card import Origin
@@ -79,8 +80,7 @@ def import_cifar(
     archive, output = Path(archive), Path(output)
     if not (math.isfinite(val) and 0 <= val < 1):
         raise DataError(f"`val={val}`: must be a share of at least 0 and below 1")
-    if seed < 0:
-        raise DataError(f"`seed={seed}`: must be at least 0")
+    require_at_least(0, seed=seed)
     if not archive.exists():
         raise DataError(f"{archive}: no such file or folder")
     if archive.is_file() and zipfile.is_zipfile(archive):

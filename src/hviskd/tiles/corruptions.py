@@ -15,7 +15,8 @@ from PIL import Image
 from scipy import ndimage, signal
 
 from hviskd.arrays import RGB
-from hviskd.errors import DataError, require_list
+from hviskd.checks import require_list
+from hviskd.errors import DataError
 from hviskd.tiles.jitter import scale_stains
 
 LEVELS = 5
@@ -56,7 +57,7 @@ def corrupt(
         DataError: There is no such level.
     """
     if not 0 <= level <= LEVELS:
-        raise DataError(f"level {level}: must be from 0 (clean) to {LEVELS}")
+        raise DataError(f"`level={level}`: must be from 0 (clean) to {LEVELS}")
     if level == 0:
         return tiles
     strength = corruption.strengths[level - 1]

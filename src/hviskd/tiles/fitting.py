@@ -1,12 +1,12 @@
 """Decides which images of a folder become tiles of one size, and which square of each."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hviskd.errors import DataError, require_list
+from hviskd.checks import require_at_least, require_list, require_mpp
+from hviskd.errors import DataError
 from hviskd.tiles.rows import TileSource
 
 Size = tuple[int, int]
@@ -40,12 +40,10 @@ class ImportSettings:
     def __post_init__(self) -> None:
         """Reject invalid values."""
         require_list("classes", self.classes)
-        if self.tile_px is not None and self.tile_px < 1:
-            raise DataError(f"`tile_px={self.tile_px}`: must be at least 1")
+        require_at_least(1, tile_px=self.tile_px)
         if self.resize and self.tile_px is None:
             raise DataError("`resize=True`: needs the size `tile_px`")
-        if self.mpp is not None and not (math.isfinite(self.mpp) and self.mpp > 0):
-            raise DataError(f"`mpp={self.mpp}`: must be above 0 µm/px")
+        require_mpp(self.mpp)
 
 
 @dataclass(frozen=True)

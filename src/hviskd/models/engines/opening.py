@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import torch
 
+from hviskd.checks import require_at_least
 from hviskd.errors import ModelError
 from hviskd.models.checking import largest_difference, require_agreement
 from hviskd.models.device import pick_device
@@ -43,10 +44,10 @@ def open_engine(
 
     Raises:
         ModelError: The engine differs from torch by too much, does not run what is asked for, or is not installed.
+        DataError: `batch_size` or `threads` is below 1.
         HviskdError: The device is not known, or not there.
     """
-    if batch_size < 1 or (threads is not None and threads < 1):
-        raise ModelError(f"batch size {batch_size}, threads {threads}: both must be at least 1")
+    require_at_least(1, batch_size=batch_size, threads=threads)
     name, precision, where = _choose(model, engine, precision, device)
     threads = threads or usable_cpus()
     run: Runner
@@ -103,7 +104,7 @@ def _choose(model: Model, engine: str, precision: str, device: str) -> tuple[str
     """Resolve every `auto`, and reject combinations that are not possible."""
     for what, asked, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
         if asked not in ("auto", *known):
-            raise ModelError(f"{what} {asked!r}: unknown; choose one of auto, {', '.join(known)}")
+            raise ModelError(f"`{what}={asked}`: unknown; choose one of auto, {', '.join(known)}")
     only_cpu = engine in ("onnxruntime", "openvino") or (engine == "auto" and precision == "int8")
     where = torch.device("cpu") if device == "auto" and only_cpu else pick_device(device)
     if engine == "torch" or (engine == "auto" and (where.type != "cpu" or precision == "float16")):
