@@ -112,7 +112,7 @@ def test_without_a_kind_a_slide_has_whichever_there_is(tmp_path):
         DataError, match=r"f\.svs: has no annotation in .*; name it f\.geojson or f\.json or f\.xml or f_L\.png or"
     ):
         either.of(Path("f.svs"))
-    with pytest.raises(DataError, match="`kind=mask`"):
+    with pytest.raises(DataError, match="`kind='mask'`"):
         AnnotationFolder(tmp_path, "mask")
 
 

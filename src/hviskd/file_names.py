@@ -82,7 +82,7 @@ class AnnotationFolder:
         if not self.folder.is_dir() and not is_of_many(self.folder):
             raise DataError(f"{folder}: no such folder")
         if kind not in _NAMES:
-            raise DataError(f"`kind={kind}`: must be masks or outlines")
+            raise DataError(f"`kind={kind!r}`: must be masks or outlines")
         self._files: dict[str, list[Path]] = {}
         for path in sorted(self.folder.iterdir() if self.folder.is_dir() else ()):
             if path.suffix.lower() in FLAT_SUFFIXES + OUTLINE_SUFFIXES and not path.name.startswith("."):

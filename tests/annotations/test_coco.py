@@ -130,7 +130,7 @@ def test_of_several_images_the_slides_is_taken(tmp_path):
     assert counts == {"S1.svs": 1, "S10.svs": 2, "S2.ome.tif": 1}
     with pytest.raises(DataError, match=r"coco\.json: images: none is called S3, but S1\.png, S10\.svs, S2\.ome\.tif"):
         read(tmp_path, document, slide="S3.svs")
-    with pytest.raises(DataError, match=r"images: 3 images \(S1\.png, .*say which one to read with `slide=NAME`"):
+    with pytest.raises(DataError, match=r"images: 3 images \(S1\.png, .*say which one to read with `slide='NAME'`"):
         read(tmp_path, document)
     with pytest.raises(DataError, match=r"2 are called S1\.svs"):
         read(tmp_path, data_set(images=[image(1, "a/S1.svs"), image(2, "b/S1.svs")]), slide="S1.svs")

@@ -105,7 +105,7 @@ def test_a_class_is_looked_for_in_its_own_tiles(place):
 
 def test_mistakes(place, tmp_path):
     models, tileset = load(place)
-    with pytest.raises(DataError, match="`class_name=c`: no such class; choose one of a, b"):
+    with pytest.raises(DataError, match="`class_name='c'`: no such class; choose one of a, b"):
         attend(models, tileset, settings=AttentionSettings(class_name="c"))
     with pytest.raises(ModelError, match="no model given"):
         attend([], tileset)
@@ -141,7 +141,7 @@ def test_the_verb_writes_maps_tables_and_pictures(place, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"kind": "saliency"}, "`kind=saliency`: unknown; choose one of grad-cam, hires-cam, cam"),
+        ({"kind": "saliency"}, "`kind='saliency'`: unknown; choose one of grad-cam, hires-cam, cam"),
         ({"stage": -1}, "`stage=-1`: must be at least 0"),
         ({"area_share": 0.0}, "`area_share=0.0`: must be above 0 and at most 1"),
         ({"level": 1.5}, "`level=1.5`: must be above 0 and at most 1"),

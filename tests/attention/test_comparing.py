@@ -120,7 +120,7 @@ def test_what_few_patients_can_show_at_best_is_said():
     ("change", "message"),
     [
         (lambda table: (table.drop(columns="patient"), "teacher"), "no column 'patient'"),
-        (lambda table: (table, "nobody"), "`reference=nobody`: no such model; choose one of teacher, kd, hviskd"),
+        (lambda table: (table, "nobody"), "`reference='nobody'`: no such model; choose one of teacher, kd, hviskd"),
         (lambda table: (pd.concat([table, table.head(1)]), "teacher"), "same tile twice"),
     ],
 )

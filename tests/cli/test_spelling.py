@@ -20,6 +20,8 @@ GROUP = typer.main.get_command(app)
         ("`tile_px=0`: must be from 1 to 10,000", "--tile-px 0: must be from 1 to 10,000"),
         ("o: already exists; or pass `overwrite=True`", "o: already exists; or pass --overwrite"),
         ("give `masks` or `annotations`", "give --masks or --annotations"),
+        ("`patients='([A-Z]+)=\\\\d'`: no", "--patients ([A-Z]+)=\\d: no"),
+        ("`glass=['BG', 'air']`: no", "--glass BG,air: no"),
         ("`patients=([A-Z]+)=`: no", "--patients ([A-Z]+)=: no"),
         ("`output=x`, `strange=1` and `hviskd recipes`", "--output x, `strange=1` and `hviskd recipes`"),
         ("`tissue.mpp=2`: too fine", "--tissue-mpp 2: too fine"),

@@ -369,9 +369,9 @@ def test_what_stands_there_is_not_replaced_unasked(cohort, tmp_path):
         ({"tolerance": float("inf")}, "`tolerance=inf`"),
         ({"min_tissue": -0.1}, "`min_tissue=-0.1`"),
         ({"cap": 0}, "`cap=0`"),
-        ({"glass": ("blue",)}, "`glass=blue`"),
+        ({"glass": ("blue",)}, "`glass=\\['blue'\\]`"),
         ({"workers": 0}, "`workers=0`"),
-        ({"patients": "([A-Z])_"}, r"`patients=\(\[A-Z\]\)_`"),
+        ({"patients": "([A-Z])_"}, r"`patients='\(\[A-Z\]\)_'`"),
     ],
 )
 def test_impossible_options_are_refused_before_anything_is_read(cohort, options, word):

@@ -242,7 +242,7 @@ def test_a_folder_is_no_file(model, tmp_path):
 
 
 def test_an_unknown_format_is_named(model, tmp_path):
-    with pytest.raises(ModelError, match="`to=tflite`: unknown; choose one of onnx, openvino, torchscript, wsinfer"):
+    with pytest.raises(ModelError, match="`to='tflite'`: unknown; choose one of onnx, openvino, torchscript, wsinfer"):
         export_model(model, "tflite", tmp_path / "x")
 
 

@@ -42,10 +42,10 @@ def test_a_lone_test_set_is_welcome(tmp_path):
         (("1.png",), "no class folders"),
         (("A/1.png", "B/notes.txt"), "B: contains no JPEG"),
         (("A/1.png", "train/A/1.png"), "A is beside split folders but is not one; name it train, val or test"),
-        (("A/x/1.png", "B/y/2.png"), r"A: has folders \(x\), not images; .* for example `layout=class/patient`"),
-        (("p/0/1.png", "p/1/2.png", "q/0/3.png", "q/1/4.png"), "for example `layout=patient/class`"),
-        (("A/train/1.png", "A/test/2.png", "B/train/3.png"), "for example `layout=class/split`"),
-        (("train/A/x/1.png", "test/A/x/2.png"), "for example `layout=split/class/patient`"),
+        (("A/x/1.png", "B/y/2.png"), r"A: has folders \(x\), not images; .* for example `layout='class/patient'`"),
+        (("p/0/1.png", "p/1/2.png", "q/0/3.png", "q/1/4.png"), "for example `layout='patient/class'`"),
+        (("A/train/1.png", "A/test/2.png", "B/train/3.png"), "for example `layout='class/split'`"),
+        (("train/A/x/1.png", "test/A/x/2.png"), "for example `layout='split/class/patient'`"),
         (("val/A/1.png", "valid/A/1.png"), "both val and valid mean val"),
         (("train/A/1.png", "test/A/2.png", "test/B/3.png"), "class B is only in test"),
         (("train/A/1.png", "test/B/2.png", "val/B/3.png"), "class B is only in test and val"),
@@ -132,7 +132,7 @@ def test_a_layout_that_fits_nothing_or_no_split_is_refused(tmp_path):
     lay_out(tmp_path, "odd/A/1.png")
     with pytest.raises(DataError, match="odd is not a split; name it train, val or test"):
         find_pictures(tmp_path, None, Layout("split/class"))
-    with pytest.raises(DataError, match="`layout=class/x/y/z`"):
+    with pytest.raises(DataError, match="`layout='class/x/y/z'`"):
         find_pictures(tmp_path, None, Layout("class/x/y/z"))
     with pytest.raises(DataError, match="A: not one of the classes B"):
         find_pictures(tmp_path, ["B"], Layout("*/class"))
@@ -157,7 +157,7 @@ def test_breakhis_tells_class_slide_and_patient(tmp_path):
 
 def test_of_several_magnifications_one_is_chosen(tmp_path):
     lay_out(tmp_path, *BREAKHIS, *(file.replace("40X", "100X").replace("-40-", "-100-") for file in BREAKHIS))
-    with pytest.raises(DataError, match=r"images at 40X, 100X, .*`layout=class/\*/\*/patient/40X`"):
+    with pytest.raises(DataError, match=r"images at 40X, 100X, .*`layout='class/\*/\*/patient/40X'`"):
         find_pictures(tmp_path, None)
     pictures, others = find_pictures(tmp_path, None, Layout("class/*/*/patient/40X"))
     assert (len(pictures), others) == (3, 3)

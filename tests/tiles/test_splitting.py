@@ -51,7 +51,7 @@ def test_auto_is_by_patient_then_by_slide_and_never_by_chance(tmp_path):
     by_slide = split_tiles(make_tileset(tmp_path / "s", [{"slide": f"S{n % 9}"} for n in range(30)]))
     assert by_slide.split_record["by"] == "slide"
     unknown = make_tileset(tmp_path / "u", [{"patient": "P1"}, {"slide": "S1"}, {}])
-    with pytest.raises(DataError, match="neither patient nor slide .* `by=random`"):
+    with pytest.raises(DataError, match="neither patient nor slide .* `by='random'`"):
         split_tiles(unknown)
 
 
@@ -141,7 +141,7 @@ def test_a_split_of_share_zero_is_left_out(tmp_path):
         ({"test": float("nan")}, "`test=nan`"),
         ({"val": 1.0}, "`val=1.0`"),
         ({"val": 0.5, "test": 0.5}, "no training tiles"),
-        ({"by": "moon"}, "`by=moon`"),
+        ({"by": "moon"}, "`by='moon'`"),
     ],
 )
 def test_impossible_requests_are_refused(tmp_path, options, message):

@@ -137,7 +137,7 @@ class CocoFile:
             return named[0]
         listed = ", ".join(image.name for image in images[:3]) + ", …" * (len(images) > 3) or "none"
         if not names:
-            raise file.error("images", f"{len(images)} images ({listed})", "say which one to read with `slide=NAME`")
+            raise file.error("images", f"{len(images)} images ({listed})", "say which one to read with `slide='NAME'`")
         wrong = f"{len(named)} are called {names[0]}" if named else f"none is called {names[-1]}, but {listed}"
         raise file.error("images", wrong, "call one as the slide, or choose the file of this slide")
 

@@ -90,5 +90,5 @@ def convert(
     if kind != ".png":
         raise DataError(f"{path}: unknown format; choose .geojson (QuPath), .json (Labelme) or .png (mask)")
     if legend is None:
-        raise DataError(f"{path}: a colour mask needs a legend; give one, for example `legend=ivygap`")
+        raise DataError(f"{path}: a colour mask needs a legend; give one, for example `legend='ivygap'`")
     return write_mask(annotation, path, legend, px_per_cell=px_per_cell)

@@ -58,7 +58,7 @@ def read_annotation(
         raise DataError(f"{path}: empty; export it again")
     if is_picture(start):
         if legend is None:
-            raise DataError(f"{path}: a colour mask needs a legend; give one, for example `legend=ivygap`")
+            raise DataError(f"{path}: a colour mask needs a legend; give one, for example `legend='ivygap'`")
         return read_mask(path, legend, frame=frame, tolerance=tolerance)
     if is_xml(start) or is_dicom(start):
         file = LayeredFile(path, legend)

@@ -87,7 +87,7 @@ def _tiles_of(tileset: TileSet, split: str, class_name: str | None) -> Ints:
     if class_name is None:
         return rows
     if class_name not in tileset.classes:
-        raise DataError(f"`class_name={class_name}`: no such class; choose one of {', '.join(tileset.classes)}")
+        raise DataError(f"`class_name={class_name!r}`: no such class; choose one of {', '.join(tileset.classes)}")
     rows = rows[tileset.labels[rows] == tileset.classes.index(class_name)]
     if not len(rows):
         raise DataError(f"{tileset.folder}: no tiles of {class_name} in the {split} split")

@@ -58,7 +58,7 @@ def compare_attention(table: pd.DataFrame, reference: str) -> AttentionCompariso
     if lacking:
         raise DataError(f"attention table: has no column {lacking[0]!r}")
     if reference not in set(table["model"]):
-        raise DataError(f"`reference={reference}`: no such model; choose one of {', '.join(table['model'].unique())}")
+        raise DataError(f"`reference={reference!r}`: no such model; choose one of {', '.join(table['model'].unique())}")
     if table.duplicated(["model", "tile"]).any():
         raise DataError("attention table: a model has the same tile twice")
     measures = tuple(name for name in table.columns if name not in _FIXED)

@@ -36,7 +36,7 @@ def attention_maps(
         RecipeError: There is no such kind or stage, or `cam` does not fit the network or the stage.
     """
     if kind not in get_args(MapKind):
-        raise RecipeError(f"`kind={kind}`: unknown; choose one of {', '.join(get_args(MapKind))}")
+        raise RecipeError(f"`kind={kind!r}`: unknown; choose one of {', '.join(get_args(MapKind))}")
     if network.training:
         raise RecipeError("attention: the network must be in evaluation mode")
     if kind == "cam":

@@ -37,6 +37,6 @@ class AttentionSettings:
     def __post_init__(self) -> None:
         """Reject invalid values."""
         if self.kind not in get_args(MapKind):
-            raise RecipeError(f"`kind={self.kind}`: unknown; choose one of {', '.join(get_args(MapKind))}")
+            raise RecipeError(f"`kind={self.kind!r}`: unknown; choose one of {', '.join(get_args(MapKind))}")
         require_at_least(0, stage=self.stage, seed=self.seed)
         require_positive_share(area_share=self.area_share, level=self.level)

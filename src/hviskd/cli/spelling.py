@@ -5,6 +5,7 @@ the running verb has an option for is respelled. A function to call, such as `sp
 `hviskd tiles split`. All else, such as `hviskd recipes`, stays.
 """
 
+import ast
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -43,10 +44,23 @@ def as_options(message: str, parameters: Iterable[Any]) -> str:
         option, value = options.get(found[1].replace(".", "_")), found[2]
         if option is None:
             return found[0]
-        return option if value in (None, "True") else f"{option} {value}"
+        return option if value in (None, "True") else f"{option} {_plain(value)}"
 
     message = _CALL.sub(lambda found: f"`hviskd {_VERBS[found[1]]}`" if found[1] in _VERBS else found[0], message)
     return _PARAMETER.sub(spell, message)
+
+
+def _plain(value: str) -> str:
+    """Return a value without the quotes that Python has round text and round the names in a list."""
+    try:
+        literal = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value
+    if isinstance(literal, str):
+        return literal
+    if isinstance(literal, list) and all(isinstance(name, str) for name in literal):
+        return ",".join(literal)
+    return value
 
 
 def say(message: str, context: typer.Context, *, err: bool = False) -> None:

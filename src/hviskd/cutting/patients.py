@@ -35,7 +35,7 @@ def patients_of(slides: Sequence[Path], rule: Path | str | None) -> list[str | N
     if unknown:
         more = ", …" if len(unknown) > _SHOWN else ""
         raise DataError(
-            f"`patients={rule}`: gives no patient for {len(unknown)} of {len(slides)} slides "
+            f"`patients={rule!r}`: gives no patient for {len(unknown)} of {len(slides)} slides "
             f"({', '.join(unknown[:_SHOWN])}{more}); correct the rule, or list the patients in a CSV (slide,patient)"
         )
     return patients
@@ -45,10 +45,10 @@ def _from_expression(rule: str) -> Callable[[Path], str | None]:
     try:
         expression = re.compile(PATIENT_RULES.get(rule.casefold(), rule))
     except re.error as error:
-        raise DataError(f"`patients={rule}`: not a regular expression ({error})") from error
+        raise DataError(f"`patients={rule!r}`: not a regular expression ({error})") from error
     if expression.groups != 1:
         known = ", ".join(PATIENT_RULES)
-        raise DataError(f"`patients={rule}`: needs one group, for example ([^_]+)_; or give {known}, or a CSV")
+        raise DataError(f"`patients={rule!r}`: needs one group, for example ([^_]+)_; or give {known}, or a CSV")
 
     def look_up(slide: Path) -> str | None:
         found = expression.match(slide.name)

@@ -76,7 +76,7 @@ class CutSettings:
         glass = [name for name in (_GLASS,) if legend.index(name) is not None] if self.glass is None else self.glass
         places = [legend.index(name) for name in glass]
         if None in places:
-            raise DataError(f"`glass={glass[places.index(None)]}`: legend {legend.name} has no such class")
+            raise DataError(f"`glass=[{glass[places.index(None)]!r}]`: legend {legend.name} has no such class")
         return replace(self, glass=tuple(legend.names[place] for place in sorted({p for p in places if p is not None})))
 
     def on_card(self) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def export_model(
     """
     model, path = load_model(model), Path(path)
     if to not in _FORMATS:
-        raise ModelError(f"`to={to}`: unknown; choose one of {', '.join(_FORMATS)}")
+        raise ModelError(f"`to={to!r}`: unknown; choose one of {', '.join(_FORMATS)}")
     if to == "openvino" and not has_openvino():
         raise ModelError("openvino is not installed; install it by pip install openvino, or export to onnx")
     form = _FORMATS[to]

@@ -101,7 +101,7 @@ def _laid_out(folder: Path, layout: Layout) -> tuple[list[Picture], int]:
             raise DataError(f"{_below(folder, path)}: {place.split} is not a split; name it train, val or test")
         pictures.append(Picture(path, _below(folder, path), place.class_name, split, place.source))
     if not pictures:
-        raise DataError(f"{folder}: no image in it is in folders as `layout={layout}` describes them")
+        raise DataError(f"{folder}: no image in it is in folders as `layout={layout.text!r}` describes them")
     return pictures, others
 
 
@@ -118,7 +118,7 @@ def _of_breakhis(folder: Path) -> tuple[list[Picture], int]:
         several = ", ".join(sorted(magnifications, key=lambda name: int(name[:-1])))
         raise DataError(
             f"{folder}: images at {several}, but the tiles of a TileSet have one scale; choose one, for example with "
-            "`layout=class/*/*/patient/40X`"
+            "`layout='class/*/*/patient/40X'`"
         )
     return pictures, others
 
@@ -150,7 +150,7 @@ def _nested(class_folder: Path, beside: Sequence[Path], split: str | None) -> st
     )
     return (
         f"{class_folder}: has folders ({', '.join(inside[:_SHOWN])}), not images; if these are the classes, import "
-        f"{class_folder}, otherwise say what each level of folders is, for example `layout={layout}`"
+        f"{class_folder}, otherwise say what each level of folders is, for example `layout={layout!r}`"
     )
 
 

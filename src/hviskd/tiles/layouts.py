@@ -50,7 +50,7 @@ class Layout:
         named = [level for level in self.levels if level in _LEVELS[:-1]]
         if named.count("class") != 1 or len(set(named)) < len(named):
             raise DataError(
-                f"`layout={self.text}`: must name `class` once, and split, patient and slide at most once, such as "
+                f"`layout={self.text!r}`: must name `class` once, and split, patient and slide at most once, such as "
                 "patient/class"
             )
 

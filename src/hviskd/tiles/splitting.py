@@ -102,14 +102,14 @@ def _fractions(shares: dict[str, float]) -> tuple[list[str], NDArray[np.float64]
 def _settle(tileset: TileSet, rows: NDArray[np.int64], by: str) -> str:
     """Determine the unit to split by, and reject a unit that is unknown for some rows."""
     if by not in WAYS:
-        raise DataError(f"`by={by}`: must be one of {', '.join(WAYS)}")
+        raise DataError(f"`by={by!r}`: must be one of {', '.join(WAYS)}")
     missing = {unit: int(tileset.table[unit].iloc[rows].isna().sum()) for unit in ("patient", "slide")}
     if by == "auto":
         known = next((unit for unit, count in missing.items() if not count), None)
         if known is None:
             raise DataError(
                 f"{tileset.folder}: neither patient nor slide is known for every tile; import with a CSV of them, "
-                "or pass `by=random` and accept that the splits may not be independent"
+                "or pass `by='random'` and accept that the splits may not be independent"
             )
         return known
     if missing.get(by):

@@ -97,8 +97,8 @@ def test_other_tiles_are_refused(model, tiles, found):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"engine": "tensorrt"}, "`engine=tensorrt`: unknown; choose one of auto, onnxruntime, openvino, torch"),
-        ({"precision": "int4"}, "`precision=int4`: unknown"),
+        ({"engine": "tensorrt"}, "`engine='tensorrt'`: unknown; choose one of auto, onnxruntime, openvino, torch"),
+        ({"precision": "int4"}, "`precision='int4'`: unknown"),
         ({"engine": "torch", "precision": "int8", "device": "cpu"}, "torch does not support int8"),
         ({"engine": "onnxruntime", "precision": "float16"}, "onnxruntime does not support float16"),
         ({"engine": "onnxruntime", "device": "meta"}, "onnxruntime runs on the CPU"),

@@ -104,7 +104,7 @@ def _choose(model: Model, engine: str, precision: str, device: str) -> tuple[str
     """Resolve every `auto`, and reject combinations that are not possible."""
     for what, asked, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
         if asked not in ("auto", *known):
-            raise ModelError(f"`{what}={asked}`: unknown; choose one of auto, {', '.join(known)}")
+            raise ModelError(f"`{what}={asked!r}`: unknown; choose one of auto, {', '.join(known)}")
     only_cpu = engine in ("onnxruntime", "openvino") or (engine == "auto" and precision == "int8")
     where = torch.device("cpu") if device == "auto" and only_cpu else pick_device(device)
     if engine == "torch" or (engine == "auto" and (where.type != "cpu" or precision == "float16")):

@@ -130,4 +130,4 @@ def draw_radar(
 
 def _known(metric: str, metrics: dict[str, str]) -> None:
     if metric not in metrics:
-        raise DataError(f"`metric={metric}`: unknown; choose one of {', '.join(metrics)}")
+        raise DataError(f"`metric={metric!r}`: unknown; choose one of {', '.join(metrics)}")
