@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib.metadata import version
+from itertools import pairwise
 
 import pytest
 from typer.testing import CliRunner
@@ -34,6 +35,14 @@ def test_every_verb_has_examples(verb):
     assert shown.exit_code == 0
     assert "Examples:" in shown.output
     assert f"hviskd {' '.join(verb)}" in shown.output.partition("Examples:")[2]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_the_sentences_of_a_help_fill_the_width(verb):
+    words = hviskd(*verb, "--help", terminal_width=80, env={"COLUMNS": "80"}).output.partition("Examples:")[0]
+    lines = [line.strip() for line in words.splitlines()]
+    for line, after in pairwise(lines):
+        assert not line or not after or len(line) + 1 + len(after.split()[0]) > 78
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The command `hviskd`: registers the verbs, and prints a user's mistake as one line with exit status 2."""
 
+import inspect
 import sys
 from typing import Annotated, Any
 
@@ -98,6 +99,16 @@ _VERBS = (train, distill, segment, evaluate, calibrate, attend, agree, profile, 
 _HELPERS = (networks, recipes, demo, synth, quantize, export)
 for verb in (*_VERBS, *_HELPERS):
     app.command()(verb)
+
+
+def _flowing(text: str) -> str:
+    """Join the lines of each paragraph, which a terminal wraps at its own width."""
+    return "\n\n".join(paragraph.replace("\n", " ") for paragraph in inspect.cleandoc(text).split("\n\n"))
+
+
+for part in (app, slides_app, annotations_app, tiles_app, figures_app):
+    for command in part.registered_commands:
+        command.help = _flowing(command.callback.__doc__ or "") if command.callback else None
 
 
 def _how_to_go_on(verb: Any) -> str:
