@@ -1,4 +1,4 @@
-"""Lets several processes write one output: each piece of work is claimed by one of them, and the others wait or go on.
+"""Lets several processes share the work on one output: one claims each piece, the others wait or take another.
 
 A claim is the operating system's lock on an empty file. It ends with its process, however that ends and on whichever
 computer, so nothing is held by a process that was killed.

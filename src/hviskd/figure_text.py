@@ -1,4 +1,4 @@
-"""Names and notes of any length, made to fit a figure; the pictures of all rooms call it.
+"""Fits names and notes of any length into figures; used by the figures of all rooms.
 
 Widths are measured with the letters of the figure. What `fit` and `wrap` give is for matplotlib: a `$` in it begins no
 formula.
@@ -20,7 +20,7 @@ _PARTS = re.compile(r"[^_/-]*[_/-]+|[^_/-]+")  # what a word is broken into wher
 
 
 def fit(text: str, width_in: float, size_pt: float, *, lines: int = 1) -> str:
-    """Give text in at most so many lines of a width in inches; what is too much is cut out of its middle.
+    """Fit text into at most `lines` lines of `width_in` inches, cutting it in the middle if it is too long.
 
     The ends stay: of `TCGA-02-0001-01Z-00-DX1.svs` and of `resnet50-distilled-by-hviskd` these tell the most.
     """
@@ -33,12 +33,12 @@ def fit(text: str, width_in: float, size_pt: float, *, lines: int = 1) -> str:
 
 
 def wrap(text: str, width_in: float, size_pt: float) -> str:
-    """Give all of a text in lines of a width in inches; its own line breaks stay."""
+    """Wrap text into lines of `width_in` inches; its own line breaks are kept."""
     return _escaped([line for part in text.split("\n") for line in _lines(shorten(part), width_in, size_pt)])
 
 
 def shorten(text: str, most: int | None = None) -> str:
-    """Give text on one line, cut in the middle if it is longer than `most` characters."""
+    """Return text on one line, cut in the middle if it is longer than `most` characters."""
     text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     if most is None or len(text) <= most:
         return text

@@ -47,7 +47,7 @@ def list_paths(paths: Paths) -> list[Path]:
 
 
 def slide_names(slide: Path) -> tuple[str, ...]:
-    """Give the names by which a table or an annotation may call a slide: S1.ome.tif, S1.ome and S1."""
+    """Return the names by which a table or an annotation may identify a slide: S1.ome.tif, S1.ome and S1."""
     names = [slide.name, slide.stem]
     if slide.stem.lower().endswith(".ome"):
         names.append(slide.stem[: -len(".ome")])
@@ -55,7 +55,7 @@ def slide_names(slide: Path) -> tuple[str, ...]:
 
 
 def qc_folder(tileset: Path | str) -> Path:
-    """Give the folder of pictures and report that stands beside a TileSet that was cut: `tiles` → `tiles-qc`."""
+    """Return the folder of images and report beside a TileSet that was cut from slides: `tiles` → `tiles-qc`."""
     folder = Path(tileset).resolve()
     return folder.with_name(f"{folder.name}-qc")
 
@@ -92,7 +92,7 @@ class AnnotationFolder:
         """Return the annotation of a slide.
 
         Raises:
-            DataError: There is none, or several that are as good as each other.
+            DataError: There is none, or more than one that fits equally well.
         """
         called = slide_names(slide)
         for names, stems in product(_NAMES[self.kind], (called[:2], called[2:])):  # without `.ome` only for lack of it

@@ -1,4 +1,4 @@
-"""Tables and pictures by which results show themselves in a notebook; every `_repr_html_` is made of them."""
+"""Tables and images for displaying results in a notebook; every `_repr_html_` is made of them."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ def paragraph(*parts: str) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, html: Sequence[int] = ()) -> str:
-    """Return a table; numbers stand on the right.
+    """Return a table with right-aligned numbers.
 
     Args:
         header: Names of the columns.
@@ -41,7 +41,7 @@ def picture(pixels: RGB, told: str, *, lossless: bool = False) -> str:
 
 
 def picture_file(path: Path, told: str, most_px: int) -> str:
-    """Return the picture in a file, reduced to at most so many px a side."""
+    """Return the picture in a file, reduced to at most `most_px` px a side."""
     with Image.open(path) as image:
         image.thumbnail((most_px, most_px))
         return picture(np.asarray(on_white(image)), told)

@@ -1,4 +1,4 @@
-"""Tells whether a picture is stored rotated or mirrored; slides, flat pictures and masks are all asked.
+"""Detects images that are stored rotated or mirrored; slides, flat images and masks are all checked.
 
 Viewers turn such a picture as its Orientation says, readers of pixels do not, or each tile in its place: what was
 drawn on it in one program would lie elsewhere in another, unseen where the picture is square.

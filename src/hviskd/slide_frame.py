@@ -1,4 +1,4 @@
-"""Where other programs count px from on a slide; all that read or write their coordinates turn them by it.
+"""Converts between level-0 px and the coordinate systems of other programs, for all readers and writers of them.
 
 A slide's plane may be larger than what was scanned of it: MIRAX, Leica SCN, Ventana BIF and some CZI state where the
 scan lies (`openslide.bounds-*`). OpenSlide and hviskd count level-0 px from the plane's corner. QuPath crops the slide
@@ -20,7 +20,7 @@ _ASPECT = 0.01  # relative; an image's sides may differ by so much from the slid
 
 
 class Placement(NamedTuple):
-    """How a program's px lie on a slide: where its first px begins, and how large one of its px is, in level-0 px."""
+    """A program's coordinate system on a slide: its origin, and the size of its px, in level-0 px."""
 
     x_px: float = 0.0
     y_px: float = 0.0
@@ -28,20 +28,20 @@ class Placement(NamedTuple):
     y_scale: float = 1.0
 
     def to_level0(self, points: ArrayLike) -> Floats:
-        """Turn a program's px, (…, 2) x before y, into level-0 px."""
+        """Convert a program's px, (…, 2) x before y, to level-0 px."""
         return np.asarray(points, np.float64) * (self.x_scale, self.y_scale) + (self.x_px, self.y_px)
 
     def from_level0(self, points: ArrayLike) -> Floats:
-        """Turn level-0 px, (…, 2) x before y, into a program's px."""
+        """Convert level-0 px, (…, 2) x before y, to a program's px."""
         return (np.asarray(points, np.float64) - (self.x_px, self.y_px)) / (self.x_scale, self.y_scale)
 
 
 @dataclass(frozen=True)
 class Glass:
-    """Where points on the glass, which some programs count from, lie on a slide.
+    """Converts physical coordinates on the glass, which some programs use, to level-0 px.
 
     Attributes:
-        maker: Whose points they are: `hamamatsu`, nm from the centre of the glass, or `dicom`, mm of the slide's
+        maker: Whose coordinates they are: `hamamatsu`, nm from the centre of the glass, or `dicom`, mm in the slide's
             coordinate system.
         x: A level-0 x px is the first number times x on the glass, plus the second times y there, plus the third.
         y: The same for y px.
@@ -54,14 +54,14 @@ class Glass:
     image: str = ""
 
     def to_level0(self, points: ArrayLike) -> Floats:
-        """Turn points on the glass, (N, 2) x before y, into level-0 px."""
+        """Convert points on the glass, (N, 2) x before y, to level-0 px."""
         turned = np.array([self.x, self.y])
         return np.asarray(points, np.float64).reshape(-1, 2) @ turned[:, :2].T + turned[:, 2]
 
 
 @dataclass(frozen=True)
 class SlideFrame:
-    """A slide's plane, and which part of it was scanned.
+    """The pixel plane of a slide, and the part of it that was scanned.
 
     Attributes:
         size: Width and height of the plane, in level-0 px.
@@ -85,17 +85,17 @@ class SlideFrame:
         return whole if self._scan in (None, self.size) else f"{whole}, of which {_told(self._scan)} were scanned"
 
     def outlines(self) -> Placement:
-        """Return how outlines drawn in QuPath lie on the slide."""
+        """Return the coordinate system of outlines drawn in QuPath."""
         return Placement() if self.no_crop else Placement(*self.origin_px)
 
     def drawing(self, size: tuple[int, int]) -> Placement | None:
-        """Return how an image at full resolution lies on the slide; None if it has the size of neither part."""
+        """Return the coordinate system of an image at full resolution; None if it has the size of neither part."""
         if size == self.size:
             return Placement()
         return Placement(*self.origin_px) if size == self._scan else None
 
     def image(self, size: tuple[int, int]) -> Placement | None:
-        """Return how an image of any resolution lies on the slide; None if it has the shape of neither part.
+        """Return the coordinate system of an image of any resolution; None if it has the shape of neither part.
 
         If both parts have its shape, it shows the one that it reduces by a whole number.
 

@@ -1,4 +1,4 @@
-"""Keeps the libraries we use from reporting home: importing `hviskd` calls it, before any of them is imported.
+"""Switches off the telemetry of our dependencies; importing `hviskd` calls it before any of them is imported.
 
 ONNX Runtime (from 1.32 on, Linux) writes a device id and looks up its vendor's host when a session is made; importing
 OpenVINO alone sends an event and writes a client id, unless its telemetry package is missing. See `findings/`.

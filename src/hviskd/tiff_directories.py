@@ -1,7 +1,7 @@
-"""The headers of a TIFF, whatever is in them: whoever reads one begins here.
+"""Reads the headers of a TIFF, however damaged; every reader of TIFFs begins here.
 
-Numbers are read only after their count has been judged, so a damaged header takes no memory. tifffile takes it: of
-one tag that claimed 1 GiB, 3.1 GB and 18 s. So what tifffile shall read is looked through here first.
+Numbers are read only after their count has been checked, so a damaged header takes little memory. tifffile checks
+nothing: a tag that claimed 1 GiB took 3.1 GB and 18 s. So a file is checked here before tifffile opens it.
 """
 
 import logging
@@ -25,7 +25,7 @@ MOST_DIRECTORIES, MOST_TAGS = 64, 512
 MOST_BYTES = 64 * 2**20  # of the values of one tag: places of eight million tiles
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-# What tifffile has to say of a damaged file is told by our one line; whoever sets up logging still hears it.
+# Our one-line error covers what tifffile logs about a damaged file; users who configure logging still see it.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _WHOLE = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 8: "i2", 9: "i4", 16: "u8", 17: "i8"}  # whole numbers, by TIFF's number
@@ -46,7 +46,7 @@ _SUBIFDS, _RATIONAL = 330, 5
 
 @dataclass(frozen=True)
 class Directory:
-    """What a TIFF says of one of its pictures: (type, count, and the value or the offset at which it stands) by tag."""
+    """The header of one image in a TIFF: by tag, its type, count, and value or the offset of its value."""
 
     stream: BinaryIO
     layout: _Layout
@@ -93,7 +93,7 @@ class Directory:
         return above / below if below else math.nan
 
     def below(self) -> "Iterator[Directory]":
-        """Give the headers of the pictures below this one, which are levels of a pyramid (SubIFDs).
+        """Yield the headers of the SubIFDs of this image, which are levels of its pyramid.
 
         Raises:
             struct.error, OSError, OverflowError, ValueError: As for `directories`.
@@ -116,7 +116,7 @@ class Directory:
 
 
 def directories(stream: BinaryIO) -> Iterator[Directory]:
-    """Give the headers of the pictures of a TIFF or BigTIFF one after the other; none where it is no TIFF.
+    """Yield the headers of the images in a TIFF or BigTIFF; none if the file is not a TIFF.
 
     Raises:
         struct.error, OSError, OverflowError, ValueError: It is cut off, points beyond all files, or has over 512 tags.

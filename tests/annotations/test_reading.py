@@ -44,7 +44,7 @@ FOREIGN = {
     "<annotation><object><bndbox/></object></annotation>": "PASCAL VOC",
     "<OME xmlns='http://www.openmicroscopy.org/Schemas/OME/2016-06'><ROI/></OME>": "OMERO.*QuPath",
     "<ome:OME xmlns:ome='x'><ome:ROI/></ome:OME>": "OMERO.*QuPath",
-    "<svg/>": "XML, but not of ImageScope, ASAP, HALO or NDP.view",
+    "<svg/>": "XML, but not from ImageScope, ASAP, HALO or NDP.view",
     '{"version": "2.0", "schema_ref": "https://darwin-public/schema.json"}': "Darwin.*QuPath",
     '{"item": {}, "annotations": []}': "Darwin",
     '[{"@type": "http://www.openmicroscopy.org/Schemas/OME/2016-06#ROI"}]': "OMERO.*QuPath",

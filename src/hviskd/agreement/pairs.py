@@ -1,4 +1,4 @@
-"""Pairs of a map and an annotation on disk, of which one at a time is read."""
+"""Pairs of a map and an annotation, read from disk one at a time."""
 
 import glob
 from collections.abc import Mapping, Sequence
@@ -144,7 +144,7 @@ def _find_slide(card: MapCard, slides: Path) -> Path:
     found = [slides] if slides.is_file() else sorted(slides.rglob(glob.escape(card.slide)))
     alike = [path for path in found if slide_fingerprint(path) == card.slide_fingerprint]
     if not alike:
-        told = "has changed since it was mapped, or is another of that name" if found else "is missing"
+        told = "has changed since it was mapped, or is another slide of the same name" if found else "is missing"
         raise DataError(f"{slides}: the slide {card.slide} {told}; omit `slides`, or map it again")
     return alike[0]
 

@@ -145,9 +145,9 @@ def agree_on_slide(
 ) -> Compared:
     """Compare a map with an expert's annotation of the same slide.
 
-    Classes are the same where their names are, whatever the case. Where the expert drew a class the map does not
-    know, whatever the map says is wrong. Where the expert drew nothing, or something without a class, nothing is
-    compared, unless `unlabelled_is_other`.
+    Classes are matched by name, regardless of case. Where the expert drew a class that the map does not have, every
+    prediction counts as wrong. Places without annotation, or annotated without a class, are not compared, unless
+    `unlabelled_is_other`.
 
     Args:
         slide_map: The map.
@@ -155,7 +155,7 @@ def agree_on_slide(
         edges_um: Steps of the boundary profiles; as wide as a cell up to 1,000 µm if not given.
         unlabelled_is_other: Count places without annotation as none of the classes, for slides whose classes of
             interest were outlined completely.
-        model: What to call the map's maker; the card's name if not given.
+        model: Name for the map's Model; the card's by default.
 
     Raises:
         DataError: Map and annotation have no class in common, or nothing is left to compare.

@@ -1,7 +1,7 @@
 """Annotations of experts: outlines of QuPath, Labelme and other programs, and colour masks, become labelled regions.
 
 `read_annotation` reads any of them; `Annotation.rasterise` says which class each cell of a window has. The room knows
-nothing of slides or tiles: all it is told of a slide is its `SlideFrame`.
+nothing of slides or tiles; of a slide it needs only the `SlideFrame`.
 """
 
 from hviskd.annotations.annotation import UNCLASSIFIED, Annotation, LabelMask, Outlines, Region

@@ -32,13 +32,13 @@ _CELLS_AT_ONCE = 8_000_000
 
 @dataclass(frozen=True)
 class Region:
-    """One thing an expert outlined, in level-0 px of the slide.
+    """One outlined region, in level-0 px of the slide.
 
     Attributes:
-        label: Its class, as the expert called it.
+        label: Its class, in the expert's words.
         geometry: A valid polygon, holes and several parts allowed.
-        name: What the expert called this one thing, if anything.
-        colour: The RGB colour it was drawn in, if the file told.
+        name: The expert's name for this region, if any.
+        colour: The RGB colour it was drawn in, if recorded.
     """
 
     label: str
@@ -58,8 +58,8 @@ class Annotation(ABC):
     Attributes:
         classes: Class names; a class index is a position in it.
         size: Width and height of the slide in level-0 px, where known.
-        remarks: What a reader mended, left out or found odd, in words, and how often.
-        source: What it was read from, for messages.
+        remarks: What was repaired, left out or unusual when the file was read, and how often.
+        source: The file it was read from, for messages.
     """
 
     classes: tuple[str, ...]
@@ -68,10 +68,10 @@ class Annotation(ABC):
     source: Path | str = "annotation"
 
     def rasterise(self, x_px: float, y_px: float, width_px: float, height_px: float, px_per_cell: float) -> np.ndarray:
-        """Give the class index of every cell of a window; −1 where nothing is labelled or outside the slide.
+        """Return the class index of every cell of a window; −1 where nothing is labelled and outside the slide.
 
         A cell has the class that its centre has. The cells cover the window: there are
-        ceil(width_px / px_per_cell) columns, and the last may stand out of it.
+        ceil(width_px / px_per_cell) columns, and the last may extend beyond it.
 
         Args:
             x_px: Left border of the window in level-0 px; may be negative.
@@ -99,7 +99,7 @@ class Annotation(ABC):
 
     @abstractmethod
     def hold_others(self, x_px: np.ndarray, y_px: np.ndarray, side_px: int, labels: np.ndarray) -> np.ndarray:
-        """Tell which squares hold a level-0 px of another class than theirs; px without a class do not count.
+        """Return which squares contain a level-0 px of a class other than their own; px without a class do not count.
 
         Args:
             x_px: (N,) left edges in whole level-0 px, rising within a row of squares.
@@ -136,7 +136,7 @@ class Outlines(Annotation):
         size: tuple[int, int] | None = None,
         remarks: Mapping[str, int] | None = None,
     ) -> Self:
-        """Give labelled polygons their classes.
+        """Make an annotation from labelled polygons.
 
         With a legend its names are the classes, and a region of none of them is left out and remarked; without one
         the classes are the labels in alphabetical order.
@@ -172,7 +172,7 @@ class Outlines(Annotation):
         return cls(classes=classes, size=size, remarks=dict(+found), source=source, regions=tuple(kept))
 
     def hold_others(self, x_px: np.ndarray, y_px: np.ndarray, side_px: int, labels: np.ndarray) -> np.ndarray:
-        """See `Annotation.hold_others`; only squares that an outline enters are looked at px by px."""
+        """See `Annotation.hold_others`; only squares that an outline crosses are examined px by px."""
         squares = shapely.STRtree(shapely.box(x_px, y_px, x_px + side_px, y_px + side_px))
         lines = shapely.boundary(np.array([region.geometry for region in self.regions], dtype=object))
         entered = np.unique(squares.query(lines, predicate="intersects")[1])
@@ -243,7 +243,7 @@ class LabelMask(Annotation):
         return image
 
     def hold_others(self, x_px: np.ndarray, y_px: np.ndarray, side_px: int, labels: np.ndarray) -> np.ndarray:
-        """See `Annotation.hold_others`; each row of squares is looked at in one go, at the mask's own px."""
+        """See `Annotation.hold_others`; each row of squares is examined at once, in the mask's own px."""
         found = np.zeros(len(x_px), np.bool_)
         if not len(found):
             return found

@@ -44,7 +44,7 @@ _ELLIPSE = np.linspace(0, 2 * np.pi, 128, endpoint=False)
 
 
 def is_dicom(start: bytes) -> bool:
-    """Return whether a file of which these are the first 132 bytes is DICOM."""
+    """Return whether a file is DICOM, from its first 132 bytes."""
     return start[128:132] == b"DICM"
 
 
@@ -60,7 +60,7 @@ class _Group:
 
 @dataclass(frozen=True)
 class _Bulk:
-    """What a file holds: its groups, whether in mm on the glass, of which image, and what its px count from."""
+    """The content of a file: groups, whether in mm on the glass, the annotated image, and the origin of its px."""
 
     groups: list[_Group]
     in_mm: bool

@@ -30,10 +30,10 @@ class Census:
         tolerance: The greatest RGB distance at which a colour has a class; see `ColourDecoder`.
         codes: (K,) int64, colours as 0xRRGGBB, or class numbers where the legend lists such.
         area_px: (K,) int64, mask px of each colour.
-        class_px: (K,) int64, those of them that count as px of a class.
+        class_px: (K,) int64, those of them that are assigned to a class.
         nearest: (K,) uint8, index in `legend.names` of the class with the nearest colour; 255 if that stands for none.
         distance: (K,) float64, Euclidean RGB distance to that colour; infinity for numbers that the legend lacks.
-        transparent_px: Mask px that show nothing.
+        transparent_px: Transparent mask px.
         failed: Why a mask could not be read, by path.
     """
 

@@ -23,7 +23,7 @@ from hviskd.annotations.tracing import trace
 from hviskd.errors import DataError
 from hviskd.slide_frame import Placement, SlideFrame
 
-MASK_LIMIT_PX = 256_000_000  # of all masks of an image together, each without what is empty round it
+MASK_LIMIT_PX = 256_000_000  # total of an image's masks, each cropped to its content
 EDGE_LIMIT = 3_000_000  # straight pieces of the borders of all masks together: a minute
 BOXES = "boxes of objects without an outline read as rectangles"
 
@@ -63,11 +63,11 @@ def read_coco(path: Path) -> "CocoFile":
 
 
 class CocoFile:
-    """A parsed COCO file, of which the outlines of one image after the other can be had.
+    """A parsed COCO file, which gives the outlines of any of its images.
 
     Args:
         path: The file.
-        document: What stands in it.
+        document: Its parsed content.
 
     Raises:
         DataError: It is damaged.
@@ -157,7 +157,7 @@ def _side(value: object, file: LayeredFile, place: str) -> int:
 
 
 def _placement(image: _Image, frame: SlideFrame | None, file: LayeredFile) -> Placement:
-    """Return how an image lies on the slide."""
+    """Return the position and scale of an image on the slide."""
     if frame is None:
         return Placement()
     if image.size is None:
@@ -178,7 +178,7 @@ def _placement(image: _Image, frame: SlideFrame | None, file: LayeredFile) -> Pl
 
 
 class _Objects:
-    """Reads one object of an image after the other, and adds up the size of the masks."""
+    """Reads the objects of an image, and limits the total size of their masks."""
 
     def __init__(self, file: LayeredFile, image: _Image, labels: Mapping[object, str]) -> None:
         self._file, self._image, self._labels = file, image, labels
@@ -252,5 +252,5 @@ class _Objects:
 
 
 def _key(identity: object) -> object:
-    """Return an identity that a dictionary takes."""
+    """Return an `id` as a dictionary key, even if the file uses a list or an object."""
     return identity if isinstance(identity, int | float | str | None) else repr(identity)[:100]

@@ -33,8 +33,8 @@ KEY_LIMIT = 1_000_000  # different ones, at about 300 bytes each; of one that co
 def read_document(path: Path) -> object:
     """Read a JSON file that may be damaged or malicious.
 
-    What no reader looks at may be wrong: NaN and Infinity, which some programs write, come as such, numbers of
-    thousands of digits as infinity, and whoever meets them refuses them.
+    NaN and Infinity, which some programs write, are accepted here, and numbers with thousands of digits become
+    infinity; the readers reject them where they matter.
 
     Raises:
         DataError: The file is missing, over 512 MiB, not UTF-8, not JSON, too deeply nested, says a key that readers

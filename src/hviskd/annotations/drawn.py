@@ -35,7 +35,7 @@ class DrawnFile:
 
     Attributes:
         path: The file, for messages.
-        remarks: What was mended or left out, and how often.
+        remarks: What was repaired or left out, and how often.
     """
 
     def __init__(self, path: Path) -> None:
@@ -97,8 +97,8 @@ class DrawnFile:
 
         Args:
             rings: Each (N, 2), in px.
-            place: Where it stands in the file.
-            sound: False if something was wrong with the rings already, so that the polygon counts as mended.
+            place: Its position in the file, for messages.
+            sound: False if something was wrong with the rings already, so that the polygon counts as repaired.
         """
         shell, *holes = rings or [np.empty((0, 2))]
         if len(shell) < 3:

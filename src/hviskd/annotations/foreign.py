@@ -1,4 +1,4 @@
-"""Names what people have beside the formats that are read, and says what to do with it; `read_annotation` asks."""
+"""Recognises annotation formats that are not supported, and says what to do instead; for `read_annotation`."""
 
 from hviskd.annotations.xml_tree import Element
 
@@ -18,7 +18,7 @@ _EXPORT = "export it there as COCO, or load it in QuPath and export the objects 
 
 
 def name_of_xml(root: Element) -> str:
-    """Say what an XML file is that is not read, and what to do with it."""
+    """Name the format of an unsupported XML file, and say what to do."""
     tag = root.tag.rpartition(":")[2]
     if tag == "annotations" and (root.all("image") or root.all("track") or root.all("meta")):
         return f"annotations of CVAT, which are not read; {_EXPORT}"
@@ -27,11 +27,11 @@ def name_of_xml(root: Element) -> str:
     if tag in ("OME", "ROI"):
         return "regions of OMERO (OME-XML), which are not read; open the image in QuPath and export them as GeoJSON"
     known = "ImageScope, ASAP, HALO or NDP.view"
-    return f"XML, but not of {known}; load it in the program it is of and export it for one of these or as GeoJSON"
+    return f"XML, but not from {known}; export it from its program in one of these formats or as GeoJSON"
 
 
 def name_of_json(document: object) -> str:
-    """Say what a JSON file is that is not read, and what to do with it; empty if unknown."""
+    """Name the format of an unsupported JSON file, and say what to do; empty if unknown."""
     first = document[0] if isinstance(document, list) and document else document
     if not isinstance(first, dict):
         return ""

@@ -1,4 +1,4 @@
-"""Finds outlines that have no effect, since later ones of another class cover them; `Outlines` counts them."""
+"""Finds outlines that are completely covered by later ones of another class; `Outlines` counts them."""
 
 import numpy as np
 import shapely

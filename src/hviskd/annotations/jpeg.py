@@ -18,7 +18,7 @@ from hviskd.annotations.colours import ROWS_AT_ONCE_PX, Block, pack_codes
 
 PROGRESSIVE_LIMIT_PX = 120_000_000  # its decoder holds the whole picture at 6 bytes a px
 
-# What libvips has to say of a damaged file is told by our one line; whoever sets up logging still hears it.
+# Our one-line error covers what libvips logs about a damaged file; users who configure logging still see it.
 logging.getLogger("pyvips").addHandler(logging.NullHandler())
 
 
@@ -46,7 +46,7 @@ def jpeg_blocks(path: Path) -> Iterator[Block]:
 def jpeg_size(stream: BinaryIO) -> tuple[int, int]:
     """Read width and height in px from the frame header of a JPEG (ITU T.81, B.2.2).
 
-    A decoder makes room for whatever the header claims, so it is judged first.
+    Decoders allocate what the header claims, so it is checked first.
 
     Raises:
         ValueError: The header is damaged, or tells of a picture that is not decoded here.

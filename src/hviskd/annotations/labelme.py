@@ -63,7 +63,7 @@ def parse_labelme(
 
 
 def _placement(frame: SlideFrame | None, drawn_size: tuple[int, int] | None, path: Path) -> Placement:
-    """Return how the image that was drawn on lies on the slide."""
+    """Return the position of the annotated image on the slide."""
     if frame is None:
         return Placement()
     if drawn_size is None:
@@ -105,7 +105,7 @@ class _Shape:
 
 
 class _Shapes(DrawnFile):
-    """Reads one shape after the other, and adds up the size of the masks."""
+    """Reads the shapes of a file, and limits the total size of their masks."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

@@ -1,4 +1,4 @@
-"""Shapes of programs that draw in layers, with regions cut out of others; the readers of their files share it."""
+"""Regions of programs that draw in layers and can cut regions out of others; shared by the readers of their files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,14 +23,14 @@ RGB = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Drawn:
-    """A region, or with `cut_out` one that is cut out of the regions round it."""
+    """A region, or, with `cut_out`, a hole to cut out of the surrounding regions."""
 
     region: Region
     cut_out: bool = False
 
 
 class LayeredFile(DrawnFile):
-    """The checks of `DrawnFile`, and the shapes of such programs.
+    """An annotation file of such a program: the checks of `DrawnFile`, and its shapes.
 
     Attributes:
         legend: The classes, where given.
@@ -41,13 +41,13 @@ class LayeredFile(DrawnFile):
         self.legend = legend
 
     def layer(self, layer: Element, label: str, kinds: Mapping[str, str], place: str) -> list[Drawn]:
-        """Return the regions of a layer as Aperio invented it: `Regions` of `Vertices`, some of them negative.
+        """Return the regions of a layer in Aperio's format: `Regions` of `Vertices`, some of them negative.
 
         Args:
-            layer: It.
-            label: What it is called; if empty, a region's own text is its label.
-            kinds: What the program calls the types that `shape` draws, in lower case.
-            place: Where it stands in the file.
+            layer: The layer.
+            label: The label of its regions; if empty, each region's own text is its label.
+            kinds: The type of shape, as in `shape`, by the program's name for it in lower case.
+            place: The layer's position in the file, for messages.
         """
         found = []
         colour = bgr(layer.attributes.get("LineColor", ""))
@@ -65,7 +65,7 @@ class LayeredFile(DrawnFile):
         """Return a `polygon`, `rectangle` or `ellipse`; None, and a remark, for what has no area.
 
         Args:
-            kind: Of these three, or anything else.
+            kind: One of these three; anything else has no area.
             points: (N, 2) px: corners, or two opposite corners of the box of a rectangle or ellipse.
             place: Where it stands in the file.
         """
@@ -81,7 +81,7 @@ class LayeredFile(DrawnFile):
         return self.outline([ellipse((low + high) / 2, (high - low) / 2)], place)
 
     def cut(self, drawn: list[Drawn]) -> list[Region]:
-        """Cut what is to be cut out of the regions round it, and return what is left.
+        """Cut the holes out of the surrounding regions, and return the remaining regions.
 
         A region that lies wholly in a cut-out one is left out, unless it was drawn later: then it is an island in it.
         """
@@ -116,7 +116,7 @@ class LayeredFile(DrawnFile):
         return left
 
     def _meetings(self, outlines: np.ndarray, holes: np.ndarray) -> list[np.ndarray]:
-        """Return which holes meet each outline."""
+        """Return the indices of the holes that intersect each outline."""
         tree = shapely.STRtree(holes)
         found: list[np.ndarray] = []
         count, step = 0, max(1, _AT_ONCE // len(holes))

@@ -70,14 +70,14 @@ def read_mask(
 
 
 class _Decoded(NamedTuple):
-    """The classes of a mask, and what it holds that its legend does not list.
+    """The classes of a mask, and its colours or numbers that the legend does not list.
 
     Attributes:
         indices: The class of every px.
         codes: (K,) colours or numbers, ascending, that the legend does not list, though it may have near ones.
         area_px: (K,) px of each.
         known_px: How many px have a class.
-        transparent_px: How many show nothing.
+        transparent_px: How many are transparent.
     """
 
     indices: LabelBlocks
@@ -106,7 +106,7 @@ def _decoded(pixels: MaskPixels, decode: ColourDecoder) -> _Decoded:
 
 
 def _remarks(decoded: _Decoded, decode: ColourDecoder, pixels: MaskPixels) -> dict[str, int]:
-    """Say what of a mask has no class though it is drawn: all together, then the widest colours or numbers.
+    """Return remarks on px that are drawn but have no class: in total, then by the most frequent colours or numbers.
 
     Raises:
         DataError: It is all that is drawn.
@@ -183,7 +183,7 @@ def write_mask(annotation: Annotation, path: Path | str, legend: Legend, *, px_p
 
 
 def _values(legend: Legend, path: Path) -> NDArray[np.uint8]:
-    """Give what to write into a mask for each class index of a legend and, last, where there is no class."""
+    """Return the mask value of each class index of a legend and, last, of no class."""
     if not legend.numbers:
         return np.arange(len(legend.names) + 1, dtype=np.uint8)
     number_of = {place: number for number, place in sorted(legend.number_table().items(), reverse=True)}

@@ -1,4 +1,4 @@
-"""Reads the XML that other programs write, at any size and in any state; the readers of such annotations use it.
+"""Reads XML annotations of other programs, however large or damaged.
 
 Entities and document types, by which a short file can grow without end or name other files, are refused. Vertices,
 which are most of a file, are kept as two numbers each; of the rest only what a reader looks at is kept.
@@ -20,7 +20,7 @@ POINT_LIMIT = 9_000_000
 DEPTH_LIMIT = 30
 TEXT_LIMIT = 1000  # characters of a text or a value; what is longer is no label
 PIECE_BYTES = 2**20
-TAG_LIMIT_BYTES = 8 * PIECE_BYTES  # of one tag or comment, which is parsed again with each piece until it ends
+TAG_LIMIT_BYTES = 8 * PIECE_BYTES  # of one tag or comment, since expat parses it again with each piece until it ends
 
 _TOO_MUCH = "more objects and vertices than memory has room for; export fewer objects at a time"
 _POINTS = frozenset(("Vertex", "V", "Coordinate", "point"))  # by attributes X and Y, or by elements x and y within
@@ -61,7 +61,7 @@ class Element:
         return [child for child in self.children if child.tag == tag]
 
     def within(self, *tags: str) -> list["Element"]:
-        """Return what is reached by the names of child, grandchild and so on."""
+        """Return the descendants on a path of names: child, grandchild and so on."""
         found = [self]
         for tag in tags:
             found = [child for element in found for child in element.all(tag)]
@@ -72,7 +72,7 @@ class Element:
         return next((child.text.strip() for child in self.children if child.tag == tag), "")
 
     def add_point(self, x: str, y: str) -> None:
-        """Keep a vertex; not a number where a coordinate is none."""
+        """Store a vertex; a coordinate that is not a number becomes NaN."""
         if self._points is None:
             self._points = array("d")
         self._points.extend((decimal(x), decimal(y)))
@@ -85,7 +85,7 @@ class Element:
 
 
 def decimal(text: str) -> float:
-    """Return a number with a point, or a comma as half of Europe writes it; not a number for anything else."""
+    """Return a number written with a decimal point or a decimal comma; NaN for anything else."""
     try:
         return math.nan if "_" in text else float(text if "," not in text else text.replace(",", "."))
     except ValueError:
@@ -110,7 +110,7 @@ def read_xml(path: Path) -> Element:
     """
     if path.stat().st_size > FILE_LIMIT_BYTES:
         raise DataError(f"{path}: larger than {FILE_LIMIT_BYTES // 2**20} MiB; export fewer objects at a time")
-    content = path.read_bytes().lstrip()  # a line break before the declaration is no reason to refuse a file
+    content = path.read_bytes().lstrip()  # some files begin with a line break before the declaration
     try:
         try:
             return _parse(content)

@@ -158,7 +158,7 @@ def _frame(slide: Path | None, size: str | None, *, no_crop: bool) -> "SlideFram
 
 
 def _check_output(output: Path, sources: Sequence[Path], *, overwrite: bool) -> None:
-    """Refuse, before any work, an output that may not be written; what it is made from is never replaced."""
+    """Reject an output that may not be written, before any work; an input is never replaced."""
     if output.exists() and any(source.exists() and output.samefile(source) for source in sources):
         raise DataError(f"{output}: would replace what it is made from; name another file")
     require_free_file(output, overwrite=overwrite)
@@ -179,7 +179,7 @@ def _parse_size(size: str) -> tuple[int, int]:
 
 
 def _print_census(census: "Census") -> None:
-    """Print the widest colours, then what the classes come to."""
+    """Print the most frequent colours, then the area of each class."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

@@ -24,7 +24,7 @@ def patients_of(slides: Sequence[Path], rule: Path | str | None) -> list[str | N
             one group, or a CSV with the columns `slide` (a file name, with or without suffix) and `patient`.
 
     Raises:
-        DataError: The rule is none of these, or does not tell the patient of every slide.
+        DataError: The rule is none of these, or does not give the patient of every slide.
     """
     if rule is None:
         return [None] * len(slides)

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,9 +105,15 @@ class CutReport(BaseModel):
         return pd.DataFrame(rows, index=list(self.classes), columns=["tiles", "slides", "patients", *reasons])
 
     def _repr_html_(self) -> str:
-        failed = "".join(f"<li>{escape(slide.problem or '')}</li>" for slide in self.failed)
-        cut = f"<p>{len(self.slides) - len(self.failed)} of {len(self.slides)} slides were cut.</p>"
-        return cut + self.class_table().to_html(na_rep="–") + (f"<ul>{failed}</ul>" if failed else "")
+        import pandas as pd
+
+        from hviskd import notebook_html as show
+
+        table = self.class_table()
+        rows = [(name, *(None if pd.isna(count) else int(count) for count in row)) for name, *row in table.itertuples()]
+        told = show.paragraph(f"{len(self.slides) - len(self.failed)} of {len(self.slides)} slides were cut.")
+        failed = show.table(("not cut", "because"), [(slide.slide, slide.problem) for slide in self.failed])
+        return told + show.table(("class", *table.columns), rows) + (failed if self.failed else "")
 
     def by_patient(self) -> dict[str, Counts]:
         """Return the tiles cut, by patient and class; slides of unknown patients together."""

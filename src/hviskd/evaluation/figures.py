@@ -128,7 +128,7 @@ def draw_confusion(
         confusion: Tiles of each true class (rows) given each class (columns), float64 (K, K).
         held: All tiles of each true class, also those given a class that is not drawn, float64 (K,).
         classes: K class names.
-        rows: What stands beside the rows, K texts; the class names where there is none.
+        rows: K labels of the rows; the class names by default.
     """
     count, held = len(classes), held[:, None]
     shares = np.divide(confusion, held, out=np.full_like(confusion, np.nan), where=held > 0)

@@ -75,7 +75,7 @@ def predictions(evaluation: Evaluation) -> pd.DataFrame:
     """Return one row per model and tile: the tile, its true class, and the probability of every class.
 
     Columns: `row`, `file`, `patient`, `slide`, `label` (class name), `model`, and for each class
-    `probability_<class>`, float32. What the reader must know stands in `attrs`, which Parquet keeps.
+    `probability_<class>`, float32. Notes for the reader are in `attrs`, which Parquet keeps.
     """
     frames = []
     for model in evaluation.models:

@@ -234,7 +234,7 @@ class ModelCard(_Card):
 
 
 def untrained_card(network: NetworkChoice, classes: Sequence[str], tile_px: int, mpp: float | None = None) -> ModelCard:
-    """Describe a network that learned nothing: fresh weights that are only run, as to measure what it costs."""
+    """Return the card of an untrained network, for example to measure its cost."""
     nothing = DataRecord(
         name="none",
         fingerprint="",

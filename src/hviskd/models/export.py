@@ -44,7 +44,7 @@ class Export:
         precision: `float32` or `int8`: what it calculates with.
         check_tiles: How many tiles it was checked with.
         largest_difference: Of a probability to torch's in float32, on those tiles.
-        remarks: What whoever uses it must see to themselves.
+        remarks: What the user of the export must take care of.
     """
 
     path: Path

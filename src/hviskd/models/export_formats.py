@@ -113,7 +113,7 @@ def _onnx(model: Model) -> bytes:
 def _save_trace(module: nn.Module, example: Tensor, path: Path, extra: dict[str, str]) -> Callable[[Tensor], Tensor]:
     """Trace a module on one example as TorchScript, and return what was written, read back.
 
-    Not frozen: whoever loads it may still move it to a GPU.
+    It is not frozen, so that it can still be moved to a GPU after loading.
     """
     with warnings.catch_warnings(), torch.inference_mode(mode=False), torch.no_grad():
         # That the checks of an image's size become constants is meant; that TorchScript is old is known.

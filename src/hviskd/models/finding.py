@@ -47,7 +47,7 @@ def find_models(models: AnyModels, *, last: bool = True) -> "list[Model | Path]"
 
     Args:
         models: One or several, each as `find_model` takes it.
-        last: Whether a finished Run stands for its last Model beside the chosen one.
+        last: Whether a finished Run gives its last Model as well as the selected one.
 
     Raises:
         ModelError: There is none at all, or one of them is not there.

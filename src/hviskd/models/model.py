@@ -125,7 +125,7 @@ def write_weights(weights: Mapping[str, Tensor], path: Path, notes: dict[str, st
 
 
 def read_model(folder: Path) -> Model:
-    """Read a Model folder without running any code it holds; `load_model` takes whatever stands for a Model.
+    """Read a Model folder without running any code it holds; `load_model` also accepts Models and Runs.
 
     Raises:
         ModelError: Something is missing, damaged, changed since it was written, or of another format.

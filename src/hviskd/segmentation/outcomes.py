@@ -119,5 +119,5 @@ class CohortMaps(Sequence[SlideOutcome]):
 
 
 def writable(text: str) -> str:
-    """Return text that can be written, whatever bytes a file name has."""
+    """Return a file name as text that can be encoded in UTF-8."""
     return text.encode(errors="replace").decode()

@@ -45,7 +45,7 @@ def find_cohort(
     """List slides among files, in folders, and in CSVs with the column slide and optionally mpp.
 
     A path in a CSV is relative to the CSV. A slide listed in a CSV need not exist: it fails later, without stopping the
-    others. What looks like a slide and is not used is told in `notes` of what is returned.
+    others. The `notes` of the result list what looks like a slide but is not used.
 
     Args:
         paths: A slide, a folder of slides or a `.csv` file, or any number of them; already listed slides are

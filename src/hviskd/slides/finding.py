@@ -1,4 +1,4 @@
-"""Finds slides in folders: of each once, and tells what was left out."""
+"""Finds the slides in folders, each once, and notes what was skipped."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from hviskd.slides.dicom_files import one_of_each_series
 from hviskd.slides.foreign import foreign_notes, is_foreign
 from hviskd.version import DRAWN_BY
 
-_RESULTS = ("map.npz", "tileset.json")  # what tells a folder of pictures that this program wrote
+_RESULTS = ("map.npz", "tileset.json")  # mark a folder of images as written by hviskd
 _SHOWN_NAMES = 3
 
 
@@ -32,7 +32,7 @@ def find_slides(paths: Paths, *, recursive: bool = False) -> FoundSlides:
 
     Files are taken unchanged; in a folder, files with a slide's suffix count, except hidden files, colour masks
     beside their slides (`STEM_L.png`), figures, and the maps and tiles of earlier runs. The DICOM files of a series
-    are one slide. What looks like a slide and is not used is told in `notes` of what is returned.
+    are one slide. The `notes` of the result list what looks like a slide but is not used.
 
     Raises:
         DataError: A path does not exist, or a folder contains no slides.
@@ -59,7 +59,7 @@ def find_slides(paths: Paths, *, recursive: bool = False) -> FoundSlides:
 
 
 def each_once(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
-    """Leave out what leads to the same file under another name, and say so."""
+    """Skip further links to the same file, with a note."""
     once: dict[object, Path] = {}
     links: dict[Path, Path] = {}
     for path in paths:

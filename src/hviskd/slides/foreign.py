@@ -1,4 +1,4 @@
-"""Names the slides and pictures of kinds that are not read, so that none is left out without a word."""
+"""Recognises slides and images in unsupported formats, so that none is skipped silently."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -45,19 +45,19 @@ _UNSAID = (".zip",)  # in a folder, these are seldom slides
 
 
 def foreign_kind(path: Path) -> str:
-    """Say which kind of slide that is not read a file or folder is by its name, and what to do; empty if none."""
+    """Name the unsupported format of a file or folder, by its suffix, and say what to do; empty if it has none."""
     kind = _KINDS.get(path.suffix.lower())
     return "" if kind is None else f"{kind[0]} ({path.suffix}) is not read; {kind[1]}"
 
 
 def is_foreign(path: Path) -> bool:
-    """Return whether something found in a folder looks like a slide of a kind that is not read."""
+    """Return whether something found in a folder looks like a slide in an unsupported format."""
     suffix = path.suffix.lower()
     return suffix in _KINDS and suffix not in _UNSAID and path.is_dir() == (suffix in _FOLDERS)
 
 
 def foreign_notes(paths: Iterable[Path]) -> list[str]:
-    """Tell once of each kind how many were found, and what to do with them."""
+    """Return one note per unsupported format: how many files were found, and what to do."""
     found = list(paths)
     counts = Counter(path.suffix.lower() for path in found)
     example = {path.suffix.lower(): path.name for path in reversed(found)}

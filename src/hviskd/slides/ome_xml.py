@@ -1,4 +1,4 @@
-"""Reads what the OME-XML of a TIFF says of its images: their names, channels, µm/px, and where their planes are.
+"""Reads the OME-XML of a TIFF: the names, channels, µm/px and planes of its images.
 
 The schema is that of the Open Microscopy Environment, 2016-06. Entities and document types, by which a short text can
 grow without end, are refused.
@@ -51,7 +51,7 @@ _UM = {
 
 @dataclass(frozen=True)
 class OmeChannel:
-    """A channel: what it is called, its samples per px, its colour (0xRRGGBB) if given, and if light is emitted."""
+    """A channel: name, samples per px, colour (0xRRGGBB) if given, and whether it is fluorescence."""
 
     name: str = ""
     samples: int = 1
@@ -61,7 +61,7 @@ class OmeChannel:
 
 @dataclass(frozen=True)
 class OmeImage:
-    """An image as the XML tells of it.
+    """An image as described by the XML.
 
     Attributes:
         name: What it is called.

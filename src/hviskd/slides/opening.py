@@ -1,4 +1,4 @@
-"""Opens slides, whoever reads them."""
+"""Opens slides of any format."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

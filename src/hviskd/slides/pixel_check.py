@@ -1,7 +1,7 @@
-"""Judges whether the px of a slide are the colours of a stained section; every reader asks here, before it reads any.
+"""Checks that the px of a slide are the colours of a stained section; every reader calls it before reading px.
 
-Models see 8-bit red, green and blue. Deeper, grey and fluorescent px, and channels of unknown meaning, would be cut
-down to that silently, and classified as if they were stained.
+Models take 8-bit red, green and blue. Deeper, grey and fluorescent px, and channels of unknown meaning, would be
+reduced to that silently, and classified as if they were stained.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ _MODES = frozenset({"P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 
 @dataclass(frozen=True)
 class PixelKind:
-    """What the px of a file are.
+    """The pixel format of a file.
 
     Attributes:
         bits: Of each channel.
@@ -63,7 +63,7 @@ def require_colour(path: Path, kind: PixelKind) -> None:
 
 
 def require_colour_of_scan(path: Path) -> None:
-    """Check the px of a scanner's file that OpenSlide reads, of which it tells nothing: those of its largest image.
+    """Check the px of a file that OpenSlide reads, from the header of its largest image, since OpenSlide does not.
 
     Raises:
         DataError: They are not colours.

@@ -1,4 +1,4 @@
-"""Chooses who reads a slide: OpenSlide what scanners write, our reader of TIFFs what OpenSlide would read wrongly."""
+"""Chooses the reader of a slide: OpenSlide for scanners' formats, our own for TIFFs that OpenSlide would misread."""
 
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ _BY_PILLOW = _EVERYWHERE - {by.ZSTD} | {2, 3, 4, 6}  # fax and old-style JPEG; m
 
 
 def choose_reader(path: Path) -> Reader:
-    """Choose who reads a file, by its content; "none" if it is neither a slide nor named as a flat image."""
+    """Choose the reader of a file, by its content; "none" if it is neither a slide nor named like a flat image."""
     vendor = openslide.OpenSlide.detect_format(path)
     if is_tiff(path) and _is_ours(path, vendor):
         return "tiff"

@@ -1,6 +1,6 @@
-"""Reads from the headers of a TIFF where the pieces of its images lie and how they are stored.
+"""Reads from the headers of a TIFF where the tiles or strips of its images are, and how they are encoded.
 
-Whatever a damaged header claims, it takes little memory.
+Even a damaged header takes little memory.
 """
 
 import contextlib
@@ -175,7 +175,7 @@ def first_image(path: Path) -> StoredImage | None:
 
 
 def stored_image(directory: Directory, *, deep: bool = True) -> StoredImage | None:
-    """Read what a header says of an image and, if `deep`, of those below it; None if it makes no sense.
+    """Read the header of an image and, if `deep`, of its SubIFDs; None if it makes no sense.
 
     Raises:
         struct.error, OSError, OverflowError, ValueError: The header of one below it is cut off or points beyond all

@@ -7,7 +7,6 @@ more than one of them. Single-colour images do not count, since empty glass look
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Literal
 
@@ -52,7 +51,7 @@ class LeakReport:
         slides: Slides in more than one split.
         neighbours: Tiles that touch or overlap a tile of another split, each named together with one such.
         pictures: Images in more than one split, each named by two of its files.
-        photographs: The images are photographs of no patient.
+        photographs: The images are photographs, not of patients.
     """
 
     splits: tuple[str, ...]
@@ -65,9 +64,11 @@ class LeakReport:
     photographs: bool = False
 
     def _repr_html_(self) -> str:
+        from hviskd import notebook_html as show
+
         found = [(kind.many, kind.count, ", ".join(kind.names)) for kind in self.crossings]
-        table = pd.DataFrame(found, columns=["in more than one split", "number", "the first of them"])
-        return f"<p>{escape(self.statement)}</p>{table.to_html(index=False) if found else ''}"
+        header = ("in more than one split", "number", "the first of them")
+        return show.paragraph(self.statement) + (show.table(header, found) if found else "")
 
     @property
     def crossings(self) -> tuple[Crossing, ...]:
@@ -110,7 +111,7 @@ def without_names(text: str) -> str:
 
 
 def check_leak(tileset: TileSet | Path | str) -> LeakReport:
-    """Find whatever appears in more than one split; tiles without a split are ignored."""
+    """Find patients, slides and images that appear in more than one split; tiles without a split are ignored."""
     tileset = TileSet.open(tileset)
     table = tileset.table[tileset.table["split"].notna()]
     known_by: Literal["patient", "slide"] | None = None

@@ -89,7 +89,7 @@ class TileSetWriter:
 
     Args:
         folder: Where the TileSet shall stand.
-        card: What holds for all tiles; what `drop` is told is added to its origin.
+        card: The facts about all tiles; what `drop` counts is added to its origin.
         split_record: How the splits that `add` is given were made.
         overwrite: Replace a TileSet that stands at `folder`.
 

@@ -18,11 +18,11 @@ class Engine:
 
     Attributes:
         name: `onnxruntime`, `openvino` or `torch`.
-        version: Of the library of that name.
+        version: Version of that library.
         precision: `float32`, `float16` or `int8`: what it calculates with.
         device: `cpu`, `cuda` or `mps`.
         threads: Threads of the CPU that it takes.
-        batch_size: Tiles it takes at once; of any other number it makes batches of this size.
+        batch_size: Tiles per batch; other numbers are divided into batches of this size.
         tile_px: Side of the tiles.
         num_classes: K.
         largest_difference: Of a probability to torch's in float32, on the tiles it was checked with.
