@@ -7,7 +7,7 @@ from PIL import Image
 
 from hviskd.errors import DataError
 from hviskd.evaluation import bootstrap_weights, evaluate, measure, save_evaluation
-from hviskd.evaluation.corrupted_tiles import robustness
+from hviskd.evaluation.corrupted_tiles import relative_change, robustness
 from hviskd.tiles.corruptions import CORRUPTIONS, corrupt
 from tests.html_tables import read_tables
 
@@ -112,6 +112,11 @@ def test_it_tells_how_far_it_is(found, tileset):
     done = len(result.evaluation.labels) * len(models) * 5
     assert (done, done, "classify corrupted tiles") in told
     assert told[-1] == (60, 60, "resample")
+
+
+def test_of_nothing_there_is_no_relative_change():
+    change = relative_change(np.array([0.5, 1.0, 0.0, np.nan]), np.array([0.0, 0.8, 0.0, 0.5]))
+    assert change == pytest.approx([np.nan, 0.25, np.nan, np.nan], nan_ok=True)
 
 
 def test_an_unknown_corruption_is_refused(found, tileset):

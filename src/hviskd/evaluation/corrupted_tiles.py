@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hviskd.arrays import RGB
+from hviskd.arrays import RGB, Floats
 from hviskd.evaluation.figures import TITLES, format_value
 from hviskd.evaluation.intervals import Interval, Replicates, bootstrap_weights, metric_interval, replicate
 from hviskd.evaluation.metrics import Metrics, Scorer
@@ -165,6 +165,11 @@ def robustness(
     return Robustness(evaluation, tuple(chosen), levels, means, tuple(filter(None, notes)), row, tile)
 
 
+def relative_change(step: Floats, clean: Floats) -> Floats:
+    """Return (step − clean) / clean, float64 (N,); NaN where a clean value is 0, of which nothing is a share."""
+    return np.divide(step - clean, clean, out=np.full(len(clean), math.nan), where=clean != 0)
+
+
 def _tables(
     evaluation: Evaluation,
     corruptions: Sequence[Corruption],
@@ -188,8 +193,7 @@ def _tables(
                 named = {"model": model.name, "corruption": corruption.name, "metric": metric}
                 for level, step in enumerate(steps):
                     strength = corruption.strengths[level - 1] if level else math.nan
-                    with np.errstate(divide="ignore", invalid="ignore"):
-                        relative = (step - clean) / clean
+                    relative = relative_change(step, clean)
                     if metric == "ece":  # of a quotient of two biased values, no interval covers the truth
                         relative = relative[:1]
                     levels.append(
