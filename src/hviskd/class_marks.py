@@ -9,11 +9,11 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hviskd.arrays import Colour
+
 _MARK_PT = 7.0
 _MARKS_EACH = 6  # of a class at most
 _APART_PT = 70.0
-
-Colour = tuple[int, int, int]
 
 
 def write_mark(axes: Axes, x: float, y: float, mark: str, colour: Colour) -> None:

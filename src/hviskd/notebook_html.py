@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hviskd.arrays import RGB
+from hviskd.arrays import RGB, Colour
 from hviskd.rgb_images import on_white
 
 
@@ -32,7 +32,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, html: Sequ
 
 
 def picture(pixels: RGB, told: str, *, lossless: bool = False) -> str:
-    """Return a picture, uint8 (H, W, 3), with what it shows in words; JPEG, or PNG where each px counts."""
+    """Return a picture, uint8 (H, W, 3), with an alternative text; JPEG, or lossless PNG."""
     stream = io.BytesIO()
     kind = "png" if lossless else "jpeg"
     Image.fromarray(pixels).save(stream, kind, quality=85)
@@ -47,7 +47,7 @@ def picture_file(path: Path, told: str, most_px: int) -> str:
         return picture(np.asarray(on_white(image)), told)
 
 
-def swatch(colour: tuple[int, int, int]) -> str:
+def swatch(colour: Colour) -> str:
     """Return a square of a colour, for legends."""
     return f'<span style="display:inline-block;width:1em;height:1em;background:#{bytes(colour).hex()}"></span>'
 

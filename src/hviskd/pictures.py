@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from hviskd.arrays import Colour
 from hviskd.storage import atomic_file
 from hviskd.version import DRAWN_BY, __version__
 
@@ -59,13 +60,13 @@ def boxes_for_letters() -> Iterator[None]:
         yield
 
 
-def hex_to_rgb(colour: str) -> tuple[int, int, int]:
+def hex_to_rgb(colour: str) -> Colour:
     """Convert `#RRGGBB` to three bytes."""
     digits = colour.removeprefix("#")
     return int(digits[0:2], 16), int(digits[2:4], 16), int(digits[4:6], 16)
 
 
-def class_colours(count: int) -> Sequence[tuple[int, int, int]]:
+def class_colours(count: int) -> Sequence[Colour]:
     """Return `count` RGB colours for classes without colours: the palette, then darker repetitions of it."""
     colours = []
     for position in range(count):

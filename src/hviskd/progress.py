@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _REFRESHES = 4  # a second
 
 Progress = Callable[[int, int, str], None]
-"""Called with the number of steps done, their total, and what is being done, in words."""
+"""Called with the number of steps done, their total, and what is being done, as text."""
 
 
 class Advance(Protocol):

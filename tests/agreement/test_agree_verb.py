@@ -178,7 +178,7 @@ def test_the_same_from_python_and_drawn_when_asked(cohort: Path) -> None:
     ]
     with pytest.raises(DataError, match="already exists"):
         save_agreement(found, folder)
-    with pytest.raises(DataError, match="`bin_um`"):
+    with pytest.raises(DataError, match="`bin_um=.*`reach_um="):
         agree(cohort / "maps", cohort / "drawn", settings=AgreementSettings(bin_um=0))
 
 

@@ -8,7 +8,7 @@ from hviskd.errors import DataError
 from .make import by_shapely, save
 from .make_xml import asap, asap_annotation, box
 
-CUT = "regions of the group '_2' cut out of those round them"
+CUT = "regions of the group '_2' cut out of the surrounding regions"
 
 
 def test_groups_are_classes_and_those_of_holes_are_cut_out(tmp_path):

@@ -152,7 +152,7 @@ def test_an_image_is_laid_on_the_slide_by_its_size(tmp_path):
     assert region.geometry.bounds == (220, 190, 260, 230)
     found = read(tmp_path, data_set(drawn([BOX])), size=whole)
     assert found.regions[0].geometry.bounds == (20, 40, 100, 120)
-    assert found.remarks == {"regions of an image of 200 × 160 px laid on the slide by its size": 1}
+    assert found.remarks == {"regions of an image of 200 × 160 px, scaled to the slide": 1}
     with pytest.raises(DataError, match=r"S1\.svs has 200 × 160 px, but the slide has 300 × 300 px"):
         read(tmp_path, data_set(drawn([BOX])), size=(300, 300))
     unsized = data_set(drawn([BOX]), images=[image(size=(0, None))])

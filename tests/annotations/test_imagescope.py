@@ -138,7 +138,7 @@ def test_a_legend_says_which_layers_are_which_classes(tmp_path):
     ]
     found = read(tmp_path, *layers, legend=legend)
     assert [each.label for each in found.regions] == ["tumour", "tumour"]
-    assert found.remarks == {"regions labelled 'fat', which the legend does not know, left out": 2}
+    assert found.remarks == {"regions labelled 'fat', which is not in the legend, left out": 2}
 
 
 def test_a_decimal_comma_is_one(tmp_path):

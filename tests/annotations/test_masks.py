@@ -195,7 +195,7 @@ def test_class_numbers_are_read_however_they_are_stored(tmp_path, shape, last):
 def test_numbers_that_the_legend_lacks_are_told_and_those_of_a_foreign_mask_refused(tmp_path):
     legend = load_legend(written(tmp_path, "numbers: {1: tumour}"))
     annotation = read_annotation(save(tmp_path, drawn_by_numbers()), legend=legend)
-    assert annotation.remarks == {"px (6.25%) in 1 numbers of no class": 10_000, "px of them in number 2": 10_000}
+    assert annotation.remarks == {"px (6.25%) in 1 numbers without a class": 10_000, "px of them in number 2": 10_000}
     legend = load_legend(written(tmp_path, "numbers: {7: tumour, 9: stroma}"))
     with pytest.raises(
         DataError, match=r"no px of it has a number of legend l \(7, 9\); choose the legend of this mask"

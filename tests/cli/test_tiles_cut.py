@@ -56,7 +56,7 @@ def test_what_many_slides_have_in_common_is_said_once(tmp_path):
         Image.fromarray(mask).save(tmp_path / "masks" / f"P{seed}-a_L.png")
     result = run(tmp_path, str(tmp_path), "-o", str(tmp_path / "tiles"), "--purity", "0.9", "--tissue-area", "0")
     assert result.exit_code == 0, result.output
-    assert result.output.count("colours of no class") == 2
+    assert result.output.count("colours without a class") == 2
     assert "… and 3 more of this kind in the report" in result.output
     assert "no tiles from 1 slide: P0-a" in result.output
 

@@ -11,12 +11,12 @@ def report(**slides):
 
 def test_notes_that_differ_in_numbers_and_names_stand_together():
     found = report(
-        a={"notes": ("12 px (0.10%) in 3 colours of no class", "2 regions labelled 'x y', left out", "other")},
-        b={"notes": ("7 px (2.50%) in 1 colours of no class", "9 px of them in colour #EAFFFF")},
+        a={"notes": ("12 px (0.10%) in 3 colours without a class", "2 regions labelled 'x y', left out", "other")},
+        b={"notes": ("7 px (2.50%) in 1 colours without a class", "9 px of them in colour #EAFFFF")},
         c={"notes": ("1 regions labelled 'z', left out",)},
     ).notes()
     assert [[slide for slide, _ in alike] for alike in found] == [["a", "b"], ["a", "c"], ["a"], ["b"]]
-    assert found[0][1] == ("b", "7 px (2.50%) in 1 colours of no class")
+    assert found[0][1] == ("b", "7 px (2.50%) in 1 colours without a class")
 
 
 def test_slides_that_give_no_tile_are_no_failed_ones():

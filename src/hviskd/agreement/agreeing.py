@@ -82,7 +82,7 @@ def agree(
         widest_um = max(card.stride_px * card.mpp for card in cards.values())
         edges_um = distance_edges_um(widest_um if settings.bin_um is None else settings.bin_um, settings.reach_um)
     except ValueError as error:
-        raise DataError(f"`bin_um`, `reach_um`: {error}") from error
+        raise DataError(f"`bin_um={settings.bin_um}`, `reach_um={settings.reach_um}`: {error}") from error
     found: list[tuple[Pair, SlideAgreement]] = []
     with progress_bar("maps", len(pairs), progress) as advance:
         for pair in pairs:

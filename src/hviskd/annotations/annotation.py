@@ -22,7 +22,7 @@ from hviskd.annotations.hidden import find_hidden
 from hviskd.annotations.label_blocks import LabelBlocks
 from hviskd.annotations.legend import Legend
 from hviskd.annotations.scanline import EdgeTable, fill
-from hviskd.arrays import NO_CLASS, NO_CLASS_BYTE
+from hviskd.arrays import NO_CLASS, NO_CLASS_BYTE, Colour
 from hviskd.errors import DataError
 
 UNCLASSIFIED = "unclassified"  # the label of a region drawn without a class
@@ -44,7 +44,7 @@ class Region:
     label: str
     geometry: Polygon | MultiPolygon
     name: str = ""
-    colour: tuple[int, int, int] | None = None
+    colour: Colour | None = None
 
     def moved(self, points: Callable[[np.ndarray], np.ndarray]) -> "Region":
         """Return the region with other coordinates, such as `Placement.to_level0` gives."""
@@ -151,7 +151,7 @@ class Outlines(Annotation):
             for region in regions:
                 index = legend.index(region.label)
                 if index is None:
-                    found[f"regions labelled '{region.label}', which the legend does not know, left out"] += 1
+                    found[f"regions labelled '{region.label}', which is not in the legend, left out"] += 1
                 else:
                     kept.append(Region(legend.names[index], region.geometry, region.name, region.colour))
             if regions and not kept:

@@ -32,7 +32,7 @@ def asap_regions(root: Element, file: LayeredFile) -> list[Region]:
         drawn.append(Drawn(region, _is_hole(label, file)))
     for each in drawn:
         if each.cut_out:
-            file.remarks[f"regions of the group '{each.region.label}' cut out of those round them"] += 1
+            file.remarks[f"regions of the group '{each.region.label}' cut out of the surrounding regions"] += 1
     return file.cut(drawn)
 
 

@@ -119,7 +119,7 @@ class CocoFile:
         if place != Placement():
             assert image.size is not None
             width, height = image.size
-            file.remarks[f"regions of an image of {width} × {height} px laid on the slide by its size"] += len(regions)
+            file.remarks[f"regions of an image of {width} × {height} px, scaled to the slide"] += len(regions)
             regions = [region.moved(place.to_level0) for region in regions]
         size = image.size if frame is None else frame.size
         return Outlines.of(regions, source=self.path, legend=legend, size=size, remarks=file.remarks)

@@ -20,7 +20,7 @@ def find_hidden(geometries: NDArray[np.object_], classes: Ints) -> Bools:
         classes: (R,) what each is drawn as.
 
     Returns:
-        (R,) bool. Where outlines lie on each other by the million, only the first are looked at.
+        (R,) bool. If millions of outlines overlap, only the first are examined.
     """
     hidden = np.zeros(len(geometries), np.bool_)
     if not len(geometries):

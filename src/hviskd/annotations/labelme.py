@@ -2,8 +2,8 @@
 
 The shapes are pixels of the image the file was drawn on, so that image must be the slide at full resolution. Polygons,
 rectangles, upright or turned, circles and masks are read; points and lines have no area, and other shapes are not
-known. Neighbouring shapes of one label and one `group_id` are parts of one region. The image inside the file is never
-looked at.
+known. Neighbouring shapes of one label and one `group_id` are parts of one region. An image embedded in the file is
+ignored.
 """
 
 import base64

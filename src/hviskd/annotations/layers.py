@@ -12,13 +12,12 @@ from hviskd.annotations.annotation import Region
 from hviskd.annotations.drawn import NO_AREA, TEXT_LIMIT, DrawnFile, Outline, ellipse, polygons_of
 from hviskd.annotations.legend import Legend
 from hviskd.annotations.xml_tree import Element
+from hviskd.arrays import Colour
 
 CUT_AWAY = "regions that lie wholly in cut-out ones drawn later left out"
 PAIR_LIMIT = 2_000_000  # of a region and what is cut out of it
 CUT_LIMIT_POINTS = 10_000_000  # of what is cut, with what is cut out: half a minute
 _AT_ONCE = 2_000_000
-
-RGB = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def is_true(text: str) -> bool:
     return text.strip().casefold() in ("1", "true", "yes")
 
 
-def bgr(number: str) -> RGB | None:
+def bgr(number: str) -> Colour | None:
     """Return the colour of a number as Windows writes it, 0xBBGGRR; None for anything else."""
     if not number.isascii() or not number.isdigit() or len(number) > 10:
         return None
@@ -143,7 +142,7 @@ def bgr(number: str) -> RGB | None:
     return value & 255, value >> 8 & 255, value >> 16 & 255
 
 
-def rgb(hexadecimal: str) -> RGB | None:
+def rgb(hexadecimal: str) -> Colour | None:
     """Return the colour of #RRGGBB; None for anything else."""
     digits = hexadecimal.removeprefix("#")
     if len(digits) != 6 or not set(digits.lower()) <= set("0123456789abcdef"):

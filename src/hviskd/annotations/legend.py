@@ -26,7 +26,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hviskd.annotations.words import one_line
-from hviskd.arrays import NO_CLASS_BYTE
+from hviskd.arrays import NO_CLASS_BYTE, Colour
 from hviskd.errors import DataError
 from hviskd.pictures import class_colours
 from hviskd.plain_yaml import PlainLoader
@@ -35,7 +35,7 @@ LEGEND_LIMIT_BYTES = 2**16
 LEGEND_LIMIT_CLASSES = 200  # class indices are stored as uint8, and the highest are kept for "no class"
 
 Byte = Annotated[int, Field(ge=0, le=255, strict=True)]
-RGB = tuple[Byte, Byte, Byte]
+MaskColour = tuple[Byte, Byte, Byte]
 ClassNumber = Annotated[int, Field(ge=0, le=65535, strict=True)]
 
 
@@ -60,7 +60,7 @@ class LegendClass(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Name
-    colours: tuple[RGB, ...] = ()
+    colours: tuple[MaskColour, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -86,7 +86,7 @@ class Legend(BaseModel):
     name: Name
     classes: tuple[LegendClass, ...] = Field(min_length=1, max_length=LEGEND_LIMIT_CLASSES)
     merge: dict[Name, Name] = {}
-    none: tuple[RGB, ...] = ()
+    none: tuple[MaskColour, ...] = ()
     numbers: dict[ClassNumber, Name] = {}
 
     @model_validator(mode="before")
@@ -103,7 +103,7 @@ class Legend(BaseModel):
         listed = {entry.name for entry in self.classes}
         if len({name.casefold() for name in listed}) < len(self.classes):
             raise ValueError("two classes have the same name (case is ignored)")
-        owners: dict[RGB, str] = dict.fromkeys(self.none, "none")
+        owners: dict[MaskColour, str] = dict.fromkeys(self.none, "none")
         for entry in self.classes:
             if not entry.colours and not self.numbers:
                 raise ValueError(f"class {entry.name} has no colour; add one, for example colours: [[200, 0, 0]]")
@@ -130,7 +130,7 @@ class Legend(BaseModel):
         return tuple(entry.name for entry in self.classes if entry.name not in self.merge)
 
     @cached_property
-    def colours(self) -> tuple[tuple[int, int, int], ...]:
+    def colours(self) -> tuple[Colour, ...]:
         """The RGB colour to draw each class in, in the order of `names`."""
         spare = class_colours(len(self.classes))
         entries = zip(self.classes, spare, strict=True)

@@ -120,7 +120,7 @@ def _remarks(decoded: _Decoded, decode: ColourDecoder, pixels: MaskPixels) -> di
     remarks, total_px = {}, pixels.size[0] * pixels.size[1]
     if len(codes):
         what = "numbers" if decode.legend.numbers else "colours"
-        remarks[f"px ({area_px.sum() / total_px:.2%}) in {len(codes)} {what} of no class"] = int(area_px.sum())
+        remarks[f"px ({area_px.sum() / total_px:.2%}) in {len(codes)} {what} without a class"] = int(area_px.sum())
     for place in np.argsort(-area_px, kind="stable")[:_REMARKED_COLOURS]:
         if area_px[place] < _REMARKED_SHARE * total_px:  # a JPEG has thousands of colours that are only noise
             break

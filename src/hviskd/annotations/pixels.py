@@ -58,7 +58,7 @@ class MaskPixels:
     def blocks(self) -> Iterator[Block]:
         """Yield every pixel once, in blocks of about a million: first row, first column, (h, w) int32 codes or numbers.
 
-        The next block is unpacked in a thread while one is looked at.
+        The next block is decoded in a thread while the caller processes the current one.
         """
         unpacked = self._unpacked()
         with ThreadPoolExecutor(1) as beside:

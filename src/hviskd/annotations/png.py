@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from hviskd.annotations.colours import IF_NUMBERS, TRANSPARENT, pack_codes, pack_numbers
+from hviskd.arrays import Colour
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BAND_BYTES = 8 * 2**20
@@ -87,7 +88,7 @@ def png_codes(stream: BinaryIO, *, numbers: bool = False) -> Iterator[tuple[int,
 def write_palette_png(
     stream: BinaryIO,
     size: tuple[int, int],
-    palette: list[tuple[int, int, int]],
+    palette: list[Colour],
     bands: Iterable[np.ndarray],
     *,
     clear: int,

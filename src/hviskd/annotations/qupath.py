@@ -19,7 +19,7 @@ from hviskd.annotations.drawn import NO_AREA, DrawnFile, Outline
 from hviskd.annotations.legend import Legend
 from hviskd.annotations.words import one_line
 from hviskd.annotations.written import numbers, rounded
-from hviskd.arrays import Floats
+from hviskd.arrays import Colour, Floats
 from hviskd.errors import DataError
 from hviskd.pictures import class_colours
 from hviskd.slide_frame import Placement, SlideFrame
@@ -27,7 +27,6 @@ from hviskd.storage import atomic_file
 
 _NAMESPACE = uuid.UUID("6d1b0a3e-5c0c-5a43-9f60-2f1d8a5c7b11")
 _WITHOUT_AREA = ("Point", "MultiPoint", "LineString", "MultiLineString")
-RGB = tuple[int, int, int]
 
 
 def parse_geojson(document: object, path: Path, *, legend: Legend | None, frame: SlideFrame | None) -> Outlines:
@@ -102,7 +101,7 @@ class _Features(DrawnFile):
         name = self.text(properties.get("name"), f"{place}.properties.name")
         return Region(label or UNCLASSIFIED, outline, name, colour or _colour(properties.get("color")))
 
-    def _class(self, value: object, place: str) -> tuple[str, RGB | None]:
+    def _class(self, value: object, place: str) -> tuple[str, Colour | None]:
         if value is None or isinstance(value, str):
             return self.text(value, place), None
         classification = self.mapping(value, place)
@@ -147,7 +146,7 @@ def _flat(parts: list[Outline]) -> list[Polygon]:
     return [polygon for part in parts for polygon in shapely.get_parts(part).tolist()]
 
 
-def _colour(value: object) -> RGB | None:
+def _colour(value: object) -> Colour | None:
     """Read a colour in QuPath's form, [r, g, b(, alpha)] or packed 0xAARRGGBB; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return (value >> 16) & 255, (value >> 8) & 255, value & 255
@@ -193,7 +192,7 @@ def compact_json(content: object) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def classification(name: str, colour: RGB) -> dict[str, object]:
+def classification(name: str, colour: Colour) -> dict[str, object]:
     """Return a class in QuPath's form: with a colour, on one line, and 'A: B' as B derived from A."""
     names = [one_line(part) for part in name.split(": ")]
     return {"names": names, "color": list(colour)} if len(names) > 1 else {"name": names[0], "color": list(colour)}
@@ -215,7 +214,7 @@ def _features_of(annotation: Outlines, place: Placement) -> Iterator[str]:
             yield compact_json(feature)
 
 
-def _properties(region: Region, colour: RGB) -> dict[str, object]:
+def _properties(region: Region, colour: Colour) -> dict[str, object]:
     properties: dict[str, object] = {"objectType": "annotation"}
     if region.name:
         properties["name"] = region.name

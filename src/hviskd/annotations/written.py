@@ -27,7 +27,7 @@ def bridged(polygon: Polygon) -> np.ndarray:
     """Return a polygon as one open ring (N, 2), with each hole joined by a cut that is traversed both ways.
 
     A cut goes from a hole's leftmost point to the nearest point of the ring so far that it reaches inside the
-    polygon, so that it crosses nothing and the polygon can be had back exactly.
+    polygon, so that it crosses nothing and the polygon can be restored exactly.
     """
     if not polygon.interiors:
         return shapely.get_coordinates(polygon.exterior)[:-1]

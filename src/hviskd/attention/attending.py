@@ -82,7 +82,7 @@ def attend(
 
 
 def _tiles_of(tileset: TileSet, split: str, class_name: str | None) -> Ints:
-    """Return the rows of the tiles to look at."""
+    """Return the rows of the tiles to explain."""
     rows = tileset.require_split(split)
     if class_name is None:
         return rows

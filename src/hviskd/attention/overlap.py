@@ -43,8 +43,8 @@ def measure_tile(
         level: Above 0, at most 1.
 
     Returns:
-        Every one of `MEASURES`; NaN for all where nothing is outlined. A map that is zero everywhere has looked at
-        nothing: 0, and no `energy` (NaN).
+        Every one of `MEASURES`; NaN for all where nothing is outlined. A map that is zero
+        everywhere scores 0, with `energy` NaN.
 
     Raises:
         DataError: The two differ in size, the map is not within 0 and 1, or a rule's number is impossible.

@@ -1,4 +1,4 @@
-"""What a look at attention found: maps and tiles, on the disk until asked for, and how far an expert agrees."""
+"""The result of `attend`: attention maps and tiles, read from disk when needed, and the agreement with an expert."""
 
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -32,7 +32,7 @@ class Attention:
         maps: For each, float32 (N, h, w): as large as the stage's map, at least 0, not scaled; memory-mapped.
         tileset: The TileSet.
         rows: Rows (N,) of the tiles in it.
-        classes: For which class each tile was looked at.
+        classes: The class that was explained in each tile.
         outlines: What the expert outlined in these tiles, or None without an expert.
         comparison: Of models and baselines against the outlines, or None.
         settings: Which maps.

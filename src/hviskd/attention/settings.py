@@ -1,4 +1,4 @@
-"""Where to look in a tile, and how a map is held against an outline; `attend` takes it."""
+"""Settings of attention maps, and of their comparison with outlines; for `attend`."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args

@@ -1,4 +1,4 @@
-"""Lets the verbs that write their output as a whole take turns: `tiles cut`, `attend`, `agree` and `compare`."""
+"""Serialises processes that write the same output as a whole: `tiles cut`, `attend`, `agree` and `compare`."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -62,7 +62,7 @@ def require_agreement(model: Model, what: str, precision: str, difference: float
 
     Args:
         model: The Model.
-        what: Runs it, in words.
+        what: Name of what runs the Model, for messages.
         precision: What it calculates with.
         difference: Its `largest_difference`.
         remedy: What to do if it is too large.

@@ -14,7 +14,7 @@ from hviskd.networks.projector import build_projector
 
 HeadKind = Literal["gap", "grid"]
 Shape = tuple[int, int, int]
-MIN_IMAGE_PX = 32  # below this the deepest stages would look at nothing but padding
+MIN_IMAGE_PX = 32  # below this the deepest stages would see only padding
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Head(nn.Module):
 class Network(nn.Module):
     """A classifier of RGB images, with `stem`, `stages` and `head`.
 
-    The stem and the stages hand on pre-activations, and `activations[i]` turns the i-th of them into map i;
-    so a map can be had on either side of its activation by one and the same path.
+    The stem and the stages return pre-activations, and `activations[i]` turns the i-th of them into map i;
+    so a map is available before and after its activation from the same pass.
 
     Args:
         backbone: The parts; their weights are drawn anew (He et al. 2015, fan-out).

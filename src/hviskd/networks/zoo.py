@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NARROW = (16, 16, 32, 64)
 _FOURFOLD = (32, 64, 128, 256)
 
-# name → the module beside this one whose `build` makes the parts, and what it is told
+# name → the module in this room whose `build` makes the parts, and its arguments
 _ZOO: dict[str, tuple[str, dict[str, object]]] = {
     **{f"resnet{n}": ("resnet", {"depth": n, "widths": _NARROW}) for n in (8, 14, 20, 32, 44, 56, 110)},
     **{f"resnet{n}x4": ("resnet", {"depth": n, "widths": _FOURFOLD}) for n in (8, 32)},

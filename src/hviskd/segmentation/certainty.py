@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hviskd.arrays import NO_CLASS, NO_CLASS_BYTE
-from hviskd.segmentation.slide_map import Colour, SlideMap
+from hviskd.arrays import NO_CLASS, NO_CLASS_BYTE, Colour
+from hviskd.segmentation.slide_map import SlideMap
 
 UNSURE = "unsure"
 UNSURE_COLOUR: Colour = (150, 150, 150)

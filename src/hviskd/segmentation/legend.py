@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
+from hviskd.arrays import Colour
 from hviskd.class_marks import write_mark
 from hviskd.figure_text import fit, shorten, text_width_in, wrap
 from hviskd.segmentation.certainty import Labels
-from hviskd.segmentation.slide_map import Colour, SlideMap
+from hviskd.segmentation.slide_map import SlideMap
 
 LINE_IN = 0.16
 

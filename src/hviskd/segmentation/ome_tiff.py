@@ -13,8 +13,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from hviskd.arrays import NO_CLASS_BYTE
-from hviskd.segmentation.slide_map import Colour, SlideMap
+from hviskd.arrays import NO_CLASS_BYTE, Colour
+from hviskd.segmentation.slide_map import SlideMap
 from hviskd.storage import atomic_file
 
 TILE_PX = 256

@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hviskd.arrays import NO_CLASS, RGB, ClassGrid, Floats
+from hviskd.arrays import NO_CLASS, RGB, ClassGrid, Colour, Floats
 from hviskd.class_marks import mark_regions
 from hviskd.figure_text import fit, wrap
 from hviskd.pictures import new_figure
 from hviskd.segmentation.certainty import Labels, label_map
 from hviskd.segmentation.drawing import DISCLAIMER, described, fit_panel
 from hviskd.segmentation.legend import MapLegend
-from hviskd.segmentation.slide_map import Colour, SlideMap
+from hviskd.segmentation.slide_map import SlideMap
 from hviskd.slides.slide_picture import draw_scale_bar, show_slide
 
 _WIDE = 2.0  # from this width to height on, the panels stand one above the other

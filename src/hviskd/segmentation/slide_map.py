@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hviskd.arrays import NO_CLASS_BYTE, RGB
+from hviskd.arrays import NO_CLASS_BYTE, RGB, Colour
 from hviskd.slide_frame import Glass, SlideFrame
 from hviskd.slides import TileGrid, TissueRule
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Colour = tuple[int, int, int]
 MAX_CLASSES = NO_CLASS_BYTE
 
 _SUM_TOLERANCE = 1e-3

@@ -1,4 +1,4 @@
-"""The names of what TIFFs are compressed with, for messages: the numbers of TIFF 6.0, its notes, and of its users."""
+"""The names of TIFF compressions, for messages: those of TIFF 6.0, its supplements, and vendors."""
 
 NONE, LZW, JPEG, DEFLATE, PACKBITS, OLD_DEFLATE = 1, 5, 7, 8, 32773, 32946
 APERIO_JPEG_2000_YCBCR, APERIO_JPEG_2000_RGB, JPEG_2000 = 33003, 33005, 34712

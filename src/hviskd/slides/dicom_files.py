@@ -49,7 +49,7 @@ _UNREAD = {
 
 @dataclass(frozen=True)
 class DicomFile:
-    """What the header of a DICOM file tells.
+    """The header of a DICOM file.
 
     Attributes:
         syntax: How its pixels are stored, a UID.
@@ -71,7 +71,7 @@ class DicomFile:
 
 
 def read_dicom(path: Path) -> DicomFile | None:
-    """Read the header of a DICOM file; None if it is none, or damaged before its end."""
+    """Read the header of a DICOM file; None if it is not DICOM, or the header is damaged."""
     found: dict[int, bytes] = {}
     with contextlib.suppress(OSError, struct.error, ValueError, OverflowError), path.open("rb") as stream:
         if stream.read(_PREAMBLE + 4)[_PREAMBLE:] != b"DICM":
@@ -117,7 +117,7 @@ def require_readable(path: Path) -> None:
 def one_of_each_series(paths: Iterable[Path]) -> tuple[list[Path], int]:
     """Choose one file for each series of a folder that has a scan, the first by name.
 
-    Files that cannot be read count as one slide if there is no other, so that they are told as damaged.
+    Files that cannot be read count as one slide if there is no other, so that they are reported as damaged.
 
     Returns:
         The chosen files, and how many of the others hold no image of a slide or are of a series without a scan.
@@ -153,7 +153,7 @@ def _number(found: dict[int, bytes], tag: int, default: int) -> int:
 
 
 class _Header:
-    """Walks through the elements of an open file, which stands behind its preamble."""
+    """Iterates over the elements of an open file, positioned after its preamble."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

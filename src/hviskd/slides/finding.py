@@ -80,7 +80,7 @@ def _identity(path: Path) -> object:
 
 
 class _Inside:
-    """What a folder contains: slides, slides of kinds that are not read, and what else is to be told."""
+    """What a folder contains: slides, slides in unsupported formats, and notes on the rest."""
 
     def __init__(self) -> None:
         self.slides: list[Path] = []

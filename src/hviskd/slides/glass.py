@@ -1,4 +1,4 @@
-"""Finds where points on the glass lie on a slide, from what the scanner wrote of it; `OpenSlideFile` asks."""
+"""Derives the coordinate system of the glass from the scanner's metadata; for `OpenSlideFile`."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _SPACING = "dicom.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].Pix
 
 
 def glass_of(properties: Mapping[str, str], size: tuple[int, int]) -> Glass | None:
-    """Return where points on the glass lie, from a slide's properties in OpenSlide's words; None if they do not say.
+    """Return the coordinate system of the glass, from a slide's OpenSlide properties; None if they lack it.
 
     Args:
         properties: By name.

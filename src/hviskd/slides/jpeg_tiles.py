@@ -44,7 +44,7 @@ class JpegLevel(PieceLevel):
 def is_sound(data: bytes, width_px: int, height_px: int, samples: int = 3, *, ordinary: bool = True) -> bool:
     """Return whether bytes are a complete JPEG of this size and as many samples a px.
 
-    libjpeg takes memory for whatever size a JPEG claims, and imagecodecs does not hand on its warnings of damage: a
+    libjpeg allocates the size that a JPEG claims, and imagecodecs does not pass on its warnings of damage: a
     scan that is cut short, or that another marker breaks into. An ordinary one has one sequential scan, in which there
     is no marker; of any other, damage within its scans is not found.
     """

@@ -1,6 +1,6 @@
 """Decodes the tiles and strips of a TIFF to samples of 8 bits, and those to RGB, with imagecodecs and libtiff.
 
-Decoders are told what size is expected, so that a damaged piece takes no more memory than a sound one.
+Decoders get the expected size, so that a damaged piece takes no more memory than an intact one.
 """
 
 import lzma

@@ -70,7 +70,7 @@ def require_colour_of_scan(path: Path) -> None:
     """
     if not is_tiff(path):
         return
-    with contextlib.suppress(ValueError):  # damage is told by OpenSlide
+    with contextlib.suppress(ValueError):  # OpenSlide reports damage itself
         largest = max(stored_images(path), key=lambda image: math.prod(image.size))
         require_colour(path, kind_of_image(largest))
 

@@ -1,7 +1,7 @@
 """Chooses the scan among the images of a TIFF, its levels and its µm/px: never a label, never a macro image.
 
-In an OME-TIFF the OME-XML says what is what. In any other, the largest image is the scan, and its smaller copies are
-its levels.
+In an OME-TIFF the OME-XML identifies the images. In any other TIFF, the largest image is the scan, and its smaller
+copies are its levels.
 """
 
 import math

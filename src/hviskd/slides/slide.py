@@ -1,6 +1,6 @@
 """The common interface of all slides: any rectangle at any µm/px, as RGB pixels.
 
-A reader subclasses `Slide` and hands on pixels of its levels; geometry, resampling and padding are here, once.
+A reader subclasses `Slide` and returns pixels of its levels; geometry, resampling and padding are implemented here.
 """
 
 import math

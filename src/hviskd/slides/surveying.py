@@ -51,7 +51,7 @@ class Survey(list[SlideReport]):
     HEADER = ("slide", "format", "px", "µm/px", "objective", "levels", "tissue")
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Return the facts of the usable slides in words, one row per slide, in the columns of `HEADER`."""
+        """Return the facts of the usable slides as text, one row per slide, in the columns of `HEADER`."""
         return [
             (
                 report.path.name,

@@ -21,9 +21,8 @@ _SAME = 1e-6  # relative; a length this near a whole number of px is that number
 class TileGrid:
     """Square tiles at a constant step in both directions, starting at a slide's upper left corner.
 
-    Tiles that would stand out of the slide are left off. Tiles overlap where the step is smaller than a tile. Sides and
-    steps are as large as they are in truth, so they may be no whole number of px; each tile begins at the nearest whole
-    px.
+    Tiles that would extend beyond the slide are left out. Tiles overlap if the step is smaller than a tile. Sides and
+    steps are not rounded, so they may be fractions of a px; each tile begins at the nearest whole px.
 
     Attributes:
         width_px: Of the slide, level 0.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hviskd.arrays import Colour
 from hviskd.errors import DataError
 
 F32 = NDArray[np.float32]
@@ -33,7 +34,7 @@ class TissueClass:
 
     name: str
     description: str
-    colour: tuple[int, int, int]
+    colour: Colour
 
 
 TISSUE_CLASSES: tuple[TissueClass, ...] = (

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hviskd.arrays import Colour
 from hviskd.errors import DataError
 from hviskd.pictures import class_colours
 from hviskd.slides.stain import Stain
@@ -42,7 +43,7 @@ def new_card(
     tile_px: int,
     origin: Origin,
     mpp: float | None = None,
-    colours: Sequence[tuple[int, int, int]] | None = None,
+    colours: Sequence[Colour] | None = None,
     stain: Stain | None = None,
     icc: bool = False,
 ) -> TileSetCard:

@@ -58,7 +58,7 @@ def export_models(run: Run, learner: Learner, teacher: Model | None, independenc
 
 
 def _selection(recipe: Recipe, tileset: TileSet) -> str:
-    """Return how the selected epoch was found, in words."""
+    """Describe how the epoch was selected."""
     if not len(tileset.rows("val")):
         return "last epoch (no validation split)"
     unseen = tileset.missing_classes().get("val")

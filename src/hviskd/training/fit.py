@@ -36,7 +36,7 @@ from hviskd.training.setup import (
 )
 from hviskd.training.tally import LossTally, accuracies, confusion
 
-_LOOK_EVERY = 50  # steps between two looks at the losses on a GPU, where each look waits for the device
+_LOOK_EVERY = 50  # steps between two checks of the losses on a GPU, since each waits for the device
 
 
 def train(

@@ -35,11 +35,11 @@ def open_engine(
     precision: float16 on a GPU; on the CPU int8 where the Model has an int8 variant, else float32.
 
     Args:
-        model: What to run; it is left as it is.
+        model: The Model, which is not changed.
         engine: `auto`, `onnxruntime`, `openvino` or `torch`.
         precision: `auto`, `float32`, `float16` (torch only) or `int8` (onnxruntime and OpenVINO only).
         device: `auto`, `cpu`, `cuda` or `mps`; all but `cpu` are torch's.
-        batch_size: Tiles at once.
+        batch_size: Number of tiles per batch.
         threads: On the CPU; all that this process may use if None.
 
     Raises:
