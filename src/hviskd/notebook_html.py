@@ -12,6 +12,8 @@ from PIL import Image
 from hviskd.arrays import RGB, Colour
 from hviskd.rgb_images import on_white
 
+_UNBROKEN = 40  # letters: a name, or a number with its interval
+
 
 def paragraph(*parts: str) -> str:
     """Return a line of text; parts that are empty are left out."""
@@ -19,14 +21,16 @@ def paragraph(*parts: str) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, html: Sequence[int] = ()) -> str:
-    """Return a table with right-aligned numbers.
+    """Return a table; numbers, and the names of columns with nothing but numbers, are right-aligned.
 
     Args:
         header: Names of the columns.
         rows: Their cells; None is a dash.
         html: Places of the columns that hold HTML already, such as pictures.
     """
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    rows = [tuple(row) for row in rows]
+    numeric = [bool(rows) and all(_is_number(row[at]) for row in rows) for at in range(len(header))]
+    head = "".join(_head(name, right) for name, right in zip(header, numeric, strict=True))
     body = "".join(f"<tr>{''.join(_cell(value, at in html) for at, value in enumerate(row))}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
@@ -52,10 +56,20 @@ def swatch(colour: Colour) -> str:
     return f'<span style="display:inline-block;width:1em;height:1em;background:#{bytes(colour).hex()}"></span>'
 
 
+def _head(name: str, right: bool) -> str:
+    return f'<th style="text-align:{"right" if right else "left"}">{escape(name)}</th>'  # Jupyter's own is right
+
+
 def _cell(value: object, is_html: bool) -> str:
     if is_html:
-        return f"<td>{value}</td>"
+        return f'<td style="text-align:left">{value}</td>'
     if isinstance(value, int | float):
         shown = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
         return f'<td style="text-align:right">{shown}</td>'
-    return f'<td style="text-align:left">{"–" if value is None else escape(str(value))}</td>'
+    text = "–" if value is None else str(value)
+    whole = ";white-space:nowrap" if len(text) <= _UNBROKEN else ""
+    return f'<td style="text-align:left{whole}">{escape(text)}</td>'
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)

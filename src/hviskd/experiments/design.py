@@ -130,7 +130,11 @@ class Design(BaseModel):
     def _repr_html_(self) -> str:
         from hviskd import notebook_html as show
 
-        counts = (f"{len(self.arms)} arms", f"{len(self.seeds)} seeds", f"{self.folds} folds" if self.folds else "")
+        counts = (
+            f"{len(self.arms)} arms",
+            f"{len(self.seeds)} seed{'s' * (len(self.seeds) != 1)}",
+            f"{self.folds} folds" if self.folds else "",
+        )
         rows = [(arm.name, arm.methods, arm.epochs, arm.teacher, arm.settings or None) for arm in self.arms]
         return (
             show.paragraph(*(Path(pair).stem for pair in self.pairs), *counts)

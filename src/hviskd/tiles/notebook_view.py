@@ -46,7 +46,8 @@ def tileset_html(title: str, table: pd.DataFrame, classes: Sequence[str], labels
     for place, (name, row) in enumerate(counts.iterrows()):
         cells = "".join(f"<td style='text-align:right'>{count:,}</td>" for count in row)
         strip = _strip(pixels, np.flatnonzero(labels == place)) if place < min(len(classes), _CLASSES) else ""
-        lines.append(f"<tr><th style='text-align:left'>{escape(str(name))}</th>{cells}<td>{strip}</td></tr>")
+        label = f"<th style='text-align:left'>{escape(str(name))}</th>"
+        lines.append(f"<tr>{label}{cells}<td style='text-align:left'>{strip}</td></tr>")
     return f"<p>{escape(title)}</p><table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
