@@ -1,8 +1,10 @@
 """The CSVs that people write: whatever a spreadsheet makes of them is read, and what is wrong is told with its line."""
 
+import math
+
 import pytest
 
-from hviskd.csv_table import file_name, read_csv
+from hviskd.csv_table import decimal, file_name, read_csv
 from hviskd.errors import DataError
 
 
@@ -54,3 +56,11 @@ def test_what_is_no_such_csv_is_one_line(tmp_path, content, message):
     with pytest.raises(DataError, match=message) as caught:
         list(read_csv(path, "slide", "mpp"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0.5", 0.5), ("0,25", 0.25), (" 1e-3", 1e-3), ("1_000", math.nan), ("", math.nan), ("1,000.5", math.nan)],
+)
+def test_a_decimal_point_or_comma_makes_a_number_and_all_else_nan(text, number):
+    assert decimal(text) == pytest.approx(number, nan_ok=True)

@@ -1,6 +1,7 @@
 """Reads the CSVs that users write: lists of slides, patients, pixel sizes and tiles."""
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
@@ -48,12 +49,11 @@ def read_csv(path: Path, *needed: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def decimal(text: str) -> float:
-    """Read a number with a decimal point or a decimal comma.
-
-    Raises:
-        ValueError: It is not a number.
-    """
-    return float(text.replace(",", "."))
+    """Return a number written with a decimal point or a decimal comma; NaN for anything else."""
+    try:
+        return math.nan if "_" in text else float(text if "," not in text else text.replace(",", "."))
+    except ValueError:
+        return math.nan
 
 
 def file_name(path: str) -> str:

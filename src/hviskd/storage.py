@@ -136,12 +136,26 @@ def read_json(path: Path) -> Any:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    if path.stat().st_size > JSON_LIMIT_BYTES:
-        raise DataError(f"{path}: larger than {JSON_LIMIT_BYTES // 2**20} MiB, so not a card written by hviskd")
+    require_smaller(path, JSON_LIMIT_BYTES, ", so not a card written by hviskd")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON ({error})") from error
+
+
+def require_smaller(path: Path, limit_bytes: int, otherwise: str) -> None:
+    """Check the size of a file before it is read.
+
+    Args:
+        path: The file.
+        limit_bytes: Largest size, in whole MiB.
+        otherwise: What it cannot be, or what to do, for the message.
+
+    Raises:
+        DataError: The file is larger.
+    """
+    if path.stat().st_size > limit_bytes:
+        raise DataError(f"{path}: larger than {limit_bytes // 2**20} MiB{otherwise}")
 
 
 def file_digest(path: Path) -> str:

@@ -20,6 +20,7 @@ from hviskd.annotations.words import one_line
 from hviskd.arrays import Floats
 from hviskd.errors import DataError
 from hviskd.slide_frame import SlideFrame
+from hviskd.storage import require_smaller
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -121,8 +122,7 @@ def _read(path: Path) -> _Bulk:
         raise DataError(
             f"{path}: DICOM annotations need pydicom; install it with pip install 'hviskd[dicom]'"
         ) from error
-    if path.stat().st_size > FILE_LIMIT_BYTES:
-        raise DataError(f"{path}: larger than {FILE_LIMIT_BYTES // 2**20} MiB; write fewer annotations at a time")
+    require_smaller(path, FILE_LIMIT_BYTES, "; write fewer annotations at a time")
     if path.read_bytes().count(_ITEM) > ITEM_LIMIT:
         raise DataError(f"{path}: over {ITEM_LIMIT} items in its sequences; write fewer groups at a time")
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hviskd.errors import DataError
+from hviskd.storage import require_smaller
 
 FILE_LIMIT_BYTES = 512 * 2**20
 # What the file's text, and a string that may be all of it, take of memory; characters beyond Latin-1 make every
@@ -42,8 +43,7 @@ def read_document(path: Path) -> object:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    if path.stat().st_size > FILE_LIMIT_BYTES:
-        raise DataError(f"{path}: larger than {FILE_LIMIT_BYTES // 2**20} MiB; export fewer objects at a time")
+    require_smaller(path, FILE_LIMIT_BYTES, "; export fewer objects at a time")
     try:
         return json.loads(_text(path), object_pairs_hook=_Objects(), parse_int=_whole)
     except RecursionError as error:

@@ -7,7 +7,8 @@ its layer. Many other programs write this format.
 
 from hviskd.annotations.annotation import Region
 from hviskd.annotations.layers import LayeredFile
-from hviskd.annotations.xml_tree import Element, decimal
+from hviskd.annotations.xml_tree import Element
+from hviskd.csv_table import decimal
 from hviskd.slide_frame import SlideFrame
 
 _KINDS = {"0": "polygon", "1": "rectangle", "2": "ellipse"}  # others are arrows, rulers and pins

@@ -9,7 +9,8 @@ import numpy as np
 from hviskd.annotations.annotation import UNCLASSIFIED, Region
 from hviskd.annotations.drawn import NO_AREA, TEXT_LIMIT, Outline, ellipse
 from hviskd.annotations.layers import LayeredFile, is_true, rgb
-from hviskd.annotations.xml_tree import Element, decimal
+from hviskd.annotations.xml_tree import Element
+from hviskd.csv_table import decimal
 from hviskd.errors import DataError
 from hviskd.slide_frame import Glass, SlideFrame
 

@@ -5,14 +5,15 @@ which are most of a file, are kept as two numbers each; of the rest only what a 
 """
 
 import codecs
-import math
 from array import array
 from pathlib import Path
 from xml.parsers import expat
 
 import numpy as np
 
+from hviskd.csv_table import decimal
 from hviskd.errors import DataError
+from hviskd.storage import require_smaller
 
 FILE_LIMIT_BYTES = 256 * 2**20
 ELEMENT_LIMIT = 1_000_000  # without the vertices, at about 600 bytes each
@@ -84,14 +85,6 @@ class Element:
         return np.concatenate([np.empty((0, 2)), *(np.frombuffer(points).reshape(-1, 2) for points in kept)])
 
 
-def decimal(text: str) -> float:
-    """Return a number written with a decimal point or a decimal comma; NaN for anything else."""
-    try:
-        return math.nan if "_" in text else float(text if "," not in text else text.replace(",", "."))
-    except ValueError:
-        return math.nan
-
-
 def is_xml(start: bytes) -> bool:
     """Return whether a file that begins so is XML, in any encoding."""
     for mark in (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
@@ -108,8 +101,7 @@ def read_xml(path: Path) -> Element:
         DataError: The file is over 256 MiB, not XML, has entities or a document type, is nested too deeply, or holds
             more than memory has room for.
     """
-    if path.stat().st_size > FILE_LIMIT_BYTES:
-        raise DataError(f"{path}: larger than {FILE_LIMIT_BYTES // 2**20} MiB; export fewer objects at a time")
+    require_smaller(path, FILE_LIMIT_BYTES, "; export fewer objects at a time")
     content = path.read_bytes().lstrip()  # some files begin with a line break before the declaration
     try:
         try:

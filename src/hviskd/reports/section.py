@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hviskd.errors import DataError
-from hviskd.storage import read_json
+from hviskd.storage import read_json, require_smaller
 from hviskd.tiles.leaks import without_names
 
 WIDEST_PX = 1800  # sharp on paper 18 cm wide
@@ -119,8 +119,7 @@ def text_of(path: Path) -> str:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; create the folder again")
-    if path.stat().st_size > TEXT_LIMIT_BYTES:
-        raise DataError(f"{path}: larger than {TEXT_LIMIT_BYTES // 2**20} MiB; not a table of hviskd")
+    require_smaller(path, TEXT_LIMIT_BYTES, "; not a table of hviskd")
     try:
         return without_names(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:

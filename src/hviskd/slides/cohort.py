@@ -1,5 +1,6 @@
 """Lists the slides of a cohort, with the µm/px that the user gives."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,10 +91,10 @@ def _read_list(path: Path) -> list[CohortSlide]:
         name, mpp = row["slide"], row.get("mpp", "")
         if not name or "\0" in name:
             raise DataError(f"{place}: lists no slide")
-        try:
-            slides.append(CohortSlide(path.parent / name, decimal(mpp) if mpp else None))
-        except ValueError as error:
-            raise DataError(f"{place}: {mpp!r} is not a number of µm/px") from error
+        slide_mpp = decimal(mpp) if mpp else None
+        if slide_mpp is not None and math.isnan(slide_mpp):
+            raise DataError(f"{place}: {mpp!r} is not a number of µm/px")
+        slides.append(CohortSlide(path.parent / name, slide_mpp))
     if not slides:
         raise DataError(f"{path}: lists no slides")
     return slides

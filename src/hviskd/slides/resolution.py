@@ -1,6 +1,5 @@
 """Determines the µm/px of slides, from the file or from the user."""
 
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -71,7 +70,7 @@ def read_mpp_csv(path: Path | str, slides: Iterable[Path | str] | None = None) -
     path = Path(path)
     table: dict[str, float] = {}
     for place, row in read_csv(path, "slide", "mpp"):
-        slide, mpp = file_name(row["slide"]), _number(row["mpp"])
+        slide, mpp = file_name(row["slide"]), decimal(row["mpp"])
         if not slide:
             raise DataError(f"{place}: lists no slide")
         if not is_sane(mpp):
@@ -104,10 +103,3 @@ def _conflict(recorded: tuple[float, float] | None, slide_mpp: float) -> tuple[s
     if abs(mean - slide_mpp) <= CONFLICT * slide_mpp:
         return ()
     return (f"the file records {mean:.4g} µm/px; the given {slide_mpp:g} is used",)
-
-
-def _number(text: str) -> float:
-    try:
-        return decimal(text)
-    except ValueError:
-        return math.nan

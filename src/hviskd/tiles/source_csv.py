@@ -1,6 +1,5 @@
 """Reads from a CSV to which slide and patient each imported image belongs."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -105,10 +104,7 @@ def _source(row: dict[str, str], used: dict[str, str], place: str) -> TileSource
 def _whole_number(text: str, name: str, place: str) -> int | None:
     if not text:
         return None
-    try:
-        number = decimal(text)
-    except ValueError:
-        number = math.nan
+    number = decimal(text)
     if not (number.is_integer() and abs(number) < 2**53):
         raise DataError(f"{place}: column {name!r} must contain integers; correct it")
     return int(number)

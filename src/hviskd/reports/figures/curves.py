@@ -15,6 +15,7 @@ from hviskd.errors import DataError
 from hviskd.figure_text import fit
 from hviskd.file_names import Paths, list_paths
 from hviskd.pictures import line_style, new_figure
+from hviskd.storage import require_smaller
 from hviskd.training import Run
 
 _COLUMNS = 3
@@ -139,8 +140,7 @@ def _read_run(folder: Path, name: str) -> _Log:
     path = run.log_file
     if not path.is_file():
         raise DataError(f"{path}: no such file; the run has not finished an epoch, or the file was lost")
-    if path.stat().st_size > _LOG_LIMIT_BYTES:
-        raise DataError(f"{path}: larger than {_LOG_LIMIT_BYTES // 2**20} MiB; not the log of a run")
+    require_smaller(path, _LOG_LIMIT_BYTES, "; not the log of a run")
     try:
         log = run.log.astype(float)
     except (ValueError, TypeError) as error:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hviskd.errors import DataError, first_problem
 from hviskd.evaluation import Interval
-from hviskd.storage import read_json
+from hviskd.storage import read_json, require_smaller
 
 TABLE_LIMIT_BYTES = 256 * 2**20
 
@@ -261,8 +261,7 @@ def read_evaluation_card(folder: Path) -> EvaluationCard:
 def _read_table(path: Path, read: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: no such file; give a folder that hviskd wrote")
-    if path.stat().st_size > TABLE_LIMIT_BYTES:
-        raise DataError(f"{path}: larger than {TABLE_LIMIT_BYTES // 2**20} MiB; not a table of hviskd")
+    require_smaller(path, TABLE_LIMIT_BYTES, "; not a table of hviskd")
     try:
         return read()
     except (ValueError, KeyError, OSError) as error:  # pandas' and pyarrow's own errors are ValueErrors
