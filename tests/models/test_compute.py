@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
-from hviskd.errors import DataError
-from hviskd.models import Compute
+from hviskd.errors import DataError, HviskdError
+from hviskd.models import Compute, pick_device
 from hviskd.models.prediction import batch_of, predictor
 from tests.models.make import make_model
 
@@ -33,3 +34,9 @@ def test_tiles_are_classified_by_the_engine_that_is_asked_for(tmp_path):
     assert predictor(model, Compute("onnxruntime")).name == "onnxruntime"
     by_two = predictor(model, Compute(device="cpu", threads=2))
     assert (by_two.name, by_two.precision, by_two.threads) == ("torch", "float32", 2)
+
+
+def test_a_device_that_is_not_there_is_refused_with_those_that_are():
+    there = ["auto", "cpu"] + ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    with pytest.raises(HviskdError, match=f"device 'moon' .* choose one of {', '.join(there)}$"):
+        pick_device("moon")

@@ -19,5 +19,7 @@ def pick_device(wanted: str) -> torch.device:
         device = torch.device(wanted)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise HviskdError(f"device {wanted!r} is not available; choose auto, cpu, cuda or mps") from error
+        here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        known = ", ".join(["auto", "cpu", *(name for name, there in here.items() if there)])
+        raise HviskdError(f"device {wanted!r} is not available on this computer; choose one of {known}") from error
     return device
