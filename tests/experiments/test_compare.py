@@ -164,6 +164,8 @@ def test_another_experiment_does_not_get_into_the_folder(outcome, experiment, ti
     _, folder = outcome
     with pytest.raises(TrainingError, match="other settings"):
         compare(load_design(experiment, {"settings.epochs": 3}), tileset, folder, device="cpu")
+    with pytest.raises(DataError, match="`jobs=0`: must be at least 1"):
+        compare(load_design(experiment), tileset, folder, jobs=0, device="cpu")
     (tmp_path / "work.txt").write_text("mine")
     with pytest.raises(TrainingError, match="contains files but no experiment"):
         compare(load_design(experiment), tileset, tmp_path, device="cpu")

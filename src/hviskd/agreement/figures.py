@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from hviskd.agreement.boundary import MeanProfile, border
 from hviskd.figure_text import fit, wrap
 from hviskd.pictures import line_style, new_figure
-from hviskd.segmentation.drawing import DISCLAIMER
 from hviskd.slides.slide_picture import draw_scale_bar, show_slide
+from hviskd.version import DISCLAIMER
 
 if TYPE_CHECKING:
     from hviskd.agreement.slide_agreement import Compared

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hviskd.agreement.pairs import Pair
 from hviskd.agreement.slide_agreement import Compared, SlideAgreement
+from hviskd.version import DISCLAIMER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 STATEMENTS = (
     "Dice, precision and recall cover only places with both a tile and the expert's label.",
     "Several slides of one patient are not independent; here, every slide counts once.",
-    "Research software, not a medical device.",
+    DISCLAIMER,
 )
 
 

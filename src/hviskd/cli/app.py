@@ -30,7 +30,7 @@ from hviskd.cli.tiles_cut import cut
 from hviskd.cli.train import distill, train
 from hviskd.errors import HviskdError
 from hviskd.processor import let_threads_sleep
-from hviskd.version import __version__
+from hviskd.version import DISCLAIMER, __version__
 
 _CONTINUING = ("compare", "cut", "segment")  # verbs that keep what is finished without being asked
 _WORDS = "hviskd.words"  # under which a context keeps the words of its command line
@@ -69,7 +69,7 @@ app = typer.Typer(
     help="Distil large tissue classifiers into small ones, measure the gain, and map whole slides.\n\n"
     "A TileSet is a folder of labelled tiles, a run the folder of one training, and a Model a folder with a trained "
     "network and its card.\n\n"
-    "Research software, not a medical device.",
+    + DISCLAIMER,
 )
 
 

@@ -44,7 +44,8 @@ def export(
       hviskd export student-int8 --to openvino -o student-openvino
     """
     from hviskd.models import load_model
-    from hviskd.models.export import NOTICE, export_model
+    from hviskd.models.export import export_model
+    from hviskd.version import NOTICE
 
     loaded = load_model(model)
     written = export_model(loaded, to.value, output, mpp=mpp, overwrite=overwrite)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from hviskd.checks import require_at_least
 from hviskd.errors import RecipeError, TrainingError
 from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.comparison import Comparison
@@ -70,7 +71,7 @@ def compare(
 
     Raises:
         RecipeError: This is no design.
-        DataError: The tiles have no splits, or too few patients for the folds.
+        DataError: `jobs` or `threads` is below 1, or the tiles have no splits or too few patients for the folds.
         LeakError: The splits leak.
         TrainingError: The folder contains another experiment, or is in use.
     """
@@ -128,8 +129,7 @@ def _tilesets(design: Design, tileset: TileSet, folder: Path) -> list[TileSet]:
 
 def _train(bench: Bench, jobs: int, threads: int, minutes: float | None, progress: Progress | None) -> dict[str, str]:
     """Train what is missing, and return the reasons of the cells that failed."""
-    if jobs < 1 or threads < 1:
-        raise RecipeError("jobs and threads: must each be at least 1")
+    require_at_least(1, jobs=jobs, threads=threads)
     cells = [*bench.teachers(), *bench.students()]
     places = [bench.place(cell) for cell in cells]
     if len(set(places)) != len(places):

@@ -13,9 +13,7 @@ from hviskd.models.export_formats import Facts, write_onnx, write_openvino, writ
 from hviskd.models.finding import AnyModel, load_model
 from hviskd.models.model import Model
 from hviskd.storage import atomic_file, atomic_folder, require_free_file
-from hviskd.version import __version__
-
-NOTICE = "Research software, not a medical device. Do not use its results to make decisions about patients."
+from hviskd.version import NOTICE, __version__
 
 
 @dataclass(frozen=True)

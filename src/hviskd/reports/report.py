@@ -16,12 +16,12 @@ from hviskd.progress import Progress, progress_bar
 from hviskd.reports.section import Section, name_of
 from hviskd.reports.sections import agreement, attention, comparisons, evaluations, maps, runs
 from hviskd.storage import write_text
-from hviskd.version import __version__
+from hviskd.version import NOTICE, __version__
 
 DEEPEST = 2  # folders below one that was named: a demo's runs
 LIMITS = (
     "All numbers apply only to tissue like that measured here: the same scanners, stains, hospitals and classes.",
-    "Research software, not a medical device. Do not use it to make decisions about patients.",
+    NOTICE,
 )
 _IN_BRACKETS = re.compile(r"\([^()]{1,30}\)")
 

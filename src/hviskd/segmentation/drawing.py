@@ -3,8 +3,6 @@
 from hviskd.figure_text import shorten
 from hviskd.segmentation.slide_map import MapCard, SlideMap
 
-DISCLAIMER = "Research software, not a medical device."
-
 
 def fit_panel(card: MapCard, width_in: float, height_in: float) -> tuple[float, float]:
     """Return the largest width and height in inches, within these, with the slide's aspect ratio."""

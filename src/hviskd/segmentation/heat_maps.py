@@ -19,12 +19,12 @@ from hviskd.arrays import RGB, Floats
 from hviskd.figure_text import fit, wrap
 from hviskd.pictures import new_figure
 from hviskd.segmentation.drawing import (
-    DISCLAIMER,
     described,
     fit_panel,
 )
 from hviskd.segmentation.slide_map import SlideMap
 from hviskd.slides.slide_picture import draw_scale_bar, show_slide
+from hviskd.version import DISCLAIMER
 
 _REACH = 4.0  # standard deviations
 DEFAULT_SIGMA_STEPS = 0.75  # rounds the squares and still shows one that differs from its neighbours

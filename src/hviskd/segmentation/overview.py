@@ -13,10 +13,11 @@ from hviskd.class_marks import mark_regions
 from hviskd.figure_text import fit, wrap
 from hviskd.pictures import new_figure
 from hviskd.segmentation.certainty import Labels, label_map
-from hviskd.segmentation.drawing import DISCLAIMER, described, fit_panel
+from hviskd.segmentation.drawing import described, fit_panel
 from hviskd.segmentation.legend import MapLegend
 from hviskd.segmentation.slide_map import SlideMap
 from hviskd.slides.slide_picture import draw_scale_bar, show_slide
+from hviskd.version import DISCLAIMER
 
 _WIDE = 2.0  # from this width to height on, the panels stand one above the other
 _PANEL_IN, _WIDE_PANEL_IN, _TALL_IN = 4.6, 7.0, 6.0
