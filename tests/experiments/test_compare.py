@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hviskd.errors import RecipeError, TrainingError
+from hviskd.errors import DataError, RecipeError, TrainingError
 from hviskd.evaluation.significance import rank_arms
 from hviskd.experiments import compare, load_design
 from hviskd.experiments.cells import Bench, Cell

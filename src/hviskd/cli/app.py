@@ -68,8 +68,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Distil large tissue classifiers into small ones, measure the gain, and map whole slides.\n\n"
     "A TileSet is a folder of labelled tiles, a run the folder of one training, and a Model a folder with a trained "
-    "network and its card.\n\n"
-    + DISCLAIMER,
+    "network and its card.\n\n" + DISCLAIMER,
 )
 
 
