@@ -118,7 +118,7 @@ def test_scaled_maps_are_shares_of_the_largest_value():
     [
         ({"kind": "score-cam"}, "score-cam.*grad-cam, hires-cam, cam"),
         ({"stage": 9}, "`stage=9`.*0 .stem. to 3"),
-        ({"stage": -1}, "stage -1"),
+        ({"stage": -1}, "`stage=-1`"),
         ({"kind": "cam", "stage": 1}, "needs the last stage"),
     ],
 )
