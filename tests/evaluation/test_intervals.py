@@ -49,7 +49,7 @@ def test_patients_cover_the_truth_where_tiles_do_not():
     rng = np.random.default_rng(0)
     patients = np.repeat(np.arange(40), 25)
     held = {"patient": 0, "tile": 0}
-    for trial in range(80):
+    for trial in range(150):
         accuracy = rng.beta(3.5, 1.5, 40)
         correct = rng.uniform(size=1000) < accuracy[patients]
         for unit, ids in (("patient", patients), ("tile", np.arange(1000))):
