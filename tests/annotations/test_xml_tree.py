@@ -43,7 +43,7 @@ def test_a_line_break_before_the_declaration_does_no_harm(tmp_path):
     "hostile",
     [
         '<!DOCTYPE a [<!ENTITY x "y"><!ENTITY z "&x;&x;&x;">]><Annotations>&z;</Annotations>',
-        '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><Annotations>&x;</Annotations>',
+        '<!DOCTYPE a [<!ENTITY x SYSTEM "other.xml">]><Annotations>&x;</Annotations>',
         '<!DOCTYPE a SYSTEM "http://example.org/a.dtd"><Annotations/>',
     ],
 )
