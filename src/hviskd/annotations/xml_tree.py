@@ -1,7 +1,6 @@
 """Reads XML annotations of other programs, however large or damaged.
 
-Entities and document types, by which a short file can grow without end or name other files, are refused. Vertices,
-which are most of a file, are kept as two numbers each; of the rest only what a reader looks at is kept.
+Vertices, which are most of a file, are kept as two numbers each; of the rest only what a reader looks at is kept.
 """
 
 import codecs
@@ -13,6 +12,7 @@ import numpy as np
 
 from hviskd.csv_table import decimal
 from hviskd.errors import DataError
+from hviskd.guarded_xml import DocumentTypeError, guarded_parser
 from hviskd.storage import require_smaller
 
 FILE_LIMIT_BYTES = 256 * 2**20
@@ -113,6 +113,8 @@ def read_xml(path: Path) -> Element:
             return _parse(content, "utf-8" if is_utf8 else "windows-1252")
     except _RefusedError as error:
         raise DataError(f"{path}: {error}") from error
+    except DocumentTypeError as error:
+        raise DataError(f"{path}: has {error}, which no annotation needs; export it again") from error
     except (expat.ExpatError, ValueError) as error:
         raise DataError(f"{path}: not valid XML ({error}); export it again") from error
 
@@ -128,11 +130,7 @@ _OF_ENCODING = (
 
 def _parse(content: bytes, encoding: str | None = None) -> Element:
     tree = _Tree()
-    parser = expat.ParserCreate(encoding)
-    parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler = tree.start, tree.end
-    parser.CharacterDataHandler = tree.text
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = _refuse
+    parser = guarded_parser(start=tree.start, end=tree.end, text=tree.text, encoding=encoding)
     whole = memoryview(content)
     for start in range(0, len(content), PIECE_BYTES):
         parser.Parse(whole[start : start + PIECE_BYTES], False)
@@ -199,7 +197,3 @@ class _Tree:
         self._points += 1
         if self._points > POINT_LIMIT:
             raise _RefusedError(_TOO_MUCH)
-
-
-def _refuse(*_: object) -> None:
-    raise _RefusedError("has a document type or entities, which no annotation needs; export it again")

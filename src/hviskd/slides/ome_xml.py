@@ -1,7 +1,6 @@
 """Reads the OME-XML of a TIFF: the names, channels, µm/px and planes of its images.
 
-The schema is that of the Open Microscopy Environment, 2016-06. Entities and document types, by which a short text can
-grow without end, are refused.
+The schema is that of the Open Microscopy Environment, 2016-06.
 """
 
 import math
@@ -9,6 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
+
+from hviskd.guarded_xml import guarded_parser
 
 _MOST_ELEMENTS = 500_000
 _MOST_DEPTH = 30
@@ -228,13 +229,7 @@ def _parse(text: str) -> _Element:
         if len(within[-1].text) < 1000:
             within[-1].text += text[:1000]
 
-    def refuse(*_: object) -> None:
-        raise ValueError("a document type or entities")
-
-    parser = expat.ParserCreate("utf-8")
-    parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, data
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
+    parser = guarded_parser(start=start, end=end, text=data, encoding="utf-8")
     try:
         parser.Parse(text.encode("utf-8", "replace"), True)
     except expat.ExpatError as error:
