@@ -9,7 +9,7 @@ from hviskd.cli.spelling import say
 from hviskd.cli.turns import in_turn
 
 
-def _show(output: Path, context: typer.Context) -> None:  # noqa: ARG001 - as the other verbs' take it
+def _show(output: Path, _context: typer.Context) -> None:
     """Print the files of an output."""
     for file in sorted(output.iterdir()):
         typer.echo(f"  {file}")

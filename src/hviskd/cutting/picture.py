@@ -3,19 +3,18 @@
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from hviskd.annotations import Legend
-from hviskd.arrays import Bools
 from hviskd.class_marks import mark_regions
 from hviskd.cutting.candidates import Candidates
 from hviskd.figure_text import fit
 from hviskd.pictures import PALETTE, new_figure, save_figure
 from hviskd.slides import Slide
+from hviskd.slides.slide_picture import draw_outline
 
 _THUMBNAIL_PX = 900
 _PANEL_IN = 6.0
@@ -46,8 +45,10 @@ def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], l
         extent=(0, width_px * um, height_px * um, 0),
         interpolation="antialiased",
     )
-    _outline(axes, found, found.tissue.tissue, um, colour=_TISSUE, dash="-")
-    _outline(axes, found, found.tissue.ink, um, colour=_INK, dash="--")
+    cell_um = found.tissue.cell_px * um
+    for mask, line_colour, dash in ((found.tissue.tissue, _TISSUE, "-"), (found.tissue.ink, _INK, "--")):
+        if mask.any():
+            draw_outline(axes, mask, cell_um, colour=line_colour, dash=dash, width=0.8)
     labels = found.label[chosen]
     colours = np.array(legend.colours)[labels] / 255
     left, top = found.x_px[chosen] * um, found.y_px[chosen] * um
@@ -76,12 +77,3 @@ def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], l
     axes.set_title(f"{title}\n{len(chosen):,} of {len(found.label):,} possible tiles", fontsize=9)
     axes.tick_params(labelsize=7)
     return save_figure(figure, path, settle=True)
-
-
-def _outline(axes: Axes, found: Candidates, mask: Bools, um_per_px: float, *, colour: str, dash: str) -> None:
-    if not mask.any():
-        return
-    framed = np.pad(mask, 1)  # so that what touches the slide's edge is closed too
-    cell_um = found.tissue.cell_px * um_per_px
-    x_um, y_um = ((np.arange(count) - 0.5) * cell_um for count in framed.shape[::-1])
-    axes.contour(x_um, y_um, framed, levels=[0.5], colors=colour, linestyles=dash, linewidths=0.8)

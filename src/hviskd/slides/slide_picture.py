@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.contour import QuadContourSet
 from matplotlib.transforms import blended_transform_factory, offset_copy
 
-from hviskd.arrays import RGB
+from hviskd.arrays import RGB, Bools
 
 _FADE = 0.35  # of the slide's contrast that is left under a map
 _BAR_SHARE = 0.25  # of the picture's width that the scale bar takes at most
@@ -36,6 +37,16 @@ def draw_scale_bar(axes: Axes, width_px: int, mpp: float) -> None:
     beside = offset_copy(below, figure, 4, 0, "points")
     axes.text(length_px, 0, text, fontsize=8, va="center", transform=beside)
     axes.axis(shown)
+
+
+def draw_outline(axes: Axes, mask: Bools, cell: float, *, colour: str, dash: str, width: float) -> QuadContourSet:
+    """Draw the border of a mask, not empty, whose cells are so wide on the axes.
+
+    It is padded with False, so that regions at the slide's edge are closed too.
+    """
+    framed = np.pad(mask, 1)
+    x, y = ((np.arange(count) - 0.5) * cell for count in framed.shape[::-1])
+    return axes.contour(x, y, framed, levels=[0.5], colors=colour, linestyles=dash, linewidths=width)
 
 
 def round_length(length_um: float) -> float:

@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from hviskd.arrays import Bools
 from hviskd.figure_text import fit, wrap
 from hviskd.pictures import PALETTE, new_figure, save_figure
 from hviskd.slides.slide import Slide
-from hviskd.slides.slide_picture import draw_scale_bar, show_slide
+from hviskd.slides.slide_picture import draw_outline, draw_scale_bar, show_slide
 from hviskd.slides.tissue import TissueMask
 
 _THUMBNAIL_PX = 1200
@@ -49,21 +47,13 @@ def draw_tissue_outline(slide: Slide, tissue: TissueMask, path: Path | str) -> P
     ]
     shown = [kind for kind in kinds if kind[0].any()]
     for mask, colour, dash, _ in shown:
-        _outline(outlined, mask, tissue.cell_px, colour, dash)
+        lines = draw_outline(outlined, mask, tissue.cell_px, colour=colour, dash=dash, width=1.0)
+        lines.set(clip_on=False, zorder=3)  # seen also where it runs along the edge
     if shown:
         handles = [Line2D([], [], color=colour, linestyle=dash, label=name) for _, colour, dash, name in shown]
         outlined.legend(handles=handles, fontsize=7, loc="upper right")
     figure.supxlabel(wrap(_caption(slide, tissue), figure.get_figwidth() - 0.2, 8), fontsize=8)
     return save_figure(figure, Path(path))
-
-
-def _outline(axes: Axes, mask: Bools, cell_px: float, colour: str, dash: str) -> None:
-    """Draw the border of a mask, padded with False, so that regions at the slide's edge are closed too."""
-    framed = np.pad(mask, 1)
-    x_px = (np.arange(framed.shape[1]) - 0.5) * cell_px
-    y_px = (np.arange(framed.shape[0]) - 0.5) * cell_px
-    lines = axes.contour(x_px, y_px, framed, levels=[0.5], colors=colour, linestyles=dash, linewidths=1.0)
-    lines.set(clip_on=False, zorder=3)  # seen also where it runs along the edge
 
 
 def _caption(slide: Slide, tissue: TissueMask) -> str:
