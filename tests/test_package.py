@@ -9,7 +9,7 @@ import pytest
 
 import hviskd
 
-HEAVY = ("torch", "lightning", "pandas", "matplotlib", "scipy", "sklearn", "PIL", "openslide")
+HEAVY = ("torch", "lightning_fabric", "pandas", "matplotlib", "scipy", "sklearn", "PIL", "openslide")
 
 
 def modules_after(code: str) -> set[str]:

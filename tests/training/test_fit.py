@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from PIL import Image
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy

@@ -6,9 +6,9 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.strategies.ddp import DDPStrategy
-from lightning.fabric.strategies.strategy import Strategy
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.strategies.strategy import Strategy
 from torch import Tensor, nn
 
 from hviskd.distillation import METHODS, Objective, Setting, build_methods
@@ -220,5 +220,5 @@ def facts(tileset: TileSet, teacher: Model | None, fabric: Fabric, independence:
             "threads": torch.get_num_threads(),
         },
         "versions": {"hviskd": __version__}
-        | {package: version(package) for package in ("torch", "lightning", "numpy")},
+        | {package: version(package) for package in ("torch", "lightning-fabric", "numpy")},
     }
