@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hviskd.errors import DataError, RecipeError, TrainingError
+from hviskd.errors import DataError, LeakError, RecipeError, TrainingError
 from hviskd.evaluation.significance import rank_arms
 from hviskd.experiments import compare, load_design
 from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.comparison_files import draw_gains, draw_ranks, write_comparison
 from hviskd.models import load_model
+from hviskd.tiles import split_tiles
 from tests.conftest import write_tiles
 from tests.counting import counting
 from tests.html_tables import read_tables
@@ -192,6 +193,37 @@ def test_it_shows_itself_in_a_notebook(outcome):
     assert shown[-1 - len(rows) :] == [header, *rows]
     assert [row[0] for row in shown[1:3]] == list(result.failed)
     assert result.comparison.notes[0].split(":")[0] in result.comparison._repr_html_()
+
+
+def test_a_finished_teacher_teaches_in_every_pair(outcome, experiment, tileset, tmp_path):
+    trained = outcome[1] / "teachers" / "resnet8-gap-fold0"
+    few = {"seeds": [0], "arms": ["kd"], "teacher": str(trained)}
+    folder = tmp_path / "out"
+    result = compare(load_design(experiment, few), tileset, folder, device="cpu")
+    assert [entry.name for entry in (folder / "teachers").iterdir()] == ["given"]
+    given, before = load_model(folder / "teachers" / "given"), load_model(trained)
+    assert given.fingerprint == before.fingerprint
+    assert load_model(folder / "students/tiny/kd-fold0-seed0").card.teacher.fingerprint == before.fingerprint
+    teacher, kd = result.comparison.rows
+    row = next(row for row in outcome[0].comparison.rows if row.arm == "teacher")
+    assert teacher.chosen["top1"].mean == pytest.approx(row.chosen["top1"].mean)
+    assert teacher.parameters == row.parameters
+    assert kd.teacher_passes == 1
+    assert any("one teacher for all, resnet8-gap-fold0" in note for note in result.comparison.notes)
+
+    with pytest.raises(TrainingError, match="other teacher"):
+        compare(load_design(experiment, few | {"teacher": None}), tileset, folder, device="cpu")
+    with pytest.raises(RecipeError, match="test patients of other folds"):
+        load_design(experiment, few | {"folds": 2})
+    with pytest.raises(RecipeError, match="not trained"):
+        load_design(experiment, few | {"teacher_settings": {"epochs": 2}})
+
+
+def test_a_teacher_of_another_split_may_have_seen_the_test_tiles(outcome, experiment, tmp_path):
+    resplit = split_tiles(write_tiles(tmp_path / "tiles"), val=0.3, test=0.3, seed=5)
+    design = load_design(experiment, {"teacher": str(outcome[1] / "teachers" / "resnet8-gap-fold0")})
+    with pytest.raises(LeakError, match="another split"):
+        compare(design, resplit, tmp_path / "out", device="cpu")
 
 
 def test_the_name_of_a_design_is_not_a_design(tileset, tmp_path):

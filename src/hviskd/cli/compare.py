@@ -17,6 +17,15 @@ def compare(
     ],
     tiles: Annotated[Path, typer.Option("--tiles", metavar="TILESET", help="TileSet to train and evaluate on.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for all runs, tables and figures.")],
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            "--teacher",
+            metavar="DIR",
+            help="Finished run or Model that teaches in every pair.",
+            show_default="train each pair's own teacher",
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=1, help="Number of trainings to run in parallel on the device.")
     ] = 1,
@@ -52,6 +61,8 @@ def compare(
 
       hviskd compare every-method --tiles tiles -o comparison --set settings.epochs=10 --set 'seeds=[0, 1]' -j 2
 
+      hviskd compare laptop --tiles tiles -o comparison --teacher runs/pretrained
+
       hviskd compare my-experiment.yaml --tiles tiles -o comparison --minutes 50
     """
     from hviskd.experiments import compare as run
@@ -59,8 +70,9 @@ def compare(
     from hviskd.tiles import TileSet
 
     tileset = TileSet.open(tiles)
+    given = {} if teacher is None else {"teacher": str(teacher)}
     outcome = run(
-        load_design(experiment, parse_changes(changes, "settings.epochs=20")),
+        load_design(experiment, given | parse_changes(changes, "settings.epochs=20")),
         tileset,
         output,
         jobs=jobs,

@@ -80,6 +80,8 @@ class Bench:
 
     def place(self, cell: Cell) -> Path:
         """Return the folder of a cell's run."""
+        if cell.arm is None and self.design.teacher is not None:
+            return self.folder / "teachers" / "given"
         if cell.arm is None:
             recipe = self.recipe(cell)
             return self.folder / "teachers" / f"{recipe.network}-{recipe.head}-fold{cell.fold}"
@@ -99,7 +101,8 @@ class Bench:
     def done(self, cell: Cell) -> bool:
         """Whether a cell is trained and, for a student, has predicted; or has diverged, which is a result as well."""
         place = self.place(cell)
-        return self.diverged(cell) or (Run(place).finished and (place / ANSWERS_FILE).is_file())
+        given = cell.arm is None and self.design.teacher is not None
+        return self.diverged(cell) or ((given or Run(place).finished) and (place / ANSWERS_FILE).is_file())
 
     def diverged(self, cell: Cell) -> bool:
         """Whether a loss of this training became NaN or infinite."""
@@ -119,6 +122,9 @@ class Bench:
             HviskdError: What hindered it, other than a loss that exploded: that is kept as the cell's result.
         """
         place, tileset = self.place(cell), self.tilesets[cell.fold]
+        if cell.arm is None and self.design.teacher is not None:
+            self._take(self.design.teacher, place, tileset)
+            return
         run = Run(place)
         try:
             train(
@@ -142,11 +148,24 @@ class Bench:
 
     def _answer(self, place: Path, tileset: TileSet) -> None:
         """Predict the test split once, with both Models of a run, and store the result."""
-        rows = tileset.rows("test")
         said = {
-            name: predict_rows(load_model(place / part), tileset, rows, Compute(device=self.device), progress=silent)
+            name: self._predict(load_model(place / part), tileset)
             for name, part in (("chosen", CHOSEN), ("last", LAST))
         }
+        self._store(place, said)
+
+    def _take(self, given: str, place: Path, tileset: TileSet) -> None:
+        """Copy a finished teacher into the experiment, which then depends on nothing outside, and let it predict."""
+        teacher = load_model(given)
+        save_model(teacher.network, teacher.card, place, overwrite=True)
+        said = self._predict(teacher, tileset)
+        self._store(place, {"chosen": said, "last": said})
+
+    def _predict(self, model: Model, tileset: TileSet) -> NDArray[np.float32]:
+        rows = tileset.rows("test")
+        return predict_rows(model, tileset, rows, Compute(device=self.device), progress=silent)
+
+    def _store(self, place: Path, said: dict[str, NDArray[np.float32]]) -> None:
         with atomic_file(place / ANSWERS_FILE) as partial, partial.open("wb") as stream:
             np.savez_compressed(stream, **said)  # type: ignore[arg-type]
 

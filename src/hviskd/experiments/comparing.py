@@ -14,9 +14,12 @@ from hviskd.experiments.design import Design, load_design
 from hviskd.experiments.folds import make_folds
 from hviskd.experiments.gathering import gather_comparison
 from hviskd.experiments.workers import train_all
+from hviskd.models import Model, load_model
+from hviskd.models.admission import require_fit
 from hviskd.progress import Progress, progress_bar
 from hviskd.storage import read_json, write_json, write_text
 from hviskd.tiles import TileSet, require_no_leak
+from hviskd.training.setup import independence_of
 
 _DESIGN_FILE, _DATA_FILE, _DONE_FILE = "experiment.yaml", "data.json", "comparison.json"
 
@@ -72,7 +75,8 @@ def compare(
     Raises:
         RecipeError: This is no design.
         DataError: `jobs` or `threads` is below 1, or the tiles have no splits or too few patients for the folds.
-        LeakError: The splits leak.
+        LeakError: The splits leak, or the design's teacher learned from another split of these tiles.
+        ModelError: The design's teacher does not fit the tiles.
         TrainingError: The folder contains another experiment, or is in use.
     """
     if not isinstance(design, Design):
@@ -81,7 +85,7 @@ def compare(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
-            _claim(folder, design, tileset)
+            _claim(folder, design, tileset, _given_teacher(design, tileset))
             bench = Bench(design, folder, _tilesets(design, tileset, folder), device)
             problems = _train(bench, jobs, threads, minutes, progress)
             cells = [*bench.teachers(), *bench.students()]
@@ -95,10 +99,21 @@ def compare(
     return Outcome(comparison, left, problems)
 
 
-def _claim(folder: Path, design: Design, tileset: TileSet) -> None:
+def _given_teacher(design: Design, tileset: TileSet) -> Model | None:
+    """Return the finished teacher that a design names, if it does and the teacher suits the tiles."""
+    if design.teacher is None:
+        return None
+    teacher = load_model(design.teacher)
+    require_fit(teacher, tileset, as_teacher=True)
+    independence_of(tileset, teacher, allow_leak=False)
+    return teacher
+
+
+def _claim(folder: Path, design: Design, tileset: TileSet, teacher: Model | None) -> None:
     """Assign the folder to this experiment, or check that it is: only pairs, arms and seeds may be added."""
     path, data_path = folder / _DESIGN_FILE, folder / _DATA_FILE
     data = {"tiles": tileset.fingerprint if design.folds else tileset.split_fingerprint}
+    data |= {} if teacher is None else {"teacher": teacher.fingerprint}
     if not path.is_file():
         if any(entry.name[0] != "." for entry in folder.iterdir()):
             raise TrainingError(f"{folder}: contains files but no experiment; choose another folder")
@@ -109,7 +124,9 @@ def _claim(folder: Path, design: Design, tileset: TileSet) -> None:
         ]
         theirs = {arm.name: arm for arm in kept.arms}
         changed += [f"arm {arm.name!r}" for arm in design.arms if arm.name in theirs and theirs[arm.name] != arm]
-        changed += ["tiles or split"] if read_json(data_path) != data else []
+        before = read_json(data_path)
+        changed += ["tiles or split"] if before["tiles"] != data["tiles"] else []
+        changed += ["teacher"] if before.get("teacher") != data.get("teacher") else []
         if changed:
             raise TrainingError(
                 f"{folder}: contains an experiment with other {', '.join(changed)}; choose another folder"

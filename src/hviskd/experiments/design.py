@@ -70,6 +70,7 @@ class Design(BaseModel):
         folds: Number of folds of a cross-validation by patient; None uses the TileSet's own split.
         settings: Changes of every recipe, including teachers', by key: `epochs`, `batch_size`, `learning_rate`, …
         teacher_settings: Changes of the teachers' recipes alone.
+        teacher: Folder of a finished Run or Model that teaches in every pair; None trains each pair's own teacher.
         baselines: Add the baseline arms, without which no gain can be measured; turn off for quick trials only.
     """
 
@@ -81,6 +82,7 @@ class Design(BaseModel):
     folds: int | None = Field(default=None, ge=2, le=50)
     settings: dict[str, Any] = Field(default_factory=dict)
     teacher_settings: dict[str, Any] = Field(default_factory=dict)
+    teacher: str | None = None
     baselines: bool = True
 
     @field_validator("arms", mode="before")
@@ -108,6 +110,14 @@ class Design(BaseModel):
             raise ValueError(f"two arms have the name {next(name for name in names if names.count(name) > 1)!r}")
         if not names:
             raise ValueError("arms: give at least one")
+        return self
+
+    @model_validator(mode="after")
+    def _one_teacher_for_one_split(self) -> Self:
+        if self.teacher is not None and self.folds is not None:
+            raise ValueError("teacher: a finished teacher has seen the test patients of other folds; leave out `folds`")
+        if self.teacher is not None and self.teacher_settings:
+            raise ValueError("teacher_settings: a finished teacher is not trained; leave one of the two out")
         return self
 
     @model_validator(mode="after")
@@ -152,7 +162,7 @@ def load_design(source: str | Path, changes: Mapping[str, Any] | None = None) ->
     """Load an experiment from a YAML file or by the name of a built-in one.
 
     Args:
-        source: Path or name. Recipe files in it are relative to it.
+        source: Path or name. Recipe files and the teacher's folder in it are relative to it.
         changes: Values that replace the file's, by key; nested keys have dots, as in `settings.epochs`.
 
     Raises:
@@ -162,6 +172,8 @@ def load_design(source: str | Path, changes: Mapping[str, Any] | None = None) ->
     content = read_mapping(source, built_in_designs(), "an experiment")
     if path.is_file() and isinstance(content.get("pairs"), list):
         content["pairs"] = [_beside(path, pair) for pair in content["pairs"]]
+    if path.is_file() and isinstance(content.get("teacher"), str):
+        content["teacher"] = _beside(path, content["teacher"])
     for key, value in (changes or {}).items():
         parent, _, last = key.rpartition(".")
         target = content.setdefault(parent, {}) if parent else content
@@ -176,6 +188,6 @@ def load_design(source: str | Path, changes: Mapping[str, Any] | None = None) ->
         raise RecipeError(f"{source}: {first_problem(error)}{hint}") from error
 
 
-def _beside(experiment: Path, pair: Any) -> Any:
-    beside = experiment.parent / str(pair)
-    return str(beside) if beside.is_file() else pair
+def _beside(experiment: Path, named: Any) -> Any:
+    beside = experiment.parent / str(named)
+    return str(beside) if beside.exists() else named

@@ -123,10 +123,16 @@ def _passes(bench: Bench, pair: str, arm: Arm) -> tuple[float, float]:
     """Return how many passes a training makes through student and teacher, relative to the student alone."""
     cell = Cell(pair, arm, 0, 0)
     recipe, classes = bench.recipe(cell), len(bench.tilesets[0].classes)
-    teacher = bench.recipe(Cell(pair, None, 0, 0))
     tile_px = bench.tilesets[0].tile_px
-    shapes = [create_network(one.network, classes, one.head).shapes(tile_px) for one in (recipe, teacher)]
-    methods = build_methods(recipe.methods, Setting(shapes[0], shapes[1], classes, torch.arange(4 * classes) % classes))
+    student = create_network(recipe.network, classes, recipe.head)
+    if bench.design.teacher is None:
+        own = bench.recipe(Cell(pair, None, 0, 0))
+        teacher = create_network(own.network, classes, own.head)
+    else:
+        teacher = load_model(bench.design.teacher).network
+    labels = torch.arange(4 * classes) % classes
+    setting = Setting(student.shapes(tile_px), teacher.shapes(tile_px), classes, labels)
+    methods = build_methods(recipe.methods, setting)
     probe, extra = torch.zeros(2, 3, 32, 32), 0.0
     for name, method in methods.items():
         begin, end = recipe.methods[name].during
@@ -134,6 +140,13 @@ def _passes(bench: Bench, pair: str, arm: Arm) -> tuple[float, float]:
         extra += (end - begin) * sum(len(view) for view in views(probe).values()) / len(probe)
     each = arm.epochs * (1 + extra)
     return each, each if arm.needs_teacher else 0.0
+
+
+def _teachers(bench: Bench) -> str:
+    if bench.design.teacher is None:
+        return "one teacher per network and fold"
+    card = load_model(bench.design.teacher).card
+    return f"one teacher for all, {card.name} ({card.network.name}), trained beforehand"
 
 
 def _blocks(answered: Sequence[_Answered]) -> list[list[float]]:
@@ -167,7 +180,7 @@ def _notes(
     notes = [
         first + folds,
         "The epoch is selected on the validation split; the test tiles were read once, for it and the last epoch. All "
-        "arms of a seed share teacher, tile order and augmentation; one teacher per network and fold.",
+        f"arms of a seed share teacher, tile order and augmentation; {_teachers(bench)}.",
         f"± is the standard deviation over trainings. Intervals are 95 %, resampling both {unit}s ({count}) "
         "and trainings. p over trainings: paired t-test; p over "
         f"{unit}s: sign-flip test of the mean over trainings; both with Holm's correction over all arms and pairs.",
