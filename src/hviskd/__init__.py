@@ -42,6 +42,7 @@ _HOMES = {
     "draw_cohort": "synthesis",
     "draw_contact_sheet": "tiles",
     "evaluate": "evaluation",
+    "examine_relations": "evaluation",
     "export_model": "models",
     "find_cohort": "slides",
     "find_slides": "slides",
@@ -63,6 +64,7 @@ _HOMES = {
     "save_attention": "attention",
     "save_evaluation": "evaluation",
     "save_profile": "evaluation",
+    "save_relations": "evaluation",
     "save_slide_map": "segmentation",
     "segment": "segmentation",
     "segment_cohort": "segmentation",
@@ -82,7 +84,17 @@ if TYPE_CHECKING:
     from hviskd.annotations import Annotation, Legend, load_legend, read_annotation
     from hviskd.attention import AttentionSettings, attend, save_attention
     from hviskd.cutting import CutSettings, cut_slides, read_report
-    from hviskd.evaluation import Evaluation, calibrate, evaluate, profile, robustness, save_evaluation, save_profile
+    from hviskd.evaluation import (
+        Evaluation,
+        calibrate,
+        evaluate,
+        examine_relations,
+        profile,
+        robustness,
+        save_evaluation,
+        save_profile,
+        save_relations,
+    )
     from hviskd.experiments import compare, load_design, run_demo
     from hviskd.models import Compute, Model, QuantizeSettings, export_model, load_model, quantize
     from hviskd.networks import create_network, network_names
@@ -140,6 +152,7 @@ __all__ = [
     "draw_cohort",
     "draw_contact_sheet",
     "evaluate",
+    "examine_relations",
     "export_model",
     "find_cohort",
     "find_slides",
@@ -161,6 +174,7 @@ __all__ = [
     "save_attention",
     "save_evaluation",
     "save_profile",
+    "save_relations",
     "save_slide_map",
     "segment",
     "segment_cohort",

@@ -20,6 +20,7 @@ from hviskd.cli.networks import networks
 from hviskd.cli.profile import profile
 from hviskd.cli.quantize import quantize
 from hviskd.cli.recipes import recipes
+from hviskd.cli.relations import relations
 from hviskd.cli.report import report
 from hviskd.cli.segment import segment
 from hviskd.cli.slides import slides_app
@@ -94,7 +95,7 @@ app.add_typer(annotations_app, name="annotations")
 tiles_app.command()(cut)
 app.add_typer(tiles_app, name="tiles")
 app.add_typer(figures_app, name="figures")
-_VERBS = (train, distill, segment, evaluate, calibrate, attend, agree, profile, compare, report)
+_VERBS = (train, distill, segment, evaluate, calibrate, attend, agree, profile, relations, compare, report)
 _HELPERS = (networks, recipes, demo, synth, quantize, export)
 for verb in (*_VERBS, *_HELPERS):
     app.command()(verb)

@@ -3,15 +3,21 @@
 Called by the HVisKD method; every function runs in at least float32, also inside mixed precision.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from hviskd.distillation.precision import full_precision
+from hviskd.distillation.vectors import unit
+
+_SMALLEST = 1e-8
 
 Normalisation = Literal["l2", "softmax"]
+RelationForm = Literal["gram", "centred", "cosine", "softmax"]
 
 
 @full_precision
@@ -71,6 +77,37 @@ def region_relation(
         relations.append(relation)
         enlarged.append(F.interpolate(mixed, size=(grid, grid), mode="nearest"))
     return relations, pooled + scale * sum(enlarged[1:], start=enlarged[0])
+
+
+@full_precision
+def relation_between(vectors: Tensor, form: RelationForm, temperature: float = 0.1) -> Tensor:
+    """Relate the samples of a batch in one of four forms.
+
+    Args:
+        vectors: Features (B, C), one row per sample.
+        form: `gram`: rows(f fᵀ), as HVisKD has it. The others first standardise each channel over the batch (mean 0,
+            deviation 1; a constant channel becomes 0), since after a ReLU the common mean is most of what a Gram
+            matrix shows. `centred`: z zᵀ divided by its L2 norm, the matrix that CKA compares (Kornblith et al. 2019).
+            `cosine`: the cosines of the rows of z. `softmax`: those divided by `temperature`, each row a distribution.
+        temperature: Of `softmax`.
+
+    Returns:
+        The relation (B, B), float32 or float64.
+    """
+    if form == "gram":
+        return _relation(vectors, "l2")
+    standard = standardised(vectors)
+    if form == "centred":
+        gram = standard @ standard.T
+        return gram / torch.linalg.vector_norm(gram).clamp_min(_SMALLEST)
+    rows = unit(standard)
+    cosines = rows @ rows.T
+    return cosines if form == "cosine" else (cosines / temperature).softmax(dim=1)
+
+
+def standardised(vectors: Tensor) -> Tensor:
+    """Return (B, C) with mean 0 and standard deviation 1 of each channel over the batch; constant channels become 0."""
+    return unit(vectors - vectors.mean(dim=0), dim=0) * math.sqrt(len(vectors))
 
 
 def _relation(vectors: Tensor, normalisation: Normalisation) -> Tensor:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hviskd.evaluation.measuring import evaluate
     from hviskd.evaluation.metrics import Metrics, Scorer, measure
     from hviskd.evaluation.profiling import Profile, profile, save_profile
+    from hviskd.evaluation.relation_files import save_relations
+    from hviskd.evaluation.relation_quality import RelationQuality, examine_relations
     from hviskd.evaluation.result import Difference, Evaluation, ModelResult
 
 _HOMES = {
@@ -24,11 +26,13 @@ _HOMES = {
     "Metrics": "metrics",
     "ModelResult": "result",
     "Profile": "profiling",
+    "RelationQuality": "relation_quality",
     "Robustness": "corrupted_tiles",
     "Scorer": "metrics",
     "bootstrap_weights": "intervals",
     "calibrate": "calibration",
     "evaluate": "measuring",
+    "examine_relations": "relation_quality",
     "measure": "metrics",
     "percentile_interval": "intervals",
     "profile": "profiling",
@@ -36,6 +40,7 @@ _HOMES = {
     "robustness": "corrupted_tiles",
     "save_evaluation": "files",
     "save_profile": "profiling",
+    "save_relations": "relation_files",
 }
 
 __all__ = [
@@ -45,11 +50,13 @@ __all__ = [
     "Metrics",
     "ModelResult",
     "Profile",
+    "RelationQuality",
     "Robustness",
     "Scorer",
     "bootstrap_weights",
     "calibrate",
     "evaluate",
+    "examine_relations",
     "measure",
     "percentile_interval",
     "profile",
@@ -57,6 +64,7 @@ __all__ = [
     "robustness",
     "save_evaluation",
     "save_profile",
+    "save_relations",
 ]
 
 __getattr__ = load_on_use(__name__, _HOMES)
