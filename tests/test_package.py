@@ -46,6 +46,14 @@ def test_training_needs_neither_openslide_nor_shapely_nor_imagecodecs():
 
 
 @pytest.mark.slow
+def test_a_report_is_written_without_the_libraries_that_measure():
+    loaded = modules_after(
+        "from hviskd.reports.report import write_report\nfrom hviskd.evaluation.files import EVALUATION"
+    )
+    assert loaded.isdisjoint({"torch", "sklearn", "scipy.ndimage", "scipy.signal", "scipy.stats", "shapely"})
+
+
+@pytest.mark.slow
 def test_running_a_model_draws_no_tissue():
     loaded = modules_after(
         "from hviskd.models.engines import open_engine\nfrom hviskd.models.export import export_model"

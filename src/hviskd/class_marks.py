@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+import scipy
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from hviskd.arrays import Colour
 
@@ -47,7 +47,7 @@ def mark_regions(
 
 def _roomy_places(inside: NDArray[np.bool_], cell_pt: float) -> list[tuple[float, float]]:
     """Return places (x, y), in cells, deep inside and far from each other; at least the deepest one."""
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] * cell_pt
+    depth = scipy.ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] * cell_pt
     y, x = np.ogrid[: inside.shape[0], : inside.shape[1]]
     places: list[tuple[float, float]] = []
     while len(places) < _MARKS_EACH:

@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,12 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hviskd.arrays import Colour
+from hviskd.colours import PALETTE
 from hviskd.storage import atomic_file
 from hviskd.version import DRAWN_BY, __version__
 
 _DRAWING = threading.RLock()  # filters of warnings are the process's
 
-# Okabe and Ito (2008), told apart with any colour vision; black first for the reference.
-PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D00", "#F0E442")
 DASHES = ("-", "--", "-.", ":")  # a second cue beside colour, for print and for more curves than colours
 
 
@@ -64,19 +62,3 @@ def boxes_for_letters() -> Iterator[None]:
     with _DRAWING, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
         yield
-
-
-def hex_to_rgb(colour: str) -> Colour:
-    """Convert `#RRGGBB` to three bytes."""
-    digits = colour.removeprefix("#")
-    return int(digits[0:2], 16), int(digits[2:4], 16), int(digits[4:6], 16)
-
-
-def class_colours(count: int) -> Sequence[Colour]:
-    """Return `count` RGB colours for classes without colours: the palette, then darker repetitions of it."""
-    colours = []
-    for position in range(count):
-        shade = 0.65 ** (position // (len(PALETTE) - 1))
-        base = hex_to_rgb(PALETTE[1 + position % (len(PALETTE) - 1)])
-        colours.append((round(base[0] * shade), round(base[1] * shade), round(base[2] * shade)))
-    return colours

@@ -10,7 +10,7 @@ import pytest
 from shapely import box
 from typer.testing import CliRunner
 
-from hviskd.agreement.files import TABLE
+from hviskd.agreement.folder import TABLE
 from hviskd.annotations import Outlines, Region, write_geojson
 from hviskd.claims import turn
 from hviskd.cli.app import app

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from hviskd.evaluation import Interval, measure
-from hviskd.evaluation.figures import comparison_figure, confusion_figure, format_value, roc_figure
+from hviskd.evaluation.figures import comparison_figure, confusion_figure, roc_figure
+from hviskd.evaluation.tables import format_value
 from hviskd.pictures import save_figure
 
 NAMES = [

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from hviskd.pictures import PALETTE
+from hviskd.colours import PALETTE
 from hviskd.slides import draw_tissue_outline, open_slide, tissue_mask
 from tests.slides.make import glass, stained, write_svs
 

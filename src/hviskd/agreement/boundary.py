@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from hviskd.annotations import Annotation
 from hviskd.arrays import NO_CLASS, NO_CLASS_BYTE, Bools, ClassGrid, Floats
@@ -100,7 +100,7 @@ def hausdorff95_um(mapped: Bools, expert: Bools, compared: Bools, step_um: float
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     first, second = borders[0][window], borders[1][window]
     directed = (
-        np.percentile(ndimage.distance_transform_edt(~target)[source], 95)
+        np.percentile(scipy.ndimage.distance_transform_edt(~target)[source], 95)
         for source, target in ((first, second), (second, first))
     )
     return float(max(directed)) * step_um
@@ -116,8 +116,8 @@ def signed_distance_um(inside: Bools, step_um: float) -> Floats:
     """
     if inside.all() or not inside.any():
         raise ValueError("an area that is empty or covers everything has no outline")
-    outwards = ndimage.distance_transform_edt(~inside)
-    inwards = ndimage.distance_transform_edt(inside)
+    outwards = scipy.ndimage.distance_transform_edt(~inside)
+    inwards = scipy.ndimage.distance_transform_edt(inside)
     distance: Floats = np.where(inside, 0.5 - inwards, outwards - 0.5) * step_um
     return distance
 
@@ -201,7 +201,8 @@ def boundary_profile(
     grid = slide_map.grid()[..., place]
     there = ~np.isnan(grid)
     centres = (np.argwhere(there).T + 0.5) * slide_map.stride0_px / samples.step_px - 0.5
-    distance = ndimage.map_coordinates(signed_distance_um(inside, samples.step_um), centres, order=1, mode="nearest")
+    from_border_um = signed_distance_um(inside, samples.step_um)
+    distance = scipy.ndimage.map_coordinates(from_border_um, centres, order=1, mode="nearest")
     # Distances are sums of roots; the rounding puts one that should be an end of a step there.
     step = np.searchsorted(edges_um, np.round(distance, 6), side="right") - 1
     kept = (step >= 0) & (step < len(edges_um) - 1)

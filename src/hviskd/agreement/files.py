@@ -6,15 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from hviskd.agreement.figures import draw_profiles
+from hviskd.agreement.folder import AGREEMENT, KIND, PROFILES, SUMMARY, TABLE
 from hviskd.agreement.result import Agreement
 from hviskd.agreement.tables import MEAN_HEADER, boundary_table, mean_profiles, mean_rows
 from hviskd.file_names import safe_name
 from hviskd.pictures import save_figure
 from hviskd.storage import atomic_folder, write_json, write_text
-
-SUMMARY, TABLE, PROFILES = "summary.json", "agreement.csv", "boundary.csv"
-KIND = "hviskd agreement"
-AGREEMENT = (TABLE, "agreement")  # what tells an agreement from a person's own folder
 
 
 def save_agreement(agreement: Agreement, folder: Path | str, *, overwrite: bool = False) -> Path:

@@ -27,8 +27,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from hviskd.annotations.words import one_line
 from hviskd.arrays import NO_CLASS_BYTE, Colour
+from hviskd.colours import class_colours
 from hviskd.errors import DataError
-from hviskd.pictures import class_colours
 from hviskd.plain_yaml import PlainLoader
 
 LEGEND_LIMIT_BYTES = 2**16

@@ -20,8 +20,8 @@ from hviskd.annotations.legend import Legend
 from hviskd.annotations.words import one_line
 from hviskd.annotations.written import numbers, rounded
 from hviskd.arrays import Colour, Floats
+from hviskd.colours import class_colours
 from hviskd.errors import DataError
-from hviskd.pictures import class_colours
 from hviskd.slide_frame import Placement, SlideFrame
 from hviskd.storage import atomic_file
 

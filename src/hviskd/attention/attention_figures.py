@@ -12,8 +12,9 @@ from hviskd.attention.comparing import AttentionComparison
 from hviskd.attention.overlap import MEASURES
 from hviskd.attention.overlays import COLOURS, OUTLINE, SHADE, spread
 from hviskd.attention.result import Attention
+from hviskd.colours import PALETTE
 from hviskd.figure_text import fit, wrap
-from hviskd.pictures import PALETTE, new_figure
+from hviskd.pictures import new_figure
 
 _TILE_IN = 1.6
 

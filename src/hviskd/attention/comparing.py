@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from hviskd.arrays import Floats
 from hviskd.errors import DataError
@@ -126,7 +126,7 @@ def _interval(values: Floats, owner: NDArray[np.str_]) -> tuple[float, float]:
 def _wilcoxon(differences: Floats) -> float:
     if len(differences) < LEAST_PAIRS:
         return np.nan
-    return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
+    return float(scipy.stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
 
 
 def _d_z(differences: Floats) -> float:
@@ -139,7 +139,7 @@ def _rank_biserial(differences: Floats) -> float:
     moved = differences[differences != 0]
     if len(differences) < LEAST_PAIRS or not len(moved):
         return np.nan
-    ranks = stats.rankdata(np.abs(moved))
+    ranks = scipy.stats.rankdata(np.abs(moved))
     return float((ranks[moved > 0].sum() - ranks[moved < 0].sum()) / ranks.sum())
 
 

@@ -2,10 +2,10 @@
 
 import matplotlib as mpl
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion
 
-from hviskd.pictures import hex_to_rgb
+from hviskd.colours import hex_to_rgb
 
 COLOURS = "cividis"  # read alike with any colour vision
 OUTLINE = "#00E5FF"  # no stain comes near it
@@ -28,7 +28,7 @@ def overlay(
     colours = mpl.colormaps[COLOURS](scaled)[..., :3]
     mixed = np.round((1 - SHADE) * tile + SHADE * 255 * colours).astype(np.uint8)
     if outline is not None:
-        mixed[outline & ~binary_erosion(outline, border_value=1)] = hex_to_rgb(OUTLINE)
+        mixed[outline & ~scipy.ndimage.binary_erosion(outline, border_value=1)] = hex_to_rgb(OUTLINE)
     return mixed
 
 

@@ -13,7 +13,7 @@ from hviskd.cli.turns import in_turn
 
 def _show(output: Path, context: typer.Context) -> None:
     """Print why slides are missing in an agreement, and end with status 1 if there are any."""
-    from hviskd.agreement.files import SUMMARY
+    from hviskd.agreement.folder import SUMMARY
     from hviskd.storage import read_json
 
     _end_with({one["slide"]: one["problem"] for one in read_json(output / SUMMARY)["failed"]}, context)
@@ -85,7 +85,7 @@ def agree(
     """
     from hviskd.agreement import AgreementSettings, save_agreement
     from hviskd.agreement import agree as compare
-    from hviskd.agreement.files import AGREEMENT
+    from hviskd.agreement.folder import AGREEMENT
     from hviskd.agreement.tables import MEAN_HEADER, mean_rows
     from hviskd.cli.evaluate import print_table
     from hviskd.storage import require_free

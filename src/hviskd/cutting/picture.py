@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from hviskd.annotations import Legend
 from hviskd.class_marks import mark_regions
+from hviskd.colours import PALETTE
 from hviskd.cutting.candidates import Candidates
 from hviskd.figure_text import fit
-from hviskd.pictures import PALETTE, new_figure, save_figure
+from hviskd.pictures import new_figure, save_figure
 from hviskd.slides import Slide
 from hviskd.slides.slide_picture import draw_outline
 

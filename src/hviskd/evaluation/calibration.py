@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
 
 from hviskd.arrays import Floats, Floats32
 from hviskd.checks import require_positive_share
@@ -64,7 +64,7 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: ArrayLike) -> floa
         return negative_log_likelihood(labels, tempered(probabilities, math.exp(exponent)))
 
     ends = (math.log(LIMITS[0]), math.log(LIMITS[1]))
-    found = minimize_scalar(likelihood, bounds=ends, method="bounded", options={"xatol": 1e-6})
+    found = scipy.optimize.minimize_scalar(likelihood, bounds=ends, method="bounded", options={"xatol": 1e-6})
     if max(map(likelihood, ends)) - found.fun < _SAME_NATS:
         return 1.0
     temperature, told = math.exp(found.x), f"on {len(labels):,} validation tiles"

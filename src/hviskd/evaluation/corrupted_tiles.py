@@ -15,18 +15,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hviskd.arrays import RGB, Floats
-from hviskd.evaluation.figures import TITLES, format_value
 from hviskd.evaluation.intervals import Interval, Replicates, bootstrap_weights, metric_interval, replicate
 from hviskd.evaluation.metrics import Metrics, Scorer
 from hviskd.evaluation.result import Evaluation
-from hviskd.evaluation.tables import Table, markdown_table
+from hviskd.evaluation.tables import EACH_LEVEL, TITLES, Table, format_value, markdown_table
 from hviskd.models import AnyModels, Compute, load_models
 from hviskd.models.prediction import batch_of, classify, predictor
 from hviskd.progress import Progress, progress_bar
 from hviskd.tiles import TileSet
 from hviskd.tiles.corruptions import LEVELS, Corruption, choose_corruptions, corrupt
 
-EACH_LEVEL = "at each level:"  # ends the title of a table with every level
 METRICS = ("top1", "macro_auroc", "ece")
 REPLICATES = 500  # 31 measurements a model are resampled; more would change the third decimal of an interval's end
 Row = dict[str, Any]

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hviskd.evaluation.corrupted_tiles import METRICS, Robustness
-from hviskd.evaluation.figures import TITLES
+from hviskd.evaluation.tables import TITLES
 from hviskd.figure_text import fit, with_note
 from hviskd.pictures import line_style, new_figure, save_figure
 from hviskd.storage import write_text

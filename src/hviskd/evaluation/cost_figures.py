@@ -9,11 +9,12 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullLocator
 from pydantic import BaseModel, ValidationError
 
+from hviskd.colours import PALETTE
 from hviskd.errors import DataError, first_problem
-from hviskd.evaluation.figures import TITLES
 from hviskd.evaluation.intervals import Interval
+from hviskd.evaluation.tables import TITLES
 from hviskd.figure_text import fit, with_note
-from hviskd.pictures import PALETTE, new_figure
+from hviskd.pictures import new_figure
 from hviskd.storage import read_json
 
 COSTS = {

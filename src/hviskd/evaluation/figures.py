@@ -7,33 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
-from sklearn.metrics import roc_curve
 
+from hviskd.colours import PALETTE
 from hviskd.evaluation.intervals import Interval
 from hviskd.evaluation.metrics import Metrics
+from hviskd.evaluation.tables import TITLES, format_value
 from hviskd.figure_text import fit, with_note
-from hviskd.pictures import DASHES, PALETTE, new_figure
+from hviskd.pictures import DASHES, new_figure
 
-TITLES = {
-    "top1": "top-1",
-    "top3": "top-3",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro-F1",
-    "macro_auroc": "macro AUROC",
-    "ece": "calibration error",
-}
 _MARKERS = "os^DvPX*<>ph"
-
-
-def format_value(value: float, interval: Interval | None, *, signed: bool = False) -> str:
-    """Format a value with its interval, as `0.712 (0.680 to 0.741)`; an undefined value is a dash."""
-    number = "+.3f" if signed else ".3f"
-    if np.isnan(value):
-        return "–"
-    text = format(value, number)
-    if interval is not None:
-        text += f" ({format(interval.low, number)} to {format(interval.high, number)})"
-    return text.replace("-", "−")
 
 
 def roc_figure(
@@ -57,6 +39,8 @@ def roc_figure(
         title: The model's name.
         note: What a reader of the lone picture must know, written below it.
     """
+    from sklearn.metrics import roc_curve
+
     figure = new_figure(9.2, 5.3)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)

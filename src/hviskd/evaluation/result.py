@@ -9,10 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from hviskd.evaluation.figures import TITLES, format_value
 from hviskd.evaluation.intervals import LEVEL, Interval
 from hviskd.evaluation.metrics import Metrics
-from hviskd.evaluation.tables import Table, markdown_table
+from hviskd.evaluation.tables import TITLES, Table, format_value, markdown_table
 
 
 @dataclass(frozen=True, eq=False)

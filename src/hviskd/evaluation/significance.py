@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from hviskd.arrays import Bools, Floats
 from hviskd.evaluation.intervals import percentile_interval
@@ -68,7 +68,7 @@ def paired_t(differences: Floats) -> float:
         return float("nan")
     if np.ptp(differences) == 0:  # the t-statistic is 0 / 0, or infinite
         return 1.0 if differences[0] == 0 else 0.0
-    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+    return float(scipy.stats.ttest_1samp(differences, 0.0).pvalue)
 
 
 def mean_interval(
@@ -121,7 +121,7 @@ def sign_flip(parts: Floats, *, seed: int = 0) -> float:
     parts = parts[parts != 0]
     if len(parts) < 2:  # either sign is as far from 0
         return 1.0
-    found = stats.permutation_test(
+    found = scipy.stats.permutation_test(
         (parts / np.abs(parts).sum(),),
         lambda signed, axis: signed.sum(axis).round(12),  # sums in another order differ by rounding
         permutation_type="samples",
@@ -165,10 +165,10 @@ class Ranks:
 def rank_arms(names: Sequence[str], values: Floats) -> Ranks:
     """Rank arms by values (blocks, arms), higher is better; ties share a rank."""
     blocks, arms = values.shape
-    ranks = stats.rankdata(-values, axis=1)
+    ranks = scipy.stats.rankdata(-values, axis=1)
     tested = arms > 2 and blocks > 1
-    p = float(stats.friedmanchisquare(*values.T).pvalue) if tested and np.ptp(ranks) else np.nan
-    studentised = stats.studentized_range.ppf(0.95, arms, np.inf) / np.sqrt(2)
+    p = float(scipy.stats.friedmanchisquare(*values.T).pvalue) if tested and np.ptp(ranks) else np.nan
+    studentised = scipy.stats.studentized_range.ppf(0.95, arms, np.inf) / np.sqrt(2)
     return Ranks(
         names=tuple(names),
         means=ranks.mean(axis=0),

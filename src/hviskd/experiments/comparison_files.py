@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from hviskd.colours import PALETTE
 from hviskd.evaluation.significance import Ranks
 from hviskd.experiments.comparison import Comparison
 from hviskd.experiments.design import KD, STUDENT
 from hviskd.figure_text import fit
-from hviskd.pictures import PALETTE, new_figure, save_figure
+from hviskd.pictures import new_figure, save_figure
 from hviskd.storage import atomic_file, write_text
 
 

@@ -4,14 +4,16 @@ import base64
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
 from PIL import Image
 
 from hviskd.errors import DataError
 from hviskd.storage import read_json, require_smaller
 from hviskd.tiles.leaks import without_names
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WIDEST_PX = 1800  # sharp on paper 18 cm wide
 LARGEST_PX = 10**8
@@ -77,7 +79,7 @@ def card_of(folder: Path, file: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def picture_of(source: Path | Figure, caption: str) -> Picture:
+def picture_of(source: "Path | Figure", caption: str) -> Picture:
     """Embed a PNG file or a figure in a report, at most 1,800 px wide and without metadata.
 
     Raises:

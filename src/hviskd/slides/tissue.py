@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from hviskd.arrays import Bools
 from hviskd.slides.slide import Slide
@@ -142,5 +142,5 @@ def tissue_mask(slide: Slide, rule: TissueRule | None = None) -> TissueMask:
 
 def _small_holes(tissue: Bools, max_px: float) -> Bools:
     """Find the holes in tissue that are smaller than `max_px` pixels."""
-    holes = ndimage.binary_fill_holes(tissue) & ~tissue
+    holes = scipy.ndimage.binary_fill_holes(tissue) & ~tissue
     return holes & ~drop_small(holes, max_px)

@@ -6,8 +6,8 @@ All is done in optical density, log10(glass / light), in which the colours of on
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from hviskd.arrays import Bools, Floats32
 from hviskd.thresholds import otsu
@@ -54,7 +54,7 @@ def optical_density(image: NDArray[np.uint8]) -> Floats32:
 
 def smoothed(density: Floats32, mpp: float) -> Floats32:
     """Blur optical density, float32 (height, width, 3) at `mpp` µm/px, in place, before tissue and ink are detected."""
-    smooth: Floats32 = ndimage.gaussian_filter(density, (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0), output=density)
+    smooth: Floats32 = scipy.ndimage.gaussian_filter(density, (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0), output=density)
     return smooth
 
 
@@ -113,8 +113,8 @@ def find_ink(smooth: Floats32, mpp: float) -> Bools:
     for certain, margin in margins:
         large = drop_small(certain, 20_000 / mpp**2)
         if large.any():
-            ink |= ndimage.binary_propagation(large, mask=large | margin)
-    return ndimage.binary_dilation(ink, iterations=max(1, round(25 / mpp))) if ink.any() else ink
+            ink |= scipy.ndimage.binary_propagation(large, mask=large | margin)
+    return scipy.ndimage.binary_dilation(ink, iterations=max(1, round(25 / mpp))) if ink.any() else ink
 
 
 def _bluish(red: Floats32, green: Floats32, mean: Floats32) -> tuple[float, float]:
@@ -130,7 +130,7 @@ def _bluish(red: Floats32, green: Floats32, mean: Floats32) -> tuple[float, floa
 
 def drop_small(mask: Bools, min_px: float) -> Bools:
     """Keep the connected components (8-connected) of at least `min_px` pixels."""
-    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    labels, count = scipy.ndimage.label(mask, np.ones((3, 3)))
     if count == 0:
         return mask
     large = np.bincount(labels.ravel()) >= min_px

@@ -6,8 +6,9 @@ from typing import Literal
 from matplotlib.lines import Line2D
 
 from hviskd.arrays import Bools
+from hviskd.colours import PALETTE
 from hviskd.figure_text import fit, wrap
-from hviskd.pictures import PALETTE, new_figure, save_figure
+from hviskd.pictures import new_figure, save_figure
 from hviskd.slides.slide import Slide
 from hviskd.slides.slide_picture import draw_outline, draw_scale_bar, show_slide
 from hviskd.slides.tissue import TissueMask

@@ -9,15 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+import scipy
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage, signal
 
 from hviskd.arrays import RGB
 from hviskd.checks import require_list
 from hviskd.errors import DataError
-from hviskd.tiles.jitter import scale_stains
 
 LEVELS = 5
 
@@ -74,7 +72,7 @@ def _noise(tile: RGB, strength: float, generator: np.random.Generator) -> RGB:
 
 
 def _blur(tile: RGB, strength: float, _: np.random.Generator) -> RGB:
-    return _bytes(ndimage.gaussian_filter(tile.astype(np.float64), (strength, strength, 0), mode="reflect"))
+    return _bytes(scipy.ndimage.gaussian_filter(tile.astype(np.float64), (strength, strength, 0), mode="reflect"))
 
 
 def _defocus(tile: RGB, strength: float, _: np.random.Generator) -> RGB:
@@ -83,7 +81,7 @@ def _defocus(tile: RGB, strength: float, _: np.random.Generator) -> RGB:
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = np.clip(strength + 0.5 - np.hypot(x, y), 0, 1)
     padded = np.pad(tile.astype(np.float64), ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
-    return _bytes(signal.fftconvolve(padded, (disc / disc.sum())[..., None], mode="valid", axes=(0, 1)))
+    return _bytes(scipy.signal.fftconvolve(padded, (disc / disc.sum())[..., None], mode="valid", axes=(0, 1)))
 
 
 def _jpeg(tile: RGB, strength: float, _: np.random.Generator) -> RGB:
@@ -101,6 +99,10 @@ def _brightness(tile: RGB, strength: float, generator: np.random.Generator) -> R
 
 def _stain(tile: RGB, strength: float, generator: np.random.Generator) -> RGB:
     """Make haematoxylin and eosin stronger or weaker, each with equal probability."""
+    import torch
+
+    from hviskd.tiles.jitter import scale_stains
+
     factors = np.exp(strength * generator.choice([-1, 1], size=2))
     return scale_stains(torch.from_numpy(tile.copy())[None], torch.from_numpy(factors)[None])[0].numpy()
 

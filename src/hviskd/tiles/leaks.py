@@ -12,8 +12,8 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from hviskd.errors import LeakError
 from hviskd.tiles.rows import SPLITS
@@ -208,7 +208,8 @@ def _touching(origins: NDArray[np.float64], sides: NDArray[np.float64], splits: 
             mine = np.flatnonzero((splits != split) & (partners < 0))
             reach = (sides + side) / 2
             bound = reach.max() + 1  # the tree leaves out what lies exactly at its bound
-            distance, nearest = KDTree(centres[theirs]).query(centres[mine], p=np.inf, distance_upper_bound=bound)
+            tree = scipy.spatial.KDTree(centres[theirs])
+            distance, nearest = tree.query(centres[mine], p=np.inf, distance_upper_bound=bound)
             touches = distance <= reach[mine]
             partners[mine[touches]] = theirs[np.asarray(nearest)[touches]]
     return partners

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hviskd.arrays import Colour
+from hviskd.colours import class_colours
 from hviskd.errors import DataError
-from hviskd.pictures import class_colours
 from hviskd.slides.stain import Stain
 from hviskd.storage import atomic_folder, write_json
 from hviskd.tiles.card import CARD_FILE, FORMAT_VERSION, Origin, TileSetCard, check_card

@@ -15,16 +15,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
 from hviskd.errors import TrainingError
-from hviskd.models import Model, load_model
+from hviskd.models import load_model
 from hviskd.models.folder import CHOSEN, LAST
 from hviskd.storage import atomic_file, read_json, write_json, write_text
-from hviskd.training.recipe import Recipe, load_recipe
+
+if TYPE_CHECKING:
+    from hviskd.models import Model
+    from hviskd.training.recipe import Recipe
 
 _NOTEBOOK_PX = 900
 _NOTEBOOK_COLUMNS = ("epoch", "learning_rate", "loss_total", "train_top1", "val_top1", "val_balanced_accuracy")
@@ -98,8 +101,10 @@ class Run:
         return self.card.get("state") == "finished"
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> "Recipe":
         """The recipe this run follows."""
+        from hviskd.training.recipe import load_recipe  # whoever reads a card or a log needs no torch
+
         return load_recipe(self.recipe_file)
 
     @property
@@ -107,11 +112,11 @@ class Run:
         """The log, one row per epoch."""
         return pd.read_csv(self.log_file)
 
-    def chosen(self) -> Model:
+    def chosen(self) -> "Model":
         """Load the Model of the selected epoch."""
         return load_model(self.folder / CHOSEN)
 
-    def last(self) -> Model:
+    def last(self) -> "Model":
         """Load the Model of the last epoch."""
         return load_model(self.folder / LAST)
 
@@ -126,7 +131,7 @@ class Run:
         rows = show.table(columns, shown[columns].itertuples(index=False)) if columns else ""
         return show.paragraph(f"{self.folder}: {state}", f"{len(log)} epochs") + rows + curves
 
-    def begin(self, recipe: Recipe, facts: dict[str, Any], *, resume: bool) -> None:
+    def begin(self, recipe: "Recipe", facts: dict[str, Any], *, resume: bool) -> None:
         """Prepare the folder for a new or a resumed training.
 
         Args:

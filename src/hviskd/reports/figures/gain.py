@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from hviskd.colours import PALETTE
 from hviskd.errors import DataError
 from hviskd.experiments.design import KD, STUDENT
 from hviskd.figure_text import fit, with_note
 from hviskd.file_names import Paths, list_paths
-from hviskd.pictures import PALETTE, new_figure
+from hviskd.pictures import new_figure
 from hviskd.reports.figures.sources import choose, read_comparisons
 
 _MARKERS = "os^DvPX*<>ph"

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import auc, roc_curve
 
-from hviskd.evaluation.figures import format_value
+from hviskd.evaluation.tables import format_value
 from hviskd.figure_text import fit, with_note
 from hviskd.file_names import Paths, list_paths
 from hviskd.pictures import line_style, new_figure

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hviskd.agreement.files import KIND, SUMMARY, TABLE
+from hviskd.agreement.folder import KIND, SUMMARY, TABLE
 from hviskd.reports.section import Section, card_of, name_of, picture_of, pictures_there, text_of
 
 SHOWN = 20

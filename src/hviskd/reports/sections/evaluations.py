@@ -3,7 +3,7 @@
 from itertools import takewhile
 from pathlib import Path
 
-from hviskd.evaluation.corrupted_tiles import EACH_LEVEL
+from hviskd.evaluation.tables import EACH_LEVEL
 from hviskd.reports.figures.sources import is_evaluation, read_evaluation_card
 from hviskd.reports.section import Picture, Section, name_of, pictures_there, text_of
 from hviskd.tiles.leaks import without_names
