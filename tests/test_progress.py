@@ -42,6 +42,27 @@ def test_nothing_is_drawn_where_nobody_watches(capfd, progress):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_log_file_gets_a_line_for_each_remark_and_each_minute(capfd, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with progress_bar("train kd", 40) as advance:
+        for step in range(1, 41):
+            now += 10
+            advance(note=f"step {step}")
+            if step == 20:
+                advance(0, note="half of it")
+    lines = capfd.readouterr().err.splitlines()
+    assert lines == [
+        "train kd 6/40 in 0:01:00, 0:05:40 left: step 6",
+        "train kd 12/40 in 0:02:00, 0:04:40 left: step 12",
+        "train kd 18/40 in 0:03:00, 0:03:40 left: step 18",
+        "train kd 20/40 in 0:03:20, 0:03:20 left: half of it",
+        "train kd 26/40 in 0:04:20, 0:02:20 left: step 26",
+        "train kd 32/40 in 0:05:20, 0:01:20 left: step 32",
+        "train kd 38/40 in 0:06:20, 0:00:20 left: step 38",
+    ]
+
+
 def test_a_bar_is_drawn_on_a_terminal(capfd, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     with progress_bar("slides [1]", 3) as advance:

@@ -1,4 +1,4 @@
-"""Progress of long functions: a bar on a terminal or in Jupyter, or a call of the user's own function.
+"""Progress of long functions: a bar on a terminal or in Jupyter, lines in a log file, or a call of the user's function.
 
 A long public function takes `progress: Progress | None = None`, passes it to one `progress_bar` per stage, and
 documents it as "progress: Called with done, total and what is being done; a bar by default".
@@ -12,6 +12,7 @@ documents it as "progress: Called with done, total and what is being done; a bar
 `silent` as `progress` shows nothing. An exception from the user's function stops the work.
 """
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _REFRESHES = 4  # a second
+_LINE_EVERY_S = 60  # in a log file
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of steps done, their total, and what is being done, as text."""
@@ -34,7 +36,10 @@ class Advance(Protocol):
     """Advances a bar by some steps; several threads may call it."""
 
     def __call__(self, steps: int = 1, note: str = "") -> None:
-        """Advance, and describe in a short note what was done last."""
+        """Advance, and describe in a short note what was done last.
+
+        A note without a step is a remark, which has a line of its own in a log file.
+        """
 
 
 def silent(done: int, total: int, what: str) -> None:
@@ -48,7 +53,8 @@ def progress_bar(description: str, total: int, progress: Progress | None = None)
     Args:
         description: What is being done, in one or two words.
         total: Number of steps.
-        progress: Function to call; if None, a bar in a notebook, or on the error stream if that is a terminal.
+        progress: Function to call; if None, a bar in a notebook, or on the error stream if that is a terminal. Where it
+            is none, a plain line a minute and for each remark, so that a log file is not silent for hours.
     """
     if progress is not None:
         yield _teller(description, total, progress)
@@ -63,7 +69,7 @@ def progress_bar(description: str, total: int, progress: Progress | None = None)
         with _terminal_bar(description, total, console) as advance:
             yield advance
     else:
-        yield _teller(description, total, silent)
+        yield _line_writer(description, total)
 
 
 @contextmanager
@@ -97,7 +103,7 @@ def _notebook_bar(description: str, total: int) -> Iterator[Advance]:
     def drawn() -> dict[str, str]:
         with lock:
             at, note = done, last_note
-        words = " ".join(part for part in (f"{description} {at:,}/{total:,}", _times(started, at, total), note) if part)
+        words = _line(description, at, total, started, note)
         bar = f'<progress value="{at}" max="{max(total, 1)}"></progress>'
         return {"text/plain": words, "text/html": f"<div>{bar} {escape(words)}</div>"}
 
@@ -114,6 +120,28 @@ def _notebook_bar(description: str, total: int) -> Iterator[Advance]:
         ended.set()
         drawer.join()
         output.update(drawn(), raw=True)
+
+
+def _line_writer(description: str, total: int) -> Advance:
+    """Return a function that writes a line on the error stream now and then; short work writes none."""
+    started, done, lock = time.monotonic(), 0, threading.Lock()
+    last = started
+
+    def advance(steps: int = 1, note: str = "") -> None:
+        nonlocal done, last
+        with lock:
+            done += steps
+            now = time.monotonic()
+            if (not steps and note) or now - last >= _LINE_EVERY_S:
+                last = now
+                print(_line(description, done, total, started, note), file=sys.stderr, flush=True)  # noqa: T201
+
+    return advance
+
+
+def _line(description: str, done: int, total: int, started: float, note: str) -> str:
+    at = f"{description} {done:,}/{total:,} {_times(started, done, total)}"
+    return f"{at}: {note}" if note else at
 
 
 def _times(started: float, done: int, total: int) -> str:

@@ -118,6 +118,14 @@ def _learn(learner: Learner, run: Run, progress: Progress | None) -> None:
             learner.history.append(row)
             _keep(learner, run)
             board(row)
+            advance(0, note=_said(row, recipe))
+
+
+def _said(row: dict[str, float], recipe: Recipe) -> str:
+    """Say in short how an epoch ended."""
+    told = f"epoch {int(row['epoch'])} of {recipe.epochs}: loss {row['loss_total']:.3f}"
+    by = f"val_{recipe.choose_by}"
+    return f"{told}, {by.replace('_', ' ')} {row[by]:.3f}" if by in row else told
 
 
 def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Independence) -> None:
