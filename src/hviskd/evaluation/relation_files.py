@@ -6,9 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hviskd.colours import PALETTE
 from hviskd.evaluation.relation_quality import FORMS, MEASURES, RelationQuality
 from hviskd.figure_text import fit, with_note
-from hviskd.pictures import PALETTE, new_figure, save_figure
+from hviskd.pictures import new_figure, save_figure
 from hviskd.storage import atomic_folder, write_text
 
 RELATIONS = ("relations.csv", "relations")  # what tells such a folder from a person's own
