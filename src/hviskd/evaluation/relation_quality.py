@@ -11,9 +11,9 @@ from typing import get_args
 
 import numpy as np
 import pandas as pd
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import Tensor
 
 from hviskd.arrays import Bools, Floats, Ints
@@ -151,7 +151,7 @@ def same_class_auc(relation: Floats, labels: Ints) -> float:
     ones, zeros = int(together.sum()), int((~together).sum())
     if not ones or not zeros:
         return math.nan
-    ranks = rankdata(relation[pairs])
+    ranks = scipy.stats.rankdata(relation[pairs])
     return float((ranks[together].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
