@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hviskd.colours import PALETTE
-from hviskd.colours import PALETTE
 from hviskd.evaluation.relation_quality import FORMS, MEASURES, RelationQuality
 from hviskd.figure_text import fit, with_note
 from hviskd.pictures import new_figure, save_figure
