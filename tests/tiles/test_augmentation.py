@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from hviskd.tiles.augmentation import augment, shift_and_flip, turn_and_flip
+from hviskd.tiles.augmentation import SYMMETRIES, augment, draw_variation, shift_and_flip, turn, turn_and_flip, vary
 from hviskd.tiles.jitter import stain_jitter
 
 
@@ -100,3 +100,23 @@ def test_a_gpu_augments_as_a_cpu_does():
     here = augment(images, one, "shift_and_flip", 0.3).int()
     there = augment(images.cuda(), other, "shift_and_flip", 0.3).cpu().int()
     assert (here - there).abs().max() <= 1
+
+
+@pytest.mark.parametrize(("augmentation", "strength"), [("turn_and_flip", 0.2), ("shift_and_flip", 0.0), ("none", 0.1)])
+def test_a_variation_can_be_kept_and_repeated_for_any_of_its_tiles(augmentation, strength):
+    images = torch.randint(40, 250, (9, 12, 12, 3), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    once, again = (torch.Generator().manual_seed(5) for _ in range(2))
+    varied = augment(images, once, augmentation, strength)
+    kept = draw_variation(9, again, augmentation, strength)
+    assert torch.equal(vary(images, kept), varied)
+    some = torch.tensor([7, 2, 2])
+    assert torch.equal(vary(images[some], kept[some]), varied[some])
+    assert torch.equal(once.get_state(), again.get_state())
+
+
+def test_every_symmetry_has_its_number():
+    tile = torch.arange(27).view(1, 3, 3, 3)
+    turned = {tuple(turn(tile, torch.tensor([number])).flatten().tolist()) for number in range(SYMMETRIES)}
+    assert len(turned) == SYMMETRIES
+    assert torch.equal(turn(tile, torch.tensor([5])), tile.transpose(1, 2).flip(1))
+    assert torch.equal(turn(tile, torch.tensor([2])), tile.flip(2))

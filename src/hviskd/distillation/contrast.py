@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from hviskd.distillation.gather import gather_batch
-from hviskd.distillation.method import Batch, Method, Options, Setting, Trace
+from hviskd.distillation.method import Batch, Method, Options, Reads, Setting, Trace
 from hviskd.distillation.precision import full_precision
 
 
@@ -148,6 +148,10 @@ class ContrastMethod(Method):
             momentum=options.momentum,
             embed=self.embed,
         )
+
+    def reads(self) -> Reads:
+        """Return the embedding."""
+        return Reads(embedding=True)
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Return the method's losses and update the memories."""

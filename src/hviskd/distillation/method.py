@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hviskd.errors import RecipeError
 
 Shape = tuple[int, int, int]
+Place = int | Literal["last"]  # of a map: a stage, or the one that the head averages
 NEEDS = frozenset({"teacher", "preactivations", "blocks", "trained_teacher", "teacher_head"})
 
 
@@ -85,6 +86,7 @@ class Batch:
         index: Positions (B,) in the training split.
         views: What methods asked for in `Method.views`, by name.
         progress: Share of the training that is done, from 0 to below 1.
+        teacher: What was stored of the teacher's Trace of these tiles; None if the teacher runs with the student.
     """
 
     images: Tensor
@@ -92,6 +94,26 @@ class Batch:
     index: Tensor
     views: Mapping[str, View] = field(default_factory=dict)
     progress: float = 0.0
+    teacher: Trace | None = None
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a method reads of a teacher, so that it can be stored once; logits and class weights always are.
+
+    Attributes:
+        embedding: Whether it reads the vector before the classifier.
+        pooled: Places of which it reads the mean over the map.
+        regions: Places, and the sides of the grids to which it averages their maps.
+    """
+
+    embedding: bool = False
+    pooled: frozenset[Place] = frozenset()
+    regions: frozenset[tuple[Place, int]] = frozenset()
+
+    def __or__(self, other: "Reads") -> "Reads":
+        """Return what either reads."""
+        return Reads(self.embedding or other.embedding, self.pooled | other.pooled, self.regions | other.regions)
 
 
 @dataclass(frozen=True)
@@ -173,6 +195,10 @@ class Method(nn.Module):
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Return the named, unweighted losses of one batch, each a scalar."""
         raise NotImplementedError
+
+    def reads(self) -> Reads | None:
+        """Return what it reads of the teacher; None if it needs whole maps, other views, or a teacher that learns."""
+        return None if "teacher" in self.needs else Reads()
 
     def learned(self) -> dict[str, float]:
         """Return learned scalars to log, by name."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from hviskd.distillation.method import Batch, Method, Options, Trace, View, total_loss
+from hviskd.distillation.method import Batch, Method, Options, Reads, Trace, View, total_loss
 
 
 class TracedNetwork(Protocol):
@@ -85,7 +87,8 @@ class Objective(nn.Module):
         named = {name: images for method in counting.values() for name, images in method.views(batch.images).items()}
         views = {name: View(images, self._student(images), self._teacher(images)) for name, images in named.items()}
         batch = replace(batch, views=views, progress=self.progress)
-        student, teacher = self._student(batch.images), self._teacher(batch.images)
+        student = self._student(batch.images)
+        teacher = self._teacher(batch.images) if batch.teacher is None else batch.teacher
         # A peer is taught by the methods that call it one; to all others it is a teacher, and gets no gradient.
         still_batch, still_teacher = _still(batch, teacher) if self.teacher_learns else (batch, teacher)
         totals: list[Tensor] = []
@@ -96,6 +99,15 @@ class Objective(nn.Module):
             totals.append(total_loss(terms, method.weights))
             losses |= {_column(name, term): loss.detach() for term, loss in terms.items()}
         return Step(torch.stack(totals).sum(), losses, student.logits.detach())
+
+    def reads(self) -> Reads | None:
+        """Return what all methods together read of the teacher; None if one needs the teacher itself."""
+        wanted = [method.reads() for method in self._methods().values()]
+        return None if None in wanted else reduce(or_, wanted, Reads())
+
+    def needing_live_teacher(self) -> list[str]:
+        """Return the names of the methods that need the teacher itself."""
+        return [name for name, method in self._methods().items() if method.reads() is None]
 
     def learned(self) -> dict[str, float]:
         """Return the methods' learned scalars, by log column."""

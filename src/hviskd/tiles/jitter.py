@@ -26,10 +26,18 @@ def stain_jitter(images: Tensor, generator: torch.Generator, strength: float) ->
     Raises:
         ValueError: `strength` is negative, or `images` are not uint8 (B, H, W, 3).
     """
+    return scale_stains(images, draw_factors(len(images), generator, strength))
+
+
+def draw_factors(count: int, generator: torch.Generator, strength: float) -> Tensor:
+    """Draw the factors (count, 2) of haematoxylin and eosin for `count` tiles.
+
+    Raises:
+        ValueError: `strength` is negative.
+    """
     if strength < 0:
         raise ValueError(f"strength must not be negative: {strength}")
-    factors = torch.exp(strength * (2 * torch.rand(len(images), 2, generator=generator) - 1))
-    return scale_stains(images, factors)
+    return torch.exp(strength * (2 * torch.rand(count, 2, generator=generator) - 1))
 
 
 def scale_stains(images: Tensor, factors: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from hviskd.distillation.method import Batch, Method, Options, Setting, Shapes, Trace
+from hviskd.distillation.features import regions_at
+from hviskd.distillation.method import Batch, Method, Options, Reads, Setting, Shapes, Trace
 from hviskd.distillation.precision import full_precision
 from hviskd.distillation.vectors import unit
 from hviskd.errors import RecipeError
@@ -45,11 +46,16 @@ class CATKD(Method):
         self.options = options
         self.weights = {"cat_kd": options.weight}
 
+    def reads(self) -> Reads:
+        """Return the last map, averaged to the grid."""
+        return Reads(regions=frozenset({("last", self.options.grid)}))
+
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Return `cat_kd`."""
         assert teacher is not None
         ours, theirs = (
-            class_activations(trace.last, trace.class_weights, self.options.grid) for trace in (student, teacher)
+            class_activations(regions_at(trace, "last", self.options.grid), trace.class_weights)
+            for trace in (student, teacher)
         )
         if self.options.normalise:
             ours, theirs = unit(ours), unit(theirs)
@@ -57,9 +63,9 @@ class CATKD(Method):
 
 
 @full_precision
-def class_activations(maps: Tensor, class_weights: Tensor, grid: int) -> Tensor:
-    """Return (B, K, grid²) of maps (B, C, H, W) and class weights (K, C); averages first, which is equivalent."""
-    return torch.einsum("kc,bcp->bkp", class_weights, F.adaptive_avg_pool2d(maps, grid).flatten(2))
+def class_activations(cells: Tensor, class_weights: Tensor) -> Tensor:
+    """Return (B, K, cells) of averaged maps (B, C, grid, grid) and class weights (K, C); averaged first."""
+    return torch.einsum("kc,bcp->bkp", class_weights, cells.flatten(2))
 
 
 def _require_gap_head(role: str, shapes: Shapes) -> None:

@@ -7,10 +7,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from hviskd.distillation.features import pooled_at
 from hviskd.distillation.gather import gather_batch
-from hviskd.distillation.method import Batch, Method, Options, Setting, Trace
+from hviskd.distillation.method import Batch, Method, Options, Reads, Setting, Trace
 from hviskd.distillation.precision import full_precision
-from hviskd.distillation.vectors import pooled, unit
+from hviskd.distillation.vectors import unit
 
 
 class CCOptions(Options):
@@ -60,10 +61,14 @@ class CC(Method):
             self.embed_teacher.requires_grad_(False)
             self.weights = {term: options.weight * getattr(options, term) for term in ("instance", "correlation")}
 
+    def reads(self) -> Reads:
+        """Return the mean of the last map."""
+        return Reads(pooled=frozenset({"last"}))
+
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Return the losses of the selected variant."""
         assert teacher is not None
-        ours, theirs = self._embed(pooled(student.last), pooled(teacher.last))
+        ours, theirs = self._embed(pooled_at(student, "last"), pooled_at(teacher, "last"))
         if self.options.variant == "public":
             return {"correlation": successive_differences(ours, theirs)}
         ours, theirs = unit(ours), unit(theirs)

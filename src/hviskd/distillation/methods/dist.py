@@ -4,7 +4,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hviskd.distillation.gather import gather_batch
-from hviskd.distillation.method import Batch, Method, Setting, Trace
+from hviskd.distillation.method import Batch, Method, Reads, Setting, Trace
 from hviskd.distillation.precision import full_precision
 from hviskd.distillation.standardised import LogitOptions
 from hviskd.distillation.vectors import unit
@@ -39,6 +39,10 @@ class DIST(Method):
         options.require_enough_classes(setting.num_classes, "dist")
         self.options = options
         self.weights = {"inter": options.weight * options.inter, "intra": options.weight * options.intra}
+
+    def reads(self) -> Reads:
+        """Return that logits suffice."""
+        return Reads()
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Return `inter` and `intra`."""

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from hviskd.distillation.method import Batch, Method, Setting, Trace
+from hviskd.distillation.method import Batch, Method, Reads, Setting, Trace
 from hviskd.distillation.precision import full_precision
 from hviskd.distillation.warmup import WarmedLogitOptions
 
@@ -38,6 +38,10 @@ class DKD(Method):
         options.require_enough_classes(setting.num_classes, "dkd")
         self.options = options
         self.weights = {"target": options.weight * options.target, "others": options.weight * options.others}
+
+    def reads(self) -> Reads:
+        """Return that logits suffice."""
+        return Reads()
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Return `target` and `others`, weighted by the warm-up."""

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from hviskd.distillation.features import pooled_at, regions_at
 from hviskd.distillation.gather import gather_batch, joint_norm
-from hviskd.distillation.method import Batch, Method, Options, Setting, Trace, paired_shapes
+from hviskd.distillation.method import Batch, Method, Options, Reads, Setting, Trace, paired_shapes
 from hviskd.distillation.precision import full_precision
 from hviskd.distillation.relations import Normalisation, region_relation, sample_relation
-from hviskd.distillation.vectors import pooled
 
 ScaleMode = Literal["shared", "student", "positive", "frozen"]
 
@@ -93,21 +93,28 @@ class HVisKD(Method):
         assert teacher is not None
         losses: dict[str, list[Tensor]] = {term: [] for term in self.weights}
         for position, (of_teacher, of_student) in enumerate(self.options.stages):
-            maps = (teacher.stages[of_teacher], student.stages[of_student])
-            relation, feature = self._sample_losses(*maps, self.sample_adapters[position])
+            vectors = (pooled_at(teacher, of_teacher), pooled_at(student, of_student))
+            relation, feature = self._sample_losses(*vectors, self.sample_adapters[position])
             losses["sample_relation"].append(relation)
             losses["sample_feature"].append(feature)
-            relation, feature = self._region_losses(*maps, self.region_adapters[position])
+            grid = self.options.grid
+            cells = (regions_at(teacher, of_teacher, grid), regions_at(student, of_student, grid))
+            relation, feature = self._region_losses(*cells, self.region_adapters[position])
             losses["region_relation"].append(relation)
             losses["region_feature"].append(feature)
         return {term: torch.stack(parts).sum() for term, parts in losses.items()}
+
+    def reads(self) -> Reads:
+        """Return the mean of each stage's map, and its regions."""
+        stages = [of_teacher for of_teacher, _ in self.options.stages]
+        return Reads(pooled=frozenset(stages), regions=frozenset((stage, self.options.grid) for stage in stages))
 
     def learned(self) -> dict[str, float]:
         """Return the current α and β."""
         return {"alpha": self.sample_scale().item(), "beta": self.region_scale().item()}
 
     def _sample_losses(self, teacher: Tensor, student: Tensor, adapter: nn.Module) -> tuple[Tensor, Tensor]:
-        theirs, ours = (gather_batch(pooled(features)) for features in (teacher, student))
+        theirs, ours = (gather_batch(vectors) for vectors in (teacher, student))
         rows = self.options.normalisation
         relation_t, aware_t = sample_relation(theirs, self.sample_scale.for_teacher(), rows)
         relation_s, aware_s = sample_relation(ours, self.sample_scale(), rows)

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from hviskd.distillation.method import Batch, Method, Setting, Trace
+from hviskd.distillation.method import Batch, Method, Reads, Setting, Trace
 from hviskd.distillation.precision import full_precision
 from hviskd.distillation.standardised import LogitOptions
 
@@ -27,6 +27,10 @@ class KD(Method):
         options.require_enough_classes(setting.num_classes, "kd")
         self.options = options
         self.weights = {"kd": options.weight}
+
+    def reads(self) -> Reads:
+        """Return that logits suffice."""
+        return Reads()
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Return `kd`."""

@@ -3,10 +3,11 @@
 from pydantic import Field
 from torch import Tensor
 
+from hviskd.distillation.features import pooled_at
 from hviskd.distillation.gather import gather_batch
-from hviskd.distillation.method import Batch, Method, Options, Setting, Trace
+from hviskd.distillation.method import Batch, Method, Options, Reads, Setting, Trace
 from hviskd.distillation.precision import full_precision
-from hviskd.distillation.vectors import pooled, unit
+from hviskd.distillation.vectors import unit
 
 _EPSILON = 1e-7  # the authors'
 
@@ -31,10 +32,14 @@ class PKT(Method):
         super().__init__()
         self.weights = {"pkt": options.weight}
 
+    def reads(self) -> Reads:
+        """Return the mean of the last map."""
+        return Reads(pooled=frozenset({"last"}))
+
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Return `pkt`."""
         assert teacher is not None
-        return {"pkt": probability_loss(*(gather_batch(pooled(trace.last)) for trace in (student, teacher)))}
+        return {"pkt": probability_loss(*(gather_batch(pooled_at(trace, "last")) for trace in (student, teacher)))}
 
 
 @full_precision

@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, linalg
 
+from hviskd.distillation.features import pooled_at
 from hviskd.distillation.gather import gather_batch
-from hviskd.distillation.method import Batch, Method, Options, Setting, Trace
+from hviskd.distillation.method import Batch, Method, Options, Reads, Setting, Trace
 from hviskd.distillation.precision import full_precision
-from hviskd.distillation.vectors import pooled
 
 _COINCIDENT = 1e-6  # of the mean distance; nearer pairs have no direction that could be trusted
 
@@ -36,10 +36,14 @@ class RKD(Method):
         super().__init__()
         self.weights = {"distance": options.weight * options.distance, "angle": options.weight * options.angle}
 
+    def reads(self) -> Reads:
+        """Return the mean of the last map."""
+        return Reads(pooled=frozenset({"last"}))
+
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Return `distance` and `angle`."""
         assert teacher is not None
-        ours, theirs = (relations(gather_batch(pooled(trace.last))) for trace in (student, teacher))
+        ours, theirs = (relations(gather_batch(pooled_at(trace, "last"))) for trace in (student, teacher))
         distance, angle = (F.smooth_l1_loss(mine, its) for mine, its in zip(ours, theirs, strict=True))
         return {"distance": distance, "angle": angle}
 

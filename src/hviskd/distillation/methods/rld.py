@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from hviskd.distillation.method import Batch, Method, Setting, Trace
+from hviskd.distillation.method import Batch, Method, Reads, Setting, Trace
 from hviskd.distillation.methods.dkd import divergence, label_and_rest, without
 from hviskd.distillation.precision import full_precision
 from hviskd.distillation.warmup import WarmedLogitOptions
@@ -44,6 +44,10 @@ class RLD(Method):
             update={"temperature": options.confidence_temperature or options.temperature}
         )
         self.weights = {term: options.weight * getattr(options, term) for term in ("confidence", "correlation")}
+
+    def reads(self) -> Reads:
+        """Return that logits suffice."""
+        return Reads()
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Return `confidence` and `correlation`, weighted by the warm-up."""

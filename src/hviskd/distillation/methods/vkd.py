@@ -4,9 +4,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import orthogonal
 
-from hviskd.distillation.method import Batch, Method, Options, Setting, Trace
+from hviskd.distillation.features import pooled_at
+from hviskd.distillation.method import Batch, Method, Options, Reads, Setting, Trace
 from hviskd.distillation.precision import full_precision
-from hviskd.distillation.vectors import pooled
 
 
 class VkDOptions(Options):
@@ -31,10 +31,14 @@ class VkD(Method):
         self.projection = orthogonal(linear, orthogonal_map="householder", use_trivialization=False)
         self.weights = {"vkd": options.weight}
 
+    def reads(self) -> Reads:
+        """Return the mean of the last map."""
+        return Reads(pooled=frozenset({"last"}))
+
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Return `vkd`."""
         assert teacher is not None
-        return {"vkd": self._loss(pooled(student.last), pooled(teacher.last))}
+        return {"vkd": self._loss(pooled_at(student, "last"), pooled_at(teacher, "last"))}
 
     def undecayed(self) -> list[nn.Parameter]:
         """Return the parameters of P: an orthogonal matrix has no scale that could decay."""

@@ -1,0 +1,76 @@
+"""What methods read of a network's feature maps, live or stored: means over a map, and means over its regions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from hviskd.distillation.method import Place, Trace
+from hviskd.distillation.precision import full_precision
+from hviskd.distillation.vectors import pooled
+
+_NOT_STORED = "of a teacher's maps only means are stored; the method's `reads` does not say what it reads"
+
+
+@dataclass  # not frozen, as Batch
+class StoredTrace:
+    """What was stored of a teacher's Trace; reading what was not is an error in a method's `reads`.
+
+    Attributes:
+        logits: (B, K).
+        class_weights: (K, D), the classifier's matrix.
+        vectors: (B, D) under "embedding".
+        means: Maps' means over height and width (B, C), by place.
+        cells: Maps averaged to side × side (B, C, side, side), by place and side.
+    """
+
+    logits: Tensor
+    class_weights: Tensor
+    vectors: Mapping[str, Tensor]
+    means: Mapping[Place, Tensor]
+    cells: Mapping[tuple[Place, int], Tensor]
+
+    @property
+    def embedding(self) -> Tensor:
+        """The vectors (B, D) that the classifier reads."""
+        return self.vectors["embedding"]
+
+    @property
+    def stages(self) -> list[Tensor]:
+        """Never stored, as all whole maps."""
+        raise LookupError(_NOT_STORED)
+
+    @property
+    def last(self) -> Tensor:
+        """Never stored."""
+        raise LookupError(_NOT_STORED)
+
+    @property
+    def preactivations(self) -> list[Tensor] | None:
+        """Never stored."""
+        raise LookupError(_NOT_STORED)
+
+    @property
+    def blocks(self) -> list[Tensor] | None:
+        """Never stored."""
+        raise LookupError(_NOT_STORED)
+
+
+def pooled_at(trace: Trace, place: Place) -> Tensor:
+    """Return the mean (B, C) of a map over height and width, in at least float32."""
+    return trace.means[place] if isinstance(trace, StoredTrace) else pooled(_map_at(trace, place))
+
+
+def regions_at(trace: Trace, place: Place, side: int) -> Tensor:
+    """Return a map averaged (adaptively) to (B, C, side, side), in at least float32."""
+    return trace.cells[place, side] if isinstance(trace, StoredTrace) else _averaged(_map_at(trace, place), side)
+
+
+def _map_at(trace: Trace, place: Place) -> Tensor:
+    return trace.last if place == "last" else trace.stages[place]
+
+
+@full_precision
+def _averaged(maps: Tensor, side: int) -> Tensor:
+    return F.adaptive_avg_pool2d(maps, side)
