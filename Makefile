@@ -6,6 +6,9 @@ DEMO := demo
 # A file's tests stay in one of two processes, so that what they share is made once.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# Tests start some hundred processes: what the first of them compiles, the others read.
+test fast: export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo test fast lint rooms clean
 
 $(VENV)/.installed: pyproject.toml constraints/ci.txt
