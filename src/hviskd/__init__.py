@@ -29,6 +29,7 @@ _HOMES = {
     "Recipe": "training",
     "Run": "training",
     "SlideMap": "segmentation",
+    "Teaching": "training",
     "TileSet": "tiles",
     "TissueRule": "slides",
     "agree": "agreement",
@@ -119,7 +120,7 @@ if TYPE_CHECKING:
         split_tiles,
         summary_table,
     )
-    from hviskd.training import Recipe, Run, built_in_recipes, load_recipe, train
+    from hviskd.training import Recipe, Run, Teaching, built_in_recipes, load_recipe, train
 
 __all__ = [
     "AgreementSettings",
@@ -138,6 +139,7 @@ __all__ = [
     "Recipe",
     "Run",
     "SlideMap",
+    "Teaching",
     "TileSet",
     "TissueRule",
     "__version__",

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,6 +116,18 @@ def writing_to(place: Path, advice: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"{place}: cannot be written to ({error.strerror or error}); {advice}") from error
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder: HVISKD_CACHE, or the platform's usual place."""
+    if os.environ.get("HVISKD_CACHE"):
+        return Path(os.environ["HVISKD_CACHE"])
+    home = Path.home()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "hviskd" / "cache"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "hviskd"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "hviskd"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,12 +6,24 @@ where one method's part in the student's learning is the question.
 """
 
 import copy
+from dataclasses import replace
 from functools import cache
 
 import pytest
 import torch
 
-from hviskd.distillation import METHODS, PRESETS, Batch, Objective, Setting, build_methods, resolve_methods
+from hviskd.distillation import (
+    METHODS,
+    PRESETS,
+    Batch,
+    Objective,
+    Setting,
+    StoredTrace,
+    build_methods,
+    pooled_at,
+    regions_at,
+    resolve_methods,
+)
 from hviskd.errors import RecipeError
 from hviskd.networks import create_network
 
@@ -104,6 +116,47 @@ def is_finite(step, objective):
     assert all(loss.isfinite() for loss in step.losses.values()), step.losses
     for name, weight in objective.named_parameters():
         assert weight.grad is None or weight.grad.isfinite().all(), name
+
+
+def stored(trace, reads):
+    """What a cache would give of a teacher's Trace."""
+    return StoredTrace(
+        logits=trace.logits.clone(),
+        class_weights=trace.class_weights,
+        vectors={"embedding": trace.embedding.clone()} if reads.embedding else {},
+        means={place: pooled_at(trace, place) for place in reads.pooled},
+        cells={(place, side): regions_at(trace, place, side) for place, side in reads.regions},
+    )
+
+
+STORABLE = (
+    *("plain", "kd", "kd-ls", "dkd", "dkd-ls", "dist", "rld", "hviskd", "hviskd-authors", "crd", "crd-kd", "wcord"),
+    *("wcord-kd", "rkd", "pkt", "cc", "cc-public", "vkd", "cat-kd"),
+)
+
+
+def test_every_method_says_what_it_reads_of_a_teacher():
+    assert [name for name in PRESETS if build(name).reads() is not None] == [
+        name for name in PRESETS if name in STORABLE
+    ]
+
+
+@pytest.mark.parametrize("preset", STORABLE)
+def test_its_losses_are_those_of_the_live_teacher_where_that_was_stored(preset):
+    with_teacher, without = build(preset), build(preset)
+    tiles = batch(tile_px=48)
+    with torch.no_grad():
+        seen = stored(with_teacher.teacher.trace(tiles.images), without.reads())
+    without.teacher = None
+    torch.manual_seed(5)  # for those that draw
+    live = run(with_teacher, tiles)
+    torch.manual_seed(5)
+    again = run(without, replace(tiles, teacher=seen))
+    assert again.losses.keys() == live.losses.keys()
+    for term, loss in live.losses.items():
+        torch.testing.assert_close(again.losses[term], loss, rtol=1e-5, atol=0.0)
+    for ours, theirs in zip(without.student.parameters(), with_teacher.student.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
 
 
 def needing_teacher():

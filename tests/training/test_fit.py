@@ -440,7 +440,7 @@ def test_weights_make_rare_classes_count(uneven, tmp_path):
 def test_sampling_shows_rare_classes_as_often_as_others(uneven, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "hviskd.training.fit.augment", lambda tiles, *_: seen.append(tiles.float().mean(dim=(1, 2, 3))) or tiles
+        "hviskd.training.fit.vary", lambda tiles, *_: seen.append(tiles.float().mean(dim=(1, 2, 3))) or tiles
     )
     recipe = load_recipe(None, QUICK | {"epochs": 2, "balance": "sampling"}, role="student")
     run = train(recipe, uneven, tmp_path / "sampled")

@@ -11,8 +11,7 @@ from hviskd.cli.changes import parse_changes
 from hviskd.cli.option_groups import with_groups
 
 if TYPE_CHECKING:
-    from hviskd.models import Model
-    from hviskd.training import Recipe, Run
+    from hviskd.training import Recipe, Run, Teaching
     from hviskd.training.recipe import Role
 
 TilesArgument = Annotated[
@@ -100,6 +99,29 @@ class TrainingOptions:
     ] = 1
 
 
+@dataclass(frozen=True)
+class TeachingOptions:
+    """How what is read of the teacher reaches the student."""
+
+    cache: Annotated[
+        bool | None,
+        typer.Option(
+            "--cache/--no-cache",
+            help="Store what is read of the teacher, once for all views of all tiles, instead of running it at every "
+            "step.",
+            show_default="if all methods can read it, it saves time and fits",
+        ),
+    ] = None
+    cache_folder: Annotated[
+        Path | None,
+        typer.Option("--cache-folder", help="Folder of all caches.", show_default="in the user's cache folder"),
+    ] = None
+    cache_gb: Annotated[float, typer.Option("--cache-gb", help="Largest size of a cache, in gigabytes.")] = 10.0
+    cache_precision: Annotated[
+        str, typer.Option("--cache-precision", help="Precision of stored features: float32 or float16.")
+    ] = "float32"
+
+
 @with_groups
 def train(
     tileset: TilesArgument,
@@ -141,12 +163,16 @@ def distill(
         typer.Option("--method", help="Distillation method, for example kd, dkd or hviskd.", show_default=_FROM_RECIPE),
     ] = None,
     recipe: RecipeOptions,
+    teaching: TeachingOptions,
     how: TrainingOptions,
 ) -> None:
     """Distil a teacher into a student on the training split of a TileSet.
 
     The epoch is selected on the validation split; the test split is not read. Options override the recipe; the complete
     recipe is saved with the run.
+
+    Where possible, what the methods read of the teacher is stored: the teacher runs 8 times over the training tiles
+    (once per view) and never again, also not in other distillations from the same teacher and tiles.
 
     Examples:
 
@@ -156,12 +182,15 @@ def distill(
 
       hviskd distill tiles -o runs/s --teacher runs/teacher --network resnet8 --set methods.hviskd.scale=student
     """
-    from hviskd.models import load_model
+    from dataclasses import asdict
 
-    _run(tileset, output, recipe.load("distilled student", methods=method), load_model(teacher), how)
+    from hviskd.training import Teaching
+
+    taught = Teaching(teacher, **asdict(teaching))
+    _run(tileset, output, recipe.load("distilled student", methods=method), taught, how)
 
 
-def _run(tileset: Path, output: Path, recipe: "Recipe", teacher: "Model | None", how: TrainingOptions) -> None:
+def _run(tileset: Path, output: Path, recipe: "Recipe", teacher: "Teaching | None", how: TrainingOptions) -> None:
     from hviskd.tiles import TileSet
     from hviskd.training import Devices
     from hviskd.training import train as fit
@@ -187,6 +216,8 @@ def _summary(run: "Run") -> None:
     card, chosen, last = run.card, run.chosen(), run.last()
     typer.echo(f"{chosen.card.network.name}, {chosen.parameters:,} parameters; {', '.join(chosen.card.classes)}")
     typer.echo(card["independence"])
+    if "teacher" in card:
+        typer.echo(card["teacher"])
     for model in (chosen, last):
         val = {name.removeprefix("val_"): value for name, value in model.card.metrics.items() if value is not None}
         shown = (

@@ -3,7 +3,8 @@
 This room knows only tensors: it imports neither networks nor tiles, and is built from the shapes of feature maps.
 """
 
-from hviskd.distillation.method import Batch, Method, Options, Setting, Trace, View
+from hviskd.distillation.features import StoredTrace, pooled_at, regions_at
+from hviskd.distillation.method import Batch, Method, Options, Place, Reads, Setting, Trace, View
 from hviskd.distillation.methods.cross_entropy import CrossEntropy, CrossEntropyOptions
 from hviskd.distillation.methods.hviskd import HVisKD, HVisKDOptions
 from hviskd.distillation.methods.kd import KD, KDOptions
@@ -24,11 +25,16 @@ __all__ = [
     "Method",
     "Objective",
     "Options",
+    "Place",
+    "Reads",
     "Setting",
+    "StoredTrace",
     "Trace",
     "View",
     "build_methods",
+    "pooled_at",
     "region_relation",
+    "regions_at",
     "resolve_methods",
     "sample_relation",
 ]

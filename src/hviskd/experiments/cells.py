@@ -19,7 +19,7 @@ from hviskd.networks import create_network
 from hviskd.progress import silent
 from hviskd.storage import atomic_file, write_text
 from hviskd.tiles import TileSet
-from hviskd.training import Recipe, Run, load_recipe, train
+from hviskd.training import Recipe, Run, Teaching, load_recipe, train
 
 ANSWERS_FILE = "test.npz"
 _DIVERGED = "diverged.txt"
@@ -131,7 +131,7 @@ class Bench:
                 self.recipe(cell),
                 tileset,
                 place,
-                teacher=self._teacher(cell),
+                teacher=self._teaching(cell),
                 resume=bool(run.card),
                 device=self.device,
                 progress=silent,
@@ -169,11 +169,17 @@ class Bench:
         with atomic_file(place / ANSWERS_FILE) as partial, partial.open("wb") as stream:
             np.savez_compressed(stream, **said)  # type: ignore[arg-type]
 
-    def _teacher(self, cell: Cell) -> Model | None:
+    def _teaching(self, cell: Cell) -> Teaching | None:
+        """Return the teacher of a cell; what methods read of it is stored once for all students, methods and seeds."""
         if cell.arm is None or not cell.arm.needs_teacher:
             return None
         teacher = load_model(self.place(Cell(cell.pair, None, 0, cell.fold)))
-        return teacher if cell.arm.teacher == "trained" else self._untrained(teacher, cell)
+        if cell.arm.teacher == "random":  # another for each seed
+            return Teaching(self._untrained(teacher, cell), cache=False)
+        sharing = len(self.design.seeds) * sum(
+            arm.needs_teacher and arm.teacher == "trained" for arm in self.design.arms
+        )
+        return Teaching(teacher, cache_folder=self.folder / "cache", shared_by=sharing)
 
     def _untrained(self, teacher: Model, cell: Cell) -> Model:
         """Return a teacher of the same structure with random weights, different for each seed."""

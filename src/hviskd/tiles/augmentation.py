@@ -4,6 +4,7 @@ What is drawn at random and what is done with it are apart (`draw_variation`, `v
 and repeated.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,7 +36,16 @@ class Variation:
 
     def __getitem__(self, index: Tensor) -> "Variation":
         """Return the variations at positions (B',)."""
-        return Variation(*(None if part is None else part[index] for part in (self.stains, self.turns, self.shifts)))
+        return Variation(*(None if part is None else part[index] for part in self._parts()))
+
+    def _parts(self) -> tuple[Tensor | None, ...]:
+        return self.stains, self.turns, self.shifts
+
+
+def joined(variations: Sequence[Variation]) -> Variation:
+    """Return variations of the same kinds one after another."""
+    kinds = zip(*(variation._parts() for variation in variations), strict=True)
+    return Variation(*(None if None in parts else torch.cat(parts) for parts in kinds))
 
 
 def draw_variation(

@@ -17,7 +17,7 @@ from hviskd.processor import keep_freed_memory
 from hviskd.progress import Advance, Progress, progress_bar
 from hviskd.storage import atomic_file
 from hviskd.tiles import TileSet
-from hviskd.tiles.augmentation import augment
+from hviskd.tiles.augmentation import vary
 from hviskd.training.batches import TileBatches
 from hviskd.training.boards import tensorboard
 from hviskd.training.curves import draw_curves
@@ -35,6 +35,7 @@ from hviskd.training.setup import (
     open_fabric,
 )
 from hviskd.training.tally import LossTally, accuracies, confusion
+from hviskd.training.teaching import Teaching
 
 _LOOK_EVERY = 50  # steps between two checks of the losses on a GPU, since each waits for the device
 
@@ -44,7 +45,7 @@ def train(
     tileset: TileSet | Path | str,
     folder: str | Path,
     *,
-    teacher: "AnyModel | None" = None,
+    teacher: "AnyModel | Teaching | None" = None,
     resume: bool = False,
     allow_leak: bool = False,
     device: str | Devices = "auto",
@@ -60,7 +61,8 @@ def train(
         recipe: The network, and how to train it.
         tileset: The tiles.
         folder: Folder for the run.
-        teacher: The Model to distil from, its folder, or a finished Run (its selected Model).
+        teacher: The Model to distil from, its folder, or a finished Run (its selected Model); or `Teaching`, to say how
+            what is read of it is stored.
         resume: Continue an unfinished run in the folder.
         allow_leak: Train even if the splits leak; every output says so.
         device: `auto`, `cpu`, `cuda` or `mps`; or `Devices`, to share each batch among several GPUs.
@@ -75,26 +77,27 @@ def train(
     if not isinstance(recipe, Recipe):
         raise RecipeError(f"`recipe={recipe!r}`: must be a Recipe; load one with `load_recipe()`")
     tileset = TileSet.open(tileset)
-    teacher = None if teacher is None else load_model(teacher)
-    independence = independence_of(tileset, teacher, allow_leak=allow_leak)
+    teaching = teacher if teacher is None or isinstance(teacher, Teaching) else Teaching(teacher)
+    guide = None if teaching is None else load_model(teaching.teacher)
+    independence = independence_of(tileset, guide, allow_leak=allow_leak)
     devices = device if isinstance(device, Devices) else Devices(device)
-    check_fit(recipe, tileset, teacher, devices.processes)
+    check_fit(recipe, tileset, guide, devices.processes)
     run = Run(Path(folder))
     fabric = open_fabric(recipe, devices)
     if fabric.device.type == "cpu":
         keep_freed_memory()
-    learner = build_learner(fabric, recipe, tileset, teacher)
+    learner = build_learner(fabric, recipe, tileset, guide)
     with run.locked() if fabric.is_global_zero else nullcontext():
-        _in_first_process(
-            fabric, lambda: run.begin(recipe, facts(tileset, teacher, fabric, independence), resume=resume)
-        )
+        _in_first_process(fabric, lambda: run.begin(recipe, facts(tileset, guide, fabric, independence), resume=resume))
         if run.finished:
             run.tidy()
         else:
             _restore(learner, run)
+            if guide is not None and teaching is not None:
+                learner.store_teacher(guide, teaching, progress)
             _learn(learner, run, progress)
             if fabric.is_global_zero:
-                _finish(learner, run, teacher, independence)
+                _finish(learner, run, guide, independence)
         fabric.barrier()
     return run
 
@@ -135,7 +138,9 @@ def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Ind
     note = independence.statement if independence.leaks else ""
     draw_curves(run.log, run.curves_file, title=run.folder.name, chosen=epoch, note=note)
     export_models(run, learner, teacher, independence)
-    run.finish({"chosen_epoch": epoch, "training_seconds": sum(row["seconds"] for row in learner.history)})
+    told = {"teacher": learner.use.note} if learner.use.note else {}
+    seconds = sum(row["seconds"] for row in learner.history)
+    run.finish({"chosen_epoch": epoch, "training_seconds": seconds, **told})
 
 
 def _train_epoch(learner: Learner, split: TileBatches, input_step: InputStep, advance: Advance) -> dict[str, float]:
@@ -154,8 +159,10 @@ def _train_epoch(learner: Learner, split: TileBatches, input_step: InputStep, ad
     tally = LossTally(learner.epoch + 1, every=1 if fabric.device.type == "cpu" else _LOOK_EVERY)
     counts = _no_counts(learner)
     for batch in split.shuffled(order_seed):
-        tiles = augment(batch.tiles, generator, recipe.augmentation, recipe.stain_jitter)
-        step = learner.step(Batch(input_step(tiles), batch.labels, batch.index))
+        view, variation = learner.views.draw(batch.index, generator)
+        images = input_step(vary(batch.tiles, variation))
+        stored = learner.use.read(batch.index, view, fabric.device)
+        step = learner.step(Batch(images, batch.labels, batch.index, teacher=stored))
         tally.add(step.losses | {"total": step.total.detach()})
         fabric.backward(step.total)
         learner.optimizer.step()

@@ -36,6 +36,8 @@ class Recipe(BaseModel):
             flip of every other tile, as is usual for CIFAR. `none`.
         stain_jitter: Variation of haematoxylin and eosin of the training tiles: each is multiplied by a factor
             between exp(−stain_jitter) and exp(stain_jitter), tile by tile.
+        cache_views: Number of fixed views per tile to draw from, where `shift_and_flip` or `stain_jitter` would make a
+            new one each time, so that a teacher's answers to them can be stored. 0: new ones each time.
         balance: How rare classes are balanced. `weights`: in the cross-entropies with the
             labels, a tile counts in inverse proportion to the tiles of its class. `sampling`: an epoch has as many
             tiles as before, but equally many of every class, so tiles of rare classes are seen several times. `none`.
@@ -58,6 +60,7 @@ class Recipe(BaseModel):
     decay: float = Field(default=0.1, gt=0, le=1)
     augmentation: Augmentation = "turn_and_flip"
     stain_jitter: float = Field(default=0.0, ge=0, le=2, allow_inf_nan=False)
+    cache_views: int = Field(default=0, ge=0, le=1000)
     balance: Literal["none", "weights", "sampling"] = "none"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     choose_by: Literal["balanced_accuracy", "top1"] = "balanced_accuracy"

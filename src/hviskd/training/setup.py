@@ -16,8 +16,12 @@ from hviskd.errors import DataError, LeakError, RecipeError
 from hviskd.models import Model, NetworkChoice, pick_device
 from hviskd.models.admission import acquaintance, require_fit
 from hviskd.networks import Network, create_network
+from hviskd.progress import Progress
 from hviskd.tiles import TileSet, require_no_leak
 from hviskd.training.recipe import Recipe
+from hviskd.training.teacher_cache import Source
+from hviskd.training.teaching import TeacherUse, Teaching, use_teacher
+from hviskd.training.varied_views import Views, told_views, views_of
 from hviskd.version import __version__
 
 
@@ -39,6 +43,8 @@ class Learner:
         objective: The student, its methods and the teacher.
         step: The objective as the fabric wrapped it: to be called, never read.
         optimizer: Over all that learns.
+        views: How tiles are varied.
+        use: How the teacher's answers come by.
         epoch: Epochs done.
         history: One row of the log an epoch.
         chosen: The row of the epoch chosen so far; empty before the first.
@@ -52,9 +58,26 @@ class Learner:
     objective: Objective
     step: nn.Module
     optimizer: torch.optim.Optimizer
+    views: Views
+    use: TeacherUse = field(default_factory=TeacherUse)
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     chosen: dict[str, float] = field(default_factory=dict)
+
+    def store_teacher(self, teacher: Model, teaching: Teaching, progress: Progress | None) -> None:
+        """Store what is read of the teacher, where it can be; then it no longer runs."""
+        source = Source(self.tileset, self.tileset.rows("train"), self.views, told_views(self.recipe))
+        self.use = use_teacher(
+            teaching,
+            teacher,
+            self.objective,
+            source,
+            epochs=self.recipe.epochs,
+            device=self.fabric.device,
+            progress=progress,
+        )
+        if self.use.cache is not None:
+            self.objective.teacher = None
 
     def state(self) -> dict[str, Any]:
         """Return everything that a checkpoint stores; a teacher is included only if it is trained."""
@@ -83,7 +106,8 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
     if guide is not None and choice.projector is not None:
         student.head.classifier.load_state_dict(guide.head.classifier.state_dict())
         student.head.classifier.requires_grad_(requires_grad=False)
-    labels = torch.from_numpy(tileset.labels[tileset.rows("train")])
+    rows = tileset.rows("train")
+    labels = torch.from_numpy(tileset.labels[rows])
     setting = Setting(
         student=student.shapes(tileset.tile_px),
         teacher=guide.shapes(tileset.tile_px) if guide else None,
@@ -103,7 +127,7 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
         groups.append({"params": undecayed, "weight_decay": 0.0})
     optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
     step, optimizer = fabric.setup(objective, optimizer)
-    return Learner(fabric, recipe, tileset, choice, student, objective, step, optimizer)
+    return Learner(fabric, recipe, tileset, choice, student, objective, step, optimizer, views_of(recipe, len(rows)))
 
 
 def label_weights(labels: Tensor, classes: int) -> Tensor:

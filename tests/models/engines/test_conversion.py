@@ -12,7 +12,8 @@ import pytest
 
 from hviskd.models import load_model
 from hviskd.models.engines import open_engine
-from hviskd.models.engines.conversion import cache_folder, onnx_of
+from hviskd.models.engines.conversion import onnx_of
+from hviskd.storage import cache_folder
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import logging
-import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +18,7 @@ from hviskd.errors import DataError, ModelError
 from hviskd.models.classifier import TileClassifier
 from hviskd.models.folder import INT8
 from hviskd.models.model import Model
-from hviskd.storage import atomic_file, read_json, write_json
+from hviskd.storage import atomic_file, cache_folder, read_json, write_json
 from hviskd.version import __version__
 
 INPUT, OUTPUT = "tiles", "probabilities"
@@ -84,18 +82,6 @@ def keep_check(model: Model, engine: str, difference: float) -> None:
         if engine not in card["largest_difference_to_torch"]:
             card["largest_difference_to_torch"][engine] = difference
             write_json(card_file, card)
-
-
-def cache_folder() -> Path:
-    """Return the cache folder: HVISKD_CACHE, or the platform's usual place."""
-    if os.environ.get("HVISKD_CACHE"):
-        return Path(os.environ["HVISKD_CACHE"])
-    home = Path.home()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "hviskd" / "cache"
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "hviskd"
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "hviskd"
 
 
 def convert(model: Model) -> bytes:

@@ -1,0 +1,123 @@
+"""A teacher, and how a student learns from it: by running it, or from what was stored of it."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hviskd.distillation import Objective, StoredTrace
+from hviskd.errors import DataError, RecipeError
+from hviskd.models import AnyModel, Model
+from hviskd.progress import Progress
+from hviskd.storage import cache_folder
+from hviskd.training.teacher_cache import Precision, Source, TeacherCache
+from hviskd.training.varied_views import Views
+
+_SHARE = 1 / 3  # of a disk's free space that a cache may take
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """A teacher, and how its answers reach the student.
+
+    Attributes:
+        teacher: A Model, its folder, or a finished Run (its selected Model).
+        cache: Whether what the methods read of the teacher is stored once for all views of all tiles, instead of
+            running the teacher at every step. None: if all methods can read it, it pays (more epochs than views, or it
+            is there already), and it is not larger than `cache_gb` and a third of the free disk.
+        cache_folder: Folder of all caches; by default in the user's cache folder (HVISKD_CACHE).
+        cache_gb: Largest size, in gigabytes.
+        cache_precision: Of the stored features; logits are always float32.
+        shared_by: How many trainings will read the cache, to judge whether it pays.
+    """
+
+    teacher: AnyModel
+    cache: bool | None = None
+    cache_folder: Path | str | None = None
+    cache_gb: float = 10.0
+    cache_precision: Precision = "float32"
+    shared_by: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.cache_gb > 0:
+            raise DataError(f"`cache_gb={self.cache_gb}`: must be above 0")
+        if self.cache_precision not in ("float32", "float16"):
+            raise DataError(f"`cache_precision={self.cache_precision!r}`: must be 'float32' or 'float16'")
+
+
+@dataclass(frozen=True)
+class TeacherUse:
+    """How a training comes by its teacher's answers.
+
+    Attributes:
+        cache: What is stored; None if the teacher runs at every step, or there is none.
+        note: Why so, in a sentence; empty where there is nothing to say.
+    """
+
+    cache: TeacherCache | None = None
+    note: str = ""
+
+    def read(self, index: Tensor, view: Tensor | None, device: torch.device) -> StoredTrace | None:
+        """Return what is stored of tiles (B,) in their views (B,); None where the teacher runs."""
+        return None if self.cache is None or view is None else self.cache.read(index, view, device)
+
+
+def use_teacher(
+    teaching: Teaching,
+    teacher: Model,
+    objective: Objective,
+    source: Source,
+    *,
+    epochs: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> TeacherUse:
+    """Decide whether a teacher's answers are stored, and store what is missing.
+
+    Raises:
+        RecipeError: `cache=True`, and a method or the augmentation does not allow it.
+        DataError: `cache=True` and it does not fit, or it is damaged.
+        OutputError: It cannot be written.
+    """
+    if teaching.cache is False:
+        return TeacherUse()
+    hindrance = _hindrance(objective, source.views)
+    if hindrance and teaching.cache:
+        raise RecipeError(f"`cache=True`: {hindrance}")
+    if hindrance:
+        return TeacherUse(note=f"The teacher runs at every step: {hindrance}.")
+    reads = objective.reads()
+    assert reads is not None
+    home = Path(teaching.cache_folder) if teaching.cache_folder else cache_folder() / "teachers"
+    cache = TeacherCache(home, teacher, source, reads, teaching.cache_precision)
+    missing = cache.missing_bytes
+    if missing and not teaching.cache and epochs * teaching.shared_by <= cache.views:
+        told = f"{epochs} epochs are no more than the {cache.views} views that a cache would store"
+        return TeacherUse(note=f"The teacher runs at every step: {told}.")
+    room = _room(home, teaching.cache_gb)
+    if missing > room:
+        told = f"a cache of {missing / 1e9:,.1f} GB is larger than the {room / 1e9:,.1f} GB allowed in {home}"
+        if teaching.cache:
+            raise DataError(f"`cache=True`: {told}; raise `cache_gb`, or choose `cache_folder` on another disk")
+        return TeacherUse(note=f"The teacher runs at every step: {told}.")
+    cache.prepare(device, progress)
+    told = f"What is read of the teacher was stored for {cache.views} views of each tile ({cache.precision})."
+    return TeacherUse(cache, told)
+
+
+def _hindrance(objective: Objective, views: Views) -> str:
+    """Return why the teacher cannot be stored; empty if it can."""
+    live = objective.needing_live_teacher()
+    if live:
+        return f"{' and '.join(f'methods.{name}' for name in live)} needs more of it than can be stored"
+    if views.count is None:
+        return "each tile is varied anew each time; set the recipe's key cache_views to draw from a few fixed views"
+    return ""
+
+
+def _room(home: Path, most_gb: float) -> float:
+    """Return how many bytes a cache may take."""
+    standing = next(folder for folder in (home, *home.absolute().parents) if folder.is_dir())
+    return min(most_gb * 1e9, _SHARE * shutil.disk_usage(standing).free)
