@@ -182,6 +182,10 @@ class Network(nn.Module):
             embedding=trace.embedding.shape[1],
         )
 
+    def parts(self) -> list[list[nn.Parameter]]:
+        """Return the parameters of stem, stages and head, from the image on."""
+        return [list(part.parameters()) for part in (self.stem, *self.stages, self.head)]
+
     def hollow(self) -> "Network":
         """Return a copy in evaluation mode whose tensors have shapes but no content, so that nothing is computed."""
         empty = {id(t): torch.empty_like(t, device="meta") for t in chain(self.parameters(), self.buffers())}

@@ -30,7 +30,7 @@ def export_models(run: Run, learner: Learner, teacher: Model | None, independenc
     chosen = load_file(run.chosen_file(int(learner.chosen["epoch"])))
     for place, name, selection, weights, row in (
         (CHOSEN, run.folder.name, _selection(recipe, tileset), chosen, learner.chosen),
-        (LAST, f"{run.folder.name}-last", "last epoch", learner.student.state_dict(), learner.history[-1]),
+        (LAST, f"{run.folder.name}-last", "last epoch", learner.kept.state_dict(), learner.history[-1]),
     ):
         card = ModelCard(
             name=name,

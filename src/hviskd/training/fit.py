@@ -22,6 +22,7 @@ from hviskd.training.batches import TileBatches
 from hviskd.training.boards import tensorboard
 from hviskd.training.curves import draw_curves
 from hviskd.training.export import export_models
+from hviskd.training.optimizers import rate_at, set_rate
 from hviskd.training.recipe import Recipe
 from hviskd.training.run import Run
 from hviskd.training.setup import (
@@ -151,22 +152,25 @@ def _train_epoch(learner: Learner, split: TileBatches, input_step: InputStep, ad
     own_seed = order_seed + fabric.global_rank
     torch.manual_seed(own_seed)  # for methods that draw; starting over each epoch is what lets a run resume
     generator = torch.Generator().manual_seed(own_seed)
-    rate = recipe.learning_rate_at(learner.epoch)
-    for group in learner.optimizer.param_groups:
-        group["lr"] = rate
     learner.objective.train()
     learner.objective.progress = learner.epoch / recipe.epochs
     tally = LossTally(learner.epoch + 1, every=1 if fabric.device.type == "cpu" else _LOOK_EVERY)
     counts = _no_counts(learner)
-    for batch in split.shuffled(order_seed):
+    for number, batch in enumerate(split.shuffled(order_seed)):
+        rate = rate_at(recipe, (learner.epoch + number / len(split)) / recipe.epochs)
+        set_rate(learner.optimizer, rate)
         view, variation = learner.views.draw(batch.index, generator)
         images = input_step(vary(batch.tiles, variation))
         stored = learner.use.read(batch.index, view, fabric.device)
         step = learner.step(Batch(images, batch.labels, batch.index, teacher=stored))
         tally.add(step.losses | {"total": step.total.detach()})
         fabric.backward(step.total)
+        if recipe.clip:
+            fabric.clip_gradients(learner.step, learner.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
         learner.optimizer.step()
         learner.optimizer.zero_grad()
+        if learner.average is not None:
+            learner.average.update_parameters(learner.student)
         counts += confusion(step.logits, batch.labels)
         advance(1, note=f"epoch {learner.epoch + 1} of {recipe.epochs}")
     means = {name: torch.tensor(value) for name, value in tally.means().items()}
@@ -189,12 +193,13 @@ def _validate(learner: Learner, split: TileBatches, input_step: InputStep) -> di
     fabric, counts = learner.fabric, _no_counts(learner)
     loss = torch.zeros((), device=fabric.device)
     learner.objective.eval()
+    learner.kept.eval()
     if fabric.world_size > 1:  # each process normalised by its own part of the batches; the first one's is what is kept
-        for buffer in learner.student.buffers():
+        for buffer in learner.kept.buffers():
             buffer.copy_(fabric.broadcast(buffer))
     with torch.inference_mode(), fabric.autocast():
         for batch in split.in_order():
-            logits = learner.student(input_step(batch.tiles)).float()
+            logits = learner.kept(input_step(batch.tiles)).float()
             loss += F.cross_entropy(logits, batch.labels, reduction="sum")
             counts += confusion(logits, batch.labels)
     counts, loss = _over_processes(learner, counts), _over_processes(learner, loss)
@@ -210,7 +215,7 @@ def _keep(learner: Learner, run: Run) -> None:
         learner.chosen = {name: value for name, value in row.items() if name == "epoch" or name.startswith("val_")}
         if fabric.is_global_zero:
             with atomic_file(run.chosen_file(learner.epoch)) as partial:
-                write_weights(learner.student.state_dict(), partial)
+                write_weights(learner.kept.state_dict(), partial)
     with atomic_file(run.checkpoint_file) if fabric.is_global_zero else nullcontext(run.checkpoint_file) as partial:
         fabric.save(partial, learner.state())
     if fabric.is_global_zero:
@@ -220,7 +225,7 @@ def _keep(learner: Learner, run: Run) -> None:
 
 def _require_finite(learner: Learner) -> None:
     """Check the weights after an epoch's last step, which no loss has tested yet."""
-    for name, value in learner.student.state_dict().items():
+    for name, value in learner.kept.state_dict().items():
         if value.is_floating_point() and not value.isfinite().all():
             raise DivergedError(
                 f"epoch {learner.epoch}: {name} is NaN or infinite after the last step; the previous epoch's "

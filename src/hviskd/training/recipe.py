@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from hviskd.distillation import Options, resolve_methods
 from hviskd.errors import RecipeError, first_problem
@@ -28,7 +28,17 @@ class Recipe(BaseModel):
         epochs: Number of passes over the training split.
         batch_size: Number of tiles per step, over all processes together. A last, incomplete batch is skipped,
             since relations between samples depend on the batch size.
-        learning_rate: Initial learning rate of SGD with momentum.
+        optimizer: `sgd` (with momentum) or `adamw`.
+        learning_rate: Initial (after a warm-up: highest) learning rate.
+        momentum: Of SGD.
+        nesterov: Whether SGD looks ahead (Nesterov).
+        weight_decay: Of all weights; with AdamW not of biases and normalisations.
+        schedule: `steps`: the learning rate falls at `decay_at`. `cosine`: along half a cosine to 0.
+        warm_up: Share of the training over which the learning rate rises from 0.
+        layer_decay: Factor between the learning rates of stages, from the head down to the stem.
+        clip: Largest L2 norm of the gradient of everything that learns; 0: not clipped.
+        ema: Decay of an exponential moving average of the weights, which is then validated and kept in place of the
+            weights; 0: none.
         decay_at: Fractions of the epochs after which the learning rate is multiplied by `decay`; the paper's epochs
             75, 90 and 105 of 120.
         augmentation: Of the training tiles. `turn_and_flip`: quarter turns and both flips, each with probability one
@@ -54,8 +64,15 @@ class Recipe(BaseModel):
     epochs: int = Field(default=120, ge=1)
     batch_size: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=0.005, gt=0, allow_inf_nan=False)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = False
     weight_decay: float = Field(default=5e-4, ge=0, allow_inf_nan=False)
+    schedule: Literal["steps", "cosine"] = "steps"
+    warm_up: float = Field(default=0.0, ge=0, lt=1)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    clip: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    ema: float = Field(default=0.0, ge=0, lt=1)
     decay_at: tuple[float, ...] = (0.625, 0.75, 0.875)
     decay: float = Field(default=0.1, gt=0, le=1)
     augmentation: Augmentation = "turn_and_flip"
@@ -85,6 +102,12 @@ class Recipe(BaseModel):
                 raise ValueError(f"no method is active at {progress:.0%} of the training")
         return methods
 
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> Self:
+        if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
+            raise ValueError("nesterov: needs optimizer: sgd with a momentum")
+        return self
+
     @field_validator("decay_at")
     @classmethod
     def _decay_within_training(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
@@ -93,7 +116,7 @@ class Recipe(BaseModel):
         return shares
 
     def learning_rate_at(self, epoch: int) -> float:
-        """Return the learning rate of an epoch, counted from 0."""
+        """Return the learning rate of an epoch, counted from 0, by the schedule `steps`."""
         passed = sum(epoch >= round(share * self.epochs) for share in self.decay_at)
         return float(self.learning_rate * self.decay**passed)
 

@@ -3,13 +3,14 @@
 import platform
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.strategies.strategy import Strategy
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from hviskd.distillation import METHODS, Objective, Setting, build_methods
 from hviskd.errors import DataError, LeakError, RecipeError
@@ -18,6 +19,7 @@ from hviskd.models.admission import acquaintance, require_fit
 from hviskd.networks import Network, create_network
 from hviskd.progress import Progress
 from hviskd.tiles import TileSet, require_no_leak
+from hviskd.training.optimizers import build_optimizer, moving_average
 from hviskd.training.recipe import Recipe
 from hviskd.training.teacher_cache import Source
 from hviskd.training.teaching import TeacherUse, Teaching, use_teacher
@@ -44,6 +46,7 @@ class Learner:
         step: The objective as the fabric wrapped it: to be called, never read.
         optimizer: Over all that learns.
         views: How tiles are varied.
+        average: The moving average of the student; None without one.
         use: How the teacher's answers come by.
         epoch: Epochs done.
         history: One row of the log an epoch.
@@ -59,6 +62,7 @@ class Learner:
     step: nn.Module
     optimizer: torch.optim.Optimizer
     views: Views
+    average: AveragedModel | None
     use: TeacherUse = field(default_factory=TeacherUse)
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -79,11 +83,18 @@ class Learner:
         if self.use.cache is not None:
             self.objective.teacher = None
 
+    @property
+    def kept(self) -> Network:
+        """What is validated and becomes a Model: the student, or its moving average."""
+        return self.student if self.average is None else cast(Network, self.average.module)
+
     def state(self) -> dict[str, Any]:
         """Return everything that a checkpoint stores; a teacher is included only if it is trained."""
         learning = {"student": self.student, "methods": self.objective.methods}
         if self.objective.teacher is not None and self.objective.teacher_learns:
             learning["teacher"] = self.objective.teacher
+        if self.average is not None:
+            learning["average"] = self.average
         return {
             "networks": nn.ModuleDict(learning),
             "optimizer": self.optimizer,
@@ -117,17 +128,10 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
     )
     objective = Objective(student, build_methods(recipe.methods, setting), guide, recipe.methods)
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learning = [weight for weight in objective.parameters() if weight.requires_grad]
-    undecayed = objective.undecayed()
-    spared = {id(weight) for weight in undecayed}
-    groups: list[dict[str, Any]] = [
-        {"params": [weight for weight in learning if id(weight) not in spared], "weight_decay": recipe.weight_decay}
-    ]
-    if undecayed:
-        groups.append({"params": undecayed, "weight_decay": 0.0})
-    optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
-    step, optimizer = fabric.setup(objective, optimizer)
-    return Learner(fabric, recipe, tileset, choice, student, objective, step, optimizer, views_of(recipe, len(rows)))
+    step, optimizer = fabric.setup(objective, build_optimizer(recipe, objective))
+    average = moving_average(student, recipe.ema) if recipe.ema else None
+    views = views_of(recipe, len(rows))
+    return Learner(fabric, recipe, tileset, choice, student, objective, step, optimizer, views, average)
 
 
 def label_weights(labels: Tensor, classes: int) -> Tensor:
