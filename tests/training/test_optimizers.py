@@ -8,8 +8,10 @@ from safetensors.torch import load_file
 
 from hviskd.distillation import Objective, Setting, build_methods
 from hviskd.errors import RecipeError
+from hviskd.models import IMAGENET, InputStep
 from hviskd.networks import create_network
 from hviskd.progress import silent
+from hviskd.tiles.augmentation import augment
 from hviskd.training import load_recipe, train
 from hviskd.training.optimizers import build_optimizer, moving_average, parameter_groups, rate_at, set_rate
 
@@ -132,6 +134,56 @@ def test_clipping_bounds_a_step(tileset, tmp_path, monkeypatch):
         moved.append(math.sqrt(sum((after[name] - start[name]).square().sum().item() for name in learned)))
     assert moved[0] == pytest.approx(0.1 * 0.01, rel=1e-3)
     assert moved[1] > 10 * moved[0]
+
+
+@pytest.mark.slow
+def test_fine_tuning_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path, monkeypatch):
+    """AdamW with rates by layer, cosine after a warm-up, clipping and a moving average: two epochs of two steps."""
+    monkeypatch.setattr("hviskd.training.fit.draw_curves", lambda *_, **__: None)
+    fine = {"optimizer": "adamw", "learning_rate": 1e-3, "schedule": "cosine", "warm_up": 0.25, "layer_decay": 0.5}
+    fine["batch_size"] = 64
+    recipe = recipe_of(**fine, weight_decay=0.1, clip=0.5, ema=0.9, seed=3)
+    run = train(recipe, tileset, tmp_path / "run", device="cpu", progress=silent)
+    torch.manual_seed(3)
+    network = create_network("resnet8", 3).to(memory_format=torch.channels_last)
+    kept = {name: value.clone() for name, value in network.state_dict().items()}
+    first, second = ({n: torch.zeros_like(w) for n, w in network.named_parameters()} for _ in range(2))
+    rows, step, norms = tileset.rows("train"), 0, []
+    for epoch in range(2):
+        seed = 3 * 1_000_003 + epoch * 7_919 + 1
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        for part in range(2):
+            index = order[64 * part : 64 * part + 64]
+            tiles = augment(torch.from_numpy(tileset.pixels[rows[index]]), generator, recipe.augmentation, 0)
+            network.zero_grad()
+            labels = torch.from_numpy(tileset.labels[rows[index]])
+            torch.nn.functional.cross_entropy(network(InputStep(IMAGENET)(tiles)), labels).backward()
+            norm = math.sqrt(sum(float((w.grad.double() ** 2).sum()) for w in network.parameters()))
+            norms.append(norm)
+            # one step of warm-up, which begins at 0, then three of cosine
+            rate = 0.0 if step == 0 else 1e-3 * (1 + math.cos(math.pi * (step - 1) / 3)) / 2
+            with torch.no_grad():
+                for name, weight in network.named_parameters():
+                    gradient = weight.grad * min(1, 0.5 / norm)
+                    where = name.split(".")
+                    depth = {"head": 0, "stem": 4}.get(where[0]) if where[0] != "stages" else 3 - int(where[1])
+                    own = rate * 0.5**depth
+                    first[name] = 0.9 * first[name] + 0.1 * gradient
+                    second[name] = 0.999 * second[name] + 0.001 * gradient**2
+                    along = first[name] / (1 - 0.9 ** (step + 1))
+                    size = (second[name] / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
+                    weight *= 1 - own * (0.1 if weight.ndim > 1 else 0)
+                    weight -= own * along / size
+            decay = min(0.9, (1 + step) / (10 + step)) if step else 0  # the first is copied
+            for name, value in network.state_dict().items():
+                kept[name] = (decay * kept[name] + (1 - decay) * value) if value.is_floating_point() else value.clone()
+            step += 1
+    assert min(norms) > 0.5  # so the clipping is seen
+    stored = load_file(run.folder / "model-last" / "weights.safetensors")
+    assert run.log["learning_rate"].tolist() == pytest.approx([1e-3, 1e-3 * (1 + math.cos(math.pi * 2 / 3)) / 2])
+    for name, value in kept.items():
+        torch.testing.assert_close(stored[name], value, rtol=1e-3, atol=2e-5)
 
 
 def test_nesterov_needs_momentum():

@@ -72,6 +72,15 @@ def test_recipes_from_before_balanced_classes_balance_none(tmp_path):
     assert load_recipe(tmp_path / "recipe.yaml") == load_recipe("laptop")
 
 
+def test_recipes_from_before_other_optimizers_mean_the_paper_s(tmp_path):
+    added = ("optimizer", "nesterov", "schedule", "warm_up", "layer_decay", "clip", "ema")
+    kept = {key: value for key, value in yaml.safe_load(load_recipe("laptop").to_yaml()).items() if key not in added}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(kept))
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    assert recipe == load_recipe("laptop")
+    assert (recipe.optimizer, recipe.schedule, recipe.layer_decay, recipe.clip, recipe.ema) == ("sgd", "steps", 1, 0, 0)
+
+
 def test_changes_reach_into_presets():
     recipe = load_recipe(
         None, {"network": "resnet8", "methods.hviskd.weight": 0.1, "methods.kd": None}, role="distilled student"
