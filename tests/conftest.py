@@ -2,6 +2,8 @@
 
 import gc
 import os
+from importlib.metadata import version
+from importlib.util import find_spec
 
 from hviskd.processor import let_threads_sleep
 
@@ -11,10 +13,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 from hviskd.tiles import TileSet, TileSetWriter, TileSource, new_card
 from hviskd.tiles.card import Origin
+
+_OPERATORS = torch.library.Library("torchvision", "FRAGMENT")  # lives as long as the tests
+if find_spec("torchvision") and "+cpu" in torch.__version__ and "+cpu" not in version("torchvision"):
+    # timm imports torchvision, whose wheel on the package index needs a torch with CUDA for these two; none is called.
+    for _operator in ("nms", "qnms"):
+        _OPERATORS.define(f"{_operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 # Each collection looks at the half million objects of torch, matplotlib and others; fewer save a fifteenth of the time.
 gc.set_threshold(100_000, 50, 50)

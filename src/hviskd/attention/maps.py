@@ -66,8 +66,8 @@ def _hires_cam(maps: Tensor, gradient: Tensor) -> Tensor:
 def _cam(network: Network, images: Tensor, classes: Tensor, stage: int | None) -> Tensor:
     if stage is not None:
         raise RecipeError("attention cam: needs the last stage; omit the stage, or choose grad-cam")
-    if network.head.pool.output_size != 1:
-        raise RecipeError("attention cam: needs a `gap` head; choose grad-cam")
+    if not network.averages:
+        raise RecipeError("attention cam: needs a `gap` head that only averages; choose grad-cam")
     with torch.no_grad():
         trace = network.trace(images)
         weights = trace.class_weights[classes]

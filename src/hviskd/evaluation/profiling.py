@@ -19,7 +19,7 @@ from hviskd.models import AnyModel, AnyModels, Model, NetworkChoice, find_model,
 from hviskd.models.card import untrained_card
 from hviskd.models.finding import one_or_several
 from hviskd.models.folder import INT8, WEIGHTS
-from hviskd.networks import create_network, network_names
+from hviskd.networks import is_network
 from hviskd.pictures import save_figure
 from hviskd.progress import Progress, progress_bar
 from hviskd.storage import atomic_folder, require_free, write_json, write_text
@@ -169,7 +169,7 @@ def profile(
     """
     given = one_or_several(models)
     for one in given:  # before the first is measured
-        if one in network_names():
+        if is_network(one):
             continue
         if isinstance(one, str | Path) and not Path(one).is_dir():
             raise DataError(f"{one}: neither a Model folder nor a network; `network_names()` lists the networks")
@@ -259,11 +259,13 @@ def _entry(model: Model, trained: bool, found: Sequence[Rate]) -> Entry:
 @contextmanager
 def _opened(given: AnyModel, tile_px: int, classes: int) -> Iterator[tuple[Model, bool]]:
     """Yield a Model and whether it was trained; a network's name becomes a temporary Model with random weights."""
-    if given not in network_names():
+    if not is_network(given):
         yield load_model(given), True
         return
     name = str(given)
     with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)  # always the same, so that what an engine keeps of it is found again
-        card = untrained_card(NetworkChoice(name=name), [f"class {k}" for k in range(classes)], tile_px)
-        yield save_model(create_network(name, classes), card, Path(folder) / name), False
+        choice = NetworkChoice(name=name)
+        network = choice.build(classes, tile_px)
+        card = untrained_card(choice.settled(network), [f"class {k}" for k in range(classes)], tile_px)
+        yield save_model(network, card, Path(folder) / "untrained"), False

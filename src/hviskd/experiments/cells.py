@@ -15,7 +15,6 @@ from hviskd.experiments.design import Arm, Design
 from hviskd.models import Compute, Model, load_model, save_model
 from hviskd.models.folder import CHOSEN, LAST
 from hviskd.models.prediction import predict_rows
-from hviskd.networks import create_network
 from hviskd.progress import silent
 from hviskd.storage import atomic_file, write_text
 from hviskd.tiles import TileSet
@@ -83,8 +82,7 @@ class Bench:
         if cell.arm is None and self.design.teacher is not None:
             return self.folder / "teachers" / "given"
         if cell.arm is None:
-            recipe = self.recipe(cell)
-            return self.folder / "teachers" / f"{recipe.network}-{recipe.head}-fold{cell.fold}"
+            return self.folder / "teachers" / f"{self.recipe(cell).choice.slug}-fold{cell.fold}"
         return self.folder / "students" / Path(cell.pair).stem / f"{cell.arm.name}-fold{cell.fold}-seed{cell.seed}"
 
     def recipe(self, cell: Cell) -> Recipe:
@@ -184,11 +182,11 @@ class Bench:
     def _untrained(self, teacher: Model, cell: Cell) -> Model:
         """Return a teacher of the same structure with random weights, different for each seed."""
         card = teacher.card
-        folder = self.folder / "teachers" / f"{card.network.name}-{card.network.head}-random{cell.seed}-fold{cell.fold}"
+        folder = self.folder / "teachers" / f"{card.network.slug}-random{cell.seed}-fold{cell.fold}"
         if not folder.is_dir():
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(1_000_003 + cell.seed)
-                network = create_network(card.network.name, len(card.classes), card.network.head)
+                network = card.network.build(len(card.classes), card.tile_px)
             kept = {"name": f"random {card.network.name}", "selection": "weights drawn at random, never trained"}
             save_model(network, card.model_copy(update={**kept, "epoch": 0, "metrics": {}}), folder, overwrite=True)
         return load_model(folder)

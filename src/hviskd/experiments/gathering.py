@@ -17,7 +17,6 @@ from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.comparison import REFERENCES, Comparison, Row, Spread
 from hviskd.experiments.design import KD, STUDENT, Arm
 from hviskd.models import load_model
-from hviskd.networks import create_network
 from hviskd.training import Run
 
 METRICS = ("top1", "balanced_accuracy", "macro_auroc", "ece")
@@ -124,10 +123,10 @@ def _passes(bench: Bench, pair: str, arm: Arm) -> tuple[float, float]:
     cell = Cell(pair, arm, 0, 0)
     recipe, classes = bench.recipe(cell), len(bench.tilesets[0].classes)
     tile_px = bench.tilesets[0].tile_px
-    student = create_network(recipe.network, classes, recipe.head)
+    student = recipe.choice.build(classes, tile_px)
     if bench.design.teacher is None:
         own = bench.recipe(Cell(pair, None, 0, 0))
-        teacher = create_network(own.network, classes, own.head)
+        teacher = own.choice.build(classes, tile_px)
     else:
         teacher = load_model(bench.design.teacher).network
     labels = torch.arange(4 * classes) % classes

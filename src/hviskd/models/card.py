@@ -4,13 +4,19 @@ import json
 import math
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hviskd.checks import require_mpp
 from hviskd.errors import ModelError
+from hviskd.file_names import safe_name
+from hviskd.networks import HeadKind, NetworkInput, create_network
+from hviskd.networks.network_input import IMAGENET_DEVIATION, IMAGENET_MEAN
 from hviskd.slides.stain import Stain
+
+if TYPE_CHECKING:
+    from hviskd.networks import Network
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Byte, Byte, Byte]
@@ -29,11 +35,41 @@ class NetworkChoice(_Card):
     Attributes:
         projector: Channels and reduction of the projector before a classifier that is the teacher's; None where the
             network has its own head.
+        arguments: What a network of timm was built with, where its name does not say all.
+        own_input: What such a network does with an image first; None before it is built, and for networks of the zoo.
     """
 
     name: str
-    head: Literal["gap", "grid"] = "gap"
+    head: HeadKind = "gap"
     projector: tuple[Annotated[int, Field(ge=1, le=65536)], Annotated[int, Field(ge=1, le=64)]] | None = None
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    own_input: NetworkInput | None = None
+
+    @property
+    def slug(self) -> str:
+        """Name, head and arguments as part of a file name."""
+        told = json.dumps(self.arguments, sort_keys=True).encode()
+        return safe_name(f"{self.name}-{self.head}") + (f"-{sha256(told).hexdigest()[:8]}" if self.arguments else "")
+
+    def build(self, num_classes: int, tile_px: int) -> "Network":
+        """Build the network with random weights.
+
+        Raises:
+            RecipeError: There is no such network, or timm is missing.
+        """
+        return create_network(
+            self.name,
+            num_classes,
+            self.head,
+            self.projector,
+            tile_px=tile_px,
+            arguments=self.arguments,
+            own_input=self.own_input,
+        )
+
+    def settled(self, network: "Network") -> Self:
+        """Return the same choice with everything that this network, built from it, was built with."""
+        return self.model_copy(update={"arguments": dict(network.arguments), "own_input": network.own_input})
 
 
 class Normalisation(_Card):
@@ -50,7 +86,7 @@ class Normalisation(_Card):
         return deviation
 
 
-IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225))
+IMAGENET = Normalisation(mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION)
 
 
 class Licence(_Card):
@@ -205,6 +241,7 @@ class ModelCard(_Card):
         told += [] if stain is None else [stain.method, stain.vectors, stain.max_concentrations]
         told += [] if stain is None else [stain.lab_mean, stain.lab_sd, stain.problem]
         told += ["sRGB by ICC profile"] if self.icc else []
+        told += [] if network.own_input is None else [network.arguments, network.own_input.model_dump(mode="json")]
         return sha256(json.dumps(told).encode()).hexdigest()
 
     def settle_mpp(self, given: float | None) -> float | None:

@@ -17,7 +17,7 @@ from hviskd.models.card import ModelCard
 from hviskd.models.device import pick_device
 from hviskd.models.folder import CARD, INT8, WEIGHTS, read_model_card
 from hviskd.models.input_step import InputStep
-from hviskd.networks import Network, create_network
+from hviskd.networks import Network
 from hviskd.storage import atomic_folder, file_digest, write_json
 
 _MEANING = "meaning"  # in the header of the weights: the card's, for names could be swapped there unseen
@@ -133,8 +133,9 @@ def read_model(folder: Path) -> Model:
     card = read_model_card(folder)
     content = _content(folder / WEIGHTS, card.weights_sha256)
     try:
-        network = create_network(card.network.name, len(card.classes), card.network.head, card.network.projector)
-        network.load_state_dict(load(content))
+        weights = load(content)
+        network = _empty_network(card, weights)
+        network.load_state_dict(weights)
         with safe_open(folder / WEIGHTS, framework="pt") as stored:
             meaning = (stored.metadata() or {}).get(_MEANING)
     except (RecipeError, SafetensorError, RuntimeError) as error:
@@ -151,6 +152,21 @@ def read_model(folder: Path) -> Model:
     if card.int8 is not None:
         model.int8_onnx()
     return model
+
+
+def _empty_network(card: ModelCard, weights: Mapping[str, Tensor]) -> Network:
+    """Build the network of a card; one whose size the card alone decides, only after its weights prove to be as large.
+
+    Raises:
+        RecipeError: There is no such network, or its tensors are not those of the file.
+    """
+    choice, classes = card.network, len(card.classes)
+    if choice.arguments:
+        with torch.device("meta"):
+            expected = choice.build(classes, card.tile_px).state_dict()
+        if {name: value.shape for name, value in expected.items()} != {n: v.shape for n, v in weights.items()}:
+            raise RecipeError(f"network {choice.name!r} with {choice.arguments} has other tensors")
+    return choice.build(classes, card.tile_px)
 
 
 def _content(path: Path, digest: str) -> bytes:

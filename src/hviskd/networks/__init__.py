@@ -7,11 +7,12 @@ the names does not import torch.
 from typing import TYPE_CHECKING
 
 from hviskd.lazy import load_on_use
-from hviskd.networks.zoo import create_network, network_names
+from hviskd.networks.network_input import HeadKind, NetworkInput
+from hviskd.networks.zoo import create_network, is_network, network_names
 
 if TYPE_CHECKING:
-    from hviskd.networks.base import HeadKind, Network, Trace
+    from hviskd.networks.base import Network, Trace
 
-__all__ = ["HeadKind", "Network", "Trace", "create_network", "network_names"]
+__all__ = ["HeadKind", "Network", "NetworkInput", "Trace", "create_network", "is_network", "network_names"]
 
-__getattr__ = load_on_use(__name__, {"HeadKind": "base", "Network": "base", "Trace": "base"})
+__getattr__ = load_on_use(__name__, {"Network": "base", "Trace": "base"})

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hviskd.errors import RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from hviskd.networks.base import Backbone, HeadKind, Network
+    from hviskd.networks.base import Backbone, Network
+    from hviskd.networks.network_input import HeadKind, NetworkInput
 
+TIMM = "timm:"  # before the names of timm's networks
 _NARROW = (16, 16, 32, 64)
 _FOURFOLD = (32, 64, 128, 256)
 
@@ -36,35 +38,69 @@ _ZOO: dict[str, tuple[str, dict[str, object]]] = {
 
 
 def network_names() -> tuple[str, ...]:
-    """Return the names of all networks, family by family."""
+    """Return the names of the zoo's networks, family by family; those of timm are `timm:` and timm's own name."""
     return tuple(_ZOO)
 
 
+def is_network(name: object) -> bool:
+    """Return whether this names a network of the zoo, or has the form of a name of timm's."""
+    return isinstance(name, str) and (name in _ZOO or name.startswith(TIMM))
+
+
 def create_network(
-    name: str, num_classes: int, head: HeadKind = "gap", projector: tuple[int, int] | None = None
+    name: str,
+    num_classes: int,
+    head: HeadKind = "gap",
+    projector: tuple[int, int] | None = None,
+    *,
+    tile_px: int | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    own_input: NetworkInput | None = None,
 ) -> Network:
     """Build a network with random weights, drawn from torch's global random generator.
 
     Args:
-        name: One of `network_names()`.
+        name: One of `network_names()`, or `timm:` followed by a name of timm's, which the extra `hviskd[timm]` brings.
         num_classes: K, at least 2.
-        head: `gap` (global average) or `grid` (the paper's: a coarse grid of averages, flattened).
+        head: `gap` (global average), `grid` (the paper's: a coarse grid of averages, flattened; the zoo's networks
+            only) or `token` (the class token of a transformer).
         projector: Channels and reduction of a projector before the average, in place of the
             network's own neck; for a classifier that was trained on another network's feature maps.
+        tile_px: Side of the tiles it is meant for. One of timm's whose input size is fixed resizes them to the nearest
+            size that it can divide; its usual size if None. Other networks take tiles of any size.
+        arguments: What differs from timm's named architecture, for example `{"img_size": 224, "reg_tokens": 4}`.
+        own_input: The input of a network of timm that was built before, in place of what `tile_px` and timm say.
 
     Raises:
-        RecipeError: The name or the head is unknown, there are fewer than 2 classes, or a projector is requested
-            with a `grid` head.
+        RecipeError: The name, an argument or the head is unknown, there are fewer than 2 classes, a projector is
+            requested with another head than `gap`, or timm is missing.
     """
-    if name not in _ZOO:
-        close = get_close_matches(name.lower(), _ZOO, n=3)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
-        raise RecipeError(f"network {name!r}: unknown; {hint}choose one of {', '.join(_ZOO)}")
-    from hviskd.networks.base import Network
+    if name.startswith(TIMM):
+        from hviskd.networks.timm_body import settle_input
+        from hviskd.networks.timm_network import TimmNetwork
 
-    module, arguments = _ZOO[name]
-    build: Callable[..., Backbone] = import_module(f"hviskd.networks.{module}").build
-    network = Network(build(**arguments), num_classes, head)
+        known, given = name.removeprefix(TIMM), dict(arguments or {})
+        if own_input is None:
+            given, own_input = settle_input(known, given, tile_px)
+        network: Network = TimmNetwork(known, num_classes, head, given, own_input)
+    else:
+        network = _of_zoo(name, num_classes, head, arguments)
     if projector is not None:
         network.put_projector(*projector)
     return network
+
+
+def _of_zoo(name: str, num_classes: int, head: HeadKind, arguments: Mapping[str, Any] | None) -> Network:
+    if name not in _ZOO:
+        close = get_close_matches(name.lower(), _ZOO, n=3)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        raise RecipeError(
+            f"network {name!r}: unknown; {hint}choose one of {', '.join(_ZOO)}, or `timm:` and a name of timm's"
+        )
+    if arguments:
+        raise RecipeError(f"network {name!r}: takes no arguments; only networks of timm do")
+    from hviskd.networks.base import StagedNetwork
+
+    module, fixed = _ZOO[name]
+    build: Callable[..., Backbone] = import_module(f"hviskd.networks.{module}").build
+    return StagedNetwork(build(**fixed), num_classes, head)

@@ -16,7 +16,6 @@ from hviskd.models import (
     save_model,
 )
 from hviskd.models.folder import CHOSEN, LAST
-from hviskd.networks import create_network
 from hviskd.tiles import TileSet
 from hviskd.training.recipe import Recipe
 from hviskd.training.run import Run
@@ -52,7 +51,7 @@ def export_models(run: Run, learner: Learner, teacher: Model | None, independenc
             versions={"python": platform.python_version(), "hviskd": __version__, "torch": version("torch")},
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        network = create_network(choice.name, len(tileset.classes), choice.head, choice.projector)
+        network = choice.build(len(tileset.classes), tileset.tile_px)
         network.load_state_dict(weights)
         save_model(network, card, run.folder / place, overwrite=True)
 

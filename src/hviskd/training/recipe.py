@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from hviskd.distillation import Options, resolve_methods
 from hviskd.errors import RecipeError, first_problem
 from hviskd.models import NetworkChoice
+from hviskd.networks import HeadKind
 from hviskd.plain_yaml import parse_yaml
 from hviskd.tiles.augmentation import Augmentation
 from hviskd.training.built_in import built_in_recipes
@@ -22,8 +23,10 @@ class Recipe(BaseModel):
     """A complete description of one training; the defaults are the paper's (Sci. Rep. 2025).
 
     Attributes:
-        network: A network of the zoo.
-        head: `gap` (global average) or `grid` (the paper's).
+        network: A network of the zoo, or `timm:` and a name of timm's.
+        head: `gap` (global average), `grid` (the paper's; networks of the zoo) or `token` (the class token of a
+            transformer).
+        network_arguments: What differs from timm's named architecture, for example {img_size: 224, reg_tokens: 4}.
         methods: A preset's name, or a mapping of method names to their options; always stored in full.
         epochs: Number of passes over the training split.
         batch_size: Number of tiles per step, over all processes together. A last, incomplete batch is skipped,
@@ -59,7 +62,8 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     network: str
-    head: Literal["gap", "grid"] = "gap"
+    head: HeadKind = "gap"
+    network_arguments: dict[str, Any] = Field(default_factory=dict)
     methods: SerializeAsAny[dict[str, Options]] = Field(default="plain", validate_default=True)
     epochs: int = Field(default=120, ge=1)
     batch_size: int = Field(default=64, ge=2)
@@ -114,6 +118,11 @@ class Recipe(BaseModel):
         if any(not 0 < share < 1 for share in shares) or list(shares) != sorted(shares):
             raise ValueError("fractions of the epochs between 0 and 1, in rising order")
         return shares
+
+    @property
+    def choice(self) -> NetworkChoice:
+        """The network and its head, as a card describes them."""
+        return NetworkChoice(name=self.network, head=self.head, arguments=self.network_arguments)
 
     def learning_rate_at(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0, by the schedule `steps`."""
@@ -192,7 +201,8 @@ def _of_pair(content: dict[str, Any], role: Role, where: str) -> dict[str, Any]:
     chosen = choices["teacher" if role == "teacher" else "student"]
     if role != "distilled student":
         shared["methods"] = "plain"
-    return {"network": chosen.name, "head": chosen.head, **shared}
+    own = {"network": chosen.name, "head": chosen.head, "network_arguments": chosen.arguments}
+    return own | shared
 
 
 def _replace(content: dict[str, Any], key: str, value: Any, where: str) -> None:

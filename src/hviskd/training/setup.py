@@ -16,7 +16,7 @@ from hviskd.distillation import METHODS, Objective, Setting, build_methods
 from hviskd.errors import DataError, LeakError, RecipeError
 from hviskd.models import Model, NetworkChoice, pick_device
 from hviskd.models.admission import acquaintance, require_fit
-from hviskd.networks import Network, create_network
+from hviskd.networks import Network
 from hviskd.progress import Progress
 from hviskd.tiles import TileSet, require_no_leak
 from hviskd.training.optimizers import build_optimizer, moving_average
@@ -112,8 +112,9 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
     """
     torch.manual_seed(recipe.seed)
     guide = teacher.network if teacher else None
-    choice = NetworkChoice(name=recipe.network, head=recipe.head, projector=_projector(recipe, guide))
-    student = create_network(choice.name, len(tileset.classes), choice.head, choice.projector)
+    choice = recipe.choice.model_copy(update={"projector": _projector(recipe, guide)})
+    student = choice.build(len(tileset.classes), tileset.tile_px)
+    choice = choice.settled(student)
     if guide is not None and choice.projector is not None:
         student.head.classifier.load_state_dict(guide.head.classifier.state_dict())
         student.head.classifier.requires_grad_(requires_grad=False)
@@ -145,8 +146,11 @@ def _projector(recipe: Recipe, guide: Network | None) -> tuple[int, int] | None:
     if not wanting or guide is None:
         return None
     channels = guide.head.classifier.in_features
-    if guide.head.pool.output_size != 1:
-        raise RecipeError(f"methods.{wanting[0]} reuses the teacher's classifier, which must have `head: gap`")
+    if not guide.averages:
+        raise RecipeError(
+            f"methods.{wanting[0]} reuses the teacher's classifier, which must read the plain mean of its last map, as "
+            "one with `head: gap` does in most networks"
+        )
     return channels, recipe.methods[wanting[0]].reduction  # type: ignore[attr-defined]
 
 

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import external_data_helper
 
 from hviskd.errors import DataError, ModelError
+from hviskd.file_names import safe_name
 from hviskd.models.classifier import TileClassifier
 from hviskd.models.folder import INT8
 from hviskd.models.model import Model
@@ -111,7 +112,7 @@ def convert(model: Model) -> bytes:
 def _file(model: Model) -> Path:
     """Return the cache path of a Model's file, whose name encodes everything that the file depends on."""
     key = hashlib.sha256(json.dumps(_source(model), sort_keys=True).encode()).hexdigest()[:32]
-    return cache_folder() / "onnx" / f"{model.card.network.name}-{key}.onnx"
+    return cache_folder() / "onnx" / f"{safe_name(model.card.network.name)}-{key}.onnx"
 
 
 def _source(model: Model) -> dict[str, object]:
