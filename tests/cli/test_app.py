@@ -109,3 +109,11 @@ def test_networks_are_listed_with_their_sizes():
     shown = hviskd("networks", env={"COLUMNS": "120"}).stdout
     assert "280,024" in shown
     assert "shufflenet_v2" in shown
+    assert "hviskd networks --timm PATTERN lists them" in shown
+
+
+def test_networks_of_timm_are_listed_by_a_pattern():
+    assert "timm:regnetx_002" in hviskd("networks", "--timm", "regnetx_0*").stdout.split()
+    nothing = hviskd("networks", "--timm", "resnot*")
+    assert nothing.exit_code == 1
+    assert "no architecture that matches 'resnot*'" in nothing.output

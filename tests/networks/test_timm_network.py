@@ -65,7 +65,9 @@ def test_the_network_is_timm_s_own(name, images):
     network = small(name).eval()
     theirs = copy.deepcopy(network.body)
     assert isinstance(theirs, type(timm.create_model(name.removeprefix("timm:"), num_classes=0)))
-    pixels = images * torch.tensor([0.229, 0.224, 0.225])[:, None, None] + torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    pixels = (
+        images * torch.tensor([0.229, 0.224, 0.225])[:, None, None] + torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    )
     own = network.own_input
     fed = (pixels - torch.tensor(own.mean)[:, None, None]) / torch.tensor(own.deviation)[:, None, None]
     if own.px is not None and own.px != 32:
@@ -148,7 +150,9 @@ def test_a_network_gets_images_with_the_mean_and_deviation_that_it_learned_with(
     plain = create_network("timm:regnetx_002", 3, own_input=NetworkInput()).eval()
     plain.load_state_dict(network.state_dict())
     common = NetworkInput()
-    by_channel = [torch.tensor(values)[:, None, None] for values in (common.mean, common.deviation, own.mean, own.deviation)]
+    by_channel = [
+        torch.tensor(values)[:, None, None] for values in (common.mean, common.deviation, own.mean, own.deviation)
+    ]
     with torch.no_grad():
         expected = plain((images * by_channel[1] + by_channel[0] - by_channel[2]) / by_channel[3])
         torch.testing.assert_close(network(images), expected, rtol=1e-4, atol=1e-5)

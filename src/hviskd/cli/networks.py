@@ -8,15 +8,27 @@ import typer
 def networks(
     classes: Annotated[int, typer.Option("--classes", min=2, help="Number of classes.")] = 8,
     tile_px: Annotated[int, typer.Option("--tile-px", min=32, help="Tile side in px.")] = 150,
+    timm: Annotated[
+        str | None,
+        typer.Option("--timm", metavar="PATTERN", help="List the names of timm that match instead, as 'vit_small*'."),
+    ] = None,
 ) -> None:
     """List the networks with their number of parameters and the shapes of their stages.
+
+    Any network of timm whose stages are feature maps or square grids of tokens can be used too: write timm: before
+    its name, for example timm:vit_small_patch16_224. It needs pip install 'hviskd[timm]'.
 
     Examples:
 
       hviskd networks
 
       hviskd networks --classes 5 --tile-px 224
+
+      hviskd networks --timm 'regnet*'
     """
+    if timm is not None:
+        _list_timm(timm)
+        return
     import torch
     from rich.console import Console
     from rich.table import Table
@@ -35,3 +47,15 @@ def networks(
         shapes = made[0].shapes(tile_px).stages
         table.add_row(name, *counts, " ".join(str(shape[0]) for shape in shapes), f"{shapes[-1][1]} × {shapes[-1][2]}")
     Console().print(table)
+    typer.echo("further networks: timm: and a name of timm's; hviskd networks --timm PATTERN lists them")
+
+
+def _list_timm(pattern: str) -> None:
+    from hviskd.networks.timm_body import timm_names
+
+    names = timm_names(pattern)
+    for name in names:
+        typer.echo(f"timm:{name}")
+    if not names:
+        typer.echo(f"timm has no architecture that matches {pattern!r}", err=True)
+        raise typer.Exit(1)

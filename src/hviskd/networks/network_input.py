@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+TIMM = "timm:"  # stands before the names of timm's networks
+
 # Mean and standard deviation, on a scale of 0 to 1, of the images that every network is given.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)

@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from hviskd.errors import RecipeError
-from hviskd.networks.network_input import Interpolation, NetworkInput
-from hviskd.networks.zoo import TIMM
+from hviskd.networks.network_input import TIMM, Interpolation, NetworkInput
 
 _LONGEST_SIDE, _LARGEST = 4096, 16384
 
@@ -93,8 +92,8 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
             raise RecipeError(f"{where}: must be from 0 to {_FRACTIONS[key]:g}")
 
 
-def build_body(name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """Build an architecture of timm without classifier, with random weights.
+def build_body(name: str, arguments: Mapping[str, Any]) -> Any:
+    """Build an architecture of timm without classifier, with random weights: a module with attributes of its own.
 
     Args:
         name: timm's name, with or without the tag of its weights.
@@ -113,7 +112,7 @@ def build_body(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            body: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **given)
+            body = timm.create_model(name, pretrained=False, num_classes=0, **given)
     except (TypeError, ValueError, AssertionError, RuntimeError, KeyError, IndexError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RecipeError(f"network '{TIMM}{name}' with {dict(arguments)}: timm cannot build it ({reason})") from error
@@ -130,11 +129,11 @@ def settle_input(name: str, arguments: Mapping[str, Any], tile_px: int | None) -
         RecipeError: As `build_body`; or no size near `tile_px` fits.
     """
     with torch.device("meta"):  # to look at its kind takes no weights
-        probe: Any = build_body(name, arguments)
+        probe = build_body(name, arguments)
     known: Mapping[str, Any] = probe.pretrained_cfg
     interpolation = known["interpolation"] if known["interpolation"] in get_args(Interpolation) else "bicubic"
     settled, px = dict(arguments), None
-    if any("img_size" in inspect.signature(kind.__init__).parameters for kind in inspect.getmro(type(probe))):
+    if any("img_size" in inspect.signature(kind).parameters for kind in inspect.getmro(type(probe))):
         settled.setdefault("img_size", _nearest_px(probe, tile_px or int(known["input_size"][-1]), name))
         px = settled["img_size"]
     return settled, NetworkInput(mean=known["mean"], deviation=known["std"], px=px, interpolation=interpolation)
@@ -152,7 +151,8 @@ def _nearest_px(body: Any, tile_px: int, name: str) -> int:
 def _divides(body: Any, px: int) -> bool:
     patches = getattr(body, "patch_embed", None)
     if isinstance(patches, nn.ModuleList):  # CrossViT: two branches, each with a scale and a patch size of its own
-        sides = [(part.img_size[0] / body.img_size[0], part.patch_size[0]) for part in patches]
+        branches: Any = patches
+        sides = [(branch.img_size[0] / body.img_size[0], branch.patch_size[0]) for branch in branches]
         return all(int(px * scale) % patch == 0 for scale, patch in sides)
     return px % int(body.feature_info[-1]["reduction"]) == 0
 

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from hviskd.errors import RecipeError
 from hviskd.networks.base import Head, Network, Trace, check_images
-from hviskd.networks.network_input import IMAGENET_DEVIATION, IMAGENET_MEAN, HeadKind, NetworkInput
+from hviskd.networks.network_input import IMAGENET_DEVIATION, IMAGENET_MEAN, TIMM, HeadKind, NetworkInput
 from hviskd.networks.timm_body import build_body
 from hviskd.networks.timm_points import find_points, layout_of, recording
-from hviskd.networks.zoo import TIMM
 
 _LOOK_PX = 64  # at which an architecture that takes images of any size is looked at
 
@@ -150,10 +149,10 @@ class TimmNetwork(Network):
 
     def _run(self, images: Tensor) -> Any:
         """Return what timm's own head would read."""
-        return self.body.forward_features(self.prepare(images))  # type: ignore[operator]
+        return self.body.forward_features(self.prepare(images))
 
     def _pool(self, final: Any) -> Tensor:
-        pooled: Tensor = self.body.forward_head(final, pre_logits=True)  # type: ignore[operator]
+        pooled: Tensor = self.body.forward_head(final, pre_logits=True)
         return pooled
 
     def _last_and_embedding(self, final: Any) -> tuple[Tensor, Tensor]:

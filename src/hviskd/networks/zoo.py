@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hviskd.errors import RecipeError
+from hviskd.networks.network_input import TIMM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from hviskd.networks.base import Backbone, Network
     from hviskd.networks.network_input import HeadKind, NetworkInput
 
-TIMM = "timm:"  # before the names of timm's networks
 _NARROW = (16, 16, 32, 64)
 _FOURFOLD = (32, 64, 128, 256)
 

@@ -152,12 +152,14 @@ def _keep(file: Path, content: bytes, source: dict[str, object]) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Hide the exporter's remarks on what it does and on optional libraries."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
+    logs = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)

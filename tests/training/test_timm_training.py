@@ -1,0 +1,84 @@
+"""Networks of timm as teacher and as student, by the command line, from training to map-ready export."""
+
+import copy
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from hviskd.cli.app import app
+from hviskd.distillation import METHODS, Batch, Objective, Setting, build_methods
+from hviskd.errors import RecipeError
+from hviskd.models import NetworkChoice, load_model, save_model
+from hviskd.networks import create_network
+from hviskd.training import load_recipe, train
+from tests.timm_samples import TIMM, small
+
+QUICK = ["--epochs", "1", "--batch-size", "16", "--learning-rate", "0.005"]
+SMALL_VIT = ["--network", "timm:vit_tiny_patch16_224", "--set", "network_arguments.depth=4"]
+SMALL_VIT += ["--set", "network_arguments.embed_dim=48", "--set", "network_arguments.num_heads=2"]
+
+
+@pytest.fixture(autouse=True)
+def without_curves(monkeypatch):
+    monkeypatch.setattr("hviskd.training.fit.draw_curves", lambda *_, **__: None)
+
+
+def hviskd(*words):
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.mark.slow
+def test_a_transformer_is_taught_by_a_cnn_and_teaches_one(tileset, teacher_run, tmp_path):
+    hviskd("distill", tileset.folder, "-o", tmp_path / "vit", "--teacher", teacher_run.folder, *SMALL_VIT, *QUICK)
+    card = load_model(tmp_path / "vit").card
+    assert card.network.name == "timm:vit_tiny_patch16_224"
+    assert card.network.arguments == {"depth": 4, "embed_dim": 48, "num_heads": 2, "img_size": 32}
+    assert card.network.own_input.mean == (0.5, 0.5, 0.5)
+    hviskd(
+        "distill", tileset.folder, "-o", tmp_path / "cnn", "--teacher", tmp_path / "vit", "--network", "resnet8", *QUICK
+    )
+    assert load_model(tmp_path / "cnn").card.teacher.network == card.network
+    hviskd("evaluate", tmp_path / "vit", tmp_path / "cnn", "--tiles", tileset.folder, "-o", tmp_path / "evaluation")
+    hviskd("attend", tmp_path / "vit", "--tiles", tileset.folder, "-o", tmp_path / "attention")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("teacher_name", "student_name"),
+    [("timm:vit_tiny_patch16_224", "resnet8"), ("timm:convnext_atto", "timm:eva02_tiny_patch14_224")],
+)
+def test_every_method_runs_between_networks_of_all_kinds(teacher_name, student_name):
+    torch.manual_seed(0)
+    batch = Batch(torch.randn(8, 3, 32, 32), torch.arange(8) % 3, torch.arange(8))
+    labels = torch.arange(32) % 3
+    teacher = small(teacher_name)
+    untrained = small(student_name) if student_name in TIMM else create_network(student_name, 3)
+    setting = Setting(untrained.shapes(32), teacher.shapes(32), 3, labels)
+    for name in sorted(set(METHODS) - {"simkd"}):  # it has a student of its own kind
+        try:
+            methods = build_methods({name: METHODS[name].Options()}, setting)
+        except RecipeError as error:
+            assert name in ("fsp", "kdsvd"), name  # both need networks of one width
+            assert "equal numbers" in str(error)
+            continue
+        objective = Objective(copy.deepcopy(untrained), methods, copy.deepcopy(teacher))
+        objective(batch).total.backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in objective.parameters()), name
+
+
+def test_the_classifier_of_a_network_that_norms_after_pooling_is_not_reused(tileset, teacher_run, tmp_path):
+    with pytest.raises(RecipeError, match=r"simkd reuses .* must read the plain mean"):
+        choice = NetworkChoice(name="timm:convnext_atto", arguments=TIMM["timm:convnext_atto"])
+        network, card = choice.build(3, 32), teacher_run.chosen().card
+        teacher = save_model(network, card.model_copy(update={"network": choice.settled(network)}), tmp_path / "model")
+        recipe = load_recipe(None, {"network": "resnet8", "batch_size": 16, "methods": {"simkd": {}}})
+        train(recipe, tileset, tmp_path / "run", teacher=teacher)
+
+
+def test_a_recipe_keeps_the_arguments_of_its_network(tmp_path):
+    recipe = load_recipe(None, {"network": "timm:vit_tiny_patch16_224", "network_arguments.depth": 4})
+    (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
+    assert load_recipe(tmp_path / "recipe.yaml").network_arguments == {"depth": 4}
