@@ -59,6 +59,15 @@ def test_an_image_is_judged_alike_alone_and_in_company(name):
 
 
 @pytest.mark.parametrize("name", TIMM)
+def test_every_parameter_belongs_to_stem_a_stage_or_the_head(name):
+    network = small(name)
+    parts = network.parts()
+    assert sorted(id(p) for part in parts for p in part) == sorted(id(p) for p in network.parameters())
+    assert all(parts)
+    assert len(parts) == len(network.shapes(32).stages) + 1
+
+
+@pytest.mark.parametrize("name", TIMM)
 def test_the_network_is_timm_s_own(name, images):
     """Fed as timm would feed it, timm's own model with the same weights gives what our Trace calls `last`."""
     timm = import_timm()

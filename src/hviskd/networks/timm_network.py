@@ -37,17 +37,6 @@ class Prepare(nn.Module):
         self.register_buffer("shift", ((common - mean) / deviation)[:, None, None], persistent=False)
         self.rescales = own.mean != IMAGENET_MEAN or own.deviation != IMAGENET_DEVIATION
 
-    def parts(self) -> list[list[nn.Parameter]]:
-        """Return the parameters of stem, stages and head, from the image on; norms after the stages are the head's."""
-        groups: list[list[nn.Parameter]] = [[] for _ in range(len(self._points.ends) + 1)]
-        before = True  # the first stage, in the order of registration
-        for name, parameter in self.body.named_parameters():
-            stage = self._points.stage_of(name)
-            before &= stage is None or stage == 0
-            groups[stage if stage is not None else 0 if before else -1].append(parameter)
-        groups[-1] += self.head.parameters()
-        return groups
-
     def forward(self, images: Tensor) -> Tensor:
         """Resize and rescale, each only where it changes something."""
         px = self.own.px
@@ -106,6 +95,17 @@ class TimmNetwork(Network):
             raise RecipeError("a projector needs a `gap` head; set head: gap")
         self._project(self._points.last_channels, channels, reduction)
         self._pooling = "mean"
+
+    def parts(self) -> list[list[nn.Parameter]]:
+        """Return the parameters of stem, stages and head, from the image on; norms after the stages are the head's."""
+        groups: list[list[nn.Parameter]] = [[] for _ in range(len(self._points.ends) + 1)]
+        before = True  # the first stage, in the order of registration
+        for name, parameter in self.body.named_parameters():
+            stage = self._points.stage_of(name)
+            before &= stage is None or stage == 0
+            groups[stage if stage is not None else 0 if before else -1].append(parameter)
+        groups[-1] += self.head.parameters()
+        return groups
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify images: float (B, 3, H, W), H and W at least 32 px → logits (B, K).
