@@ -13,4 +13,5 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 NO_CLASS = -1  # in a ClassGrid
+NO_LABEL = -1  # of a tile of an unlabelled TileSet
 NO_CLASS_BYTE = 255  # in a ClassImage, on disk too

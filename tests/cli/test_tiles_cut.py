@@ -86,6 +86,7 @@ def test_a_slide_that_fails_is_named_and_the_exit_status_is_1(folder):
         (["--masks", "masks", "--stain", "macenko"], "--stain and --stain-reference go together"),
         (["--masks", "masks", "--tissue", "2"], "--tissue 2.0: must be from 0 to 1"),
         (["--outlines", "masks"], "has no annotation in masks; name it P1-a.geojson"),
+        (["--unlabelled"], "--unlabelled: takes no annotations and no --legend"),
     ],
 )
 def test_a_mistake_is_told_in_the_words_of_the_command_line(folder, options, said, monkeypatch):
@@ -145,3 +146,20 @@ def test_what_is_found_beside_the_slides_and_not_cut_is_told_and_stays_in_the_re
     note = f"left out, since Olympus/Evident VSI is not read: P2-a.vsi; {advice}"
     assert result.output.count(f"note: {note}") == 1
     assert read_report(qc_folder(tmp_path / "tiles")).passed_over == (note,)
+
+
+def test_slides_without_annotations_are_cut_without_labels(folder):
+    words = ["tiles", "cut", str(folder / "P1-a.svs"), "--unlabelled", "--cap", "3", "-o", str(folder / "more")]
+    done = CliRunner().invoke(hviskd, [*words, "--tile-px", "64", "--tissue", "0.3"])
+    assert done.exit_code == 0, done.output
+    assert "3 tiles from 1 of 1 slides" in done.output
+    assert len(TileSet.open(folder / "more")) == 3
+    told = CliRunner().invoke(hviskd, ["tiles", "info", str(folder / "more")])
+    assert told.exit_code == 0, told.output
+    assert "all tiles" in told.output
+    refused = CliRunner().invoke(hviskd, ["tiles", "split", str(folder / "more")])
+    assert refused.exit_code == 2
+    assert "needs labelled tiles, but these have no labels; such tiles can only join a distillation" in refused.stderr
+    unclear = CliRunner().invoke(hviskd, ["tiles", "cut", str(folder / "P1-a.svs"), "-o", str(folder / "no")])
+    assert unclear.exit_code == 2
+    assert "give --legend, or pass --unlabelled" in unclear.stderr

@@ -486,3 +486,55 @@ def test_slides_bring_their_own_mpp(tmp_path):
 def test_one_class_of_glass_is_not_taken_for_a_list_of_its_letters():
     with pytest.raises(DataError, match=r"`glass='BG'`.*`glass=\['BG'\]`"):
         CutSettings(glass="BG")
+
+
+def cut_unlabelled(folder, output="more", **settings):
+    return cut_slides(
+        sorted(folder.glob("*.svs")),
+        folder / output,
+        annotations=None,
+        legend=None,
+        patients=r"(.)-",
+        settings=CutSettings(**{"tile_px": 64, "min_tissue": 0.3, **settings}),
+    )
+
+
+def test_without_annotations_all_tissue_is_cut_and_no_tile_has_a_label(tmp_path):
+    image = add_slide(tmp_path, "A-1", halves(640, 384, 320))
+    classes = halves(512, 384, 256)
+    classes[:, :128] = BG  # two columns of empty glass
+    add_slide(tmp_path, "B-1", classes, seed=1)
+    tileset = cut_unlabelled(tmp_path)
+    by_slide = tileset.table["slide"].value_counts()
+    assert by_slide.to_dict() == {"A-1": 10 * 6, "B-1": 6 * 6}
+    assert not tileset.labelled
+    assert tileset.classes == ()
+    assert tileset.table["class"].isna().all()
+    assert set(tileset.table["patient"]) == {"A", "B"}
+    x, y = places(tileset)[7]
+    np.testing.assert_array_equal(tileset.pixels[7], image[y : y + 64, x : x + 64])
+    report = read_report(qc_folder(tileset.folder))
+    assert report.tiles() == {"tissue": 96}
+    assert report.left_out() == {"too little tissue": {"tissue": 12}}
+    assert not {"purity", "legend", "annotations"} & set(tileset.card.origin.options)
+
+
+def test_slides_share_the_cap_of_an_unlabelled_cutting_evenly_whoever_they_are_of(cohort):
+    tiles = cut_unlabelled(cohort, "capped", cap=41, seed=3)
+    assert sorted(tiles.table["slide"].value_counts()) == [13, 14, 14]
+    again = cut_unlabelled(cohort, "capped-again", cap=41, seed=3)
+    other = cut_unlabelled(cohort, "capped-otherwise", cap=41, seed=4)
+    same(tiles, again)
+    assert tiles.fingerprint != other.fingerprint
+    few = cut_unlabelled(cohort, "few", cap=None, cap_per_slide=5)
+    assert few.table["slide"].value_counts().to_dict() == {"A-1": 5, "A-2": 5, "B-1": 5}
+
+
+def test_a_cap_per_slide_limits_each_class_too(cohort):
+    tiles = cut(cohort, "per-slide", cap_per_slide=4)
+    assert tiles.table.groupby(["slide", "class"]).size().max() == 4
+
+
+def test_annotations_without_a_legend_are_refused(cohort):
+    with pytest.raises(DataError, match="`annotations` and `legend` go together"):
+        cut_slides(cohort, cohort / "never", annotations=cohort / "masks", legend=None)

@@ -29,7 +29,7 @@ def make_tileset(
     mpp: float | None = None,
 ) -> TileSet:
     """A TileSet with one noisy tile a row; a row may say `class_name` (else A), `pixels`, and what `add` takes."""
-    card = new_card(classes, tile_px=tile_px, mpp=mpp, origin=Origin(verb="sample"))
+    card = new_card(classes, tile_px=tile_px, mpp=mpp, origin=Origin(verb="sample"), labelled=bool(classes))
     with TileSetWriter(folder, card) as writer:
         for number, row in enumerate(rows):
             given = {"file": f"{number}.png", "class_name": "A", "pixels": noise(number, tile_px), **row}

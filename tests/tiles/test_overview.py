@@ -61,3 +61,13 @@ def test_strange_names_many_classes_and_empty_ones_are_drawn(tmp_path):
     path = draw_contact_sheet(tileset, tmp_path / "sheet.png")
     with Image.open(path) as sheet:
         assert sheet.height < 9_000
+
+
+def test_tiles_without_labels_are_counted_and_shown_in_one_row(tmp_path):
+    pixels = np.full((16, 16, 3), (255, 0, 0), np.uint8)
+    rows = [{"class_name": None, "slide": f"S{n}", "pixels": pixels} for n in range(3)]
+    tileset = make_tileset(tmp_path / "set", rows, classes=(), tile_px=16)
+    assert summary_table(tileset).index.tolist() == ["all tiles", "slides"]
+    sheet = np.asarray(Image.open(draw_contact_sheet(tileset, tmp_path / "sheet.png")).convert("RGB"))
+    shown = (sheet == (255, 0, 0)).all(axis=-1)
+    assert 3 * 100**2 < shown.sum() < 3 * 124**2

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hviskd.errors import DataError
-from hviskd.tiles import TileSet
+from hviskd.tiles import TileSet, split_tiles
 from tests.tiles.samples import make_tileset, noise
 
 ROWS = (
@@ -242,3 +242,41 @@ def test_classes_that_a_split_lacks_are_named(tmp_path):
     )
     assert tileset.missing_classes() == {"val": ("B", "C"), "test": ("A", "B")}  # of D there is no tile at all
     assert make_tileset(tmp_path / "undivided", [{}]).missing_classes() == {}
+
+
+UNLABELLED = [{"class_name": None, "slide": f"s{number}"} for number in range(3)]
+
+
+def test_tiles_may_have_no_labels_at_all(tmp_path):
+    tileset = make_tileset(tmp_path / "set", UNLABELLED, classes=())
+    assert (len(tileset), tileset.classes, tileset.labelled) == (3, (), False)
+    assert repr(tileset) == f"TileSet({str(tmp_path / 'set')!r}: 3 tiles, 4 px, no labels)"
+    assert tileset.missing_classes() == {}
+    named = make_tileset(tmp_path / "named", [{"slide": f"s{number}"} for number in range(3)])
+    assert tileset.fingerprint != named.fingerprint
+    page = tileset._repr_html_()
+    assert "all tiles" in page
+    assert page.count("<img") == 1
+
+
+@pytest.mark.parametrize(
+    "use",
+    [lambda tiles: tiles.labels, lambda tiles: tiles.require_split("test"), lambda tiles: split_tiles(tiles)],
+    ids=["labels", "split", "splitting"],
+)
+def test_what_needs_labels_refuses_tiles_without(tmp_path, use):
+    tileset = make_tileset(tmp_path / "set", UNLABELLED, classes=())
+    with pytest.raises(DataError, match="needs labelled tiles, but these have no labels"):
+        use(tileset)
+
+
+def test_some_tiles_with_and_some_without_label_are_no_tileset(tmp_path):
+    with pytest.raises(DataError, match="has no class"):
+        make_tileset(tmp_path / "set", [{"class_name": "A"}, {"class_name": None}])
+    with pytest.raises(DataError, match="class 'A' is not one of none"):
+        make_tileset(tmp_path / "set", [{"class_name": "A"}], classes=())
+    named = make_tileset(tmp_path / "named", [{"class_name": "A"}])
+    card = json.loads((named.folder / "tileset.json").read_text())
+    (named.folder / "tileset.json").write_text(json.dumps({**card, "classes": [], "colours": []}))
+    with pytest.raises(DataError, match="has classes, but the card says that the tiles have no labels"):
+        TileSet.open(named.folder)

@@ -1,4 +1,4 @@
-"""`hviskd tiles cut`: cut a TileSet from annotated slides."""
+"""`hviskd tiles cut`: cut a TileSet from slides, with labels by their annotations or without."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -52,11 +52,14 @@ def cut(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the new TileSet.")],
     legend: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--legend", metavar="NAME|FILE", help="Classes and their colours: ivygap, ivygap-paper, or a YAML file."
+            "--legend",
+            metavar="NAME|FILE",
+            help="Classes and their colours: ivygap, ivygap-paper, or a YAML file.",
+            show_default="required, unless --unlabelled",
         ),
-    ],
+    ] = None,
     annotations: Annotated[
         Path | None,
         typer.Option(
@@ -77,6 +80,13 @@ def cut(
             "--outlines", metavar="DIR", help="Folder of outlines only (STEM.geojson, STEM.json, STEM.xml, …)."
         ),
     ] = None,
+    unlabelled: Annotated[
+        bool,
+        typer.Option(
+            "--unlabelled",
+            help="Cut tissue tiles without labels, for hviskd distill --unlabelled; takes no --legend or annotations.",
+        ),
+    ] = False,
     tile_px: Annotated[int, typer.Option("--tile-px", help="Tile side in px.")] = 150,
     mpp: Annotated[float, typer.Option("--mpp", help="Pixel size of the tiles in µm/px.")] = 0.5,
     slide_mpp: Annotated[
@@ -103,8 +113,17 @@ def cut(
     tolerance: Tolerance = 20.0,
     no_crop: NoCrop = False,
     cap: Annotated[
-        int, typer.Option("--cap", min=0, help="Maximum number of tiles per class; 0 means no limit.")
+        int,
+        typer.Option(
+            "--cap", min=0, help="Maximum number of tiles per class, or in total if --unlabelled; 0 means no limit."
+        ),
     ] = 10_000,
+    cap_per_slide: Annotated[
+        int | None,
+        typer.Option(
+            "--cap-per-slide", min=1, help="Maximum number of tiles per class and slide.", show_default="no limit"
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option("--seed", help="Random seed for drawing the tiles of classes that exceed the cap.")
     ] = 0,
@@ -148,7 +167,8 @@ def cut(
 
     If a class has more tiles than the cap, they are drawn evenly from its patients and slides. The folder DIR-qc has a
     report, and an image of each slide with its tiles in their class colours. If a slide cannot be cut, the others still
-    are, and the exit status is 1. To continue after an interruption, repeat the command.
+    are, and the exit status is 1. To continue after an interruption, repeat the command. With --unlabelled, the squares
+    with enough tissue are cut, evenly from all slides.
 
     Examples:
 
@@ -157,11 +177,14 @@ def cut(
       hviskd tiles cut slides/*.svs --annotations qupath/ --legend lesion.yaml --patients tcga -o tiles
 
       hviskd tiles cut slides/ --masks masks/ --legend my.yaml --patients "([A-Z]+[0-9]+)_" --tile-px 256 -o tiles
+
+      hviskd tiles cut more/ --unlabelled --cap 20000 --cap-per-slide 500 --patients more.csv -o more-tiles
     """
     from hviskd.cutting import CutSettings, cut_slides, read_report
     from hviskd.file_names import qc_folder
     from hviskd.slides import find_cohort
 
+    drawn = _drawn(annotations, masks, outlines, legend, unlabelled=unlabelled)
     tissue = TissueRule(
         tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
     )
@@ -172,6 +195,7 @@ def cut(
         min_tissue=min_tissue,
         glass=None if glass is None else tuple(name.strip() for name in glass.split(",") if name.strip()),
         cap=cap or None,
+        cap_per_slide=cap_per_slide,
         seed=seed,
         tolerance=tolerance,
         no_crop=no_crop,
@@ -184,7 +208,7 @@ def cut(
     tileset = cut_slides(
         find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv),
         output,
-        annotations=_annotation_folder(annotations, masks, outlines),
+        annotations=drawn,
         legend=legend,
         patients=patients,
         settings=settings,
@@ -199,10 +223,18 @@ def cut(
     _show(output, context)
 
 
-def _annotation_folder(annotations: Path | None, masks: Path | None, outlines: Path | None) -> "AnnotationFolder":
-    """Return the one folder that was given."""
+def _drawn(
+    annotations: Path | None, masks: Path | None, outlines: Path | None, legend: str | None, *, unlabelled: bool
+) -> "AnnotationFolder | None":
+    """Return the one folder that was given; None for a cutting without labels, which needs none."""
     from hviskd.file_names import AnnotationFolder
 
+    if unlabelled:
+        if any(given is not None for given in (annotations, masks, outlines, legend)):
+            raise DataError("`unlabelled=True`: takes no annotations and no `legend`; omit them, or cut with labels")
+        return None
+    if legend is None:
+        raise DataError("give `legend`, or pass `unlabelled=True` to cut tiles without labels")
     if sum(folder is not None for folder in (annotations, masks, outlines)) != 1:
         raise DataError("give one of `annotations`, `masks` and `outlines`: a folder of annotations")
     if masks is not None:

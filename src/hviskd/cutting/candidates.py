@@ -5,12 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hviskd.annotations import Annotation
+from hviskd.annotations import Annotation, Legend
+from hviskd.annotations.legend import LegendClass
 from hviskd.cutting.settings import CutSettings
 from hviskd.slides import Slide, TileGrid, TissueMask
 
 CELLS_PER_TILE = 30  # along a side: 2.5 µm in tiles of 75 µm
 _BAND_CELLS = 4_000_000
+# What is cut where nothing is annotated: counted and drawn like a class, and left out of the TileSet.
+ANY_TISSUE = Legend(name="tissue", classes=(LegendClass(name="tissue", colours=((120, 120, 120),)),))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,30 @@ def find_candidates(slide: Slide, annotation: Annotation, tissue: TissueMask, se
             *tissue.notes,
             *(f"annotation: {times} {remark}" for remark, times in annotation.remarks.items()),
         ),
+    )
+
+
+def find_tissue(slide: Slide, tissue: TissueMask, settings: CutSettings) -> Candidates:
+    """Find the squares of a slide's grid that hold enough tissue, whatever it is; all are of class 0, `ANY_TISSUE`.
+
+    Raises:
+        DataError: The slide is much coarser than the tiles, or smaller than one.
+    """
+    grid = TileGrid.on(slide, tile_px=settings.tile_px, mpp=settings.mpp)
+    x_px, y_px = (places.ravel() for places in np.meshgrid(*grid.places_px()))
+    kept = tissue.share(x_px, y_px, grid.tile0_px) >= settings.min_tissue
+    return Candidates(
+        x_px=x_px[kept],
+        y_px=y_px[kept],
+        label=np.zeros(int(kept.sum()), np.int16),
+        impure=np.zeros(1, np.int64),
+        thin=np.array([(~kept).sum()]),
+        unlabelled=0,
+        grid=grid,
+        tissue=tissue,
+        mpp=slide.mpp,
+        icc=slide.icc,
+        notes=(*slide.notes, *tissue.notes),
     )
 
 

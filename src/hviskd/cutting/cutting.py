@@ -1,4 +1,4 @@
-"""Cuts annotated slides into a TileSet.
+"""Cuts slides into a TileSet: with labels by their annotations, or without.
 
 First every slide is looked at: which squares are tiles of which class. Then the cap is shared out, and only then are
 pixels read, of the chosen tiles alone. What is finished is kept beside the output until all is.
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hviskd.annotations import Legend, load_legend
+from hviskd.cutting.candidates import ANY_TISSUE
 from hviskd.cutting.fair_draw import share_cap
 from hviskd.cutting.parts import PARTS_VERSION, Parts
 from hviskd.cutting.report import REPORT_FILE, CutReport
@@ -38,14 +39,16 @@ def cut_slides(
     slides: Path | str | Sequence[Path | str | CohortSlide],
     output: Path | str,
     *,
-    annotations: AnnotationFolder | Path | str,
-    legend: Legend | Path | str,
+    annotations: AnnotationFolder | Path | str | None,
+    legend: Legend | Path | str | None,
     patients: Path | str | None = None,
     settings: CutSettings | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> TileSet:
     """Cut the squares of a grid that lie within one class, at one µm/px, from any number of slides.
+
+    With `annotations` and `legend` both None, cut squares of tissue instead, for a TileSet without labels.
 
     A slide that cannot be cut does not stop the others; `read_report(qc_folder(output))` lists it with the reason, and
     what was left out of each slide. To continue after an interruption, repeat the call.
@@ -56,8 +59,9 @@ def cut_slides(
         output: Folder for the TileSet; images and report are beside it, in `qc_folder(output)`.
         annotations: Folder of colour masks, `STEM_L.jpg`, `STEM_mask.png` or `STEM.tif` for the slide `STEM.…`, or of
             outlines, `STEM.geojson`, `STEM.json`, `STEM.xml` and so on; an `AnnotationFolder` selects one kind if the
-            folder has both.
-        legend: The classes: a Legend, the name of a built-in one, or a YAML file.
+            folder has both; None, together with `legend`: cut without labels. Then the cap is the maximum number of
+            all tiles, divided as evenly as possible among slides.
+        legend: The classes: a Legend, the name of a built-in one, or a YAML file; None as above.
         patients: `ivygap`, `tcga`, a regular expression with one group, or a CSV with the columns slide and patient;
             None: unknown.
         settings: Settings of cutting; by default those of `CutSettings`.
@@ -68,29 +72,28 @@ def cut_slides(
         The TileSet. The tiles of a slide are consecutive, row by row.
 
     Raises:
-        DataError: The output exists, two slides have the same name, or no slide gave a tile.
+        DataError: The output exists, two slides have the same name, no slide gave a tile, or only one of `annotations`
+            and `legend` was given.
         OutputError: The disk is full; finished slides are kept, and the same call continues.
     """
     output = Path(output).resolve()
-    folder = annotations if isinstance(annotations, AnnotationFolder) else AnnotationFolder(annotations)
-    legend = legend if isinstance(legend, Legend) else load_legend(legend)
+    if (annotations is None) != (legend is None):
+        raise DataError("`annotations` and `legend` go together: give both, or neither to cut without labels")
+    folder = annotations if isinstance(annotations, AnnotationFolder | None) else AnnotationFolder(annotations)
+    labelled = legend is not None
+    legend = ANY_TISSUE if legend is None else legend if isinstance(legend, Legend) else load_legend(legend)
     settings = (settings or CutSettings()).under(legend)
     cohort = find_cohort(slides)
     listed = list_slides(cohort, folder, patients)
     require_free(output, overwrite=overwrite, replaces=(CARD_FILE, "TileSet"))
     require_free(qc_folder(output), overwrite=True, replaces=(REPORT_FILE, "report of a cutting"))
-    options = {
-        "annotations": str(folder.folder),
-        "kind": folder.kind,
-        "legend": legend.name,
-        "patients": None if patients is None else str(patients),
-        **settings.on_card(),
-    }
-    card = _card(listed, legend, settings, options)
+    drawn = {"annotations": str(folder.folder), "kind": folder.kind, "legend": legend.name} if folder else {}
+    options = {**drawn, "patients": None if patients is None else str(patients), **settings.on_card(labelled=labelled)}
+    card = _card(listed, legend if labelled else None, settings, options)
     shaping = {**asdict(settings), "licence": None, "workers": None}
     made_with = fingerprint(PARTS_VERSION, shaping, legend.model_dump(mode="json"), options["patients"])
     with Parts(output, tile_px=settings.tile_px, made_with=made_with, overwrite=overwrite) as parts:
-        job = Job(settings, legend, parts, settings.workers or os.cpu_count() or 1)
+        job = Job(settings, legend, parts, settings.workers or os.cpu_count() or 1, labelled)
         allotted = _share_out(job, _look(job, listed, progress))
         with parts.tiles:
             done = _cut(job, allotted, progress)
@@ -105,16 +108,17 @@ def cut_slides(
 
 
 def _card(
-    listed: Sequence[Listed | Failed], legend: Legend, settings: CutSettings, options: dict[str, Any]
+    listed: Sequence[Listed | Failed], legend: Legend | None, settings: CutSettings, options: dict[str, Any]
 ) -> TileSetCard:
     source = ", ".join(sorted({str(Path(slide.report.path).parent) for slide in listed}))
     return new_card(
-        legend.names,
-        colours=legend.colours,
+        legend.names if legend else (),
+        colours=legend.colours if legend else (),
         tile_px=settings.tile_px,
         mpp=settings.mpp,
         stain=settings.stain,
         icc=settings.icc,
+        labelled=legend is not None,
         origin=Origin(verb="tiles cut", source=source, options=options, licence=settings.licence),
     )
 
@@ -136,15 +140,13 @@ def _look(job: Job, slides: Sequence[Listed | Failed], progress: Progress | None
 def _share_out(job: Job, slides: Sequence[LookedAt | Failed]) -> list[Allotted | Failed]:
     """Assign to each slide the number of tiles of each class to cut."""
     looked = [slide for slide in slides if isinstance(slide, LookedAt)]
-    quotas = iter(
-        share_cap(
-            np.array([each.available for each in looked]).reshape(-1, len(job.legend.names)),
-            [each.report.slide for each in looked],
-            [each.report.patient for each in looked],
-            job.settings.cap,
-            job.settings.seed,
-        )
-    )
+    available = np.array([each.available for each in looked]).reshape(-1, len(job.legend.names))
+    if job.settings.cap_per_slide is not None:
+        available = np.minimum(available, job.settings.cap_per_slide)
+    names = [each.report.slide for each in looked]
+    # Without labels slides share the cap, not patients: what is wanted is the spread of stains and scans.
+    owners = [each.report.patient if job.labelled else None for each in looked]
+    quotas = iter(share_cap(available, names, owners, job.settings.cap, job.settings.seed))
     return [Allotted(slide, next(quotas)) if isinstance(slide, LookedAt) else slide for slide in slides]
 
 

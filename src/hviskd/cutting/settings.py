@@ -12,6 +12,8 @@ _FARTHEST = 442  # 255 times the root of 3
 _GLASS = "BG"  # the class of empty glass in the legends that come with the package
 _NOT_ON_CARD = ("stain", "licence", "workers")  # the first two stand there already, the last changes no tile
 
+_OF_ANNOTATIONS = ("purity", "glass", "tolerance", "no_crop")
+
 
 @dataclass(frozen=True)
 class CutSettings:
@@ -25,6 +27,7 @@ class CutSettings:
         min_tissue: Minimum share of tissue in a tile.
         glass: Classes whose tiles need no tissue; by default the class BG, if the legend has it.
         cap: Maximum number of tiles per class, divided as evenly as possible among patients and slides; None: all.
+        cap_per_slide: The same per class and slide; None: all.
         seed: Random seed for drawing tiles of classes that exceed the cap.
         tolerance: Largest distance between a mask colour and its legend colour, in RGB.
         no_crop: See `SlideFrame`; for outlines that QuPath exported with --no-crop.
@@ -44,6 +47,7 @@ class CutSettings:
     min_tissue: float = 0.5
     glass: tuple[str, ...] | None = None
     cap: int | None = 10_000
+    cap_per_slide: int | None = None
     seed: int = 0
     tolerance: float = DEFAULT_TOLERANCE
     no_crop: bool = False
@@ -64,7 +68,7 @@ class CutSettings:
                 f"`tolerance={self.tolerance:g}`: must be from 0 to {_FARTHEST}, the distance from black to white"
             )
         require_share(purity=self.purity, min_tissue=self.min_tissue)
-        require_at_least(1, cap=self.cap, workers=self.workers)
+        require_at_least(1, cap=self.cap, cap_per_slide=self.cap_per_slide, workers=self.workers)
         require_at_least(0, seed=self.seed)
 
     def under(self, legend: Legend) -> "CutSettings":
@@ -79,8 +83,11 @@ class CutSettings:
             raise DataError(f"`glass=[{glass[places.index(None)]!r}]`: legend {legend.name} has no such class")
         return replace(self, glass=tuple(legend.names[place] for place in sorted({p for p in places if p is not None})))
 
-    def on_card(self) -> dict[str, Any]:
+    def on_card(self, *, labelled: bool = True) -> dict[str, Any]:
         """Return the settings that shaped the tiles, for the TileSet's card and the report."""
         content = {name: value for name, value in asdict(self).items() if name not in _NOT_ON_CARD}
         content["glass"] = list(self.glass or ())
-        return {**content, "stain": "none" if self.stain is None else self.stain.method}
+        if self.cap_per_slide is None:
+            del content["cap_per_slide"]
+        content["stain"] = "none" if self.stain is None else self.stain.method
+        return content if labelled else {k: v for k, v in content.items() if k not in _OF_ANNOTATIONS}

@@ -5,13 +5,13 @@ held in memory between them, so that a cohort may have any number of slides.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from hviskd.annotations import Legend, read_annotation
 from hviskd.arrays import RGB, Ints
-from hviskd.cutting.candidates import Candidates, find_candidates
+from hviskd.cutting.candidates import Candidates, find_candidates, find_tissue
 from hviskd.cutting.fair_draw import draw_tiles
 from hviskd.cutting.parts import PARTS_VERSION, FinishedSlide, Parts, file_state
 from hviskd.cutting.picture import draw_cut_tiles
@@ -20,23 +20,34 @@ from hviskd.cutting.settings import CutSettings
 from hviskd.errors import DataError
 from hviskd.processor import give_back_memory
 from hviskd.progress import Advance
-from hviskd.slides import Slide, StainTransfer, fit_slide_stain, open_slide, stain_to_json, stain_transfer, tissue_mask
+from hviskd.slides import (
+    Slide,
+    StainTransfer,
+    TissueMask,
+    fit_slide_stain,
+    open_slide,
+    stain_to_json,
+    stain_transfer,
+    tissue_mask,
+)
 from hviskd.slides.tile_reading import read_tiles
 from hviskd.storage import fingerprint
 from hviskd.tiles.tileset import digest_of
 from hviskd.tiles.writing import TileRow
 
 _GIVE_BACK_EVERY = 50  # neighbourhoods; the allocator keeps what threads free, and ever more of it
+_OF_THE_DRAW = ("cap", "cap_per_slide", "seed", "stain")  # settings that change no candidate
 
 
 @dataclass(frozen=True)
 class Job:
-    """What applies to all slides of a cutting: settings, classes, and where finished parts are stored."""
+    """What applies to all slides of a cutting: settings, classes, where finished parts are, and if tiles get labels."""
 
     settings: CutSettings
     legend: Legend
     parts: Parts
     threads: int
+    labelled: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,18 +71,18 @@ class Listed:
         path: Its file.
         patient: Whose it is, if known.
         slide_mpp: µm/px that the user gave, if any.
-        annotation: The file of what was drawn on it.
+        annotation: The file of what was drawn on it; None in a cutting without labels.
     """
 
     path: Path
     patient: str | None
     slide_mpp: float | None
-    annotation: Path
+    annotation: Path | None
 
     @property
     def report(self) -> SlideReport:
         """What is known of the slide before it is opened; its tiles are named after its file, without suffix."""
-        annotation = str(self.annotation)
+        annotation = None if self.annotation is None else str(self.annotation)
         return SlideReport(slide=self.path.stem, path=str(self.path), patient=self.patient, annotation=annotation)
 
     def look(self, job: Job) -> "LookedAt | Failed":
@@ -102,20 +113,24 @@ class Listed:
         with _opened(job, self) as slide, ThreadPoolExecutor(1) as beside:
             slide.verify()
             tissue = beside.submit(tissue_mask, slide, job.settings.tissue)
-            tolerance, frame = job.settings.tolerance, slide.frame(no_crop=job.settings.no_crop)
-            drawn = read_annotation(
-                self.annotation, legend=job.legend, frame=frame, slide=self.path.name, tolerance=tolerance
-            )
-            found = find_candidates(slide, drawn, tissue.result(), job.settings)
+            found = self._found(job, slide, tissue)
         job.parts.keep_candidates(key, found)
-        del drawn  # as large as the mask
         give_back_memory()
         return found
 
+    def _found(self, job: Job, slide: Slide, tissue: Future[TissueMask]) -> Candidates:
+        if self.annotation is None:
+            return find_tissue(slide, tissue.result(), job.settings)
+        tolerance, frame = job.settings.tolerance, slide.frame(no_crop=job.settings.no_crop)
+        drawn = read_annotation(
+            self.annotation, legend=job.legend, frame=frame, slide=self.path.name, tolerance=tolerance
+        )
+        return find_candidates(slide, drawn, tissue.result(), job.settings)
+
     def key(self, job: Job) -> str:
         """Return the name under which the candidates are stored, which depends on everything that shapes them."""
-        settings = {k: v for k, v in job.settings.on_card().items() if k not in ("cap", "seed", "stain")}
-        files = file_state(self.path), file_state(self.annotation)
+        settings = {k: v for k, v in job.settings.on_card().items() if k not in _OF_THE_DRAW}
+        files = file_state(self.path), None if self.annotation is None else file_state(self.annotation)
         return fingerprint(PARTS_VERSION, *files, self.slide_mpp, settings, job.legend.model_dump(mode="json"))
 
 
@@ -183,7 +198,7 @@ class Cut:
             x_px, y_px = int(found.x_px[place]), int(found.y_px[place])
             yield TileRow(
                 file=f"{name}_x{x_px}_y{y_px}",
-                class_name=job.legend.names[found.label[place]],
+                class_name=job.legend.names[found.label[place]] if job.labelled else None,
                 slide=name,
                 patient=self.report.patient,
                 x_px=x_px,

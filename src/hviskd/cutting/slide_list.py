@@ -13,18 +13,18 @@ from hviskd.slides import CohortSlide
 
 def list_slides(
     cohort: Sequence[CohortSlide],
-    annotations: AnnotationFolder,
+    annotations: AnnotationFolder | None,
     patients: Path | str | None,
 ) -> list[Listed | Failed]:
-    """Find each slide's annotation and patient; annotations among the slides are skipped.
+    """Find each slide's annotation and patient; annotations among the slides are skipped. None: nothing is annotated.
 
     Raises:
         DataError: There is no slide left, two have one name, or `patients` does not tell the patient of each.
     """
-    annotated: dict[Path, Path | DataError] = {}
+    annotated: dict[Path, Path | DataError | None] = {}
     for slide in cohort:
         try:
-            annotated[slide.path] = annotations.of(slide.path)
+            annotated[slide.path] = None if annotations is None else annotations.of(slide.path)
         except DataError as error:
             annotated[slide.path] = error
     drawn = {found.resolve() for found in annotated.values() if isinstance(found, Path)}
@@ -40,9 +40,9 @@ def list_slides(
     listed: list[Listed | Failed] = []
     for slide, patient in zip(cohort, patients_of([slide.path for slide in cohort], patients), strict=True):
         found = annotated[slide.path]
-        if isinstance(found, Path):
-            listed.append(Listed(slide.path, patient, slide.slide_mpp, found))
-        else:
+        if isinstance(found, DataError):
             known = SlideReport(slide=slide.path.stem, path=str(slide.path), patient=patient)
             listed.append(Failed.because_of(found, known))
+        else:
+            listed.append(Listed(slide.path, patient, slide.slide_mpp, found))
     return listed

@@ -45,7 +45,7 @@ class TileSetCard(BaseModel):
 
     Attributes:
         format_version: The layout of the folder.
-        classes: Class names; a label is a position in them.
+        classes: Class names; a label is a position in them. None at all where the tiles have no labels.
         colours: One RGB colour a class, in the same order.
         tile_px: Side of every tile in pixels.
         mpp: µm per tile pixel, or None if unknown.
@@ -57,7 +57,7 @@ class TileSetCard(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format_version: Literal[1]
-    classes: tuple[str, ...] = Field(min_length=1)
+    classes: tuple[str, ...]
     colours: tuple[Rgb, ...]
     tile_px: int = Field(gt=0, le=10_000)
     mpp: float | None = Field(gt=0, allow_inf_nan=False)

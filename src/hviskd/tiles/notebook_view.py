@@ -36,8 +36,8 @@ def tileset_html(title: str, table: pd.DataFrame, classes: Sequence[str], labels
     Args:
         title: One line above it.
         table: One row a tile.
-        classes: Class names.
-        labels: (N,) the class of each tile.
+        classes: Class names; without any, the strip is beside the row of all tiles.
+        labels: (N,) the class of each tile, or zeros.
         pixels: (N, tile_px, tile_px, 3) of which only the tiles that are shown are read.
     """
     counts = count_tiles(table, classes)
@@ -45,7 +45,7 @@ def tileset_html(title: str, table: pd.DataFrame, classes: Sequence[str], labels
     lines = []
     for place, (name, row) in enumerate(counts.iterrows()):
         cells = "".join(f"<td style='text-align:right'>{count:,}</td>" for count in row)
-        strip = _strip(pixels, np.flatnonzero(labels == place)) if place < min(len(classes), _CLASSES) else ""
+        strip = _strip(pixels, np.flatnonzero(labels == place)) if place < min(len(classes) or 1, _CLASSES) else ""
         label = f"<th style='text-align:left'>{escape(str(name))}</th>"
         lines.append(f"<tr>{label}{cells}<td style='text-align:left'>{strip}</td></tr>")
     return f"<p>{escape(title)}</p><table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

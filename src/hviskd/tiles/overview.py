@@ -1,13 +1,14 @@
 """Summarises a TileSet as a table of counts and as a contact sheet."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
 from PIL import Image
 
+from hviskd.arrays import RGB, Colour, Ints
 from hviskd.figure_text import fit, text_width_in
 from hviskd.pictures import new_figure, save_figure
 from hviskd.tiles.notebook_view import count_tiles
@@ -19,6 +20,7 @@ _GAP_PX = 4
 _MARGIN_PX = 12
 _CAPTION_PX = 48
 _DPI = 150
+_GREY = (128, 128, 128)
 _NAME_EMS = 15  # the longest name, in heights of its letters
 
 
@@ -36,6 +38,8 @@ def summary_table(tileset: TileSet | Path | str) -> pd.DataFrame:
 def draw_contact_sheet(tileset: TileSet | Path | str, path: Path | str, per_class: int = 8, seed: int = 0) -> Path:
     """Draw some tiles of every class as a PNG, one row per class with its name, colour and count.
 
+    Tiles without labels are drawn in one row.
+
     Args:
         tileset: The TileSet to show, or its folder.
         path: The PNG file to write.
@@ -46,15 +50,12 @@ def draw_contact_sheet(tileset: TileSet | Path | str, path: Path | str, per_clas
         `path`.
     """
     tileset = TileSet.open(tileset)
-    cell = int(np.clip(_TALLEST_PX // len(tileset.classes) - _GAP_PX, 8, _CELL_PX))
-    sheet = _sheet(tileset, per_class, cell, np.random.default_rng(seed))
-    counts = np.bincount(tileset.labels, minlength=len(tileset.classes))
+    shown = _shown(tileset)
+    cell = int(np.clip(_TALLEST_PX // len(shown) - _GAP_PX, 8, _CELL_PX))
+    sheet = _sheet(tileset.pixels, [line.rows for line in shown], per_class, cell, np.random.default_rng(seed))
     font_px = min(19.0, cell / 2.4)  # two lines to a row
     font_pt = font_px * 72 / _DPI
-    names = [
-        f"{fit(name, _NAME_EMS * font_px / _DPI, font_pt)}\n{count:,} tiles"
-        for name, count in zip(tileset.classes, counts, strict=True)
-    ]
+    names = [f"{fit(line.name, _NAME_EMS * font_px / _DPI, font_pt)}\n{len(line.rows):,} tiles" for line in shown]
     label_px = 40 + _DPI * max(text_width_in(line, font_pt) for name in names for line in name.split("\n"))
 
     # Tiles are shown pixel for pixel, so places are settled here and not by a layout.
@@ -67,7 +68,7 @@ def draw_contact_sheet(tileset: TileSet | Path | str, path: Path | str, per_clas
     axes.imshow(sheet, interpolation="none", aspect="auto")
     middles = np.arange(len(names)) * (cell + _GAP_PX) + (cell - 1) / 2
     axes.set_yticks(middles, names, fontsize=font_pt)
-    for middle, colour in zip(middles, tileset.card.colours, strict=True):
+    for middle, colour in zip(middles, (line.colour for line in shown), strict=True):
         bar = (-14, middle - cell / 2), 8, cell
         axes.add_patch(Rectangle(*bar, facecolor=np.array(colour) / 255, edgecolor="0.6", lw=0.4, clip_on=False))
     axes.tick_params(axis="y", length=0, pad=9)
@@ -77,16 +78,30 @@ def draw_contact_sheet(tileset: TileSet | Path | str, path: Path | str, per_clas
     return save_figure(figure, Path(path))
 
 
-def _sheet(tileset: TileSet, per_class: int, cell: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Arrange tiles in a white (rows × cells) image, each resampled to `cell` px."""
+class _Line(NamedTuple):
+    """One line of the sheet: its name and colour, and the rows (n,) of the tiles it may show."""
+
+    name: str
+    colour: Colour
+    rows: Ints
+
+
+def _shown(tileset: TileSet) -> list[_Line]:
+    if not tileset.labelled:
+        return [_Line("without label", _GREY, tileset.rows())]
+    named = zip(tileset.classes, tileset.card.colours, strict=True)
+    return [_Line(*each, np.flatnonzero(tileset.labels == label)) for label, each in enumerate(named)]
+
+
+def _sheet(pixels: RGB, lines: list[Ints], per_line: int, cell: int, rng: np.random.Generator) -> RGB:
+    """Arrange tiles in a white (lines × cells) image, each resampled to `cell` px."""
     step = cell + _GAP_PX
-    sheet = np.full((len(tileset.classes) * step - _GAP_PX, per_class * step - _GAP_PX, 3), 255, dtype=np.uint8)
-    for label in range(len(tileset.classes)):
-        rows = np.flatnonzero(tileset.labels == label)
-        chosen = np.sort(rng.choice(rows, size=min(per_class, len(rows)), replace=False)) if len(rows) else rows
+    sheet = np.full((len(lines) * step - _GAP_PX, per_line * step - _GAP_PX, 3), 255, dtype=np.uint8)
+    for line, rows in enumerate(lines):
+        chosen = np.sort(rng.choice(rows, size=min(per_line, len(rows)), replace=False)) if len(rows) else rows
         for place, row in enumerate(chosen):
-            tile = Image.fromarray(np.asarray(tileset.pixels[row])).resize((cell, cell), Image.Resampling.LANCZOS)
-            sheet[label * step : label * step + cell, place * step : place * step + cell] = np.asarray(tile)
+            tile = Image.fromarray(np.asarray(pixels[row])).resize((cell, cell), Image.Resampling.LANCZOS)
+            sheet[line * step : line * step + cell, place * step : place * step + cell] = np.asarray(tile)
     return sheet
 
 

@@ -20,7 +20,7 @@ COLUMNS = ("file", "class", "slide", "patient", "x_px", "y_px", "side_px", "spli
 SplitRecord = dict[str, JsonValue]
 
 _WHOLE_NUMBERS = ("x_px", "y_px", "side_px")
-_NEVER_NULL = ("file", "class", "digest")
+_NEVER_NULL = ("file", "digest")
 _RECORD_KEY = b"hviskd.split"
 
 
@@ -57,8 +57,8 @@ def write_rows(path: Path, table: pd.DataFrame, split_record: SplitRecord | None
     pq.write_table(rows.replace_schema_metadata(record), path, compression="zstd")
 
 
-def read_rows(path: Path, *, count: int) -> tuple[pd.DataFrame, SplitRecord | None]:
-    """Read the table of `count` tiles and the record of their split.
+def read_rows(path: Path, *, count: int, labelled: bool = True) -> tuple[pd.DataFrame, SplitRecord | None]:
+    """Read the table of `count` tiles, which all have a class or all have none, and the record of their split.
 
     Strings are pandas' default strings with its default missing value; `x_px`, `y_px` and `side_px` are `Int64`.
 
@@ -79,7 +79,7 @@ def read_rows(path: Path, *, count: int) -> tuple[pd.DataFrame, SplitRecord | No
         record = json.loads(metadata[_RECORD_KEY]) if _RECORD_KEY in metadata else None
     except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a readable table of tiles ({error}); create it again") from error
-    _check_values(table, path)
+    _check_values(table, path, labelled=labelled)
     if record is not None and not isinstance(record, dict):
         raise DataError(f"{path}: the record of the split is not an object; split again")
     return table, record
@@ -95,8 +95,10 @@ def _check_columns(schema: pa.Schema, path: Path) -> None:
         raise DataError(f"{path}: its columns are {', '.join(schema.names)}, not {', '.join(COLUMNS)}; create it again")
 
 
-def _check_values(table: pd.DataFrame, path: Path) -> None:
-    for name in _NEVER_NULL:
+def _check_values(table: pd.DataFrame, path: Path, *, labelled: bool) -> None:
+    if not labelled and table["class"].notna().any():
+        raise DataError(f"{path}: has classes, but the card says that the tiles have no labels; create it again")
+    for name in (*_NEVER_NULL, *(("class",) if labelled else ())):
         if table[name].isna().any():
             raise DataError(f"{path}: column {name!r} has missing values; create it again")
     unknown = set(table["split"].dropna()) - set(SPLITS)

@@ -43,10 +43,11 @@ def split_tiles(
         The TileSet, opened again.
 
     Raises:
-        DataError: Patients or slides are unknown, there are fewer groups than splits, the shares are impossible,
-            or there is no test split to keep.
+        DataError: Tiles have no labels, patients or slides are unknown, there are fewer groups than splits, the shares
+            are impossible, or there is no test split to keep.
     """
     tileset = TileSet.open(tileset)
+    tileset.require_labels()
     rows, record = _rows_to_divide(tileset, keep_test)
     shares = {"val": val} if keep_test else {"val": val, "test": test}
     names, fractions = _fractions(shares)

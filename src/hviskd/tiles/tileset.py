@@ -1,4 +1,4 @@
-"""A TileSet: a folder of labelled tiles of one size, read by every step after cutting or importing.
+"""A TileSet: a folder of tiles of one size, with labels or all without, read by every step after cutting or importing.
 
 The folder holds `pixels.npy` (N, tile_px, tile_px, 3) uint8, `tiles.parquet` with one row a tile, and the card
 `tileset.json`. Opening it reads only the two small files; pixels stay on the disk until they are asked for.
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hviskd.arrays import Ints
+from hviskd.arrays import NO_LABEL, Ints
 from hviskd.errors import DataError
 from hviskd.tiles.card import CARD_FILE, TileSetCard, read_card
 from hviskd.tiles.rows import SPLITS, TABLE_FILE, SplitRecord, read_rows
@@ -40,7 +40,7 @@ class TileSet:
         card: Its classes, tile size and provenance.
         table: One row per tile: `file`, `class`, `slide`, `patient`, `x_px`, `y_px` and `side_px` (the square in
             level-0 px of the slide), `split`, `digest` (of the pixels). All but file, class and digest may be
-            missing.
+            missing, and the class where no tile has a label.
         pixels: (N, tile_px, tile_px, 3) uint8, RGB, memory-mapped and read-only.
         split_record: How the split was made, or None if there is none.
     """
@@ -67,8 +67,8 @@ class TileSet:
             )
         card = read_card(folder / CARD_FILE)
         pixels = _map_pixels(folder / PIXELS_FILE, card.tile_px)
-        table, split_record = read_rows(folder / TABLE_FILE, count=len(pixels))
-        unknown = set(table["class"]) - set(card.classes)
+        table, split_record = read_rows(folder / TABLE_FILE, count=len(pixels), labelled=bool(card.classes))
+        unknown = set(table["class"].dropna()) - set(card.classes)
         if unknown:
             raise DataError(f"{folder / TABLE_FILE}: class {min(unknown)!r} is not on the card; create it again")
         tileset = cls(folder, card, table, pixels, split_record)
@@ -93,12 +93,14 @@ class TileSet:
         return len(self.table)
 
     def __repr__(self) -> str:
-        return f"TileSet({str(self.folder)!r}: {len(self)} tiles, {self.tile_px} px, {len(self.classes)} classes)"
+        classes = f"{len(self.classes)} classes" if self.labelled else "no labels"
+        return f"TileSet({str(self.folder)!r}: {len(self)} tiles, {self.tile_px} px, {classes})"
 
     def _repr_html_(self) -> str:
         from hviskd.tiles.notebook_view import tileset_html
 
-        return tileset_html(repr(self), self.table, self.classes, self.labels, self.pixels)
+        labels = self.labels if self.labelled else np.zeros(len(self), np.int64)
+        return tileset_html(repr(self), self.table, self.classes, labels, self.pixels)
 
     def __reduce__(self) -> tuple[Callable[[Path], "TileSet"], tuple[Path]]:
         # A worker process maps the same file; the default would send it a copy of every pixel.
@@ -119,9 +121,31 @@ class TileSet:
         """µm per tile pixel, or None if unknown."""
         return self.card.mpp
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the tiles have labels; all or none of them do."""
+        return bool(self.classes)
+
+    def require_labels(self) -> None:
+        """Refuse tiles without labels, for what needs them.
+
+        Raises:
+            DataError: The tiles have no labels.
+        """
+        if not self.labelled:
+            raise DataError(
+                f"{self.folder}: needs labelled tiles, but these have no labels; such tiles can only join a "
+                "distillation, as `unlabelled`"
+            )
+
     @cached_property
     def labels(self) -> NDArray[np.int64]:
-        """(N,) int64: the position of each tile's class in `classes`."""
+        """(N,) int64: the position of each tile's class in `classes`.
+
+        Raises:
+            DataError: The tiles have no labels.
+        """
+        self.require_labels()
         return np.asarray(pd.Index(self.classes).get_indexer(pd.Index(self.table["class"])), dtype=np.int64)
 
     @cached_property
@@ -129,7 +153,8 @@ class TileSet:
         """SHA-256 over the tiles' digests, labels and classes, as hexadecimal; independent of the split."""
         content = hashlib.sha256(json.dumps([self.tile_px, *self.classes]).encode())
         content.update("\n".join(self.table["digest"]).encode())
-        content.update(self.labels.astype("<i8").tobytes())
+        labels = self.labels if self.labelled else np.full(len(self), NO_LABEL)
+        content.update(labels.astype("<i8").tobytes())
         return content.hexdigest()
 
     @property
@@ -154,8 +179,9 @@ class TileSet:
         """Return the row numbers of a split that must have tiles, in ascending order.
 
         Raises:
-            DataError: There is no split of that name, or it is empty.
+            DataError: There is no split of that name, it is empty, or the tiles have no labels.
         """
+        self.require_labels()
         rows = self.rows(split)
         if not len(rows):
             raise DataError(f"{self.folder}: no tiles in the {split} split; split them with `split_tiles()`")
@@ -165,8 +191,10 @@ class TileSet:
         """Return the classes without tiles in a split, by split; of the classes that have tiles at all.
 
         What is measured on such a split, such as the accuracy by which an epoch is chosen, says nothing about them.
-        Splits without any tiles are left out.
+        Splits without any tiles are left out, and so are tiles without labels.
         """
+        if not self.labelled:
+            return {}
         present, missing = set(self.labels.tolist()), {}
         for split in SPLITS:
             held = set(self.labels[self.rows(split)].tolist())

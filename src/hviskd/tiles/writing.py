@@ -27,7 +27,7 @@ class TileRow(NamedTuple):
     """The metadata of one tile, in the order of the table; `TileSetWriter.add` describes the fields."""
 
     file: str
-    class_name: str
+    class_name: str | None
     slide: str | None
     patient: str | None
     x_px: int | None
@@ -46,6 +46,7 @@ def new_card(
     colours: Sequence[Colour] | None = None,
     stain: Stain | None = None,
     icc: bool = False,
+    labelled: bool = True,
 ) -> TileSetCard:
     """Make the card of a new TileSet.
 
@@ -57,10 +58,13 @@ def new_card(
         colours: One RGB colour per class; without them the project's palette.
         stain: The stain that all tiles are given; None where each slide keeps its own.
         icc: Whether pixels are converted to sRGB by the slides' ICC profiles.
+        labelled: Whether tiles have labels; without, there are no classes.
 
     Raises:
         DataError: A value is impossible.
     """
+    if labelled != bool(classes):
+        raise DataError("the card of labelled tiles needs at least one class, that of tiles without labels has none")
     content = {
         "format_version": FORMAT_VERSION,
         "classes": tuple(classes),
@@ -138,7 +142,7 @@ class TileSetWriter:
         pixels: NDArray[np.uint8],
         *,
         file: str,
-        class_name: str,
+        class_name: str | None,
         source: TileSource = UNKNOWN_SOURCE,
         split: str | None = None,
     ) -> None:
@@ -147,7 +151,7 @@ class TileSetWriter:
         Args:
             pixels: (tile_px, tile_px, 3) uint8, RGB.
             file: The name by which a person finds the tile again.
-            class_name: One of the classes.
+            class_name: One of the classes; None if the card has no classes.
             source: From which patient and slide it is, and from where on the slide, as far as known.
             split: "train", "val" or "test", if already settled.
 
@@ -205,8 +209,11 @@ class TileSetWriter:
         return ", ".join(f"{count} {reason}" for reason, count in (+self._dropped).most_common()) or "nothing left out"
 
     def _check_row(self, row: TileRow) -> None:
-        if row.class_name not in self._card.classes:
-            raise DataError(f"{row.file}: class {row.class_name!r} is not one of {', '.join(self._card.classes)}")
+        classes = self._card.classes
+        if classes and row.class_name is None:
+            raise DataError(f"{row.file}: has no class")
+        if row.class_name is not None and row.class_name not in classes:
+            raise DataError(f"{row.file}: class {row.class_name!r} is not one of {', '.join(classes) or 'none'}")
         if row.split is not None and row.split not in SPLITS:
             raise DataError(f"{row.file}: split {row.split!r} is not one of {', '.join(SPLITS)}")
 
