@@ -1,16 +1,19 @@
 """Networks of timm as teacher and as student, by the command line, from training to map-ready export."""
 
 import copy
+import shutil
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from hviskd.cli.app import app
 from hviskd.distillation import METHODS, Batch, Objective, Setting, build_methods
-from hviskd.errors import RecipeError
+from hviskd.errors import RecipeError, TrainingError
 from hviskd.models import NetworkChoice, load_model, save_model
 from hviskd.networks import create_network
+from hviskd.storage import file_digest
 from hviskd.training import load_recipe, train
 from tests.timm_samples import TIMM, small
 
@@ -81,3 +84,43 @@ def test_a_recipe_keeps_the_arguments_of_its_network(tmp_path):
     recipe = load_recipe(None, {"network": "timm:vit_tiny_patch16_224", "network_arguments.depth": 4})
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
     assert load_recipe(tmp_path / "recipe.yaml").network_arguments == {"depth": 4}
+
+
+@pytest.mark.slow
+def test_weights_and_their_licence_reach_the_student_s_card(tileset, tmp_path):
+    torch.manual_seed(1)
+    trained = small("timm:vit_tiny_patch16_224").body.state_dict()
+    (tmp_path / "phikon").mkdir()
+    save_file(trained, tmp_path / "phikon" / "model.safetensors")
+    start = [*SMALL_VIT, *QUICK, "--weights", tmp_path / "phikon"]
+    said = hviskd("train", tileset.folder, "-o", tmp_path / "teacher", *start)
+    assert f"weights phikon: {len(trained)} tensors taken by name; licence non-commercial" in said
+    assert "before you pass it on: weights phikon" in said
+    card = load_model(tmp_path / "teacher").card
+    assert card.pretrained.name == "phikon"
+    assert card.pretrained.sha256 == file_digest(tmp_path / "phikon" / "model.safetensors")
+    assert "weights" not in card.recipe
+    assert str(tmp_path) not in card.model_dump_json()
+
+    shutil.rmtree(tmp_path / "phikon")  # the Model holds all it needs
+    student = ["--teacher", tmp_path / "teacher", "--network", "resnet8", *QUICK]
+    said = hviskd("distill", tileset.folder, "-o", tmp_path / "student", *student)
+    assert "a student distilled from it may not be used commercially" in said
+    licence = load_model(tmp_path / "student").card.licences[-1]
+    assert (licence.licence, licence.what[:14]) == ("non-commercial", "weights phikon")
+
+
+@pytest.mark.slow
+def test_a_training_from_other_weights_is_not_resumed(tileset, tmp_path):
+    recipe = {"network": "timm:regnetx_002", "epochs": 1, "batch_size": 16, "weights_licence": "mit"}
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        torch.save(small("timm:regnetx_002").body.state_dict(), tmp_path / f"{seed}.pth")
+    first = load_recipe(None, recipe | {"weights": str(tmp_path / "1.pth")})
+    run = train(first, tileset, tmp_path / "run")
+    assert run.chosen().card.pretrained.licence == "mit"
+    with pytest.raises(TrainingError, match="cannot resume, since the weights changed"):
+        train(load_recipe(None, recipe | {"weights": str(tmp_path / "2.pth")}), tileset, run.folder, resume=True)
+    with pytest.raises(TrainingError, match="cannot resume, since the weights changed"):
+        train(load_recipe(None, recipe), tileset, run.folder, resume=True)
+    train(first, tileset, run.folder, resume=True)

@@ -37,12 +37,36 @@ class RecipeOptions:
     ] = None
     network: Annotated[
         str | None,
-        typer.Option("--network", help="Network to train (see `hviskd networks`).", show_default=_FROM_RECIPE),
+        typer.Option(
+            "--network",
+            help="Network to train (see `hviskd networks`), also of timm: timm:NAME.",
+            show_default=_FROM_RECIPE,
+        ),
     ] = None
     head: Annotated[
         str | None,
         typer.Option(
-            "--head", help="Classifier head: gap (global average) or grid (the paper's).", show_default=_FROM_RECIPE
+            "--head",
+            help="Classifier head: gap (global average), grid (the paper's) or token (a transformer's class token).",
+            show_default=_FROM_RECIPE,
+        ),
+    ] = None
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            metavar="PATH",
+            help="Start from weights in a file (safetensors, .pth) or folder, or from hf-hub:OWNER/NAME, which timm "
+            "downloads.",
+            show_default="random weights",
+        ),
+    ] = None
+    weights_licence: Annotated[
+        str | None,
+        typer.Option(
+            "--weights-licence",
+            help="Licence of these weights, for example apache-2.0.",
+            show_default="as folder or name tell",
         ),
     ] = None
     epochs: Annotated[
@@ -147,6 +171,8 @@ def train(
 
       hviskd train tiles -o runs/vgg19 --network vgg19 --epochs 60 --set weight_decay=0.001
 
+      hviskd train tiles -o runs/teacher --network timm:vit_small_patch16_224 --weights encoder/model.safetensors
+
       hviskd train tiles -o runs/teacher --recipe laptop --resume
     """
     _run(tileset, output, recipe.load("student" if student else "teacher"), None, how)
@@ -218,6 +244,11 @@ def _summary(run: "Run") -> None:
     typer.echo(card["independence"])
     if "teacher" in card:
         typer.echo(card["teacher"])
+    if chosen.card.pretrained is not None:
+        typer.echo(chosen.card.pretrained)
+    for licence in chosen.card.licences:
+        if licence.terms is not None:
+            typer.echo(f"before you pass it on: {licence}")
     for model in (chosen, last):
         val = {name.removeprefix("val_"): value for name, value in model.card.metrics.items() if value is not None}
         shown = (

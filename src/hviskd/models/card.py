@@ -13,6 +13,7 @@ from hviskd.errors import ModelError
 from hviskd.file_names import safe_name
 from hviskd.networks import HeadKind, NetworkInput, create_network
 from hviskd.networks.network_input import IMAGENET_DEVIATION, IMAGENET_MEAN
+from hviskd.networks.weights_report import WeightsReport
 from hviskd.slides.stain import Stain
 
 if TYPE_CHECKING:
@@ -90,10 +91,18 @@ IMAGENET = Normalisation(mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION)
 
 
 class Licence(_Card):
-    """The licence of something that this model was made from; an unknown licence is listed as unknown."""
+    """The licence of something that this model was made from; an unknown licence is listed as unknown.
+
+    Attributes:
+        terms: What it says against passing on a student distilled from that; None if nothing.
+    """
 
     what: str
     licence: str | None
+    terms: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.licence or 'licence unknown'}" + (f", {self.terms}" if self.terms else "")
 
 
 class DataRecord(_Card):
@@ -207,6 +216,7 @@ class ModelCard(_Card):
         weights_sha256: SHA-256 of `weights.safetensors`.
         int8: The int8 variant, compared with the weights; None if there is none.
         calibration: How its probabilities were calibrated; None if they were not.
+        pretrained: The weights that its training started from; None if those were drawn at random.
     """
 
     format_version: Literal[1] = 1
@@ -231,6 +241,7 @@ class ModelCard(_Card):
     weights_sha256: str = ""
     int8: Int8Record | None = None
     calibration: CalibrationRecord | None = None
+    pretrained: WeightsReport | None = None
 
     @property
     def meaning(self) -> str:

@@ -128,6 +128,9 @@ def _remarks(facts: Facts) -> Iterator[str]:
     unknown = [licence["what"] for licence in facts["licences"] if licence["licence"] is None]
     if unknown:
         yield f"Before you share it: the licence is unknown for {', '.join(unknown)}."
+    for licence in facts["licences"]:
+        if licence["terms"] and licence["licence"]:
+            yield f"Before you share it: {licence['what']}: {licence['licence']}, {licence['terms']}."
 
 
 @contextmanager

@@ -47,9 +47,10 @@ def export_models(run: Run, learner: Learner, teacher: Model | None, independenc
             epoch=int(row["epoch"]),
             selection=selection,
             metrics={key: value for key, value in row.items() if key.startswith("val_")},
-            licences=_licence_chain(tileset, teacher),
+            licences=_licence_chain(learner, teacher),
             versions={"python": platform.python_version(), "hviskd": __version__, "torch": version("torch")},
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            pretrained=learner.started_from,
         )
         network = choice.build(len(tileset.classes), tileset.tile_px)
         network.load_state_dict(weights)
@@ -84,9 +85,13 @@ def _teacher_record(teacher: Model | None) -> TeacherRecord | None:
     return TeacherRecord(name=card.name, network=card.network, fingerprint=teacher.fingerprint, data=card.data)
 
 
-def _licence_chain(tileset: TileSet, teacher: Model | None) -> tuple[Licence, ...]:
-    """Return the licences of the data and of everything that the teacher was made from, without repetition."""
+def _licence_chain(learner: Learner, teacher: Model | None) -> tuple[Licence, ...]:
+    """Return the licences of data, starting weights and all that the teacher was made from, without repetition."""
+    tileset, weights = learner.tileset, learner.started_from
     what = f"tiles {tileset.folder.resolve().name} ({tileset.fingerprint[:12]})"  # many a folder is called tiles
-    own = Licence(what=what, licence=tileset.card.origin.licence)
+    own = [Licence(what=what, licence=tileset.card.origin.licence)]
+    if weights is not None:
+        what = f"weights {weights.name} ({weights.sha256[:12]})"
+        own.append(Licence(what=what, licence=weights.licence, terms=weights.terms))
     inherited = teacher.card.licences if teacher else ()
-    return tuple(dict.fromkeys((own, *inherited)))
+    return tuple(dict.fromkeys((*own, *inherited)))

@@ -89,7 +89,7 @@ def train(
         keep_freed_memory()
     learner = build_learner(fabric, recipe, tileset, guide)
     with run.locked() if fabric.is_global_zero else nullcontext():
-        _in_first_process(fabric, lambda: run.begin(recipe, facts(tileset, guide, fabric, independence), resume=resume))
+        _in_first_process(fabric, lambda: run.begin(recipe, facts(learner, guide, independence), resume=resume))
         if run.finished:
             run.tidy()
         else:

@@ -26,6 +26,9 @@ class Recipe(BaseModel):
         network: A network of the zoo, or `timm:` and a name of timm's.
         head: `gap` (global average), `grid` (the paper's; networks of the zoo) or `token` (the class token of a
             transformer).
+        weights: Weights trained elsewhere that the network starts from: a file, a folder, or `hf-hub:OWNER/NAME`. As a
+            place on one computer it is no part of the written recipe; the card tells the file's name and SHA-256.
+        weights_licence: Their licence, for example apache-2.0, if neither folder nor name tells it.
         network_arguments: What differs from timm's named architecture, for example {img_size: 224, reg_tokens: 4}.
         methods: A preset's name, or a mapping of method names to their options; always stored in full.
         epochs: Number of passes over the training split.
@@ -64,6 +67,8 @@ class Recipe(BaseModel):
     network: str
     head: HeadKind = "gap"
     network_arguments: dict[str, Any] = Field(default_factory=dict)
+    weights: str | None = Field(default=None, min_length=1, exclude=True)
+    weights_licence: str | None = Field(default=None, min_length=1, max_length=100)
     methods: SerializeAsAny[dict[str, Options]] = Field(default="plain", validate_default=True)
     epochs: int = Field(default=120, ge=1)
     batch_size: int = Field(default=64, ge=2)

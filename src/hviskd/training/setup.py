@@ -17,6 +17,9 @@ from hviskd.errors import DataError, LeakError, RecipeError
 from hviskd.models import Model, NetworkChoice, pick_device
 from hviskd.models.admission import acquaintance, require_fit
 from hviskd.networks import Network
+from hviskd.networks.pretrained import open_pretrained
+from hviskd.networks.weight_matching import take_weights
+from hviskd.networks.weights_report import WeightsReport
 from hviskd.progress import Progress
 from hviskd.tiles import TileSet, require_no_leak
 from hviskd.training.optimizers import build_optimizer, moving_average
@@ -47,6 +50,7 @@ class Learner:
         optimizer: Over all that learns.
         views: How tiles are varied.
         average: The moving average of the student; None without one.
+        started_from: The weights that the student started from; None if they were drawn at random.
         use: How the teacher's answers come by.
         epoch: Epochs done.
         history: One row of the log an epoch.
@@ -63,6 +67,7 @@ class Learner:
     optimizer: torch.optim.Optimizer
     views: Views
     average: AveragedModel | None
+    started_from: WeightsReport | None
     use: TeacherUse = field(default_factory=TeacherUse)
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -113,8 +118,7 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
     torch.manual_seed(recipe.seed)
     guide = teacher.network if teacher else None
     choice = recipe.choice.model_copy(update={"projector": _projector(recipe, guide)})
-    student = choice.build(len(tileset.classes), tileset.tile_px)
-    choice = choice.settled(student)
+    choice, student, started_from = _start(recipe, choice, tileset)
     if guide is not None and choice.projector is not None:
         student.head.classifier.load_state_dict(guide.head.classifier.state_dict())
         student.head.classifier.requires_grad_(requires_grad=False)
@@ -132,7 +136,21 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
     step, optimizer = fabric.setup(objective, build_optimizer(recipe, objective))
     average = moving_average(student, recipe.ema) if recipe.ema else None
     views = views_of(recipe, len(rows))
-    return Learner(fabric, recipe, tileset, choice, student, objective, step, optimizer, views, average)
+    return Learner(fabric, recipe, tileset, choice, student, objective, step, optimizer, views, average, started_from)
+
+
+def _start(
+    recipe: Recipe, choice: NetworkChoice, tileset: TileSet
+) -> tuple[NetworkChoice, Network, WeightsReport | None]:
+    """Build the student, with random weights or those that the recipe names."""
+    classes, tile_px = len(tileset.classes), tileset.tile_px
+    if recipe.weights is None:
+        student = choice.build(classes, tile_px)
+        return choice.settled(student), student, None
+    source = open_pretrained(recipe.weights, recipe.weights_licence)
+    choice = choice.model_copy(update=source.settle(choice.name, choice.arguments, tile_px))
+    student = choice.build(classes, tile_px)
+    return choice, student, take_weights(student, source)
 
 
 def label_weights(labels: Tensor, classes: int) -> Tensor:
@@ -235,14 +253,16 @@ def independence_of(tileset: TileSet, teacher: Model | None, *, allow_leak: bool
     return Independence(report.statement, leaks=report.leaks)
 
 
-def facts(tileset: TileSet, teacher: Model | None, fabric: Fabric, independence: Independence) -> dict[str, Any]:
+def facts(learner: Learner, teacher: Model | None, independence: Independence) -> dict[str, Any]:
     """Return what the run's card records of data, teacher, machine and versions."""
+    tileset, fabric = learner.tileset, learner.fabric
     on_gpu = fabric.device.type == "cuda"
     return {
         "depends_on": {
             "data": tileset.fingerprint,
             "split": tileset.split_fingerprint,
             "teacher": teacher.fingerprint if teacher else None,
+            "weights": learner.started_from.sha256 if learner.started_from else None,
         },
         "independence": independence.statement,
         "machine": {
