@@ -46,7 +46,7 @@ def test_a_stored_recipe_is_complete_and_reads_back_the_same(tmp_path):
     recipe = load_recipe("laptop", {"methods.hviskd.scale": "positive", "seed": 7}, role="distilled student")
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
     content = yaml.safe_load(recipe.to_yaml())
-    assert set(content) == set(Recipe.model_fields)
+    assert set(content) == set(Recipe.model_fields) - {"weights"}  # a place on one computer
     assert content["methods"]["hviskd"]["levels"] == [1, 2, 4]
     assert load_recipe(tmp_path / "recipe.yaml") == recipe
 
