@@ -19,9 +19,12 @@ _DRAWING = threading.RLock()  # filters of warnings are the process's
 DASHES = ("-", "--", "-.", ":")  # a second cue beside colour, for print and for more curves than colours
 
 
-def new_figure(width_in: float, height_in: float) -> Figure:
-    """Return an empty figure of the given size in inches, independent of any window system."""
-    figure = Figure(figsize=(width_in, height_in), dpi=150, layout="constrained")
+def new_figure(width_in: float, height_in: float, *, arranged: bool = True) -> Figure:
+    """Return an empty figure of the given size in inches, independent of any window system.
+
+    Matplotlib arranges what is in it, which takes as long as to paint it; unless whoever draws it knows the places.
+    """
+    figure = Figure(figsize=(width_in, height_in), dpi=150, layout="constrained" if arranged else None)
     FigureCanvasAgg(figure)
     return figure
 

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.ticker import MaxNLocator
 
 from hviskd.figure_text import fit, wrap
 from hviskd.pictures import DASHES, line_style, new_figure, save_figure
@@ -24,17 +27,17 @@ def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None
     known = {"epoch", "learning_rate", "seconds", "loss_total", *terms}
     learned = [name for name in columns if name not in known and not name.startswith(("train_", "val_"))]
     rows = 1 + -(-(len(terms) + 1 + bool(learned)) // 3)
-    figure = new_figure(11, 2.9 * rows)
     heading = fit(title, 10.6, 12)
-    figure.suptitle(f"{heading}\n{wrap(note, 10.6, 12)}" if note else heading)
-    grid = figure.add_gridspec(rows, 3)
+    heading += f"\n{wrap(note, 10.6, 12)}" if note else ""
+    figure, grid = _panels(rows, heading)
     accuracy = figure.add_subplot(grid[0, :2])
     shown = ("train_top1", "val_top1", "val_balanced_accuracy")
     _curves(accuracy, log, [name for name in shown if name in columns], percent=True)
-    accuracy.set(ylabel="accuracy (%)", title="accuracy")
+    accuracy.set_ylabel("accuracy (%)")
+    accuracy.set_title("accuracy", y=1)  # given where, matplotlib need not look for a place above the ticks
     total = figure.add_subplot(grid[0, 2])
     _curves(total, log, ["loss_total"], legend=False)
-    total.set(title="weighted sum of losses")
+    total.set_title("weighted sum of losses", y=1)
     panels = [([term], term.removeprefix("loss_").replace("_", " ") + ", unweighted") for term in terms]
     if "val_cross_entropy" in columns and "loss_cross_entropy" in terms:
         panels[terms.index("loss_cross_entropy")][0].append("val_cross_entropy")
@@ -43,11 +46,12 @@ def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None
     for position, (names, heading) in enumerate(panels):
         axes = figure.add_subplot(grid[1 + position // 3, position % 3])
         _curves(axes, log, names, legend=len(names) > 1)
-        axes.set(title=heading)
+        axes.set_title(heading, y=1)
         if names == ["learning_rate"]:
             axes.set_yscale("log")
     for axes in figure.axes:
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(alpha=0.25)
         if chosen is not None:
             axes.axvline(chosen, color="0.4", linewidth=0.8, linestyle=":")
@@ -57,6 +61,16 @@ def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None
             ha="right", va="bottom", color="0.3",
         )  # fmt: skip
     return save_figure(figure, path)
+
+
+def _panels(rows: int, heading: str) -> tuple[Figure, GridSpec]:
+    """Return a figure and the places of its panels, three in a row, below the heading."""
+    head_in, foot_in = 0.5 + 0.2 * len(heading.split("\n")), 0.5
+    height_in = 2.7 * rows + head_in
+    figure = new_figure(11, height_in, arranged=False)
+    figure.suptitle(heading, y=1 - 0.1 / height_in, va="top")
+    top, bottom = 1 - head_in / height_in, foot_in / height_in
+    return figure, figure.add_gridspec(rows, 3, left=0.07, right=0.985, bottom=bottom, top=top, wspace=0.25, hspace=0.4)
 
 
 def _curves(axes: Axes, log: pd.DataFrame, names: list[str], *, percent: bool = False, legend: bool = True) -> None:
