@@ -148,7 +148,7 @@ def _lab_plane(source: Stain, reference: Stain) -> Plane:
     def plane(level: int) -> NDArray[np.float32]:
         roots = root_of.take((of_red_and_green + blue[:, level, None]).astype(np.intp))
         roots = matrix @ roots + offset
-        xyz = np.where(roots > 0.2068966, roots**3, (roots - np.float32(16 / 116)) / np.float32(7.787))
+        xyz = np.where(roots > 0.2068966, roots * roots * roots, (roots - np.float32(16 / 116)) / np.float32(7.787))
         light = from_xyz @ xyz + np.float32(0.5)
         return level_of.take(np.clip(light, 0, _LAB_STEPS).astype(np.intp)).reshape(3, 256, 256)
 
