@@ -15,8 +15,7 @@ def drawn(name, head="gap", side=64):
     torch.manual_seed(0)
     network = create_network(name, 4, head).double()
     with torch.no_grad():
-        for _ in range(3):
-            network(torch.randn(8, 3, side, side, dtype=torch.float64))
+        network(torch.randn(8, 3, side, side, dtype=torch.float64))
     return network.eval()
 
 
@@ -31,7 +30,7 @@ def batch(samples=5, side=64):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_grad_cam_is_captums_on_every_stage(name, head):
     network = drawn(name, head, side=32)
-    images, classes = batch(samples=3, side=32)
+    images, classes = batch(samples=2, side=32)
     layers = {None: network.head.neck, **dict(enumerate(network.activations))}
     for stage, layer in layers.items():
         theirs = LayerGradCam(network, layer).attribute(images, target=classes, relu_attributions=True)

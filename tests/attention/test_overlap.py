@@ -20,7 +20,7 @@ def drawn(seed, side=17, steps=None):
 @pytest.mark.parametrize("steps", [None, 4])
 @pytest.mark.parametrize("seed", range(5))
 def test_every_measure_by_loops(seed, steps):
-    attention, outline = drawn(seed, steps=steps)
+    attention, outline = drawn(seed, side=11, steps=steps)
     a, o = attention.astype(float).ravel(), outline.ravel()
     found = measure_tile(attention, outline, area_share=0.25, level=0.4)
 

@@ -50,6 +50,12 @@ def experiment(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def tileset(tmp_path_factory):
+    """Six patients, two in each split, with 24 tiles each: three steps an epoch."""
+    return write_tiles(tmp_path_factory.mktemp("data") / "tiles", patients=6)
+
+
+@pytest.fixture(scope="module")
 def outcome(experiment, tileset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compared") / "out"
     return compare(load_design(experiment), tileset, folder, jobs=1, device="cpu"), folder
@@ -220,7 +226,7 @@ def test_a_finished_teacher_teaches_in_every_pair(outcome, experiment, tileset, 
 
 
 def test_a_teacher_of_another_split_may_have_seen_the_test_tiles(outcome, experiment, tmp_path):
-    resplit = split_tiles(write_tiles(tmp_path / "tiles"), val=0.3, test=0.3, seed=5)
+    resplit = split_tiles(write_tiles(tmp_path / "tiles", patients=6), val=0.3, test=0.3, seed=5)
     design = load_design(experiment, {"teacher": str(outcome[1] / "teachers" / "resnet8-gap-fold0")})
     with pytest.raises(LeakError, match="another split"):
         compare(design, resplit, tmp_path / "out", device="cpu")
