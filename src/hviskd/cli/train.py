@@ -1,9 +1,9 @@
 """`hviskd train` and `hviskd distill`: train a network according to a recipe."""
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -100,7 +100,7 @@ class RecipeOptions:
         typer.Option("--set", metavar="KEY=VALUE", help="Set any other recipe key; write nested keys with dots."),
     ] = None
 
-    def load(self, role: "Role", **more: str | None) -> "Recipe":
+    def load(self, role: "Role", **more: Any) -> "Recipe":
         """Load the recipe with the given changes, and `more` of its keys unless they are None."""
         from hviskd.training import load_recipe
 
@@ -136,6 +136,13 @@ class TeachingOptions:
             show_default="if all methods can read it, it saves time and fits",
         ),
     ] = None
+    allow_weak: Annotated[
+        bool,
+        typer.Option(
+            "--allow-weak-teacher",
+            help="Distil even if the teacher is no better than a guess on the validation split; outputs say so.",
+        ),
+    ] = False
     cache_folder: Annotated[
         Path | None,
         typer.Option("--cache-folder", help="Folder of all caches.", show_default="in the user's cache folder"),
@@ -154,6 +161,19 @@ def train(
     student: Annotated[
         bool, typer.Option("--student", help="Train the student of the recipe, without a teacher.")
     ] = False,
+    probe: Annotated[
+        bool,
+        typer.Option("--probe", help="Fit only the classifier, as a linear probe on the network's features."),
+    ] = False,
+    finetune: Annotated[
+        Path | None,
+        typer.Option(
+            "--finetune",
+            metavar="MODEL",
+            help="Train all weights of this run or Model further, by the recipe `finetune` unless --recipe is given.",
+            show_default="start from random weights",
+        ),
+    ] = None,
     recipe: RecipeOptions,
     how: TrainingOptions,
 ) -> None:
@@ -174,8 +194,16 @@ def train(
       hviskd train tiles -o runs/teacher --network timm:vit_small_patch16_224 --weights encoder/model.safetensors
 
       hviskd train tiles -o runs/teacher --recipe laptop --resume
+
+      hviskd train tiles -o runs/probe --network timm:efficientnet_lite0 --weights efficientnet_lite0.pth --probe
+
+      hviskd train tiles -o runs/teacher --finetune runs/probe
     """
-    _run(tileset, output, recipe.load("student" if student else "teacher"), None, how)
+    more: dict[str, Any] = {"probe": True} if probe else {}
+    if finetune is not None:
+        more["start"] = str(finetune)
+        recipe = recipe if recipe.recipe or probe else replace(recipe, recipe="finetune")
+    _run(tileset, output, recipe.load("student" if student else "teacher", **more), None, how)
 
 
 @with_groups

@@ -173,7 +173,7 @@ class Bench:
             return None
         teacher = load_model(self.place(Cell(cell.pair, None, 0, cell.fold)))
         if cell.arm.teacher == "random":  # another for each seed
-            return Teaching(self._untrained(teacher, cell), cache=False)
+            return Teaching(self._untrained(teacher, cell), cache=False, allow_weak=True)
         sharing = len(self.design.seeds) * sum(
             arm.needs_teacher and arm.teacher == "trained" for arm in self.design.arms
         )

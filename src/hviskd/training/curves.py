@@ -63,6 +63,27 @@ def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None
     return save_figure(figure, path)
 
 
+def draw_probes(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None = None, note: str = "") -> Path:
+    """Plot accuracy on training and validation split against the penalty, for both class weights, as `draw_curves`."""
+    figure = new_figure(9, 3.8)
+    heading = fit(title, 8.6, 12)
+    figure.suptitle(f"{heading}\n{wrap(note, 8.6, 12)}" if note else heading)
+    for axes, metric in zip(figure.subplots(1, 2, sharey=True), ("balanced_accuracy", "top1"), strict=True):
+        for place, (balanced, name) in enumerate(((0, "equal"), (1, "balanced"))):
+            own = log[log["balanced"] == balanced]
+            style = line_style(place)
+            label = f"{name} class weights, validation"
+            axes.plot(own["penalty"], 100 * own[f"val_{metric}"], marker=".", label=label, **style)
+            axes.plot(own["penalty"], 100 * own[f"train_{metric}"], alpha=0.35, label=f"{name}, training", **style)
+        marked = log[log["epoch"] == chosen]
+        axes.plot(marked["penalty"], 100 * marked[f"val_{metric}"], "o", ms=11, mfc="none", mec="0.3", label="selected")
+        axes.set(xscale="log", xlabel="penalty λ of the weights", title=f"{metric.replace('_', ' ')} (%)")
+        axes.grid(alpha=0.25)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return save_figure(figure, path)
+
+
 def _panels(rows: int, heading: str) -> tuple[Figure, GridSpec]:
     """Return a figure and the places of its panels, three in a row, below the heading."""
     head_in, foot_in = 0.5 + 0.2 * len(heading.split("\n")), 0.5

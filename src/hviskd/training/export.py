@@ -1,8 +1,10 @@
 """Turns the weights of a finished Run into two Models with cards."""
 
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 from safetensors.torch import load_file
 
@@ -26,10 +28,12 @@ from hviskd.version import __version__
 def export_models(run: Run, learner: Learner, teacher: Model | None, independence: Independence) -> None:
     """Write `model` (the selected epoch) and `model-last` (the last one) into a run's folder, all epochs done."""
     recipe, tileset, choice = learner.recipe, learner.tileset, learner.choice
+    selected = _selection(recipe, tileset, learner.chosen)
+    last, last_row = (selected, learner.chosen) if recipe.probe else ("last epoch", learner.history[-1])
     chosen = load_file(run.chosen_file(int(learner.chosen["epoch"])))
     for place, name, selection, weights, row in (
-        (CHOSEN, run.folder.name, _selection(recipe, tileset), chosen, learner.chosen),
-        (LAST, f"{run.folder.name}-last", "last epoch", learner.kept.state_dict(), learner.history[-1]),
+        (CHOSEN, run.folder.name, selected, chosen, learner.chosen),
+        (LAST, f"{run.folder.name}-last", last, learner.kept.state_dict(), last_row),
     ):
         card = ModelCard(
             name=name,
@@ -43,22 +47,34 @@ def export_models(run: Run, learner: Learner, teacher: Model | None, independenc
             icc=tileset.card.icc,
             data=_data_record(tileset, independence),
             teacher=_teacher_record(teacher),
-            recipe=recipe.model_dump(mode="json"),
-            epoch=int(row["epoch"]),
+            recipe=_told(recipe, learner.start),
+            epoch=0 if recipe.probe else int(row["epoch"]),
             selection=selection,
             metrics={key: value for key, value in row.items() if key.startswith("val_")},
             licences=_licence_chain(learner, teacher),
             versions={"python": platform.python_version(), "hviskd": __version__, "torch": version("torch")},
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            pretrained=learner.started_from,
+            pretrained=learner.started_from or (learner.start.card.pretrained if learner.start else None),
         )
         network = choice.build(len(tileset.classes), tileset.tile_px)
         network.load_state_dict(weights)
         save_model(network, card, run.folder / place, overwrite=True)
 
 
-def _selection(recipe: Recipe, tileset: TileSet) -> str:
-    """Describe how the epoch was selected."""
+def _told(recipe: Recipe, start: Model | None) -> dict[str, Any]:
+    """Return the recipe for a card, in which the Model it started from has a name and no path."""
+    told = recipe.model_dump(mode="json")
+    return told if start is None else told | {"start": f"{start.card.name} ({start.fingerprint[:12]})"}
+
+
+def _selection(recipe: Recipe, tileset: TileSet, row: Mapping[str, float]) -> str:
+    """Describe how the epoch, or the probe, was selected."""
+    if recipe.probe:
+        weights = "balanced" if row["balanced"] else "equal"
+        return (
+            f"linear probe with penalty {row['penalty']:g} and {weights} class weights, the best "
+            f"{recipe.choose_by.replace('_', ' ')} on the validation split"
+        )
     if not len(tileset.rows("val")):
         return "last epoch (no validation split)"
     unseen = tileset.missing_classes().get("val")
@@ -86,12 +102,13 @@ def _teacher_record(teacher: Model | None) -> TeacherRecord | None:
 
 
 def _licence_chain(learner: Learner, teacher: Model | None) -> tuple[Licence, ...]:
-    """Return the licences of data, starting weights and all that the teacher was made from, without repetition."""
+    """Return the licences of data, starting weights and all that the Models were made from, without repetition."""
     tileset, weights = learner.tileset, learner.started_from
     what = f"tiles {tileset.folder.resolve().name} ({tileset.fingerprint[:12]})"  # many a folder is called tiles
     own = [Licence(what=what, licence=tileset.card.origin.licence)]
     if weights is not None:
         what = f"weights {weights.name} ({weights.sha256[:12]})"
         own.append(Licence(what=what, licence=weights.licence, terms=weights.terms))
-    inherited = teacher.card.licences if teacher else ()
+    origins = [model for model in (teacher, learner.start) if model is not None]
+    inherited = [licence for model in origins for licence in model.card.licences]
     return tuple(dict.fromkeys((*own, *inherited)))

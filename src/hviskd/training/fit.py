@@ -20,9 +20,10 @@ from hviskd.tiles import TileSet
 from hviskd.tiles.augmentation import vary
 from hviskd.training.batches import TileBatches
 from hviskd.training.boards import tensorboard
-from hviskd.training.curves import draw_curves
+from hviskd.training.curves import draw_curves, draw_probes
 from hviskd.training.export import export_models
 from hviskd.training.optimizers import rate_at, set_rate
+from hviskd.training.probe import run_probe
 from hviskd.training.recipe import Recipe
 from hviskd.training.run import Run
 from hviskd.training.setup import (
@@ -35,6 +36,7 @@ from hviskd.training.setup import (
     independence_of,
     open_fabric,
 )
+from hviskd.training.standing import require_better_than_a_guess
 from hviskd.training.tally import LossTally, accuracies, confusion
 from hviskd.training.teaching import Teaching
 
@@ -80,25 +82,34 @@ def train(
     tileset = TileSet.open(tileset)
     teaching = teacher if teacher is None or isinstance(teacher, Teaching) else Teaching(teacher)
     guide = None if teaching is None else load_model(teaching.teacher)
-    independence = independence_of(tileset, guide, allow_leak=allow_leak)
+    start = None if recipe.start is None else load_model(recipe.start)
+    independence = independence_of(tileset, guide, start, allow_leak=allow_leak)
     devices = device if isinstance(device, Devices) else Devices(device)
     check_fit(recipe, tileset, guide, devices.processes)
+    weak = ""
+    if guide is not None and teaching is not None:
+        weak = require_better_than_a_guess(
+            guide, tileset, recipe, devices.kind, allow_weak=teaching.allow_weak, progress=progress
+        )
     run = Run(Path(folder))
     fabric = open_fabric(recipe, devices)
     if fabric.device.type == "cpu":
         keep_freed_memory()
-    learner = build_learner(fabric, recipe, tileset, guide)
+    learner = build_learner(fabric, recipe, tileset, guide, start)
     with run.locked() if fabric.is_global_zero else nullcontext():
         _in_first_process(fabric, lambda: run.begin(recipe, facts(learner, guide, independence), resume=resume))
         if run.finished:
             run.tidy()
         else:
             _restore(learner, run)
+            if recipe.probe:
+                run_probe(learner, run, progress)
             if guide is not None and teaching is not None:
                 learner.store_teacher(guide, teaching, progress)
-            _learn(learner, run, progress)
+            if not recipe.probe:
+                _learn(learner, run, progress)
             if fabric.is_global_zero:
-                _finish(learner, run, guide, independence)
+                _finish(learner, run, guide, independence, weak)
         fabric.barrier()
     return run
 
@@ -132,14 +143,15 @@ def _said(row: dict[str, float], recipe: Recipe) -> str:
     return f"{told}, {by.replace('_', ' ')} {row[by]:.3f}" if by in row else told
 
 
-def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Independence) -> None:
+def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Independence, weak: str) -> None:
     """Plot the log, and turn the weights into Models."""
     epoch = int(learner.chosen["epoch"])
     run.write_log(learner.history)
-    note = independence.statement if independence.leaks else ""
-    draw_curves(run.log, run.curves_file, title=run.folder.name, chosen=epoch, note=note)
+    note = " ".join(filter(None, (independence.statement if independence.leaks else "", weak)))
+    draw = draw_probes if learner.recipe.probe else draw_curves
+    draw(run.log, run.curves_file, title=run.folder.name, chosen=epoch, note=note)
     export_models(run, learner, teacher, independence)
-    told = {"teacher": learner.use.note} if learner.use.note else {}
+    told = {"teacher": " ".join(filter(None, (weak, learner.use.note)))} if weak or learner.use.note else {}
     seconds = sum(row["seconds"] for row in learner.history)
     run.finish({"chosen_epoch": epoch, "training_seconds": seconds, **told})
 

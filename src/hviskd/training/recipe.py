@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 
 from hviskd.distillation import Options, resolve_methods
 from hviskd.errors import RecipeError, first_problem
-from hviskd.models import NetworkChoice
+from hviskd.models import NetworkChoice, find_model
 from hviskd.networks import HeadKind
 from hviskd.plain_yaml import parse_yaml
 from hviskd.tiles.augmentation import Augmentation
@@ -30,6 +30,10 @@ class Recipe(BaseModel):
             place on one computer it is no part of the written recipe; the card tells the file's name and SHA-256.
         weights_licence: Their licence, for example apache-2.0, if neither folder nor name tells it.
         network_arguments: What differs from timm's named architecture, for example {img_size: 224, reg_tokens: 4}.
+        start: A finished Run or Model of the same network and classes, whose weights the training starts from; None
+            starts from random ones.
+        probe: Whether only the classifier is fitted, as a linear probe on the network's features; then the keys below
+            except `choose_by` and `seed` have no meaning.
         methods: A preset's name, or a mapping of method names to their options; always stored in full.
         epochs: Number of passes over the training split.
         batch_size: Number of tiles per step, over all processes together. A last, incomplete batch is skipped,
@@ -69,6 +73,8 @@ class Recipe(BaseModel):
     network_arguments: dict[str, Any] = Field(default_factory=dict)
     weights: str | None = Field(default=None, min_length=1, exclude=True)
     weights_licence: str | None = Field(default=None, min_length=1, max_length=100)
+    start: str | None = None
+    probe: bool = False
     methods: SerializeAsAny[dict[str, Options]] = Field(default="plain", validate_default=True)
     epochs: int = Field(default=120, ge=1)
     batch_size: int = Field(default=64, ge=2)
@@ -110,6 +116,12 @@ class Recipe(BaseModel):
             if not any(options.counts_at(progress) for options in methods.values()):
                 raise ValueError(f"no method is active at {progress:.0%} of the training")
         return methods
+
+    @model_validator(mode="after")
+    def _starts_from_one(self) -> Self:
+        if self.weights is not None and self.start is not None:
+            raise ValueError("start: a training cannot start from `weights` as well; leave one of the two out")
+        return self
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Self:
@@ -168,13 +180,19 @@ def load_recipe(
         raise RecipeError(f"`role={role!r}`: must be one of {', '.join(map(repr, get_args(Role)))}")
     where = "recipe" if source is None else str(source)
     content: dict[str, Any] = {} if source is None else read_mapping(source, built_in_recipes(), "a recipe")
-    if source is not None and "network" not in content:
+    start = (changes or {}).get("start", content.get("start"))
+    if "network" not in content and start is not None:
+        content = _of_model(start) | {key: value for key, value in content.items() if key not in ("teacher", "student")}
+    elif source is not None and "network" not in content and {"teacher", "student"} & content.keys():
         content = _of_pair(content, role, where)
     content.setdefault("methods", "hviskd" if role == "distilled student" else "plain")
     for key, value in (changes or {}).items():
         _replace(content, key, value, where)
     if "network" not in content:
-        raise RecipeError("give `recipe` (see `built_in_recipes()`) or `network` (see `network_names()`)")
+        raise RecipeError(
+            f"{where}: give `recipe` (see `built_in_recipes()`), `network` (see `network_names()`), or `start`, a "
+            "finished run to go on from"
+        )
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
@@ -208,6 +226,12 @@ def _of_pair(content: dict[str, Any], role: Role, where: str) -> dict[str, Any]:
         shared["methods"] = "plain"
     own = {"network": chosen.name, "head": chosen.head, "network_arguments": chosen.arguments}
     return own | shared
+
+
+def _of_model(start: str | Path) -> dict[str, Any]:
+    """Return the network of a finished Run or Model."""
+    choice = find_model(start)[1].network
+    return {"network": choice.name, "head": choice.head, "network_arguments": choice.arguments}
 
 
 def _replace(content: dict[str, Any], key: str, value: Any, where: str) -> None:

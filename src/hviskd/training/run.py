@@ -66,6 +66,10 @@ class Run:
         """Return where the student's weights of a selected epoch are; the checkpoint records which epoch counts."""
         return self.folder / f"chosen-{epoch}.safetensors"
 
+    def features_file(self, split: str) -> Path:
+        """Return where a probe keeps the features of a split until it is done."""
+        return self.folder / f"features-{split}.npy"
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Lock the folder against other trainings; the lock ends with the process, however that ends.
@@ -174,6 +178,8 @@ class Run:
         """Delete what only a resumed training needs."""
         self.checkpoint_file.unlink(missing_ok=True)
         self.keep_chosen(None)
+        for path in self.folder.glob("features-*.npy*"):
+            path.unlink()
 
     def keep_chosen(self, epoch: int | None) -> None:
         """Delete the selected weights of all other epochs."""

@@ -50,7 +50,8 @@ class Learner:
         optimizer: Over all that learns.
         views: How tiles are varied.
         average: The moving average of the student; None without one.
-        started_from: The weights that the student started from; None if they were drawn at random.
+        started_from: Weights trained elsewhere that the student started from, if it did.
+        start: The Model of ours that the student started from, if it did.
         use: How the teacher's answers come by.
         epoch: Epochs done.
         history: One row of the log an epoch.
@@ -68,6 +69,7 @@ class Learner:
     views: Views
     average: AveragedModel | None
     started_from: WeightsReport | None
+    start: Model | None
     use: TeacherUse = field(default_factory=TeacherUse)
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -109,8 +111,10 @@ class Learner:
         }
 
 
-def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Model | None) -> Learner:
-    """Initialise the student from the recipe's seed, and build its methods and one optimizer for everything trained.
+def build_learner(
+    fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Model | None, start: Model | None = None
+) -> Learner:
+    """Initialise the student from the recipe's seed or a Model, and build its methods and one optimizer for all.
 
     Raises:
         RecipeError: A network or stage does not exist, or a method cannot serve this pair.
@@ -122,6 +126,8 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
     if guide is not None and choice.projector is not None:
         student.head.classifier.load_state_dict(guide.head.classifier.state_dict())
         student.head.classifier.requires_grad_(requires_grad=False)
+    if start is not None:
+        _start_from(start, student, choice, tileset)
     rows = tileset.rows("train")
     labels = torch.from_numpy(tileset.labels[rows])
     setting = Setting(
@@ -136,7 +142,8 @@ def build_learner(fabric: Fabric, recipe: Recipe, tileset: TileSet, teacher: Mod
     step, optimizer = fabric.setup(objective, build_optimizer(recipe, objective))
     average = moving_average(student, recipe.ema) if recipe.ema else None
     views = views_of(recipe, len(rows))
-    return Learner(fabric, recipe, tileset, choice, student, objective, step, optimizer, views, average, started_from)
+    origins = started_from, start
+    return Learner(fabric, recipe, tileset, choice, student, objective, step, optimizer, views, average, *origins)
 
 
 def _start(
@@ -151,6 +158,23 @@ def _start(
     choice = choice.model_copy(update=source.settle(choice.name, choice.arguments, tile_px))
     student = choice.build(classes, tile_px)
     return choice, student, take_weights(student, source)
+
+
+def _start_from(start: Model, student: Network, choice: NetworkChoice, tileset: TileSet) -> None:
+    """Give a student the weights of a finished Model.
+
+    Raises:
+        RecipeError: It is another network or has other classes.
+    """
+    theirs = start.card
+    if theirs.network != choice:
+        raise RecipeError(f"`start={start.folder}`: is {theirs.network}, but the recipe's network is {choice}")
+    if theirs.classes != tileset.classes:
+        raise RecipeError(
+            f"`start={start.folder}`: has the classes {', '.join(theirs.classes)}, but the tiles have "
+            f"{', '.join(tileset.classes)}"
+        )
+    student.load_state_dict(start.network.state_dict())
 
 
 def label_weights(labels: Tensor, classes: int) -> Tensor:
@@ -212,7 +236,13 @@ def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes
     """
     train = tileset.require_split("train")
     count = len(train)
-    if count < recipe.batch_size:
+    if recipe.probe:
+        tileset.require_split("val")
+        if teacher is not None or processes > 1:
+            raise RecipeError(
+                "`probe=True`: learns from the labels alone, in one process; leave out teacher and processes"
+            )
+    elif count < recipe.batch_size:
         raise RecipeError(f"batch_size {recipe.batch_size} is larger than the training split ({count} tiles); lower it")
     if recipe.batch_size % processes:
         raise RecipeError(f"batch_size {recipe.batch_size} is not divisible by {processes} processes")
@@ -228,29 +258,33 @@ def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes
     require_fit(teacher, tileset, as_teacher=True)
 
 
-def independence_of(tileset: TileSet, teacher: Model | None, *, allow_leak: bool) -> Independence:
-    """Return what is known of the splits' independence, including the teacher's tiles.
+def independence_of(
+    tileset: TileSet, teacher: Model | None, start: Model | None = None, *, allow_leak: bool
+) -> Independence:
+    """Return what is known of the splits' independence, including the tiles of the teacher and of the first weights.
 
     Raises:
-        LeakError: The splits leak, or the teacher saw what the student is kept from, and `allow_leak` is not set.
+        LeakError: The splits leak, or the teacher or the first weights saw what the student is kept from, and
+            `allow_leak` is not set.
     """
     report = require_no_leak(tileset, allow_leak=allow_leak)
-    if teacher is None:
-        return Independence(report.statement, leaks=report.leaks)
-    theirs = teacher.card.data
-    reason = ""
-    if theirs.leak_allowed:
-        reason = f"the teacher {teacher.card.name} was trained on splits that leak"
-    elif acquaintance(theirs, tileset) == "other split":
-        reason = f"the teacher {teacher.card.name} was trained on these tiles with another split"
-    if reason and not allow_leak:
-        raise LeakError(f"{tileset.folder}: {reason}; train a teacher on this split, or pass `allow_leak=True`")
-    if reason:
-        return Independence(f"LEAK: {reason}. {report.statement}", leaks=True)
-    if acquaintance(theirs, tileset) == "other tiles":
-        note = f"The teacher was trained on other tiles ({theirs.name}); whether it saw these patients is unknown."
-        return Independence(f"{report.statement} {note}", leaks=report.leaks)
-    return Independence(report.statement, leaks=report.leaks)
+    reasons, notes = [], []
+    for role, model in (("teacher", teacher), ("starting Model", start)):
+        if model is None:
+            continue
+        theirs = model.card.data
+        if theirs.leak_allowed:
+            reasons.append(f"the {role} {model.card.name} was trained on splits that leak")
+        elif acquaintance(theirs, tileset) == "other split":
+            reasons.append(f"the {role} {model.card.name} was trained on these tiles with another split")
+        elif acquaintance(theirs, tileset) == "other tiles":
+            notes.append(
+                f"The {role} was trained on other tiles ({theirs.name}); whether it saw these patients is unknown."
+            )
+    if reasons and not allow_leak:
+        raise LeakError(f"{tileset.folder}: {reasons[0]}; train one on this split, or pass `allow_leak=True`")
+    told = [*(f"LEAK: {reason}." for reason in reasons), report.statement, *notes]
+    return Independence(" ".join(told), leaks=report.leaks or bool(reasons))
 
 
 def facts(learner: Learner, teacher: Model | None, independence: Independence) -> dict[str, Any]:
@@ -263,6 +297,7 @@ def facts(learner: Learner, teacher: Model | None, independence: Independence) -
             "split": tileset.split_fingerprint,
             "teacher": teacher.fingerprint if teacher else None,
             "weights": learner.started_from.sha256 if learner.started_from else None,
+            "start": learner.start.fingerprint if learner.start else None,
         },
         "independence": independence.statement,
         "machine": {

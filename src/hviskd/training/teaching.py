@@ -31,6 +31,7 @@ class Teaching:
         cache_gb: Largest size, in gigabytes.
         cache_precision: Of the stored features; logits are always float32.
         shared_by: How many trainings will read the cache, to judge whether it pays.
+        allow_weak: Whether the teacher may be no better on the validation split than a guess; every output says so.
     """
 
     teacher: AnyModel
@@ -39,6 +40,7 @@ class Teaching:
     cache_gb: float = 10.0
     cache_precision: Precision = "float32"
     shared_by: int = 1
+    allow_weak: bool = False
 
     def __post_init__(self) -> None:
         if not self.cache_gb > 0:

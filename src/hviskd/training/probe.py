@@ -1,0 +1,173 @@
+"""A linear probe: the network stays as it is, and only its classifier is fitted, on features computed once.
+
+The way to a teacher from a pretrained network in minutes. Called by `train` for recipes with `probe: true`.
+"""
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hviskd.arrays import Floats, Ints
+from hviskd.models import IMAGENET, InputStep, write_weights
+from hviskd.networks import Network
+from hviskd.progress import Progress, progress_bar
+from hviskd.storage import atomic_file
+from hviskd.tiles import TileSet
+from hviskd.training.growing_arrays import GrowingArray
+from hviskd.training.run import Run
+from hviskd.training.setup import Learner
+from hviskd.training.tally import accuracies
+
+PENALTIES = tuple(10.0**exponent for exponent in range(1, -6, -1))  # λ of λ ‖W‖² / 2 beside the mean loss
+_TILES = 64  # a batch
+_ITERATIONS = 300
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear classifier of features: weights (K, D) and biases (K,), float64."""
+
+    weights: Floats
+    biases: Floats
+
+    def logits(self, features: Floats) -> Floats:
+        """Return logits (N, K) of features (N, D)."""
+        return features @ self.weights.T + self.biases
+
+    def before(self, mean: Floats, deviation: Floats) -> "Linear":
+        """Return the same classifier for features that are not standardised."""
+        weights = self.weights / deviation
+        return Linear(weights, self.biases - weights @ mean)
+
+
+def run_probe(learner: Learner, run: Run, progress: Progress | None) -> None:
+    """Fit probes on the training split, choose one on the validation split, and put it into the student.
+
+    Raises:
+        DataError: There is no validation split.
+    """
+    tileset, student, seen = learner.tileset, learner.student, []
+    for split in ("train", "val"):
+        labels = tileset.labels[tileset.require_split(split)]
+        seen.append(
+            (features_of(student, tileset, split, run.features_file(split), learner.fabric.device, progress), labels)
+        )
+    rows, fitted = zip(*probe_rows(seen[0], seen[1], len(tileset.classes), progress), strict=True)
+    best = best_row(rows, learner.recipe.choose_by)
+    put_classifier(student, fitted[best])
+    learner.history = list(rows)
+    learner.chosen = rows[best]
+    with atomic_file(run.chosen_file(int(rows[best]["epoch"]))) as partial:
+        write_weights(student.state_dict(), partial)
+
+
+def features_of(
+    network: Network, tileset: TileSet, split: str, path: Path, device: torch.device, progress: Progress | None
+) -> Floats:
+    """Return the embeddings (N, D) of a split's tiles as they are, float64; kept at `path` until the probe is done.
+
+    If killed, the computation continues after its last batch.
+    """
+    rows = tileset.rows(split)
+    width = network.shapes(tileset.tile_px).embedding
+    if not path.is_file():
+        with GrowingArray(path, (len(rows), width), np.dtype(np.float32)) as kept:
+            done = kept.rows
+            kept.cut(done)
+            with progress_bar(f"features of {split}", len(rows), progress) as advance:
+                advance(done)
+                for embedded in _embedded(network, tileset, rows[done:], device):
+                    kept.append(embedded)
+                    advance(len(embedded))
+            kept.finish()
+    return np.load(path, allow_pickle=False).astype(np.float64)
+
+
+def fit_path(
+    features: Floats, labels: Ints, classes: int, penalties: Sequence[float], *, balanced: bool
+) -> Iterator[Linear]:
+    """Minimise the mean cross-entropy plus λ ‖W‖² / 2 for each penalty λ, by L-BFGS in float64.
+
+    Each fit starts from the one before, so penalties are best given in falling order.
+
+    Args:
+        features: (N, D), standardised.
+        labels: (N,), each of the K classes at least once.
+        classes: K.
+        penalties: Each λ; biases are not penalised.
+        balanced: Whether a tile counts in inverse proportion to the tiles of its class.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    weighting = "balanced" if balanced else None
+    model = LogisticRegression(class_weight=weighting, warm_start=True, max_iter=_ITERATIONS, tol=1e-5)
+    for penalty in penalties:
+        # With two classes scikit-learn has one logit, the difference of two, whose weights are twice as long.
+        model.C = (2 if classes == 2 else 1) / (penalty * len(labels))
+        model.fit(features, labels)
+        weights, biases = model.coef_, model.intercept_
+        if classes == 2:
+            weights, biases = np.vstack([-weights, weights]) / 2, np.append(-biases, biases) / 2
+        yield Linear(weights.copy(), biases.copy())
+
+
+def probe_rows(
+    train: tuple[Floats, Ints], val: tuple[Floats, Ints], classes: int, progress: Progress | None = None
+) -> Iterator[tuple[dict[str, float], Linear]]:
+    """Yield a row of the log and the classifier, for features as they are, for every penalty and both class weights."""
+    features, labels = train
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    standard = (features - mean) / deviation
+    with progress_bar("fit probes", 2 * len(PENALTIES), progress) as advance, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a fit that stops early is judged on val as all others
+        number, started = 0, time.perf_counter()
+        for balanced in (False, True):
+            path = fit_path(standard, labels, classes, PENALTIES, balanced=balanced)
+            for penalty, of_standard in zip(PENALTIES, path, strict=True):
+                fitted, number = of_standard.before(mean, deviation), number + 1
+                row = {"epoch": float(number), "penalty": penalty, "balanced": float(balanced)}
+                row["seconds"] = time.perf_counter() - started
+                for split, (seen, truth) in (("train", train), ("val", val)):
+                    row |= {f"{split}_{name}": value for name, value in _measured(fitted.logits(seen), truth).items()}
+                row["loss_total"] = row["train_cross_entropy"]
+                advance(1, note=f"penalty {penalty:g}, val balanced accuracy {row['val_balanced_accuracy']:.3f}")
+                yield row, fitted
+                started = time.perf_counter()
+
+
+def best_row(rows: Sequence[dict[str, float]], by: str) -> int:
+    """Return the position of the row with the highest `val_…` metric; if tied, of the lowest cross-entropy."""
+    return max(range(len(rows)), key=lambda place: (rows[place][f"val_{by}"], -rows[place]["val_cross_entropy"]))
+
+
+def put_classifier(network: Network, fitted: Linear) -> None:
+    """Give a network's classifier these weights."""
+    classifier = network.head.classifier
+    with torch.no_grad():
+        classifier.weight.copy_(torch.from_numpy(fitted.weights))
+        classifier.bias.copy_(torch.from_numpy(fitted.biases))
+
+
+def _embedded(network: Network, tileset: TileSet, rows: Ints, device: torch.device) -> Iterator[NDArray[np.float32]]:
+    step = InputStep(IMAGENET).to(device)
+    network = network.to(device).eval()
+    with torch.inference_mode():
+        for start in range(0, len(rows), _TILES):
+            tiles = torch.from_numpy(tileset.pixels[rows[start : start + _TILES]]).to(device)
+            yield network.trace(step(tiles)).embedding.float().cpu().numpy()
+
+
+def _measured(logits: Floats, truth: Ints) -> dict[str, float]:
+    """Return cross-entropy, top-1 and balanced accuracy of logits (N, K)."""
+    classes = logits.shape[1]
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    likelihood = shifted[np.arange(len(truth)), truth] - np.log(np.exp(shifted).sum(axis=1))
+    counts = np.bincount(truth * classes + logits.argmax(axis=1), minlength=classes**2).reshape(classes, classes)
+    return {"cross_entropy": float(-likelihood.mean()), **accuracies(torch.from_numpy(counts))}

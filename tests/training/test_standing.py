@@ -1,0 +1,85 @@
+"""A teacher that is no better than a guess is refused before anything is distilled."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from hviskd.cli.app import app
+from hviskd.errors import ModelError
+from hviskd.models import NetworkChoice, save_model
+from hviskd.models.card import untrained_card
+from hviskd.models.prediction import predict_rows
+from hviskd.networks import create_network
+from hviskd.progress import silent
+from hviskd.training import Teaching, load_recipe, train
+from hviskd.training.standing import weakness
+
+QUICK = {"network": "resnet8", "epochs": 1, "batch_size": 16, "methods": "kd"}
+
+
+@pytest.fixture(scope="module")
+def random_teacher(tileset, tmp_path_factory):
+    """What a pretrained network is whose weights were silently not loaded."""
+    torch.manual_seed(4)
+    card = untrained_card(NetworkChoice(name="resnet8"), tileset.classes, tileset.tile_px, tileset.mpp)
+    return save_model(create_network("resnet8", 3), card, tmp_path_factory.mktemp("models") / "random")
+
+
+def with_metric(model, tileset, value):
+    data = model.card.data.model_copy(
+        update={"fingerprint": tileset.fingerprint, "split_fingerprint": tileset.split_fingerprint}
+    )
+    return replace(
+        model, card=model.card.model_copy(update={"metrics": {"val_balanced_accuracy": value}, "data": data})
+    )
+
+
+def test_random_weights_are_refused_with_numbers_and_a_way_out(random_teacher, tileset, tmp_path):
+    rows = tileset.rows("val")
+    answers = predict_rows(random_teacher, tileset, rows, progress=silent).argmax(axis=1)
+    balanced = np.mean([(answers[tileset.labels[rows] == label] == label).mean() for label in range(3)])
+    with pytest.raises(ModelError, match=rf"{balanced:.3f} on 48 tiles.*0\.333.*allow_weak=True"):
+        train(load_recipe(None, QUICK), tileset, tmp_path / "run", teacher=random_teacher)
+    assert not (tmp_path / "run").exists()
+    allowed = Teaching(random_teacher, allow_weak=True)
+    run = train(load_recipe(None, QUICK), tileset, tmp_path / "run", teacher=allowed, progress=silent)
+    assert "no better than a guess" in run.card["teacher"]
+
+
+def test_a_teacher_that_learned_is_none(teacher_run, tileset):
+    assert weakness(teacher_run.chosen(), tileset, "cpu", silent) == ""
+
+
+def test_a_card_of_this_split_is_believed_and_small_numbers_are_not_enough(random_teacher, tileset):
+    assert weakness(with_metric(random_teacher, tileset, 0.9), tileset, "cpu", silent) == ""
+    assert "balanced accuracy 0.400" in weakness(with_metric(random_teacher, tileset, 0.4), tileset, "cpu", silent)
+    assert weakness(with_metric(random_teacher, tileset, 0.5), tileset, "cpu", silent) == ""  # 0.5 − 1.645 · 0.072
+
+
+def test_a_guess_passes_as_seldom_as_it_should():
+    rng = np.random.default_rng(0)
+    passed = 0
+    for _ in range(2000):
+        known = np.mean([(rng.integers(4, size=25) == label).mean() for label in range(4)])
+        passed += known - 1.645 * np.sqrt(known * (1 - known) / 100) > 0.25
+    assert passed / 2000 < 0.06
+
+
+@pytest.mark.slow
+def test_the_verb_spells_the_option(random_teacher, tileset, tmp_path):
+    words = ["distill", str(tileset.folder), "--teacher", str(random_teacher.folder), "-o", str(tmp_path / "run")]
+    words += ["--network", "resnet8", "--method", "kd", "--epochs", "1", "--batch-size", "16"]
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert "--allow-weak-teacher" in refused.output
+    allowed = CliRunner().invoke(app, [*words, "--allow-weak-teacher"])
+    assert allowed.exit_code == 0, allowed.output
+    assert "no better than a guess" in allowed.output
+
+
+def test_a_peer_may_begin_as_a_guess(random_teacher, tileset, tmp_path):
+    recipe = load_recipe(None, QUICK | {"methods": "dml"})
+    assert train(recipe, tileset, tmp_path / "run", teacher=random_teacher, progress=silent).finished
