@@ -190,8 +190,8 @@ def load_recipe(
         _replace(content, key, value, where)
     if "network" not in content:
         raise RecipeError(
-            f"{where}: give `recipe` (see `built_in_recipes()`), `network` (see `network_names()`), or `start`, a "
-            "finished run to go on from"
+            "give `recipe` (see `built_in_recipes()`) or `network` (see `network_names()`), or `start`, a finished run "
+            "to go on from"
         )
     try:
         return Recipe.model_validate(content)
