@@ -18,6 +18,7 @@ class FakeTrace:
     blocks: list[Tensor] | None = None
     last: Tensor | None = None
     class_weights: Tensor | None = None
+    class_tokens: list[Tensor] | None = None
 
 
 @dataclass(frozen=True)

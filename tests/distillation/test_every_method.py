@@ -343,3 +343,45 @@ def test_weight_scales_all_that_a_method_adds_to_the_learning(name):
     own = {term for term in method.weights if term not in scaled}
     assert scaled
     assert own <= {"teacher_head", "reconstruction", "teacher_exits", "peer"}  # what a teacher's side learns for itself
+
+
+def with_strangers(tiles, strangers=6):
+    """Put tiles without label behind those of a batch."""
+    more = batch(samples=strangers, seed=9)
+    none = torch.full((strangers,), -1)
+    return Batch(
+        torch.cat([tiles.images, more.images]),
+        torch.cat([tiles.labels, none]),
+        torch.cat([tiles.index, none]),
+        labelled=len(tiles.images),
+    )
+
+
+@pytest.mark.parametrize("mixture", MIXTURES)
+def test_tiles_without_label_reach_just_the_methods_that_read_none(mixture):
+    objective = build(MIXTURES[mixture])
+    objective.eval()  # so that the labelled tiles' features do not depend on the others
+    tiles = batch()
+    alone, joined = (run(copy.deepcopy(objective), seen) for seen in (tiles, with_strangers(tiles)))
+    assert torch.allclose(joined.logits, alone.logits, rtol=1e-4, atol=1e-5)
+    reading = {name for name in MIXTURES[mixture] if METHODS[name].reads_labels}
+    for term, loss in alone.losses.items():
+        if (name := term.split("/")[0]) in reading and name not in DRAWS:
+            assert joined.losses[term].item() == pytest.approx(loss.item(), rel=1e-3, abs=1e-6), term
+        assert joined.losses[term].isfinite()
+    told = {term.split("/")[0] for term, loss in joined.losses.items() if not torch.allclose(loss, alone.losses[term])}
+    assert told >= {name for name in MIXTURES[mixture] if not METHODS[name].reads_labels}
+
+
+@pytest.mark.parametrize("mixture", MIXTURES)
+def test_what_reads_no_label_gives_the_same_whatever_the_labels_are(mixture):
+    objective, tiles = build(MIXTURES[mixture]), batch()
+    objective.eval()
+    wrong = replace(tiles, labels=(tiles.labels + 1) % CLASSES, index=tiles.index + 1)
+    torch.manual_seed(0)
+    told = run(copy.deepcopy(objective), tiles).losses
+    torch.manual_seed(0)
+    again = run(copy.deepcopy(objective), wrong).losses
+    for term, loss in told.items():
+        if not METHODS[term.split("/")[0]].reads_labels:
+            assert torch.equal(loss, again[term]), term

@@ -125,7 +125,18 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class TeachingOptions:
-    """How what is read of the teacher reaches the student."""
+    """How what is read of the teacher reaches the student, and on which tiles."""
+
+    unlabelled: Annotated[
+        Path | None,
+        typer.Option(
+            "--unlabelled",
+            metavar="TILESET",
+            help="Tiles that join without labels (see hviskd tiles cut --unlabelled); on them only what needs no label "
+            "counts.",
+            show_default="none",
+        ),
+    ] = None
 
     cache: Annotated[
         bool | None,
@@ -235,6 +246,8 @@ def distill(
       hviskd distill tiles -o runs/kd --teacher runs/teacher --recipe laptop --method kd
 
       hviskd distill tiles -o runs/s --teacher runs/teacher --network resnet8 --set methods.hviskd.scale=student
+
+      hviskd distill tiles -o runs/more --teacher runs/teacher --recipe laptop --unlabelled more-tiles
     """
     from dataclasses import asdict
 
@@ -270,6 +283,8 @@ def _summary(run: "Run") -> None:
     card, chosen, last = run.card, run.chosen(), run.last()
     typer.echo(f"{chosen.card.network.name}, {chosen.parameters:,} parameters; {', '.join(chosen.card.classes)}")
     typer.echo(card["independence"])
+    if more := card.get("unlabelled"):
+        typer.echo(f"{more['tiles']:,} tiles of {more['name']} joined without labels")
     if "teacher" in card:
         typer.echo(card["teacher"])
     if chosen.card.pretrained is not None:

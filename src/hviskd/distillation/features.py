@@ -1,8 +1,9 @@
 """What methods read of a network's feature maps, live or stored: means over a map, and means over its regions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -56,6 +57,11 @@ class StoredTrace:
         """Never stored."""
         raise LookupError(_NOT_STORED)
 
+    @property
+    def class_tokens(self) -> list[Tensor] | None:
+        """Never stored."""
+        raise LookupError(_NOT_STORED)
+
 
 def pooled_at(trace: Trace, place: Place) -> Tensor:
     """Return the mean (B, C) of a map over height and width, in at least float32."""
@@ -65,6 +71,59 @@ def pooled_at(trace: Trace, place: Place) -> Tensor:
 def regions_at(trace: Trace, place: Place, side: int) -> Tensor:
     """Return a map averaged (adaptively) to (B, C, side, side), in at least float32."""
     return trace.cells[place, side] if isinstance(trace, StoredTrace) else _averaged(_map_at(trace, place), side)
+
+
+def changed(
+    trace: Trace, change: Callable[[Tensor], Tensor], *, weights: Callable[[Tensor], Tensor] | None = None
+) -> Trace:
+    """Return a Trace with every tensor changed, for example detached; the class weights by `weights`, if given."""
+    class_weights = (weights or change)(trace.class_weights)
+    if isinstance(trace, StoredTrace):
+        return StoredTrace(
+            change(trace.logits),
+            class_weights,
+            {name: change(vector) for name, vector in trace.vectors.items()},
+            {place: change(mean) for place, mean in trace.means.items()},
+            {place: change(regions) for place, regions in trace.cells.items()},
+        )
+    return _Changed(
+        stages=[change(maps) for maps in trace.stages],
+        last=change(trace.last),
+        embedding=change(trace.embedding),
+        logits=change(trace.logits),
+        class_weights=class_weights,
+        preactivations=None if trace.preactivations is None else [change(maps) for maps in trace.preactivations],
+        blocks=None if trace.blocks is None else [change(maps) for maps in trace.blocks],
+        class_tokens=None if trace.class_tokens is None else [change(tokens) for tokens in trace.class_tokens],
+    )
+
+
+def joint_trace(parts: Sequence[StoredTrace]) -> StoredTrace:
+    """Return what was stored of several parts of a batch as one Trace, in their order."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    return StoredTrace(
+        torch.cat([part.logits for part in parts]),
+        first.class_weights,
+        {name: torch.cat([part.vectors[name] for part in parts]) for name in first.vectors},
+        {place: torch.cat([part.means[place] for part in parts]) for place in first.means},
+        {place: torch.cat([part.cells[place] for part in parts]) for place in first.cells},
+    )
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """A Trace whose tensors were changed."""
+
+    stages: list[Tensor]
+    last: Tensor
+    embedding: Tensor
+    logits: Tensor
+    class_weights: Tensor
+    preactivations: list[Tensor] | None
+    blocks: list[Tensor] | None
+    class_tokens: list[Tensor] | None
 
 
 def _map_at(trace: Trace, place: Place) -> Tensor:

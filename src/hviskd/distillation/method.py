@@ -31,6 +31,10 @@ class Trace(Protocol):
         """Feature maps (B, C, H, W) of every block of every stage, after activation, if a method needs them."""
 
     @property
+    def class_tokens(self) -> list[Tensor] | None:
+        """A transformer's class token (B, D) beside each of `stages`; None where the network has none."""
+
+    @property
     def last(self) -> Tensor:
         """The feature map (B, C, H, W) that the head averages."""
 
@@ -82,11 +86,12 @@ class Batch:
 
     Attributes:
         images: (B, 3, H, W) as the networks take them.
-        labels: (B,).
-        index: Positions (B,) in the training split.
+        labels: (B,); -1 for tiles without label.
+        index: Positions (B,) in the training split; -1 for tiles without label, which are not of it.
         views: What methods asked for in `Method.views`, by name.
         progress: Share of the training that is done, from 0 to below 1.
         teacher: What was stored of the teacher's Trace of these tiles; None if the teacher runs with the student.
+        labelled: How many tiles have labels, the first of the batch; None: all.
     """
 
     images: Tensor
@@ -95,6 +100,7 @@ class Batch:
     views: Mapping[str, View] = field(default_factory=dict)
     progress: float = 0.0
     teacher: Trace | None = None
+    labelled: int | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +179,7 @@ class Method(nn.Module):
             Trace), "trained_teacher" (the teacher is a peer that learns too), "teacher_head" (the student is built
             with a projector, `options.reduction` times narrower inside, and a copy of the teacher's classifier).
         phased: Whether some of its parameters get no gradient during a part of the training.
+        reads_labels: Whether it reads `batch.labels` or `batch.index`; then it sees only the labelled tiles of a batch.
         weights: The weight of each loss that `forward` returns, by its name.
     """
 
@@ -180,6 +187,7 @@ class Method(nn.Module):
     Options: ClassVar[type[_AnyOptions]]
     needs: ClassVar[frozenset[str]] = frozenset()
     phased: ClassVar[bool] = False
+    reads_labels: ClassVar[bool] = True
     weights: dict[str, float]
 
     def __init_subclass__(cls, **kwargs: object) -> None:
@@ -189,7 +197,10 @@ class Method(nn.Module):
             raise TypeError(f"{cls.__name__}.needs: {min(unknown)!r} is not one of {', '.join(sorted(NEEDS))}")
 
     def views(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return other views of the images by name; both networks run on them, and `batch.views` has the results."""
+        """Return other views of the images by name; both networks run on them, and `batch.views` has the results.
+
+        A view may show the batch several times over, each time whole and in its order.
+        """
         return {}
 
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:

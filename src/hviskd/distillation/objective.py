@@ -9,6 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from hviskd.distillation.features import changed
+from hviskd.distillation.labelled import labelled_part
 from hviskd.distillation.method import Batch, Method, Options, Reads, Trace, View, total_loss
 
 
@@ -26,7 +28,7 @@ class Step:
     Attributes:
         total: The weighted sum that is learned.
         losses: Every method's losses, unweighted and detached; `method` or `method/term`.
-        logits: The student's logits (B, K), detached.
+        logits: The student's logits (B, K) of the tiles that have labels, detached.
     """
 
     total: Tensor
@@ -90,15 +92,18 @@ class Objective(nn.Module):
         student = self._student(batch.images)
         teacher = self._teacher(batch.images) if batch.teacher is None else batch.teacher
         # A peer is taught by the methods that call it one; to all others it is a teacher, and gets no gradient.
-        still_batch, still_teacher = _still(batch, teacher) if self.teacher_learns else (batch, teacher)
+        still = (batch, student, teacher)
+        if self.teacher_learns:
+            still_batch, still_teacher = _still(batch, teacher)
+            still = (still_batch, student, still_teacher)
         totals: list[Tensor] = []
         losses: dict[str, Tensor] = {}
         for name, method in counting.items():
-            peer = "trained_teacher" in method.needs
-            terms = method(batch, student, teacher) if peer else method(still_batch, student, still_teacher)
+            seen = (batch, student, teacher) if "trained_teacher" in method.needs else still
+            terms = method(*(labelled_part(*seen) if method.reads_labels else seen))
             totals.append(total_loss(terms, method.weights))
             losses |= {_column(name, term): loss.detach() for term, loss in terms.items()}
-        return Step(torch.stack(totals).sum(), losses, student.logits.detach())
+        return Step(torch.stack(totals).sum(), losses, student.logits[: batch.labelled].detach())
 
     def reads(self) -> Reads | None:
         """Return what all methods together read of the teacher; None if one needs the teacher itself."""
@@ -136,19 +141,6 @@ class Objective(nn.Module):
         return traced.trace(images, preactivations="preactivations" in needs, blocks="blocks" in needs)
 
 
-@dataclass(frozen=True)
-class _StillTrace:
-    """A detached Trace, without gradients."""
-
-    stages: list[Tensor]
-    last: Tensor
-    embedding: Tensor
-    logits: Tensor
-    class_weights: Tensor
-    preactivations: list[Tensor] | None
-    blocks: list[Tensor] | None
-
-
 def _still(batch: Batch, teacher: Trace | None) -> tuple[Batch, Trace | None]:
     """Return a batch and a teacher's Trace that are detached from the teacher."""
     views = {name: replace(view, teacher=_detached(view.teacher)) for name, view in batch.views.items()}
@@ -156,17 +148,7 @@ def _still(batch: Batch, teacher: Trace | None) -> tuple[Batch, Trace | None]:
 
 
 def _detached(trace: Trace | None) -> Trace | None:
-    if trace is None:
-        return None
-    return _StillTrace(
-        stages=[maps.detach() for maps in trace.stages],
-        last=trace.last.detach(),
-        embedding=trace.embedding.detach(),
-        logits=trace.logits.detach(),
-        class_weights=trace.class_weights.detach(),
-        preactivations=None if trace.preactivations is None else [maps.detach() for maps in trace.preactivations],
-        blocks=None if trace.blocks is None else [maps.detach() for maps in trace.blocks],
-    )
+    return None if trace is None else changed(trace, Tensor.detach)
 
 
 def _column(method: str, term: str) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         NetworkChoice,
         Normalisation,
         TeacherRecord,
+        UnlabelledRecord,
     )
     from hviskd.models.compute import Compute
     from hviskd.models.device import pick_device
@@ -42,6 +43,7 @@ _HOMES = {
     "Normalisation": "card",
     "QuantizeSettings": "quantization",
     "TeacherRecord": "card",
+    "UnlabelledRecord": "card",
     "export_model": "export",
     "find_model": "finding",
     "find_models": "finding",
@@ -70,6 +72,7 @@ __all__ = [
     "Normalisation",
     "QuantizeSettings",
     "TeacherRecord",
+    "UnlabelledRecord",
     "export_model",
     "find_model",
     "find_models",

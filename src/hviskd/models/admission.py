@@ -87,6 +87,10 @@ def leak_statement(models: Sequence["Model"], names: Sequence[str], tileset: "Ti
 def _familiarity(model: "Model", tileset: "TileSet", split: str, *, allow_leak: bool) -> str:
     """State what a Model may have seen of these tiles; reject one that was trained on them with another split."""
     how = acquaintance(model.card.data, tileset)
+    more = model.card.data.unlabelled
+    if how == "other tiles" and more is not None and more.data == tileset.fingerprint:
+        name = model.card.data.name
+        return f"trained on another TileSet ({name}) and, without labels, on {more.tiles:,} of these tiles."
     if how == "other tiles":
         return f"trained on another TileSet ({model.card.data.name}); whether the two share patients is unknown."
     if how == "other split":

@@ -105,6 +105,22 @@ class Licence(_Card):
         return f"{self.what}: {self.licence or 'licence unknown'}" + (f", {self.terms}" if self.terms else "")
 
 
+class UnlabelledRecord(_Card):
+    """Tiles that a model learned from without labels.
+
+    Attributes:
+        name: Folder name of the TileSet; never a path.
+        fingerprint: Hash over the pixels of the tiles that joined.
+        data: Fingerprint of the whole TileSet.
+        tiles: How many tiles joined.
+    """
+
+    name: str
+    fingerprint: str
+    data: str
+    tiles: int
+
+
 class DataRecord(_Card):
     """The tiles that a model was trained on, and the independence of its splits.
 
@@ -116,6 +132,7 @@ class DataRecord(_Card):
         val_tiles: Number of tiles the epoch was chosen on.
         independence: One sentence on patients, slides and neighbours across the splits.
         leak_allowed: Whether the splits leak and the user asked for it.
+        unlabelled: The unlabelled tiles that joined; None without such.
     """
 
     name: str
@@ -125,6 +142,7 @@ class DataRecord(_Card):
     val_tiles: int
     independence: str
     leak_allowed: bool
+    unlabelled: UnlabelledRecord | None = None
 
 
 class TeacherRecord(_Card):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hviskd.tiles.cifar import import_cifar
     from hviskd.tiles.fitting import ImportSettings
     from hviskd.tiles.importing import import_folder
+    from hviskd.tiles.joining import UnlabelledTiles, join_unlabelled
     from hviskd.tiles.leaks import Crossing, LeakReport, check_leak, require_no_leak
     from hviskd.tiles.overview import draw_contact_sheet, summary_table
     from hviskd.tiles.rows import TileSource
@@ -30,10 +31,12 @@ _HOMES = {
     "TileSetCard": "card",
     "TileSetWriter": "writing",
     "TileSource": "rows",
+    "UnlabelledTiles": "joining",
     "check_leak": "leaks",
     "draw_contact_sheet": "overview",
     "import_cifar": "cifar",
     "import_folder": "importing",
+    "join_unlabelled": "joining",
     "new_card": "writing",
     "require_no_leak": "leaks",
     "split_tiles": "splitting",
@@ -50,10 +53,12 @@ __all__ = [
     "TileSetCard",
     "TileSetWriter",
     "TileSource",
+    "UnlabelledTiles",
     "check_leak",
     "draw_contact_sheet",
     "import_cifar",
     "import_folder",
+    "join_unlabelled",
     "new_card",
     "require_no_leak",
     "split_tiles",

@@ -5,7 +5,6 @@ more than one of them. Single-colour images do not count, since empty glass look
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,23 +18,28 @@ from hviskd.errors import LeakError
 from hviskd.tiles.rows import SPLITS
 from hviskd.tiles.tileset import TileSet
 
+HELD_OUT = "both in the val or test split and among the unlabelled tiles"
 _NAMES_KEPT = 10
 _NAMES_SAID = 3
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """One kind of thing that appears in more than one split: its noun, how many there are, and the first ten names."""
+    """One kind of thing that appears in more than one split: its noun, how many there are, and the first ten names.
+
+    `where` says where else it appears, if not in another split.
+    """
 
     one: str
     many: str
     count: int
     names: tuple[str, ...]
+    where: str = "in more than one split"
 
     def __str__(self) -> str:
         what = f"1 {self.one} appears" if self.count == 1 else f"{self.count} {self.many} appear"
         more = ", …" if self.count > _NAMES_SAID else ""
-        return f"{what} in more than one split ({', '.join(self.names[:_NAMES_SAID])}{more})"
+        return f"{what} {self.where} ({', '.join(self.names[:_NAMES_SAID])}{more})"
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,8 @@ class LeakReport:
 
 def without_names(text: str) -> str:
     """Remove the names from leak statements within a text; counts stay. Older cards say "stand" for "appear"."""
-    return re.sub(r"((?:appear|stand)s? in more than one split) \([^\n]*?\)(?=[;.])", r"\1", text)
+    places = f"in more than one split|{HELD_OUT}"
+    return re.sub(rf"((?:appear|stand)s? (?:{places})) \([^\n]*?\)(?=[;.])", r"\1", text)
 
 
 def check_leak(tileset: TileSet | Path | str) -> LeakReport:
@@ -124,10 +129,7 @@ def check_leak(tileset: TileSet | Path | str) -> LeakReport:
         splits=tuple(split for split in SPLITS if (table["split"] == split).any()),
         known_by=known_by,
         units=units,
-        patients=_crossing("patient", "patients", _in_several(table, "patient")),
-        slides=_crossing("slide", "slides", _in_several(table, "slide")),
-        neighbours=_crossing("neighbouring tile", "neighbouring tiles", _neighbours(table)),
-        pictures=_crossing("identical image", "identical images", _same_pictures(tileset, table)),
+        **crossings(tileset, table),
         photographs=tileset.card.origin.photographs,
     )
 
@@ -154,9 +156,24 @@ def _before_splitting(report: LeakReport) -> str:
     return "Correct the names or remove the duplicates, and split" if apart is not None and not apart.count else "Split"
 
 
-def _crossing(one: str, many: str, names: Iterable[str]) -> Crossing:
-    listed = list(names)
-    return Crossing(one, many, len(listed), tuple(listed[:_NAMES_KEPT]))
+def crossings(tileset: TileSet, table: pd.DataFrame, where: str = "in more than one split") -> dict[str, Crossing]:
+    """Find what the splits of a table share, by kind.
+
+    Args:
+        tileset: Has the pixels of every tile whose image appears in more than one split, at its first appearance.
+        table: Its rows, each with a split; others may follow.
+        where: What to say of it.
+    """
+    found = {
+        "patients": ("patient", "patients", _in_several(table, "patient")),
+        "slides": ("slide", "slides", _in_several(table, "slide")),
+        "neighbours": ("neighbouring tile", "neighbouring tiles", _neighbours(table)),
+        "pictures": ("identical image", "identical images", _same_pictures(tileset, table)),
+    }
+    return {
+        kind: Crossing(one, many, len(names), tuple(names[:_NAMES_KEPT]), where)
+        for kind, (one, many, names) in found.items()
+    }
 
 
 def _in_several(table: pd.DataFrame, unit: str) -> list[str]:

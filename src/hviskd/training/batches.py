@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from hviskd.arrays import NO_LABEL, Ints
 from hviskd.threads import in_threads
 from hviskd.tiles import TileSet
 
@@ -30,7 +30,7 @@ class TileBatch:
 
 
 class TileBatches:
-    """The batches of one split, for process `rank` of `world`.
+    """The batches of one split, or of some rows whose labels are not read, for process `rank` of `world`.
 
     With `balanced`, shuffled epochs have equally many tiles of every class.
 
@@ -41,7 +41,7 @@ class TileBatches:
     def __init__(
         self,
         tileset: TileSet,
-        split: str,
+        split: str | Ints,
         batch_size: int,
         device: torch.device,
         *,
@@ -49,8 +49,9 @@ class TileBatches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.rows: NDArray[np.int64] = tileset.rows(split)
-        self.labels = torch.from_numpy(tileset.labels[self.rows])
+        self.rows = tileset.rows(split) if isinstance(split, str) else split
+        labels = tileset.labels[self.rows] if isinstance(split, str) else np.full(len(self.rows), NO_LABEL)
+        self.labels = torch.from_numpy(labels)
         self.batch_size = batch_size
         self._balanced = balanced
         self._pixels = tileset.pixels
@@ -62,15 +63,22 @@ class TileBatches:
         """Return the number of complete batches."""
         return len(self.rows) // self.batch_size
 
-    def shuffled(self, seed: int) -> Iterator[TileBatch]:
-        """Yield an epoch of complete batches, in an order that depends only on the seed and the epoch."""
+    def shuffled(self, seed: int, batches: int | None = None) -> Iterator[TileBatch]:
+        """Yield an epoch of complete batches, in an order that depends only on the seed and the epoch.
+
+        An epoch has every tile once, but for a last, incomplete batch; or, in shuffled rounds, the number of `batches`
+        that was asked for.
+        """
         generator = torch.Generator().manual_seed(seed)
-        count = len(self) * self.batch_size
-        if self._balanced:
+        wanted = len(self) if batches is None else batches
+        count = wanted * self.batch_size
+        if batches is not None and not self._balanced:
+            order = balanced_order(torch.zeros_like(self.labels), count, generator)
+        elif self._balanced:
             order = balanced_order(self.labels, count, generator)
         else:
             order = _shuffled(len(self.rows), generator)[:count]
-        complete = order.view(len(self), self.batch_size)
+        complete = order.view(wanted, self.batch_size)
         return self._read([batch[self._rank :: self._world] for batch in complete])
 
     def in_order(self) -> Iterator[TileBatch]:

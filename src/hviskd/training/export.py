@@ -15,10 +15,11 @@ from hviskd.models import (
     Model,
     ModelCard,
     TeacherRecord,
+    UnlabelledRecord,
     save_model,
 )
 from hviskd.models.folder import CHOSEN, LAST
-from hviskd.tiles import TileSet
+from hviskd.tiles import TileSet, UnlabelledTiles
 from hviskd.training.recipe import Recipe
 from hviskd.training.run import Run
 from hviskd.training.setup import Independence, Learner
@@ -45,7 +46,7 @@ def export_models(run: Run, learner: Learner, teacher: Model | None, independenc
             normalisation=IMAGENET,
             stain=tileset.card.stain,
             icc=tileset.card.icc,
-            data=_data_record(tileset, independence),
+            data=_data_record(tileset, learner.unlabelled, independence),
             teacher=_teacher_record(teacher),
             recipe=_told(recipe, learner.start),
             epoch=0 if recipe.probe else int(row["epoch"]),
@@ -82,7 +83,12 @@ def _selection(recipe: Recipe, tileset: TileSet, row: Mapping[str, float]) -> st
     return f"epoch with the best {recipe.choose_by.replace('_', ' ')} on the validation split{lacking}"
 
 
-def _data_record(tileset: TileSet, independence: Independence) -> DataRecord:
+def _data_record(tileset: TileSet, more: UnlabelledTiles | None, independence: Independence) -> DataRecord:
+    joined = None
+    if more is not None:
+        joined = UnlabelledRecord(
+            name=more.name, fingerprint=more.fingerprint, data=more.tileset.fingerprint, tiles=len(more.rows)
+        )
     return DataRecord(
         name=tileset.folder.resolve().name,
         fingerprint=tileset.fingerprint,
@@ -91,6 +97,7 @@ def _data_record(tileset: TileSet, independence: Independence) -> DataRecord:
         val_tiles=len(tileset.rows("val")),
         independence=independence.statement,
         leak_allowed=independence.leaks,
+        unlabelled=joined,
     )
 
 
@@ -103,12 +110,17 @@ def _teacher_record(teacher: Model | None) -> TeacherRecord | None:
 
 def _licence_chain(learner: Learner, teacher: Model | None) -> tuple[Licence, ...]:
     """Return the licences of data, starting weights and all that the Models were made from, without repetition."""
-    tileset, weights = learner.tileset, learner.started_from
-    what = f"tiles {tileset.folder.resolve().name} ({tileset.fingerprint[:12]})"  # many a folder is called tiles
-    own = [Licence(what=what, licence=tileset.card.origin.licence)]
+    own, weights, more = [_licence_of("tiles", learner.tileset)], learner.started_from, learner.unlabelled
+    if more is not None:
+        own.append(_licence_of("unlabelled tiles", more.tileset))
     if weights is not None:
         what = f"weights {weights.name} ({weights.sha256[:12]})"
         own.append(Licence(what=what, licence=weights.licence, terms=weights.terms))
     origins = [model for model in (teacher, learner.start) if model is not None]
     inherited = [licence for model in origins for licence in model.card.licences]
     return tuple(dict.fromkeys((*own, *inherited)))
+
+
+def _licence_of(what: str, tileset: TileSet) -> Licence:
+    name = f"{what} {tileset.folder.resolve().name} ({tileset.fingerprint[:12]})"  # many a folder is called tiles
+    return Licence(what=name, licence=tileset.card.origin.licence)

@@ -16,7 +16,7 @@ from hviskd.models import IMAGENET, AnyModel, InputStep, Model, load_model, writ
 from hviskd.processor import keep_freed_memory
 from hviskd.progress import Advance, Progress, progress_bar
 from hviskd.storage import atomic_file
-from hviskd.tiles import TileSet
+from hviskd.tiles import TileSet, join_unlabelled
 from hviskd.tiles.augmentation import vary
 from hviskd.training.batches import TileBatches
 from hviskd.training.boards import tensorboard
@@ -39,6 +39,12 @@ from hviskd.training.setup import (
 from hviskd.training.standing import require_better_than_a_guess
 from hviskd.training.tally import LossTally, accuracies, confusion
 from hviskd.training.teaching import Teaching
+from hviskd.training.unlabelled import (
+    UnlabelledBatches,
+    unlabelled_parts,
+    unlabelled_per_batch,
+    with_unlabelled,
+)
 
 _LOOK_EVERY = 50  # steps between two checks of the losses on a GPU, since each waits for the device
 
@@ -82,10 +88,13 @@ def train(
     tileset = TileSet.open(tileset)
     teaching = teacher if teacher is None or isinstance(teacher, Teaching) else Teaching(teacher)
     guide = None if teaching is None else load_model(teaching.teacher)
+    more = None if teaching is None else teaching.unlabelled
+    unlabelled = None if more is None else join_unlabelled(tileset, more, allow_leak=allow_leak)
     start = None if recipe.start is None else load_model(recipe.start)
-    independence = independence_of(tileset, guide, start, allow_leak=allow_leak)
+    independence = independence_of(tileset, guide, start, allow_leak=allow_leak).beside(unlabelled)
     devices = device if isinstance(device, Devices) else Devices(device)
-    check_fit(recipe, tileset, guide, devices.processes)
+    shared = 0 if unlabelled is None else unlabelled_per_batch(recipe, devices.processes)
+    check_fit(recipe, tileset, guide, devices.processes, unlabelled=shared)
     weak = ""
     if guide is not None and teaching is not None:
         weak = require_better_than_a_guess(
@@ -96,6 +105,7 @@ def train(
     if fabric.device.type == "cpu":
         keep_freed_memory()
     learner = build_learner(fabric, recipe, tileset, guide, start)
+    learner.unlabelled = unlabelled
     with run.locked() if fabric.is_global_zero else nullcontext():
         _in_first_process(fabric, lambda: run.begin(recipe, facts(learner, guide, independence), resume=resume))
         if run.finished:
@@ -119,7 +129,12 @@ def _learn(learner: Learner, run: Run, progress: Progress | None) -> None:
     recipe, tileset, fabric = learner.recipe, learner.tileset, learner.fabric
     batches = partial(TileBatches, tileset, rank=fabric.global_rank, world=fabric.world_size)
     balanced = recipe.balance == "sampling"
-    train_split = batches("train", recipe.batch_size, fabric.device, balanced=balanced)
+    shared = 0 if learner.unlabelled is None else unlabelled_per_batch(recipe, fabric.world_size)
+    train_split = batches("train", recipe.batch_size - shared, fabric.device, balanced=balanced)
+    joining = None
+    if learner.unlabelled is not None:
+        place = {"rank": fabric.global_rank, "world": fabric.world_size}
+        joining = UnlabelledBatches(learner.unlabelled, shared, recipe, fabric.device, **place)
     val_split = batches("val", recipe.batch_size, fabric.device)
     input_step = InputStep(IMAGENET).to(fabric.device)
     with (
@@ -127,7 +142,7 @@ def _learn(learner: Learner, run: Run, progress: Progress | None) -> None:
         tensorboard(run.folder / "tensorboard", wanted=fabric.is_global_zero, after_epoch=learner.epoch) as board,
     ):
         while learner.epoch < recipe.epochs:
-            row = _train_epoch(learner, train_split, input_step, advance)
+            row = _train_epoch(learner, train_split, joining, input_step, advance)
             _require_finite(learner)
             row |= _validate(learner, val_split, input_step)
             learner.history.append(row)
@@ -156,8 +171,14 @@ def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Ind
     run.finish({"chosen_epoch": epoch, "training_seconds": seconds, **told})
 
 
-def _train_epoch(learner: Learner, split: TileBatches, input_step: InputStep, advance: Advance) -> dict[str, float]:
-    """Train on every complete batch once, and return the epoch's row of the log."""
+def _train_epoch(
+    learner: Learner,
+    split: TileBatches,
+    joining: UnlabelledBatches | None,
+    input_step: InputStep,
+    advance: Advance,
+) -> dict[str, float]:
+    """Train on every complete batch once, each with its unlabelled tiles, and return the epoch's row of the log."""
     recipe, fabric = learner.recipe, learner.fabric
     started = time.perf_counter()
     order_seed = _epoch_seed(recipe.seed, learner.epoch)
@@ -168,13 +189,16 @@ def _train_epoch(learner: Learner, split: TileBatches, input_step: InputStep, ad
     learner.objective.progress = learner.epoch / recipe.epochs
     tally = LossTally(learner.epoch + 1, every=1 if fabric.device.type == "cpu" else _LOOK_EVERY)
     counts = _no_counts(learner)
-    for number, batch in enumerate(split.shuffled(order_seed)):
+    parts = zip(split.shuffled(order_seed), unlabelled_parts(joining, order_seed, len(split)), strict=True)
+    for number, (batch, more) in enumerate(parts):
         rate = rate_at(recipe, (learner.epoch + number / len(split)) / recipe.epochs)
         set_rate(learner.optimizer, rate)
         view, variation = learner.views.draw(batch.index, generator)
         images = input_step(vary(batch.tiles, variation))
-        stored = learner.use.read(batch.index, view, fabric.device)
-        step = learner.step(Batch(images, batch.labels, batch.index, teacher=stored))
+        seen = [(batch.index, view), *([more.seen] if more else [])]
+        stored = learner.use.read(seen, fabric.device)
+        tiles = Batch(images, batch.labels, batch.index, teacher=stored)
+        step = learner.step(with_unlabelled(tiles, input_step(more.tiles)) if more else tiles)
         tally.add(step.losses | {"total": step.total.detach()})
         fabric.backward(step.total)
         if recipe.clip:

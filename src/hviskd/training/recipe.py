@@ -35,7 +35,7 @@ class Recipe(BaseModel):
         probe: Whether only the classifier is fitted, as a linear probe on the network's features; then the keys below
             except `choose_by` and `seed` have no meaning.
         methods: A preset's name, or a mapping of method names to their options; always stored in full.
-        epochs: Number of passes over the training split.
+        epochs: Number of passes over the training split; with unlabelled tiles, over its labelled tiles alone.
         batch_size: Number of tiles per step, over all processes together. A last, incomplete batch is skipped,
             since relations between samples depend on the batch size.
         optimizer: `sgd` (with momentum) or `adamw`.
@@ -61,6 +61,7 @@ class Recipe(BaseModel):
         balance: How rare classes are balanced. `weights`: in the cross-entropies with the
             labels, a tile counts in inverse proportion to the tiles of its class. `sampling`: an epoch has as many
             tiles as before, but equally many of every class, so tiles of rare classes are seen several times. `none`.
+        unlabelled_share: Share of each batch that is unlabelled, in a distillation with unlabelled tiles.
         precision: Numerical precision of the networks; losses stay in float32.
         choose_by: The metric on the validation split by which the epoch is selected.
         seed: Random seed of initial weights, tile order and augmentation.
@@ -97,6 +98,7 @@ class Recipe(BaseModel):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     choose_by: Literal["balanced_accuracy", "top1"] = "balanced_accuracy"
     seed: int = Field(default=0, ge=0, lt=2**31)
+    unlabelled_share: float = Field(default=0.5, gt=0, lt=1)
 
     @field_validator("methods", mode="before")
     @classmethod

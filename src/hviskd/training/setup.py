@@ -21,7 +21,7 @@ from hviskd.networks.pretrained import open_pretrained
 from hviskd.networks.weight_matching import take_weights
 from hviskd.networks.weights_report import WeightsReport
 from hviskd.progress import Progress
-from hviskd.tiles import TileSet, require_no_leak
+from hviskd.tiles import TileSet, UnlabelledTiles, require_no_leak
 from hviskd.training.optimizers import build_optimizer, moving_average
 from hviskd.training.recipe import Recipe
 from hviskd.training.teacher_cache import Source
@@ -37,6 +37,13 @@ class Independence:
     statement: str
     leaks: bool
 
+    def beside(self, unlabelled: UnlabelledTiles | None) -> "Independence":
+        """Add what the unlabelled tiles share with the validation and test splits; leaks come first."""
+        if unlabelled is None:
+            return self
+        told = (unlabelled.statement, self.statement) if unlabelled.leaks else (self.statement, unlabelled.statement)
+        return Independence(" ".join(told), leaks=self.leaks or unlabelled.leaks)
+
 
 @dataclass
 class Learner:
@@ -49,6 +56,7 @@ class Learner:
         step: The objective as the fabric wrapped it: to be called, never read.
         optimizer: Over all that learns.
         views: How tiles are varied.
+        unlabelled: The tiles without labels that join; None without such.
         average: The moving average of the student; None without one.
         started_from: Weights trained elsewhere that the student started from, if it did.
         start: The Model of ours that the student started from, if it did.
@@ -70,6 +78,7 @@ class Learner:
     average: AveragedModel | None
     started_from: WeightsReport | None
     start: Model | None
+    unlabelled: UnlabelledTiles | None = None
     use: TeacherUse = field(default_factory=TeacherUse)
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -77,17 +86,20 @@ class Learner:
 
     def store_teacher(self, teacher: Model, teaching: Teaching, progress: Progress | None) -> None:
         """Store what is read of the teacher, where it can be; then it no longer runs."""
-        source = Source(self.tileset, self.tileset.rows("train"), self.views, told_views(self.recipe))
+        told = told_views(self.recipe)
+        sources = [Source(self.tileset, self.tileset.rows("train"), self.views, told)]
+        if (more := self.unlabelled) is not None:
+            sources.append(Source(more.tileset, more.rows, views_of(self.recipe, len(more.rows)), told))
         self.use = use_teacher(
             teaching,
             teacher,
             self.objective,
-            source,
+            sources,
             epochs=self.recipe.epochs,
             device=self.fabric.device,
             progress=progress,
         )
-        if self.use.cache is not None:
+        if self.use.caches:
             self.objective.teacher = None
 
     @property
@@ -226,8 +238,8 @@ def open_fabric(recipe: Recipe, devices: Devices) -> Fabric:
     return fabric
 
 
-def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes: int) -> None:
-    """Raise errors now that would otherwise occur later.
+def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes: int, *, unlabelled: int = 0) -> None:
+    """Raise errors now that would otherwise occur later; `unlabelled` tiles of each batch are not of the split.
 
     Raises:
         DataError: There is no train split.
@@ -235,15 +247,15 @@ def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes
         ModelError: The teacher does not fit the tiles.
     """
     train = tileset.require_split("train")
-    count = len(train)
     if recipe.probe:
         tileset.require_split("val")
         if teacher is not None or processes > 1:
             raise RecipeError(
                 "`probe=True`: learns from the labels alone, in one process; leave out teacher and processes"
             )
-    elif count < recipe.batch_size:
-        raise RecipeError(f"batch_size {recipe.batch_size} is larger than the training split ({count} tiles); lower it")
+    elif len(train) < (wanted := recipe.batch_size - unlabelled):
+        what = f"batch_size {recipe.batch_size}" if not unlabelled else f"the labelled part of a batch ({wanted} tiles)"
+        raise RecipeError(f"{what} is larger than the training split ({len(train)} tiles); lower it")
     if recipe.batch_size % processes:
         raise RecipeError(f"batch_size {recipe.batch_size} is not divisible by {processes} processes")
     missing = sorted(set(tileset.classes) - set(tileset.table["class"].iloc[train]))
@@ -289,7 +301,7 @@ def independence_of(
 
 def facts(learner: Learner, teacher: Model | None, independence: Independence) -> dict[str, Any]:
     """Return what the run's card records of data, teacher, machine and versions."""
-    tileset, fabric = learner.tileset, learner.fabric
+    tileset, fabric, unlabelled = learner.tileset, learner.fabric, learner.unlabelled
     on_gpu = fabric.device.type == "cuda"
     return {
         "depends_on": {
@@ -298,8 +310,10 @@ def facts(learner: Learner, teacher: Model | None, independence: Independence) -
             "teacher": teacher.fingerprint if teacher else None,
             "weights": learner.started_from.sha256 if learner.started_from else None,
             "start": learner.start.fingerprint if learner.start else None,
+            "unlabelled tiles": unlabelled.fingerprint if unlabelled else None,
         },
         "independence": independence.statement,
+        **({} if unlabelled is None else {"unlabelled": {"name": unlabelled.name, "tiles": len(unlabelled.rows)}}),
         "machine": {
             "device": fabric.device.type,
             "name": torch.cuda.get_device_name(fabric.device) if on_gpu else platform.machine(),

@@ -1,6 +1,7 @@
 """A teacher, and how a student learns from it: by running it, or from what was stored of it."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,13 +9,16 @@ import torch
 from torch import Tensor
 
 from hviskd.distillation import Objective, StoredTrace
+from hviskd.distillation.features import joint_trace
 from hviskd.errors import DataError, RecipeError
 from hviskd.models import AnyModel, Model
 from hviskd.progress import Progress
 from hviskd.storage import cache_folder
+from hviskd.tiles import TileSet
 from hviskd.training.teacher_cache import Precision, Source, TeacherCache
 from hviskd.training.varied_views import Views
 
+Seen = tuple[Tensor, Tensor | None]  # numbers of tiles (B,), and of their views (B,), if those have numbers
 _SHARE = 1 / 3  # of a disk's free space that a cache may take
 
 
@@ -32,6 +36,8 @@ class Teaching:
         cache_precision: Of the stored features; logits are always float32.
         shared_by: How many trainings will read the cache, to judge whether it pays.
         allow_weak: Whether the teacher may be no better on the validation split than a guess; every output says so.
+        unlabelled: A TileSet whose tiles join the labelled ones: on them only the methods count that need no label.
+            Labels that it may have are ignored; of one that is split, the training split joins.
     """
 
     teacher: AnyModel
@@ -41,6 +47,7 @@ class Teaching:
     cache_precision: Precision = "float32"
     shared_by: int = 1
     allow_weak: bool = False
+    unlabelled: TileSet | Path | str | None = None
 
     def __post_init__(self) -> None:
         if not self.cache_gb > 0:
@@ -54,23 +61,30 @@ class TeacherUse:
     """How a training comes by its teacher's answers.
 
     Attributes:
-        cache: What is stored; None if the teacher runs at every step, or there is none.
+        caches: What is stored, for the labelled tiles and, if there are any, for the unlabelled ones; empty if the
+            teacher runs at every step, or there is none.
         note: Why so, in a sentence; empty where there is nothing to say.
     """
 
-    cache: TeacherCache | None = None
+    caches: tuple[TeacherCache, ...] = ()
     note: str = ""
 
-    def read(self, index: Tensor, view: Tensor | None, device: torch.device) -> StoredTrace | None:
-        """Return what is stored of tiles (B,) in their views (B,); None where the teacher runs."""
-        return None if self.cache is None or view is None else self.cache.read(index, view, device)
+    def read(self, parts: Sequence[Seen], device: torch.device) -> StoredTrace | None:
+        """Return what is stored of tiles (B,) in their views (B,), part after part; None where the teacher runs."""
+        if not self.caches:
+            return None
+        found = []
+        for cache, (index, view) in zip(self.caches, parts, strict=True):
+            assert view is not None
+            found.append(cache.read(index, view, device))
+        return joint_trace(found)
 
 
 def use_teacher(
     teaching: Teaching,
     teacher: Model,
     objective: Objective,
-    source: Source,
+    sources: Sequence[Source],
     *,
     epochs: int,
     device: torch.device,
@@ -85,7 +99,7 @@ def use_teacher(
     """
     if teaching.cache is False:
         return TeacherUse()
-    hindrance = _hindrance(objective, source.views)
+    hindrance = _hindrance(objective, sources[0].views)
     if hindrance and teaching.cache:
         raise RecipeError(f"`cache=True`: {hindrance}")
     if hindrance:
@@ -93,10 +107,10 @@ def use_teacher(
     reads = objective.reads()
     assert reads is not None
     home = Path(teaching.cache_folder) if teaching.cache_folder else cache_folder() / "teachers"
-    cache = TeacherCache(home, teacher, source, reads, teaching.cache_precision)
-    missing = cache.missing_bytes
-    if missing and not teaching.cache and epochs * teaching.shared_by <= cache.views:
-        told = f"{epochs} epochs are no more than the {cache.views} views that a cache would store"
+    caches = tuple(TeacherCache(home, teacher, source, reads, teaching.cache_precision) for source in sources)
+    missing, views = sum(cache.missing_bytes for cache in caches), caches[0].views
+    if missing and not teaching.cache and epochs * teaching.shared_by <= views:
+        told = f"{epochs} epochs are no more than the {views} views that a cache would store"
         return TeacherUse(note=f"The teacher runs at every step: {told}.")
     room = _room(home, teaching.cache_gb)
     if missing > room:
@@ -104,9 +118,10 @@ def use_teacher(
         if teaching.cache:
             raise DataError(f"`cache=True`: {told}; raise `cache_gb`, or choose `cache_folder` on another disk")
         return TeacherUse(note=f"The teacher runs at every step: {told}.")
-    cache.prepare(device, progress)
-    told = f"What is read of the teacher was stored for {cache.views} views of each tile ({cache.precision})."
-    return TeacherUse(cache, told)
+    for cache in caches:
+        cache.prepare(device, progress)
+    told = f"What is read of the teacher was stored for {views} views of each tile ({teaching.cache_precision})."
+    return TeacherUse(caches, told)
 
 
 def _hindrance(objective: Objective, views: Views) -> str:

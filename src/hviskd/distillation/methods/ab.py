@@ -29,6 +29,7 @@ class AB(PreactivationMethod):
 
     name = "ab"
     Options = ABOptions
+    reads_labels = False
 
     def __init__(self, options: ABOptions, setting: Setting) -> None:
         super().__init__(options, setting)

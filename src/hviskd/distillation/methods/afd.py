@@ -49,6 +49,7 @@ class AFD(Method):
     name = "afd"
     Options = AFDOptions
     needs = frozenset({"teacher", "blocks"})
+    reads_labels = False
 
     def __init__(self, options: AFDOptions, setting: Setting) -> None:
         super().__init__()

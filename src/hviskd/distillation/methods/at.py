@@ -36,6 +36,7 @@ class AT(Method):
     name = "at"
     Options = ATOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: ATOptions, setting: Setting) -> None:
         super().__init__()

@@ -37,6 +37,7 @@ class CATKD(Method):
     name = "cat_kd"
     Options = CATKDOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: CATKDOptions, setting: Setting) -> None:
         super().__init__()

@@ -48,6 +48,7 @@ class CC(Method):
     name = "cc"
     Options = CCOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: CCOptions, setting: Setting) -> None:
         super().__init__()

@@ -33,6 +33,7 @@ class DIST(Method):
     name = "dist"
     Options = DISTOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: DISTOptions, setting: Setting) -> None:
         super().__init__()

@@ -38,6 +38,7 @@ class FitNets(Method):
     name = "fitnets"
     Options = FitNetsOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: FitNetsOptions, setting: Setting) -> None:
         super().__init__()

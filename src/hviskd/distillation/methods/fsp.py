@@ -36,6 +36,7 @@ class FSP(Method):
     name = "fsp"
     Options = FSPOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: FSPOptions, setting: Setting) -> None:
         super().__init__()

@@ -47,6 +47,7 @@ class FT(Method):
     name = "ft"
     Options = FTOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
     phased = True
 
     def __init__(self, options: FTOptions, setting: Setting) -> None:

@@ -72,6 +72,7 @@ class HVisKD(Method):
     name = "hviskd"
     Options = HVisKDOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: HVisKDOptions, setting: Setting) -> None:
         super().__init__()

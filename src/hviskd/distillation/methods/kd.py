@@ -21,6 +21,7 @@ class KD(Method):
     name = "kd"
     Options = KDOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: KDOptions, setting: Setting) -> None:
         super().__init__()

@@ -50,6 +50,7 @@ class KDSVD(Method):
     name = "kdsvd"
     Options = KDSVDOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: KDSVDOptions, setting: Setting) -> None:
         super().__init__()

@@ -51,6 +51,7 @@ class MultiLevel(Method):
     name = "multi_level"
     Options = MultiLevelOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: MultiLevelOptions, setting: Setting) -> None:
         super().__init__()

@@ -26,6 +26,7 @@ class NST(Method):
     name = "nst"
     Options = NSTOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: NSTOptions, setting: Setting) -> None:
         super().__init__()

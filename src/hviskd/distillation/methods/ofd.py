@@ -26,6 +26,7 @@ class OFD(PreactivationMethod):
 
     name = "ofd"
     Options = OFDOptions
+    reads_labels = False
 
     def __init__(self, options: OFDOptions, setting: Setting) -> None:
         super().__init__(options, setting)

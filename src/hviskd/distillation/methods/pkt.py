@@ -27,6 +27,7 @@ class PKT(Method):
     name = "pkt"
     Options = PKTOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: PKTOptions, setting: Setting) -> None:
         super().__init__()

@@ -40,6 +40,7 @@ class ReviewKD(Method):
     name = "reviewkd"
     Options = ReviewKDOptions
     needs = frozenset({"teacher", "preactivations"})
+    reads_labels = False
 
     def __init__(self, options: ReviewKDOptions, setting: Setting) -> None:
         super().__init__()

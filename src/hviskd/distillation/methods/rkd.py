@@ -31,6 +31,7 @@ class RKD(Method):
     name = "rkd"
     Options = RKDOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: RKDOptions, setting: Setting) -> None:
         super().__init__()

@@ -29,6 +29,7 @@ class SimKD(Method):
     name = "simkd"
     Options = SimKDOptions
     needs = frozenset({"teacher", "teacher_head"})
+    reads_labels = False
 
     def __init__(self, options: SimKDOptions, setting: Setting) -> None:
         super().__init__()

@@ -30,6 +30,7 @@ class SP(Method):
     name = "sp"
     Options = SPOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: SPOptions, setting: Setting) -> None:
         super().__init__()

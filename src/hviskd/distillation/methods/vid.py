@@ -38,6 +38,7 @@ class VID(Method):
     name = "vid"
     Options = VIDOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: VIDOptions, setting: Setting) -> None:
         super().__init__()

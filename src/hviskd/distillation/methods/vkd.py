@@ -23,6 +23,7 @@ class VkD(Method):
     name = "vkd"
     Options = VkDOptions
     needs = frozenset({"teacher"})
+    reads_labels = False
 
     def __init__(self, options: VkDOptions, setting: Setting) -> None:
         super().__init__()
