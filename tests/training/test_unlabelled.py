@@ -11,10 +11,12 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.functional import mse_loss
 
-from hviskd.errors import LeakError, RecipeError
+from hviskd.errors import DataError, LeakError, RecipeError, TrainingError
 from hviskd.evaluation import evaluate
+from hviskd.models.admission import cautions
 from hviskd.tiles import Origin, TileSet, TileSetWriter, TileSource, join_unlabelled, new_card
-from hviskd.training import Run, Teaching, load_recipe, train
+from hviskd.tiles.rows import write_rows
+from hviskd.training import Run, Teaching, fit, load_recipe, train
 from hviskd.training.unlabelled import UnlabelledBatches, unlabelled_per_batch
 from tests.conftest import write_tiles
 
@@ -95,6 +97,7 @@ def test_the_run_and_its_models_say_what_joined(run, more, tileset):
     assert np.isfinite(run.log.to_numpy()).all()
 
 
+@pytest.mark.slow
 def test_they_change_the_student_and_the_same_seed_gives_the_same(run, tileset, teacher_run, more, tmp_path):
     again = train(recipe_of(), tileset, tmp_path / "again", teacher=Teaching(teacher_run, cache=False, unlabelled=more))
     assert equal(weights(again), weights(run))
@@ -104,6 +107,7 @@ def test_they_change_the_student_and_the_same_seed_gives_the_same(run, tileset, 
     assert not equal(weights(alone), weights(run))
 
 
+@pytest.mark.slow
 def test_the_cache_covers_them(run, tileset, teacher_run, more, tmp_path):
     teaching = Teaching(teacher_run, cache=True, cache_folder=tmp_path / "cache", unlabelled=more)
     cached = train(recipe_of(), tileset, tmp_path / "cached", teacher=teaching)
@@ -114,11 +118,10 @@ def test_the_cache_covers_them(run, tileset, teacher_run, more, tmp_path):
         assert mse_loss(weights(cached)[name].float(), value.float()) < 1e-5
 
 
-def test_it_resumes_to_the_same_weights_and_not_with_other_tiles(
+@pytest.mark.slow
+def test_a_resumed_training_ends_the_same_and_other_tiles_are_refused(
     run, tileset, teacher_run, more, tmp_path, monkeypatch
 ):
-    from hviskd.training import fit
-
     keep, folder = fit._keep, tmp_path / "killed"
     teaching = Teaching(teacher_run, cache=False, unlabelled=more)
 
@@ -130,12 +133,13 @@ def test_it_resumes_to_the_same_weights_and_not_with_other_tiles(
     with pytest.raises(KeyboardInterrupt):
         train(recipe_of(), tileset, folder, teacher=teaching)
     monkeypatch.setattr(fit, "_keep", keep)
-    with pytest.raises(Exception, match="cannot resume, since the unlabelled tiles changed"):
+    with pytest.raises(TrainingError, match="cannot resume, since the unlabelled tiles changed"):
         train(recipe_of(), tileset, folder, teacher=Teaching(teacher_run, cache=False), resume=True)
     resumed = train(recipe_of(), tileset, folder, teacher=teaching, resume=True)
     assert equal(weights(resumed), weights(run))
 
 
+@pytest.mark.slow
 def test_a_held_out_patient_is_refused_or_said_everywhere(tileset, teacher_run, tmp_path):
     leaking = write_tiles(tmp_path / "leaking", splits=False, seed=3)
     with pytest.raises(LeakError, match="4 patients appear both in the val or test split and among the unlabelled"):
@@ -146,12 +150,11 @@ def test_a_held_out_patient_is_refused_or_said_everywhere(tileset, teacher_run, 
     assert run.chosen().card.data.leak_allowed
 
 
+@pytest.mark.slow
 def test_labels_of_another_laboratory_are_ignored_and_evaluation_says_so(tileset, teacher_run, tmp_path):
     names = ("x", "y", "z", "w")
     other = write_tiles(tmp_path / "other", classes=names, seed=8, patients=9)
     renamed = other.table.assign(patient="L" + other.table["patient"])
-    from hviskd.tiles.rows import write_rows
-
     write_rows(other.folder / "tiles.parquet", renamed, other.split_record)
     teaching = Teaching(teacher_run, cache=False, unlabelled=other.folder)
     run = train(recipe_of(epochs=1, balance="weights"), tileset, tmp_path / "run", teacher=teaching)
@@ -166,8 +169,6 @@ def test_labels_of_another_laboratory_are_ignored_and_evaluation_says_so(tileset
 
 
 def test_a_model_that_saw_tiles_without_labels_is_told_from_a_stranger(run, more, tileset, tmp_path):
-    from hviskd.models.admission import cautions
-
     named = shutil.copytree(tileset.folder, tmp_path / "named")
     said = cautions([run.chosen()], ["student"], TileSet.open(more.folder), "test", allow_leak=False)
     assert said == ["student: trained on another TileSet (tiles) and, without labels, on 40 of these tiles."]
@@ -175,9 +176,9 @@ def test_a_model_that_saw_tiles_without_labels_is_told_from_a_stranger(run, more
 
 
 def test_without_labels_nothing_is_trained_or_measured(more, run, tmp_path):
-    with pytest.raises(Exception, match="needs labelled tiles"):
+    with pytest.raises(DataError, match="needs labelled tiles"):
         train(load_recipe(None, QUICK), more, tmp_path / "never")
-    with pytest.raises(Exception, match="needs labelled tiles"):
+    with pytest.raises(DataError, match="needs labelled tiles"):
         evaluate([run], more)
 
 
