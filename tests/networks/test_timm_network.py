@@ -1,4 +1,7 @@
 import copy
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -252,9 +255,24 @@ def test_a_head_that_a_network_cannot_have_is_answered_with_those_it_can(name, h
 
 
 def test_only_one_line_is_said_where_timm_is_missing(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "timm", None)
+    monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(RecipeError, match=r"^networks of timm need .*pip install 'hviskd\[timm\]'$"):
         create_network("timm:regnetx_002", 3)
+
+
+@pytest.mark.slow
+def test_a_torchvision_that_does_not_match_torch_is_one_line_too(tmp_path):
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('operator does not exist\\nmore')")
+    code = "from hviskd.networks.timm_body import timm_names; timm_names('*')"
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}
+    ).stderr.splitlines()[-1]
+    assert said.startswith(
+        "hviskd.errors.RecipeError: networks of timm need timm and a torchvision that matches torch ("
+    )
+    assert said.endswith("(operator does not exist); pip install 'hviskd[timm]'")
 
 
 def test_timm_s_names_are_found_by_a_pattern():

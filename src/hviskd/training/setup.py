@@ -17,6 +17,7 @@ from hviskd.errors import DataError, LeakError, RecipeError
 from hviskd.models import Model, NetworkChoice, pick_device
 from hviskd.models.admission import acquaintance, require_fit
 from hviskd.networks import Network
+from hviskd.networks.network_input import TIMM
 from hviskd.networks.pretrained import open_pretrained
 from hviskd.networks.weight_matching import take_weights
 from hviskd.networks.weights_report import WeightsReport
@@ -229,6 +230,7 @@ def open_fabric(recipe: Recipe, devices: Devices) -> Fabric:
     if processes > 1:
         # A method that counts for a part of the training leaves its adapters without a gradient for the rest.
         partial = any(METHODS[name].phased or options.during != (0.0, 1.0) for name, options in recipe.methods.items())
+        partial |= recipe.network.startswith(TIMM)  # a head may leave a part unread, as CrossViT's last class tokens
         strategy: Strategy | str = DDPStrategy(find_unused_parameters=partial)
     else:
         strategy = "auto"
