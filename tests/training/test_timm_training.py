@@ -1,6 +1,7 @@
 """Networks of timm as teacher and as student, by the command line, from training to map-ready export."""
 
 import copy
+import json
 import shutil
 
 import pytest
@@ -124,3 +125,24 @@ def test_a_training_from_other_weights_is_not_resumed(tileset, tmp_path):
     with pytest.raises(TrainingError, match="cannot resume, since the weights changed"):
         train(load_recipe(None, recipe), tileset, run.folder, resume=True)
     train(first, tileset, run.folder, resume=True)
+
+
+@pytest.mark.slow
+def test_a_probed_encoder_keeps_its_input_and_licence_when_it_is_fine_tuned(tileset, tmp_path):
+    torch.manual_seed(1)
+    arguments = TIMM["timm:vit_tiny_patch16_224"]
+    (tmp_path / "encoder").mkdir()
+    save_file(small("timm:vit_tiny_patch16_224").body.state_dict(), tmp_path / "encoder" / "model.safetensors")
+    own = {"mean": [0.7, 0.6, 0.7], "std": [0.2, 0.2, 0.2], "license": "mit"}
+    config = {"architecture": "vit_tiny_patch16_224", "model_args": arguments, "pretrained_cfg": own}
+    (tmp_path / "encoder" / "config.json").write_text(json.dumps(config))
+    encoder = ["--network", "timm:vit_tiny_patch16_224", "--weights", tmp_path / "encoder"]
+    hviskd("train", tileset.folder, "-o", tmp_path / "probe", *encoder, "--probe")
+    hviskd("train", tileset.folder, "-o", tmp_path / "tuned", "--finetune", tmp_path / "probe", *QUICK)
+    probe, tuned = (load_model(tmp_path / name).card for name in ("probe", "tuned"))
+    assert probe.network == tuned.network
+    assert tuned.network.own_input.mean == (0.7, 0.6, 0.7)
+    assert tuned.network.arguments["depth"] == 4
+    assert tuned.pretrained == probe.pretrained
+    assert tuned.licences[-1] == probe.licences[-1]
+    assert tuned.licences[-1].licence == "mit"

@@ -68,6 +68,11 @@ class NetworkChoice(_Card):
             own_input=self.own_input,
         )
 
+    def completed_by(self, other: "NetworkChoice") -> Self:
+        """Return the choice with the other's arguments and input, if nothing stated here contradicts the other."""
+        stated = self.name == other.name and self.arguments.items() <= other.arguments.items()
+        return self.model_copy(update={"arguments": other.arguments, "own_input": other.own_input}) if stated else self
+
     def settled(self, network: "Network") -> Self:
         """Return the same choice with everything that this network, built from it, was built with."""
         return self.model_copy(update={"arguments": dict(network.arguments), "own_input": network.own_input})

@@ -135,6 +135,8 @@ def build_learner(
     torch.manual_seed(recipe.seed)
     guide = teacher.network if teacher else None
     choice = recipe.choice.model_copy(update={"projector": _projector(recipe, guide)})
+    if start is not None:
+        choice = choice.completed_by(start.card.network)
     choice, student, started_from = _start(recipe, choice, tileset)
     if guide is not None and choice.projector is not None:
         student.head.classifier.load_state_dict(guide.head.classifier.state_dict())
