@@ -5,7 +5,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hviskd.evaluation.counting import complexity
 from hviskd.networks import create_network, network_names
-from hviskd.networks.base import Backbone, Network
+from hviskd.networks.base import Backbone, StagedNetwork
+
+from ..timm_samples import TIMM, small
 
 # Table 2 of the paper, in millions; eight classes, tiles of 150 px. It calls them FLOPs.
 PAPER = {"resnet20": 915.7, "resnet8x4": 3950, "shufflenet_v1": 865.8, "shufflenet_v2": 996.5, "mobilenet_v2": 162.7}
@@ -20,10 +22,27 @@ def test_multiply_adds_are_half_of_the_operations_torch_counts(name):
     assert complexity(network, 96).multiply_adds * 2 == counter.get_total_flops()
 
 
+def test_attention_is_counted():
+    """Four blocks of 9 patches and a class token, 48 numbers each: projections, products, and an MLP of 192."""
+    network = small("timm:vit_tiny_patch16_224", tile_px=48)
+    tokens, width = 10, 48
+    block = tokens * width * (3 * width + width + 2 * 4 * width) + 2 * tokens * tokens * width
+    assert complexity(network, 48).multiply_adds == 9 * 3 * 16**2 * width + 4 * block + 3 * width
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TIMM)
+def test_networks_of_timm_are_counted_as_torch_counts_them(name):
+    network = small(name)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.hollow()(torch.empty(1, 3, 32, 32, device="meta"))
+    assert complexity(network, 32).multiply_adds * 2 == counter.get_total_flops()
+
+
 def test_a_network_counted_by_hand():
     stem = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4))
     stage = nn.Sequential(nn.Conv2d(4, 6, 1, stride=2), nn.MaxPool2d(2))
-    network = Network(Backbone(stem, [stage], [nn.ReLU(), nn.Identity()], channels=6, grid=1), 2)
+    network = StagedNetwork(Backbone(stem, [stage], [nn.ReLU(), nn.Identity()], channels=6, grid=1), 2)
     found = complexity(network, 32)
     image, first, second, pooled = 3 * 32 * 32, 4 * 32 * 32, 6 * 16 * 16, 6 * 8 * 8
     weights = 4 * 27, 4 * 4 + 1, 6 * 4 + 6, 2 * 6 + 2  # a normalisation counts its batches too
