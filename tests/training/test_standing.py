@@ -1,5 +1,6 @@
 """A teacher that is no better than a guess is refused before anything is distilled."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,13 +10,14 @@ from typer.testing import CliRunner
 
 from hviskd.cli.app import app
 from hviskd.errors import ModelError
+from hviskd.evaluation import evaluate
 from hviskd.models import NetworkChoice, save_model
 from hviskd.models.card import untrained_card
 from hviskd.models.prediction import predict_rows
 from hviskd.networks import create_network
 from hviskd.progress import silent
 from hviskd.training import Teaching, load_recipe, train
-from hviskd.training.standing import weakness
+from hviskd.training.standing import Standing, least_accuracy, standing_of
 
 QUICK = {"network": "resnet8", "epochs": 1, "batch_size": 16, "methods": "kd"}
 
@@ -47,25 +49,45 @@ def test_random_weights_are_refused_with_numbers_and_a_way_out(random_teacher, t
     allowed = Teaching(random_teacher, allow_weak=True)
     run = train(load_recipe(None, QUICK), tileset, tmp_path / "run", teacher=allowed, progress=silent)
     assert "no better than a guess" in run.card["teacher"]
+    assert "no better than a guess" in run.chosen().card.teacher.weak
+    evaluation = evaluate(run.chosen(), tileset, replicates=100, progress=silent)
+    assert any("no better than a guess" in statement for statement in evaluation.statements)
 
 
 def test_a_teacher_that_learned_is_none(teacher_run, tileset):
-    assert weakness(teacher_run.chosen(), tileset, "cpu", silent) == ""
+    assert standing_of(teacher_run.chosen(), tileset, "cpu", silent) == Standing()
 
 
 def test_a_card_of_this_split_is_believed_and_small_numbers_are_not_enough(random_teacher, tileset):
-    assert weakness(with_metric(random_teacher, tileset, 0.9), tileset, "cpu", silent) == ""
-    assert "balanced accuracy 0.400" in weakness(with_metric(random_teacher, tileset, 0.4), tileset, "cpu", silent)
-    assert weakness(with_metric(random_teacher, tileset, 0.5), tileset, "cpu", silent) == ""  # 0.5 − 1.645 · 0.072
+    def weakness(known):
+        return standing_of(with_metric(random_teacher, tileset, known), tileset, "cpu", silent).weak
+
+    assert weakness(0.9) == ""
+    assert "balanced accuracy 0.400" in weakness(0.4)
+    assert weakness(0.5) == ""
 
 
-def test_a_guess_passes_as_seldom_as_it_should():
+def test_where_there_is_no_validation_split_outputs_say_so(random_teacher, tileset):
+    table = tileset.table.assign(split=tileset.table["split"].replace("val", "test"))
+    standing = standing_of(random_teacher, replace(tileset, table=table), "cpu", silent)
+    assert standing.weak == ""
+    assert "unknown: there is no validation split" in standing.note
+
+
+@pytest.mark.parametrize("counts", [(25, 25, 25, 25), (12, 7, 3), (400, 20), (3, 3, 3, 3, 3), (1500, 300, 40)])
+def test_a_guess_passes_as_seldom_as_it_should(counts):
     rng = np.random.default_rng(0)
-    passed = 0
-    for _ in range(2000):
-        known = np.mean([(rng.integers(4, size=25) == label).mean() for label in range(4)])
-        passed += known - 1.645 * np.sqrt(known * (1 - known) / 100) > 0.25
-    assert passed / 2000 < 0.06
+    labels = np.repeat(np.arange(len(counts)), counts)
+    guesses = rng.integers(len(counts), size=(2000, len(labels))) == labels
+    found = np.mean([guesses[:, labels == label].mean(axis=1) for label in range(len(counts))], axis=0)
+    assert (found >= least_accuracy(np.array(counts))).mean() < 0.075
+
+
+def test_what_is_asked_of_a_teacher_in_closed_form():
+    assert least_accuracy(np.array([16] * 4)) == pytest.approx(0.25 + 1.645 * math.sqrt(0.25 * 0.75 / 64))
+    assert least_accuracy(np.array([10_000] * 5)) == pytest.approx(0.28)  # a tenth of the way from 0.2 to 1
+    assert least_accuracy(np.array([9_900, 0, 100])) == pytest.approx(0.5 + 1.645 * math.sqrt(0.25 * 0.0101010101) / 2)
+    assert least_accuracy(np.array([1, 1])) == 1  # what makes no error passes
 
 
 @pytest.mark.slow

@@ -68,7 +68,7 @@ def cautions(
     said: dict[str, list[str]] = {}
     for model, name in zip(models, names, strict=True):
         familiarity = _familiarity(model, tileset, split, allow_leak=allow_leak)
-        for remark in (familiarity, _scale(model, tileset), _colours(model, tileset)):
+        for remark in (familiarity, _scale(model, tileset), _colours(model, tileset), _schooling(model)):
             if remark:
                 said.setdefault(remark, []).append(name)
     return [f"{', '.join(who)}: {remark}" for remark, who in said.items()]
@@ -120,6 +120,12 @@ def _colours(model: "Model", tileset: "TileSet") -> str:
         return ""
     own, theirs = ("", "not ") if model.card.icc else ("not ", "")
     return f"trained on tiles {own}converted to sRGB by ICC profile, but these tiles were {theirs}converted."
+
+
+def _schooling(model: "Model") -> str:
+    """Note a teacher that is no better than a guess."""
+    teacher = model.card.teacher
+    return f"its training was allowed although {teacher.weak}." if teacher and teacher.weak else ""
 
 
 def _same_scale(model: "Model", tileset: "TileSet") -> bool:

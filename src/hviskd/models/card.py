@@ -151,12 +151,17 @@ class DataRecord(_Card):
 
 
 class TeacherRecord(_Card):
-    """The teacher of a distilled model, and the tiles that it was trained on."""
+    """The teacher of a distilled model, and the tiles that it was trained on.
+
+    Attributes:
+        weak: Why it is no better than a guess on the validation split; empty if it is better or could not be judged.
+    """
 
     name: str
     network: NetworkChoice
     fingerprint: str
     data: DataRecord
+    weak: str = ""
 
 
 class Int8Record(_Card):

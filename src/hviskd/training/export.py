@@ -26,8 +26,13 @@ from hviskd.training.setup import Independence, Learner
 from hviskd.version import __version__
 
 
-def export_models(run: Run, learner: Learner, teacher: Model | None, independence: Independence) -> None:
-    """Write `model` (the selected epoch) and `model-last` (the last one) into a run's folder, all epochs done."""
+def export_models(
+    run: Run, learner: Learner, teacher: Model | None, independence: Independence, *, weak: str = ""
+) -> None:
+    """Write `model` (the selected epoch) and `model-last` (the last one) into a run's folder, all epochs done.
+
+    `weak` says why the teacher is no better than a guess, if it is not.
+    """
     recipe, tileset, choice = learner.recipe, learner.tileset, learner.choice
     selected = _selection(recipe, tileset, learner.chosen)
     last, last_row = (selected, learner.chosen) if recipe.probe else ("last epoch", learner.history[-1])
@@ -47,7 +52,7 @@ def export_models(run: Run, learner: Learner, teacher: Model | None, independenc
             stain=tileset.card.stain,
             icc=tileset.card.icc,
             data=_data_record(tileset, learner.unlabelled, independence),
-            teacher=_teacher_record(teacher),
+            teacher=_teacher_record(teacher, weak),
             recipe=_told(recipe, learner.start),
             epoch=0 if recipe.probe else int(row["epoch"]),
             selection=selection,
@@ -101,11 +106,13 @@ def _data_record(tileset: TileSet, more: UnlabelledTiles | None, independence: I
     )
 
 
-def _teacher_record(teacher: Model | None) -> TeacherRecord | None:
+def _teacher_record(teacher: Model | None, weak: str) -> TeacherRecord | None:
     if teacher is None:
         return None
     card = teacher.card
-    return TeacherRecord(name=card.name, network=card.network, fingerprint=teacher.fingerprint, data=card.data)
+    return TeacherRecord(
+        name=card.name, network=card.network, fingerprint=teacher.fingerprint, data=card.data, weak=weak
+    )
 
 
 def _licence_chain(learner: Learner, teacher: Model | None) -> tuple[Licence, ...]:

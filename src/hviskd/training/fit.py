@@ -36,7 +36,7 @@ from hviskd.training.setup import (
     independence_of,
     open_fabric,
 )
-from hviskd.training.standing import require_better_than_a_guess
+from hviskd.training.standing import Standing, require_better_than_a_guess
 from hviskd.training.tally import LossTally, accuracies, confusion
 from hviskd.training.teaching import Teaching
 from hviskd.training.unlabelled import (
@@ -95,9 +95,9 @@ def train(
     devices = device if isinstance(device, Devices) else Devices(device)
     shared = 0 if unlabelled is None else unlabelled_per_batch(recipe, devices.processes)
     check_fit(recipe, tileset, guide, devices.processes, unlabelled=shared)
-    weak = ""
+    standing = Standing()
     if guide is not None and teaching is not None:
-        weak = require_better_than_a_guess(
+        standing = require_better_than_a_guess(
             guide, tileset, recipe, devices.kind, allow_weak=teaching.allow_weak, progress=progress
         )
     run = Run(Path(folder))
@@ -119,7 +119,7 @@ def train(
             if not recipe.probe:
                 _learn(learner, run, progress)
             if fabric.is_global_zero:
-                _finish(learner, run, guide, independence, weak)
+                _finish(learner, run, guide, independence, standing)
         fabric.barrier()
     return run
 
@@ -158,15 +158,16 @@ def _said(row: dict[str, float], recipe: Recipe) -> str:
     return f"{told}, {by.replace('_', ' ')} {row[by]:.3f}" if by in row else told
 
 
-def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Independence, weak: str) -> None:
+def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Independence, standing: Standing) -> None:
     """Plot the log, and turn the weights into Models."""
     epoch = int(learner.chosen["epoch"])
     run.write_log(learner.history)
-    note = " ".join(filter(None, (independence.statement if independence.leaks else "", weak)))
+    note = " ".join(filter(None, (independence.statement if independence.leaks else "", standing.note)))
     draw = draw_probes if learner.recipe.probe else draw_curves
     draw(run.log, run.curves_file, title=run.folder.name, chosen=epoch, note=note)
-    export_models(run, learner, teacher, independence)
-    told = {"teacher": " ".join(filter(None, (weak, learner.use.note)))} if weak or learner.use.note else {}
+    export_models(run, learner, teacher, independence, weak=standing.weak)
+    said = " ".join(filter(None, (standing.note, learner.use.note)))
+    told = {"teacher": said} if said else {}
     seconds = sum(row["seconds"] for row in learner.history)
     run.finish({"chosen_epoch": epoch, "training_seconds": seconds, **told})
 
