@@ -79,7 +79,7 @@ def standing_of(teacher: Model, tileset: TileSet, device: str, progress: Progres
 def least_accuracy(counts: Ints) -> float:
     """Return the balanced accuracy that a teacher must reach on `counts` (K,) tiles of each class.
 
-    Naming always one class, or guessing, has g = 1 / K on average, however rare the others are; so the statistic is fair
+    Naming always one class, or guessing, has g = 1 / K on average, however rare the others are; so it is fair
     to a teacher that trades top-1 on a frequent class for the rare ones. Two bounds above g, the larger counts:
 
     - 1.645 standard errors of a guess, √(g (1 − g) Σ 1 / n_k) / K with n_k tiles of class k, for small splits: a guess
