@@ -41,8 +41,10 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path not in slow)
 
 
-def write_tiles(folder, *, patients=10, tiles_per_class=8, tile_px=32, seed=0, splits=True, classes=CLASSES, empty=()):
-    """Tiles whose brightness tells the class, drawn per patient; the last patients are val and test."""
+def write_tiles(
+    folder, *, patients=10, tiles_per_class=8, tile_px=32, seed=0, splits=True, classes=CLASSES, empty=(), step=60
+):
+    """Tiles whose brightness tells the class, by `step`, drawn per patient; the last patients are val and test."""
     rng = np.random.default_rng(seed)
     record = {"by": "patient"} if splits else None
     card = new_card(classes, tile_px=tile_px, mpp=1.0, origin=Origin(verb="test", licence="CC0"))
@@ -51,7 +53,7 @@ def write_tiles(folder, *, patients=10, tiles_per_class=8, tile_px=32, seed=0, s
             split = "train" if patient < patients - 4 else "val" if patient < patients - 2 else "test"
             for label, name in enumerate(classes):
                 for number in range(0 if name in empty else tiles_per_class):
-                    noise = rng.normal(220 - 60 * label, 40, (tile_px, tile_px, 3))
+                    noise = rng.normal(220 - step * label, 40, (tile_px, tile_px, 3))
                     writer.add(
                         noise.clip(0, 255).astype(np.uint8),
                         file=f"P{patient}-{name}-{number}",

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from hviskd.cli.app import app
 from hviskd.errors import DataError, LeakError, RecipeError, TrainingError
 from hviskd.evaluation.significance import rank_arms
 from hviskd.experiments import compare, load_design
@@ -59,6 +61,21 @@ def tileset(tmp_path_factory):
 def outcome(experiment, tileset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compared") / "out"
     return compare(load_design(experiment), tileset, folder, jobs=1, device="cpu"), folder
+
+
+def test_a_teacher_no_better_than_a_guess_teaches_only_when_that_is_allowed(experiment, tmp_path):
+    """Tiles of noise alone, from which nothing can be learned."""
+    tiles = write_tiles(tmp_path / "tiles", step=0)
+    changes = {"arms": ["kd", {"name": "random", "methods": "kd", "teacher": "random"}], "seeds": [0]}
+    refused = compare(load_design(experiment, changes), tiles, tmp_path / "out", device="cpu")
+    (problem,) = refused.failed.values()
+    assert "no better than a guess" in problem
+    assert "`allow_weak=True`" in problem
+    assert not any("Distilled nevertheless" in note for note in refused.comparison.notes)
+    words = ["compare", str(tmp_path / "out" / "experiment.yaml"), "--tiles", str(tiles.folder), "--device", "cpu"]
+    allowed = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "out"), "--allow-weak-teacher"])
+    assert allowed.exit_code == 0, allowed.output
+    assert "Distilled nevertheless: the teacher" in allowed.output
 
 
 def numbers(folder):

@@ -7,11 +7,14 @@ from typing import Annotated
 import typer
 
 from hviskd.cli.changes import parse_changes
+from hviskd.cli.spelling import say
 from hviskd.cli.turns import in_turn
 
 
 @in_turn()
 def compare(
+    context: typer.Context,
+    *,
     experiment: Annotated[
         str, typer.Argument(metavar="EXPERIMENT", help="YAML file, or name of a built-in experiment.")
     ],
@@ -26,6 +29,13 @@ def compare(
             show_default="train each pair's own teacher",
         ),
     ] = None,
+    allow_weak: Annotated[
+        bool,
+        typer.Option(
+            "--allow-weak-teacher",
+            help="Distil even if a teacher is no better than a guess on the validation split; the table says so.",
+        ),
+    ] = False,
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=1, help="Number of trainings to run in parallel on the device.")
     ] = 1,
@@ -70,7 +80,8 @@ def compare(
     from hviskd.tiles import TileSet
 
     tileset = TileSet.open(tiles)
-    given = {} if teacher is None else {"teacher": str(teacher)}
+    given: dict[str, str | bool] = {} if teacher is None else {"teacher": str(teacher)}
+    given |= {"allow_weak_teacher": True} if allow_weak else {}
     outcome = run(
         load_design(experiment, given | parse_changes(changes, "settings.epochs=20")),
         tileset,
@@ -84,7 +95,7 @@ def compare(
     for statement in outcome.comparison.statements:
         typer.echo(statement)
     for title, problem in outcome.failed.items():
-        typer.echo(f"failed: {title}: {problem}")
+        say(f"failed: {title}: {problem}", context)
     if outcome.left:
         typer.echo(f"{outcome.left} trainings remain; repeat the command to continue.")
     for file in sorted(path for path in output.iterdir() if path.suffix in (".md", ".csv", ".tex", ".png")):

@@ -177,7 +177,12 @@ class Bench:
         sharing = len(self.design.seeds) * sum(
             arm.needs_teacher and arm.teacher == "trained" for arm in self.design.arms
         )
-        return Teaching(teacher, cache_folder=self.folder / "cache", shared_by=sharing)
+        return Teaching(
+            teacher,
+            cache_folder=self.folder / "cache",
+            shared_by=sharing,
+            allow_weak=self.design.allow_weak_teacher,
+        )
 
     def _untrained(self, teacher: Model, cell: Cell) -> Model:
         """Return a teacher of the same structure with random weights, different for each seed."""

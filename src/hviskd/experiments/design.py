@@ -71,6 +71,8 @@ class Design(BaseModel):
         settings: Changes of every recipe, including teachers', by key: `epochs`, `batch_size`, `learning_rate`, …
         teacher_settings: Changes of the teachers' recipes alone.
         teacher: Folder of a finished Run or Model that teaches in every pair; None trains each pair's own teacher.
+        allow_weak_teacher: Distil even from a trained teacher that is no better than a guess on the validation split;
+            the table says so. Arms with a random teacher always do.
         baselines: Add the baseline arms, without which no gain can be measured; turn off for quick trials only.
     """
 
@@ -83,6 +85,7 @@ class Design(BaseModel):
     settings: dict[str, Any] = Field(default_factory=dict)
     teacher_settings: dict[str, Any] = Field(default_factory=dict)
     teacher: str | None = None
+    allow_weak_teacher: bool = False
     baselines: bool = True
 
     @field_validator("arms", mode="before")

@@ -17,6 +17,7 @@ from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.comparison import REFERENCES, Comparison, Row, Spread
 from hviskd.experiments.design import KD, STUDENT, Arm
 from hviskd.models import load_model
+from hviskd.models.folder import CHOSEN, read_model_card
 from hviskd.training import Run
 
 METRICS = ("top1", "balanced_accuracy", "macro_auroc", "ece")
@@ -166,6 +167,14 @@ def _corrected(rows: Sequence[Row]) -> list[Row]:
     return [Row(**{**row.__dict__, "corrected": own}) for row, own in zip(rows, corrected, strict=True)]
 
 
+def _weak_teachers(bench: Bench) -> list[str]:
+    """Return a sentence for each trained teacher that is no better than a guess, as the students' cards tell it."""
+    cells = [cell for cell in bench.students() if cell.arm and cell.arm.needs_teacher and cell.arm.teacher == "trained"]
+    taught = [read_model_card(bench.place(cell) / CHOSEN).teacher for cell in cells if Run(bench.place(cell)).finished]
+    weak = dict.fromkeys(teacher.weak for teacher in taught if teacher is not None and teacher.weak)
+    return [f"Distilled nevertheless: {told}." for told in weak]
+
+
 def _notes(
     bench: Bench, clusters: Sequence[tuple[str, NDArray[np.str_]]], rows: Sequence[Row], failed: Sequence[Cell]
 ) -> tuple[str, ...]:
@@ -196,6 +205,7 @@ def _notes(
         notes.append(f"Unequal budget, in forward passes relative to the student alone: {told}.")
     if not {KD, STUDENT} <= {arm.name for arm in bench.design.arms}:
         notes.append("Baselines are missing, so this table shows no gain over KD or over the student alone.")
+    notes += _weak_teachers(bench)
     diverged = [row for row in rows if row.diverged]
     if diverged:
         told = "; ".join(f"{row.pair} {row.arm} {row.diverged}" for row in diverged)
