@@ -118,6 +118,20 @@ def test_what_a_probe_cannot_do_is_said(tileset, teacher_run, tmp_path):
         train(recipe, unsplit, tmp_path / "b")
 
 
+def test_a_model_of_other_classes_is_probed_with_a_classifier_of_its_own(tileset, teacher_run, tmp_path):
+    other = write_tiles(tmp_path / "tiles", patients=8, classes=("bright", "black"))
+    start = teacher_run.chosen()
+    recipe = load_recipe(None, {"start": str(teacher_run.folder), "probe": True})
+    model = train(recipe, other, tmp_path / "run", progress=silent).chosen()
+    for name, value in model.network.state_dict().items():
+        if name.startswith("head.classifier"):
+            assert value.shape[0] == 2
+        else:
+            assert torch.equal(value, start.network.state_dict()[name])
+    assert "starting Model was trained on other tiles" in model.card.data.independence
+    assert model.card.metrics["val_top1"] > 0.8
+
+
 @pytest.mark.slow
 def test_the_verb_probes_and_fine_tunes(tileset, tmp_path):
     probe, tuned = tmp_path / "probe", tmp_path / "tuned"

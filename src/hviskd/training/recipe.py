@@ -30,7 +30,7 @@ class Recipe(BaseModel):
             place on one computer it is no part of the written recipe; the card tells the file's name and SHA-256.
         weights_licence: Their licence, for example apache-2.0, if neither folder nor name tells it.
         network_arguments: What differs from timm's named architecture, for example {img_size: 224, reg_tokens: 4}.
-        start: A finished Run or Model of the same network and classes, whose weights the training starts from; None
+        start: A finished Run or Model of the same network, whose weights the training starts from; None
             starts from random ones.
         probe: Whether only the classifier is fitted, as a linear probe on the network's features; then the keys below
             except `choose_by` and `seed` have no meaning.

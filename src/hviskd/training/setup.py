@@ -176,20 +176,18 @@ def _start(
 
 
 def _start_from(start: Model, student: Network, choice: NetworkChoice, tileset: TileSet) -> None:
-    """Give a student the weights of a finished Model.
+    """Give a student the weights of a finished Model, those of the classifier only if it has the same classes.
 
     Raises:
-        RecipeError: It is another network or has other classes.
+        RecipeError: It is another network.
     """
     theirs = start.card
     if theirs.network != choice:
         raise RecipeError(f"`start={start.folder}`: is {theirs.network}, but the recipe's network is {choice}")
+    taken = start.network.state_dict()
     if theirs.classes != tileset.classes:
-        raise RecipeError(
-            f"`start={start.folder}`: has the classes {', '.join(theirs.classes)}, but the tiles have "
-            f"{', '.join(tileset.classes)}"
-        )
-    student.load_state_dict(start.network.state_dict())
+        taken |= {f"head.classifier.{name}": value for name, value in student.head.classifier.state_dict().items()}
+    student.load_state_dict(taken)
 
 
 def label_weights(labels: Tensor, classes: int) -> Tensor:
