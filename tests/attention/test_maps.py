@@ -6,6 +6,7 @@ from captum.attr import LayerGradCam
 from hviskd.attention.maps import attention_maps, scaled_maps
 from hviskd.errors import RecipeError
 from hviskd.networks import create_network
+from tests.timm_samples import TIMM, WITH_CLASS_TOKEN, small
 
 NETWORKS = ("resnet8", "wrn_16_1", "vgg8", "mobilenet_v2", "shufflenet_v1", "shufflenet_v2")
 
@@ -134,3 +135,33 @@ def test_cam_wants_one_mean_a_channel():
 def test_a_network_in_training_is_refused():
     with pytest.raises(RecipeError, match="evaluation mode"):
         attention_maps(drawn("resnet8").train(), *batch())
+
+
+@pytest.mark.parametrize("stage", [None, 0, 2, 3])
+@pytest.mark.parametrize(
+    ("name", "head"), [*((name, "gap") for name in TIMM), *((name, "token") for name in WITH_CLASS_TOKEN)]
+)
+def test_networks_of_timm_have_maps_at_every_stage(name, head, stage):
+    torch.manual_seed(0)
+    network = small(name, head=head).eval()
+    images = torch.randn(2, 3, 32, 32)
+    shapes = network.shapes(32)
+    expected = shapes.last[1:] if stage is None else shapes.stages[stage][1:]
+    for kind in ("grad-cam", "hires-cam"):
+        maps = attention_maps(network, images, torch.tensor([0, 2]), kind=kind, stage=stage)
+        assert maps.shape == (2, *expected)
+        assert maps.isfinite().all()
+    passed, as_map, logits = network.passing(images.requires_grad_(), stage)
+    slopes = torch.autograd.grad(logits[:, 1].sum(), passed)
+    assert any(bool(slope.count_nonzero()) for slope in slopes)
+    assert as_map(list(slopes)).shape == as_map(passed).shape
+
+
+def test_a_swin_s_gradient_is_that_of_its_map():
+    """Its maps lie channels last; the mean of the map is what the classifier reads, so CAM and HiRes-CAM agree."""
+    torch.manual_seed(0)
+    network = small("timm:swin_tiny_patch4_window7_224", tile_px=64).eval()
+    images, classes = torch.randn(2, 3, 64, 64), torch.tensor([0, 2])
+    cam = attention_maps(network, images, classes, kind="cam")
+    hires = attention_maps(network, images, classes, kind="hires-cam")
+    torch.testing.assert_close(hires * hires.shape[1] * hires.shape[2], cam, rtol=1e-4, atol=1e-5)

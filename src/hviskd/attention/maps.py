@@ -27,7 +27,8 @@ def attention_maps(
         images: Float (B, 3, H, W), after the Model's input step.
         classes: Whose logit, int64 (B,).
         kind: Which map.
-        stage: Which map of `network.features`, 0 for the stem's; None for the map that the head averages.
+        stage: Which map of `network.features`, 0 for the stem's; None for the map that the head averages, or the last
+            that reaches a class token.
 
     Returns:
         Float (B, h, w), at least 0, in the units of the logit (`cam`, `hires-cam`) or of it a pixel (`grad-cam`).
@@ -78,16 +79,10 @@ def _with_gradient(network: Network, images: Tensor, classes: Tensor, stage: int
     """Return a stage's feature map and the gradient of each image's logit with respect to it, both (B, C, h, w)."""
     images = images.detach().requires_grad_()  # so that there is a graph though no weight asks for one
     with torch.enable_grad():
-        trace = network.trace(images)
-        if stage is None:
-            maps = trace.last
-        elif 0 <= stage < len(trace.stages):
-            maps = trace.stages[stage]
-        else:
-            raise RecipeError(f"`stage={stage}`: this network only has stages 0 (stem) to {len(trace.stages) - 1}")
-        logit = trace.logits.gather(1, classes[:, None]).sum()  # images do not mix in evaluation mode
-        (gradient,) = torch.autograd.grad(logit, maps)
-    return maps.detach(), gradient
+        passed, as_map, logits = network.passing(images, stage)
+        logit = logits.gather(1, classes[:, None]).sum()  # images do not mix in evaluation mode
+        gradients = torch.autograd.grad(logit, passed)
+    return as_map([each.detach() for each in passed]), as_map(list(gradients))
 
 
 _OF_GRADIENT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"grad-cam": _grad_cam, "hires-cam": _hires_cam}

@@ -1,7 +1,7 @@
 """The common structure of all networks, stem → stages → head; `zoo` builds them."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from types import MappingProxyType
@@ -150,6 +150,24 @@ class Network(nn.Module):
         """Return the feature maps [f0 (stem), f1, …, fn], each (B, C, H, W), after activation; raises as `forward`."""
         return self.trace(images).stages
 
+    def passing(
+        self, images: Tensor, stage: int | None
+    ) -> tuple[list[Tensor], Callable[[list[Tensor]], Tensor], Tensor]:
+        """Return what passes the end of a stage on its way to the logits, how that becomes a map, and the logits.
+
+        Gradients of the logits with respect to what passes become a map in the same way.
+
+        Args:
+            images: As for `forward`.
+            stage: 0 for the stem; None for what the head reads.
+
+        Raises:
+            RecipeError: There is no such stage.
+        """
+        trace = self.trace(images)
+        require_stage(stage, len(trace.stages))
+        return [trace.last if stage is None else trace.stages[stage]], lambda passed: passed[0], trace.logits
+
     def shapes(self, image_px: int) -> Shapes:
         """Return the shapes of what `trace` keeps for square images of `image_px`, without running the network.
 
@@ -272,6 +290,16 @@ def _draw_convolutions(module: nn.Module) -> None:
 
 def _shape(maps: Tensor) -> Shape:
     return maps.shape[1], maps.shape[2], maps.shape[3]
+
+
+def require_stage(stage: int | None, count: int) -> None:
+    """Reject the number of a stage that a network of `count` stages, the stem among them, does not have.
+
+    Raises:
+        RecipeError: There is no such stage.
+    """
+    if stage is not None and not 0 <= stage < count:
+        raise RecipeError(f"`stage={stage}`: this network only has stages 0 (stem) to {count - 1}")
 
 
 def check_images(images: Tensor) -> None:

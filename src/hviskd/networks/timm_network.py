@@ -4,7 +4,7 @@ timm's modules run as they are. What a Trace keeps is recorded while they run, f
 as the ends of stages; so an architecture needs no code here, only outputs that are maps or square grids of tokens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hviskd.errors import RecipeError
-from hviskd.networks.base import Head, Network, Trace, check_images
+from hviskd.networks.base import Head, Network, Trace, check_images, require_stage
 from hviskd.networks.network_input import IMAGENET_DEVIATION, IMAGENET_MEAN, TIMM, HeadKind, NetworkInput
 from hviskd.networks.timm_body import build_body
 from hviskd.networks.timm_points import find_points, layout_of, recording
@@ -145,6 +145,29 @@ class TimmNetwork(Network):
             preactivations=before if preactivations else None,
             blocks=[self._layout(left[block])[0] for block in points.blocks] if blocks else None,
             class_tokens=list(tokens) if self._layout.has_class else None,
+        )
+
+    def passing(
+        self, images: Tensor, stage: int | None
+    ) -> tuple[list[Tensor], Callable[[list[Tensor]], Tensor], Tensor]:
+        """Return what passes the end of a stage on its way to the logits, how that becomes a map, and the logits.
+
+        What a class token was made of passes the last block but one: behind it, no patch reaches the logits.
+        """
+        check_images(images)
+        points = self._points
+        require_stage(stage, len(points.ends))
+        at_head = stage is None and self._pooling != "token"
+        name = points.blocks[max(len(points.blocks) - 2, 0)] if stage is None else points.ends[stage]
+        with recording(self.body, () if at_head else [name], (), points.ends[1]) as (left, _):
+            final = self._run(images)
+        logits: Tensor = self.head.classifier(self._last_and_embedding(final)[1])
+        passed = final if at_head else left[name]
+        branches = isinstance(passed, list | tuple)
+        return (
+            list(passed) if branches else [passed],
+            lambda kept: self._layout(kept if branches else kept[0])[0],
+            logits,
         )
 
     def _run(self, images: Tensor) -> Any:
