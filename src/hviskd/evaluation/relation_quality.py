@@ -108,7 +108,7 @@ def examine_relations(
     rows = []
     with progress_bar("relate tiles", len(loaded) * len(drawn), progress) as advance:
         for model in loaded:
-            untrained = None if student is None else _untrained(student, len(tileset.classes), seed)
+            untrained = None if student is None else _untrained(student, tileset, seed)
             measured = []
             for batch in drawn:
                 measured.append(_measure(model, untrained, tileset, batch))
@@ -169,10 +169,10 @@ def _draw(tileset: TileSet, split: str, batch_size: int, batches: int, seed: int
     return [rows[start : start + size] for start in range(0, len(rows) - size + 1, size)][:batches]
 
 
-def _untrained(name: str, classes: int, seed: int) -> Network:
+def _untrained(name: str, tileset: TileSet, seed: int) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return create_network(name, classes).eval()
+        return create_network(name, len(tileset.classes), tile_px=tileset.tile_px).eval()
 
 
 def _measure(model: Model, student: Network | None, tileset: TileSet, rows: Ints) -> dict[tuple[str, str], list[float]]:
