@@ -2,6 +2,12 @@
 
 import errno
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,7 +109,7 @@ def test_a_training_ends_as_with_the_teacher_itself(teacher, tileset, tmp_path, 
 
 
 def test_a_filling_that_stopped_goes_on_where_it_was(teacher, tileset, tmp_path, monkeypatch):
-    monkeypatch.setattr("hviskd.training.teacher_cache._TILES", 32)
+    monkeypatch.setattr("hviskd.training.teacher_cache._TILES", {"cpu": 32})
 
     def stop(done, total, what):
         if done > 3 * 32 * 8:
@@ -120,6 +126,57 @@ def test_a_filling_that_stopped_goes_on_where_it_was(teacher, tileset, tmp_path,
     assert told[0] == 3 * 32 * 8
     assert told[-1] == 144 * 8
     assert not list(cache.folder.glob("*.partial"))
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {here!r})
+from hviskd.models import load_model
+from hviskd.tiles import TileSet
+from test_teacher_cache import CPU, Path, cache_of
+
+def die(done, total, what):
+    if done > 600:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+cache_of(Path({home!r}), load_model({teacher!r}), TileSet.open({tiles!r})).prepare(CPU, die)
+"""
+
+
+@pytest.mark.slow
+def test_one_process_waits_for_another_and_goes_on_where_it_was_killed(filled, teacher, tileset, tmp_path):
+    told = {"here": str(Path(__file__).parent), "home": str(tmp_path)}
+    told |= {"teacher": str(teacher.folder), "tiles": str(tileset.folder)}
+    process = subprocess.Popen([sys.executable, "-c", KILLED.format(**told)])
+    cache = cache_of(tmp_path, teacher, tileset)
+    until = time.monotonic() + 120
+    while not (cache.folder / "logits.npy.partial").is_file():
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    seen = []
+    cache.prepare(CPU, lambda done, *_: seen.append(done))
+    assert process.wait() == -signal.SIGKILL
+    assert seen[0] == 600 - 600 % (16 * 8)
+    whole = cache_of(filled, teacher, tileset).folder
+    for name in ("logits", "embedding", "pooled-1", "pooled-last", "regions-3-4"):
+        np.testing.assert_array_equal(np.load(cache.folder / f"{name}.npy"), np.load(whole / f"{name}.npy"))
+
+
+def test_what_was_stored_for_a_method_stays_when_another_comes_before_it_is_complete(teacher, tileset, tmp_path):
+    def stop(done, total, what):
+        if done > 80 * 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache_of(tmp_path, teacher, tileset, reads=Reads()).prepare(CPU, stop)
+    cache = cache_of(tmp_path, teacher, tileset, reads=Reads(embedding=True))
+    assert cache.missing_bytes < 144 * 8 * 4 * (3 + 64) - 80 * 8 * 4 * 3
+    cache.prepare(CPU, silent)
+    again = cache_of(tmp_path / "other", teacher, tileset, reads=Reads(embedding=True))
+    again.prepare(CPU, silent)
+    for name in ("logits", "embedding"):
+        np.testing.assert_array_equal(np.load(cache.folder / f"{name}.npy"), np.load(again.folder / f"{name}.npy"))
 
 
 def test_another_method_adds_only_what_it_reads(filled, teacher, tileset):
@@ -237,13 +294,19 @@ def test_an_array_grows_row_by_row_and_is_numpys(tmp_path):
         array.append(content[:3])
     with GrowingArray(path, content.shape, content.dtype) as array:
         assert array.rows == 3
-        array.cut(2)
-        array.append(content[2:])
+    with (tmp_path / "a.npy.partial").open("ab") as stream:
+        stream.write(b"half a row")
+    with GrowingArray(path, content.shape, content.dtype) as array:
+        array.tidy()
+        array.append(content[3:])
         assert not path.exists()
         array.finish()
     np.testing.assert_array_equal(np.load(path), content)
     reader = RowReader(path, content.shape, content.dtype)
     np.testing.assert_array_equal(reader.read([(3, 1), (0, 0)]), content[[3, 0], [1, 0]])
+    os.truncate(path, path.stat().st_size - 4)
+    with pytest.raises(DataError, match="cut off while it was in use"):
+        reader.read([(0, 0), (3, 1)])
     reader.close()
     with pytest.raises(DataError, match="damaged"):
         RowReader(path, (5, 2, 3), content.dtype)

@@ -48,13 +48,14 @@ class GrowingArray:
         """Number of complete rows."""
         return (self._stream.seek(0, os.SEEK_END) - self._start) // self._row_bytes
 
-    def cut(self, rows: int) -> None:
-        """Forget all but the first rows."""
-        self._stream.truncate(self._start + rows * self._row_bytes)
+    def tidy(self) -> None:
+        """Forget a row that a killed writer left incomplete."""
+        self._stream.truncate(self._start + self.rows * self._row_bytes)
 
     def append(self, content: NDArray[Any]) -> None:
         """Write the next rows (n, …)."""
         self._stream.write(np.ascontiguousarray(content, self._dtype).tobytes())
+        self._stream.flush()
 
     def finish(self) -> None:
         """Give the complete array its name."""
@@ -72,7 +73,7 @@ class RowReader:
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         header = _header(shape, dtype)
-        self._shape, self._dtype, self._start = shape, dtype, len(header)
+        self._path, self._shape, self._dtype, self._start = path, shape, dtype, len(header)
         self._entry_bytes = int(np.prod(shape[2:], dtype=np.int64)) * dtype.itemsize
         self._stream = path.open("rb", buffering=0)
         whole = len(header) + shape[0] * shape[1] * self._entry_bytes
@@ -85,12 +86,19 @@ class RowReader:
         found = np.empty((len(places), *self._shape[2:]), self._dtype)
         for entry, (tile, view) in zip(found.reshape(len(places), -1), places, strict=True):
             self._stream.seek(self._start + (tile * self._shape[1] + view) * self._entry_bytes)
-            self._stream.readinto(entry.view(np.uint8).data)
+            if self._stream.readinto(entry.view(np.uint8).data) != self._entry_bytes:
+                raise DataError(f"{self._path}: was cut off while it was in use; delete the folder it is in")
         return found.astype(np.float32, copy=False)
 
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
+
+
+def partial_bytes(path: Path) -> int:
+    """Return how much of an array is on disk while it is not complete."""
+    partial = path.with_name(path.name + _PARTIAL)
+    return partial.stat().st_size if partial.is_file() else 0
 
 
 def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:

@@ -1,7 +1,6 @@
 """What methods read of a teacher, stored once for every tile and view, so that no training runs the teacher again.
 
     logits.npy          float32 (N, V, K): N tiles of a split, V views of each
-    class_weights.npy   float32 (K, D), the classifier's matrix
     embedding.npy       (N, V, D), float32 or float16, as the following
     pooled-2.npy        (N, V, C), the mean of stage 2's map; `pooled-last.npy` of the map that the head averages
     regions-2-4.npy     (N, V, C, 4, 4), the same map averaged to 4 × 4
@@ -34,14 +33,15 @@ from hviskd.progress import Progress, progress_bar
 from hviskd.storage import read_json, write_json, writing_to
 from hviskd.tiles import TileSet
 from hviskd.tiles.augmentation import vary
-from hviskd.training.growing_arrays import GrowingArray, RowReader
+from hviskd.training.growing_arrays import GrowingArray, RowReader, partial_bytes
 from hviskd.training.varied_views import Views
 
 Precision = Literal["float32", "float16"]
 Parts = Mapping[str, Callable[[Trace], Tensor]]  # by the name of their array
 
 _CARD = "card.json"
-_TILES = 64  # a batch of the teacher, all in one view
+_TILES = {"cpu": 16}  # a batch of the teacher, all in one view; on a CPU more are no faster and take more memory
+_TILES_ELSEWHERE = 64
 _CHECKED = 8  # tiles that are compared with the teacher when a cache is opened
 _TOLERANCE = {"float32": 1e-3, "float16": 1e-2}  # of the largest value; damage and another teacher differ by far more
 
@@ -100,9 +100,10 @@ class TeacherCache:
 
     @property
     def missing_bytes(self) -> int:
-        """Size of what is not complete."""
+        """How much is still to be written."""
         arrays = self._arrays()
-        return sum(int(np.prod(arrays[name][0])) * arrays[name][1].itemsize for name in self.missing)
+        whole = sum(int(np.prod(arrays[name][0])) * arrays[name][1].itemsize for name in self.missing)
+        return max(0, whole - sum(partial_bytes(self._file(name)) for name in self.missing))
 
     def prepare(self, device: torch.device, progress: Progress | None = None) -> None:
         """Fill what is missing, check a sample against the teacher, and open it for reading.
@@ -118,6 +119,7 @@ class TeacherCache:
                 self._fill(device, progress)
         self._open = {name: RowReader(self._file(name), *array) for name, array in self._arrays().items()}
         self._check(device)
+        self._teacher.network.to("cpu")  # it leaves a GPU's memory to the student
 
     def read(self, index: Tensor, view: Tensor, device: torch.device) -> StoredTrace:
         """Return what is stored of tiles (B,) in their views (B,), on the device, as float32."""
@@ -162,19 +164,21 @@ class TeacherCache:
         size = f"{self.missing_bytes / 2**20:,.0f} MiB"
         with ExitStack() as stack:
             growing = {name: stack.enter_context(GrowingArray(self._file(name), *arrays[name])) for name in missing}
-            done = min(array.rows for array in growing.values())
             for array in growing.values():
-                array.cut(done)
+                array.tidy()
+            done = min(array.rows for array in growing.values())
+            size_of_batch = _TILES.get(device.type, _TILES_ELSEWHERE)
             advance = stack.enter_context(progress_bar(f"store teacher ({size})", count * self.views, progress))
             advance(done * self.views)
-            for start in range(done, count, _TILES):
-                index = torch.arange(start, min(start + _TILES, count))
+            for start in range(done, count, size_of_batch):
+                index = torch.arange(start, min(start + size_of_batch, count))
                 seen = []
                 for view in range(self.views):
                     seen.append(self._run(index, torch.full_like(index, view), missing, device))
                     advance(len(index))
                 for name, array in growing.items():
-                    array.append(torch.stack([one[name] for one in seen], dim=1).numpy())
+                    content = torch.stack([one[name] for one in seen], dim=1).numpy()
+                    array.append(content[max(0, array.rows - start) :])  # some had more rows than others
             for array in growing.values():
                 array.finish()
 
@@ -183,7 +187,8 @@ class TeacherCache:
         tiles = torch.from_numpy(self._source.tileset.pixels[self._source.rows[index.numpy()]])
         network = self._teacher.network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         step = InputStep(self._teacher.card.normalisation).to(device)
-        with torch.inference_mode():
+        # TensorFloat-32 would round what a GPU stores more than a CPU that reads it accepts.
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             trace = network.trace(step(vary(tiles, self._source.views.at(view, index)).to(device)))
             return {name: self._parts[name](trace).float().cpu() for name in names}
 
