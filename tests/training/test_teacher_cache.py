@@ -265,6 +265,13 @@ def test_what_cannot_be_stored_runs_live_and_says_why(teacher, tileset, tmp_path
     small = Teaching(teacher, cache_folder=home, cache_gb=1e-6)
     assert "larger than" in noted(small, augmentation="none", epochs=2)
     assert not home.exists()
+    in_the_way = tmp_path / "a file"
+    in_the_way.touch()
+    with pytest.raises(OutputError, match="a file.*cannot be written"):
+        noted(Teaching(teacher, True, in_the_way), augmentation="none")
+    told = noted(Teaching(teacher, cache_folder=in_the_way), augmentation="none", epochs=2)
+    assert "runs at every step" in told
+    assert "cannot be written" in told
     with pytest.raises(RecipeError, match="`cache=True`.*methods.at"):
         noted(Teaching(teacher, True, home), methods="at")
     with pytest.raises(DataError, match="raise `cache_gb`"):

@@ -13,7 +13,7 @@ and not mapped into memory, of which a training so needs no more for a large cac
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -110,13 +110,15 @@ class TeacherCache:
 
         Raises:
             DataError: The folder holds something else, is damaged, or was filled by another teacher.
-            OSError: The disk is full.
+            OutputError: The disk is full, or the folder cannot be written to.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / ".lock"), writing_to(self.folder, "free some space, or train without the cache"):
-            self._claim()
-            if self.missing:
-                self._fill(device, progress)
+        with writing_to(self.folder, "free some space, or train without the cache"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # What is complete is only read, also from a disk where nothing can be locked.
+            with FileLock(self.folder / ".lock") if self.missing else nullcontext():
+                self._claim()
+                if self.missing:
+                    self._fill(device, progress)
         self._open = {name: RowReader(self._file(name), *array) for name, array in self._arrays().items()}
         self._check(device)
         self._teacher.network.to("cpu")  # it leaves a GPU's memory to the student

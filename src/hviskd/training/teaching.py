@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hviskd.distillation import Objective, StoredTrace
 from hviskd.distillation.features import joint_trace
-from hviskd.errors import DataError, RecipeError
+from hviskd.errors import DataError, OutputError, RecipeError
 from hviskd.models import AnyModel, Model
 from hviskd.progress import Progress
 from hviskd.storage import cache_folder
@@ -95,7 +95,7 @@ def use_teacher(
     Raises:
         RecipeError: `cache=True`, and a method or the augmentation does not allow it.
         DataError: `cache=True` and it does not fit, or it is damaged.
-        OutputError: It cannot be written.
+        OutputError: `cache=True` and it cannot be written.
     """
     if teaching.cache is False:
         return TeacherUse()
@@ -118,8 +118,13 @@ def use_teacher(
         if teaching.cache:
             raise DataError(f"`cache=True`: {told}; raise `cache_gb`, or choose `cache_folder` on another disk")
         return TeacherUse(note=f"The teacher runs at every step: {told}.")
-    for cache in caches:
-        cache.prepare(device, progress)
+    try:
+        for cache in caches:
+            cache.prepare(device, progress)
+    except OutputError as error:
+        if teaching.cache:
+            raise
+        return TeacherUse(note=f"The teacher runs at every step: {error}.")
     told = f"What is read of the teacher was stored for {views} views of each tile ({teaching.cache_precision})."
     return TeacherUse(caches, told)
 
