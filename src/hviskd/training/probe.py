@@ -77,8 +77,8 @@ def features_of(
     width = network.shapes(tileset.tile_px).embedding
     if not path.is_file():
         with GrowingArray(path, (len(rows), width), np.dtype(np.float32)) as kept:
+            kept.tidy()
             done = kept.rows
-            kept.cut(done)
             with progress_bar(f"features of {split}", len(rows), progress) as advance:
                 advance(done)
                 for embedded in _embedded(network, tileset, rows[done:], device):
