@@ -132,6 +132,7 @@ def stored(trace, reads):
 STORABLE = (
     *("plain", "kd", "kd-ls", "dkd", "dkd-ls", "dist", "rld", "hviskd", "hviskd-authors", "crd", "crd-kd", "wcord"),
     *("wcord-kd", "rkd", "pkt", "cc", "cc-public", "vkd", "cat-kd"),
+    *("token-kl", "token-kl-kd", "token-kl-unlabelled"),
 )
 
 

@@ -11,7 +11,7 @@ from hviskd.distillation import Batch, Setting, build_methods, resolve_methods
 from tests.distillation.conftest import SHAPES_STUDENT, SHAPES_TEACHER, FakeShapes, FakeTrace, draw_trace
 
 RELATING = (
-    {"hviskd": {}, "dist": {}, "sp": {}, "rkd": {}, "pkt": {}, "cc": {}, "ofd": {}, "tofd": {}},
+    {"hviskd": {}, "dist": {}, "sp": {}, "rkd": {}, "pkt": {}, "cc": {}, "ofd": {}, "tofd": {}, "token_kl": {}},
     {"cc": {"variant": "public"}},
 )
 TILES = 8

@@ -35,6 +35,7 @@ from hviskd.distillation.methods.simkd import SimKD
 from hviskd.distillation.methods.sp import SP
 from hviskd.distillation.methods.sskd import SSKD
 from hviskd.distillation.methods.tofd import TOFD
+from hviskd.distillation.methods.token_kl import TokenKL
 from hviskd.distillation.methods.vid import VID
 from hviskd.distillation.methods.vkd import VkD
 from hviskd.distillation.methods.wcord import WCoRD
@@ -46,6 +47,7 @@ METHODS: Mapping[str, type[Method]] = {
         CrossEntropy,
         KD,
         HVisKD,
+        TokenKL,
         CRD,
         WCoRD,
         SSKD,
@@ -82,6 +84,9 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "hviskd": {"cross_entropy": {}, "kd": {}, "hviskd": {}},
     # What produced the authors' logs: on a GPU their scales were never learned, and KD was left out.
     "hviskd-authors": {"cross_entropy": {}, "hviskd": {"scale": "frozen", "region_adapter": "linear"}},
+    "token-kl": {"cross_entropy": {}, "token_kl": {}},
+    "token-kl-kd": {"cross_entropy": {}, "kd": {}, "token_kl": {}},
+    "token-kl-unlabelled": {"kd": {}, "token_kl": {}},  # reads no label at all
     "crd": {"cross_entropy": {}, "crd": {}},
     "crd-kd": {"cross_entropy": {}, "kd": {}, "crd": {}},
     "wcord": {"cross_entropy": {}, "wcord": {}},
