@@ -23,6 +23,7 @@ from hviskd.distillation import (
     pooled_at,
     regions_at,
     resolve_methods,
+    token_at,
 )
 from hviskd.errors import RecipeError
 from hviskd.networks import create_network
@@ -126,6 +127,7 @@ def stored(trace, reads):
         vectors={"embedding": trace.embedding.clone()} if reads.embedding else {},
         means={place: pooled_at(trace, place) for place in reads.pooled},
         cells={(place, side): regions_at(trace, place, side) for place, side in reads.regions},
+        tokens={stage: token_at(trace, stage) for stage in reads.tokens},
     )
 
 

@@ -3,7 +3,7 @@
 This room knows only tensors: it imports neither networks nor tiles, and is built from the shapes of feature maps.
 """
 
-from hviskd.distillation.features import StoredTrace, pooled_at, regions_at
+from hviskd.distillation.features import StoredTrace, pooled_at, regions_at, token_at
 from hviskd.distillation.method import Batch, Method, Options, Place, Reads, Setting, Trace, View
 from hviskd.distillation.methods.cross_entropy import CrossEntropy, CrossEntropyOptions
 from hviskd.distillation.methods.hviskd import HVisKD, HVisKDOptions
@@ -37,4 +37,5 @@ __all__ = [
     "regions_at",
     "resolve_methods",
     "sample_relation",
+    "token_at",
 ]

@@ -1,7 +1,7 @@
 """What methods read of a network's feature maps, live or stored: means over a map, and means over its regions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ class StoredTrace:
         vectors: (B, D) under "embedding".
         means: Maps' means over height and width (B, C), by place.
         cells: Maps averaged to side × side (B, C, side, side), by place and side.
+        tokens: Class tokens (B, C), or means over maps of a network without, by stage.
     """
 
     logits: Tensor
@@ -31,6 +32,7 @@ class StoredTrace:
     vectors: Mapping[str, Tensor]
     means: Mapping[Place, Tensor]
     cells: Mapping[tuple[Place, int], Tensor]
+    tokens: Mapping[int, Tensor] = field(default_factory=dict)
 
     @property
     def embedding(self) -> Tensor:
@@ -68,6 +70,16 @@ def pooled_at(trace: Trace, place: Place) -> Tensor:
     return trace.means[place] if isinstance(trace, StoredTrace) else pooled(_map_at(trace, place))
 
 
+def token_at(trace: Trace, stage: int) -> Tensor:
+    """Return the class token (B, C) of a stage, or the mean over its map if the network has none; at least float32."""
+    if isinstance(trace, StoredTrace):
+        return trace.tokens[stage]
+    tokens = trace.class_tokens
+    if tokens is None:
+        return pooled_at(trace, stage)
+    return tokens[stage].to(torch.promote_types(tokens[stage].dtype, torch.float32))
+
+
 def regions_at(trace: Trace, place: Place, side: int) -> Tensor:
     """Return a map averaged (adaptively) to (B, C, side, side), in at least float32."""
     return trace.cells[place, side] if isinstance(trace, StoredTrace) else _averaged(_map_at(trace, place), side)
@@ -85,6 +97,7 @@ def changed(
             {name: change(vector) for name, vector in trace.vectors.items()},
             {place: change(mean) for place, mean in trace.means.items()},
             {place: change(regions) for place, regions in trace.cells.items()},
+            {stage: change(tokens) for stage, tokens in trace.tokens.items()},
         )
     return _Changed(
         stages=[change(maps) for maps in trace.stages],
@@ -109,6 +122,7 @@ def joint_trace(parts: Sequence[StoredTrace]) -> StoredTrace:
         {name: torch.cat([part.vectors[name] for part in parts]) for name in first.vectors},
         {place: torch.cat([part.means[place] for part in parts]) for place in first.means},
         {place: torch.cat([part.cells[place] for part in parts]) for place in first.cells},
+        {stage: torch.cat([part.tokens[stage] for part in parts]) for stage in first.tokens},
     )
 
 

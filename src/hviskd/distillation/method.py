@@ -111,15 +111,22 @@ class Reads:
         embedding: Whether it reads the vector before the classifier.
         pooled: Places of which it reads the mean over the map.
         regions: Places, and the sides of the grids to which it averages their maps.
+        tokens: Stages of which it reads the class token, or, of a network without, the mean over the map.
     """
 
     embedding: bool = False
     pooled: frozenset[Place] = frozenset()
     regions: frozenset[tuple[Place, int]] = frozenset()
+    tokens: frozenset[int] = frozenset()
 
     def __or__(self, other: "Reads") -> "Reads":
         """Return what either reads."""
-        return Reads(self.embedding or other.embedding, self.pooled | other.pooled, self.regions | other.regions)
+        return Reads(
+            self.embedding or other.embedding,
+            self.pooled | other.pooled,
+            self.regions | other.regions,
+            self.tokens | other.tokens,
+        )
 
 
 @dataclass(frozen=True)

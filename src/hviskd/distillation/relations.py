@@ -38,7 +38,7 @@ def sample_relation(
         The relation M (B, B) and the relation-aware feature S (B, C), float32 or float64.
     """
     vectors = features.mean(dim=(2, 3)) if features.ndim == 4 else features
-    relation = _relation(vectors, normalisation)
+    relation = relation_of_rows(vectors, normalisation)
     return relation, vectors + scale * (relation @ vectors)
 
 
@@ -72,7 +72,7 @@ def region_relation(
     for level in levels:
         cells = pooled if level == grid else F.adaptive_avg_pool2d(pooled, level)
         vectors = cells.flatten(2).transpose(1, 2)
-        relation = _relation(vectors, normalisation)
+        relation = relation_of_rows(vectors, normalisation)
         mixed = (relation @ vectors).transpose(1, 2).unflatten(2, (level, level))
         relations.append(relation)
         enlarged.append(F.interpolate(mixed, size=(grid, grid), mode="nearest"))
@@ -95,7 +95,7 @@ def relation_between(vectors: Tensor, form: RelationForm, temperature: float = 0
         The relation (B, B), float32 or float64.
     """
     if form == "gram":
-        return _relation(vectors, "l2")
+        return relation_of_rows(vectors, "l2")
     standard = standardised(vectors)
     if form == "centred":
         gram = standard @ standard.T
@@ -110,7 +110,7 @@ def standardised(vectors: Tensor) -> Tensor:
     return unit(vectors - vectors.mean(dim=0), dim=0) * math.sqrt(len(vectors))
 
 
-def _relation(vectors: Tensor, normalisation: Normalisation) -> Tensor:
+def relation_of_rows(vectors: Tensor, normalisation: Normalisation) -> Tensor:
     """Return the Gram matrix (…, n, n) of vectors (…, n, C), with normalised rows."""
     gram = vectors @ vectors.transpose(-1, -2)
     return gram.softmax(dim=-1) if normalisation == "softmax" else F.normalize(gram, dim=-1)

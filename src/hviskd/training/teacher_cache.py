@@ -4,6 +4,7 @@
     embedding.npy       (N, V, D), float32 or float16, as the following
     pooled-2.npy        (N, V, C), the mean of stage 2's map; `pooled-last.npy` of the map that the head averages
     regions-2-4.npy     (N, V, C, 4, 4), the same map averaged to 4 × 4
+    token-2.npy         (N, V, C), stage 2's class token
     card.json           what all this depends on
 
 An array that is being filled is called `….npy.partial` and grows tile by tile, so that a filling that was killed goes
@@ -26,7 +27,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from hviskd.arrays import Ints
-from hviskd.distillation import Reads, StoredTrace, Trace, pooled_at, regions_at
+from hviskd.distillation import Reads, StoredTrace, Trace, pooled_at, regions_at, token_at
 from hviskd.errors import DataError
 from hviskd.models import InputStep, Model
 from hviskd.progress import Progress, progress_bar
@@ -133,6 +134,7 @@ class TeacherCache:
             vectors={name: found[name] for name in found if name == "embedding"},
             means={place: found[f"pooled-{place}"] for place in self._reads.pooled},
             cells={(place, side): found[f"regions-{place}-{side}"] for place, side in self._reads.regions},
+            tokens={stage: found[f"token-{stage}"] for stage in self._reads.tokens},
         )
 
     def close(self) -> None:
@@ -222,4 +224,6 @@ def _parts_of(reads: Reads) -> Parts:
         parts[f"pooled-{place}"] = partial(pooled_at, place=place)
     for place, side in sorted(reads.regions, key=str):
         parts[f"regions-{place}-{side}"] = partial(regions_at, place=place, side=side)
+    for stage in sorted(reads.tokens):
+        parts[f"token-{stage}"] = partial(token_at, stage=stage)
     return parts

@@ -5,18 +5,20 @@ features are in `relations`; this module pairs the stages, adapts widths and hol
 """
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from hviskd.distillation.features import pooled_at, regions_at
+from hviskd.distillation.features import pooled_at, regions_at, token_at
 from hviskd.distillation.gather import gather_batch, joint_norm
+from hviskd.distillation.grouping import cluster_groups, grouped_relation, top_groups
 from hviskd.distillation.method import Batch, Method, Options, Reads, Setting, Trace, paired_shapes
 from hviskd.distillation.precision import full_precision
 from hviskd.distillation.relations import Normalisation, region_relation, sample_relation
+from hviskd.errors import RecipeError
 
 ScaleMode = Literal["shared", "student", "positive", "frozen"]
 
@@ -35,8 +37,16 @@ class HVisKDOptions(Options):
             `positive`: shared, through a softplus. `frozen`: they stay 0.
         region_adapter: `conv`, a 1 × 1 convolution, or `linear`, one full matrix over all grid cells (16 C → 16 C
             at grid 4), as the authors' code has it.
+        sample: What the sample level relates: `token`, the class token where a network has one, else the mean over the
+            map; or `mean` in any case.
+        regions: Of the region level. `grid`: squares of the pooled map, at several levels (the paper). `clusters`: its
+            cells ("tokens"), grouped by k-means into `groups`. `scales`: the same into each of `scales`. `top`: the
+            `groups` tokens most similar to the class token, or to the mean of a network without. The teacher's tokens
+            settle the groups of both.
         grid: Side of the pooled map of the region level.
         levels: Sides of the region grids that are related.
+        groups: Number of groups of `clusters`, or of tokens of `top`.
+        scales: Numbers of groups of `scales`.
         normalisation: Of each row of a relation: `l2` (the paper) or `softmax`, as attention has it.
     """
 
@@ -48,7 +58,11 @@ class HVisKDOptions(Options):
     stages: tuple[tuple[int, int], ...] = Field(default=((1, 1), (2, 2), (3, 3)), min_length=1)
     scale: ScaleMode = "shared"
     region_adapter: Literal["conv", "linear"] = "conv"
+    sample: Literal["token", "mean"] = "token"
+    regions: Literal["grid", "clusters", "scales", "top"] = "grid"
     grid: int = Field(default=4, ge=1, le=32)
+    groups: int = Field(default=4, ge=2, le=1024)
+    scales: tuple[Annotated[int, Field(ge=2, le=1024)], ...] = Field(default=(2, 4, 8), min_length=1)
     levels: tuple[int, ...] = Field(default=(1, 2, 4), min_length=1)
     normalisation: Normalisation = "l2"
 
@@ -77,6 +91,12 @@ class HVisKD(Method):
     def __init__(self, options: HVisKDOptions, setting: Setting) -> None:
         super().__init__()
         self.options = options
+        wanted = {"grid": 0, "scales": max(options.scales)}.get(options.regions, options.groups)
+        if wanted > options.grid**2:
+            raise RecipeError(
+                f"methods.hviskd: regions {options.regions} wants {wanted} of the {options.grid**2} tokens of grid "
+                f"{options.grid}; raise grid"
+            )
         shapes = paired_shapes(setting, options.stages, self.name)
         widths = [(teacher[0], student[0]) for teacher, student in shapes]
         self.sample_adapters = nn.ModuleList(nn.Linear(ours, theirs, bias=False) for theirs, ours in widths)
@@ -94,21 +114,32 @@ class HVisKD(Method):
         assert teacher is not None
         losses: dict[str, list[Tensor]] = {term: [] for term in self.weights}
         for position, (of_teacher, of_student) in enumerate(self.options.stages):
-            vectors = (pooled_at(teacher, of_teacher), pooled_at(student, of_student))
+            read = token_at if self.options.sample == "token" else pooled_at
+            vectors = (read(teacher, of_teacher), read(student, of_student))
             relation, feature = self._sample_losses(*vectors, self.sample_adapters[position])
             losses["sample_relation"].append(relation)
             losses["sample_feature"].append(feature)
             grid = self.options.grid
             cells = (regions_at(teacher, of_teacher, grid), regions_at(student, of_student, grid))
-            relation, feature = self._region_losses(*cells, self.region_adapters[position])
+            adapter = self.region_adapters[position]
+            if self.options.regions == "grid":
+                relation, feature = self._region_losses(*cells, adapter)
+            else:
+                relation, feature = self._group_losses(*cells, self._groupings(teacher, of_teacher, cells[0]), adapter)
             losses["region_relation"].append(relation)
             losses["region_feature"].append(feature)
         return {term: torch.stack(parts).sum() for term, parts in losses.items()}
 
     def reads(self) -> Reads:
-        """Return the mean of each stage's map, and its regions."""
-        stages = [of_teacher for of_teacher, _ in self.options.stages]
-        return Reads(pooled=frozenset(stages), regions=frozenset((stage, self.options.grid) for stage in stages))
+        """Return each stage's class token or mean, and its regions."""
+        stages = frozenset(of_teacher for of_teacher, _ in self.options.stages)
+        regions = frozenset((stage, self.options.grid) for stage in stages)
+        by_token = self.options.sample == "token"
+        return Reads(
+            pooled=frozenset() if by_token else stages,
+            regions=regions,
+            tokens=stages if by_token or self.options.regions == "top" else frozenset(),
+        )
 
     def learned(self) -> dict[str, float]:
         """Return the current α and β."""
@@ -129,6 +160,29 @@ class HVisKD(Method):
         how = (self.options.grid, self.options.levels, self.options.normalisation)
         relations_t, aware_t = region_relation(teacher, self.region_scale.for_teacher(), *how)
         relations_s, aware_s = region_relation(student, self.region_scale(), *how)
+        pairs = zip(relations_t, relations_s, strict=True)
+        relation = torch.stack([joint_norm(theirs - ours) for theirs, ours in pairs]).sum()
+        return relation, joint_norm(aware_t - adapter(aware_s))
+
+    def _groupings(self, teacher: Trace, stage: int, cells: Tensor) -> list[Tensor]:
+        """Return how the teacher's tokens of a stage group those of both networks, each (B, m, n)."""
+        options, tokens = self.options, cells.detach().flatten(2).transpose(1, 2)
+        if options.regions == "top":
+            return [top_groups(tokens, token_at(teacher, stage).detach(), options.groups)]
+        return [cluster_groups(tokens, count) for count in self._counts()]
+
+    def _counts(self) -> tuple[int, ...]:
+        return self.options.scales if self.options.regions == "scales" else (self.options.groups,)
+
+    def _group_losses(
+        self, teacher: Tensor, student: Tensor, groupings: list[Tensor], adapter: nn.Module
+    ) -> tuple[Tensor, Tensor]:
+        related = []
+        for maps, scale in ((teacher, self.region_scale.for_teacher()), (student, self.region_scale())):
+            tokens = maps.flatten(2).transpose(1, 2)
+            relations, aware = grouped_relation(tokens, groupings, scale, self.options.normalisation)
+            related.append((relations, aware.transpose(1, 2).unflatten(2, maps.shape[2:])))
+        (relations_t, aware_t), (relations_s, aware_s) = related
         pairs = zip(relations_t, relations_s, strict=True)
         relation = torch.stack([joint_norm(theirs - ours) for theirs, ours in pairs]).sum()
         return relation, joint_norm(aware_t - adapter(aware_s))
