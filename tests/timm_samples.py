@@ -17,6 +17,10 @@ TIMM = {
     "timm:regnetx_002": {},
     "timm:resnet10t": {},
 }
+# One of each kind of module that writing, reading and taking weights could treat in its own way.
+ONE_OF_EACH_KIND = [
+    name for name in TIMM if any(kind in name for kind in ("reg4", "eva02", "swin_tiny", "convnext", "regnet"))
+]
 _WITHOUT_CLASS_TOKEN = ("siglip", "swin", "davit", "convnext", "efficientnet", "regnet", "resnet")
 WITH_CLASS_TOKEN = [name for name in TIMM if not any(kind in name for kind in _WITHOUT_CLASS_TOKEN)]
 
