@@ -29,8 +29,9 @@ def blobs(classes, seed=0, count=90, width=6):
 
 @pytest.mark.parametrize("classes", [2, 4])
 @pytest.mark.parametrize("balanced", [False, True])
-def test_a_fit_is_the_minimum_that_gradient_descent_finds(classes, balanced):
-    features, labels = blobs(classes)
+@pytest.mark.parametrize("count", [90, 12])
+def test_a_fit_is_the_minimum_that_gradient_descent_finds(classes, balanced, count):
+    features, labels = blobs(classes, count=count, width=6 if count == 90 else 20)
     *_, fitted = fit_path(features, labels, classes, (3.0, 0.3, 0.03), balanced=balanced)
     weights = torch.zeros(classes, features.shape[1], dtype=torch.float64, requires_grad=True)
     biases = torch.zeros(classes, dtype=torch.float64, requires_grad=True)

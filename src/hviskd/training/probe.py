@@ -106,14 +106,26 @@ def fit_path(
     """
     counts = np.bincount(labels, minlength=classes)
     shares = (1 / (classes * counts))[labels] if balanced else np.full(len(labels), 1 / len(labels))
-    variances, axes = np.linalg.eigh(features.T @ features / len(features))
+    axes, variances = _principal_axes(features)
     turned = features @ axes
-    weights, biases = np.zeros((classes, features.shape[1])), np.zeros(classes)
+    weights, biases = np.zeros((classes, len(variances))), np.zeros(classes)
     for penalty in penalties:
-        scale = 1 / np.sqrt(np.maximum(variances, 0) / 2 + penalty)
+        scale = 1 / np.sqrt(variances / 2 + penalty)
         weights, biases = _minimise(turned * scale, labels, shares, penalty * scale**2, weights / scale, biases)
         weights = weights * scale
         yield Linear(weights @ axes.T, biases)
+
+
+def _principal_axes(features: Floats) -> tuple[Floats, Floats]:
+    """Return the axes (D, R) along which features (N, D) vary, and their variances (R,); R is at most N and D."""
+    tiles, width = features.shape
+    if width <= tiles:
+        variances, axes = np.linalg.eigh(features.T @ features / tiles)
+        return axes, np.maximum(variances, 0)
+    variances, left = np.linalg.eigh(features @ features.T / tiles)
+    kept = variances > 1e-10 * variances.max()
+    variances, left = variances[kept], left[:, kept]
+    return features.T @ left / np.sqrt(tiles * variances), variances
 
 
 def _minimise(
