@@ -253,3 +253,24 @@ def test_the_name_of_a_design_is_not_a_design(tileset, tmp_path):
     with pytest.raises(RecipeError, match=r"`design='laptop'`.*`load_design\(\)`"):
         compare("laptop", tileset, tmp_path / "comparison")
     assert not list(tmp_path.iterdir())
+
+
+def test_unlabelled_tiles_join_in_the_arms_that_say_so(experiment, tileset, tmp_path):
+    more = write_tiles(tmp_path / "more", patients=1, splits=False, seed=4, classes=("x", "y"))
+    arms = ["kd", {"name": "joined", "methods": "kd", "unlabelled": True}]
+    changes = {"arms": arms, "seeds": [0], "unlabelled": str(more.folder), "allow_weak_teacher": True}
+    with pytest.raises(LeakError, match="among the unlabelled tiles"):
+        compare(
+            load_design(experiment, changes | {"unlabelled": str(tileset_copy(tmp_path))}), tileset, tmp_path / "no"
+        )
+    outcome = compare(load_design(experiment, changes), tileset, tmp_path / "out", jobs=1, device="cpu")
+    assert not outcome.failed
+    joined = {path.parent.parent.name: load_model(path.parent).card.data.unlabelled
+              for path in (tmp_path / "out").rglob("model/model.json")}  # fmt: skip
+    assert sorted(record.tiles for record in joined.values() if record is not None) == [16]
+    assert list(joined.values()).count(None) == 2
+
+
+def tileset_copy(folder):
+    """Tiles of the patients of all splits."""
+    return write_tiles(folder / "same", patients=6, splits=False, seed=9).folder

@@ -172,8 +172,10 @@ class Bench:
         if cell.arm is None or not cell.arm.needs_teacher:
             return None
         teacher = load_model(self.place(Cell(cell.pair, None, 0, cell.fold)))
+        unlabelled = self.design.unlabelled if cell.arm.unlabelled else None
         if cell.arm.teacher == "random":  # another for each seed
-            return Teaching(self._untrained(teacher, cell), cache=False, allow_weak=True)
+            random = self._untrained(teacher, cell)
+            return Teaching(random, cache=False, allow_weak=True, unlabelled=unlabelled)
         sharing = len(self.design.seeds) * sum(
             arm.needs_teacher and arm.teacher == "trained" for arm in self.design.arms
         )
@@ -182,6 +184,7 @@ class Bench:
             cache_folder=self.folder / "cache",
             shared_by=sharing,
             allow_weak=self.design.allow_weak_teacher,
+            unlabelled=unlabelled,
         )
 
     def _untrained(self, teacher: Model, cell: Cell) -> Model:

@@ -18,7 +18,7 @@ from hviskd.models import Model, load_model
 from hviskd.models.admission import require_fit
 from hviskd.progress import Progress, progress_bar
 from hviskd.storage import read_json, write_json, write_text
-from hviskd.tiles import TileSet, require_no_leak
+from hviskd.tiles import TileSet, join_unlabelled, require_no_leak
 from hviskd.training.setup import independence_of
 
 _DESIGN_FILE, _DATA_FILE, _DONE_FILE = "experiment.yaml", "data.json", "comparison.json"
@@ -86,7 +86,11 @@ def compare(
     try:
         with FileLock(folder / ".lock", timeout=0):
             _claim(folder, design, tileset, _given_teacher(design, tileset))
-            bench = Bench(design, folder, _tilesets(design, tileset, folder), device)
+            tilesets = _tilesets(design, tileset, folder)
+            if design.unlabelled is not None:
+                for each in tilesets:
+                    join_unlabelled(each, design.unlabelled)
+            bench = Bench(design, folder, tilesets, device)
             problems = _train(bench, jobs, threads, minutes, progress)
             cells = [*bench.teachers(), *bench.students()]
             failed = [cell for cell in cells if cell.title in problems]
@@ -114,6 +118,7 @@ def _claim(folder: Path, design: Design, tileset: TileSet, teacher: Model | None
     path, data_path = folder / _DESIGN_FILE, folder / _DATA_FILE
     data = {"tiles": tileset.fingerprint if design.folds else tileset.split_fingerprint}
     data |= {} if teacher is None else {"teacher": teacher.fingerprint}
+    data |= {} if design.unlabelled is None else {"unlabelled": TileSet.open(design.unlabelled).split_fingerprint}
     if not path.is_file():
         if any(entry.name[0] != "." for entry in folder.iterdir()):
             raise TrainingError(f"{folder}: contains files but no experiment; choose another folder")
@@ -127,6 +132,8 @@ def _claim(folder: Path, design: Design, tileset: TileSet, teacher: Model | None
         before = read_json(data_path)
         changed += ["tiles or split"] if before["tiles"] != data["tiles"] else []
         changed += ["teacher"] if before.get("teacher") != data.get("teacher") else []
+        theirs_joined = before.get("unlabelled")
+        changed += ["unlabelled tiles"] if theirs_joined and theirs_joined != data.get("unlabelled") else []
         if changed:
             raise TrainingError(
                 f"{folder}: contains an experiment with other {', '.join(changed)}; choose another folder"

@@ -25,6 +25,7 @@ class Arm(BaseModel):
         epochs: Its epochs as a multiple of the experiment's; the table notes every arm where this is not 1.
         teacher: `trained`, or `random`: an untrained network of the teacher's architecture.
         settings: Changes of the recipe for this arm alone, by key.
+        unlabelled: Whether the experiment's unlabelled tiles join.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +35,7 @@ class Arm(BaseModel):
     epochs: float = Field(default=1.0, gt=0, le=100)
     teacher: Literal["trained", "random"] = "trained"
     settings: dict[str, Any] = Field(default_factory=dict)
+    unlabelled: bool = False
 
     @field_validator("methods")
     @classmethod
@@ -73,6 +75,7 @@ class Design(BaseModel):
         teacher: Folder of a finished Run or Model that teaches in every pair; None trains each pair's own teacher.
         allow_weak_teacher: Distil even from a trained teacher that is no better than a guess on the validation split;
             the table says so. Arms with a random teacher always do.
+        unlabelled: Folder of a TileSet whose tiles join, without labels, in the arms that say so.
         baselines: Add the baseline arms, without which no gain can be measured; turn off for quick trials only.
     """
 
@@ -86,6 +89,7 @@ class Design(BaseModel):
     teacher_settings: dict[str, Any] = Field(default_factory=dict)
     teacher: str | None = None
     allow_weak_teacher: bool = False
+    unlabelled: str | None = None
     baselines: bool = True
 
     @field_validator("arms", mode="before")
@@ -121,6 +125,18 @@ class Design(BaseModel):
             raise ValueError("teacher: a finished teacher has seen the test patients of other folds; leave out `folds`")
         if self.teacher is not None and self.teacher_settings:
             raise ValueError("teacher_settings: a finished teacher is not trained; leave one of the two out")
+        return self
+
+    @model_validator(mode="after")
+    def _unlabelled_tiles_are_used(self) -> Self:
+        joining = [arm for arm in self.arms if arm.unlabelled]
+        if bool(joining) != (self.unlabelled is not None):
+            raise ValueError(
+                "unlabelled: name the tiles in the experiment, and `unlabelled: true` in the arms they join"
+            )
+        for arm in joining:
+            if not arm.needs_teacher:
+                raise ValueError(f"arm {arm.name!r}: unlabelled tiles need a method with a teacher, for example kd")
         return self
 
     @model_validator(mode="after")
@@ -175,8 +191,9 @@ def load_design(source: str | Path, changes: Mapping[str, Any] | None = None) ->
     content = read_mapping(source, built_in_designs(), "an experiment")
     if path.is_file() and isinstance(content.get("pairs"), list):
         content["pairs"] = [_beside(path, pair) for pair in content["pairs"]]
-    if path.is_file() and isinstance(content.get("teacher"), str):
-        content["teacher"] = _beside(path, content["teacher"])
+    for key in ("teacher", "unlabelled"):
+        if path.is_file() and isinstance(content.get(key), str):
+            content[key] = _beside(path, content[key])
     for key, value in (changes or {}).items():
         parent, _, last = key.rpartition(".")
         target = content.setdefault(parent, {}) if parent else content
