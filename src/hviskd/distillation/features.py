@@ -85,6 +85,20 @@ def regions_at(trace: Trace, place: Place, side: int) -> Tensor:
     return trace.cells[place, side] if isinstance(trace, StoredTrace) else _averaged(_map_at(trace, place), side)
 
 
+def vectors_and_regions_at(trace: Trace, stage: int, side: int, *, token: bool) -> tuple[Tensor, Tensor]:
+    """Return `token_at` or `pooled_at`, and `regions_at` of a stage; a map is read once where its regions are alike.
+
+    There the mean over regions is the mean over the map, and of a large map the student's backward pass writes one
+    gradient less.
+    """
+    regions = regions_at(trace, stage, side)
+    if isinstance(trace, StoredTrace) or (token and trace.class_tokens is not None):
+        return (token_at if token else pooled_at)(trace, stage), regions
+    if any(length % side for length in trace.stages[stage].shape[-2:]):
+        return pooled_at(trace, stage), regions
+    return regions.mean(dim=(2, 3)), regions
+
+
 def changed(
     trace: Trace, change: Callable[[Tensor], Tensor], *, weights: Callable[[Tensor], Tensor] | None = None
 ) -> Trace:

@@ -67,7 +67,7 @@ def region_relation(
     Returns:
         One relation (B, n², n²) a level, and the aware feature A (B, C, grid, grid), float32 or float64.
     """
-    pooled = F.adaptive_avg_pool2d(features, grid)
+    pooled = features if features.shape[-2:] == (grid, grid) else F.adaptive_avg_pool2d(features, grid)
     relations, enlarged = [], []
     for level in levels:
         cells = pooled if level == grid else F.adaptive_avg_pool2d(pooled, level)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from hviskd.distillation.features import pooled_at, regions_at, token_at
+from hviskd.distillation.features import token_at, vectors_and_regions_at
 from hviskd.distillation.gather import gather_batch, joint_norm
 from hviskd.distillation.grouping import cluster_groups, grouped_relation, top_groups
 from hviskd.distillation.method import Batch, Method, Options, Reads, Setting, Trace, paired_shapes
@@ -114,18 +114,17 @@ class HVisKD(Method):
         assert teacher is not None
         losses: dict[str, list[Tensor]] = {term: [] for term in self.weights}
         for position, (of_teacher, of_student) in enumerate(self.options.stages):
-            read = token_at if self.options.sample == "token" else pooled_at
-            vectors = (read(teacher, of_teacher), read(student, of_student))
-            relation, feature = self._sample_losses(*vectors, self.sample_adapters[position])
+            vectors_t, cells_t = self._read(teacher, of_teacher)
+            vectors_s, cells_s = self._read(student, of_student)
+            relation, feature = self._sample_losses(vectors_t, vectors_s, self.sample_adapters[position])
             losses["sample_relation"].append(relation)
             losses["sample_feature"].append(feature)
-            grid = self.options.grid
-            cells = (regions_at(teacher, of_teacher, grid), regions_at(student, of_student, grid))
             adapter = self.region_adapters[position]
             if self.options.regions == "grid":
-                relation, feature = self._region_losses(*cells, adapter)
+                relation, feature = self._region_losses(cells_t, cells_s, adapter)
             else:
-                relation, feature = self._group_losses(*cells, self._groupings(teacher, of_teacher, cells[0]), adapter)
+                groupings = self._groupings(teacher, of_teacher, cells_t)
+                relation, feature = self._group_losses(cells_t, cells_s, groupings, adapter)
             losses["region_relation"].append(relation)
             losses["region_feature"].append(feature)
         return {term: torch.stack(parts).sum() for term, parts in losses.items()}
@@ -140,6 +139,11 @@ class HVisKD(Method):
             regions=regions,
             tokens=stages if by_token or self.options.regions == "top" else frozenset(),
         )
+
+    def _read(self, trace: Trace, stage: int) -> tuple[Tensor, Tensor]:
+        """Return a stage's vectors (B, C) of the tiles, and its regions (B, C, grid, grid)."""
+        options = self.options
+        return vectors_and_regions_at(trace, stage, options.grid, token=options.sample == "token")
 
     def learned(self) -> dict[str, float]:
         """Return the current α and β."""
