@@ -85,6 +85,7 @@ def setting_of(pair="resnet", tile_px=32):
 
 
 def build(wanted, pair="resnet", tile_px=32, seed=0):
+    setting = setting_of(pair, tile_px)  # draws numbers when it is first asked for
     torch.manual_seed(seed)
     teacher, student = (create_network(name, CLASSES) for name in PAIRS_OF_TESTS[pair])
     options = resolve_methods(wanted)
@@ -93,7 +94,7 @@ def build(wanted, pair="resnet", tile_px=32, seed=0):
         student.put_projector(teacher.head.classifier.in_features, reductions[0])
         student.head.classifier.load_state_dict(teacher.head.classifier.state_dict())
         student.head.classifier.requires_grad_(requires_grad=False)
-    return Objective(student, build_methods(options, setting_of(pair, tile_px)), teacher, options)
+    return Objective(student, build_methods(options, setting), teacher, options)
 
 
 def batch(tile_px=32, samples=6, seed=1):
