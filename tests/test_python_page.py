@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 import hviskd
-from tests.cutting.samples import BG, add_slide, halves, write_legend
+from tests.cutting.samples import BG, halves, tissue_slide, write_legend, write_mask
+from tests.slides.make import stained, write_svs
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -39,16 +40,18 @@ def test_the_session_runs(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_the_readme_s_python_runs(tmp_path, monkeypatch):
-    """As it stands, but for a recipe of one epoch and the smallest teacher."""
+    """As it stands, but for a recipe of two epochs and the smallest teacher, which learns glass from tissue in them."""
     monkeypatch.chdir(tmp_path)
     classes = halves(750, 450, 450)
     classes[:, :160] = BG
     for patient in range(5):
-        add_slide(Path("slides"), f"P{patient}-1", classes, seed=patient)
-    Path("slides/masks").rename("drawn")
+        image = tissue_slide(750, 450, patient, glass_px=160)
+        image[:, 450:] = stained((450, 300), 1.5, 0.7, patient)  # what is drawn green is richer
+        write_svs(Path(f"slides/P{patient}-1.svs"), image, quality=None, levels=2, factor=4)
+        write_mask(Path(f"drawn/P{patient}-1_L.png"), classes)
     write_legend(Path()).rename("my.yaml")
     Path("patients.csv").write_text("slide,patient\n" + "".join(f"P{n}-1,P{n}\n" for n in range(5)))
-    small = {"epochs": 1, "batch_size": 8, "teacher": {"name": "resnet8"}}
+    small = {"epochs": 2, "batch_size": 8, "teacher": {"name": "resnet8"}}
     laptop = yaml.safe_load(hviskd.built_in_recipes()["laptop"])
     Path("quick.yaml").write_text(yaml.safe_dump(laptop | small), encoding="utf-8")
     (code,) = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
