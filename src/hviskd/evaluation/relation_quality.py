@@ -18,6 +18,7 @@ from torch import Tensor
 
 from hviskd.arrays import Bools, Floats, Ints
 from hviskd.checks import require_at_least
+from hviskd.distillation import pooled_at
 from hviskd.distillation.relations import RelationForm, region_relation, relation_between
 from hviskd.errors import DataError
 from hviskd.evaluation.tables import Table, markdown_table
@@ -198,7 +199,7 @@ def _measure(model: Model, student: Network | None, tileset: TileSet, rows: Ints
 def _relations(network: Network, images: Tensor) -> Iterator[tuple[tuple[str, str], NDArray[np.float64]]]:
     """Yield ((stage, form), relation) of a batch, float64."""
     trace = network.trace(images)
-    vectors = {str(stage): maps.mean(dim=(2, 3)) for stage, maps in enumerate(trace.stages)}
+    vectors = {str(stage): pooled_at(trace, stage) for stage in range(len(trace.stages))}
     for stage, features in (vectors | {"embedding": trace.embedding}).items():
         for form in FORMS:
             yield (stage, form), relation_between(features.double(), form).cpu().numpy()

@@ -16,7 +16,7 @@ from hviskd.evaluation.significance import holm, mean_interval, paired_gain, ran
 from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.comparison import REFERENCES, Comparison, Row, Spread
 from hviskd.experiments.design import KD, STUDENT, Arm
-from hviskd.models import load_model
+from hviskd.models import find_model, load_model
 from hviskd.models.folder import CHOSEN, read_model_card
 from hviskd.training import Run
 
@@ -125,11 +125,9 @@ def _passes(bench: Bench, pair: str, arm: Arm) -> tuple[float, float]:
     recipe, classes = bench.recipe(cell), len(bench.tilesets[0].classes)
     tile_px = bench.tilesets[0].tile_px
     student = recipe.choice.build(classes, tile_px)
-    if bench.design.teacher is None:
-        own = bench.recipe(Cell(pair, None, 0, 0))
-        teacher = own.choice.build(classes, tile_px)
-    else:
-        teacher = load_model(bench.design.teacher).network
+    given = bench.design.teacher
+    choice = bench.recipe(Cell(pair, None, 0, 0)).choice if given is None else find_model(given)[1].network
+    teacher = choice.build(classes, tile_px)
     labels = torch.arange(4 * classes) % classes
     setting = Setting(student.shapes(tile_px), teacher.shapes(tile_px), classes, labels)
     methods = build_methods(recipe.methods, setting)
@@ -145,7 +143,7 @@ def _passes(bench: Bench, pair: str, arm: Arm) -> tuple[float, float]:
 def _teachers(bench: Bench) -> str:
     if bench.design.teacher is None:
         return "one teacher per network and fold"
-    card = load_model(bench.design.teacher).card
+    card = find_model(bench.design.teacher)[1]
     return f"one teacher for all, {card.name} ({card.network.name}), trained beforehand"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from hviskd.arrays import Floats, Ints
@@ -21,7 +22,7 @@ from hviskd.tiles import TileSet
 from hviskd.training.growing_arrays import GrowingArray
 from hviskd.training.run import Run
 from hviskd.training.setup import Learner
-from hviskd.training.tally import accuracies
+from hviskd.training.tally import accuracies, confusion
 
 PENALTIES = tuple(10.0**exponent for exponent in range(1, -6, -1))  # λ of λ ‖W‖² / 2 beside the mean loss
 _TILES = 64  # a batch
@@ -212,8 +213,5 @@ def _embedded(network: Network, tileset: TileSet, rows: Ints, device: torch.devi
 
 def _measured(logits: Floats, truth: Ints) -> dict[str, float]:
     """Return cross-entropy, top-1 and balanced accuracy of logits (N, K)."""
-    classes = logits.shape[1]
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    likelihood = shifted[np.arange(len(truth)), truth] - np.log(np.exp(shifted).sum(axis=1))
-    counts = np.bincount(truth * classes + logits.argmax(axis=1), minlength=classes**2).reshape(classes, classes)
-    return {"cross_entropy": float(-likelihood.mean()), **accuracies(torch.from_numpy(counts))}
+    answers, labels = torch.from_numpy(logits), torch.from_numpy(truth)
+    return {"cross_entropy": F.cross_entropy(answers, labels).item(), **accuracies(confusion(answers, labels))}
