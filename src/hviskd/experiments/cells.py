@@ -155,7 +155,8 @@ class Bench:
     def _take(self, given: str, place: Path, tileset: TileSet) -> None:
         """Copy a finished teacher into the experiment, which then depends on nothing outside, and let it predict."""
         teacher = load_model(given)
-        save_model(teacher.network, teacher.card, place, overwrite=True)
+        card = teacher.card.model_copy(update={"int8": None})  # what teaches are the float weights alone
+        save_model(teacher.network, card, place, overwrite=True)
         said = self._predict(teacher, tileset)
         self._store(place, {"chosen": said, "last": said})
 
