@@ -114,9 +114,9 @@ def train(
             _restore(learner, run)
             if recipe.probe:
                 run_probe(learner, run, progress)
-            if guide is not None and teaching is not None:
-                learner.store_teacher(guide, teaching, progress)
-            if not recipe.probe:
+            else:
+                if guide is not None and teaching is not None:
+                    learner.store_teacher(guide, teaching, progress)
                 _learn(learner, run, progress)
             if fabric.is_global_zero:
                 _finish(learner, run, guide, independence, standing)

@@ -103,7 +103,7 @@ def use_teacher(
     if hindrance and teaching.cache:
         raise RecipeError(f"`cache=True`: {hindrance}")
     if hindrance:
-        return TeacherUse(note=f"The teacher runs at every step: {hindrance}.")
+        return _live(hindrance)
     reads = objective.reads()
     assert reads is not None
     home = Path(teaching.cache_folder) if teaching.cache_folder else cache_folder() / "teachers"
@@ -111,22 +111,27 @@ def use_teacher(
     missing, views = sum(cache.missing_bytes for cache in caches), caches[0].views
     if missing and not teaching.cache and epochs * teaching.shared_by <= views:
         told = f"{epochs} epochs are no more than the {views} views that a cache would store"
-        return TeacherUse(note=f"The teacher runs at every step: {told}.")
+        return _live(told)
     room = _room(home, teaching.cache_gb)
     if missing > room:
         told = f"a cache of {missing / 1e9:,.1f} GB is larger than the {room / 1e9:,.1f} GB allowed in {home}"
         if teaching.cache:
             raise DataError(f"`cache=True`: {told}; raise `cache_gb`, or choose `cache_folder` on another disk")
-        return TeacherUse(note=f"The teacher runs at every step: {told}.")
+        return _live(told)
     try:
         for cache in caches:
             cache.prepare(device, progress)
     except OutputError as error:
         if teaching.cache:
             raise
-        return TeacherUse(note=f"The teacher runs at every step: {error}.")
+        return _live(error)
     told = f"What is read of the teacher was stored for {views} views of each tile ({teaching.cache_precision})."
     return TeacherUse(caches, told)
+
+
+def _live(reason: object) -> TeacherUse:
+    """Return that the teacher runs with the student, and why."""
+    return TeacherUse(note=f"The teacher runs at every step: {reason}.")
 
 
 def _hindrance(objective: Objective, views: Views) -> str:
