@@ -143,7 +143,7 @@ def test_the_verb_probes_and_fine_tunes(tileset, tmp_path):
     quick = ["--epochs", "1", "--set", "learning_rate=0.001"]
     result = CliRunner().invoke(app, ["train", str(tileset.folder), "-o", str(tuned), "--finetune", str(probe), *quick])
     assert result.exit_code == 0, result.output
-    model, start = load_model(tuned), load_model(probe)
+    model, start = load_model(tuned / "model-last"), load_model(probe)
     assert model.card.recipe["optimizer"] == "adamw"
     assert model.card.recipe["start"] == f"probe ({start.fingerprint[:12]})"
     moved = {
@@ -156,6 +156,21 @@ def test_the_verb_probes_and_fine_tunes(tileset, tmp_path):
     other = CliRunner().invoke(app, [*words, "--network", "resnet14"])
     assert other.exit_code == 2
     assert "resnet14" in other.output
+
+
+def test_the_model_started_from_stays_where_no_epoch_improves_upon_it(tileset, teacher_run, tmp_path):
+    ruinous = {"start": str(teacher_run.folder), "epochs": 1, "learning_rate": 10, "warm_up": 0}
+    run = train(load_recipe("finetune", ruinous), tileset, tmp_path / "run", progress=silent)
+    start, model, log = teacher_run.chosen(), run.chosen(), run.log
+    assert all(
+        torch.equal(value, start.network.state_dict()[name]) for name, value in model.network.state_dict().items()
+    )
+    assert list(log["epoch"]) == [0, 1]
+    assert log["val_balanced_accuracy"][1] < log["val_balanced_accuracy"][0]
+    assert log["val_cross_entropy"][0] == pytest.approx(start.card.metrics["val_cross_entropy"], rel=1e-6)
+    assert np.isnan(log["loss_total"][0])
+    assert (run.card["chosen_epoch"], model.card.epoch) == (0, 0)
+    assert "no epoch improved upon" in model.card.selection
 
 
 def test_a_recipe_may_take_its_network_from_the_model_it_starts_from(probe_run):

@@ -85,7 +85,8 @@ def _selection(recipe: Recipe, tileset: TileSet, row: Mapping[str, float]) -> st
         return "last epoch (no validation split)"
     unseen = tileset.missing_classes().get("val")
     lacking = f", which has no tile of {', '.join(unseen)}" if unseen else ""
-    return f"epoch with the best {recipe.choose_by.replace('_', ' ')} on the validation split{lacking}"
+    best = f"epoch with the best {recipe.choose_by.replace('_', ' ')} on the validation split{lacking}"
+    return best if row["epoch"] else f"{best}: the Model it started from, which no epoch improved upon"
 
 
 def _data_record(tileset: TileSet, more: UnlabelledTiles | None, independence: Independence) -> DataRecord:

@@ -141,6 +141,9 @@ def _learn(learner: Learner, run: Run, progress: Progress | None) -> None:
         _bar(learner, run, len(train_split), progress) as advance,
         tensorboard(run.folder / "tensorboard", wanted=fabric.is_global_zero, after_epoch=learner.epoch) as board,
     ):
+        if learner.start is not None and not learner.history and len(val_split.rows):
+            learner.history.append({"epoch": 0} | _validate(learner, val_split, input_step))
+            _keep(learner, run)  # what training does not improve upon is what is selected
         while learner.epoch < recipe.epochs:
             row = _train_epoch(learner, train_split, joining, input_step, advance)
             _require_finite(learner)
@@ -168,7 +171,7 @@ def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Ind
     export_models(run, learner, teacher, independence, weak=standing.weak)
     said = " ".join(filter(None, (standing.note, learner.use.note)))
     told = {"teacher": said} if said else {}
-    seconds = sum(row["seconds"] for row in learner.history)
+    seconds = sum(row.get("seconds", 0) for row in learner.history)
     run.finish({"chosen_epoch": epoch, "training_seconds": seconds, **told})
 
 

@@ -2,7 +2,7 @@
 
 run.json          state (running, finished), data, teacher, machine, versions
 recipe.yaml       the complete resolved recipe
-log.csv           one row an epoch
+log.csv           one row an epoch; row 0 is the Model that was started from, if there was one
 curves.png        the log as pictures
 checkpoint.ckpt   the last finished epoch; gone when the run is finished
 chosen-7.safetensors  the weights of the chosen epoch so far; gone when the run is finished
