@@ -1,12 +1,14 @@
 """What is stored of a teacher: the same training as with the teacher itself, whatever happens to the files."""
 
 import errno
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from typer.testing import CliRunner
 from hviskd.cli.app import app
 from hviskd.distillation import Reads
 from hviskd.errors import DataError, OutputError, RecipeError
+from hviskd.models import load_model
 from hviskd.progress import silent
 from hviskd.training import Teaching, load_recipe, train
 from hviskd.training.growing_arrays import GrowingArray, RowReader
@@ -82,6 +85,17 @@ def test_it_holds_what_the_teacher_says_of_every_view(filled, teacher, tileset):
     assert torch.equal(stored.class_weights, teacher.network.head.classifier.weight)
     with pytest.raises(LookupError, match="reads"):
         stored.stages  # noqa: B018
+
+
+def test_an_open_cache_keeps_no_weights_of_the_teacher(filled, teacher_run, tileset):
+    model = load_model(teacher_run)
+    network = weakref.ref(model.network)
+    cache = cache_of(filled, model, tileset)
+    cache.prepare(CPU, silent)
+    del model
+    gc.collect()
+    assert network() is None
+    assert cache.read(torch.tensor([0]), torch.tensor([0]), CPU).logits.shape == (1, len(tileset.classes))
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Loads, saves and runs a Model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -46,6 +46,10 @@ class Model:
     def parameters(self) -> int:
         """Number of parameters of the network."""
         return sum(weight.numel() for weight in self.network.parameters())
+
+    def hollow(self) -> "Model":
+        """Return the Model with a network that has shapes but no content, for whoever needs only what its card says."""
+        return replace(self, network=self.network.hollow())
 
     def int8_onnx(self) -> bytes:
         """Return the int8 variant, an ONNX file from uint8 tiles to probabilities.

@@ -116,7 +116,7 @@ def train(
                 run_probe(learner, run, progress)
             else:
                 if guide is not None and teaching is not None:
-                    learner.store_teacher(guide, teaching, progress)
+                    guide = learner.store_teacher(guide, teaching, progress)
                 _learn(learner, run, progress)
             if fabric.is_global_zero:
                 _finish(learner, run, guide, independence, standing)

@@ -85,8 +85,8 @@ class Learner:
     history: list[dict[str, float]] = field(default_factory=list)
     chosen: dict[str, float] = field(default_factory=dict)
 
-    def store_teacher(self, teacher: Model, teaching: Teaching, progress: Progress | None) -> None:
-        """Store what is read of the teacher, where it can be; then it no longer runs."""
+    def store_teacher(self, teacher: Model, teaching: Teaching, progress: Progress | None) -> Model:
+        """Store what is read of the teacher, where it can be; then it never runs again, and returns without weights."""
         told = told_views(self.recipe)
         sources = [Source(self.tileset, self.tileset.rows("train"), self.views, told)]
         if (more := self.unlabelled) is not None:
@@ -100,8 +100,10 @@ class Learner:
             device=self.fabric.device,
             progress=progress,
         )
-        if self.use.caches:
-            self.objective.teacher = None
+        if not self.use.caches:
+            return teacher
+        self.objective.teacher = None
+        return teacher.hollow()
 
     @property
     def kept(self) -> Network:

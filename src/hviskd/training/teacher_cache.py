@@ -123,6 +123,7 @@ class TeacherCache:
         self._open = {name: RowReader(self._file(name), *array) for name, array in self._arrays().items()}
         self._check(device)
         self._teacher.network.to("cpu")  # it leaves a GPU's memory to the student
+        self._teacher = self._teacher.hollow()  # and the processor's, unless somebody else holds it
 
     def read(self, index: Tensor, view: Tensor, device: torch.device) -> StoredTrace:
         """Return what is stored of tiles (B,) in their views (B,), on the device, as float32."""
