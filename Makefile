@@ -11,7 +11,7 @@ test fast: export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test fast lint rooms clean
 
-$(VENV)/.installed: pyproject.toml constraints/ci.txt
+$(VENV)/.installed: pyproject.toml constraints/ci.txt packaging/package-lock.json
 	$(PYTHON) -m venv $(VENV) || { echo "venv failed; on Debian: apt install python3-venv"; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/ci.txt -e '.[dev]'
 	touch $@
