@@ -29,6 +29,7 @@ from hviskd.cli.synth import synth
 from hviskd.cli.tiles import tiles_app
 from hviskd.cli.tiles_cut import cut
 from hviskd.cli.train import distill, train
+from hviskd.cli.view import view
 from hviskd.errors import HviskdError
 from hviskd.processor import let_threads_sleep
 from hviskd.version import DISCLAIMER, __version__
@@ -95,15 +96,16 @@ app.add_typer(annotations_app, name="annotations")
 tiles_app.command()(cut)
 app.add_typer(tiles_app, name="tiles")
 app.add_typer(figures_app, name="figures")
-_VERBS = (train, distill, segment, evaluate, calibrate, attend, agree, profile, relations, compare, report)
+_VERBS = (train, distill, segment, view, evaluate, calibrate, attend, agree, profile, relations, compare, report)
 _HELPERS = (networks, recipes, demo, synth, quantize, export)
 for verb in (*_VERBS, *_HELPERS):
     app.command()(verb)
 
 
 def _flowing(text: str) -> str:
-    """Join the lines of each paragraph, which a terminal wraps at its own width."""
-    return "\n\n".join(paragraph.replace("\n", " ") for paragraph in inspect.cleandoc(text).split("\n\n"))
+    """Join the lines of each paragraph, which a terminal wraps at its own width; a bracket is no markup."""
+    paragraphs = inspect.cleandoc(text).replace("[", r"\[").split("\n\n")
+    return "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
 
 
 for part in (app, slides_app, annotations_app, tiles_app, figures_app):
