@@ -1,0 +1,16 @@
+"""The local viewer: slides, maps and an expert's outlines on one another, in the browser of this computer.
+
+`open_viewer` serves them; `page/` holds the page, plain modules of JavaScript. Names load what they need when first
+used, since Starlette and uvicorn are an extra.
+"""
+
+from typing import TYPE_CHECKING
+
+from hviskd.lazy import load_on_use
+
+if TYPE_CHECKING:
+    from hviskd.viewer.viewing import Viewer, open_viewer
+
+__all__ = ["Viewer", "open_viewer"]
+
+__getattr__ = load_on_use(__name__, {"Viewer": "viewing", "open_viewer": "viewing"})

@@ -1,0 +1,123 @@
+"""Who may ask the viewer, and for what: this computer's browser, with the token, and only to read.
+
+Other pages open in the same browser may send requests to any port of this computer, and names can be made to point at
+it. So a request must name the viewer itself as its host, come from no other page, and carry the cookie that the
+address with the token gives. What is refused is refused before anything of it is used.
+"""
+
+import secrets
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hviskd.version import NOTICE
+
+_LONGEST_TARGET = 2000  # characters of a path and query; a kept address of a view has some hundred
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "object-src 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True)
+class Access:
+    """The port of a viewer, and the secret that opens it.
+
+    Attributes:
+        port: On 127.0.0.1.
+        token: In the address that is printed; 32 bytes of chance.
+    """
+
+    port: int
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+
+    @property
+    def address(self) -> str:
+        """The address to open, with the token."""
+        return f"http://127.0.0.1:{self.port}/?token={self.token}"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """By what names a browser may ask."""
+        return f"127.0.0.1:{self.port}", f"localhost:{self.port}"
+
+    @property
+    def cookie(self) -> str:
+        """The cookie's name; cookies of a host are common to all its ports."""
+        return f"hviskd-{self.port}"
+
+    def knows(self, token: str) -> bool:
+        """Return whether this is the token, in a time that tells nothing of it."""
+        return secrets.compare_digest(token.encode(), self.token.encode())
+
+
+class Guard:
+    """Answers requests that may not pass, and passes the others on to the app."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        answer = self._refused(scope) or self._let_in(scope)
+        await (answer or self._app)(scope, receive, send_marked)
+
+    def _refused(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if headers.getlist("host") not in [[host] for host in self._access.hosts]:
+            return _no(421, "asked under another name than 127.0.0.1")
+        origins = [f"http://{host}" for host in self._access.hosts]
+        if any(origin not in origins for origin in headers.getlist("origin")):
+            return _no(403, "asked by another page")
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return _no(403, "asked by another page")
+        if scope["method"] not in ("GET", "HEAD"):
+            return _no(405, "only for reading", Allow="GET, HEAD")
+        if len(scope["raw_path"]) + len(scope["query_string"]) > _LONGEST_TARGET:
+            return _no(414, "the address is too long")
+        return None
+
+    def _let_in(self, scope: Scope) -> Response | None:
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        tokens = [value for name, value in query if name == "token"]
+        if scope["path"] == "/" and tokens:
+            if not self._access.knows(tokens[0]):
+                return _no(403, "the token is that of another viewer; open the address that this one printed")
+            rest = urlencode([(name, value) for name, value in query if name != "token"])
+            answer = RedirectResponse(f"/?{rest}" if rest else "/", 303, headers={"Cache-Control": "no-store"})
+            answer.set_cookie(self._access.cookie, self._access.token, httponly=True, samesite="strict")
+            return answer
+        if not self._access.knows(_cookie(scope, self._access.cookie)):
+            return _no(403, "open the address, with its token, that the viewer printed when it started")
+        return None
+
+
+def _cookie(scope: Scope, name: str) -> str:
+    try:
+        jar = SimpleCookie("; ".join(Headers(scope=scope).getlist("cookie")))
+    except CookieError:
+        return ""
+    return jar[name].value if name in jar else ""
+
+
+def _no(status: int, reason: str, **headers: str) -> Response:
+    return PlainTextResponse(
+        f"hviskd: {reason}\n\n{NOTICE}\n", status, headers={"Cache-Control": "no-store", **headers}
+    )

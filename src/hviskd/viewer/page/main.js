@@ -1,0 +1,77 @@
+// The viewer's page: joins the list of slides, the slide on the screen and the panel.
+
+import { ask } from "./asking.js";
+import { keepPlace, readPlace } from "./kept_place.js";
+import { disablePowers, makePowers, markPower } from "./powers.js";
+import { drawScaleBar } from "./scale_bar.js";
+import { showFacts } from "./slide_facts.js";
+import { fillSlideList, markSlide } from "./slide_list.js";
+import { SlideView } from "./slide_view.js";
+import { startTheme } from "./theme.js";
+import { plain } from "./words.js";
+
+const by = (id) => document.getElementById(id);
+const view = new SlideView(by("picture"), moved);
+
+function moved() {
+  drawScaleBar(view.umPerPx);
+  markPower(view);
+  const { x, y } = view.centre;
+  by("place").textContent =
+    `${plain(view.power)}× · ${plain(view.umPerPx)} µm/px · x ${Math.round(x).toLocaleString("en")}, ` +
+    `y ${Math.round(y).toLocaleString("en")} px`;
+  keepPlace(view);
+}
+
+function say(problem) {
+  by("problem").hidden = !problem;
+  document.body.classList.toggle("no-slide", Boolean(problem));
+  by("problem").textContent = problem;
+}
+
+let wanted = 0; // counts openings, so that a slow one does not replace a later one
+
+async function show(key, place = {}) {
+  const mine = ++wanted;
+  markSlide(key);
+  openSlides(false);
+  try {
+    const facts = await ask(`/slides/${encodeURIComponent(key)}`);
+    if (mine !== wanted) return;
+    if (facts.problem) throw new Error(facts.problem);
+    say("");
+    by("title").textContent = facts.name;
+    document.title = `${facts.name} – hviskd`;
+    showFacts(facts);
+    await view.open(facts);
+    if (place.x !== null && place.y !== null && place.power) view.lookAt(place.x, place.y, place.power);
+    by("told").textContent = `${facts.name} is open`;
+  } catch (error) {
+    if (mine !== wanted) return;
+    view.close();
+    by("title").textContent = "hviskd";
+    by("told").textContent = "";
+    disablePowers();
+    say(error.message);
+  }
+}
+
+function openSlides(open) {
+  by("slides").classList.toggle("open", open);
+  by("open-slides").setAttribute("aria-expanded", open);
+}
+
+async function start() {
+  startTheme();
+  makePowers(view);
+  by("open-slides").addEventListener("click", () => openSlides(!by("slides").classList.contains("open")));
+  const { slides, notice } = await ask("/slides");
+  by("notice").textContent = notice;
+  fillSlideList(slides, (key) => show(key, {}));
+  const place = readPlace();
+  const known = slides.some((slide) => slide.key === place.slide);
+  await show(known ? place.slide : slides[0].key, known ? place : {});
+}
+
+globalThis.hviskd = { view }; // for the browser's console
+start().catch((error) => say(error.message));

@@ -1,0 +1,112 @@
+// One slide on the screen: pan, zoom and powers. All places are level-0 px of the slide.
+
+const BASE_UM = 10; // a power of 1× is this many µm a px: 40× is 0.25 µm/px
+const CALM = matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+// OpenSeadragon adds a style sheet of its own, which the page's policy forbids, unless it finds one marked so.
+const marked = document.createElementNS("urn:no-style", "style");
+marked.setAttribute("data-openseadragon-mobile-css", "");
+document.head.append(marked);
+
+export class SlideView {
+  /** Show slides in an element; `moved` is called whenever another place or power is shown. */
+  constructor(element, moved) {
+    this.facts = null;
+    this.osd = OpenSeadragon({
+      element,
+      drawer: "canvas",
+      showNavigationControl: false,
+      showNavigator: true,
+      navigatorPosition: "TOP_RIGHT",
+      navigatorSizeRatio: 0.17,
+      navigatorDisplayRegionColor: getComputedStyle(document.documentElement).getPropertyValue("--vermilion").trim(),
+      animationTime: CALM ? 0 : 0.35,
+      visibilityRatio: 0.2,
+      minZoomImageRatio: 0.7,
+      maxZoomPixelRatio: 4,
+      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
+      gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: true },
+      gestureSettingsPen: { clickToZoom: false },
+    });
+    this.osd.addHandler("update-viewport", () => this.facts && moved(this));
+    this.osd.addHandler("resize", () => this.facts && moved(this));
+  }
+
+  /** Show a slide, whole; resolves when its first tiles are there. */
+  open(facts) {
+    this.facts = null;
+    return new Promise((resolve, reject) => {
+      this.osd.addOnceHandler("open", () => {
+        this.facts = facts;
+        this.osd.canvas.setAttribute("aria-label", `${facts.name}; arrow keys pan, plus and minus zoom`);
+        this.osd.forceRedraw();
+        resolve();
+      });
+      this.osd.addOnceHandler("open-failed", (event) => reject(new Error(event.message)));
+      this.osd.open({
+        width: facts.width_px,
+        height: facts.height_px,
+        tileSize: facts.tile_px,
+        tileOverlap: 0,
+        minLevel: Math.max(0, Math.min(8, facts.last_level)),
+        maxLevel: facts.last_level,
+        getTileUrl: (level, column, row) => `/slides/${facts.key}/tiles/${level}/${column}/${row}`,
+      });
+    });
+  }
+
+  /** Show nothing. */
+  close() {
+    this.facts = null;
+    this.osd.close();
+  }
+
+  /** How many screen px a level-0 px is wide now. */
+  get scale() {
+    return this.osd.viewport.viewportToImageZoom(this.osd.viewport.getZoom(true));
+  }
+
+  /** How many µm a screen px is wide now. */
+  get umPerPx() {
+    return this.facts.mpp / this.scale;
+  }
+
+  get power() {
+    return BASE_UM / this.umPerPx;
+  }
+
+  /** The place in the middle. */
+  get centre() {
+    const { x, y } = this.osd.viewport.viewportToImageCoordinates(this.osd.viewport.getCenter(true));
+    return { x, y };
+  }
+
+  /** The highest power that may be shown: four screen px a level-0 px. */
+  get highestPower() {
+    return (4 * BASE_UM) / this.facts.mpp;
+  }
+
+  /** The lowest one: the slide on seven tenths of the screen. */
+  get lowestPower() {
+    const least = this.osd.viewport.viewportToImageZoom(this.osd.viewport.getMinZoom());
+    return (BASE_UM * least) / this.facts.mpp;
+  }
+
+  setPower(power) {
+    const zoom = this.osd.viewport.imageToViewportZoom((power * this.facts.mpp) / BASE_UM);
+    this.osd.viewport.zoomTo(zoom, undefined, CALM);
+    this.osd.viewport.applyConstraints(CALM);
+  }
+
+  /** Show a place in the middle, at a power. */
+  lookAt(x, y, power, immediately = true) {
+    const viewport = this.osd.viewport;
+    viewport.zoomTo(viewport.imageToViewportZoom((power * this.facts.mpp) / BASE_UM), undefined, immediately);
+    viewport.panTo(viewport.imageToViewportCoordinates(x, y), immediately);
+    viewport.applyConstraints(immediately);
+  }
+
+  home() {
+    this.osd.viewport.goHome(CALM);
+  }
+}

@@ -1,0 +1,21 @@
+// Numbers as a reader wants them.
+
+/** A length in µm, in µm or mm. */
+export function length(um) {
+  return um >= 1000 ? `${plain(um / 1000)} mm` : `${plain(um)} µm`;
+}
+
+/** A number with three significant digits and no exponent. */
+export function plain(number) {
+  return Number(number.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 6 });
+}
+
+/** An element with text, attributes and children. */
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children);
+  return made;
+}

@@ -1,0 +1,75 @@
+"""Opens a viewer on slides: finds them, makes the answers, guards them and listens."""
+
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from hviskd.slides import CohortSlide, find_cohort
+from hviskd.viewer.access import Access, Guard
+from hviskd.viewer.answers import Answers
+from hviskd.viewer.listening import Listener, bind
+from hviskd.viewer.shelf import OpenSlides, put_up
+
+
+class Viewer:
+    """A running viewer; it is a context manager.
+
+    Attributes:
+        address: To open in a browser of this computer; who has it can look at the slides.
+        notes: What was found beside the slides and is not shown, a sentence for each kind.
+    """
+
+    def __init__(self, address: str, notes: tuple[str, ...], listener: Listener, slides: OpenSlides) -> None:
+        self.address = address
+        self.notes = notes
+        self._listener = listener
+        self._slides = slides
+
+    def show(self) -> bool:
+        """Open the page in the user's browser, and return whether there is one."""
+        return webbrowser.open(self.address)
+
+    def wait(self) -> None:
+        """Serve until interrupted."""
+        self._listener.wait()
+
+    def close(self) -> None:
+        """Stop, and close the slides."""
+        self._listener.close()
+        self._slides.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_viewer(
+    slides: Path | str | Sequence[Path | str | CohortSlide],
+    *,
+    port: int = 0,
+    icc: bool = False,
+    spell: Callable[[str], str] = str,
+) -> Viewer:
+    """Serve slides to a browser of this computer, at an address that only its user learns.
+
+    Args:
+        slides: Slides, folders of slides or CSVs, as for `find_cohort`, or its result.
+        port: On 127.0.0.1; any free one by default.
+        icc: Convert pixels to sRGB by each slide's ICC profile, if it has one.
+        spell: Changes the wording of problems that the page shows, such as the spelling of parameters.
+
+    Raises:
+        DataError: There are no slides, or the port is taken.
+    """
+    cohort = find_cohort(slides)
+    opened = OpenSlides(icc=icc)
+    answers = Answers(put_up(cohort), opened, spell=spell)
+    listener = bind(port)
+    access = Access(listener.getsockname()[1])
+    return Viewer(access.address, cohort.notes, Listener(Guard(answers.app(), access), listener), opened)

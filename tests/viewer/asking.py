@@ -1,0 +1,39 @@
+"""Asks a running viewer over a real connection, as a browser does or as someone does who means harm."""
+
+import http.client
+import json
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from hviskd.viewer import Viewer
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+def ask(viewer: Viewer, target: str, *, method="GET", cookie=True, body=None, **headers: str) -> Answer:
+    """Send one request; names of headers are written with underscores, and `cookie` sends the one that is right."""
+    parts = urlsplit(viewer.address)
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    if cookie:
+        sent["Cookie"] = f"hviskd-{parts.port}={parts.query.removeprefix('token=')}"
+    connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=20)
+    try:
+        connection.request(method, target, body, sent)
+        answer = connection.getresponse()
+        return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+def port_of(viewer: Viewer) -> int:
+    port = urlsplit(viewer.address).port
+    assert port is not None
+    return port

@@ -1,0 +1,55 @@
+"""One running viewer for the tests that only look: a slide with levels, a slide of another size, and a damaged one."""
+
+import pytest
+
+from hviskd.viewer import open_viewer
+from tests.slides.make import patterned, write_svs
+from tests.viewer.pages import WINDOW, Opened
+
+from ..browser import chromium
+
+
+@pytest.fixture(scope="session")
+def slides(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("secret-place") / "slides"
+    write_svs(folder / "one.svs", patterned(1500, 1100, seed=1, grain_px=24), mpp=0.5, quality=None)
+    write_svs(folder / "two.svs", patterned(700, 900, seed=2, grain_px=24), mpp=0.25, quality=None, levels=2)
+    (folder / "broken.svs").write_text("no slide")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def viewer(slides):
+    with open_viewer(slides) as viewer:
+        yield viewer
+
+
+@pytest.fixture(scope="session")
+def keys(viewer):
+    """The key of each slide by its name."""
+    from tests.viewer.asking import ask
+
+    return {slide["name"]: slide["key"] for slide in ask(viewer, "/slides").json["slides"]}
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def look(browser):
+    """A function that opens an address in a window of its own; a complaint in the console fails the test."""
+    opened = []
+
+    def look(address, **context):
+        one = Opened(browser.new_context(**{"viewport": WINDOW, **context}), address)
+        opened.append(one)
+        return one
+
+    yield look
+    complaints = [complaint for one in opened for complaint in one.complaints]
+    for one in opened:
+        one.context.close()
+    assert complaints == []

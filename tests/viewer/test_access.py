@@ -1,0 +1,154 @@
+"""Who may ask the viewer: the browser of its user, on this computer, to read."""
+
+import socket
+import time
+
+import pytest
+
+from hviskd.viewer.access import Access, Guard
+from hviskd.viewer.listening import Listener, bind
+from tests.viewer.asking import ask, port_of
+
+
+def test_the_address_gives_a_cookie_and_takes_the_token_out_of_sight(viewer):
+    target = viewer.address.partition(str(port_of(viewer)))[2]
+    answer = ask(viewer, f"{target}&slide=1", cookie=False)
+    assert (answer.status, answer.headers["location"]) == (303, "/?slide=1")
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith(f"hviskd-{port_of(viewer)}=")
+    assert "httponly" in cookie.lower()
+    assert "samesite=strict" in cookie.lower()
+
+
+@pytest.mark.parametrize(
+    "target", ["/", "/slides", "/page/main.js", "/slides/0/tiles/0/0/0", "/?token=", "/?token=%ff"]
+)
+def test_without_the_token_nothing_is_shown(viewer, target):
+    answer = ask(viewer, target, cookie=False)
+    assert answer.status == 403
+    assert b"svs" not in answer.body
+    assert b"token" in answer.body
+
+
+def test_a_wrong_cookie_opens_nothing(viewer):
+    name = f"hviskd-{port_of(viewer)}"
+    for cookie in (f"{name}=x", f"{name}=", "other=1", "=;;;", f'{name}="\\377"', "\xe9=\xe9"):
+        assert ask(viewer, "/slides", cookie=False, Cookie=cookie).status == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "127.0.0.1"}, 421),
+        ({"Host": "127.0.0.1:1"}, 421),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Sec_Fetch_Site": "same-site"}, 403),
+    ],
+)
+def test_other_names_and_other_pages_are_refused_even_with_the_cookie(viewer, headers, status):
+    assert ask(viewer, "/slides", **headers).status == status
+
+
+def test_the_page_s_own_requests_pass_under_both_names_of_this_computer(viewer):
+    for host in ("127.0.0.1", "localhost"):
+        name = f"{host}:{port_of(viewer)}"
+        headers = {"Host": name, "Origin": f"http://{name}", "Sec_Fetch_Site": "same-origin"}
+        assert ask(viewer, "/slides", **headers).status == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "SHUTDOWN"])
+def test_it_can_only_be_read(viewer, method):
+    answer = ask(viewer, "/slides", method=method)
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_every_answer_forbids_what_is_foreign(viewer, keys):
+    for target, cookie in (
+        ("/", True),
+        ("/", False),
+        (f"/slides/{keys['one.svs']}/thumbnail", True),
+        ("/nothing", True),
+    ):
+        headers = ask(viewer, target, cookie=cookie).headers
+        assert headers["content-security-policy"].startswith("default-src 'self';")
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "server" not in headers
+        assert "access-control-allow-origin" not in headers
+
+
+def test_the_page_in_a_frame_of_another_page_stays_empty(viewer, browser, tmp_path):
+    (tmp_path / "evil.html").write_text(f"<iframe src='{viewer.address}'></iframe><img src='{viewer.address}'>")
+    page = browser.new_page()
+    page.goto((tmp_path / "evil.html").as_uri())
+    page.wait_for_timeout(500)
+    assert not any(frame.query_selector("#stage") for frame in page.frames)
+    page.close()
+
+
+def test_it_listens_on_this_computer_alone(viewer):
+    with socket.socket() as other:
+        other.bind(("127.0.0.2", port_of(viewer)))  # on all addresses, this one would be taken
+
+
+class TestSlowClients:
+    @pytest.fixture
+    def listener(self):
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"50000000")]})
+            await send({"type": "http.response.body", "body": bytes(50_000_000)})
+
+        bound = bind(0)
+        self.access = Access(bound.getsockname()[1])
+        running = Listener(Guard(app, self.access), bound, patience_s=0.3)
+        yield
+        running.close()
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.access.port), timeout=10)
+
+    def request(self):
+        cookie = f"{self.access.cookie}={self.access.token}"
+        return f"GET / HTTP/1.1\r\nHost: {self.access.hosts[0]}\r\nCookie: {cookie}\r\n\r\n".encode()
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x"])
+    def test_a_request_that_never_comes_is_not_waited_for(self, listener, sent):
+        with self.connect() as client:
+            client.sendall(sent)
+            began = time.monotonic()
+            with pytest.raises((ConnectionError, IndexError)):
+                _ = client.recv(1)[0]
+            assert time.monotonic() - began < 5
+
+    @pytest.mark.slow
+    def test_an_answer_that_is_not_taken_is_given_up(self, listener):
+        with self.connect() as client:
+            client.sendall(self.request())
+            time.sleep(2)
+            taken = 0
+            with pytest.raises((ConnectionError, EOFError)):
+                while True:
+                    part = client.recv(2**20)
+                    taken += len(part)
+                    if not part:
+                        raise EOFError
+            assert taken < 50_000_000
+
+    @pytest.mark.slow
+    def test_an_answer_that_is_taken_slowly_is_finished(self, listener):
+        with self.connect() as client:
+            client.sendall(self.request())
+            taken = 0
+            while taken < 50_000_000:
+                part = client.recv(2**20)
+                assert part, f"ended after {taken} bytes"
+                taken += len(part)
+                if taken < 12_000_000:
+                    time.sleep(0.05)

@@ -1,0 +1,161 @@
+"""What the viewer answers: slides as `open_slide` reads them, and a refusal to all that is hostile."""
+
+import io
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hviskd.errors import DataError
+from hviskd.slides import open_slide
+from hviskd.viewer import open_viewer
+from hviskd.viewer.shelf import OpenSlides, ShelfSlide
+from hviskd.viewer.slide_pictures import SlidePictures
+from tests.viewer.asking import ask, port_of
+
+
+def test_the_slides_are_listed_by_name_and_nothing_tells_where_they_lie(viewer, keys, slides):
+    assert sorted(keys) == ["broken.svs", "one.svs", "two.svs"]
+    for target in ("/slides", *(f"/slides/{key}" for key in keys.values())):
+        body = ask(viewer, target).body.decode()
+        assert "secret-place" not in body
+        assert str(slides) not in body
+
+
+def test_the_facts_are_those_that_may_be_shown(viewer, keys, slides):
+    facts = ask(viewer, f"/slides/{keys['one.svs']}").json
+    with open_slide(slides / "one.svs") as slide:
+        shown = slide.facts()
+    assert {name: facts[name] for name in ("width_px", "height_px", "mpp", "vendor", "notes")} == {
+        name: shown[name] for name in ("width_px", "height_px", "mpp", "vendor", "notes")
+    }
+    assert set(facts) == {*shown, "key", "name", "tile_px", "last_level"}
+
+
+@pytest.mark.parametrize(
+    ("level", "column", "row"), [(11, 0, 0), (11, 2, 3), (11, 5, 4), (10, 1, 1), (9, 0, 0), (8, 0, 0)]
+)
+def test_a_tile_shows_what_the_slide_has_there(viewer, keys, slides, level, column, row):
+    answer = ask(viewer, f"/slides/{keys['one.svs']}/tiles/{level}/{column}/{row}")
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/jpeg")
+    tile = np.asarray(Image.open(io.BytesIO(answer.body))).astype(int)
+    reduction = 2 ** (11 - level)
+    with open_slide(slides / "one.svs") as slide:
+        sides = (
+            min(256, -(-whole // reduction) - 256 * at) for whole, at in zip(slide.size, (column, row), strict=True)
+        )
+        read = slide.read(256 * column * reduction, 256 * row * reduction, *sides, slide.mpp * reduction)
+    assert tile.shape == read.shape
+    assert np.abs(tile.mean(axis=-1) - read.mean(axis=-1)).mean() < 3  # what JPEG loses of the brightness
+
+
+def test_a_thumbnail_is_small_and_of_a_damaged_slide_there_is_none(viewer, keys):
+    picture = Image.open(io.BytesIO(ask(viewer, f"/slides/{keys['one.svs']}/thumbnail").body))
+    assert picture.size == (256, 188)
+    damaged = ask(viewer, f"/slides/{keys['broken.svs']}/thumbnail")
+    assert (damaged.status, damaged.headers["content-type"]) == (200, "image/svg+xml")
+
+
+def test_a_damaged_slide_is_told_and_the_others_are_shown(viewer, keys):
+    facts = ask(viewer, f"/slides/{keys['broken.svs']}").json
+    assert facts["problem"].startswith("broken.svs: damaged or not a slide")
+    answer = ask(viewer, f"/slides/{keys['broken.svs']}/tiles/0/0/0")
+    assert (answer.status, answer.json["problem"]) == (422, facts["problem"])
+
+
+HOSTILE = [
+    "/slides/..%2f..%2fetc%2fpasswd",
+    "/slides/../../etc/passwd",
+    "/page/..%2f__init__.py",
+    "/page/%2e%2e/viewing.py",
+    "/page/openseadragon/LICENSE.txt",
+    "/slides/KEY/tiles/99999/0/0",
+    "/slides/KEY/tiles/0/99999999999999999999999999/0",
+    "/slides/KEY/tiles/-1/0/0",
+    "/slides/KEY/tiles/1e3/0/0",
+    "/slides/KEY/tiles/0/0/0/0",
+    "/slides/" + "a" * 1500,
+    "/%00",
+    "/slides/%ff%fe",
+    "//evil.example/slides",
+    "/slides?" + "x" * 1900,
+]
+
+
+@pytest.mark.parametrize("target", HOSTILE)
+def test_what_is_hostile_is_refused_without_a_word_of_the_disk(viewer, keys, target):
+    answer = ask(viewer, target.replace("KEY", keys["one.svs"]))
+    assert answer.status == 404 if "?" not in target else 200
+    assert b"root:" not in answer.body
+    assert b"Traceback" not in answer.body
+    assert b"/work" not in answer.body
+
+
+def test_an_address_beyond_all_measure_is_refused(viewer):
+    assert ask(viewer, "/slides?" + "x" * 3000).status == 414
+    assert ask(viewer, "/slides/" + "a" * 100_000).status in (400, 414)
+
+
+def test_a_range_is_not_asked_for_here_and_changes_nothing(viewer, keys):
+    target = f"/slides/{keys['one.svs']}/tiles/11/0/0"
+    whole = ask(viewer, target)
+    for wanted in ("bytes=0-999999999999999", "bytes=" + ",".join(["0-1"] * 1000), "lines=1-2"):
+        assert ask(viewer, target, Range=wanted)[::2] == whole[::2]
+
+
+def test_noise_instead_of_a_request_is_refused(viewer):
+    for sent in (b"\0" * 100, b"GET / HTTP/9.9\r\n\r\n", b"GET /\r\n" * 50 + b"\r\n"):
+        with socket.create_connection(("127.0.0.1", port_of(viewer)), timeout=10) as client:
+            client.sendall(sent)
+            assert client.recv(12)[:10] == b"HTTP/1.1 4"
+
+
+@pytest.mark.slow
+def test_hundreds_at_once_are_served_or_told_to_wait_and_the_viewer_lives(viewer, keys):
+    target = f"/slides/{keys['one.svs']}/tiles/11/1/1"
+    idle = [socket.create_connection(("127.0.0.1", port_of(viewer)), timeout=10) for _ in range(300)]
+
+    def once(_number):
+        try:
+            return ask(viewer, target).status
+        except ConnectionError:
+            return 0
+
+    with ThreadPoolExecutor(16) as pool:
+        seen = set(pool.map(once, range(100)))
+    for client in idle:
+        client.close()
+    assert seen <= {0, 200, 503}
+    for _ in range(50):
+        if once(0) == 200:
+            break
+    assert ask(viewer, target).status == 200
+
+
+def test_tiles_are_kept_within_a_set_memory(slides):
+    opened = OpenSlides()
+    which = ShelfSlide("0", slides / "one.svs")
+    pictures = SlidePictures(opened, cache_bytes=100_000)
+    made = [(pictures.tile(which, 11, column, row), column, row) for column in range(6) for row in range(5)]
+    kept = [pictures.kept(which, 11, column, row) for _, column, row in made]
+    assert sum(len(one) for one in kept if one) <= 100_000
+    assert kept[-1] == made[-1][0]
+    assert kept[0] is None
+    opened.close()
+
+
+def test_a_port_that_is_taken_or_none_is_told(viewer, slides):
+    with pytest.raises(DataError, match=rf"`port={port_of(viewer)}`: cannot be used .*; choose another"):
+        open_viewer(slides, port=port_of(viewer))
+    for port in (-1, 65_536):
+        with pytest.raises(DataError, match=f"`port={port}`: must be from 1 to 65,535"):
+            open_viewer(slides, port=port)
+
+
+def test_closed_it_answers_no_more(slides):
+    with open_viewer(slides / "one.svs") as running:
+        assert ask(running, "/slides").status == 200
+    with pytest.raises(ConnectionError):
+        ask(running, "/slides")
