@@ -134,7 +134,7 @@ def build(pair: str, arm: str, options: argparse.Namespace):
     images = torch.randn(options.batch_size, 3, options.tile_px, options.tile_px, device=options.device)
     images = images.to(memory_format=torch.channels_last)
     index = torch.arange(options.batch_size, device=options.device)
-    read = reader(pair, objective.reads(), options) if cached else lambda: None
+    read = reader(pair, objective, options) if cached else lambda: None
     del teacher  # of what is stored no network is needed
 
     def step() -> float:
@@ -195,13 +195,14 @@ def cache_of(pair: str, reads, options: argparse.Namespace):
     return TeacherCache(options.work / "cache", load_model(teacher), source, reads, "float32")
 
 
-def reader(pair: str, reads, options: argparse.Namespace):
-    """Give a function that reads a random batch of a filled cache."""
+def reader(pair: str, objective, options: argparse.Namespace):
+    """Give a function that reads a random batch of a filled cache, which the methods may remember as a whole."""
     import torch
 
-    cache = cache_of(pair, reads, options)
+    cache = cache_of(pair, objective.reads(), options)
     assert not cache.missing
     cache.prepare(torch.device("cpu"))
+    objective.remember(cache.means)
     generator = torch.Generator().manual_seed(0)
 
     def read():

@@ -44,7 +44,12 @@ IMITATING = (
     *("kd", "kd-ls", "dkd", "dkd-ls", "dist", "sp", "rkd", "pkt", "at", "at-public", "nst", "fsp", "kdsvd", "kdsvd-md"),
     *("cat-kd", "multi-level", "multi-level-ls", "multi-level-public"),
 )
-DRAWS = {"crd", "wcord", "multi_level"}  # negatives or views at random, which each device draws for itself
+DRAWS = {
+    "crd",
+    "wcord",
+    "multi_level",
+    "memory",
+}  # negatives, views or anchors at random, which each device draws for itself
 COUNTED_IN = (0.05, 0.6)  # shares of a training; every stage before the main one is met
 # One changes the student's head, the other lets the teacher learn: for all methods beside it, too.
 FOR_THEMSELVES = ("simkd", "dml")
@@ -94,7 +99,10 @@ def build(wanted, pair="resnet", tile_px=32, seed=0):
         student.put_projector(teacher.head.classifier.in_features, reductions[0])
         student.head.classifier.load_state_dict(teacher.head.classifier.state_dict())
         student.head.classifier.requires_grad_(requires_grad=False)
-    return Objective(student, build_methods(options, setting), teacher, options)
+    objective = Objective(student, build_methods(options, setting), teacher, options)
+    known = torch.randn(300, setting.teacher.last[0], generator=torch.Generator().manual_seed(3))
+    objective.remember(lambda: known.abs().split(128))
+    return objective
 
 
 def batch(tile_px=32, samples=6, seed=1):
@@ -135,7 +143,7 @@ def stored(trace, reads):
 STORABLE = (
     *("plain", "kd", "kd-ls", "dkd", "dkd-ls", "dist", "rld", "hviskd", "hviskd-authors", "crd", "crd-kd", "wcord"),
     *("wcord-kd", "rkd", "pkt", "cc", "cc-public", "vkd", "cat-kd"),
-    *("token-kl", "token-kl-kd", "token-kl-unlabelled"),
+    *("memory", "token-kl", "token-kl-kd", "token-kl-unlabelled"),
 )
 
 

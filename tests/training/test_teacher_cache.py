@@ -296,6 +296,19 @@ def test_what_cannot_be_stored_runs_live_and_says_why(teacher, tileset, tmp_path
         Teaching(teacher, cache_precision="int8")
 
 
+def test_a_method_that_remembers_all_tiles_insists_on_the_cache(teacher, tileset, tmp_path):
+    recipe = recipe_of(methods="memory", epochs=1)  # fewer than views, for which nothing else would be stored
+    teaching = Teaching(teacher, cache_folder=tmp_path / "caches")
+    run = train(recipe, tileset, tmp_path / "run", teacher=teaching, progress=silent)
+    assert "stored for 8 views" in run.card["teacher"]
+    assert 0 < run.log["loss_memory"][0] < 3
+    with pytest.raises(RecipeError, match=r"`cache=False`: methods\.memory"):
+        train(recipe, tileset, tmp_path / "live", teacher=Teaching(teacher, False), progress=silent)
+    beside_maps = recipe_of(methods={"memory": {}, "at": {}}, epochs=1)
+    with pytest.raises(RecipeError, match=r"methods\.memory: methods\.at needs more"):
+        train(beside_maps, tileset, tmp_path / "maps", teacher=Teaching(teacher), progress=silent)
+
+
 @pytest.mark.slow
 def test_the_verb_stores_and_says_so(teacher, tileset, tmp_path):
     words = ["distill", str(tileset.folder), "--teacher", str(teacher.folder), "--network", "resnet8", "--epochs", "1"]

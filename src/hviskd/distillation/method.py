@@ -1,6 +1,6 @@
 """The interface of all distillation methods, and what training passes to them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol
 
@@ -112,12 +112,14 @@ class Reads:
         pooled: Places of which it reads the mean over the map.
         regions: Places, and the sides of the grids to which it averages their maps.
         tokens: Stages of which it reads the class token, or, of a network without, the mean over the map.
+        memory: Whether it reads the mean over the last map of all tiles at once, before the first step (`remember`).
     """
 
     embedding: bool = False
     pooled: frozenset[Place] = frozenset()
     regions: frozenset[tuple[Place, int]] = frozenset()
     tokens: frozenset[int] = frozenset()
+    memory: bool = False
 
     def __or__(self, other: "Reads") -> "Reads":
         """Return what either reads."""
@@ -126,6 +128,7 @@ class Reads:
             self.pooled | other.pooled,
             self.regions | other.regions,
             self.tokens | other.tokens,
+            self.memory or other.memory,
         )
 
 
@@ -217,6 +220,9 @@ class Method(nn.Module):
     def reads(self) -> Reads | None:
         """Return what it reads of the teacher; None if it needs whole maps, other views, or a teacher that learns."""
         return None if "teacher" in self.needs else Reads()
+
+    def remember(self, stored: Callable[[], Iterable[Tensor]]) -> None:
+        """Prepare for what it `reads` as memory: each call of `stored` gives all vectors (n, C), chunk by chunk."""
 
     def learned(self) -> dict[str, float]:
         """Return learned scalars to log, by name."""

@@ -1,6 +1,6 @@
 """The forward pass of one training step: both networks, every method's losses, and their weighted sum."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
@@ -113,6 +113,15 @@ class Objective(nn.Module):
     def needing_live_teacher(self) -> list[str]:
         """Return the names of the methods that need the teacher itself."""
         return [name for name, method in self._methods().items() if method.reads() is None]
+
+    def remembering(self) -> list[str]:
+        """Return the names of the methods that need what is stored of all tiles."""
+        return [name for name, method in self._methods().items() if (reads := method.reads()) and reads.memory]
+
+    def remember(self, stored: Callable[[], Iterable[Tensor]]) -> None:
+        """Show the methods what is stored of all tiles; see `Method.remember`."""
+        for name in self.remembering():
+            self._methods()[name].remember(stored)
 
     def learned(self) -> dict[str, float]:
         """Return the methods' learned scalars, by log column."""

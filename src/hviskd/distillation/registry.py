@@ -24,6 +24,7 @@ from hviskd.distillation.methods.ft import FT
 from hviskd.distillation.methods.hviskd import HVisKD
 from hviskd.distillation.methods.kd import KD
 from hviskd.distillation.methods.kdsvd import KDSVD
+from hviskd.distillation.methods.memory import Memory
 from hviskd.distillation.methods.multi_level import MultiLevel
 from hviskd.distillation.methods.nst import NST
 from hviskd.distillation.methods.ofd import OFD
@@ -47,6 +48,7 @@ METHODS: Mapping[str, type[Method]] = {
         CrossEntropy,
         KD,
         HVisKD,
+        Memory,
         TokenKL,
         CRD,
         WCoRD,
@@ -84,6 +86,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "hviskd": {"cross_entropy": {}, "kd": {}, "hviskd": {}},
     # What produced the authors' logs: on a GPU their scales were never learned, and KD was left out.
     "hviskd-authors": {"cross_entropy": {}, "hviskd": {"scale": "frozen", "region_adapter": "linear"}},
+    "memory": {"cross_entropy": {}, "kd": {"temperature": 2.0}, "memory": {}},
     "token-kl": {"cross_entropy": {}, "token_kl": {}},
     "token-kl-kd": {"cross_entropy": {}, "kd": {}, "token_kl": {}},
     "token-kl-unlabelled": {"kd": {}, "token_kl": {}},  # reads no label at all

@@ -114,3 +114,12 @@ def relation_of_rows(vectors: Tensor, normalisation: Normalisation) -> Tensor:
     """Return the Gram matrix (…, n, n) of vectors (…, n, C), with normalised rows."""
     gram = vectors @ vectors.transpose(-1, -2)
     return gram.softmax(dim=-1) if normalisation == "softmax" else F.normalize(gram, dim=-1)
+
+
+def row_divergence(teacher: Tensor, student: Tensor) -> Tensor:
+    """Return KL(softmax(t) ‖ softmax(s)) over the last dimension of scores, mean over all rows.
+
+    Scores of −∞ in both count for nothing.
+    """
+    theirs, ours = (scores.log_softmax(dim=-1) for scores in (teacher, student))
+    return (theirs.exp() * (theirs - ours).masked_fill(theirs.isneginf(), 0)).sum(dim=-1).mean()

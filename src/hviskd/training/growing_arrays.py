@@ -1,7 +1,7 @@
 """Arrays on disk, written row by row so that a killed writer goes on, and read entry by entry without a memory map."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -89,6 +89,12 @@ class RowReader:
             if self._stream.readinto(entry.view(np.uint8).data) != self._entry_bytes:
                 raise DataError(f"{self._path}: was cut off while it was in use; delete the folder it is in")
         return found.astype(np.float32, copy=False)
+
+    def chunks(self, rows: int = 256) -> Iterator[NDArray[np.float32]]:
+        """Return all entries in order, (n, …) at a time, as float32; those of `rows` tiles and all their views."""
+        tiles, views = self._shape[:2]
+        for start in range(0, tiles, rows):
+            yield self.read([(tile, view) for tile in range(start, min(start + rows, tiles)) for view in range(views)])
 
     def close(self) -> None:
         """Close the file."""

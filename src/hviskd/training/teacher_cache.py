@@ -13,7 +13,7 @@ and not mapped into memory, of which a training so needs no more for a large cac
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -137,6 +137,11 @@ class TeacherCache:
             cells={(place, side): found[f"regions-{place}-{side}"] for place, side in self._reads.regions},
             tokens={stage: found[f"token-{stage}"] for stage in self._reads.tokens},
         )
+
+    def means(self) -> Iterator[Tensor]:
+        """Return the means over the last map of all tiles in all views, (n, C) at a time."""
+        for chunk in self._open["pooled-last"].chunks():
+            yield torch.from_numpy(chunk)
 
     def close(self) -> None:
         """Close the files."""

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -93,15 +94,19 @@ def use_teacher(
     """Decide whether a teacher's answers are stored, and store what is missing.
 
     Raises:
-        RecipeError: `cache=True`, and a method or the augmentation does not allow it.
-        DataError: `cache=True` and it does not fit, or it is damaged.
-        OutputError: `cache=True` and it cannot be written.
+        RecipeError: `cache=True` or a method that remembers all tiles, and another method or the augmentation does not
+            allow it.
+        DataError: The same, and it does not fit; or it is damaged.
+        OutputError: The same, and it cannot be written.
     """
+    wanted = _wanted(teaching, objective)
     if teaching.cache is False:
+        if wanted:
+            raise RecipeError(f"`cache=False`: {wanted} reads what is stored of all tiles; leave it out")
         return TeacherUse()
     hindrance = _hindrance(objective, sources[0].views)
-    if hindrance and teaching.cache:
-        raise RecipeError(f"`cache=True`: {hindrance}")
+    if hindrance and wanted:
+        raise RecipeError(f"{wanted}: {hindrance}")
     if hindrance:
         return _live(hindrance)
     reads = objective.reads()
@@ -109,24 +114,32 @@ def use_teacher(
     home = Path(teaching.cache_folder) if teaching.cache_folder else cache_folder() / "teachers"
     caches = tuple(TeacherCache(home, teacher, source, reads, teaching.cache_precision) for source in sources)
     missing, views = sum(cache.missing_bytes for cache in caches), caches[0].views
-    if missing and not teaching.cache and epochs * teaching.shared_by <= views:
+    if missing and not wanted and epochs * teaching.shared_by <= views:
         told = f"{epochs} epochs are no more than the {views} views that a cache would store"
         return _live(told)
     room = _room(home, teaching.cache_gb)
     if missing > room:
         told = f"a cache of {missing / 1e9:,.1f} GB is larger than the {room / 1e9:,.1f} GB allowed in {home}"
-        if teaching.cache:
-            raise DataError(f"`cache=True`: {told}; raise `cache_gb`, or choose `cache_folder` on another disk")
+        if wanted:
+            raise DataError(f"{wanted}: {told}; raise `cache_gb`, or choose `cache_folder` on another disk")
         return _live(told)
     try:
         for cache in caches:
             cache.prepare(device, progress)
     except OutputError as error:
-        if teaching.cache:
+        if wanted:
             raise
         return _live(error)
+    objective.remember(lambda: chain.from_iterable(cache.means() for cache in caches))
     told = f"What is read of the teacher was stored for {views} views of each tile ({teaching.cache_precision})."
     return TeacherUse(caches, told)
+
+
+def _wanted(teaching: Teaching, objective: Objective) -> str:
+    """Return who insists on a cache; empty if nobody does."""
+    if teaching.cache:
+        return "`cache=True`"
+    return " and ".join(f"methods.{name}" for name in objective.remembering())
 
 
 def _live(reason: object) -> TeacherUse:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from hviskd.distillation import Setting
-from hviskd.distillation.methods.token_kl import TokenKL, TokenKLOptions, queue_length, row_divergence
+from hviskd.distillation.methods.token_kl import TokenKL, TokenKLOptions, queue_length
+from hviskd.distillation.relations import row_divergence
 from tests.distillation.conftest import SHAPES_STUDENT, SHAPES_TEACHER, FakeShapes, draw_batch, draw_trace
 
 

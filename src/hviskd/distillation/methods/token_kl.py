@@ -15,6 +15,7 @@ from hviskd.distillation.features import pooled_at, regions_at
 from hviskd.distillation.gather import gather_batch
 from hviskd.distillation.method import Batch, Method, Options, Reads, Setting, Trace
 from hviskd.distillation.precision import full_precision
+from hviskd.distillation.relations import row_divergence
 from hviskd.distillation.vectors import unit
 
 _SHORTEST_QUEUE = 64
@@ -112,15 +113,6 @@ def token_similarity(maps: Tensor) -> Tensor:
     """Return the cosines (B, n, n) between the n = H · W tokens of each of the maps (B, C, H, W)."""
     tokens = unit(maps.flatten(2).transpose(1, 2))
     return tokens @ tokens.transpose(1, 2)
-
-
-def row_divergence(teacher: Tensor, student: Tensor) -> Tensor:
-    """Return KL(softmax(t) ‖ softmax(s)) over the last dimension of scores, mean over all rows.
-
-    Scores of −∞ in both count for nothing.
-    """
-    theirs, ours = (scores.log_softmax(dim=-1) for scores in (teacher, student))
-    return (theirs.exp() * (theirs - ours).masked_fill(theirs.isneginf(), 0)).sum(dim=-1).mean()
 
 
 def _projection(width_in: int, width_out: int) -> nn.Linear:
