@@ -1,13 +1,38 @@
-"""CPU settings of the process: how waiting threads behave, and whether freed memory is returned to the system."""
+"""The CPU and the process: its name, how waiting threads behave, and whether freed memory is given back."""
 
 import ctypes
+import hashlib
 import os
+import platform
 import sys
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 _SPINS = 1000
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
 _LARGEST = 2**31 - 1
+
+
+def cpu_name() -> str:
+    """Return the processor's name, which `platform` does not know on Linux."""
+    return _cpu_line("model name") or platform.processor() or platform.machine()
+
+
+def cpu_kind() -> str:
+    """Return the processor's name with a digest of its instruction sets, which decide how libraries calculate."""
+    sets = f"{platform.machine()} {_cpu_line('flags') or _cpu_line('Features')}"
+    return f"{cpu_name()} {hashlib.sha256(sets.encode()).hexdigest()[:8]}"
+
+
+@cache
+def _cpu_line(key: str) -> str:
+    """Return what Linux says of the first processor under a key; nothing elsewhere."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+            return next((line.partition(":")[2].strip() for line in lines if line.split(":")[0].strip() == key), "")
+    except OSError:
+        return ""
 
 
 def let_threads_sleep() -> None:

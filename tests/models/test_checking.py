@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from hviskd.errors import ModelError
-from hviskd.models.checking import check_tiles, largest_difference, require_agreement
+from hviskd.models.checking import check_tiles, largest_difference, require_agreement, torch_answers
 
 
 def with_tile_px(model, tile_px, mpp=0.5):
-    card = model.card.model_copy(update={"tile_px": tile_px, "mpp": mpp})
-    return type(model)(model.network, card, model.folder)
+    return model.card.model_copy(update={"tile_px": tile_px, "mpp": mpp})
 
 
 @pytest.mark.parametrize(("tile_px", "count"), [(32, 8), (150, 8), (500, 2), (1024, 2)])
@@ -35,8 +34,8 @@ def test_smaller_tiles_are_corners_of_the_stored_ones_and_larger_ones_repeat_the
 
 
 def test_they_are_always_the_same_and_look_like_tissue(model):
-    tiles = check_tiles(model)
-    np.testing.assert_array_equal(tiles, check_tiles(model))
+    tiles = check_tiles(model.card)
+    np.testing.assert_array_equal(tiles, check_tiles(model.card))
     red, green, blue = np.moveaxis(tiles[3:].reshape(-1, 3).mean(axis=0), 0, -1)
     assert green < blue and green < red  # haematoxylin and eosin take away green most  # noqa: PT018
     assert len(np.unique(tiles.mean(axis=(1, 2, 3)))) == 8
@@ -48,15 +47,17 @@ def test_the_difference_is_the_largest_of_any_probability(model):
         probabilities[2, 1] += 0.25
         return probabilities
 
-    assert largest_difference(model, wrong) == pytest.approx(0.25, abs=1e-4)
+    difference = largest_difference(model.card, torch_answers(model), wrong)
+    assert difference == pytest.approx(0.25, abs=1e-4)
     with pytest.raises(
         ModelError, match=r"with wrong, a probability differs from torch's by 0.25, more than 0.001; stop"
     ):
-        require_agreement(model, "wrong", "float32", largest_difference(model, wrong), "stop")
+        require_agreement(model.folder, model.card, "wrong", "float32", difference, "stop")
 
 
 def test_what_is_not_a_number_never_passes(model):
-    difference = largest_difference(model, lambda tiles: np.full((len(tiles), 4), np.nan, np.float32))
+    answers = torch_answers(model)
+    difference = largest_difference(model.card, answers, lambda tiles: np.full((len(tiles), 4), np.nan, np.float32))
     for precision in ("float32", "float16", "int8"):
         with pytest.raises(ModelError, match="differs from torch's by inf"):
-            require_agreement(model, "this", precision, difference, "stop")
+            require_agreement(model.folder, model.card, "this", precision, difference, "stop")

@@ -60,13 +60,26 @@ def test_both_engines_run_the_one_file(int8, tileset, name):
     if name == "openvino" and not has_openvino():
         pytest.skip("OpenVINO is not installed")
     tiles = np.asarray(tileset.pixels[:70])
-    engine = open_engine(int8, name, batch_size=32, threads=1)
+    engine = open_engine(int8, name, precision="int8", batch_size=32, threads=1)
     assert engine.precision == "int8"
     given, exact = engine(tiles), int8.predict(tiles, device="cpu")
     assert 0 < np.abs(given - exact).mean() < 0.02
     np.testing.assert_allclose(given.sum(axis=1), 1, atol=1e-3)
     float32 = open_engine(int8, name, precision="float32", threads=1)
     np.testing.assert_allclose(float32(tiles), exact, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_left_alone_the_faster_precision_runs_as_one_trial_found(int8, tmp_path, monkeypatch):
+    monkeypatch.setenv("HVISKD_CACHE", str(tmp_path))
+    chosen = open_engine(int8, threads=1)
+    (record,) = tmp_path.glob("onnx/*.checks.json")
+    content = json.loads(record.read_text())
+    ((among, won),) = content["fastest"].items()
+    assert among.split(" or ").index(won) == ["int8", "float32"].index(chosen.precision)
+    for precision, stated in zip(("int8", "float32"), among.split(" or "), strict=True):
+        record.write_text(json.dumps(content | {"fastest": {among: stated}}))
+        assert open_engine(int8, threads=1).precision == precision
 
 
 def test_an_evaluation_measures_it_where_asked(int8, teacher_run, tileset):

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -15,6 +14,7 @@ from hviskd.errors import ModelError
 from hviskd.models import Model
 from hviskd.models.engines import Engine, open_engine
 from hviskd.models.engines.threads import usable_cpus
+from hviskd.processor import cpu_name
 
 BATCHES = (1, 8, 32, 64, 128)
 _GAIN = 1.02  # a larger batch must be faster by this much, or no larger one is tried
@@ -114,7 +114,7 @@ def machine(threads: int | None = None) -> Machine:
         except PackageNotFoundError:
             continue
     return Machine(
-        cpu=_cpu_name(),
+        cpu=cpu_name(),
         cores=os.cpu_count() or 1,
         threads=threads or usable_cpus(),
         gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -164,14 +164,3 @@ def _tiles_a_second(engine: Engine, seconds: float) -> float:
         engine(tiles)
         times.append(time.perf_counter() - start)
     return engine.batch_size / median(times)
-
-
-def _cpu_name() -> str:
-    """Return the processor's name, which `platform` does not know on Linux."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

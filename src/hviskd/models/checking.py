@@ -3,14 +3,19 @@
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hviskd.arrays import RGB
+from hviskd.arrays import RGB, Floats32
 from hviskd.errors import ModelError
-from hviskd.models.model import Model
+from hviskd.models.card import ModelCard
+
+if TYPE_CHECKING:
+    from hviskd.models.model import Model
 
 # Largest difference of a probability to torch's in float32. The order of sums alone makes less than 1e-5; the value
 # of int8 comes on top of the difference that was measured when the int8 variant was made, by whichever engine.
@@ -21,13 +26,13 @@ _MOST_PX = 256  # as many px as eight tiles of this side have are checked; large
 _TISSUE = "check_tiles.png"  # six tiles, one below the other; `tests/data/draw.py` drew them
 
 
-def check_tiles(model: Model) -> RGB:
+def check_tiles(card: ModelCard) -> RGB:
     """Return the tiles of the check, uint8 (B, tile_px, tile_px, 3), always the same for the same Model.
 
     Eight, or fewer where tiles are large: tissue under H&E from six patients at 0.25 to 2 µm/px, one tile of noise and
     one of black beside white. Of smaller tiles the upper left corner is taken; larger ones are repetitions.
     """
-    tile_px = model.card.tile_px
+    tile_px = card.tile_px
     tissue = _tissue()
     side = tissue.shape[1]
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
@@ -47,21 +52,28 @@ def _tissue() -> RGB:
     return pixels.reshape(-1, pixels.shape[1], pixels.shape[1], 3)
 
 
-def largest_difference(model: Model, classify: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> float:
-    """Return the largest difference of a probability from torch's in float32 on the CPU, over `check_tiles`.
+def torch_answers(model: "Model") -> Floats32:
+    """Return torch's probabilities on `check_tiles`, in float32 on the CPU: what all else is held against."""
+    return model.predict(check_tiles(model.card), batch_size=_FEWEST_TILES, device="cpu")
+
+
+def largest_difference(
+    card: ModelCard, answers: Floats32, classify: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+) -> float:
+    """Return the largest difference of a probability from `torch_answers`, over `check_tiles`.
 
     Infinite where `classify` gives something that is not a number.
     """
-    tiles = check_tiles(model)
-    difference = np.abs(classify(tiles) - model.predict(tiles, batch_size=_FEWEST_TILES, device="cpu")).max()
+    difference = np.abs(classify(check_tiles(card)) - answers).max()
     return float(difference) if np.isfinite(difference) else float("inf")
 
 
-def require_agreement(model: Model, what: str, precision: str, difference: float, remedy: str) -> None:
+def require_agreement(folder: Path, card: ModelCard, what: str, precision: str, difference: float, remedy: str) -> None:
     """Reject an engine or export whose output differs too much from torch's.
 
     Args:
-        model: The Model.
+        folder: Of the Model.
+        card: Its card.
         what: Name of what runs the Model, for messages.
         precision: What it calculates with.
         difference: Its `largest_difference`.
@@ -70,10 +82,10 @@ def require_agreement(model: Model, what: str, precision: str, difference: float
     Raises:
         ModelError: The difference is above the tolerance of that precision.
     """
-    known = model.card.int8.largest_difference if precision == "int8" and model.card.int8 else 0.0
+    known = card.int8.largest_difference if precision == "int8" and card.int8 else 0.0
     tolerance = known + TOLERANCES[precision]
     if difference > tolerance:
         raise ModelError(
-            f"{model.folder}: with {what}, a probability differs from torch's by {difference:.2g}, "
+            f"{folder}: with {what}, a probability differs from torch's by {difference:.2g}, "
             f"more than {tolerance:.2g}; {remedy}"
         )

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from hviskd.models import Model
     from hviskd.models.engines import Engine
 
-# Pixels of a batch: 16 tiles of 150 px on a CPU, where more take memory and bring no speed.
-_PX_ON_CPU, _PX_ON_GPU = 360_000, 12_000_000
-_MOST_TILES = 256
 _MOST_READERS = 4  # more threads wait for each other rather than for the disk
 
 
@@ -56,19 +53,14 @@ class Compute:
         Raises:
             ModelError: The Model is damaged, or the engine cannot run it.
         """
-        from hviskd.models.device import pick_device
         from hviskd.models.engines import open_engine
-        from hviskd.models.finding import load_model
 
-        model = load_model(model) if isinstance(model, Path) else model
-        on_gpu = self.engine in ("auto", "torch") and pick_device(self.device).type != "cpu"
-        at_once = _PX_ON_GPU if on_gpu else _PX_ON_CPU
         return open_engine(
             model,
             self.engine,
             precision=self.precision,
             device=self.device,
-            batch_size=self.batch_size or min(_MOST_TILES, max(1, at_once // model.card.tile_px**2)),
+            batch_size=self.batch_size,
             threads=self.threads,
         )
 

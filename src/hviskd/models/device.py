@@ -1,16 +1,26 @@
-"""Selects the compute device."""
+"""Selects the compute device, without loading torch where only the CPU can be meant."""
 
-import torch
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hviskd.errors import HviskdError
 
+if TYPE_CHECKING:
+    import torch
 
-def pick_device(wanted: str) -> torch.device:
+# What the drivers of GPUs that torch knows put there: NVIDIA's, that of its embedded boards, AMD's, and WSL's.
+_LINUX_GPUS = ("nvidiactl", "nvhost-gpu", "nvmap", "kfd", "dxg")
+
+
+def pick_device(wanted: str) -> "torch.device":
     """Return the device of a name: `auto` is CUDA if available, else Apple's GPU, else the CPU.
 
     Raises:
         HviskdError: The device is not known, or not there.
     """
+    import torch
+
     if wanted == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -23,3 +33,17 @@ def pick_device(wanted: str) -> torch.device:
         known = ", ".join(["auto", "cpu", *(name for name, there in here.items() if there)])
         raise HviskdError(f"device {wanted!r} is not available on this computer; choose one of {known}") from error
     return device
+
+
+def device_name(wanted: str) -> str:
+    """Return the name of what `pick_device` gives, such as `cpu` or `cuda:1`; torch is asked only if it can matter."""
+    if wanted == "cpu" or (wanted == "auto" and not may_have_gpu()):
+        return "cpu"
+    return str(pick_device(wanted))
+
+
+def may_have_gpu() -> bool:
+    """Return whether this computer may have a GPU that torch can use."""
+    if platform.system() == "Linux":
+        return any(Path("/dev", name).exists() for name in _LINUX_GPUS)
+    return platform.system() != "Darwin" or platform.machine() == "arm64"

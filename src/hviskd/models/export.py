@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hviskd.errors import ModelError
-from hviskd.models.checking import check_tiles, largest_difference, require_agreement
+from hviskd.models.checking import check_tiles, largest_difference, require_agreement, torch_answers
 from hviskd.models.engines.by_openvino import has_openvino
 from hviskd.models.engines.engine import Runner
 from hviskd.models.export_formats import Facts, write_onnx, write_openvino, write_torchscript, write_wsinfer
@@ -87,11 +87,10 @@ def export_model(
     precision = "int8" if model.card.int8 and form.holds_int8 else "float32"
     facts = _facts(model, precision, _known_mpp(model, to, mpp))
     with _place(path, to, overwrite=overwrite) as partial:
-        difference = largest_difference(model, form.write(model, facts, partial))
-        require_agreement(
-            model, f"its export to {to}", precision, difference, "nothing was written; try another format"
-        )
-    return Export(path, precision, len(check_tiles(model)), difference, tuple(_remarks(facts)))
+        difference = largest_difference(model.card, torch_answers(model), form.write(model, facts, partial))
+        remedy = "nothing was written; try another format"
+        require_agreement(model.folder, model.card, f"its export to {to}", precision, difference, remedy)
+    return Export(path, precision, len(check_tiles(model.card)), difference, tuple(_remarks(facts)))
 
 
 def _known_mpp(model: Model, to: str, given: float | None) -> float | None:

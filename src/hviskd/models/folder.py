@@ -1,5 +1,7 @@
-"""Finds a Model folder and reads its card, without the weights and without torch."""
+"""Finds a Model folder, reads its card and checks that its files belong together, all without torch."""
 
+import json
+from hashlib import sha256
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,6 +12,7 @@ from hviskd.storage import read_json
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
 INT8 = "int8.onnx"
+MEANING = "meaning"  # in the header of the weights: the card's, for names could be swapped there unseen
 CHOSEN, LAST = "model", "model-last"  # the two Models inside a finished Run
 
 
@@ -45,3 +48,59 @@ def read_model_card(folder: Path | str) -> ModelCard:
         raise ModelError(str(error)) from error
     except ValidationError as error:
         raise ModelError(f"{path}: {first_problem(error)}") from error
+
+
+def read_part(path: Path, digest: str) -> bytes:
+    """Read a file of a Model and check that it is the one described by the card.
+
+    Raises:
+        ModelError: It is missing, damaged or exchanged.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: missing; copy the whole Model folder, not only {CARD}")
+    content = path.read_bytes()
+    if sha256(content).hexdigest() != digest:
+        raise ModelError(f"{path}: does not match the fingerprint in {CARD}; it is damaged or was replaced")
+    return content
+
+
+def read_int8(folder: Path, card: ModelCard) -> bytes:
+    """Read the int8 variant of a Model, an ONNX file from uint8 tiles to probabilities.
+
+    Raises:
+        ModelError: There is none, or the file is missing, damaged or exchanged.
+    """
+    if card.int8 is None:
+        raise ModelError(f"{folder}: has no int8 variant; make one with `quantize()`")
+    return read_part(folder / INT8, card.int8.sha256)
+
+
+def require_meaning(folder: Path, card: ModelCard, weights: bytes) -> None:
+    """Reject a card that gives the weights, the content of their file, another meaning than they were saved with.
+
+    Raises:
+        ModelError: It does, or the weights do not say.
+    """
+    try:
+        length = int.from_bytes(weights[:8], "little")  # of the header of safetensors, which is JSON
+        meaning = json.loads(weights[8 : 8 + length]).get("__metadata__", {}).get(MEANING)
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{folder}: weights and card do not match ({WEIGHTS} has no header)") from error
+    if meaning is None:
+        raise ModelError(f"{folder}: was saved by an older hviskd without the fingerprint of its card; train it again")
+    if meaning != card.meaning:
+        raise ModelError(
+            f"{folder / CARD}: was changed: its network, classes, tile size, µm/px, normalisation, stain or ICC "
+            "differ from those saved with the weights; restore the file"
+        )
+
+
+def require_whole(folder: Path, card: ModelCard) -> None:
+    """Check the files of a Model without loading its network.
+
+    Raises:
+        ModelError: Something is missing, damaged or changed since it was written.
+    """
+    require_meaning(folder, card, read_part(folder / WEIGHTS, card.weights_sha256))
+    if card.int8 is not None:
+        read_int8(folder, card)

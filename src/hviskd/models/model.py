@@ -2,25 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from hviskd.errors import ModelError, RecipeError
 from hviskd.models.card import ModelCard
 from hviskd.models.device import pick_device
-from hviskd.models.folder import CARD, INT8, WEIGHTS, read_model_card
+from hviskd.models.folder import CARD, INT8, MEANING, WEIGHTS, read_int8, read_model_card, read_part, require_meaning
 from hviskd.models.input_step import InputStep
 from hviskd.networks import Network
 from hviskd.storage import atomic_folder, file_digest, write_json
-
-_MEANING = "meaning"  # in the header of the weights: the card's, for names could be swapped there unseen
 
 
 @dataclass(frozen=True)
@@ -57,9 +54,7 @@ class Model:
         Raises:
             ModelError: There is none, or the file is missing, damaged or exchanged.
         """
-        if self.card.int8 is None:
-            raise ModelError(f"{self.folder}: has no int8 variant; make one with `quantize()`")
-        return _content(self.folder / INT8, self.card.int8.sha256)
+        return read_int8(self.folder, self.card)
 
     def __repr__(self) -> str:
         card = self.card
@@ -115,7 +110,7 @@ def save_model(
     """Write a Model folder in one step and return the Model; `int8_onnx` is the file described by the card's `int8`."""
     folder = Path(folder)
     with atomic_folder(folder, overwrite=overwrite, replaces=(CARD, "model")) as partial:
-        write_weights(network.state_dict(), partial / WEIGHTS, {_MEANING: card.meaning})
+        write_weights(network.state_dict(), partial / WEIGHTS, {MEANING: card.meaning})
         if int8_onnx is not None:
             (partial / INT8).write_bytes(int8_onnx)
         card = card.model_copy(update={"weights_sha256": file_digest(partial / WEIGHTS)})
@@ -135,23 +130,15 @@ def read_model(folder: Path) -> Model:
         ModelError: Something is missing, damaged, changed since it was written, or of another format.
     """
     card = read_model_card(folder)
-    content = _content(folder / WEIGHTS, card.weights_sha256)
+    content = read_part(folder / WEIGHTS, card.weights_sha256)
     try:
         weights = load(content)
         network = _empty_network(card, weights)
         network.load_state_dict(weights)
-        with safe_open(folder / WEIGHTS, framework="pt") as stored:
-            meaning = (stored.metadata() or {}).get(_MEANING)
     except (RecipeError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{folder}: weights and card do not match ({reason})") from error
-    if meaning is None:
-        raise ModelError(f"{folder}: was saved by an older hviskd without the fingerprint of its card; train it again")
-    if meaning != card.meaning:
-        raise ModelError(
-            f"{folder / CARD}: was changed: its network, classes, tile size, µm/px, normalisation, stain or ICC "
-            "differ from those saved with the weights; restore the file"
-        )
+    require_meaning(folder, card, content)
     model = Model(network.eval(), card, folder)
     if card.int8 is not None:
         model.int8_onnx()
@@ -171,13 +158,3 @@ def _empty_network(card: ModelCard, weights: Mapping[str, Tensor]) -> Network:
         if {name: value.shape for name, value in expected.items()} != {n: v.shape for n, v in weights.items()}:
             raise RecipeError(f"network {choice.name!r} with {choice.arguments} has other tensors")
     return choice.build(classes, card.tile_px)
-
-
-def _content(path: Path, digest: str) -> bytes:
-    """Read a file of a Model and check that it is the one described by the card."""
-    if not path.is_file():
-        raise ModelError(f"{path}: missing; copy the whole Model folder, not only {CARD}")
-    content = path.read_bytes()
-    if sha256(content).hexdigest() != digest:
-        raise ModelError(f"{path}: does not match the fingerprint in {CARD}; it is damaged or was replaced")
-    return content

@@ -24,9 +24,11 @@ from hviskd.checks import require_at_least
 from hviskd.errors import DataError, ModelError
 from hviskd.models.admission import require_fit
 from hviskd.models.card import Int8Record
-from hviskd.models.engines.conversion import INPUT, onnx_of
-from hviskd.models.engines.engine import Engine
-from hviskd.models.engines.opening import cpu_runner, int8_engine, measured, open_engine
+from hviskd.models.checking import torch_answers
+from hviskd.models.engines.conversion import onnx_of
+from hviskd.models.engines.engine import INPUT, Engine
+from hviskd.models.engines.opening import cpu_runner, measured, open_engine
+from hviskd.models.engines.plan import Plan, int8_engine
 from hviskd.models.engines.threads import usable_cpus
 from hviskd.models.finding import AnyModel, load_model
 from hviskd.models.folder import CARD
@@ -100,9 +102,9 @@ def quantize(
     with progress_bar("calibrate", len(rows), progress) as advance:
         onnx = quantized_onnx(onnx_of(model), _batches(tileset, rows, advance))
 
-    name, threads = int8_engine(), threads or usable_cpus()
-    run = cpu_runner(name, onnx, batch_size=_BATCH, tile_px=model.card.tile_px, threads=threads)
-    int8 = measured(model, run, name=name, precision="int8", device="cpu", batch_size=_BATCH, threads=threads)
+    threads = threads or usable_cpus()
+    plan = Plan(int8_engine(), "int8", "cpu", _BATCH, threads)
+    int8 = measured(model.card, plan, cpu_runner(plan, onnx, model.card.tile_px), torch_answers(model))
     exact = open_engine(model, "onnxruntime", precision="float32", batch_size=_BATCH, threads=threads)
     truth = tileset.labels[val]
     from_float, from_int8 = (_named(model, tileset, val, engine, progress) for engine in (exact, int8))

@@ -1,12 +1,23 @@
 """Whichever engine runs a Model, it gives torch's probabilities, for any number of tiles."""
 
+import json
+import shutil
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 import torch
 
 from hviskd.errors import HviskdError, ModelError
+from hviskd.models.device import may_have_gpu
 from hviskd.models.engines import open_engine
 from hviskd.models.engines.by_openvino import has_openvino
+from hviskd.models.engines.conversion import onnx_of
+from hviskd.models.engines.kept import keep_onnx
+from hviskd.models.engines.trial import fastest
+from hviskd.processor import cpu_kind
 from tests.models.make import make_model
 
 ENGINES = [
@@ -112,17 +123,108 @@ def test_what_cannot_be_is_refused(model, asked, message):
         open_engine(model, **asked)
 
 
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HVISKD_CACHE", str(tmp_path / "own"))
+    return tmp_path / "own" / "onnx"
+
+
+@pytest.fixture
+def other(tmp_path):
+    return make_model(tmp_path / "other", seed=7)
+
+
 @pytest.mark.slow
-def test_a_kept_file_of_other_weights_does_not_pass_the_check(tmp_path, monkeypatch, model):
+def test_files_of_other_weights_under_this_models_name_are_made_anew(model, other, own_cache):
     """As if a cache had been mixed up by hand: sound files, but not this Model's."""
-    monkeypatch.setenv("HVISKD_CACHE", str(tmp_path / "cache"))
-    other = make_model(tmp_path / "other", seed=7)
-    for each in (model, other):
-        open_engine(each, "onnxruntime")
-    first, second = sorted((tmp_path / "cache" / "onnx").glob("*.onnx"))
-    for one, another in ((first, second), (first.with_suffix(".json"), second.with_suffix(".json"))):
+    tiles = random_tiles(5)
+    given = [open_engine(each, "onnxruntime")(tiles) for each in (model, other)]
+    first, second = sorted(own_cache.glob("*.onnx"))
+    for suffix in (".onnx", ".json", ".checks.json"):
+        one, another = first.with_suffix(suffix), second.with_suffix(suffix)
         exchanged = one.read_bytes()
         one.write_bytes(another.read_bytes())
         another.write_bytes(exchanged)
+    for each, expected in zip((model, other), given, strict=True):
+        np.testing.assert_array_equal(open_engine(each, "onnxruntime")(tiles), expected)
+
+
+@pytest.mark.slow
+def test_a_kept_file_of_other_weights_does_not_pass_the_check(model, other, own_cache):
+    """As if a cache had been mixed up with care, so that its notes tell nothing of it."""
+    keep_onnx(model.card, onnx_of(other))
     with pytest.raises(ModelError, match=r"a probability differs from torch's by 0\.\d+, more than 0.001; use torch"):
         open_engine(model, "onnxruntime")
+    with pytest.raises(ModelError, match="a probability differs from torch's by"):  # what failed is not trusted later
+        open_engine(model, "onnxruntime")
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from hviskd.models.engines import open_engine
+engine = open_engine(Path(sys.argv[1]), "onnxruntime", batch_size=int(sys.argv[2]))
+print("torch" in sys.modules, engine.largest_difference)
+"""
+
+
+def opened(folder, batch_size=4):
+    """Whether a process of its own loads torch to open an engine, and what it then knows."""
+    done = subprocess.run([sys.executable, "-c", OPEN, str(folder), str(batch_size)], capture_output=True, check=True)
+    loads_torch, difference = done.stdout.decode().split()
+    return loads_torch == "True", float(difference)
+
+
+@pytest.mark.slow
+def test_a_checked_engine_is_trusted_without_torch_until_something_changes(model, own_cache):
+    first, again = opened(model.folder), opened(model.folder)
+    assert (first[0], again[0]) == (True, False)
+    assert again[1] == first[1] < 1e-5
+    assert not opened(model.folder, batch_size=3)[0]  # checked again, by the answers that torch gave
+    (record,) = own_cache.glob("*.checks.json")
+    content = json.loads(record.read_text())
+    assert len(content["largest_difference_to_torch"]) == 2
+
+    def difference_on_another_cpu():
+        ours = content["largest_difference_to_torch"]
+        moved = {what.replace(cpu_kind(), "another"): 0.5 for what in ours}
+        record.write_text(json.dumps(content | {"largest_difference_to_torch": moved}))
+        return opened(model.folder)
+
+    assert difference_on_another_cpu() == (False, pytest.approx(first[1], abs=1e-6))
+    record.write_text("damaged")
+    assert opened(model.folder)[0]
+
+
+@pytest.mark.slow
+def test_without_torch_a_damaged_or_changed_model_is_still_refused(model, own_cache, tmp_path):
+    open_engine(model, "onnxruntime")
+    for file, changed in (
+        ("weights.safetensors", lambda old: old[:-1] + bytes([old[-1] ^ 1])),
+        ("model.json", swapped),
+    ):
+        folder = shutil.copytree(model.folder, tmp_path / file)
+        (folder / file).write_bytes(changed((folder / file).read_bytes()))
+        with pytest.raises(ModelError, match=r"does not match the fingerprint|was changed"):
+            open_engine(folder, "onnxruntime")
+
+
+def swapped(card):
+    """Two names of classes exchanged: the network is the same, what it says is not."""
+    return card.replace(b'"a",', b'"?",').replace(b'"b",', b'"a",').replace(b'"?",', b'"b",')
+
+
+def test_the_faster_of_two_wins_a_trial(model):
+    class Waiting:
+        def __init__(self, seconds):
+            self.seconds = seconds
+
+        def __call__(self, tiles):
+            time.sleep(self.seconds)
+
+    assert fastest([Waiting(0.003), Waiting(0.001)], random_tiles(1), seconds=0.02) == 1
+    assert fastest([Waiting(0.001), Waiting(0.003)], random_tiles(1), seconds=0.02) == 0
+
+
+def test_where_torch_sees_a_gpu_the_files_of_its_driver_are_there():
+    assert may_have_gpu() or not (torch.cuda.is_available() or torch.backends.mps.is_available())

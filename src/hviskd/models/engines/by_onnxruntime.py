@@ -4,8 +4,7 @@ import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from hviskd.models.engines.conversion import INPUT
-from hviskd.models.engines.engine import Runner
+from hviskd.models.engines.engine import INPUT, Runner
 
 
 def onnxruntime_runner(onnx: bytes, *, threads: int) -> Runner:

@@ -7,20 +7,25 @@ from torch import Tensor
 
 from hviskd.models.classifier import TileClassifier
 from hviskd.models.engines.engine import Runner
+from hviskd.models.engines.plan import Plan
 from hviskd.models.model import Model
 
 _WARM_UPS = 3  # torch's own advice before a recording: by then every kernel is chosen and all memory taken
 
 
-def torch_runner(model: Model, *, device: torch.device, dtype: torch.dtype, batch_size: int, threads: int) -> Runner:
-    """Return a function that runs a batch on a device.
+def torch_runner(model: Model, plan: Plan) -> Runner:
+    """Return a function that runs a batch as planned.
 
     On CUDA the work of a whole batch is recorded once and replayed: a small network is over sooner than a CPU can
     order its some hundred steps one by one. A smaller batch is then computed among what is left of the one before.
     """
-    classifier = TileClassifier(model, dtype).to(device).eval()
+    device = torch.device(plan.device)
+    classifier = TileClassifier(model, torch.float16 if plan.precision == "float16" else torch.float32)
+    classifier = classifier.to(device).eval()
     with torch.inference_mode():
-        waiting = torch.zeros(batch_size, model.card.tile_px, model.card.tile_px, 3, dtype=torch.uint8, device=device)
+        waiting = torch.zeros(
+            plan.batch_size, model.card.tile_px, model.card.tile_px, 3, dtype=torch.uint8, device=device
+        )
         recording = _record(classifier, waiting) if device.type == "cuda" else None
 
     @torch.inference_mode()
@@ -29,7 +34,7 @@ def torch_runner(model: Model, *, device: torch.device, dtype: torch.dtype, batc
         batch.copy_(torch.from_numpy(np.require(tiles, requirements="W")))
         if recording is None:
             before = torch.get_num_threads()
-            torch.set_num_threads(threads)
+            torch.set_num_threads(plan.threads)
             try:
                 probabilities = classifier(batch)
             finally:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from hviskd.errors import ModelError
 
+INPUT, OUTPUT = "tiles", "probabilities"  # what a network's ONNX file calls them
+
 # One batch: uint8 tiles (B, tile_px, tile_px, 3) lying contiguously, 1 ≤ B ≤ batch_size → float32 (B, K).
 Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 

@@ -1,126 +1,162 @@
-"""Selects, builds and checks an engine."""
+"""Builds and checks an engine; torch is loaded only to run a Model, or to convert and check it for the first time."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 
+from hviskd.arrays import Floats32
 from hviskd.checks import require_at_least
-from hviskd.errors import ModelError
-from hviskd.models.checking import largest_difference, require_agreement
-from hviskd.models.device import pick_device
-from hviskd.models.engines.by_onnxruntime import onnxruntime_runner
-from hviskd.models.engines.by_openvino import has_openvino, openvino_runner
-from hviskd.models.engines.conversion import int8_of, keep_check, onnx_of
+from hviskd.models.card import ModelCard
+from hviskd.models.checking import check_tiles, largest_difference, require_agreement, torch_answers
+from hviskd.models.engines.by_openvino import openvino_runner
 from hviskd.models.engines.engine import Engine, Runner
-from hviskd.models.engines.threads import usable_cpus
-from hviskd.models.model import Model
+from hviskd.models.engines.kept import CheckRecord, kept_onnx
+from hviskd.models.engines.plan import Plan, possible_plans
+from hviskd.models.engines.trial import fastest
+from hviskd.models.finding import AnyModel, find_model, load_model
+from hviskd.models.folder import read_int8, require_whole
 
-ENGINES = ("onnxruntime", "openvino", "torch")
-PRECISIONS = ("float32", "float16", "int8")
+if TYPE_CHECKING:
+    from hviskd.models.model import Model
+
+_DIFFERENCE, _FASTEST = "largest_difference_to_torch", "fastest"  # the findings that are recorded
+
+
+class _Source:
+    """A Model, or the folder it is loaded from as soon as torch is needed."""
+
+    def __init__(self, model: AnyModel) -> None:
+        self._found, self.card = find_model(model)
+        self.folder = self._found if isinstance(self._found, Path) else self._found.folder
+
+    def load(self) -> "Model":
+        """Return the Model with its network."""
+        self._found = load_model(self._found)
+        return self._found
+
+    def onnx(self, precision: str, *, trusted: bool) -> bytes:
+        """Return the network as ONNX; a trusted one was checked on this computer before."""
+        if isinstance(self._found, Path):
+            require_whole(self.folder, self.card)
+        content = read_int8(self.folder, self.card) if precision == "int8" else kept_onnx(self.card)
+        if content is not None and (trusted or precision != "int8"):
+            return content
+        from hviskd.models.engines.conversion import onnx_of, require_int8
+
+        if content is None:
+            return onnx_of(self.load())
+        require_int8(content, self.card, self.folder)
+        return content
+
+    def answers(self) -> Floats32:
+        """Return torch's answers on the check tiles."""
+        return torch_answers(self.load())
 
 
 def open_engine(
-    model: Model,
+    model: AnyModel,
     engine: str = "auto",
     *,
     precision: str = "auto",
     device: str = "auto",
-    batch_size: int = 64,
+    batch_size: int | None = None,
     threads: int | None = None,
 ) -> Engine:
     """Open the fastest engine for a Model on this computer, or one by name, and check it against torch.
 
     Which engine: on a GPU torch; on the CPU onnxruntime, or OpenVINO for int8 where it is installed. Which
-    precision: float16 on a GPU; on the CPU int8 where the Model has an int8 variant, else float32.
+    precision: float16 on a GPU; on the CPU float32, or int8 where the Model has an int8 variant and a trial of two
+    seconds shows that it is faster. What the check and the trial found is kept in `cache_folder()`, and holds until
+    the Model, the engine, its version or the CPU is another.
 
     Args:
         model: The Model, which is not changed.
         engine: `auto`, `onnxruntime`, `openvino` or `torch`.
         precision: `auto`, `float32`, `float16` (torch only) or `int8` (onnxruntime and OpenVINO only).
         device: `auto`, `cpu`, `cuda` or `mps`; all but `cpu` are torch's.
-        batch_size: Number of tiles per batch.
+        batch_size: Number of tiles per batch; suited to the device if None.
         threads: On the CPU; all that this process may use if None.
 
     Raises:
-        ModelError: The engine differs from torch by too much, does not run what is asked for, or is not installed.
+        ModelError: The Model is damaged, or the engine differs from torch by too much, does not run what is asked for,
+            or is not installed.
         DataError: `batch_size` or `threads` is below 1.
         HviskdError: The device is not known, or not there.
     """
     require_at_least(1, batch_size=batch_size, threads=threads)
-    name, precision, where = _choose(model, engine, precision, device)
-    threads = threads or usable_cpus()
-    run: Runner
-    if name == "torch":
+    source = _Source(model)
+    plans = possible_plans(source.card, engine, precision, device, batch_size, threads)
+    record = CheckRecord(source.card)
+    if len(plans) == 1:
+        return _opened(source, plans[0], record)
+    return _faster(source, plans, record)
+
+
+def cpu_runner(plan: Plan, onnx: bytes, tile_px: int) -> Runner:
+    """Return a function that runs batches with an ONNX file on the CPU, by onnxruntime or OpenVINO."""
+    if plan.name == "openvino":
+        return openvino_runner(onnx, batch_size=plan.batch_size, tile_px=tile_px, threads=plan.threads)
+    from hviskd.models.engines.by_onnxruntime import onnxruntime_runner
+
+    return onnxruntime_runner(onnx, threads=plan.threads)
+
+
+def measured(card: ModelCard, plan: Plan, run: Runner, answers: Floats32) -> Engine:
+    """Make an Engine from a function that runs a batch, and measure its difference from torch, without judging it."""
+    engine = _engine(card, plan, run)
+    return replace(engine, largest_difference=largest_difference(card, answers, engine))
+
+
+def _faster(source: _Source, plans: Sequence[Plan], record: CheckRecord) -> Engine:
+    """Open the faster of several plans: the one that won a trial on this computer before, or else wins one now."""
+    stated = [f"{plan.stated(source.card)}, {plan.threads} threads" for plan in plans]
+    among = " or ".join(stated)
+    won = record.known(_FASTEST, among)
+    if won in stated:
+        return _opened(source, plans[stated.index(won)], record)
+    engines = [_opened(source, plan, record) for plan in plans]
+    tile_px = source.card.tile_px
+    place = fastest(engines, np.resize(check_tiles(source.card), (plans[0].batch_size, tile_px, tile_px, 3)))
+    record.keep(_FASTEST, among, stated[place])
+    return engines[place]
+
+
+def _opened(source: _Source, plan: Plan, record: CheckRecord) -> Engine:
+    """Open an engine, and measure its difference from torch unless that is recorded."""
+    card, stated = source.card, plan.stated(source.card)
+    if plan.name == "torch":
         from hviskd.models.engines.by_torch import torch_runner
 
-        dtype = torch.float16 if precision == "float16" else torch.float32
-        run = torch_runner(model, device=where, dtype=dtype, batch_size=batch_size, threads=threads)
+        opened = measured(card, plan, torch_runner(source.load(), plan), record.answers(source.answers))
     else:
-        onnx = int8_of(model) if precision == "int8" else onnx_of(model)
-        run = cpu_runner(name, onnx, batch_size=batch_size, tile_px=model.card.tile_px, threads=threads)
-    opened = measured(
-        model, run, name=name, precision=precision, device=where.type, batch_size=batch_size, threads=threads
-    )
-    remedy = "use float32" if precision != "float32" else "use torch" if name != "torch" else "use another device"
-    require_agreement(model, str(opened), precision, opened.largest_difference, f"{remedy} on this computer")
-    if name != "torch" and precision == "float32":
-        keep_check(model, f"{opened.name} {opened.version}", opened.largest_difference)
+        known = record.known(_DIFFERENCE, stated)
+        run = cpu_runner(plan, source.onnx(plan.precision, trusted=known is not None), card.tile_px)
+        if isinstance(known, float):
+            opened = replace(_engine(card, plan, run), largest_difference=known)
+        else:
+            opened = measured(card, plan, run, record.answers(source.answers))
+            record.keep(_DIFFERENCE, stated, opened.largest_difference)
+    other = "float32" if plan.precision != "float32" else "torch" if plan.name != "torch" else "another device"
+    difference, remedy = opened.largest_difference, f"use {other} on this computer"
+    require_agreement(source.folder, card, str(opened), plan.precision, difference, remedy)
     return opened
 
 
-def int8_engine() -> str:
-    """Return the fastest installed engine for int8."""
-    return "openvino" if has_openvino() else "onnxruntime"
-
-
-def cpu_runner(name: str, onnx: bytes, *, batch_size: int, tile_px: int, threads: int) -> Runner:
-    """Return a function that runs batches with an ONNX file on the CPU, by `onnxruntime` or `openvino`."""
-    if name == "onnxruntime":
-        return onnxruntime_runner(onnx, threads=threads)
-    return openvino_runner(onnx, batch_size=batch_size, tile_px=tile_px, threads=threads)
-
-
-def measured(
-    model: Model, run: Runner, *, name: str, precision: str, device: str, batch_size: int, threads: int
-) -> Engine:
-    """Make an Engine from a function that runs a batch, and measure its difference from torch, without judging it."""
-    engine = Engine(
-        name=name,
-        version=version(name),
-        precision=precision,
-        device=device,
-        threads=threads,
-        batch_size=batch_size,
-        tile_px=model.card.tile_px,
-        num_classes=len(model.card.classes),
+def _engine(card: ModelCard, plan: Plan, run: Runner) -> Engine:
+    """Make an Engine whose difference from torch is not known yet."""
+    return Engine(
+        name=plan.name,
+        version=version(plan.name),
+        precision=plan.precision,
+        device=plan.device.partition(":")[0],
+        threads=plan.threads,
+        batch_size=plan.batch_size,
+        tile_px=card.tile_px,
+        num_classes=len(card.classes),
         largest_difference=float("nan"),
         run=run,
     )
-    return replace(engine, largest_difference=largest_difference(model, engine))
-
-
-def _choose(model: Model, engine: str, precision: str, device: str) -> tuple[str, str, torch.device]:
-    """Resolve every `auto`, and reject combinations that are not possible."""
-    for what, asked, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
-        if asked not in ("auto", *known):
-            raise ModelError(f"`{what}={asked!r}`: unknown; choose one of auto, {', '.join(known)}")
-    only_cpu = engine in ("onnxruntime", "openvino") or (engine == "auto" and precision == "int8")
-    where = torch.device("cpu") if device == "auto" and only_cpu else pick_device(device)
-    if engine == "torch" or (engine == "auto" and (where.type != "cpu" or precision == "float16")):
-        engine = "torch"
-        precision = ("float32" if where.type == "cpu" else "float16") if precision == "auto" else precision
-    else:
-        precision = ("int8" if model.card.int8 else "float32") if precision == "auto" else precision
-        engine = (int8_engine() if precision == "int8" else "onnxruntime") if engine == "auto" else engine
-    _require_possible(engine, precision, where)
-    return engine, precision, where
-
-
-def _require_possible(engine: str, precision: str, where: torch.device) -> None:
-    if precision == ("int8" if engine == "torch" else "float16"):
-        raise ModelError(f"{engine} does not support {precision} here; use float32 or another engine")
-    if engine != "torch" and where.type != "cpu":
-        raise ModelError(f"{engine} runs on the CPU here; on {where.type} use torch")
-    if engine == "openvino" and not has_openvino():
-        raise ModelError("openvino is not installed; install it by pip install openvino, or use onnxruntime")

@@ -1,0 +1,32 @@
+"""Finds the faster of two engines by running both for a moment, on this computer and as it is now."""
+
+import time
+from collections.abc import Sequence
+from statistics import median
+
+from hviskd.arrays import RGB
+from hviskd.models.engines.engine import Engine
+
+_SECONDS, _FEWEST = 2.0, 3
+
+
+def fastest(engines: Sequence[Engine], tiles: RGB, *, seconds: float = _SECONDS) -> int:
+    """Return which engine classifies a batch in the least time; of equals the first.
+
+    They run in turn, so that whatever else the computer does slows all of them.
+
+    Args:
+        engines: At least one.
+        tiles: A full batch, uint8 (B, tile_px, tile_px, 3).
+        seconds: How long to try; each runs three batches at least.
+    """
+    spent: list[list[float]] = [[] for _ in engines]
+    for engine in engines:
+        engine(tiles)  # the first batch also takes memory and chooses kernels
+    while len(spent[-1]) < _FEWEST or sum(map(sum, spent)) < seconds:
+        for engine, times in zip(engines, spent, strict=True):
+            began = time.perf_counter()
+            engine(tiles)
+            times.append(time.perf_counter() - began)
+    typical = [median(times) for times in spent]
+    return typical.index(min(typical))
