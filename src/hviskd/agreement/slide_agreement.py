@@ -205,8 +205,18 @@ def compared_again(
     Raises:
         DataError: Map and annotation have no class in common.
     """
+    samples = sample_both(slide_map, annotation, unlabelled_is_other=unlabelled_is_other)
+    return Compared(slide_map, samples, agreement, thumbnail)
+
+
+def sample_both(slide_map: SlideMap, annotation: Annotation, *, unlabelled_is_other: bool = False) -> Samples:
+    """Return what map and expert say of the same places, without measuring it.
+
+    Raises:
+        DataError: Map and annotation have no class in common.
+    """
     lookup, _ = _translation(slide_map.classes, annotation, unlabelled_is_other=unlabelled_is_other)
-    return Compared(slide_map, sample(slide_map, annotation, lookup), agreement, thumbnail)
+    return sample(slide_map, annotation, lookup)
 
 
 def _translation(

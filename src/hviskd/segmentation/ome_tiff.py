@@ -5,28 +5,24 @@ both lie on the slide from its upper left corner on.
 """
 
 import uuid
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from hviskd.arrays import NO_CLASS_BYTE, Colour
+from hviskd.segmentation.pyramid import TILE_PX, Pixels, halve_classes, halve_stored, pyramid
 from hviskd.segmentation.slide_map import SlideMap
 from hviskd.storage import atomic_file
 
-TILE_PX = 256
 _SCALE = 65_534  # a probability p is stored as 1 + 65,534 p; 0 means that there is no tile
 _BIG_BYTES = 2**31
 _REDUCED = 1  # TIFF's NewSubfileType of a smaller version of another image
 
 _NAMESPACE = uuid.UUID("8a8b4e39-52e4-5c56-8b0f-70a3d1e29f0d")
 
-Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint16]
-_Pixels = TypeVar("_Pixels", Bytes, Words)
 
 
 def write_ome_tiff(slide_map: SlideMap, path: Path) -> Path:
@@ -46,7 +42,7 @@ def write_ome_tiff(slide_map: SlideMap, path: Path) -> Path:
         "Description": f"Class of each cell; {NO_CLASS_BYTE} where there is no tile",
         "MapAnnotation": legend | {str(NO_CLASS_BYTE): "no tile"},
     }
-    return _write(_pyramid(cells, _most), path, slide_map, metadata, palette)
+    return _write(pyramid(cells, halve_classes), path, slide_map, metadata, palette)
 
 
 def write_probability_tiff(slide_map: SlideMap, path: Path) -> Path:
@@ -69,11 +65,15 @@ def write_probability_tiff(slide_map: SlideMap, path: Path) -> Path:
             "Color": [_channel_colour(colour) for colour in slide_map.colours],
         },
     }
-    return _write(_pyramid(stored, _mean), path, slide_map, metadata, None)
+    return _write(pyramid(stored, halve_stored), path, slide_map, metadata, None)
 
 
 def _write(
-    levels: list[_Pixels], path: Path, slide_map: SlideMap, metadata: dict[str, object], palette: Words | None
+    levels: list[Pixels],
+    path: Path,
+    slide_map: SlideMap,
+    metadata: dict[str, object],
+    palette: Words | None,
 ) -> Path:
     card = slide_map.card
     facts = f"{metadata['Name']} {card.slide_fingerprint} {card.model_fingerprint} {card.created}"
@@ -98,37 +98,6 @@ def _write(
                 metadata=None if number else ome,
             )
     return path
-
-
-def _pyramid(image: _Pixels, halve: Callable[[_Pixels], _Pixels]) -> list[_Pixels]:
-    """Return an image (…, H, W) and its reductions by half, until one tile holds it."""
-    levels = [image]
-    while max(levels[-1].shape[-2:]) > TILE_PX:
-        levels.append(halve(levels[-1]))
-    return levels
-
-
-def _blocks(image: _Pixels, beyond: int) -> _Pixels:
-    """Return the four px for each px of the next level, (…, h, w, 4); `beyond` outside."""
-    *planes, height, width = image.shape
-    padding = [(0, 0)] * len(planes) + [(0, height % 2), (0, width % 2)]
-    even = np.pad(image, padding, constant_values=beyond)
-    return np.stack([even[..., row::2, column::2] for row in (0, 1) for column in (0, 1)], axis=-1)
-
-
-def _most(classes: Bytes) -> Bytes:
-    """Halve a class grid: the most frequent class of four px, the first if tied; no tile if all four have none."""
-    four = _blocks(classes, NO_CLASS_BYTE)
-    votes = np.stack([(four == four[..., place : place + 1]).sum(axis=-1) for place in range(4)], axis=-1)
-    votes[four == NO_CLASS_BYTE] = 0
-    return np.take_along_axis(four, votes.argmax(axis=-1)[..., None], axis=-1)[..., 0]
-
-
-def _mean(stored: Words) -> Words:
-    """Halve stored probabilities: the mean over those present."""
-    four = _blocks(stored, 0)
-    there = np.maximum((four > 0).sum(axis=-1), 1)
-    return np.rint(four.sum(axis=-1, dtype=np.uint32) / there).astype(np.uint16)
 
 
 def _channel_colour(colour: Colour) -> int:

@@ -212,9 +212,7 @@ class SlideMap:
     @property
     def entropy(self) -> NDArray[np.float64]:
         """Entropy of the class probabilities of each tile, in bits: 0 to log2(K), float64 (N,) (Shannon 1948)."""
-        shares = self.probabilities.astype(np.float64)
-        logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
-        return np.abs((shares * logs).sum(axis=1))
+        return entropy_bits(self.probabilities)
 
     @property
     def grid_shape(self) -> tuple[int, int]:
@@ -299,3 +297,10 @@ class SlideMap:
         palette = np.full((NO_CLASS_BYTE + 1, 3), 255, np.uint8)
         palette[: len(self.colours)] = self.colours
         return palette[cells[np.ix_(row, column)]]
+
+
+def entropy_bits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the entropy of probabilities (…, K) in bits, float64 (…,); NaN where they are NaN (Shannon 1948)."""
+    shares = probabilities.astype(np.float64)
+    logs = np.log2(shares, out=np.zeros_like(shares), where=~(shares <= 0))
+    return np.abs((shares * logs).sum(axis=-1))
