@@ -2,8 +2,10 @@
 
 import pytest
 
-from hviskd.viewer import open_viewer
+from hviskd.viewer import DrawnBy, OnSlides, open_viewer
 from tests.slides.make import patterned, write_svs
+from tests.viewer.asking import ask
+from tests.viewer.mapped import write_cohort
 from tests.viewer.pages import WINDOW, Opened
 
 from ..browser import chromium
@@ -27,8 +29,6 @@ def viewer(slides):
 @pytest.fixture(scope="session")
 def keys(viewer):
     """The key of each slide by its name."""
-    from tests.viewer.asking import ask
-
     return {slide["name"]: slide["key"] for slide in ask(viewer, "/slides").json["slides"]}
 
 
@@ -53,3 +53,21 @@ def look(browser):
     for one in opened:
         one.context.close()
     assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory):
+    return write_cohort(tmp_path_factory.mktemp("secret-place"))
+
+
+@pytest.fixture(scope="session")
+def mapped(cohort):
+    """A viewer on slides with maps and outlines."""
+    shown = OnSlides((cohort / "kd", cohort / "hviskd"), DrawnBy(cohort / "drawn"))
+    with open_viewer(cohort / "slides", shown) as viewer:
+        yield viewer
+
+
+@pytest.fixture(scope="session")
+def mapped_keys(mapped):
+    return {slide["name"]: slide["key"] for slide in ask(mapped, "/slides").json["slides"]}

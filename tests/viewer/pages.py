@@ -30,6 +30,13 @@ class Opened:
               const view = globalThis.hviskd?.view;
               const image = view?.facts && view.osd.world.getItemAt(0);
               if (!image || !image.getFullyLoaded()) return false;
+              const layers = globalThis.hviskd.layers;
+              for (const layer of layers.made.values()) {
+                const tiles = [...(layer.tiles?.values() ?? [])];
+                if (layer.tiles && (!layer.geometry || !layer.colours)) return false;
+                if (tiles.some((tile) => !tile.cells)) return false;
+                if (!layer.tiles && !layer.drawing) return false;
+              }
               return view.osd.viewport.zoomSpring.isAtTargetValue()
                 && view.osd.viewport.centerSpringX.isAtTargetValue();
             }"""
@@ -45,6 +52,38 @@ class Opened:
         """What the slide's canvas shows, uint8 (H, W, 3), in px of the screen."""
         url = self.page.evaluate("hviskd.view.osd.drawer.canvas.toDataURL()")
         return pixels(url)
+
+    def overlay(self):
+        """What the layers show, uint8 (H, W, 4)."""
+        url = self.page.evaluate("(hviskd.layers.overlay.draw(), hviskd.layers.overlay.canvas.toDataURL())")
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGBA"))
+
+    def place(self):
+        """Level-0 px per px of the screen, and the level-0 place of the screen's upper left corner."""
+        scale = self.page.evaluate("hviskd.view.scale")
+        x, y = self.page.evaluate("(({x, y}) => [x, y])(hviskd.view.centre)")
+        width, height = self.page.evaluate("[hviskd.layers.overlay.canvas.width, hviskd.layers.overlay.canvas.height]")
+        return 1 / scale, x - width / 2 / scale, y - height / 2 / scale
+
+    def level0(self):
+        """The level-0 x of each column and y of each row of the screen, at the middle of its px."""
+        step, left, top = self.place()
+        width, height = self.page.evaluate("[hviskd.layers.overlay.canvas.width, hviskd.layers.overlay.canvas.height]")
+        return left + (np.arange(width) + 0.5) * step, top + (np.arange(height) + 0.5) * step
+
+    def set_layers(self, *on, **settings):
+        """Show these layers alone, opaque."""
+        self.page.evaluate(
+            """([on, settings]) => {
+              const {state} = hviskd.layers;
+              for (const value of Object.values(state)) if (value && typeof value === "object") value.on = false;
+              for (const id of on) Object.assign(state[id], {on: true, opacity: 1});
+              hviskd.layers.choose(settings);
+            }""",
+            [on, settings],
+        )
+        self.page.wait_for_timeout(100)
+        self.settled()
 
     def evaluate(self, code):
         return self.page.evaluate(code)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.annotation_options import NoCrop, Tolerance
 from hviskd.cli.slide_options import Icc
 from hviskd.cli.spelling import as_options, say
 from hviskd.errors import DataError
@@ -17,6 +18,31 @@ def view(
         list[Path],
         typer.Argument(metavar="SLIDE...", help="Slides, folders of slides, or a CSV with the columns slide[,mpp]."),
     ],
+    maps: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--maps", metavar="DIR", help="Folder written by `hviskd segment`; repeat it for maps of several models."
+        ),
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            "--annotations",
+            metavar="FILE|DIR",
+            help="Expert's outlines or colour masks, named like the slides (STEM.geojson, STEM_L.jpg …).",
+        ),
+    ] = None,
+    legend: Annotated[
+        str | None,
+        typer.Option(
+            "--legend",
+            metavar="NAME|FILE",
+            help="Classes of the annotations and their colours; required for colour masks.",
+            show_default="labels of the outlines",
+        ),
+    ] = None,
+    tolerance: Tolerance = 20.0,
+    no_crop: NoCrop = False,
     slide_mpp: Annotated[
         float | None,
         typer.Option("--slide-mpp", help="Pixel size in µm/px, for slides whose metadata lacks it or is wrong."),
@@ -34,7 +60,7 @@ def view(
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser, or only print its address.")
     ] = True,
 ) -> None:
-    """View slides in the browser: pan, zoom by power, scale bar.
+    """View slides in the browser, with maps and an expert's outlines as layers on them.
 
     The page is served to this computer only, and only to who has the printed address. Nothing is loaded from the
     internet. End it with Ctrl+C. Needs pip install 'hviskd[viewer]'. Research software, not a medical device.
@@ -43,15 +69,24 @@ def view(
 
       hviskd view slide.svs
 
-      hviskd view slides/ -r --no-browser
+      hviskd view slides/ --maps maps
+
+      hviskd view slides/ --maps maps-alone --maps maps-hviskd --annotations masks --legend ivygap
     """
+    from hviskd.annotations import load_legend
     from hviskd.slides import find_cohort
 
     found = find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv)
     try:
-        from hviskd.viewer import open_viewer
+        from hviskd.viewer import DrawnBy, OnSlides, open_viewer
 
-        viewer = open_viewer(found, port=port, icc=icc, spell=lambda said: as_options(said, context.command.params))
+        drawn = None
+        if annotations is not None:
+            drawn = DrawnBy(annotations, load_legend(legend) if legend else None, tolerance, no_crop)
+        shown = OnSlides(tuple(maps or ()), drawn)
+        viewer = open_viewer(
+            found, shown, port=port, icc=icc, spell=lambda said: as_options(said, context.command.params)
+        )
     except ModuleNotFoundError as error:
         if error.name not in ("anyio", "cachetools", "starlette", "uvicorn"):
             raise

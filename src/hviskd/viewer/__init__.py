@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
-    from hviskd.viewer.viewing import Viewer, open_viewer
+    from hviskd.viewer.drawings import DrawnBy
+    from hviskd.viewer.viewing import OnSlides, Viewer, open_viewer
 
-__all__ = ["Viewer", "open_viewer"]
+_HOMES = {"DrawnBy": "drawings", "OnSlides": "viewing", "Viewer": "viewing", "open_viewer": "viewing"}
 
-__getattr__ = load_on_use(__name__, {"Viewer": "viewing", "open_viewer": "viewing"})
+__all__ = ["DrawnBy", "OnSlides", "Viewer", "open_viewer"]
+
+__getattr__ = load_on_use(__name__, _HOMES)

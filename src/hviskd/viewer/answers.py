@@ -1,13 +1,8 @@
-"""What the viewer answers: the page, and of each slide its facts, tiles and thumbnail.
+"""What the viewer answers: the page, the list of slides, and of each slide its facts, tiles and thumbnail."""
 
-Reading is done in a few threads, so that the answers of many clients never take more memory than those.
-"""
+from collections.abc import Callable
+from typing import Any
 
-import os
-from collections.abc import Callable, Mapping
-from typing import TypeVar
-
-from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,27 +13,22 @@ from starlette.types import ASGIApp
 from hviskd.errors import HviskdError
 from hviskd.version import NOTICE
 from hviskd.viewer.deep_zoom import TILE_PX, DeepZoom
+from hviskd.viewer.desk import FRESH, KEEP, Contents, Desk
+from hviskd.viewer.layer_answers import LayerAnswers, listed_map, map_facts
 from hviskd.viewer.page_files import read_page
-from hviskd.viewer.shelf import OpenSlides, ShelfSlide
+from hviskd.viewer.shelf import ShelfSlide
 from hviskd.viewer.slide_pictures import SlidePictures
-
-_KEEP = {"Cache-Control": "private, max-age=3600"}
-_FRESH = {"Cache-Control": "no-store"}
-_GONE = 499  # the client has left; nobody reads it
-
-_Made = TypeVar("_Made")
 
 
 class Answers:
-    """Answers for one shelf of slides; `spell` words problems for who reads them."""
+    """Answers on slides; `spell` words problems for who reads them."""
 
-    def __init__(self, shelf: Mapping[str, ShelfSlide], slides: OpenSlides, *, spell: Callable[[str], str]) -> None:
-        self._shelf = shelf
-        self._slides = slides
-        self._spell = spell
-        self._pictures = SlidePictures(slides)
+    def __init__(self, contents: Contents, *, spell: Callable[[str], str]) -> None:
+        self._contents = contents
+        self._desk = Desk(contents, spell)
+        self._pictures = SlidePictures(contents.slides)
         self._page = read_page()
-        self._readers = CapacityLimiter(max(2, os.cpu_count() or 2))
+        self._notes = [spell(self._desk.placeless(note)) for note in contents.maps.notes]
 
     def app(self) -> ASGIApp:
         """Return the app that answers."""
@@ -50,13 +40,14 @@ class Answers:
                 Route("/slides/{key}", self._facts),
                 Route("/slides/{key}/thumbnail", self._thumbnail),
                 Route("/slides/{key}/tiles/{level:int}/{column:int}/{row:int}", self._tile),
+                *LayerAnswers(self._desk).routes(),
             ],
             exception_handlers={HTTPException: _refusal},
         )
 
     async def _index(self, _request: Request) -> Response:
         content, kind = self._page["index.html"]
-        return Response(content, media_type=kind, headers=_FRESH)
+        return Response(content, media_type=kind, headers=FRESH)
 
     async def _page_file(self, request: Request) -> Response:
         found = self._page.get(request.path_params["name"])
@@ -64,71 +55,53 @@ class Answers:
             raise HTTPException(404, "no such file of the page")
         return Response(found.content, media_type=found.kind, headers={"Cache-Control": "no-cache"})
 
-    async def _listed(self, _request: Request) -> Response:
-        slides = [{"key": slide.key, "name": slide.path.name} for slide in self._shelf.values()]
-        return JSONResponse({"slides": slides, "notice": NOTICE}, headers=_FRESH)
+    async def _listed(self, request: Request) -> Response:
+        slides = await self._desk.done(request, lambda: [self._row(slide) for slide in self._contents.shelf.values()])
+        return JSONResponse({"slides": slides, "notes": self._notes, "notice": NOTICE}, headers=FRESH)
+
+    def _row(self, slide: ShelfSlide) -> dict[str, Any]:
+        maps = self._contents.maps
+        found = [listed_map(one) for one in maps.of(slide)]
+        problem = "" if found else self._desk.placeless(maps.failure(slide))
+        drawn = self._contents.drawings.there(slide)
+        return {"key": slide.key, "name": slide.path.name, "maps": found, "problem": problem, "drawn": drawn}
 
     async def _facts(self, request: Request) -> Response:
-        which = self._which(request)
+        which = self._desk.slide(request)
 
-        def read() -> dict[str, object]:
-            with self._slides.reading(which) as slide:
+        def read() -> dict[str, Any]:
+            with self._contents.slides.reading(which) as slide:
                 facts = slide.facts()
             zoom = DeepZoom(facts["width_px"], facts["height_px"])
-            return {
-                "key": which.key,
-                "name": which.path.name,
-                **facts,
-                "tile_px": TILE_PX,
-                "last_level": zoom.last_level,
-            }
+            maps = [map_facts(one) for one in self._contents.maps.of(which)]
+            drawn = self._contents.drawings.there(which)
+            shown = {"tile_px": TILE_PX, "last_level": zoom.last_level, "maps": maps, "drawn": drawn}
+            return {"key": which.key, "name": which.path.name, **facts, **shown}
 
         try:
-            return JSONResponse(await self._done(request, read), headers=_FRESH)
+            return JSONResponse(await self._desk.done(request, read), headers=FRESH)
         except (HviskdError, OSError) as error:  # that it cannot be opened is what is known of it
-            told = {"key": which.key, "name": which.path.name, "problem": self._spell(which.told(error))}
-            return JSONResponse(told, headers=_FRESH)
+            problem = self._desk.problem(which, error)
+            return JSONResponse({"key": which.key, "name": which.path.name, "problem": problem}, headers=FRESH)
 
     async def _thumbnail(self, request: Request) -> Response:
-        which = self._which(request)
+        which = self._desk.slide(request)
         try:
-            picture = await self._done(request, lambda: self._pictures.thumbnail(which))
+            picture = await self._desk.done(request, lambda: self._pictures.thumbnail(which))
         except (HviskdError, OSError):
             blank = self._page["no_picture.svg"]
-            return Response(blank.content, media_type=blank.kind, headers=_FRESH)
-        return Response(picture, media_type="image/jpeg", headers=_KEEP)
+            return Response(blank.content, media_type=blank.kind, headers=FRESH)
+        return Response(picture, media_type="image/jpeg", headers=KEEP)
 
     async def _tile(self, request: Request) -> Response:
-        which = self._which(request)
+        which = self._desk.slide(request)
         place = request.path_params["level"], request.path_params["column"], request.path_params["row"]
         picture = self._pictures.kept(which, *place)
         if picture is None:
-            try:
-                picture = await self._done(request, lambda: self._pictures.tile(which, *place))
-            except (HviskdError, OSError) as error:
-                raise HTTPException(422, self._spell(which.told(error))) from error
-        if picture is None:
-            raise HTTPException(404, "no such tile")
-        return Response(picture, media_type="image/jpeg", headers=_KEEP)
-
-    def _which(self, request: Request) -> ShelfSlide:
-        found = self._shelf.get(request.path_params["key"])
-        if found is None:
-            raise HTTPException(404, "no such slide")
-        return found
-
-    async def _done(self, request: Request, work: Callable[[], _Made]) -> _Made:
-        """Do work in one of a few threads, unless the client has left before its turn.
-
-        Raises:
-            HTTPException: The client has left.
-        """
-        async with self._readers:
-            if await request.is_disconnected():
-                raise HTTPException(_GONE)
-            return await to_thread.run_sync(work)
+            picture = await self._desk.done_on(request, which, lambda: self._pictures.tile(which, *place))
+        return Response(picture, media_type="image/jpeg", headers=KEEP)
 
 
 async def _refusal(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"problem": error.detail}, error.status_code, headers=_FRESH)
+    return JSONResponse({"problem": error.detail}, error.status_code, headers=FRESH)

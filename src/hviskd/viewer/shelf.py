@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hviskd.errors import DataError
 from hviskd.slides import CohortSlide, Slide, open_slide
 from hviskd.slides.slide_files import place_digest
 
@@ -27,11 +26,6 @@ class ShelfSlide:
     key: str
     path: Path
     slide_mpp: float | None = None
-
-    def told(self, error: Exception) -> str:
-        """Return what is wrong with the slide in one line, with its name but no path."""
-        said = str(error) if isinstance(error, DataError) else f"{self.path}: {getattr(error, 'strerror', error)}"
-        return " ".join(said.replace(str(self.path), self.path.name).replace(f"{self.path.parent}/", "").split())
 
 
 def put_up(slides: Sequence[CohortSlide]) -> dict[str, ShelfSlide]:

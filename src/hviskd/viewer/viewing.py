@@ -2,6 +2,7 @@
 
 import webbrowser
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,7 +10,10 @@ from typing import Self
 from hviskd.slides import CohortSlide, find_cohort
 from hviskd.viewer.access import Access, Guard
 from hviskd.viewer.answers import Answers
+from hviskd.viewer.desk import Contents
+from hviskd.viewer.drawings import Drawings, DrawnBy
 from hviskd.viewer.listening import Listener, bind
+from hviskd.viewer.map_shelf import MapShelf
 from hviskd.viewer.shelf import OpenSlides, put_up
 
 
@@ -49,8 +53,22 @@ class Viewer:
         self.close()
 
 
+@dataclass(frozen=True)
+class OnSlides:
+    """What a viewer shows on its slides.
+
+    Attributes:
+        maps: Folders that `segment_cohort()` wrote, or the folders of single maps.
+        drawn: What an expert drew.
+    """
+
+    maps: Sequence[Path] = ()
+    drawn: DrawnBy | None = None
+
+
 def open_viewer(
     slides: Path | str | Sequence[Path | str | CohortSlide],
+    shown: OnSlides | None = None,
     *,
     port: int = 0,
     icc: bool = False,
@@ -60,16 +78,20 @@ def open_viewer(
 
     Args:
         slides: Slides, folders of slides or CSVs, as for `find_cohort`, or its result.
+        shown: What is shown on them; by default nothing.
         port: On 127.0.0.1; any free one by default.
         icc: Convert pixels to sRGB by each slide's ICC profile, if it has one.
         spell: Changes the wording of problems that the page shows, such as the spelling of parameters.
 
     Raises:
-        DataError: There are no slides, or the port is taken.
+        DataError: There are no slides, a folder does not exist, or the port is taken.
     """
+    shown = shown or OnSlides()
     cohort = find_cohort(slides)
-    opened = OpenSlides(icc=icc)
-    answers = Answers(put_up(cohort), opened, spell=spell)
+    maps = MapShelf(shown.maps)
+    contents = Contents(put_up(cohort), OpenSlides(icc=icc), maps, Drawings(shown.drawn))
+    answers = Answers(contents, spell=spell)
     listener = bind(port)
     access = Access(listener.getsockname()[1])
-    return Viewer(access.address, cohort.notes, Listener(Guard(answers.app(), access), listener), opened)
+    notes = (*cohort.notes, *maps.notes)
+    return Viewer(access.address, notes, Listener(Guard(answers.app(), access), listener), contents.slides)

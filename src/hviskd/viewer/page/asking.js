@@ -7,3 +7,10 @@ export async function ask(path) {
   const said = await answer.json().catch(() => ({}));
   throw new Error(said.problem ?? `the viewer answered ${answer.status}; is it still running?`);
 }
+
+/** Return the bytes at a path. */
+export async function askBytes(path) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new Error(`the viewer answered ${answer.status}`);
+  return new Uint8Array(await answer.arrayBuffer());
+}

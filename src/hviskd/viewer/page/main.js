@@ -2,16 +2,27 @@
 
 import { ask } from "./asking.js";
 import { keepPlace, readPlace } from "./kept_place.js";
+import { Layers } from "./layers.js";
+import { showLegend } from "./legend.js";
 import { disablePowers, makePowers, markPower } from "./powers.js";
 import { drawScaleBar } from "./scale_bar.js";
 import { showFacts } from "./slide_facts.js";
-import { fillSlideList, markSlide } from "./slide_list.js";
+import { SlideList } from "./slide_list.js";
 import { SlideView } from "./slide_view.js";
 import { startTheme } from "./theme.js";
 import { plain } from "./words.js";
 
 const by = (id) => document.getElementById(id);
 const view = new SlideView(by("picture"), moved);
+const layers = new Layers(view, {
+  changed: () => {
+    if (!layers.facts) return;
+    showLegend(layers);
+    if (view.facts) keepPlace(view, layers.state);
+  },
+  failed: (problem) => { by("layer-problem").textContent = problem; },
+});
+let list = null;
 
 function moved() {
   drawScaleBar(view.umPerPx);
@@ -20,7 +31,7 @@ function moved() {
   by("place").textContent =
     `${plain(view.power)}× · ${plain(view.umPerPx)} µm/px · x ${Math.round(x).toLocaleString("en")}, ` +
     `y ${Math.round(y).toLocaleString("en")} px`;
-  keepPlace(view);
+  keepPlace(view, layers.state);
 }
 
 function say(problem) {
@@ -33,7 +44,7 @@ let wanted = 0; // counts openings, so that a slow one does not replace a later 
 
 async function show(key, place = {}) {
   const mine = ++wanted;
-  markSlide(key);
+  list.mark(key);
   openSlides(false);
   try {
     const facts = await ask(`/slides/${encodeURIComponent(key)}`);
@@ -43,12 +54,15 @@ async function show(key, place = {}) {
     by("title").textContent = facts.name;
     document.title = `${facts.name} – hviskd`;
     showFacts(facts);
+    by("layer-problem").textContent = "";
     await view.open(facts);
+    layers.open(facts);
     if (place.x !== null && place.y !== null && place.power) view.lookAt(place.x, place.y, place.power);
     by("told").textContent = `${facts.name} is open`;
   } catch (error) {
     if (mine !== wanted) return;
     view.close();
+    layers.close();
     by("title").textContent = "hviskd";
     by("told").textContent = "";
     disablePowers();
@@ -67,11 +81,11 @@ async function start() {
   by("open-slides").addEventListener("click", () => openSlides(!by("slides").classList.contains("open")));
   const { slides, notice } = await ask("/slides");
   by("notice").textContent = notice;
-  fillSlideList(slides, (key) => show(key, {}));
-  const place = readPlace();
+  list = new SlideList(slides, (key) => show(key, {}));
+  const place = readPlace(layers.state);
   const known = slides.some((slide) => slide.key === place.slide);
   await show(known ? place.slide : slides[0].key, known ? place : {});
 }
 
-globalThis.hviskd = { view }; // for the browser's console
+globalThis.hviskd = { view, layers }; // for the browser's console
 start().catch((error) => say(error.message));

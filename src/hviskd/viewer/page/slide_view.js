@@ -19,6 +19,7 @@ export class SlideView {
       showNavigator: true,
       navigatorPosition: "TOP_RIGHT",
       navigatorSizeRatio: 0.17,
+      navigatorAutoFade: false,
       navigatorDisplayRegionColor: getComputedStyle(document.documentElement).getPropertyValue("--vermilion").trim(),
       animationTime: CALM ? 0 : 0.35,
       visibilityRatio: 0.2,

@@ -1,0 +1,111 @@
+"""What all answers of a viewer share: the slides and what lies on them, and the few threads that read."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from hviskd.errors import HviskdError
+from hviskd.viewer.drawings import Drawings
+from hviskd.viewer.map_shelf import MapShelf
+from hviskd.viewer.shelf import OpenSlides, ShelfSlide
+
+KEEP = {"Cache-Control": "private, max-age=3600"}
+FRESH = {"Cache-Control": "no-store"}
+_GONE = 499  # the client has left; nobody reads it
+
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a viewer shows.
+
+    Attributes:
+        shelf: The slides by key.
+        slides: The open ones among them.
+        maps: Their maps.
+        drawings: What an expert drew on them.
+    """
+
+    shelf: Mapping[str, ShelfSlide]
+    slides: OpenSlides
+    maps: MapShelf
+    drawings: Drawings
+
+    def folders(self) -> set[Path]:
+        """Return the folders of all this, as they were given; but not the current one."""
+        places = {slide.path.parent for slide in self.shelf.values()} | self.maps.folders() | self.drawings.folders()
+        return places - {Path()}
+
+
+class Desk:
+    """Takes requests on a slide, and has them worked on in a few threads, so that many clients take little memory.
+
+    What takes long, such as tracing a mask, is done in one more thread, so that a slide's tiles never wait for it.
+
+    Args:
+        contents: What is shown.
+        spell: Words problems for who reads them.
+    """
+
+    def __init__(self, contents: Contents, spell: Callable[[str], str]) -> None:
+        self.contents = contents
+        self._spell = spell
+        self._folders = sorted(map(str, contents.folders()), key=len, reverse=True)  # the innermost first
+        self._quick = CapacityLimiter(max(2, os.cpu_count() or 2))
+        self._long = CapacityLimiter(1)
+
+    def slide(self, request: Request) -> ShelfSlide:
+        """Return the slide that a request names.
+
+        Raises:
+            HTTPException: There is none.
+        """
+        found = self.contents.shelf.get(request.path_params["key"])
+        if found is None:
+            raise HTTPException(404, "no such slide")
+        return found
+
+    def problem(self, which: ShelfSlide, error: Exception) -> str:
+        """Return what is wrong with a slide in one line, with names of files but not where they lie."""
+        said = f"{which.path}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+        return self._spell(self.placeless(said))
+
+    def placeless(self, said: str) -> str:
+        """Return a message without the folders of what is shown."""
+        for folder in self._folders:
+            said = said.replace(f"{folder}{os.sep}", "").replace(folder, Path(folder).name)
+        return " ".join(said.split())
+
+    async def done(self, request: Request, work: Callable[[], _Made], *, long: bool = False) -> _Made:
+        """Do work in one of the threads, or in that for long work, unless the client has left before its turn.
+
+        Raises:
+            HTTPException: The client has left.
+        """
+        async with self._long if long else self._quick:
+            if await request.is_disconnected():
+                raise HTTPException(_GONE)
+            return await to_thread.run_sync(work)
+
+    async def done_on(
+        self, request: Request, which: ShelfSlide, work: Callable[[], _Made | None], *, long: bool = False
+    ) -> _Made:
+        """Do work on a slide.
+
+        Raises:
+            HTTPException: The client has left, a file is damaged, or nothing is there.
+        """
+        try:
+            made = await self.done(request, work, long=long)
+        except (HviskdError, OSError) as error:
+            raise HTTPException(422, self.problem(which, error)) from error
+        if made is None:
+            raise HTTPException(404, "nothing there")
+        return made

@@ -1,0 +1,152 @@
+"""What an expert drew on the slides of a viewer, as outlines that the page can draw."""
+
+import math
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import shapely
+from cachetools import LRUCache
+
+from hviskd.annotations import DEFAULT_TOLERANCE, Annotation, Legend, Outlines, Region, read_annotation, to_outlines
+from hviskd.arrays import Colour
+from hviskd.colours import class_colours
+from hviskd.errors import DataError
+from hviskd.file_names import AnnotationFolder
+from hviskd.slide_frame import SlideFrame
+from hviskd.viewer.shelf import ShelfSlide
+
+_MOST_KEPT = 8
+_TRACED_CELLS = 4_000_000  # of a mask; finer borders are traced coarser
+_COARSEST = 6  # doublings
+
+
+@dataclass(frozen=True)
+class DrawnBy:
+    """Where annotations are, and how they are read.
+
+    Attributes:
+        annotations: One file, or a folder with one per slide.
+        legend: The classes; a mask needs one.
+        tolerance: As in `read_annotation`.
+        no_crop: See `SlideFrame`.
+    """
+
+    annotations: Path
+    legend: Legend | None = None
+    tolerance: float = DEFAULT_TOLERANCE
+    no_crop: bool = False
+
+
+class Drawings:
+    """Annotations, read when they are looked at; for any number of threads."""
+
+    def __init__(self, drawn: DrawnBy | None) -> None:
+        self._drawn = drawn
+        self._folder = None if drawn is None or drawn.annotations.is_file() else AnnotationFolder(drawn.annotations)
+        self._kept: LRUCache[str, Annotation] = LRUCache(_MOST_KEPT)
+        self._lock = threading.Lock()
+
+    def there(self, which: ShelfSlide) -> bool:
+        """Return whether there is an annotation of a slide; it is not read."""
+        try:
+            return self._drawn is not None and self._file(which).is_file()
+        except DataError:
+            return False
+
+    def read(self, which: ShelfSlide, frame: SlideFrame) -> Annotation:
+        """Return the annotation of a slide, given the slide's frame.
+
+        Raises:
+            DataError: There is none, or it is damaged or does not fit the slide.
+        """
+        with self._lock:
+            if (found := self._kept.get(which.key)) is not None:
+                return found
+        if self._drawn is None:
+            raise DataError(f"{which.path}: no annotations were given")
+        drawn = self._drawn
+        annotation = read_annotation(
+            self._file(which), legend=drawn.legend, frame=frame, slide=which.path.name, tolerance=drawn.tolerance
+        )
+        with self._lock:
+            self._kept[which.key] = annotation
+        return annotation
+
+    def folders(self) -> set[Path]:
+        """Return where the annotations are."""
+        if self._drawn is None:
+            return set()
+        return {self._drawn.annotations.parent} if self._folder is None else {self._drawn.annotations}
+
+    @property
+    def no_crop(self) -> bool:
+        """Whether px count from the slide's corner in every format."""
+        return self._drawn is not None and self._drawn.no_crop
+
+    @property
+    def legend(self) -> Legend | None:
+        """The classes, where they were given."""
+        return None if self._drawn is None else self._drawn.legend
+
+    def _file(self, which: ShelfSlide) -> Path:
+        assert self._drawn is not None
+        return self._drawn.annotations if self._folder is None else self._folder.of(which.path)
+
+
+def as_page(annotation: Annotation, legend: Legend | None, known: Mapping[str, Colour]) -> dict[str, Any]:
+    """Return an annotation for the page: classes with colours, and regions with rings of x, y, x, y … in level-0 px.
+
+    Args:
+        annotation: The annotation; a mask is traced, coarser if its borders are ragged.
+        legend: Its legend, if it has one.
+        known: Colours of classes that are on the screen already, by name.
+
+    Raises:
+        DataError: A mask cannot be traced.
+    """
+    outlines = _traced(annotation, legend)
+    colours = _colours(outlines, legend, known)
+    return {
+        "classes": [{"name": name, "colour": colours[name]} for name in outlines.classes],
+        "regions": [
+            {"class": outlines.classes.index(region.label), "name": region.name, "rings": list(_rings(region))}
+            for region in outlines.regions
+        ],
+        "remarks": [f"{remark} ({times:,})" for remark, times in outlines.remarks.items()],
+    }
+
+
+def _traced(annotation: Annotation, legend: Legend | None) -> Outlines:
+    if isinstance(annotation, Outlines):
+        return annotation
+    width, height = annotation.size or (0, 0)
+    px_per_cell = max(1.0, math.sqrt(width * height / _TRACED_CELLS))
+    for doubling in range(_COARSEST):
+        try:
+            return to_outlines(annotation, legend, px_per_cell=px_per_cell * 2**doubling)
+        except DataError:
+            if annotation.size is None:
+                raise
+    return to_outlines(annotation, legend, px_per_cell=px_per_cell * 2**_COARSEST)
+
+
+def _colours(outlines: Outlines, legend: Legend | None, known: Mapping[str, Colour]) -> dict[str, Colour]:
+    """Return a colour for each class: that of the map, else of the legend, else as drawn, else of the palette."""
+    places = {name.casefold(): colour for name, colour in known.items()}
+    drawn = {region.label: region.colour for region in outlines.regions if region.colour is not None}
+    palette = class_colours(len(outlines.classes))
+    colours = {}
+    for place, name in enumerate(outlines.classes):
+        at = None if legend is None else legend.index(name)
+        own = None if legend is None or at is None else legend.colours[at]
+        colours[name] = places.get(name.casefold()) or own or drawn.get(name) or palette[place]
+    return colours
+
+
+def _rings(region: Region) -> Iterator[list[float]]:
+    for polygon in shapely.get_parts(region.geometry):
+        for ring in (polygon.exterior, *polygon.interiors):
+            yield [round(each, 1) for point in ring.coords for each in point[:2]]

@@ -1,0 +1,84 @@
+// A layer's line in the panel: a switch, what is chosen, the opacity and the key.
+
+import { element, plain } from "./words.js";
+
+/** Make the controls of a layer; they change the state of `layers` and ask it to show itself anew. */
+export function layerControl(kind, layers) {
+  const state = layers.state[kind.id];
+  const line = element("li", {}, element("div", { class: "line" }, toggle(kind, layers), ...choice(kind, layers)));
+  if (!state.on) return line;
+  line.append(slider(kind, layers));
+  const key = keyOf(kind, layers);
+  if (key) line.append(key);
+  return line;
+}
+
+function toggle({ id, title }, layers) {
+  const box = element("input", { type: "checkbox", id: `layer-${id}`, checked: layers.state[id].on });
+  box.addEventListener("change", () => {
+    layers.state[id].on = box.checked;
+    layers.show();
+    document.getElementById(`layer-${id}`).focus();
+  });
+  return element("label", { for: `layer-${id}` }, box, title);
+}
+
+function slider({ id, title }, layers) {
+  const state = layers.state[id];
+  const range = element("input", {
+    type: "range", min: 0, max: 100, step: 5, value: Math.round(100 * state.opacity), "aria-label": `Opacity of ${title}`,
+  });
+  const said = element("span", { class: "number" }, `${range.value} %`);
+  range.addEventListener("input", () => {
+    state.opacity = Number(range.value) / 100;
+    said.textContent = `${range.value} %`;
+    layers.update();
+  });
+  return element("div", { class: "opacity" }, range, said);
+}
+
+function choice({ id }, layers) {
+  if (id === "class") {
+    const select = element("select", { "aria-label": "Class whose probability is shown" });
+    select.append(...layers.map.classes.map((name, place) => new Option(name, place)));
+    select.value = layers.state.shownClass;
+    select.addEventListener("change", () => layers.choose({ shownClass: Number(select.value) }));
+    return [select];
+  }
+  if (id === "unsure") {
+    const number = element("input", {
+      type: "number", min: 0, max: 1, step: 0.05, value: layers.unsureBelow,
+      "aria-label": "Threshold of the top probability",
+    });
+    number.addEventListener("change", () => {
+      const below = Number(number.value);
+      if (number.value !== "" && below >= 0 && below <= 1) layers.choose({ unsureBelow: below });
+      else number.value = layers.unsureBelow;
+    });
+    return [element("span", { class: "soft" }, "below"), number];
+  }
+  return [];
+}
+
+function keyOf({ id, smooths }, layers) {
+  if (smooths) return scaleKey(id, layers);
+  const words = {
+    tissue: [["pink", "tissue"], ["green", "marker ink, left out"]],
+    disagreement: [["sky", "map and expert agree"], ["vermilion", "they do not"]],
+  }[id];
+  if (!words) return null;
+  return element("p", { class: "key" }, ...words.map(([name, text]) => element("span", {}, element("i", { class: `swatch ${name}` }), text)));
+}
+
+function scaleKey(id, layers) {
+  const bar = element("canvas", { width: 256, height: 1, "aria-hidden": true });
+  const context = bar.getContext("2d");
+  layers.scale?.forEach(([red, green, blue], at) => {
+    context.fillStyle = `rgb(${red} ${green} ${blue})`;
+    context.fillRect(at, 0, 1, 1);
+  });
+  const most = id === "class" ? "1" : `${plain(Math.log2(layers.map.classes.length))} bits`;
+  const smooth = element("input", { type: "checkbox", checked: layers.state.smooth });
+  smooth.addEventListener("change", () => layers.choose({ smooth: smooth.checked }));
+  return element("div", { class: "scale-key" }, element("span", {}, "0"), bar, element("span", {}, most), element("label", {}, smooth, "Smooth"));
+}

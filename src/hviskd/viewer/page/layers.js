@@ -1,0 +1,146 @@
+// The layers of a slide: which there are, which are on, how each is coloured; and their controls in the panel.
+
+import { ask } from "./asking.js";
+import { belowTable, classTable, listTable, paletteColour, scaleTable } from "./colouring.js";
+import { GridLayer } from "./grid_layer.js";
+import { layerControl } from "./layer_controls.js";
+import { OutlineLayer, drawTileGrid } from "./line_layers.js";
+import { Overlay } from "./overlay.js";
+
+const UNSURE_BELOW = 0.6;
+
+/** What each layer is called, what it needs, and how it begins. From the lowest to the uppermost. */
+const KINDS = [
+  { id: "classes", title: "Classes", needs: "map", on: true, opacity: 0.55 },
+  { id: "class", title: "Probability of", needs: "map", opacity: 0.7, smooths: true },
+  { id: "entropy", title: "Entropy", needs: "map", opacity: 0.7, smooths: true },
+  { id: "unsure", title: "Unsure", needs: "map", opacity: 0.8 },
+  { id: "disagreement", title: "Disagreement with the expert", needs: "both", opacity: 0.6 },
+  { id: "tissue", title: "Tissue", needs: "slide", opacity: 0.35 },
+  { id: "grid", title: "Tile grid", needs: "map", opacity: 0.6 },
+  { id: "outlines", title: "Expert's outlines", needs: "drawn", on: true, opacity: 1 },
+];
+
+export class Layers {
+  /** Layers over a view; `changed` is called when a setting changes, `failed` with what cannot be shown. */
+  constructor(view, { changed, failed }) {
+    this.view = view;
+    this.changed = changed;
+    this.failed = failed;
+    this.state = Object.fromEntries(KINDS.map(({ id, on, opacity }) => [id, { on: Boolean(on), opacity }]));
+    Object.assign(this.state, { map: 0, shownClass: 0, unsureBelow: null, smooth: false });
+    this.hidden = new Set();
+    this.made = new Map();
+    this.facts = null;
+    this.scale = null;
+    this.overlay = new Overlay(view, (context, place) => this.paint(context, place));
+  }
+
+  /** Show the layers of another slide. */
+  open(facts) {
+    this.facts = facts;
+    this.made.clear();
+    this.hidden.clear();
+    if (this.state.map >= facts.maps.length) this.state.map = 0;
+    if (this.map && this.state.shownClass >= this.map.classes.length) this.state.shownClass = 0;
+    this.show();
+  }
+
+  close() {
+    this.facts = null;
+    this.made.clear();
+    this.overlay.redraw();
+  }
+
+  get map() {
+    return this.facts?.maps[this.state.map] ?? null;
+  }
+
+  get unsureBelow() {
+    return this.state.unsureBelow ?? this.map?.unsure_below ?? UNSURE_BELOW;
+  }
+
+  /** Which layers the slide has. */
+  get kinds() {
+    const has = { map: Boolean(this.map), drawn: this.facts.drawn, both: Boolean(this.map) && this.facts.drawn };
+    return KINDS.filter(({ needs }) => needs === "slide" || has[needs]);
+  }
+
+  /** Draw controls and layers anew after a change of settings. */
+  show() {
+    const list = document.getElementById("layer-list");
+    list.replaceChildren(...this.kinds.map((kind) => layerControl(kind, this)));
+    this.update();
+  }
+
+  /** Draw the layers anew, and tell of the change. */
+  update() {
+    for (const [id, layer] of this.made) if (layer.setColours) layer.setColours(this.coloursOf(id));
+    this.overlay.redraw();
+    this.changed(this);
+  }
+
+  choose(settings) {
+    Object.assign(this.state, settings);
+    this.show();
+  }
+
+  toggleClass(place) {
+    if (!this.hidden.delete(place)) this.hidden.add(place);
+    this.update();
+  }
+
+  /** The key under which a layer's content is kept; it changes with what is chosen. */
+  pathOf(id) {
+    const map = this.state.map;
+    const path = `/slides/${this.facts.key}/layers/`;
+    if (id === "class") return `${path}${map}-class-${this.state.shownClass}`;
+    if (id === "grid") return `${path}${map}-classes`;
+    if (id === "unsure") return `${path}${map}-top`;
+    return id === "tissue" ? `${path}tissue` : `${path}${map}-${id}`;
+  }
+
+  coloursOf(id) {
+    if (id === "classes" || id === "grid") return classTable(this.map.colours, this.hidden);
+    if (id === "unsure") return belowTable(this.unsureBelow, this.map.unsure_colour);
+    if (id === "disagreement") return listTable(paletteColour("sky"), paletteColour("vermilion"));
+    if (id === "tissue") return listTable(paletteColour("pink"), paletteColour("green"));
+    this.scaleAsked ??= ask("/scale").then((scale) => {
+      this.scale = scale;
+      if (this.facts) this.show();
+    }, (error) => this.failed(error.message));
+    return this.scale && scaleTable(this.scale);
+  }
+
+  /** A layer's content, asked for when it is first needed. */
+  layer(id) {
+    const path = id === "outlines" ? `/slides/${this.facts.key}/outlines` : this.pathOf(id);
+    let layer = this.made.get(id);
+    if (!layer || layer.madeOf !== path) {
+      const Kind = id === "outlines" ? OutlineLayer : GridLayer;
+      layer = new Kind(path, () => this.overlay.redraw());
+      layer.madeOf = path;
+      layer.setColours?.(this.coloursOf(id));
+      layer.ready.catch((error) => {
+        this.state[id].on = false;
+        this.failed(error.message);
+        this.show();
+      });
+      this.made.set(id, layer);
+    }
+    return layer;
+  }
+
+  paint(context, place) {
+    if (!this.facts) return;
+    for (const { id, smooths } of this.kinds) {
+      const { on, opacity } = this.state[id];
+      if (!on) continue;
+      const layer = this.layer(id);
+      if (id === "grid") {
+        layer.draw(context, place, 0, false); // so that its cells are asked for
+        drawTileGrid(context, place, opacity, layer);
+      } else layer.draw(context, place, opacity, Boolean(smooths) && this.state.smooth);
+    }
+  }
+}

@@ -1,0 +1,83 @@
+// Layers of lines: the expert's outlines, and the grid of the tiles.
+
+import { ask } from "./asking.js";
+import { NONE } from "./colouring.js";
+
+const LEAST_CELL_PX = 7; // on the screen; a finer grid would be a haze
+
+/** The expert's outlines, in the colours of their classes, on a pale rim. */
+export class OutlineLayer {
+  constructor(path, changed) {
+    this.drawing = null;
+    this.paths = [];
+    this.ready = ask(path).then((drawing) => {
+      this.drawing = drawing;
+      this.paths = drawing.regions.map((region) => outline(region.rings));
+      changed();
+    });
+  }
+
+  draw(context, { left, top, scale }, opacity) {
+    if (!this.drawing) return;
+    context.save();
+    context.setTransform(scale, 0, 0, scale, left, top);
+    context.globalAlpha = opacity;
+    context.lineJoin = "round";
+    this.paths.forEach((path, place) => {
+      const [red, green, blue] = this.drawing.classes[this.drawing.regions[place].class].colour;
+      context.lineWidth = (5 * devicePixelRatio) / scale;
+      context.strokeStyle = "rgb(255 255 255 / 0.75)";
+      context.stroke(path);
+      context.lineWidth = (2.5 * devicePixelRatio) / scale;
+      context.strokeStyle = `rgb(${red} ${green} ${blue})`;
+      context.stroke(path);
+    });
+    context.restore();
+  }
+
+  /** The name of the uppermost class at a place, or null. */
+  at(context, x, y) {
+    for (let place = this.paths.length - 1; place >= 0; place -= 1) {
+      context.save();
+      context.setTransform(1, 0, 0, 1, 0, 0);
+      const inside = context.isPointInPath(this.paths[place], x, y, "evenodd");
+      context.restore();
+      if (inside) return this.drawing.classes[this.drawing.regions[place].class].name;
+    }
+    return null;
+  }
+}
+
+/** Draw the borders of the cells in which a grid layer has a class. */
+export function drawTileGrid(context, { left, top, scale }, opacity, grid) {
+  const side = grid.geometry ? grid.geometry.cell_px * scale : 0;
+  if (side < LEAST_CELL_PX * devicePixelRatio) return;
+  const { columns, rows, cell_px } = grid.geometry;
+  const { width, height } = context.canvas;
+  context.save();
+  context.globalAlpha = opacity;
+  context.strokeStyle = "rgb(0 0 0)";
+  context.lineWidth = Math.max(1, devicePixelRatio);
+  context.beginPath();
+  const from = (start) => Math.max(0, Math.floor(-start / side));
+  for (let row = from(top); row < rows && top + row * side < height; row += 1) {
+    for (let column = from(left); column < columns && left + column * side < width; column += 1) {
+      const found = grid.at((column + 0.5) * cell_px, (row + 0.5) * cell_px);
+      if (found === null || found === NONE) continue;
+      const x = Math.round(left + column * side), y = Math.round(top + row * side);
+      context.rect(x + 0.5, y + 0.5, Math.round(left + (column + 1) * side) - x, Math.round(top + (row + 1) * side) - y);
+    }
+  }
+  context.stroke();
+  context.restore();
+}
+
+function outline(rings) {
+  const path = new Path2D();
+  for (const ring of rings) {
+    path.moveTo(ring[0], ring[1]);
+    for (let at = 2; at < ring.length; at += 2) path.lineTo(ring[at], ring[at + 1]);
+    path.closePath();
+  }
+  return path;
+}
