@@ -233,25 +233,25 @@ class Method(nn.Module):
         return []
 
 
-def paired_shapes(setting: Setting, pairs: Sequence[tuple[int, int]], who: str) -> list[tuple[Shape, Shape]]:
+def paired_shapes(setting: Setting, pairs: Sequence[tuple[Place, Place]], who: str) -> list[tuple[Shape, Shape]]:
     """Return the teacher's and the student's shape of each (teacher stage, student stage) pair.
 
     Raises:
         RecipeError: A stage does not exist in its network.
     """
     assert setting.teacher is not None
-    for role, shapes, stages in (
-        ("teacher", setting.teacher.stages, [pair[0] for pair in pairs]),
-        ("student", setting.student.stages, [pair[1] for pair in pairs]),
-    ):
-        missing = [stage for stage in stages if not 0 <= stage < len(shapes)]
-        if missing:
+
+    def shape(role: str, network: Shapes, place: Place) -> Shape:
+        if place == "last":
+            return network.last
+        if not 0 <= place < len(network.stages):
             raise RecipeError(
-                f"methods.{who}.stages: the {role} has no stage {missing[0]}, only 0 (stem) to {len(shapes) - 1}"
+                f"methods.{who}.stages: the {role} has no stage {place}, only 0 (stem) to {len(network.stages) - 1}"
             )
-    return [
-        (setting.teacher.stages[of_teacher], setting.student.stages[of_student]) for of_teacher, of_student in pairs
-    ]
+        return network.stages[place]
+
+    teacher, student = setting.teacher, setting.student
+    return [(shape("teacher", teacher, theirs), shape("student", student, ours)) for theirs, ours in pairs]
 
 
 def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

@@ -114,6 +114,17 @@ class Objective(nn.Module):
         """Return the names of the methods that need the teacher itself."""
         return [name for name, method in self._methods().items() if method.reads() is None]
 
+    def shares(self, losses: Mapping[str, float]) -> dict[str, float]:
+        """Return the share of each term in the weighted sum of unweighted `losses`, both by log column."""
+        weighted = {
+            column: weight * losses[column]
+            for name, method in self._methods().items()
+            for term, weight in method.weights.items()
+            if (column := _column(name, term)) in losses
+        }
+        total = sum(weighted.values())
+        return {column: value / total for column, value in weighted.items()} if total > 0 else {}
+
     def remembering(self) -> list[str]:
         """Return the names of the methods that need what is stored of all tiles."""
         return [name for name, method in self._methods().items() if (reads := method.reads()) and reads.memory]

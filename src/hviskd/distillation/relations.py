@@ -22,7 +22,11 @@ RelationForm = Literal["gram", "centred", "cosine", "softmax"]
 
 @full_precision
 def sample_relation(
-    features: Tensor, scale: Tensor | float, normalisation: Normalisation = "l2"
+    features: Tensor,
+    scale: Tensor | float,
+    normalisation: Normalisation = "l2",
+    form: RelationForm = "gram",
+    temperature: float = 0.1,
 ) -> tuple[Tensor, Tensor]:
     """Compute relations between the samples of a batch, and add to each sample those it resembles.
 
@@ -33,12 +37,17 @@ def sample_relation(
         features: Feature map (B, C, H, W), or its mean over height and width (B, C).
         scale: The learned α, a scalar.
         normalisation: What rows() does: `l2` as above, or `softmax`, which makes of each row a distribution.
+        form: M: `gram` as above, or another of `relation_between`, for which `normalisation` does nothing.
+        temperature: Of the form `softmax`.
 
     Returns:
         The relation M (B, B) and the relation-aware feature S (B, C), float32 or float64.
     """
     vectors = features.mean(dim=(2, 3)) if features.ndim == 4 else features
-    relation = relation_of_rows(vectors, normalisation)
+    if form == "gram":
+        relation = relation_of_rows(vectors, normalisation)
+    else:
+        relation = relation_between(vectors, form, temperature)
     return relation, vectors + scale * (relation @ vectors)
 
 

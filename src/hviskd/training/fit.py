@@ -25,6 +25,7 @@ from hviskd.training.export import export_models
 from hviskd.training.optimizers import rate_at, set_rate
 from hviskd.training.probe import run_probe
 from hviskd.training.recipe import Recipe
+from hviskd.training.remarks import hardly_better, largest_share
 from hviskd.training.run import Run
 from hviskd.training.setup import (
     Devices,
@@ -151,7 +152,8 @@ def _learn(learner: Learner, run: Run, progress: Progress | None) -> None:
             learner.history.append(row)
             _keep(learner, run)
             board(row)
-            advance(0, note=_said(row, recipe))
+            drowning = largest_share(learner.objective, learner.history) if learner.epoch == 1 else ""
+            advance(0, note=" — ".join(filter(None, (_said(row, recipe), drowning))))
 
 
 def _said(row: dict[str, float], recipe: Recipe) -> str:
@@ -169,7 +171,10 @@ def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Ind
     draw = draw_probes if learner.recipe.probe else draw_curves
     draw(run.log, run.curves_file, title=run.folder.name, chosen=epoch, note=note)
     export_models(run, learner, teacher, independence, weak=standing.weak)
-    said = " ".join(filter(None, (standing.note, learner.use.note)))
+    remarks = [standing.note, learner.use.note, largest_share(learner.objective, learner.history)]
+    if teacher is not None and not standing.weak:
+        remarks.append(hardly_better(teacher.card.name, standing.accuracy, learner.chosen))
+    said = " ".join(filter(None, remarks))
     told = {"teacher": said} if said else {}
     seconds = sum(row.get("seconds", 0) for row in learner.history)
     run.finish({"chosen_epoch": epoch, "training_seconds": seconds, **told})

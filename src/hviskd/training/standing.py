@@ -26,10 +26,12 @@ class Standing:
     Attributes:
         weak: Why it is no better than a guess, without a full stop; empty if it is better or cannot be judged.
         note: What an output must say of it; empty if it is better.
+        accuracy: Its balanced accuracy there; None if it was not measured.
     """
 
     weak: str = ""
     note: str = ""
+    accuracy: float | None = None
 
 
 def require_better_than_a_guess(
@@ -67,13 +69,13 @@ def standing_of(teacher: Model, tileset: TileSet, device: str, progress: Progres
         known = float(np.mean([(answers[labels == label] == label).mean() for label in np.flatnonzero(counts)]))
     least = least_accuracy(counts)
     if known >= least:
-        return Standing()
+        return Standing(accuracy=known)
     weak = (
         f"the teacher {name} is no better than a guess on the validation split: balanced accuracy {known:.3f} on "
         f"{len(rows):,} tiles, where naming one class throughout has {1 / np.count_nonzero(counts):.3f} and a useful "
         f"teacher at least {least:.3f}"
     )
-    return Standing(weak, f"{weak[0].upper()}{weak[1:]}.")
+    return Standing(weak, f"{weak[0].upper()}{weak[1:]}.", known)
 
 
 def least_accuracy(counts: Ints) -> float:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from hviskd.distillation import PRESETS, HVisKD, HVisKDOptions, Setting, build_methods, resolve_methods
+from hviskd.distillation import PRESETS, HVisKD, HVisKDOptions, Reads, Setting, build_methods, resolve_methods
 from hviskd.errors import RecipeError
 from tests.distillation.conftest import (
     SHAPES_STUDENT,
@@ -191,3 +191,55 @@ def test_weights_multiply(setting):
 def test_a_stage_that_does_not_exist_is_an_error_in_words(setting):
     with pytest.raises(RecipeError, match=r"methods\.hviskd\.stages: the teacher has no stage 9, only 0 \(stem\) to 3"):
         build_methods(resolve_methods({"hviskd": {"stages": [[9, 1]]}}), setting)
+
+
+def standard(vectors):
+    return (vectors - vectors.mean(axis=0)) / vectors.std(axis=0)
+
+
+def relation_by_hand(vectors, form):
+    z = standard(vectors)
+    if form == "centred":
+        return z @ z.T / np.linalg.norm(z @ z.T)
+    lengths = np.linalg.norm(z, axis=1)
+    cosines = z @ z.T / np.outer(lengths, lengths)
+    if form == "cosine":
+        return cosines
+    return np.exp(cosines / 0.3) / np.exp(cosines / 0.3).sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("form", ["centred", "cosine", "softmax"])
+def test_other_relations_at_the_vector_of_the_classifier_are_those_of_numpy(setting, form):
+    chosen = {"stages": (("last", "last"),), "relation": form, "temperature": 0.3, "feature_loss": "mean_square"}
+    method = HVisKD(HVisKDOptions(**chosen, region_relation=0, region_feature=0), setting).double()
+    student, teacher = traces()
+    with torch.no_grad():
+        method.sample_scale.raw.fill_(0.4)
+    losses = method(draw_batch(), student, teacher)
+    t, s = teacher.embedding.numpy(), student.embedding.numpy()
+    m_t, m_s = relation_by_hand(t, form), relation_by_hand(s, form)
+    weight = method.sample_adapters[0].weight.detach().numpy()
+    features = (t + 0.4 * m_t @ t) - (s + 0.4 * m_s @ s) @ weight.T
+    assert losses.keys() == method.weights.keys() == {"sample_relation", "sample_feature"}
+    assert losses["sample_relation"].item() == pytest.approx(np.linalg.norm(m_t - m_s), rel=1e-9)
+    assert losses["sample_feature"].item() == pytest.approx((features**2).mean(), rel=1e-9)
+    assert method.reads() == Reads(embedding=True)
+    assert list(method.learned()) == ["alpha"]
+
+
+def test_the_regions_of_the_last_map_and_their_mean_of_squares(setting):
+    chosen = {"stages": (("last", "last"),), "feature_loss": "mean_square", "levels": (2, 4)}
+    method = HVisKD(HVisKDOptions(**chosen, sample_relation=0, sample_feature=0), setting).double()
+    student, teacher = traces()
+    losses = method(draw_batch(), student, teacher)
+    pooled = [torch.nn.functional.adaptive_avg_pool2d(trace.last, 4) for trace in (teacher, student)]
+    expected = (pooled[0] - method.region_adapters[0](pooled[1])).square().mean()  # β is 0 at the start
+    assert losses["region_feature"].item() == pytest.approx(expected.item(), rel=1e-9)
+    assert method.reads() == Reads(regions=frozenset({("last", 4)}))
+    assert list(method.learned()) == ["beta"]
+
+
+def test_a_term_needs_a_weight():
+    none = dict.fromkeys(TERMS, 0)
+    with pytest.raises(RecipeError, match="at least one of the four terms"):
+        resolve_methods({"cross_entropy": {}, "hviskd": none})
