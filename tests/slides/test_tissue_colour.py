@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hviskd.mask_shapes import drop_small
 from hviskd.slides.tissue_colour import (
     DENSITY_BOUNDS,
     SATURATION_BOUNDS,
-    drop_small,
     find_ink,
     find_tissue,
     optical_density,

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from hviskd.arrays import Bools
+from hviskd.mask_shapes import drop_small, holes
 from hviskd.slides.slide import Slide
-from hviskd.slides.tissue_colour import Thresholds, drop_small, find_ink, find_tissue, optical_density, smoothed
+from hviskd.slides.tissue_colour import Thresholds, find_ink, find_tissue, optical_density, smoothed
 from hviskd.slides.tissue_rule import TissueRule
 
 _NOTEBOOK_PX = 480
@@ -142,5 +142,5 @@ def tissue_mask(slide: Slide, rule: TissueRule | None = None) -> TissueMask:
 
 def _small_holes(tissue: Bools, max_px: float) -> Bools:
     """Find the holes in tissue that are smaller than `max_px` pixels."""
-    holes = scipy.ndimage.binary_fill_holes(tissue) & ~tissue
-    return holes & ~drop_small(holes, max_px)
+    found = holes(tissue)
+    return found & ~drop_small(found, max_px)

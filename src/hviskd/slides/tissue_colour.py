@@ -6,10 +6,10 @@ All is done in optical density, log10(glass / light), in which the colours of on
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from hviskd.arrays import Bools, Floats32
+from hviskd.mask_shapes import drop_small, grown, smooth_in_place, widened
 from hviskd.thresholds import otsu
 
 _Image = TypeVar("_Image", NDArray[np.uint8], NDArray[np.float32])
@@ -54,8 +54,7 @@ def optical_density(image: NDArray[np.uint8]) -> Floats32:
 
 def smoothed(density: Floats32, mpp: float) -> Floats32:
     """Blur optical density, float32 (height, width, 3) at `mpp` µm/px, in place, before tissue and ink are detected."""
-    smooth: Floats32 = scipy.ndimage.gaussian_filter(density, (_SMOOTH_UM / mpp, _SMOOTH_UM / mpp, 0), output=density)
-    return smooth
+    return smooth_in_place(density, _SMOOTH_UM / mpp)
 
 
 def find_tissue(
@@ -113,8 +112,8 @@ def find_ink(smooth: Floats32, mpp: float) -> Bools:
     for certain, margin in margins:
         large = drop_small(certain, 20_000 / mpp**2)
         if large.any():
-            ink |= scipy.ndimage.binary_propagation(large, mask=large | margin)
-    return scipy.ndimage.binary_dilation(ink, iterations=max(1, round(25 / mpp))) if ink.any() else ink
+            ink |= grown(large, large | margin)
+    return widened(ink, max(1, round(25 / mpp)))
 
 
 def _bluish(red: Floats32, green: Floats32, mean: Floats32) -> tuple[float, float]:
@@ -126,16 +125,6 @@ def _bluish(red: Floats32, green: Floats32, mean: Floats32) -> tuple[float, floa
     stained = mean > 0.08
     typical = float(np.median(red[stained] / np.maximum(green[stained], 1e-6))) if stained.any() else 0.0
     return float(np.clip(1.7 * typical, 1.2, 1.45)), float(np.clip(1.35 * typical, 1.0, 1.3))
-
-
-def drop_small(mask: Bools, min_px: float) -> Bools:
-    """Keep the connected components (8-connected) of at least `min_px` pixels."""
-    labels, count = scipy.ndimage.label(mask, np.ones((3, 3)))
-    if count == 0:
-        return mask
-    large = np.bincount(labels.ravel()) >= min_px
-    large[0] = False
-    return large[labels]
 
 
 def _threshold(values: Floats32, bounds: tuple[float, float]) -> float:
