@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hviskd.figure_text import fit, shorten, text_width_in, with_note, wrap
+from hviskd.figure_text import fit, with_note, wrap
+from hviskd.letters import shorten, text_width_in
 from hviskd.pictures import new_figure
 
 
@@ -55,6 +56,13 @@ def test_a_name_with_dollars_is_drawn_as_it_is():
     figure.draw_without_rendering()
     spelled = figure.text(0, 0.2, "x^2", fontsize=8)
     assert named.get_window_extent().width > spelled.get_window_extent().width  # a formula would be narrower
+
+
+@given(words(40))
+def test_lines_are_as_wide_as_matplotlib_draws_them(text):
+    line = shorten(text)
+    drawn = new_figure(8, 1).text(0, 0, line.replace("$", r"\$"), fontsize=8).get_window_extent().width / 150
+    assert text_width_in(line, 8) == pytest.approx(1.04 * drawn, rel=0.06, abs=0.04)
 
 
 def test_letters_that_the_font_lacks_are_measured_without_a_word(recwarn):

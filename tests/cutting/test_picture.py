@@ -16,7 +16,7 @@ from tests.cutting.samples import add_slide, halves, write_legend
 def test_tiles_have_their_classes_colours_and_numbers(tmp_path, monkeypatch):
     add_slide(tmp_path, "S", halves(640, 384, 320))
     legend, marked = load_legend(write_legend(tmp_path)), []
-    monkeypatch.setattr("hviskd.class_marks.write_mark", lambda _axes, *mark: marked.append(mark[:3]))
+    monkeypatch.setattr("hviskd.cutting.picture.write_mark", lambda _axes, *mark: marked.append(mark[:3]))
     with open_slide(tmp_path / "S.svs") as slide:
         drawn = read_annotation(tmp_path / "masks" / "S_L.png", legend=legend, size=slide.size)
         found = find_candidates(slide, drawn, tissue_mask(slide), CutSettings(tile_px=64, min_tissue=0))

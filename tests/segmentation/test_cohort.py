@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from hviskd.claims import Claims
 from hviskd.errors import DataError
 from hviskd.models import Compute
+from hviskd.page import Page
 from hviskd.segmentation import (
     MapSettings,
     load_slide_map,
@@ -35,7 +35,7 @@ PLAIN = Compute("torch", threads=1, workers=1)
 @pytest.fixture(autouse=True)
 def empty_overviews(monkeypatch):
     """To draw one takes longer than to map so small a slide; `test_overview` looks at them."""
-    monkeypatch.setattr("hviskd.segmentation.overview.draw_overview", lambda *_: Figure(figsize=(1, 1)))
+    monkeypatch.setattr("hviskd.segmentation.overview.draw_overview", lambda *_: Page(1, 1))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from matplotlib.text import Text
+from PIL import Image
 
+from hviskd.page import DPI, Page
 from hviskd.segmentation import SlideMap
 from hviskd.segmentation.certainty import UNSURE, label_map
 from hviskd.segmentation.legend import MapLegend
@@ -26,19 +27,11 @@ def thumbnail_of(some):
 
 
 def drawn(some, **options):
-    figure = draw_overview(some, thumbnail_of(some), **options)
-    figure.canvas.draw()
-    return figure
+    return draw_overview(some, thumbnail_of(some), **options)
 
 
-def boxes(figure):
-    """Every text that is seen and is no number on the map, with its place in px."""
-    texts = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
-    hidden = {
-        label for axes in figure.axes if not axes.axison for label in (*axes.get_xticklabels(), *axes.get_yticklabels())
-    }
-    shown = [text for text in texts if text not in hidden and text.get_fontweight() != "bold"]
-    return [(text.get_text(), text.get_window_extent()) for text in shown]
+def overlap(one, other):
+    return max(one[0], other[0]) < min(one[2], other[2]) - 1 and max(one[1], other[1]) < min(one[3], other[3]) - 1
 
 
 SHAPES = {
@@ -55,19 +48,19 @@ SHAPES = {
 @pytest.mark.parametrize("facts", [{}, WORST], ids=["short names", "long names"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_nothing_is_cut_off_and_no_words_overlap(shape, facts):
-    figure = drawn(random_map(*shape, density=1.0, **facts), unsure_below=0.6)
-    placed = boxes(figure)
-    page = figure.bbox
-    for words, box in placed:
-        assert page.x0 <= box.x0 < box.x1 <= page.x1, words
-        assert page.y0 <= box.y0 < box.y1 <= page.y1, words
-    for position, (words, box) in enumerate(placed):
-        for other_words, other in placed[:position]:
-            assert not box.shrunk(0.98, 0.9).overlaps(other.shrunk(0.98, 0.9)), (words, other_words)
+    page = drawn(random_map(*shape, density=1.0, **facts), unsure_below=0.6)
+    width, height = page.picture.size
+    assert len(page.words) > 15
+    for words, (left, top, right, bottom) in page.words:
+        assert 0 <= left < right <= width, words
+        assert 0 <= top < bottom <= height, words
+    for position, (words, box) in enumerate(page.words):
+        for other_words, other in page.words[:position]:
+            assert not overlap(box, other), (words, other_words)
 
 
-def words_of(figure):
-    return " ".join(words for words, _ in boxes(figure)).replace("\n", " ")
+def words_of(page):
+    return " ".join(words for words, _ in page.words)
 
 
 @pytest.mark.slow
@@ -85,25 +78,44 @@ def test_it_says_what_counts_as_unsure():
     assert UNSURE in words
 
 
-def map_picture(figure):
-    (image,) = [image for image in figure.axes[1].images if image.get_array().shape[-1] == 4]
-    return np.asarray(image.get_array())
+@pytest.fixture
+def placed(monkeypatch):
+    """The pictures placed on a page, first the slide, then the map."""
+    images = []
+    monkeypatch.setattr(Page, "image", lambda _page, _x, _y, pixels: images.append(pixels))
+    return images
 
 
-def test_a_tile_has_its_classs_colour_at_its_place_and_nothing_lies_over_glass():
+def test_a_tile_has_its_classs_colour_at_its_place_and_nothing_lies_over_glass(placed):
     some = map_of([[0, 1, -1], [2, -1, 0]])
-    picture = map_picture(drawn(some))
+    drawn(some)
+    slide, picture = placed
+    assert slide.shape == picture.shape
     height, width = (side // count for side, count in zip(picture.shape[:2], (2, 3), strict=True))
     for (row, column), label in np.ndenumerate(np.array([[0, 1, -1], [2, -1, 0]])):
-        pixel = picture[row * height + height // 2, column * width + width // 2]
-        assert tuple(pixel) == ((*some.colours[label], 255) if label >= 0 else (*pixel[:3], 0))
+        at = row * height + height // 2, column * width + width // 2
+        grey = round(255 - 0.35 * (255 - slide[at].mean()))
+        assert tuple(picture[at]) == pytest.approx(some.colours[label] if label >= 0 else (grey,) * 3, abs=1)
 
 
-@pytest.mark.slow
-def test_every_class_on_the_map_is_numbered_there():
-    some = map_of([[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 2, 2]])
-    marks = {text.get_text() for text in drawn(some).axes[1].texts}
-    assert marks == {"1", "2", "3"}
+def test_every_class_on_the_map_is_numbered_there_and_in_the_legend(monkeypatch):
+    marked = []
+    monkeypatch.setattr(Page, "mark", lambda _page, x, y, mark, *_, **__: marked.append((mark, x, y)))
+    page = drawn(map_of([[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 2, 2]]))
+    (classes,) = [left / DPI for words, (left, *_) in page.words if words == "class"]
+    assert {mark for mark, x, _ in marked if x < classes - 0.5} == {"1", "2", "3"}
+    assert [mark for mark, x, _ in marked if x > classes - 0.5] == ["1", "2", "3"]
+
+
+def test_the_page_itself_shows_slide_map_and_marks(tmp_path):
+    some = map_of([[0] * 9] * 9)
+    path = drawn(some).save(tmp_path / "overview.png")
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+        assert picture.info["Software"].startswith("hviskd")
+    painted = (np.abs(pixels - some.colours[0]).max(axis=-1) <= 1).sum()
+    assert painted > 0.9 * (4.6 * DPI) ** 2 - 12 * 2000
+    assert (pixels.max(axis=-1) < 30).sum() > 1500  # letters, the scale bar and the marks' rims
 
 
 @pytest.mark.slow
@@ -120,8 +132,8 @@ def test_a_map_of_noise_and_one_of_many_classes_are_drawn():
 
 @pytest.mark.parametrize("facts", [{}, {"slide_width_px": 10}], ids=["no tissue", "smaller than a tile"])
 def test_a_map_without_tiles_says_so(facts):
-    figure = drawn(SlideMap(map_card(**facts), *no_tiles()), unsure_below=0.5)
-    assert "no tile was classified" in words_of(figure)
+    page = drawn(SlideMap(map_card(**facts), *no_tiles()), unsure_below=0.5)
+    assert "no tile was classified" in words_of(page)
 
 
 def test_a_threshold_is_a_share():

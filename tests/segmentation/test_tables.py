@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -53,6 +54,14 @@ def test_the_table_has_a_row_a_tile(tmp_path):
     expected = -(shares.astype(float) * np.log2(shares.clip(1e-30))).sum(axis=1)
     np.testing.assert_allclose(table["entropy_bits"], expected, atol=1e-5)
     assert json.loads(pq.read_schema(path).metadata[b"hviskd.map"])["slide"] == some.card.slide
+
+
+@given(maps())
+@settings(max_examples=30)
+def test_the_table_is_what_pandas_would_write(tmp_path_factory, some):
+    table = pq.read_table(write_parquet(some, tmp_path_factory.mktemp("map") / "tiles.parquet"))
+    expected = pa.Table.from_pandas(some.to_dataframe(), preserve_index=False)
+    assert table.replace_schema_metadata(None).equals(expected.replace_schema_metadata(None))
 
 
 def test_a_map_without_tiles_has_an_empty_table(tmp_path):

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from hviskd.annotations import Legend
-from hviskd.class_marks import mark_regions
+from hviskd.class_marks import place_marks, write_mark
 from hviskd.colours import PALETTE
 from hviskd.cutting.candidates import Candidates
 from hviskd.figure_text import fit
@@ -67,7 +67,9 @@ def draw_cut_tiles(slide: Slide, found: Candidates, chosen: NDArray[np.int64], l
             regions.append((inside, mark, colour))
             shown = f"{mark}  {fit(name, _LEGEND_IN, 8, lines=3)}\n    {count:,} tiles"
             handles.append(Patch(facecolor=f"#{bytes(colour).hex()}", alpha=0.5, edgecolor="0.25", label=shown))
-    mark_regions(axes, regions, cell=found.grid.tile0_px * um, cell_pt=found.grid.tile0_px * scale * 72)
+    cell_um = found.grid.tile0_px * um
+    for x, y, mark, colour in place_marks(regions, cell_pt=found.grid.tile0_px * scale * 72):
+        write_mark(axes, x * cell_um, y * cell_um, mark, colour)
     handles.append(Line2D([], [], color=_TISSUE, label="tissue"))
     if found.tissue.ink.any():
         excluded = f"ink, {found.tissue.ink_area_um2 / 1e6:.3g} mm² excluded"

@@ -1,6 +1,6 @@
 """Common parts of the figures of a map: a panel of the slide's proportions and the caption."""
 
-from hviskd.figure_text import shorten
+from hviskd.letters import shorten
 from hviskd.segmentation.slide_map import MapCard, SlideMap
 
 

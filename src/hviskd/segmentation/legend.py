@@ -4,19 +4,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.patches import Rectangle
 
 from hviskd.arrays import Colour
-from hviskd.class_marks import write_mark
-from hviskd.figure_text import fit, shorten, text_width_in, wrap
+from hviskd.class_marks import MARK_PT, mark_inks
+from hviskd.letters import fit_lines, shorten, text_width_in, wrap_lines
+from hviskd.page import GREY, Page
 from hviskd.segmentation.certainty import Labels
 from hviskd.segmentation.slide_map import SlideMap
 
 LINE_IN = 0.16
 
 _NAME_PT, _ABSENT_PT = 8.0, 7.5
+_EDGE, _STRIPES, _RULE = (102, 102, 102), (235, 235, 235), (178, 178, 178)
 _MOST_ROWS, _NAME_LINES = 40, 3
 _LEAST_IN, _MOST_IN = 1.3, 2.0  # of the column of names
 _NAME_IN, _AREA_IN, _SHARE_IN = 0.38, 0.75, 0.65  # where names begin, and how wide the columns of numbers are
@@ -68,7 +67,7 @@ class MapLegend:
                     mark="?" if unsure else str(label + 1),
                     colour=labels.colours[label],
                     striped=unsure,
-                    lines=fit(labels.names[label], _MOST_IN, _NAME_PT, lines=_NAME_LINES).split("\n"),
+                    lines=fit_lines(labels.names[label], _MOST_IN, _NAME_PT, lines=_NAME_LINES),
                     area=_area(float(areas[label]), decimals),
                     share=f"{share:.1%}" if share >= 0.0005 else "<0.1%",
                 )
@@ -88,36 +87,34 @@ class MapLegend:
         lines = sum(len(row.lines) + 0.5 for row in self.rows) + len(self.absent)
         return LINE_IN * (lines + 5)
 
-    def draw(self, axes: Axes) -> None:
-        """Draw it into axes whose x and y are inches, with y downwards."""
-        area_x = _NAME_IN + self.name_in + _AREA_IN
+    def draw(self, page: Page, left: float, top: float) -> None:
+        """Draw it onto a page, with its upper left corner at this place in inches."""
+        name_x, area_x = left + _NAME_IN, left + _NAME_IN + self.name_in + _AREA_IN
         share_x = area_x + _SHARE_IN
-        for x, words, side in ((_NAME_IN, "class", "left"), (area_x, "mm²", "right"), (share_x, "share", "right")):
-            axes.text(x, LINE_IN, words, fontsize=8, color="0.35", ha=side, va="center")
-        y = 2 * LINE_IN
+        page.text(name_x, top + LINE_IN, ["class"], size_pt=_NAME_PT, colour=GREY)
+        page.text(area_x, top + LINE_IN, ["mm²"], size_pt=_NAME_PT, colour=GREY, side="right")
+        page.text(share_x, top + LINE_IN, ["share"], size_pt=_NAME_PT, colour=GREY, side="right")
+        y = top + 2 * LINE_IN
         for row in self.rows:
             middle = y + LINE_IN * len(row.lines) / 2
-            _draw_swatch(axes, row, middle)
-            text = "\n".join(row.lines)
-            axes.text(_NAME_IN, middle, text, fontsize=_NAME_PT, va="center", linespacing=1.15)
-            axes.text(area_x, middle, row.area, fontsize=8, ha="right", va="center")
-            axes.text(share_x, middle, row.share, fontsize=8, ha="right", va="center")
+            _draw_swatch(page, row, left, middle)
+            page.text(name_x, middle, row.lines, size_pt=_NAME_PT)
+            page.text(area_x, middle, [row.area], size_pt=_NAME_PT, side="right")
+            page.text(share_x, middle, [row.share], size_pt=_NAME_PT, side="right")
             y += LINE_IN * (len(row.lines) + 0.5)
         if self.rows:
             y += 0.5 * LINE_IN
-            axes.plot([_NAME_IN, share_x], [y - 0.4 * LINE_IN] * 2, color="0.7", linewidth=0.6)
-            axes.text(_NAME_IN, y + 0.5 * LINE_IN, "together", fontsize=8, va="center")
-            axes.text(area_x, y + 0.5 * LINE_IN, self.together, fontsize=8, ha="right", va="center")
+            page.line(name_x, share_x, y - 0.4 * LINE_IN, width_pt=0.6, colour=_RULE)
+            page.text(name_x, y + 0.5 * LINE_IN, ["together"], size_pt=_NAME_PT)
+            page.text(area_x, y + 0.5 * LINE_IN, [self.together], size_pt=_NAME_PT, side="right")
             y += 2 * LINE_IN
-        axes.text(_NAME_IN, y, "\n".join(self.absent), fontsize=_ABSENT_PT, color="0.35", va="top")
+        page.text(name_x, y + LINE_IN * len(self.absent) / 2, self.absent, size_pt=_ABSENT_PT, colour=GREY)
 
 
-def _draw_swatch(axes: Axes, row: LegendRow, middle: float) -> None:
-    swatch = Rectangle((0.05, middle - 0.09), 0.24, 0.18, facecolor=np.array(row.colour) / 255, edgecolor="0.4", lw=0.6)
-    if row.striped:
-        swatch.set(hatch="////", edgecolor=to_rgb("0.92"))
-    axes.add_patch(swatch)
-    write_mark(axes, 0.17, middle + 0.005, row.mark, row.colour)
+def _draw_swatch(page: Page, row: LegendRow, left: float, middle: float) -> None:
+    box = (left + 0.05, middle - 0.09, left + 0.29, middle + 0.09)
+    page.box(box, fill=row.colour, edge=_EDGE, stripes=_STRIPES if row.striped else None)
+    page.mark(left + 0.17, middle, row.mark, *mark_inks(row.colour), size_pt=MARK_PT)
 
 
 def _area(area_mm2: float, decimals: int) -> str:
@@ -130,4 +127,4 @@ def _absent(names: list[str], width_in: float) -> list[str]:
         return []
     listed = ", ".join(shorten(name, 30) for name in names[:_MOST_ROWS])
     more = f" and {len(names) - _MOST_ROWS} more" if len(names) > _MOST_ROWS else ""
-    return wrap(f"not found: {listed}{more}", width_in, _ABSENT_PT).split("\n")
+    return wrap_lines(f"not found: {listed}{more}", width_in, _ABSENT_PT)

@@ -71,7 +71,6 @@ def write_files(slide_map: SlideMap, folder: Path, thumbnail: RGB | None) -> tup
 
     Any summary that stands there is taken away first, for it speaks of other files.
     """
-    from hviskd.pictures import save_figure
     from hviskd.segmentation.geojson import write_geojson
     from hviskd.segmentation.ome_tiff import write_ome_tiff, write_probability_tiff
     from hviskd.segmentation.overview import draw_overview
@@ -87,7 +86,7 @@ def write_files(slide_map: SlideMap, folder: Path, thumbnail: RGB | None) -> tup
     write_geojson(slide_map, folder / outlines)
     write_ome_tiff(slide_map, folder / CLASSES)
     write_probability_tiff(slide_map, folder / PROBABILITIES)
-    save_figure(draw_overview(slide_map, thumbnail), folder / OVERVIEW)
+    draw_overview(slide_map, thumbnail).save(folder / OVERVIEW)
     return MAP, TILES, outlines, CLASSES, PROBABILITIES, OVERVIEW
 
 

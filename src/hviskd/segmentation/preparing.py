@@ -27,7 +27,7 @@ from hviskd.slides import (
 )
 from hviskd.slides.tile_reading import read_tiles
 
-THUMBNAIL_PX = 1600
+THUMBNAIL_PX = 1050  # the most that a panel of the overview shows
 
 
 @dataclass
@@ -63,7 +63,7 @@ class PreparedSlide:
         x_px: int64 (N,), left edges in level-0 px.
         y_px: int64 (N,), upper edges in level-0 px.
         transfer: The change of stain that the Model's training tiles have seen too; None if they have not.
-        thumbnail: The whole slide, RGB uint8, at most 1600 px a side.
+        thumbnail: The whole slide, RGB uint8, at most 1050 px a side.
         watch: What it took so far.
     """
 

@@ -257,19 +257,23 @@ class SlideMap:
         """Return one row per tile: slide, row, column, x_px, y_px, side_px, class, entropy_bits, prob_CLASS …."""
         import pandas as pd
 
-        return pd.DataFrame(
-            {
-                "slide": pd.Series([self.card.slide] * len(self), dtype="str"),
-                "row": self.row,
-                "column": self.column,
-                "x_px": self.x_px,
-                "y_px": self.y_px,
-                "side_px": np.full(len(self), self.tile0_px),
-                "class": pd.Series([self.classes[place] for place in self.class_index], dtype="str"),
-                "entropy_bits": self.entropy,
-                **{f"prob_{name}": self.probabilities[:, place] for place, name in enumerate(self.classes)},
-            }
-        )
+        columns = self.columns()
+        words = {name: pd.Series(column, dtype="str") for name, column in columns.items() if isinstance(column, list)}
+        return pd.DataFrame(columns | words)
+
+    def columns(self) -> dict[str, list[str] | NDArray[np.generic]]:
+        """Return the columns of `to_dataframe` by name, without pandas: texts as lists, numbers as arrays."""
+        return {
+            "slide": [self.card.slide] * len(self),
+            "row": self.row,
+            "column": self.column,
+            "x_px": self.x_px,
+            "y_px": self.y_px,
+            "side_px": np.full(len(self), self.tile0_px),
+            "class": [self.classes[place] for place in self.class_index.tolist()],
+            "entropy_bits": self.entropy,
+            **{f"prob_{name}": self.probabilities[:, place] for place, name in enumerate(self.classes)},
+        }
 
     def _repr_html_(self) -> str:
         from hviskd import notebook_html as show

@@ -9,7 +9,8 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from hviskd.arrays import RGB, Colour, Ints
-from hviskd.figure_text import fit, text_width_in
+from hviskd.figure_text import fit
+from hviskd.letters import text_width_in
 from hviskd.pictures import new_figure, save_figure
 from hviskd.tiles.notebook_view import count_tiles
 from hviskd.tiles.tileset import TileSet
