@@ -14,7 +14,7 @@ from torch import nn
 from hviskd.errors import RecipeError
 from hviskd.networks.network_input import TIMM, Interpolation, NetworkInput
 
-_LONGEST_SIDE, _LARGEST = 4096, 16384
+_SHORTEST_SIDE, _LONGEST_SIDE, _LARGEST = 8, 4096, 16384
 
 # What an architecture may be built with, and the largest number; a card can come from anyone.
 _WHOLE = {
@@ -84,8 +84,8 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
             raise RecipeError(f"{where}: must be one of {', '.join(_NAMES[key])}")
         if key in _SWITCHES and not isinstance(value, bool):
             raise RecipeError(f"{where}: must be true or false")
-        if key == "img_size" and not isinstance(value, int):
-            raise RecipeError(f"{where}: images are square; give one whole number")
+        if key == "img_size" and not (isinstance(value, int) and value >= _SHORTEST_SIDE):
+            raise RecipeError(f"{where}: images are square; give one whole number from {_SHORTEST_SIDE}")
         if key in _WHOLE and not _all_within(value, int, 0 if key in _MAY_BE_NONE else 1, _WHOLE[key]):
             raise RecipeError(f"{where}: must be whole numbers up to {_WHOLE[key]:,}")
         if key in _FRACTIONS and not _all_within(value, (int, float), 0, _FRACTIONS[key]):
@@ -123,20 +123,30 @@ def settle_input(name: str, arguments: Mapping[str, Any], tile_px: int | None) -
     """Return the complete arguments, and the input that an architecture has for tiles of a size.
 
     An architecture whose input size is fixed when it is built gets the nearest size to `tile_px` that it can divide;
-    `img_size` among the arguments overrides that. One that takes any size keeps the tiles' own.
+    `img_size` among the arguments overrides that. One that takes any size keeps the tiles' own, or is given them in
+    `img_size`: few px for one that shall be fast, many for one that halves its maps too often for small tiles.
 
     Raises:
         RecipeError: As `build_body`; or no size near `tile_px` fits.
     """
     with torch.device("meta"):  # to look at its kind takes no weights
-        probe = build_body(name, arguments)
+        kind = build_body(name, {key: value for key, value in arguments.items() if key != "img_size"})
+        probe = build_body(name, arguments) if _has_fixed_size(kind) else kind
+    check_arguments(arguments)
     known: Mapping[str, Any] = probe.pretrained_cfg
     interpolation = known["interpolation"] if known["interpolation"] in get_args(Interpolation) else "bicubic"
-    settled, px = dict(arguments), None
-    if any("img_size" in inspect.signature(kind).parameters for kind in inspect.getmro(type(probe))):
+    settled = dict(arguments)
+    if not _has_fixed_size(probe):
+        px = settled.pop("img_size", None)
+    else:
         settled.setdefault("img_size", _nearest_px(probe, tile_px or int(known["input_size"][-1]), name))
         px = settled["img_size"]
     return settled, NetworkInput(mean=known["mean"], deviation=known["std"], px=px, interpolation=interpolation)
+
+
+def _has_fixed_size(body: Any) -> bool:
+    """Return whether an architecture is built for one size of images."""
+    return any("img_size" in inspect.signature(kind).parameters for kind in inspect.getmro(type(body)))
 
 
 def _nearest_px(body: Any, tile_px: int, name: str) -> int:
