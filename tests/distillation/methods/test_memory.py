@@ -122,3 +122,25 @@ def test_a_student_like_its_teacher_loses_nothing():
     directions = torch.from_numpy(projected(teacher.last.numpy().mean(axis=(2, 3)), stored(), CHANNELS))
     made.adapter.forward = lambda _: 3 * directions
     assert made(draw_batch(), student, teacher)["memory"].item() == pytest.approx(0, abs=1e-9)
+
+
+def test_the_controls_match_directions_or_give_each_tile_the_relation_of_another():
+    student, teacher = pair()
+    made = method(match="cosine")
+    ours = student.last.numpy().mean(axis=(2, 3)) @ made.adapter.weight.detach().numpy().T
+    ours = ours + made.adapter.bias.detach().numpy()
+    ours = ours / np.linalg.norm(ours, axis=1, keepdims=True)
+    theirs = projected(teacher.last.numpy().mean(axis=(2, 3)), stored(), CHANNELS)
+    expected = 1 - (theirs * ours).sum(axis=1).mean()
+    assert made(draw_batch(), student, teacher)["memory"].item() == pytest.approx(expected, rel=1e-8)
+
+    shuffled = method(match="shuffled", anchors=90)
+    shuffled.adapter.forward = lambda _: torch.from_numpy(theirs)
+    torch.manual_seed(3)
+    found = shuffled(draw_batch(), student, teacher)["memory"].item()
+    torch.manual_seed(3)
+    order = torch.randperm(len(theirs)).numpy()
+    anchors = projected(stored(), stored(), CHANNELS)[torch.randint(90, (90,)).numpy()]
+    p, q = softmax(theirs[order] @ anchors.T / 0.1), softmax(theirs @ anchors.T / 0.1)
+    assert found == pytest.approx((p * np.log(p / q)).sum(axis=1).mean(), rel=1e-8)
+    assert found > 0.1

@@ -8,6 +8,7 @@ SEED (Fang et al., ICLR 2021), which compare similarities to a queue, and relati
 """
 
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -30,11 +31,14 @@ class MemoryOptions(Options):
         anchors: Remembered tiles that each batch is compared with, drawn anew for every step.
         width: Principal axes that are kept of the teacher's features, at most as many as it has channels.
         temperature: Divides the cosines.
+        match: `relation`; or, as controls of what the relation adds, `cosine`, which brings v itself to u (mean of
+            1 − u · v), and `shuffled`, which gives each tile the relation of another of its batch.
     """
 
     anchors: int = Field(default=512, ge=2, le=_LARGEST_BANK)
     width: int = Field(default=128, ge=2, le=4096)
     temperature: float = Field(default=0.1, gt=0, allow_inf_nan=False)
+    match: Literal["relation", "cosine", "shuffled"] = "relation"
 
 
 class Memory(Method):
@@ -94,10 +98,14 @@ class Memory(Method):
         """Return `memory`."""
         assert teacher is not None
         assert len(self.bank), "remember() comes first"
-        drawn = torch.randint(len(self.bank), (self.options.anchors,), device=self.bank.device)
-        anchors = self.bank[drawn].T / self.options.temperature
         theirs = self._directions(pooled_at(teacher, "last").detach())
         ours = unit(self.adapter(pooled_at(student, "last")))
+        if self.options.match == "cosine":
+            return {"memory": 1 - (theirs * ours).sum(dim=1).mean()}
+        if self.options.match == "shuffled":
+            theirs = theirs[torch.randperm(len(theirs), device=theirs.device)]
+        drawn = torch.randint(len(self.bank), (self.options.anchors,), device=self.bank.device)
+        anchors = self.bank[drawn].T / self.options.temperature
         return {"memory": row_divergence(theirs @ anchors, ours @ anchors)}
 
     def _directions(self, vectors: Tensor) -> Tensor:
