@@ -143,4 +143,4 @@ def test_the_controls_match_directions_or_give_each_tile_the_relation_of_another
     anchors = projected(stored(), stored(), CHANNELS)[torch.randint(90, (90,)).numpy()]
     p, q = softmax(theirs[order] @ anchors.T / 0.1), softmax(theirs @ anchors.T / 0.1)
     assert found == pytest.approx((p * np.log(p / q)).sum(axis=1).mean(), rel=1e-8)
-    assert found > 0.1
+    assert found > 1e-3  # where its own relation has 0
