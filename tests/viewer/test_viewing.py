@@ -31,7 +31,7 @@ def test_the_facts_are_those_that_may_be_shown(viewer, keys, slides):
     assert {name: facts[name] for name in ("width_px", "height_px", "mpp", "vendor", "notes")} == {
         name: shown[name] for name in ("width_px", "height_px", "mpp", "vendor", "notes")
     }
-    assert set(facts) == {*shown, "key", "name", "tile_px", "last_level", "maps", "drawn"}
+    assert set(facts) == {*shown, "key", "name", "tile_px", "last_level", "maps", "drawn", "asks"}
 
 
 @pytest.mark.parametrize(

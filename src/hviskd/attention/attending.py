@@ -1,6 +1,6 @@
 """Computes where Models look in the tiles of a TileSet, and compares this with an expert's outlines."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -26,7 +26,7 @@ from hviskd.tiles import TileSet
 
 CHANCE, EDGES = "random map", "edges"  # what stands beside the models
 _BATCH = 32  # tiles in memory at a time
-_Look = Callable[[RGB, Ints], Floats32]  # tiles (B, H, W, 3) and labels (B,) → maps (B, h, w)
+Look = Callable[[RGB, Ints], Floats32]  # tiles (B, H, W, 3) and labels (B,) → maps (B, h, w)
 
 
 def attend(
@@ -71,7 +71,7 @@ def attend(
         outlines = Outlines(Path(annotations), tileset.tile_px)
         kept = outlines.drawn([str(file) for file in tileset.table["file"].iloc[rows]])
         rows, left_out = rows[kept], int((~kept).sum())
-    looks = {name: _look(model, tileset, settings, device) for name, model in zip(names, loaded, strict=True)}
+    looks = {name: look_of(model, tileset.classes, settings, device) for name, model in zip(names, loaded, strict=True)}
     maps, measured = _look_at(tileset, rows, looks, outlines, settings, progress)
     comparison = None if measured is None else compare_attention(measured, names[0])
     notes = _notes(maps, settings, len(rows), left_out)
@@ -94,11 +94,15 @@ def _tiles_of(tileset: TileSet, split: str, class_name: str | None) -> Ints:
     return rows
 
 
-def _look(model: Model, tileset: TileSet, settings: AttentionSettings, device: str) -> _Look:
-    """Return the function that draws a Model's maps for the labels of a TileSet."""
+def look_of(model: Model, classes: Sequence[str], settings: AttentionSettings, device: str = "auto") -> Look:
+    """Return the function that draws a Model's maps, for labels that are positions in `classes`, all of them its own.
+
+    Raises, when it is called:
+        RecipeError: The kind of map does not suit the network.
+    """
     where = pick_device(device)
     network, step = model.network.to(where), InputStep(model.card.normalisation).to(where)
-    own = torch.tensor([model.card.classes.index(name) for name in tileset.classes], device=where)
+    own = torch.tensor([model.card.classes.index(name) for name in classes], device=where)
 
     def look(tiles: RGB, labels: Ints) -> Floats32:
         images = step(torch.from_numpy(tiles).to(where))
@@ -113,7 +117,7 @@ def _look(model: Model, tileset: TileSet, settings: AttentionSettings, device: s
 def _look_at(
     tileset: TileSet,
     rows: Ints,
-    looks: dict[str, _Look],
+    looks: dict[str, Look],
     outlines: Outlines | None,
     settings: AttentionSettings,
     progress: Progress | None,

@@ -24,6 +24,15 @@ def view(
             "--maps", metavar="DIR", help="Folder written by `hviskd segment`; repeat it for maps of several models."
         ),
     ] = None,
+    models: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "-m",
+            "--model",
+            metavar="MODEL",
+            help="Model folder or finished run, to ask about any place and see where it looks; repeat it for several.",
+        ),
+    ] = None,
     annotations: Annotated[
         Path | None,
         typer.Option(
@@ -69,7 +78,7 @@ def view(
 
       hviskd view slide.svs
 
-      hviskd view slides/ --maps maps
+      hviskd view slides/ --maps maps -m runs/hviskd
 
       hviskd view slides/ --maps maps-alone --maps maps-hviskd --annotations masks --legend ivygap
     """
@@ -83,7 +92,7 @@ def view(
         drawn = None
         if annotations is not None:
             drawn = DrawnBy(annotations, load_legend(legend) if legend else None, tolerance, no_crop)
-        shown = OnSlides(tuple(maps or ()), drawn)
+        shown = OnSlides(tuple(maps or ()), drawn, tuple(models or ()))
         viewer = open_viewer(
             found, shown, port=port, icc=icc, spell=lambda said: as_options(said, context.command.params)
         )

@@ -161,7 +161,7 @@ def prepare_slide(
             row, column = np.nonzero(share >= request.min_tissue)
         give_back_memory()
         with watch.stage("stain"):
-            transfer = _transfer(slide, tissue, request) if len(row) else None
+            transfer = fit_transfer(slide, tissue, request) if len(row) else None
     except BaseException:
         slide.close()
         raise
@@ -179,7 +179,8 @@ def prepare_slide(
     )
 
 
-def _transfer(slide: Slide, tissue: TissueMask, request: Request) -> StainTransfer | None:
+def fit_transfer(slide: Slide, tissue: TissueMask, request: Request) -> StainTransfer | None:
+    """Return the change of stain that the Model's training tiles have seen, fitted to a slide; None if none."""
     reference = request.card.stain
     if reference is None:
         return None

@@ -14,10 +14,12 @@ from hviskd.errors import HviskdError
 from hviskd.version import NOTICE
 from hviskd.viewer.deep_zoom import TILE_PX, DeepZoom
 from hviskd.viewer.desk import FRESH, KEEP, Contents, Desk
+from hviskd.viewer.grids import Grids
 from hviskd.viewer.layer_answers import LayerAnswers, listed_map, map_facts
 from hviskd.viewer.page_files import read_page
 from hviskd.viewer.shelf import ShelfSlide
 from hviskd.viewer.slide_pictures import SlidePictures
+from hviskd.viewer.spot_answers import SpotAnswers
 
 
 class Answers:
@@ -32,6 +34,8 @@ class Answers:
 
     def app(self) -> ASGIApp:
         """Return the app that answers."""
+        contents = self._contents
+        grids = Grids(contents.slides, contents.maps, contents.drawings)
         return Starlette(
             routes=[
                 Route("/", self._index),
@@ -40,7 +44,8 @@ class Answers:
                 Route("/slides/{key}", self._facts),
                 Route("/slides/{key}/thumbnail", self._thumbnail),
                 Route("/slides/{key}/tiles/{level:int}/{column:int}/{row:int}", self._tile),
-                *LayerAnswers(self._desk).routes(),
+                *LayerAnswers(self._desk, grids).routes(),
+                *SpotAnswers(self._desk, contents.opinions, grids).routes(),
             ],
             exception_handlers={HTTPException: _refusal},
         )
@@ -75,7 +80,8 @@ class Answers:
             zoom = DeepZoom(facts["width_px"], facts["height_px"])
             maps = [map_facts(one) for one in self._contents.maps.of(which)]
             drawn = self._contents.drawings.there(which)
-            shown = {"tile_px": TILE_PX, "last_level": zoom.last_level, "maps": maps, "drawn": drawn}
+            asks = bool(self._contents.opinions.of(which))
+            shown = {"tile_px": TILE_PX, "last_level": zoom.last_level, "maps": maps, "drawn": drawn, "asks": asks}
             return {"key": which.key, "name": which.path.name, **facts, **shown}
 
         try:

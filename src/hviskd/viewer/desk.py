@@ -13,6 +13,7 @@ from starlette.requests import Request
 from hviskd.errors import HviskdError
 from hviskd.viewer.drawings import Drawings
 from hviskd.viewer.map_shelf import MapShelf
+from hviskd.viewer.opinions import Opinions
 from hviskd.viewer.shelf import OpenSlides, ShelfSlide
 
 KEEP = {"Cache-Control": "private, max-age=3600"}
@@ -31,12 +32,14 @@ class Contents:
         slides: The open ones among them.
         maps: Their maps.
         drawings: What an expert drew on them.
+        opinions: What maps and Models say of a place.
     """
 
     shelf: Mapping[str, ShelfSlide]
     slides: OpenSlides
     maps: MapShelf
     drawings: Drawings
+    opinions: Opinions
 
     def folders(self) -> set[Path]:
         """Return the folders of all this, as they were given; but not the current one."""

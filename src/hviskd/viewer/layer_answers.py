@@ -20,10 +20,8 @@ from hviskd.viewer.map_shelf import ShelfMap
 class LayerAnswers:
     """Answers on layers."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        contents = desk.contents
-        self._grids = Grids(contents.slides, contents.maps, contents.drawings)
+    def __init__(self, desk: Desk, grids: Grids) -> None:
+        self._desk, self._grids = desk, grids
 
     def routes(self) -> list[Route]:
         """Return where it answers."""

@@ -52,19 +52,19 @@ class OpenSlides:
 
     def __init__(self, *, icc: bool = False) -> None:
         self._icc = icc
-        self._opened: OrderedDict[str, _Opened] = OrderedDict()
-        self._opening: dict[str, threading.Lock] = {}
+        self._opened: OrderedDict[tuple[str, bool], _Opened] = OrderedDict()
+        self._opening: dict[tuple[str, bool], threading.Lock] = {}
         self._lock = threading.Lock()
         self._closed = False
 
     @contextmanager
-    def reading(self, which: ShelfSlide) -> Iterator[Slide]:
-        """Yield a slide that stays open as long as the block runs.
+    def reading(self, which: ShelfSlide, *, icc: bool | None = None) -> Iterator[Slide]:
+        """Yield a slide that stays open as long as the block runs; `icc` converts it to sRGB, or as set for all.
 
         Raises:
             DataError: It is damaged, or not a slide.
         """
-        opened = self._taken(which)
+        opened = self._taken(which, self._icc if icc is None else icc)
         try:
             yield opened.slide
         finally:
@@ -78,19 +78,20 @@ class OpenSlides:
             self._closed = True
         self._close_oldest()
 
-    def _taken(self, which: ShelfSlide) -> _Opened:
+    def _taken(self, which: ShelfSlide, icc: bool) -> _Opened:
+        key = which.key, icc
         with self._lock:
-            one_at_a_time = self._opening.setdefault(which.key, threading.Lock())
+            one_at_a_time = self._opening.setdefault(key, threading.Lock())
         with one_at_a_time:
             with self._lock:
-                found = self._opened.get(which.key)
+                found = self._opened.get(key)
                 if found is not None:
                     found.readers += 1
-                    self._opened.move_to_end(which.key)
+                    self._opened.move_to_end(key)
                     return found
-            found = _Opened(open_slide(which.path, slide_mpp=which.slide_mpp, icc=self._icc), readers=1)
+            found = _Opened(open_slide(which.path, slide_mpp=which.slide_mpp, icc=icc), readers=1)
             with self._lock:
-                self._opened[which.key] = found
+                self._opened[key] = found
             return found
 
     def _close_oldest(self) -> None:

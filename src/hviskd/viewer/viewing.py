@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from hviskd.models import AnyModel
 from hviskd.slides import CohortSlide, find_cohort
 from hviskd.viewer.access import Access, Guard
 from hviskd.viewer.answers import Answers
@@ -14,6 +15,7 @@ from hviskd.viewer.desk import Contents
 from hviskd.viewer.drawings import Drawings, DrawnBy
 from hviskd.viewer.listening import Listener, bind
 from hviskd.viewer.map_shelf import MapShelf
+from hviskd.viewer.opinions import Opinions
 from hviskd.viewer.shelf import OpenSlides, put_up
 
 
@@ -60,10 +62,12 @@ class OnSlides:
     Attributes:
         maps: Folders that `segment_cohort()` wrote, or the folders of single maps.
         drawn: What an expert drew.
+        models: Models, their folders or finished Runs, to ask about places without a map, and where they look.
     """
 
     maps: Sequence[Path] = ()
     drawn: DrawnBy | None = None
+    models: Sequence[AnyModel] = ()
 
 
 def open_viewer(
@@ -85,11 +89,14 @@ def open_viewer(
 
     Raises:
         DataError: There are no slides, a folder does not exist, or the port is taken.
+        ModelError: A Model is missing or damaged, or does not know its µm/px.
     """
     shown = shown or OnSlides()
     cohort = find_cohort(slides)
     maps = MapShelf(shown.maps)
-    contents = Contents(put_up(cohort), OpenSlides(icc=icc), maps, Drawings(shown.drawn))
+    opened = OpenSlides(icc=icc)
+    opinions = Opinions(opened, maps, shown.models)
+    contents = Contents(put_up(cohort), opened, maps, Drawings(shown.drawn), opinions)
     answers = Answers(contents, spell=spell)
     listener = bind(port)
     access = Access(listener.getsockname()[1])

@@ -33,6 +33,7 @@ export class Layers {
     this.made = new Map();
     this.facts = null;
     this.scale = null;
+    this.above = null; // draws on top of all layers
     this.overlay = new Overlay(view, (context, place) => this.paint(context, place));
   }
 
@@ -142,5 +143,6 @@ export class Layers {
         drawTileGrid(context, place, opacity, layer);
       } else layer.draw(context, place, opacity, Boolean(smooths) && this.state.smooth);
     }
+    this.above?.(context, place);
   }
 }

@@ -1,6 +1,7 @@
 // The viewer's page: joins the list of slides, the slide on the screen and the panel.
 
 import { ask } from "./asking.js";
+import { Here } from "./here.js";
 import { keepPlace, readPlace } from "./kept_place.js";
 import { Layers } from "./layers.js";
 import { showLegend } from "./legend.js";
@@ -22,7 +23,10 @@ const layers = new Layers(view, {
   },
   failed: (problem) => { by("layer-problem").textContent = problem; },
 });
+const here = new Here(view, () => layers.overlay.redraw());
+layers.above = (context, place) => here.paint(context, place);
 let list = null;
+let loading = null; // of the models, after the first slide is on the screen
 
 function moved() {
   drawScaleBar(view.umPerPx);
@@ -55,14 +59,17 @@ async function show(key, place = {}) {
     document.title = `${facts.name} – hviskd`;
     showFacts(facts);
     by("layer-problem").textContent = "";
+    here.close();
     await view.open(facts);
     layers.open(facts);
+    loading ??= ask("/models").catch((error) => { by("layer-problem").textContent = error.message; });
     if (place.x !== null && place.y !== null && place.power) view.lookAt(place.x, place.y, place.power);
     by("told").textContent = `${facts.name} is open`;
   } catch (error) {
     if (mine !== wanted) return;
     view.close();
     layers.close();
+    here.close();
     by("title").textContent = "hviskd";
     by("told").textContent = "";
     disablePowers();
@@ -78,6 +85,11 @@ function openSlides(open) {
 async function start() {
   startTheme();
   makePowers(view);
+  document.addEventListener("keydown", (event) => {
+    if (event.target.closest("button, input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Enter" && view.facts) here.ask(view.centre.x, view.centre.y);
+    if (event.key === "Escape") here.close();
+  });
   by("open-slides").addEventListener("click", () => openSlides(!by("slides").classList.contains("open")));
   const { slides, notice } = await ask("/slides");
   by("notice").textContent = notice;
@@ -87,5 +99,5 @@ async function start() {
   await show(known ? place.slide : slides[0].key, known ? place : {});
 }
 
-globalThis.hviskd = { view, layers }; // for the browser's console
+globalThis.hviskd = { view, layers, here }; // for the browser's console
 start().catch((error) => say(error.message));

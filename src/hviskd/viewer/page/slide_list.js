@@ -77,7 +77,7 @@ function bar(map) {
   const made = element("span", { class: "bar", role: "img", "aria-label": said || "nothing classified", title: said });
   for (const { mm2, colour } of parts) {
     const part = element("i");
-    part.style.flexGrow = mm2;
+    part.style.flexGrow = mm2 / total;
     part.style.background = `rgb(${colour.join(" ")})`;
     made.append(part);
   }
