@@ -7,7 +7,7 @@ import pytest
 
 from hviskd.arrays import NO_CLASS_BYTE
 from hviskd.segmentation import load_slide_map
-from hviskd.segmentation.pyramid import halve_classes, pyramid
+from hviskd.segmentation.pyramid import halve_classes, pyramid_of
 from hviskd.viewer.grids import Grid, as_bytes
 
 from .asking import ask
@@ -20,7 +20,7 @@ def test_shares_are_told_from_no_share():
 
 def test_tiles_of_a_large_grid_are_its_parts_at_every_level():
     cells = np.random.default_rng(0).integers(0, 9, (700, 300), np.uint8)
-    grid = Grid(pyramid(cells, halve_classes), 64.0)
+    grid = Grid(pyramid_of(cells, halve_classes), 64.0)
     assert [level.shape for level in grid.levels] == [(700, 300), (350, 150), (175, 75)]
     assert grid.tile(0, 1, 2) == cells[512:, 256:].tobytes()
     assert grid.tile(2, 0, 0) == grid.levels[2].tobytes()

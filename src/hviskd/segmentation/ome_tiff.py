@@ -12,7 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from hviskd.arrays import NO_CLASS_BYTE, Colour
-from hviskd.segmentation.pyramid import TILE_PX, Pixels, halve_classes, halve_stored, pyramid
+from hviskd.segmentation.pyramid import TILE_PX, Pixels, halve_classes, halve_stored, pyramid_of
 from hviskd.segmentation.slide_map import SlideMap
 from hviskd.storage import atomic_file
 
@@ -42,7 +42,7 @@ def write_ome_tiff(slide_map: SlideMap, path: Path) -> Path:
         "Description": f"Class of each cell; {NO_CLASS_BYTE} where there is no tile",
         "MapAnnotation": legend | {str(NO_CLASS_BYTE): "no tile"},
     }
-    return _write(pyramid(cells, halve_classes), path, slide_map, metadata, palette)
+    return _write(pyramid_of(cells, halve_classes), path, slide_map, metadata, palette)
 
 
 def write_probability_tiff(slide_map: SlideMap, path: Path) -> Path:
@@ -65,7 +65,7 @@ def write_probability_tiff(slide_map: SlideMap, path: Path) -> Path:
             "Color": [_channel_colour(colour) for colour in slide_map.colours],
         },
     }
-    return _write(pyramid(stored, halve_stored), path, slide_map, metadata, None)
+    return _write(pyramid_of(stored, halve_stored), path, slide_map, metadata, None)
 
 
 def _write(

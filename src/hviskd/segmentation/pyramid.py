@@ -13,7 +13,7 @@ TILE_PX = 256
 Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.uint16])
 
 
-def pyramid(image: Pixels, halve: Callable[[Pixels], Pixels]) -> list[Pixels]:
+def pyramid_of(image: Pixels, halve: Callable[[Pixels], Pixels]) -> list[Pixels]:
     """Return an image (…, H, W) and its reductions by half, until one tile holds it."""
     levels = [image]
     while max(levels[-1].shape[-2:]) > TILE_PX:

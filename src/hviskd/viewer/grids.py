@@ -18,7 +18,7 @@ from hviskd.annotations import Annotation
 from hviskd.arrays import NO_CLASS_BYTE
 from hviskd.errors import DataError
 from hviskd.segmentation import SlideMap
-from hviskd.segmentation.pyramid import TILE_PX, halve_classes, halve_stored, pyramid
+from hviskd.segmentation.pyramid import TILE_PX, halve_classes, halve_stored, pyramid_of
 from hviskd.segmentation.slide_map import entropy_bits
 from hviskd.slides import tissue_mask
 from hviskd.viewer.drawings import Drawings
@@ -118,12 +118,12 @@ class Grids:
         cells = np.full(found.tissue.shape, NO_CLASS_BYTE, np.uint8)
         cells[found.tissue] = TISSUE
         cells[found.ink] = INK
-        return Grid(pyramid(cells, halve_classes), found.cell_px)
+        return Grid(pyramid_of(cells, halve_classes), found.cell_px)
 
 
 def _of_map(slide_map: SlideMap, kind: str, place: int | None) -> Grid:
     if kind == "classes":
-        return Grid(pyramid(slide_map.class_grid(), halve_classes), slide_map.stride0_px)
+        return Grid(pyramid_of(slide_map.class_grid(), halve_classes), slide_map.stride0_px)
     shares = slide_map.grid()
     value: NDArray[np.floating]
     if place is not None:
@@ -132,7 +132,7 @@ def _of_map(slide_map: SlideMap, kind: str, place: int | None) -> Grid:
         value = shares.max(axis=-1)
     else:
         value = entropy_bits(shares) / math.log2(len(slide_map.classes))
-    return Grid(pyramid(as_bytes(value), halve_stored), slide_map.stride0_px)
+    return Grid(pyramid_of(as_bytes(value), halve_stored), slide_map.stride0_px)
 
 
 def as_bytes(value: NDArray[np.floating]) -> Bytes:
@@ -148,4 +148,4 @@ def _disagreement(slide_map: SlideMap, annotation: Annotation) -> Grid:
     cells[both] = np.where(samples.mapped[both] == samples.expert[both], AGREES, DISAGREES)
     if not cells.size:
         raise DataError(f"{slide_map.card.slide}: has no place to compare")
-    return Grid(pyramid(cells, halve_classes), samples.step_px)
+    return Grid(pyramid_of(cells, halve_classes), samples.step_px)
