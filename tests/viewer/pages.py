@@ -16,22 +16,27 @@ class Opened:
         self.context = context
         self.page = context.new_page()
         self.complaints, self.requests = [], []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("console", self._heard)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(address)
         self.settled()
+
+    def _heard(self, message):
+        """Note an error; OpenSeadragon warns of tiles that come when another slide is wanted already."""
+        if message.type == "error" or "before reset" not in message.text:
+            self.complaints.append(message.text)
 
     def settled(self):
         """Wait until the slide stands still with all its tiles, or a problem is told."""
         self.page.wait_for_function(
             """() => {
               if (!document.getElementById("problem").hidden) return true;
-              const view = globalThis.hviskd?.view;
-              const image = view?.facts && view.osd.world.getItemAt(0);
-              if (!image || !image.getFullyLoaded()) return false;
-              const layers = globalThis.hviskd.layers;
-              for (const layer of layers.made.values()) {
+              const panes = globalThis.hviskd?.panes;
+              if (!panes?.facts) return false;
+              for (const {view} of panes.list) if (!view.osd.world.getItemAt(0)?.getFullyLoaded()) return false;
+              const {view} = panes.first;
+              for (const layer of panes.list.flatMap(({layers}) => [...layers.made.values()])) {
                 const tiles = [...(layer.tiles?.values() ?? [])];
                 if (layer.tiles && (!layer.geometry || !layer.colours)) return false;
                 if (tiles.some((tile) => !tile.cells)) return false;

@@ -6,9 +6,9 @@ import { element, plain } from "./words.js";
 const by = (id) => document.getElementById(id);
 
 export class Here {
-  /** Answers about places of a view; `marked` is called when another tile is marked. */
-  constructor(view, marked) {
-    this.view = view;
+  /** Answers about places of a slide, whose facts `facts()` gives; `marked` is called when another tile is marked. */
+  constructor(facts, marked) {
+    this.facts = facts;
     this.marked = marked;
     this.said = null;
     this.asked = 0;
@@ -16,6 +16,10 @@ export class Here {
     by("here-close").addEventListener("click", () => this.close());
     by("here-model").addEventListener("change", () => this.explain({ name: by("here-model").value, label: null }));
     by("here-class").addEventListener("change", () => this.explain({ label: by("here-class").value }));
+  }
+
+  /** Ask about what is clicked in a view. */
+  watch(view) {
     view.osd.addHandler("canvas-click", (event) => {
       if (!event.quick || !view.facts) return;
       const viewport = view.osd.viewport;
@@ -26,9 +30,13 @@ export class Here {
 
   /** Ask about a place in level-0 px. */
   async ask(x, y) {
-    const { facts } = this.view;
+    const facts = this.facts();
+    if (!facts) return;
     const inside = x >= 0 && y >= 0 && x < facts.width_px && y < facts.height_px;
-    if (!facts.asks || !inside) return this.close();
+    if (!facts.asks || !inside) {
+      this.close();
+      return;
+    }
     const mine = ++this.asked;
     by("here-section").hidden = false;
     by("here-section").setAttribute("aria-busy", true);
@@ -82,7 +90,7 @@ export class Here {
   /** The address of a picture of the tile, as one of those asked sees it. */
   picture({ place, name }, what) {
     const { x, y } = this.said;
-    return `/slides/${this.view.facts.key}/at/${place}/${what}?${new URLSearchParams({ x, y, by: name })}`;
+    return `/slides/${this.facts().key}/at/${place}/${what}?${new URLSearchParams({ x, y, by: name })}`;
   }
 
   showTile() {

@@ -1,44 +1,73 @@
 // The part of the page's address that says what is looked at, so that a kept address reopens the view.
 
-/** Return the place that the address names, and take its layers into `state`; what makes no sense is left out. */
-export function readPlace(state) {
-  const said = new URLSearchParams(location.hash.slice(1));
-  const number = (name) => (said.has(name) && Number.isFinite(Number(said.get(name))) ? Number(said.get(name)) : null);
-  if (said.has("layers")) {
-    const on = new Map(said.get("layers").split(",").map((each) => each.split(":")));
+/** Return what the address names: slide, place, power, and how many views. */
+export function readPlace() {
+  const said = words();
+  const views = number(said, "views");
+  return {
+    slide: said.get("slide"), x: number(said, "x"), y: number(said, "y"), power: number(said, "power"),
+    views: Number.isInteger(views) && views >= 1 && views <= 4 ? views : 1,
+  };
+}
+
+/** Take the layers that the address names for a view into `state`; what makes no sense is left out. */
+export function readLayers(state, view = 0) {
+  const said = words(), end = ending(view);
+  if (said.has(`layers${end}`)) {
+    const on = new Map(said.get(`layers${end}`).split(",").map((each) => each.split(":")));
     for (const [id, layer] of layersOf(state)) {
       const opacity = Number(on.get(id)) / 100;
       layer.on = on.has(id);
       if (opacity >= 0 && opacity <= 1) layer.opacity = opacity;
     }
   }
-  for (const name of ["map", "shownClass"]) if (Number.isInteger(number(name)) && number(name) >= 0) state[name] = number(name);
-  if (number("unsureBelow") >= 0 && number("unsureBelow") <= 1) state.unsureBelow = number("unsureBelow");
-  state.smooth = said.get("smooth") === "1";
-  return { slide: said.get("slide"), x: number("x"), y: number("y"), power: number("power") };
+  for (const name of ["map", "shownClass"]) {
+    const given = number(said, name + end);
+    if (Number.isInteger(given) && given >= 0) state[name] = given;
+  }
+  const below = number(said, `unsureBelow${end}`);
+  if (below !== null && below >= 0 && below <= 1) state.unsureBelow = below;
+  if (said.has(`smooth${end}`)) state.smooth = said.get(`smooth${end}`) === "1";
 }
 
 let waiting = 0;
 
 /** Write what is looked at into the address, at most four times a second, without a step in the history. */
-export function keepPlace(view, state) {
+export function keepPlace(view, states) {
   clearTimeout(waiting);
   waiting = setTimeout(() => {
-    if (view.facts) history.replaceState(null, "", `#${said(view, state)}`);
+    if (view.facts) history.replaceState(null, "", `#${written(view, states)}`);
   }, 250);
 }
 
-function said(view, state) {
+function written(view, states) {
   const { x, y } = view.centre;
-  const on = layersOf(state).filter(([, layer]) => layer.on);
-  const words = new URLSearchParams({
+  const said = new URLSearchParams({
     slide: view.facts.key, x: Math.round(x), y: Math.round(y), power: Number(view.power.toPrecision(4)),
-    layers: on.map(([id, layer]) => `${id}:${Math.round(100 * layer.opacity)}`).join(","),
   });
-  for (const name of ["map", "shownClass"]) if (state[name]) words.set(name, state[name]);
-  if (state.unsureBelow !== null) words.set("unsureBelow", state.unsureBelow);
-  if (state.smooth) words.set("smooth", "1");
-  return words.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
+  if (states.length > 1) said.set("views", states.length);
+  states.forEach((state, place) => {
+    const end = ending(place);
+    const on = layersOf(state).filter(([, layer]) => layer.on);
+    said.set(`layers${end}`, on.map(([id, layer]) => `${id}:${Math.round(100 * layer.opacity)}`).join(","));
+    for (const name of ["map", "shownClass"]) if (state[name]) said.set(name + end, state[name]);
+    if (state.unsureBelow !== null) said.set(`unsureBelow${end}`, state.unsureBelow);
+    if (state.smooth) said.set(`smooth${end}`, "1");
+  });
+  return said.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
+}
+
+function words() {
+  return new URLSearchParams(location.hash.slice(1));
+}
+
+function number(said, name) {
+  return said.has(name) && Number.isFinite(Number(said.get(name))) ? Number(said.get(name)) : null;
+}
+
+/** The ending of the names of a view's settings: none for the first. */
+function ending(view) {
+  return view ? `-${view + 1}` : "";
 }
 
 function layersOf(state) {

@@ -29,6 +29,8 @@ export class Layers {
     this.failed = failed;
     this.state = Object.fromEntries(KINDS.map(({ id, on, opacity }) => [id, { on: Boolean(on), opacity }]));
     Object.assign(this.state, { map: 0, shownClass: 0, unsureBelow: null, smooth: false });
+    this.follows = false; // whether other layers came first, which show the first map
+    this.controlled = true; // whether the panel shows its controls
     this.hidden = new Set();
     this.made = new Map();
     this.facts = null;
@@ -42,7 +44,10 @@ export class Layers {
     this.facts = facts;
     this.made.clear();
     this.hidden.clear();
-    if (this.state.map >= facts.maps.length) this.state.map = 0;
+    if (this.state.map >= facts.maps.length) {
+      this.state.map = 0;
+      if (this.follows) this.hideMap();
+    }
     if (this.map && this.state.shownClass >= this.map.classes.length) this.state.shownClass = 0;
     this.show();
   }
@@ -57,6 +62,26 @@ export class Layers {
     return this.facts?.maps[this.state.map] ?? null;
   }
 
+  /** The map that a layer shows something of, or null. */
+  get shownMap() {
+    const on = this.facts ? this.kinds.filter(({ id, needs }) => needs !== "slide" && needs !== "drawn" && this.state[id].on) : [];
+    return on.length ? this.map : null;
+  }
+
+  /** Begin as other layers are, but with a later map; without layers of maps where there is none. */
+  takeOver(other, step) {
+    this.state = structuredClone(other.state);
+    const later = this.state.map + step;
+    const last = (other.facts?.maps.length ?? Infinity) - 1;
+    this.follows = true;
+    if (later <= last) this.state.map = later;
+    else this.hideMap();
+  }
+
+  hideMap() {
+    for (const { id, needs } of KINDS) if (needs !== "drawn") this.state[id].on = false;
+  }
+
   get unsureBelow() {
     return this.state.unsureBelow ?? this.map?.unsure_below ?? UNSURE_BELOW;
   }
@@ -69,8 +94,10 @@ export class Layers {
 
   /** Draw controls and layers anew after a change of settings. */
   show() {
-    const list = document.getElementById("layer-list");
-    list.replaceChildren(...this.kinds.map((kind) => layerControl(kind, this)));
+    if (this.controlled) {
+      const list = document.getElementById("layer-list");
+      list.replaceChildren(...this.kinds.map((kind) => layerControl(kind, this)));
+    }
     this.update();
   }
 

@@ -4,13 +4,25 @@ import { ask } from "./asking.js";
 import { NONE } from "./colouring.js";
 
 const LEAST_CELL_PX = 7; // on the screen; a finer grid would be a haze
+const MOST_DRAWINGS = 4;
+
+const drawings = new Map(); // the last ones, for all views of a slide
+
+function drawingAt(path) {
+  if (!drawings.has(path)) {
+    drawings.set(path, ask(path));
+    drawings.get(path).catch(() => drawings.delete(path));
+    if (drawings.size > MOST_DRAWINGS) drawings.delete(drawings.keys().next().value);
+  }
+  return drawings.get(path);
+}
 
 /** The expert's outlines, in the colours of their classes, on a pale rim. */
 export class OutlineLayer {
   constructor(path, changed) {
     this.drawing = null;
     this.paths = [];
-    this.ready = ask(path).then((drawing) => {
+    this.ready = drawingAt(path).then((drawing) => {
       this.drawing = drawing;
       this.paths = drawing.regions.map((region) => outline(region.rings));
       changed();

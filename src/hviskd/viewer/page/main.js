@@ -1,47 +1,59 @@
-// The viewer's page: joins the list of slides, the slide on the screen and the panel.
+// The viewer's page: joins the list of slides, the views of a slide and the panel.
 
 import { ask } from "./asking.js";
 import { Here } from "./here.js";
-import { keepPlace, readPlace } from "./kept_place.js";
-import { Layers } from "./layers.js";
+import { keepPlace, readLayers, readPlace } from "./kept_place.js";
 import { showLegend } from "./legend.js";
+import { MOST_PANES, Panes } from "./panes.js";
+import { savePicture } from "./picture.js";
 import { disablePowers, makePowers, markPower } from "./powers.js";
 import { drawScaleBar } from "./scale_bar.js";
 import { showFacts } from "./slide_facts.js";
 import { SlideList } from "./slide_list.js";
-import { SlideView } from "./slide_view.js";
 import { startTheme } from "./theme.js";
-import { plain } from "./words.js";
+import { element, plain } from "./words.js";
 
 const by = (id) => document.getElementById(id);
-const view = new SlideView(by("picture"), moved);
-const layers = new Layers(view, {
-  changed: () => {
-    if (!layers.facts) return;
-    showLegend(layers);
-    if (view.facts) keepPlace(view, layers.state);
+const here = new Here(() => panes.facts, () => panes.list.forEach(({ layers }) => layers.overlay.redraw()));
+const panes = new Panes(by("panes"), {
+  moved,
+  changed: (pane) => {
+    if (!panes.facts) return;
+    if (pane === panes.active) showLegend(pane.layers);
+    keep();
   },
-  failed: (problem) => { by("layer-problem").textContent = problem; },
+  failed: tellLayerProblem,
+  made: ({ view, layers }) => {
+    here.watch(view);
+    layers.above = (context, place) => here.paint(context, place);
+  },
 });
-const here = new Here(view, () => layers.overlay.redraw());
-layers.above = (context, place) => here.paint(context, place);
 let list = null;
 let loading = null; // of the models, after the first slide is on the screen
 
+function keep() {
+  keepPlace(panes.first.view, panes.list.map(({ layers }) => layers.state));
+}
+
 function moved() {
+  const { view } = panes.first;
   drawScaleBar(view.umPerPx);
   markPower(view);
   const { x, y } = view.centre;
   by("place").textContent =
     `${plain(view.power)}× · ${plain(view.umPerPx)} µm/px · x ${Math.round(x).toLocaleString("en")}, ` +
     `y ${Math.round(y).toLocaleString("en")} px`;
-  keepPlace(view, layers.state);
+  keep();
 }
 
 function say(problem) {
   by("problem").hidden = !problem;
   document.body.classList.toggle("no-slide", Boolean(problem));
   by("problem").textContent = problem;
+}
+
+function tellLayerProblem(problem) {
+  by("layer-problem").textContent = problem;
 }
 
 let wanted = 0; // counts openings, so that a slow one does not replace a later one
@@ -58,17 +70,15 @@ async function show(key, place = {}) {
     by("title").textContent = facts.name;
     document.title = `${facts.name} – hviskd`;
     showFacts(facts);
-    by("layer-problem").textContent = "";
+    tellLayerProblem("");
     here.close();
-    await view.open(facts);
-    layers.open(facts);
-    loading ??= ask("/models").catch((error) => { by("layer-problem").textContent = error.message; });
-    if (place.x !== null && place.y !== null && place.power) view.lookAt(place.x, place.y, place.power);
+    await panes.open(facts);
+    loading ??= ask("/models").catch((error) => tellLayerProblem(error.message));
+    if (place.x != null && place.y != null && place.power) panes.first.view.lookAt(place.x, place.y, place.power);
     by("told").textContent = `${facts.name} is open`;
   } catch (error) {
     if (mine !== wanted) return;
-    view.close();
-    layers.close();
+    panes.close();
     here.close();
     by("title").textContent = "hviskd";
     by("told").textContent = "";
@@ -82,22 +92,43 @@ function openSlides(open) {
   by("open-slides").setAttribute("aria-expanded", open);
 }
 
-async function start() {
-  startTheme();
-  makePowers(view);
+async function showPanes(count) {
+  await panes.setCount(count);
+  for (const button of by("views").children) button.setAttribute("aria-pressed", Number(button.textContent) === count);
+  if (panes.facts) keep();
+}
+
+function makeControls() {
+  const buttons = Array.from({ length: MOST_PANES }, (_, place) => {
+    const button = element("button", { type: "button", title: `${place + 1} side by side`, "aria-pressed": !place }, `${place + 1}`);
+    button.addEventListener("click", () => showPanes(place + 1));
+    return button;
+  });
+  by("views").replaceChildren(...buttons);
+  by("save").addEventListener("click", () => panes.facts && savePicture(panes, by("notice").textContent));
+  by("open-slides").addEventListener("click", () => openSlides(!by("slides").classList.contains("open")));
   document.addEventListener("keydown", (event) => {
     if (event.target.closest("button, input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const { view } = panes.first;
     if (event.key === "Enter" && view.facts) here.ask(view.centre.x, view.centre.y);
     if (event.key === "Escape") here.close();
   });
-  by("open-slides").addEventListener("click", () => openSlides(!by("slides").classList.contains("open")));
+}
+
+async function start() {
+  startTheme();
+  makePowers(panes.first.view);
+  makeControls();
   const { slides, notice } = await ask("/slides");
   by("notice").textContent = notice;
   list = new SlideList(slides, (key) => show(key, {}));
-  const place = readPlace(layers.state);
+  const place = readPlace();
+  readLayers(panes.first.layers.state);
+  await showPanes(place.views);
+  panes.list.forEach(({ layers }, number) => readLayers(layers.state, number));
   const known = slides.some((slide) => slide.key === place.slide);
   await show(known ? place.slide : slides[0].key, known ? place : {});
 }
 
-globalThis.hviskd = { view, layers, here }; // for the browser's console
+globalThis.hviskd = { panes, here, get view() { return panes.first.view; }, get layers() { return panes.active.layers; } }; // for the console
 start().catch((error) => say(error.message));

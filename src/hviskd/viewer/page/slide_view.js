@@ -10,18 +10,19 @@ document.head.append(marked);
 
 export class SlideView {
   /** Show slides in an element; `moved` is called whenever another place or power is shown. */
-  constructor(element, moved) {
+  constructor(element, moved, { overview = true } = {}) {
     this.facts = null;
     this.osd = OpenSeadragon({
       element,
       drawer: "canvas",
       showNavigationControl: false,
-      showNavigator: true,
+      showNavigator: overview,
       navigatorPosition: "TOP_RIGHT",
       navigatorSizeRatio: 0.17,
       navigatorAutoFade: false,
       navigatorDisplayRegionColor: getComputedStyle(document.documentElement).getPropertyValue("--vermilion").trim(),
       animationTime: CALM ? 0 : 0.35,
+      preserveImageSizeOnResize: true, // a power stays what it is
       visibilityRatio: 0.2,
       minZoomImageRatio: 0.7,
       maxZoomPixelRatio: 4,
@@ -107,7 +108,23 @@ export class SlideView {
     viewport.applyConstraints(immediately);
   }
 
-  home() {
-    this.osd.viewport.goHome(CALM);
+  /** Show what another view of the slide shows. */
+  follow(other) {
+    if (!this.facts || !other.facts) return;
+    const [mine, theirs] = [this.osd.viewport, other.osd.viewport];
+    const centre = theirs.getCenter(true), now = mine.getCenter(true), scale = other.scale;
+    if (Math.abs(this.scale / scale - 1) < 1e-9 && centre.distanceTo(now) < 1e-9) return;
+    mine.zoomTo(mine.imageToViewportZoom(scale), undefined, true);
+    mine.panTo(centre, true);
+  }
+
+  home(immediately = CALM) {
+    this.osd.viewport.goHome(immediately);
+  }
+
+  /** Whether the slide is shown whole. */
+  get isHome() {
+    const { viewport } = this.osd;
+    return Boolean(this.facts) && Math.abs(viewport.getZoom() / viewport.getHomeZoom() - 1) < 0.001;
   }
 }
