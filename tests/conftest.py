@@ -77,3 +77,11 @@ def teacher_run(tileset, tmp_path_factory):
 
     changes = {"network": "resnet8", "epochs": 2, "batch_size": 16, "learning_rate": 0.01}
     return train(load_recipe(None, changes, role="teacher"), tileset, tmp_path_factory.mktemp("runs") / "teacher")
+
+
+@pytest.fixture(scope="module")
+def without_curves():
+    """Trainings that draw no curves: for these, one epoch of the smallest network takes less than its picture."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hviskd.training.fit.draw_curves", lambda *_, **__: None)
+        yield

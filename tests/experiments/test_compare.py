@@ -1,9 +1,10 @@
-"""A comparison with real trainings in real processes: killed and resumed it ends with the same table."""
+"""A comparison with real trainings: killed with all its processes and resumed, it ends with the same table."""
 
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 from hviskd.cli.app import app
 from hviskd.errors import DataError, LeakError, RecipeError, TrainingError
 from hviskd.evaluation.significance import rank_arms
-from hviskd.experiments import compare, load_design
+from hviskd.experiments import compare, load_design, workers
 from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.comparison_files import draw_gains, draw_ranks, write_comparison
 from hviskd.models import load_model
@@ -57,15 +58,51 @@ def tileset(tmp_path_factory):
     return write_tiles(tmp_path_factory.mktemp("data") / "tiles", patients=6)
 
 
+class Here:
+    """Trains in this process, at once: it takes seconds to start others, as the test that kills them does."""
+
+    alive = True
+
+    def __init__(self, bench, threads):
+        self.bench, self.cell, self.result = bench, None, None
+
+    def begin(self, cell):
+        self.cell, self.result = cell, workers._attempt(self.bench, cell)
+
+    def ended(self):
+        if self.cell is None:
+            return []
+        cell, self.cell = self.cell, None
+        return [(cell, *self.result)]
+
+    def stop(self):
+        assert self.cell is None
+
+
+@contextmanager
+def in_this_process():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "_Hand", Here)
+        patch.setattr(workers, "_LOOK_S", 0)
+        yield
+
+
+@pytest.fixture
+def here(without_curves):
+    with in_this_process():
+        yield
+
+
 @pytest.fixture(scope="module")
-def outcome(experiment, tileset, tmp_path_factory):
+def outcome(experiment, tileset, tmp_path_factory, without_curves):
     folder = tmp_path_factory.mktemp("compared") / "out"
-    return compare(load_design(experiment), tileset, folder, jobs=1, device="cpu"), folder
+    with in_this_process():
+        return compare(load_design(experiment), tileset, folder, jobs=1, device="cpu"), folder
 
 
-def test_a_teacher_no_better_than_a_guess_teaches_only_when_that_is_allowed(experiment, tmp_path):
+def test_a_teacher_no_better_than_a_guess_teaches_only_when_that_is_allowed(experiment, tmp_path, here):
     """Tiles of noise alone, from which nothing can be learned."""
-    tiles = write_tiles(tmp_path / "tiles", step=0)
+    tiles = write_tiles(tmp_path / "tiles", patients=6, step=0)
     changes = {"arms": ["kd", {"name": "random", "methods": "kd", "teacher": "random"}], "seeds": [0]}
     refused = compare(load_design(experiment, changes), tiles, tmp_path / "out", device="cpu")
     (problem,) = refused.failed.values()
@@ -218,7 +255,7 @@ def test_it_shows_itself_in_a_notebook(outcome):
     assert result.comparison.notes[0].split(":")[0] in result.comparison._repr_html_()
 
 
-def test_a_finished_teacher_teaches_in_every_pair(outcome, experiment, tileset, tmp_path):
+def test_a_finished_teacher_teaches_in_every_pair(outcome, experiment, tileset, tmp_path, here):
     trained = outcome[1] / "teachers" / "resnet8-gap-fold0"
     few = {"seeds": [0], "arms": ["kd"], "teacher": str(trained)}
     folder = tmp_path / "out"
@@ -255,7 +292,7 @@ def test_the_name_of_a_design_is_not_a_design(tileset, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_unlabelled_tiles_join_in_the_arms_that_say_so(experiment, tileset, tmp_path):
+def test_unlabelled_tiles_join_in_the_arms_that_say_so(experiment, tileset, tmp_path, here):
     more = write_tiles(tmp_path / "more", patients=1, splits=False, seed=4, classes=("x", "y"))
     arms = ["kd", {"name": "joined", "methods": "kd", "unlabelled": True}]
     changes = {"arms": arms, "seeds": [0], "unlabelled": str(more.folder), "allow_weak_teacher": True}

@@ -129,14 +129,18 @@ def _work(bench: Bench, threads: int, todo: "Queue[Cell]", done: "Queue[tuple[st
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     while True:
-        cell = todo.get()
-        started = time.monotonic()
-        try:
-            bench.train(cell)
-            problem = None
-        except (HviskdError, OSError, torch.OutOfMemoryError) as error:
-            problem = " ".join(str(error).split())
-        done.put((problem, time.monotonic() - started))
+        done.put(_attempt(bench, todo.get()))
+
+
+def _attempt(bench: Bench, cell: Cell) -> tuple[str | None, float]:
+    """Train a cell; return what hindered it (None: nothing) and its seconds."""
+    started = time.monotonic()
+    problem: str | None = None
+    try:
+        bench.train(cell)
+    except (HviskdError, OSError, torch.OutOfMemoryError) as error:
+        problem = " ".join(str(error).split())
+    return problem, time.monotonic() - started
 
 
 def _end_with_parent() -> None:
