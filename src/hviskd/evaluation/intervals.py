@@ -5,8 +5,9 @@ Tiles of one patient resemble each other, so the patient, not the tile, is what 
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +15,12 @@ from numpy.typing import ArrayLike
 
 from hviskd.arrays import Floats
 from hviskd.errors import DataError
-from hviskd.evaluation.metrics import Metrics, Scorer
+from hviskd.evaluation.metrics import Scorer
 
 LEVEL = 0.95
 FEW_CLUSTERS = 10
 DEFINED_SHARE = 0.9  # a class held by one or two clusters is missing from more than a tenth of the replicates
+_AT_A_TIME = 2**17  # weights that are measured in one pass: 1 MB an array, which caches hold
 
 
 class Interval(NamedTuple):
@@ -78,20 +80,22 @@ def replicate(
         weightings: Weights, float64 (N,) each, as `bootstrap_weights` gives them; at least one.
         advance: Called after each weighting.
     """
-    measured: list[list[Metrics]] = [[] for _ in scorers]
-    for weights in weightings:
-        for own, scorer in zip(measured, scorers, strict=True):
-            own.append(scorer.measure(weights))
-        advance()
-    return [_gather(own) for own in measured]
+    measured: list[list[Replicates]] = [[] for _ in scorers]
+    while some := list(islice(weightings, max(1, _AT_A_TIME // scorers[0].tiles))):
+        weights = np.stack(some)
+        for parts, scorer in zip(measured, scorers, strict=True):
+            overall, per_class, _ = scorer.measure_all(weights)
+            parts.append(Replicates(overall, per_class))
+        for _ in some:
+            advance()
+    return [
+        Replicates(_join(one.overall for one in parts), _join(one.per_class for one in parts)) for parts in measured
+    ]
 
 
-def _gather(measured: Sequence[Metrics]) -> Replicates:
-    overall, per_class = [each.overall() for each in measured], [each.per_class() for each in measured]
-    return Replicates(
-        {name: np.array([row[name] for row in overall]) for name in overall[0]},
-        {name: np.array([row[name] for row in per_class]) for name in per_class[0]},
-    )
+def _join(parts: Iterable[dict[str, Floats]]) -> dict[str, Floats]:
+    parts = list(parts)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def percentile_interval(draws: Floats) -> Interval | None:

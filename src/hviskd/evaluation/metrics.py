@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -93,36 +94,55 @@ class Scorer:
         weight = np.ones(self.tiles) if weights is None else np.asarray(weights, dtype=np.float64)
         if weight.shape != (self.tiles,) or not np.isfinite(weight).all() or (weight < 0).any():
             raise DataError(f"weights: need {self.tiles} finite numbers, none below zero")
-        total = float(weight.sum())
-        if total == 0:
+        overall, per_class, confusion = self.measure_all(weight[None])
+        values: dict[str, Any] = {"top3": None, "confusion": confusion[0]}
+        values |= {name: float(value[0]) for name, value in overall.items()}
+        values |= {name: value[0] for name, value in per_class.items()}
+        return Metrics(**values)
+
+    def measure_all(self, weights: Floats) -> tuple[dict[str, Floats], dict[str, Floats], Floats]:
+        """Compute the metrics under R weightings in one pass.
+
+        Args:
+            weights: Weight of every tile, float64 (R, N), finite and not negative.
+
+        Returns:
+            What `Metrics` calls `overall` and `per_class`, with values (R,) and (R, K), and confusions (R, K, K).
+
+        Raises:
+            DataError: No tile has weight.
+        """
+        total = weights.sum(axis=1)
+        if not total.all():
             raise DataError("weights: every tile has weight zero, so there is nothing to measure")
-
-        square = self.classes * self.classes
-        cells: Floats = np.bincount(self._cell, weight, square).astype(np.float64)
-        confusion = cells.reshape(self.classes, self.classes)
-        hits, held, given = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-        present = held > 0
+        confusion = _sums(self._cell, weights, self.classes**2).reshape(-1, self.classes, self.classes)
+        hits, held, given = np.einsum("rkk->rk", confusion), confusion.sum(axis=2), confusion.sum(axis=1)
         recall = _ratio(hits, held)
-        f1 = np.where(present, _ratio(2 * hits, held + given), np.nan)
-        auroc = np.array([area(weight) for area in self._auroc])
-        gap = np.bincount(self._bin, weight * self._overconfidence, CALIBRATION_BINS)
-        return Metrics(
-            top1=float(hits.sum()) / total,
-            top3=None if self._in_top3 is None else float(self._in_top3 @ weight) / total,
-            balanced_accuracy=float(recall[present].mean()),
-            macro_f1=float(f1[present].mean()),
-            macro_auroc=float(auroc[~np.isnan(auroc)].mean()) if not np.isnan(auroc).all() else float("nan"),
-            ece=float(np.abs(gap).sum()) / total,
-            recall=recall,
-            precision=_ratio(hits, given),
-            f1=f1,
-            auroc=auroc,
-            confusion=confusion,
-        )
+        f1 = np.where(held > 0, _ratio(2 * hits, held + given), np.nan)
+        auroc = np.stack([area(weights) for area in self._auroc], axis=1)
+        gap = _sums(self._bin, weights * self._overconfidence, CALIBRATION_BINS)
+        overall = {
+            "top1": hits.sum(axis=1) / total,
+            "top3": None if self._in_top3 is None else weights @ self._in_top3 / total,
+            "balanced_accuracy": _mean_of_defined(recall),
+            "macro_f1": _mean_of_defined(f1),
+            "macro_auroc": _mean_of_defined(auroc),
+            "ece": np.abs(gap).sum(axis=1) / total,
+        }
+        per_class = {"recall": recall, "precision": _ratio(hits, given), "f1": f1, "auroc": auroc}
+        return {name: values for name, values in overall.items() if values is not None}, per_class, confusion
 
 
-def _auroc_of(positive: NDArray[np.bool_], score: Floats) -> Callable[[Floats], float]:
-    """Sort one class's scores, and return the function from weights (N,) to its AUROC, NaN if undefined.
+def _sums(group: IndexArray, weights: Floats, groups: int) -> Floats:
+    """Sum each row of weights (R, N) over the tiles of each group (N,), as float64 (R, groups)."""
+    rows = len(weights)
+    places = (np.arange(rows)[:, None] * groups + group).ravel()
+    sums: Floats = np.bincount(places, weights.ravel(), rows * groups).astype(np.float64)
+    return sums.reshape(rows, groups)
+
+
+def _auroc_of(positive: NDArray[np.bool_], score: Floats) -> Callable[[Floats], Floats]:
+    """Sort one class's scores, and return the function from weights (R, N) to AUROCs (R,), NaN where undefined.
 
     The AUROC is the probability that a positive outscores a negative, a tie counting one half (Hanley and
     McNeil 1982). For each positive the weight of the negatives below it, and of those not above it, is
@@ -133,13 +153,12 @@ def _auroc_of(positive: NDArray[np.bool_], score: Floats) -> Callable[[Floats], 
     below = np.searchsorted(score[negatives], score[positives], side="left")
     not_above = np.searchsorted(score[negatives], score[positives], side="right")
 
-    def area(weight: Floats) -> float:
-        running = np.concatenate(([0.0], np.cumsum(weight[negatives])))
-        weight_positive = weight[positives]
-        pairs = float(weight_positive.sum() * running[-1])
-        if pairs == 0:
-            return float("nan")
-        return float(weight_positive @ (running[below] + running[not_above])) / (2 * pairs)
+    def area(weights: Floats) -> Floats:
+        running = np.zeros((len(weights), len(negatives) + 1))
+        np.cumsum(weights.take(negatives, axis=1), axis=1, out=running[:, 1:])
+        of_positives = weights.take(positives, axis=1)
+        won = np.einsum("rn,rn->r", of_positives, running.take(below, axis=1) + running.take(not_above, axis=1))
+        return _ratio(won, 2 * of_positives.sum(axis=1) * running[:, -1])
 
     return area
 
@@ -154,6 +173,12 @@ def _rank_of_truth(truth: IndexArray, shares: Floats) -> IndexArray:
 def _ratio(part: Floats, whole: Floats) -> Floats:
     """Divide, with NaN where the denominator is zero."""
     return np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
+
+
+def _mean_of_defined(values: Floats) -> Floats:
+    """Average each row over what is not NaN; NaN where nothing is."""
+    defined = ~np.isnan(values)
+    return _ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1).astype(np.float64))
 
 
 def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[IndexArray, Floats]:
