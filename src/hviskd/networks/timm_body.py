@@ -43,6 +43,7 @@ _NAMES = {"mlp_layer": ("mlp", "swiglu", "swiglu_packed"), "act_layer": ("gelu",
 _CLASSES = {"mlp": "Mlp", "swiglu": "SwiGLU", "swiglu_packed": "SwiGLUPacked"}
 _LONGEST_LIST = 8
 ARGUMENTS = (*_WHOLE, *_FRACTIONS, *_SWITCHES, *_NAMES)
+_SETTLED: dict[tuple[str, str, int | None], tuple[dict[str, Any], NetworkInput]] = {}  # what was asked in this process
 
 
 def import_timm() -> ModuleType:
@@ -129,6 +130,14 @@ def settle_input(name: str, arguments: Mapping[str, Any], tile_px: int | None) -
     Raises:
         RecipeError: As `build_body`; or no size near `tile_px` fits.
     """
+    kind = (name, repr(sorted(arguments.items())), tile_px)
+    if kind not in _SETTLED:  # to look takes longer than to build it
+        _SETTLED[kind] = _settle(name, arguments, tile_px)
+    settled, own_input = _SETTLED[kind]
+    return dict(settled), own_input
+
+
+def _settle(name: str, arguments: Mapping[str, Any], tile_px: int | None) -> tuple[dict[str, Any], NetworkInput]:
     with torch.device("meta"):  # to look at its kind takes no weights
         kind = build_body(name, {key: value for key, value in arguments.items() if key != "img_size"})
         probe = build_body(name, arguments) if _has_fixed_size(kind) else kind

@@ -15,9 +15,10 @@ from hviskd.errors import RecipeError
 from hviskd.networks.base import Head, Network, Trace, check_images, require_stage
 from hviskd.networks.network_input import IMAGENET_DEVIATION, IMAGENET_MEAN, TIMM, HeadKind, NetworkInput
 from hviskd.networks.timm_body import build_body
-from hviskd.networks.timm_points import find_points, layout_of, recording
+from hviskd.networks.timm_points import Points, find_points, keep_inputs, layout_of, recording
 
 _LOOK_PX = 64  # at which an architecture that takes images of any size is looked at
+_FOUND: dict[tuple[str, str, int], tuple[Points, int]] = {}  # of the architectures built in this process
 
 Pooling = Literal["mean", "token", "own"]
 
@@ -70,7 +71,8 @@ class TimmNetwork(Network):
         self.body = build_body(name, arguments)
         _norm_before_pooling(self.body)
         self._layout = layout_of(self.body)
-        self._points, width = find_points(self.body, self._layout, own_input.px or _LOOK_PX, f"{TIMM}{name}")
+        self._points, width = self._find_points(name, own_input.px or _LOOK_PX)
+        keep_inputs(self.body, self._points)
         heads = ("gap", "token") if self._layout.has_class else ("gap",)
         if head not in heads:
             raise RecipeError(f"head {head!r}: unknown to {TIMM}{name}; choose one of {', '.join(heads)}")
@@ -88,6 +90,13 @@ class TimmNetwork(Network):
         with torch.no_grad():
             pooled = self._pool(maps.permute(0, 2, 3, 1) if self._layout.channels_last else maps)
         return pooled.shape == maps.shape[:2] and torch.allclose(pooled, maps.mean((2, 3)), rtol=1e-3)
+
+    def _find_points(self, name: str, px: int) -> tuple[Points, int]:
+        """Find the points of this architecture, once in a process: to look for them takes longer than to build it."""
+        kind = (name, repr(sorted(self.arguments.items())), px)
+        if kind not in _FOUND:
+            _FOUND[kind] = find_points(self.body, self._layout, px, f"{TIMM}{name}")
+        return _FOUND[kind]
 
     def put_projector(self, channels: int, reduction: int) -> None:
         """Replace pooling and classifier by a projector of the last normed map, an average and a classifier."""

@@ -100,12 +100,16 @@ def find_points(body: Any, layout: Layout, image_px: int, who: str) -> tuple[Poi
     if not fitting:
         raise RecipeError(f"network '{who}': cannot be used, its stages are not maps")
     made_by = [next((name for name in activations if left.get(name) is left[end]), None) for end in ends]
-    for name in made_by:
-        if name is not None:  # in place it would overwrite its own input, which is to be kept
-            body.get_submodule(name).inplace = False
     usable = bool(blocks) and all(name in left and _is_map(left[name], layout) for name in blocks)
     points = Points(ends, tuple(made_by), blocks if usable else ends[1:], last.shape[1])
     return points, last.shape[1] if layout.tokens else pooled.shape[1]
+
+
+def keep_inputs(body: nn.Module, points: Points) -> None:
+    """Let no activation at an end overwrite its own input, which is to be kept."""
+    for name in points.activations:
+        if name is not None:
+            body.get_submodule(name).inplace = False  # type: ignore[assignment]
 
 
 def layout_of(body: nn.Module) -> Layout:
