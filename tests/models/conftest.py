@@ -1,15 +1,35 @@
+import os
+
 import pytest
 
+from hviskd.models.engines import conversion
 from tests.models.make import make_model
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """Converted networks go to a folder of the tests' own, and are converted once for all of them."""
+    """Converted networks go to a folder of the tests' own, which processes that share the tests share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
         patch.setenv("HVISKD_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def converted_once():
+    """To convert a network takes seconds; also where a test has a cache of its own, the same one is converted once."""
+    done, convert = {}, conversion.convert
+
+    def convert_once(model):
+        key = repr(conversion._source(model))
+        if key not in done:
+            done[key] = convert(model)
+        return done[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversion, "convert", convert_once)
+        yield
 
 
 @pytest.fixture(scope="session")
