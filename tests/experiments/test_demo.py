@@ -28,7 +28,9 @@ SMALL = CohortSettings(patients=6, width_px=800, height_px=600, mpp=1.0)
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "demo"
     told = []
-    made = run_demo(folder, cohort=SMALL, cap=16, epochs=1, device="cpu", progress=lambda *at: told.append(at[2]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hviskd.synthesis.cohort._cores", lambda: 1)  # to start processes takes longer than to draw
+        made = run_demo(folder, cohort=SMALL, cap=16, epochs=1, device="cpu", progress=lambda *at: told.append(at[2]))
     stages = {what.split(":")[0] for what in told}
     assert {"train teacher", "train hviskd", "classify with hviskd", "resample"} <= stages
     assert len(stages) > 8  # draw, cut and map, too

@@ -9,7 +9,7 @@ from hviskd.models import Model, ModelCard, NetworkChoice, save_model
 from hviskd.models.card import untrained_card
 from hviskd.networks import create_network
 from hviskd.segmentation import MapCard, SlideMap
-from tests.slides.make import glass, stained, write_svs
+from tests.slides.make import drawn_once, glass, stained, write_svs
 
 CLASSES = ("normal", "rim", "tumour")
 COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115))
@@ -30,6 +30,7 @@ def write_model(folder: Path, *, seed: int = 0, mpp: float | None = 0.5, **facts
     return save_model(network, ModelCard.model_validate(content | facts), folder, overwrite=True)
 
 
+@drawn_once
 def tissue_on_glass(width_px: int = 1000, height_px: int = 700, *, glass_px: int = 300, seed: int = 0) -> np.ndarray:
     """Draw tissue that grows richer from left to right, right of some glass."""
     image = glass((height_px, width_px), seed)

@@ -43,16 +43,24 @@ def model(tmp_path_factory):
     return write_model(tmp_path_factory.mktemp("models") / "student").folder
 
 
-@pytest.fixture
-def slides(tmp_path):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
     """Three slides; the second is cut off in the middle."""
+    folder = tmp_path_factory.mktemp("slides") / "slides"
     paths = [
-        write_slide(tmp_path / "slides" / f"{name}.svs", tissue_on_glass(500, 400, seed=seed))
+        write_slide(folder / f"{name}.svs", tissue_on_glass(500, 400, seed=seed))
         for seed, name in enumerate(("first", "second", "third"))
     ]
     content = paths[1].read_bytes()
     paths[1].write_bytes(content[: len(content) // 2])
     return paths
+
+
+@pytest.fixture
+def slides(written, tmp_path):
+    """A test's own copies of the three."""
+    folder = shutil.copytree(written[0].parent, tmp_path / "slides")
+    return [folder / path.name for path in written]
 
 
 def states(outcomes):

@@ -1,5 +1,7 @@
 """Real slide files for tests: Aperio SVS with levels, and pictures whose every place can be told from any other."""
 
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 RGB = NDArray[np.uint8]
+
+
+def drawn_once(draw: Callable[..., RGB]) -> Callable[..., RGB]:
+    """Draw each picture once in a process, and give every test that asks for it a copy, to paint on as it likes."""
+    kept = lru_cache(maxsize=24)(draw)
+
+    @wraps(draw)
+    def copy_of(*how: object, **more: object) -> RGB:
+        return kept(*how, **more).copy()
+
+    return copy_of
 
 
 def write_svs(
@@ -63,6 +76,7 @@ def reduce_by(image: RGB, factor: int) -> RGB:
     return np.rint(total / factor**2).astype(np.uint8)
 
 
+@drawn_once
 def patterned(width_px: int, height_px: int, seed: int = 0, grain_px: float = 2.0) -> RGB:
     """Draw coloured noise of a given grain that uses the whole range of greys: no two places are alike."""
     noise = np.random.default_rng(seed).standard_normal((height_px, width_px, 3))
@@ -73,6 +87,7 @@ def patterned(width_px: int, height_px: int, seed: int = 0, grain_px: float = 2.
 GLASS = (243, 241, 244)
 
 
+@drawn_once
 def stained(shape: tuple[int, ...], haematoxylin: float, eosin: float, seed: int = 0) -> RGB:
     """Draw H&E of given mean amounts, by the law of Beer and Lambert, with nuclei and noise.
 
@@ -90,6 +105,7 @@ def stained(shape: tuple[int, ...], haematoxylin: float, eosin: float, seed: int
     return np.clip(np.array(GLASS) * np.exp(-density) + rng.normal(0, 2, (*shape, 3)), 0, 255).astype(np.uint8)
 
 
+@drawn_once
 def glass(shape: tuple[int, ...], seed: int = 0) -> RGB:
     """Draw empty glass as a scanner sees it, tinted and with some noise; `shape` is height and width in px."""
     noise = np.random.default_rng(seed).normal(0, 2, (*shape, 3))

@@ -12,9 +12,9 @@ CPU = torch.device("cpu")
 def test_an_epoch_is_every_tile_at_most_once_and_the_incomplete_batch_left_out(tileset):
     batches = TileBatches(tileset, "train", 32, CPU)
     index = [batch.index for batch in batches.shuffled(3)]
-    assert len(index) == len(batches) == 144 // 32
+    assert len(index) == len(batches) == 72 // 32
     seen = torch.cat(index)
-    assert len(seen.unique()) == len(seen) == 128
+    assert len(seen.unique()) == len(seen) == 64
 
 
 def test_the_seed_decides_the_order(tileset):
@@ -42,7 +42,7 @@ def test_processes_share_each_batch_and_the_split(tileset, world):
         assert len(joined) == 32
         assert torch.equal(joined.sort().values, together.index.sort().values)
     in_order = torch.cat([batch.index for part in parts for batch in part.in_order()])
-    assert torch.equal(in_order.sort().values, torch.arange(144))
+    assert torch.equal(in_order.sort().values, torch.arange(72))
 
 
 def test_an_empty_split_gives_no_batch(tmp_path):
@@ -70,8 +70,8 @@ def test_a_balanced_order_has_equally_many_of_every_class_and_repeats_none_needl
 def test_balanced_epochs_are_as_long_as_others(tileset, world):
     parts = [TileBatches(tileset, "train", 32, CPU, balanced=True, rank=rank, world=world) for rank in range(world)]
     index = torch.cat([batch.index for part in parts for batch in part.shuffled(1)])
-    assert len(index) == 128
+    assert len(index) == 64
     counts = torch.bincount(parts[0].labels[index])
     assert counts.max() - counts.min() <= 1
     in_order = torch.cat([batch.index for part in parts for batch in part.in_order()])
-    assert torch.equal(in_order.sort().values, torch.arange(144))
+    assert torch.equal(in_order.sort().values, torch.arange(72))

@@ -111,7 +111,7 @@ def test_the_card_tells_where_the_student_comes_from(student_run, teacher_run, t
     card = student_run.chosen().card
     assert card.teacher.fingerprint == teacher_run.chosen().fingerprint
     assert card.data.fingerprint == tileset.fingerprint
-    assert (card.data.train_tiles, card.data.val_tiles) == (144, 48)
+    assert (card.data.train_tiles, card.data.val_tiles) == (72, 48)
     assert card.recipe == student_run.recipe.model_dump(mode="json")
     assert (card.recipe["augmentation"], card.recipe["stain_jitter"]) == ("shift_and_flip", 0.2)
     assert [licence.licence for licence in card.licences] == ["CC0"]
@@ -216,7 +216,7 @@ def test_a_loss_that_explodes_stops_the_run_with_its_name(tileset, teacher_run, 
 
 @pytest.mark.slow
 def test_weights_ruined_by_the_last_step_of_an_epoch_are_never_kept(tileset, tmp_path):
-    recipe = load_recipe(None, QUICK | {"learning_rate": 1e30, "batch_size": 144}, role="student")  # one step an epoch
+    recipe = load_recipe(None, QUICK | {"learning_rate": 1e30, "batch_size": 72}, role="student")  # one step an epoch
     with pytest.raises(TrainingError, match=r"epoch \d+"):
         train(recipe, tileset, tmp_path / "run")
     run = Run(tmp_path / "run")
@@ -240,7 +240,7 @@ def test_val_measurements_on_the_cards_are_those_of_the_saved_weights(student_ru
 @pytest.mark.parametrize(("augmentation", "strength"), [("turn_and_flip", 0.0), ("shift_and_flip", 0.2), ("none", 0.0)])
 def test_the_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path, augmentation, strength):
     """Three epochs of two steps: order, augmentation, momentum, weight decay and the decay of the learning rate."""
-    changes = QUICK | {"batch_size": 64, "decay_at": [0.5], "weight_decay": 0.01}
+    changes = QUICK | {"batch_size": 32, "decay_at": [0.5], "weight_decay": 0.01}
     changes |= {"augmentation": augmentation, "stain_jitter": strength}
     recipe = load_recipe(None, changes, role="student")
     run = train(recipe, tileset, tmp_path / "run", device="cpu")
@@ -253,7 +253,7 @@ def test_the_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path, augmen
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
         generator = torch.Generator().manual_seed(seed)
         for step in range(2):
-            index = order[64 * step : 64 * step + 64]
+            index = order[32 * step : 32 * step + 32]
             tiles = augment(torch.from_numpy(tileset.pixels[rows[index]]), generator, augmentation, strength)
             logits = network(InputStep(IMAGENET)(tiles))
             network.zero_grad()
@@ -375,7 +375,7 @@ def test_a_leaking_split_trains_only_when_asked_and_says_so_everywhere(tmp_path)
 
 
 def test_what_does_not_fit_is_said_before_the_first_step(tileset, teacher_run, tmp_path):
-    with pytest.raises(RecipeError, match=r"batch_size 500 is larger than the training split \(144 tiles\)"):
+    with pytest.raises(RecipeError, match=r"batch_size 500 is larger than the training split \(72 tiles\)"):
         train(load_recipe(None, QUICK | {"batch_size": 500}, role="student"), tileset, tmp_path / "run")
     other = write_tiles(tmp_path / "tiles", patients=6, classes=("one", "two"))
     with pytest.raises(ModelError, match="only the model has dark, middle, pale; only the tiles have one, two"):
@@ -425,7 +425,7 @@ def uneven(tileset):
     """For each dark tile of the training split, there are twelve of either other class."""
     table = tileset.table.copy()
     rare = table.index[(table["split"] == "train") & (table["class"] == "dark")]
-    table.loc[rare[4:], "split"] = None
+    table.loc[rare[2:], "split"] = None
     return replace(tileset, table=table)
 
 
@@ -434,7 +434,7 @@ def test_weights_make_rare_classes_count(uneven, tmp_path):
     recipe = load_recipe(None, QUICK | {"epochs": 1, "balance": "weights"}, role="student")
     learner = build_learner(Fabric(accelerator="cpu"), recipe, uneven, None)
     weights_ = learner.objective.methods["cross_entropy"].loss.weight
-    torch.testing.assert_close(weights_, torch.tensor([100 / (3 * 48)] * 2 + [100 / (3 * 4)]))
+    torch.testing.assert_close(weights_, torch.tensor([50 / (3 * 24)] * 2 + [50 / (3 * 2)]))
     labels = torch.from_numpy(uneven.labels[uneven.rows("train")])
     assert weights_[labels].mean().item() == pytest.approx(1)
     assert not equal(weights(train(recipe, uneven, tmp_path / "weighted")), weights(plain_run(uneven, tmp_path)))
@@ -450,9 +450,9 @@ def test_sampling_shows_rare_classes_as_often_as_others(uneven, tmp_path, monkey
     run = train(recipe, uneven, tmp_path / "sampled")
     assert run.recipe == recipe
     brightness = torch.cat(seen)
-    assert len(brightness) == 2 * 96  # as many as without: complete batches of 16 of 100 tiles
+    assert len(brightness) == 2 * 48  # as many as without: complete batches of 16 of 50 tiles
     dark = (brightness < 130).sum().item()  # dark tiles are about 100, the others 160 and more
-    assert dark == pytest.approx(64, abs=2)
+    assert dark == pytest.approx(32, abs=2)
 
 
 def plain_run(tiles, folder):

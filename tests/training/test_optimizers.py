@@ -116,13 +116,13 @@ def test_a_training_with_all_of_it_resumes_as_if_never_stopped(tileset, tmp_path
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     log = whole.log
     assert log["loss_total"].iloc[-1] < log["loss_total"].iloc[0]
-    assert log["learning_rate"].iloc[-1] == pytest.approx(rate_at(recipe, 26 / 27))
+    assert log["learning_rate"].iloc[-1] == pytest.approx(rate_at(recipe, 11 / 12))
 
 
 @pytest.mark.slow
 def test_clipping_bounds_a_step(tileset, tmp_path, monkeypatch):
     monkeypatch.setattr("hviskd.training.fit.draw_curves", lambda *_, **__: None)
-    how = {"epochs": 1, "momentum": 0, "weight_decay": 0, "learning_rate": 0.1, "batch_size": 144}
+    how = {"epochs": 1, "momentum": 0, "weight_decay": 0, "learning_rate": 0.1, "batch_size": 72}
     moved = []
     for clip in (0.01, 0):
         recipe = recipe_of(**how, clip=clip)
@@ -141,7 +141,7 @@ def test_fine_tuning_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path
     """AdamW with rates by layer, cosine after a warm-up, clipping and a moving average: two epochs of two steps."""
     monkeypatch.setattr("hviskd.training.fit.draw_curves", lambda *_, **__: None)
     fine = {"optimizer": "adamw", "learning_rate": 1e-3, "schedule": "cosine", "warm_up": 0.25, "layer_decay": 0.5}
-    fine["batch_size"] = 64
+    fine["batch_size"] = 32
     recipe = recipe_of(**fine, weight_decay=0.1, clip=0.5, ema=0.9, seed=3)
     run = train(recipe, tileset, tmp_path / "run", device="cpu", progress=silent)
     torch.manual_seed(3)
@@ -154,7 +154,7 @@ def test_fine_tuning_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
         generator = torch.Generator().manual_seed(seed)
         for part in range(2):
-            index = order[64 * part : 64 * part + 64]
+            index = order[32 * part : 32 * part + 32]
             tiles = augment(torch.from_numpy(tileset.pixels[rows[index]]), generator, recipe.augmentation, 0)
             network.zero_grad()
             labels = torch.from_numpy(tileset.labels[rows[index]])
