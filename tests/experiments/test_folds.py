@@ -18,7 +18,7 @@ def test_every_tile_is_unseen_once_and_no_patient_crosses(tileset, tmp_path):
         assert not check_leak(fold).leaks
         parts = [set(fold.table["patient"].iloc[fold.rows(split)]) for split in ("train", "val", "test")]
         assert all(parts)
-        assert sum(map(len, parts)) == 10
+        assert sum(map(len, parts)) == 7
         assert set(fold.table["class"].iloc[fold.rows("test")]) == set(tileset.classes)
         assert fold.fingerprint == tileset.fingerprint
         assert (fold.folder / "pixels.npy").samefile(tileset.folder / "pixels.npy")
@@ -40,5 +40,5 @@ def test_folds_of_other_tiles_are_refused(tileset, tmp_path):
 
 
 def test_without_patients_or_with_too_few_it_says_so(tileset, tmp_path):
-    with pytest.raises(DataError, match="10 patients are too few for 11 folds"):
+    with pytest.raises(DataError, match="7 patients are too few for 11 folds"):
         make_folds(tileset, 11, tmp_path)

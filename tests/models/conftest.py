@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from hviskd.models.engines import conversion
+from hviskd.models.engines import conversion, kept
 from tests.models.make import make_model
 
 
@@ -22,7 +22,7 @@ def converted_once():
     done, convert = {}, conversion.convert
 
     def convert_once(model):
-        key = repr(conversion._source(model))
+        key = repr(kept._source(model.card))
         if key not in done:
             done[key] = convert(model)
         return done[key]
