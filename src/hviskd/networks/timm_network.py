@@ -129,7 +129,9 @@ class TimmNetwork(Network):
     def trace(self, images: Tensor, *, preactivations: bool = False, blocks: bool = False) -> Trace:
         """Run the network once and keep what passes the ends of its stages; raises as `forward`.
 
-        A transformer's blocks have no activation at their end, so its pre-activations are its maps.
+        A transformer's blocks have no activation at their end, so its pre-activations are its maps. Nor have they a
+        norm: what leaves them is a sum that grows from block to block, and tenfold in a fine-tuning. So each token of
+        its maps is kept with mean 0 and variance 1 over its channels, which is what the next block reads of it.
         """
         check_images(images)
         points = self._points
@@ -137,7 +139,7 @@ class TimmNetwork(Network):
         wanted = [*points.ends, *(points.blocks if blocks else ())]
         with recording(self.body, wanted, activations, points.ends[1]) as (left, entered):
             final = self._run(images)
-        maps, tokens = zip(*(self._layout(left[end]) for end in points.ends), strict=True)
+        maps, tokens = zip(*(self._compared(left[end]) for end in points.ends), strict=True)
         before = [
             stage if name is None else self._layout(entered[name])[0]
             for stage, name in zip(maps, points.activations, strict=True)
@@ -152,7 +154,7 @@ class TimmNetwork(Network):
             logits=classifier(embedding),
             class_weights=classifier.weight,
             preactivations=before if preactivations else None,
-            blocks=[self._layout(left[block])[0] for block in points.blocks] if blocks else None,
+            blocks=[self._compared(left[block])[0] for block in points.blocks] if blocks else None,
             class_tokens=list(tokens) if self._layout.has_class else None,
         )
 
@@ -178,6 +180,14 @@ class TimmNetwork(Network):
             lambda kept: self._layout(kept if branches else kept[0])[0],
             logits,
         )
+
+    def _compared(self, output: Any) -> tuple[Tensor, Tensor | None]:
+        """Return the map, and the class token if there is one, that a module's output is to other networks."""
+        if not (self._layout.tokens or self._layout.channels_last):
+            return self._layout(output)
+        branches = output if isinstance(output, list | tuple) else [output]
+        normed = [F.layer_norm(branch, branch.shape[-1:]) for branch in branches]
+        return self._layout(normed if isinstance(output, list | tuple) else normed[0])
 
     def _run(self, images: Tensor) -> Any:
         """Return what timm's own head would read."""

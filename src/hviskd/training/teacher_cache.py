@@ -80,7 +80,7 @@ class TeacherCache:
         self.views, self.precision = source.views.count, precision
         self._teacher, self._source, self._reads, self._parts = teacher, source, reads, _parts_of(reads)
         self._card = {
-            "format_version": 1,
+            "format_version": 2,  # 1 had transformers' tokens as their blocks left them
             "teacher": teacher.card.name,
             "weights": teacher.fingerprint,
             "meaning": teacher.card.meaning,

