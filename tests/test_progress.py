@@ -63,6 +63,18 @@ def test_a_log_file_gets_a_line_for_each_remark_and_each_minute(capfd, monkeypat
     ]
 
 
+def test_what_was_done_before_says_nothing_of_the_speed(capfd, monkeypatch):
+    now, seen = 100.0, []
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with progress_bar("train kd", 40, done=20) as advance:
+        now += 60
+        advance(5)
+    assert capfd.readouterr().err == "train kd 25/40 in 0:01:00, 0:03:00 left\n"
+    with progress_bar("train kd", 40, lambda *at: seen.append(at), done=20) as advance:
+        advance(5)
+    assert seen == [(20, 40, "train kd"), (25, 40, "train kd")]
+
+
 def test_a_bar_is_drawn_on_a_terminal(capfd, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     with progress_bar("slides [1]", 3) as advance:

@@ -47,7 +47,7 @@ def silent(done: int, total: int, what: str) -> None:
 
 
 @contextmanager
-def progress_bar(description: str, total: int, progress: Progress | None = None) -> Iterator[Advance]:
+def progress_bar(description: str, total: int, progress: Progress | None = None, *, done: int = 0) -> Iterator[Advance]:
     """Yield the function that advances a stage while the block runs.
 
     Args:
@@ -55,25 +55,26 @@ def progress_bar(description: str, total: int, progress: Progress | None = None)
         total: Number of steps.
         progress: Function to call; if None, a bar in a notebook, or on the error stream if that is a terminal. Where it
             is none, a plain line a minute and for each remark, so that a log file is not silent for hours.
+        done: Steps that were done before, of which the time left knows nothing.
     """
     if progress is not None:
-        yield _teller(description, total, progress)
+        yield _teller(description, total, progress, done)
         return
     from rich.console import Console
 
     console = Console(stderr=True)
     if console.is_jupyter:
-        with _notebook_bar(description, total) as advance:
+        with _notebook_bar(description, total, done) as advance:
             yield advance
     elif console.is_terminal:
-        with _terminal_bar(description, total, console) as advance:
+        with _terminal_bar(description, total, done, console) as advance:
             yield advance
     else:
-        yield _line_writer(description, total)
+        yield _line_writer(description, total, done)
 
 
 @contextmanager
-def _terminal_bar(description: str, total: int, console: "Console") -> Iterator[Advance]:
+def _terminal_bar(description: str, total: int, before: int, console: "Console") -> Iterator[Advance]:
     from rich import progress as rich
 
     columns = (
@@ -86,14 +87,14 @@ def _terminal_bar(description: str, total: int, console: "Console") -> Iterator[
         rich.TextColumn("{task.fields[note]}", markup=False),
     )
     with rich.Progress(*columns, console=console, refresh_per_second=_REFRESHES) as bar:
-        task = bar.add_task(description, total=total, note="")
+        task = bar.add_task(description, total=total, completed=before, note="")
         yield lambda steps=1, note="": bar.update(task, advance=steps, note=note)
 
 
 @contextmanager
-def _notebook_bar(description: str, total: int) -> Iterator[Advance]:
+def _notebook_bar(description: str, total: int, before: int) -> Iterator[Advance]:
     """Draw a bar as one output of the cell, replaced in place: a saved notebook keeps its last state, not each."""
-    started, done, last_note, lock = time.monotonic(), 0, "", threading.Lock()
+    started, done, last_note, lock = time.monotonic(), before, "", threading.Lock()
 
     def advance(steps: int = 1, note: str = "") -> None:
         nonlocal done, last_note
@@ -103,7 +104,7 @@ def _notebook_bar(description: str, total: int) -> Iterator[Advance]:
     def drawn() -> dict[str, str]:
         with lock:
             at, note = done, last_note
-        words = _line(description, at, total, started, note)
+        words = _line(description, (before, at, total), started, note)
         bar = f'<progress value="{at}" max="{max(total, 1)}"></progress>'
         return {"text/plain": words, "text/html": f"<div>{bar} {escape(words)}</div>"}
 
@@ -122,9 +123,9 @@ def _notebook_bar(description: str, total: int) -> Iterator[Advance]:
         output.update(drawn(), raw=True)
 
 
-def _line_writer(description: str, total: int) -> Advance:
+def _line_writer(description: str, total: int, before: int) -> Advance:
     """Return a function that writes a line on the error stream now and then; short work writes none."""
-    started, done, lock = time.monotonic(), 0, threading.Lock()
+    started, done, lock = time.monotonic(), before, threading.Lock()
     last = started
 
     def advance(steps: int = 1, note: str = "") -> None:
@@ -134,20 +135,22 @@ def _line_writer(description: str, total: int) -> Advance:
             now = time.monotonic()
             if (not steps and note) or now - last >= _LINE_EVERY_S:
                 last = now
-                print(_line(description, done, total, started, note), file=sys.stderr, flush=True)  # noqa: T201
+                print(_line(description, (before, done, total), started, note), file=sys.stderr, flush=True)  # noqa: T201
 
     return advance
 
 
-def _line(description: str, done: int, total: int, started: float, note: str) -> str:
-    at = f"{description} {done:,}/{total:,} {_times(started, done, total)}"
+def _line(description: str, steps: tuple[int, int, int], started: float, note: str) -> str:
+    """Return a bar as words; `steps` are those done before, done now, and all."""
+    _, done, total = steps
+    at = f"{description} {done:,}/{total:,} {_times(started, *steps)}"
     return f"{at}: {note}" if note else at
 
 
-def _times(started: float, done: int, total: int) -> str:
+def _times(started: float, before: int, done: int, total: int) -> str:
     """Return the time taken since `time.monotonic()` was `started` and, while steps remain, the time left in words."""
     taken = time.monotonic() - started
-    left = f", {_clock(taken * (total - done) / done)} left" if 0 < done < total else ""
+    left = f", {_clock(taken * (total - done) / (done - before))} left" if before < done < total else ""
     return f"in {_clock(taken)}{left}"
 
 
@@ -155,8 +158,10 @@ def _clock(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def _teller(description: str, total: int, progress: Progress) -> Advance:
-    done, lock = 0, threading.Lock()
+def _teller(description: str, total: int, progress: Progress, before: int) -> Advance:
+    done, lock = before, threading.Lock()
+    if before:
+        progress(before, total, description)
 
     def advance(steps: int = 1, note: str = "") -> None:
         nonlocal done

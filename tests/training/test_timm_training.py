@@ -136,11 +136,11 @@ def test_a_probed_encoder_keeps_its_input_and_licence_when_it_is_fine_tuned(tile
     own = {"mean": [0.7, 0.6, 0.7], "std": [0.2, 0.2, 0.2], "license": "mit"}
     config = {"architecture": "vit_tiny_patch16_224", "model_args": arguments, "pretrained_cfg": own}
     (tmp_path / "encoder" / "config.json").write_text(json.dumps(config))
-    encoder = ["--network", "timm:vit_tiny_patch16_224", "--weights", tmp_path / "encoder"]
-    hviskd("train", tileset.folder, "-o", tmp_path / "probe", *encoder, "--probe")
+    hviskd("train", tileset.folder, "-o", tmp_path / "probe", "--weights", tmp_path / "encoder", "--probe")
     hviskd("train", tileset.folder, "-o", tmp_path / "tuned", "--finetune", tmp_path / "probe", *QUICK)
     probe, tuned = (load_model(tmp_path / name).card for name in ("probe", "tuned"))
     assert probe.network == tuned.network
+    assert probe.network.name == "timm:vit_tiny_patch16_224"  # as the folder has it
     assert tuned.network.own_input.mean == (0.7, 0.6, 0.7)
     assert tuned.network.arguments["depth"] == 4
     assert tuned.pretrained == probe.pretrained

@@ -301,5 +301,6 @@ def _summary(run: "Run") -> None:
         typer.echo(f"  {model.folder}")
     typer.echo(f"log {run.log_file}, curves {run.curves_file}")
     typer.echo(
-        "when all arms are trained, evaluate them once on the test split: hviskd evaluate RUN … --tiles TILESET -o DIR"
+        "to choose among runs: hviskd evaluate RUN … --tiles TILESET --split val -o DIR; once all are chosen, the same "
+        "without --split, on the test split"
     )

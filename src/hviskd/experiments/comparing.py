@@ -160,8 +160,7 @@ def _train(bench: Bench, jobs: int, threads: int, minutes: float | None, progres
         raise RecipeError("two pairs have recipe files of the same name; rename one")
     done = sum(bench.done(cell) for cell in cells)
     problems: dict[str, str] = {}
-    with progress_bar("compare", len(cells), progress) as advance:
-        advance(done)
+    with progress_bar("compare", len(cells), progress, done=done) as advance:
 
         def told(cell: Cell, problem: str | None, seconds: float) -> None:
             if problem is None:

@@ -109,6 +109,13 @@ def open_pretrained(source: str | Path, licence: str | None = None) -> Pretraine
     return Pretrained(name, file_digest(file), _read(file), found, **told)
 
 
+def architecture_of(source: str | Path) -> str | None:
+    """Return timm's name of the architecture that a local folder of weights names; None if it names none."""
+    config = Path(source) / "config.json"
+    name: str | None = _config(config).get("architecture")
+    return name
+
+
 def _file_in(folder: Path) -> Path:
     if (folder / "model.json").is_file():
         raise ModelError(f"{folder}: is a Model of hviskd; give it as the teacher, or name its weights.safetensors")

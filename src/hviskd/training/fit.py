@@ -307,8 +307,8 @@ def _bar(learner: Learner, run: Run, steps: int, progress: Progress | None) -> I
     if not learner.fabric.is_global_zero:
         yield lambda *_args, **_kwargs: None
         return
-    with progress_bar(f"train {run.folder.name}", learner.recipe.epochs * steps, progress) as advance:
-        advance(learner.epoch * steps)
+    whole, done = learner.recipe.epochs * steps, learner.epoch * steps
+    with progress_bar(f"train {run.folder.name}", whole, progress, done=done) as advance:
         yield advance
 
 

@@ -80,8 +80,7 @@ def features_of(
         with GrowingArray(path, (len(rows), width), np.dtype(np.float32)) as kept:
             kept.tidy()
             done = kept.rows
-            with progress_bar(f"features of {split}", len(rows), progress) as advance:
-                advance(done)
+            with progress_bar(f"features of {split}", len(rows), progress, done=done) as advance:
                 for embedded in _embedded(network, tileset, rows[done:], device):
                     kept.append(embedded)
                     advance(len(embedded))

@@ -190,6 +190,8 @@ def load_recipe(
     content.setdefault("methods", "hviskd" if role == "distilled student" else "plain")
     for key, value in (changes or {}).items():
         _replace(content, key, value, where)
+    if "network" not in content and content.get("weights"):
+        content |= _of_weights(content["weights"])
     if "network" not in content:
         raise RecipeError(
             "give `recipe` (see `built_in_recipes()`) or `network` (see `network_names()`), or `start`, a finished run "
@@ -234,6 +236,14 @@ def _of_model(start: str | Path) -> dict[str, Any]:
     """Return the network of a finished Run or Model."""
     choice = find_model(start)[1].network
     return {"network": choice.name, "head": choice.head, "network_arguments": choice.arguments}
+
+
+def _of_weights(weights: str | Path) -> dict[str, Any]:
+    """Return the network that a folder of weights names, if it names one."""
+    from hviskd.networks.pretrained import architecture_of  # which needs torch
+
+    name = architecture_of(weights)
+    return {} if name is None else {"network": f"timm:{name}"}
 
 
 def _replace(content: dict[str, Any], key: str, value: Any, where: str) -> None:

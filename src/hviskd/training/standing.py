@@ -48,7 +48,10 @@ def require_better_than_a_guess(
         return Standing()
     standing = standing_of(teacher, tileset, device, progress)
     if standing.weak and not allow_weak:
-        raise ModelError(f"{standing.weak}; train it, check how its weights were loaded, or pass `allow_weak=True`")
+        raise ModelError(
+            f"{standing.weak}; check what was taken of its weights, give it a "
+            "classifier with `probe=True` or train it, or pass `allow_weak=True`"
+        )
     return standing
 
 

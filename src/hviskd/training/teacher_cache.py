@@ -178,8 +178,8 @@ class TeacherCache:
                 array.tidy()
             done = min(array.rows for array in growing.values())
             size_of_batch = _TILES.get(device.type, _TILES_ELSEWHERE)
-            advance = stack.enter_context(progress_bar(f"store teacher ({size})", count * self.views, progress))
-            advance(done * self.views)
+            bar = progress_bar(f"store teacher ({size})", count * self.views, progress, done=done * self.views)
+            advance = stack.enter_context(bar)
             for start in range(done, count, size_of_batch):
                 index = torch.arange(start, min(start + size_of_batch, count))
                 seen = []

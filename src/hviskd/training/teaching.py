@@ -115,7 +115,7 @@ def use_teacher(
     caches = tuple(TeacherCache(home, teacher, source, reads, teaching.cache_precision) for source in sources)
     missing, views = sum(cache.missing_bytes for cache in caches), caches[0].views
     if missing and not wanted and epochs * teaching.shared_by <= views:
-        told = f"{epochs} epochs are no more than the {views} views that a cache would store"
+        told = f"the epochs ({epochs}) are no more than the {views} views of each tile that a cache would store"
         return _live(told)
     room = _room(home, teaching.cache_gb)
     if missing > room:
