@@ -1,5 +1,7 @@
 """A comparison with real trainings: killed with all its processes and resumed, it ends with the same table."""
 
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,8 @@ from hviskd.experiments import compare, load_design, workers
 from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.comparison_files import draw_gains, draw_ranks, write_comparison
 from hviskd.models import load_model
+from hviskd.models.folder import CARD, INT8
+from hviskd.storage import file_digest
 from hviskd.tiles import split_tiles
 from tests.conftest import write_tiles
 from tests.counting import counting
@@ -255,14 +259,30 @@ def test_it_shows_itself_in_a_notebook(outcome):
     assert result.comparison.notes[0].split(":")[0] in result.comparison._repr_html_()
 
 
+def with_an_int8_variant(model, folder):
+    """A copy of a Model that says it has one, of which only the digest is true."""
+    shutil.copytree(model, folder)
+    (folder / INT8).write_bytes(b"not looked into")
+    card = json.loads((folder / CARD).read_text())
+    counted = {"data": "t", "data_fingerprint": "0", "calibration_split": "train"}
+    counted |= {"calibration_tiles": 1, "val_tiles": 1}
+    shares = {"top1_float": 1.0, "top1_int8": 1.0, "agreement": 1.0, "largest_difference": 0.0}
+    card["int8"] = {"sha256": file_digest(folder / INT8), "engine": "onnxruntime", **counted, **shares}
+    (folder / CARD).write_text(json.dumps(card))
+    assert load_model(folder).card.int8 is not None
+    return folder
+
+
 def test_a_finished_teacher_teaches_in_every_pair(outcome, experiment, tileset, tmp_path, here):
-    trained = outcome[1] / "teachers" / "resnet8-gap-fold0"
+    name = "resnet8-gap-fold0"
+    trained = with_an_int8_variant(outcome[1] / "teachers" / name / "model", tmp_path / name)
     few = {"seeds": [0], "arms": ["kd"], "teacher": str(trained)}
     folder = tmp_path / "out"
     result = compare(load_design(experiment, few), tileset, folder, device="cpu")
     assert [entry.name for entry in (folder / "teachers").iterdir()] == ["given"]
     given, before = load_model(folder / "teachers" / "given"), load_model(trained)
     assert given.fingerprint == before.fingerprint
+    assert given.card.int8 is None
     assert load_model(folder / "students/tiny/kd-fold0-seed0").card.teacher.fingerprint == before.fingerprint
     teacher, kd = result.comparison.rows
     row = next(row for row in outcome[0].comparison.rows if row.arm == "teacher")
