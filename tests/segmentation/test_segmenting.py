@@ -16,6 +16,7 @@ from tests.segmentation.make import CLASSES, TILE_PX, tissue_on_glass, write_mod
 from tests.slides.make import glass, stained
 
 PLAIN = Compute("torch", threads=1, workers=2)
+EVERYWHERE = MapSettings(min_tissue=0)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,31 @@ def test_on_a_finer_slide_tiles_have_the_models_size_in_um(model, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_slide_within_1_percent_of_the_models_mpp_is_read_as_it_is(model, tmp_path):
+    image = tissue_on_glass()
+    near, own, far = (
+        segment(model, write_slide(tmp_path / f"{mpp}.svs", image, mpp=mpp), settings=EVERYWHERE, compute=PLAIN)
+        for mpp in (0.4965, 0.5, 0.494)
+    )
+    assert near.card.mpp == near.card.slide_mpp == 0.4965
+    assert near.tile0_px == TILE_PX
+    assert "read at its own 0.4965 µm/px, not resampled to 0.5 µm/px" in near.card.notes
+    np.testing.assert_array_equal(near.x_px, own.x_px)
+    np.testing.assert_array_equal(near.probabilities, own.probabilities)
+    assert (own.card.mpp, far.card.mpp) == (0.5, 0.5)
+    assert far.tile0_px == pytest.approx(TILE_PX * 0.5 / 0.494)
+    assert not [note for each in (own, far) for note in each.card.notes if "resampled" in note]
+
+
+def test_a_coarser_level_within_1_percent_is_read_as_it_is(model, tmp_path):
+    image = np.repeat(np.repeat(tissue_on_glass(), 4, axis=0), 4, axis=1)
+    path = write_slide(tmp_path / "fine.svs", image, mpp=0.126)
+    with open_slide(path) as slide:
+        downsamples = [level.downsample for level in slide.levels]
+    assert 4 in downsamples
+    assert segment(model, path, compute=PLAIN).card.mpp == pytest.approx(0.504)
+
+
 def test_tiles_overlap_at_a_smaller_stride(model, slide):
     found = segment(model, slide, settings=MapSettings(stride_px=24), compute=PLAIN)
     places, shares = plain_loop(model, slide, 24, 64)

@@ -34,7 +34,7 @@ from hviskd.threads import in_threads
 
 SLIDES_CSV, CLAIMS = "slides.csv", ".claims"
 OUTDATED = "summary.outdated.json"  # what a summary is called after its slide failed to be done again
-_VERSION = 1  # higher whenever the same slide, Model and settings would give other files
+_VERSION = 2  # higher whenever the same slide, Model and settings would give other files
 
 
 @dataclass(frozen=True)

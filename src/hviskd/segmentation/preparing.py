@@ -3,10 +3,11 @@
 `segment` and cohorts call it, a cohort for the next slide while the one before is still being classified.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from hviskd.slides import (
 )
 from hviskd.slides.tile_reading import read_tiles
 
+SAME_SCALE = 0.01  # relative; scanners state their pixel size no better, and resampling costs as much as decoding
 THUMBNAIL_PX = 1050  # the most that a panel of the overview shows
 
 
@@ -56,7 +58,8 @@ class PreparedSlide:
 
     Attributes:
         slide: It.
-        request: What is wanted of it.
+        request: What is wanted of it, at the slide's own µm/px where that is near enough.
+        wanted_mpp: µm/px of the Model's tiles.
         tissue: Where its tissue is.
         row: int32 (N,), grid rows of the tiles, which stand row by row.
         column: int32 (N,), their grid columns.
@@ -69,6 +72,7 @@ class PreparedSlide:
 
     slide: Slide
     request: Request
+    wanted_mpp: float
     tissue: TissueMask
     row: NDArray[np.int32]
     column: NDArray[np.int32]
@@ -93,6 +97,8 @@ class PreparedSlide:
     def notes(self) -> tuple[str, ...]:
         """Notes on the slide for the user."""
         found = [*self.slide.notes, *self.tissue.notes]
+        if self.request.mpp != self.wanted_mpp:
+            found.append(f"read at its own {self.request.mpp:.4g} µm/px, not resampled to {self.wanted_mpp:g} µm/px")
         if self.request.icc != self.request.card.icc:
             done = "applied" if self.request.icc else "not applied"
             found.append(f"ICC colour profile {done}, unlike for the model's training tiles")
@@ -148,6 +154,7 @@ def prepare_slide(
     watch = Stopwatch()
     with watch.stage("open"):
         slide = open_slide(path, slide_mpp=slide_mpp, icc=request.icc)
+    wanted_mpp, request = request.mpp, at_own_scale(request, slide)
     try:
         with watch.stage("open"):
             slide.verify()
@@ -168,6 +175,7 @@ def prepare_slide(
     return PreparedSlide(
         slide=slide,
         request=request,
+        wanted_mpp=wanted_mpp,
         tissue=tissue,
         row=row.astype(np.int32),
         column=column.astype(np.int32),
@@ -177,6 +185,14 @@ def prepare_slide(
         thumbnail=thumbnail,
         watch=watch,
     )
+
+
+def at_own_scale(request: Request, slide: Slide) -> Request:
+    """Return a request at the µm/px of a level that differs by 1 % at most, so that its px are read as they are."""
+    scales = [slide.mpp * level.downsample for level in slide.levels if float(level.downsample).is_integer()]
+    nearest = min(scales, key=lambda mpp: abs(mpp / request.mpp - 1))
+    same = math.isclose(nearest, request.mpp, rel_tol=1e-6)
+    return replace(request, mpp=nearest) if not same and abs(nearest / request.mpp - 1) <= SAME_SCALE else request
 
 
 def fit_transfer(slide: Slide, tissue: TissueMask, request: Request) -> StainTransfer | None:

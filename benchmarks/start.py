@@ -1,0 +1,208 @@
+"""What `hviskd` costs before and beside the tiles: starting, the first classified tile, small slides, and memory.
+
+Two source trees are compared in one run, each measurement of one beside the same of the other, in CPU seconds (user and
+system) of all processes, the interpreter's start included: other programs lengthen those far less than seconds on a
+clock. The slides are mosaics of tissue, as in `cutting.py`; the network has drawn weights, as in `segmentation.py`, and
+is converted and checked before anything is measured. Each number is the median of the repeats. Peak memory is the
+largest resident set of the process.
+
+    git worktree add /tmp/before COMMIT
+    python benchmarks/start.py --before /tmp/before/src
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+CORE_PX, SMALL_PX, SECTION_PX = (900, 900), (2100, 2100), (3100, 3150)  # 36, 196 and 420 tiles of 150 px
+SMALL_SLIDES = 40
+FIRST_TILE = """
+import os, sys, time
+from hviskd.models.engines.engine import Engine
+
+classify = Engine.__call__
+
+def first(engine, tiles):
+    if len(tiles) and sys._getframe(1).f_code.co_name == "classify":  # not while the engine is checked
+        classify(engine, tiles)
+        print("cpu", time.process_time(), [name for name in HEAVY if name in sys.modules], flush=True)
+        os._exit(0)
+    return classify(engine, tiles)
+
+HEAVY = ("torch", "scipy", "pandas", "matplotlib", "pyarrow")
+Engine.__call__ = first
+from hviskd.cli.app import main
+main()
+"""
+
+
+def main() -> None:
+    """Measure both trees, and print one table."""
+    options = parse()
+    trees = {"before": options.before.resolve(), "after": options.after.resolve()}
+    with tempfile.TemporaryDirectory(dir=options.work) as work:
+        data = prepare(Path(work), options.network)
+        found: dict[str, dict[str, list[dict]]] = {}
+        for name, measure in MEASURES.items():
+            if options.only and name not in options.only:
+                continue
+            for number in range(options.repeats + 1):
+                for tree, source in trees.items():
+                    got = measure(Tree(source, data, tree))
+                    print(name, tree, got, file=sys.stderr, flush=True)
+                    if number:  # the first time converts the network, and reads files from the disk
+                        found.setdefault(name, {}).setdefault(tree, []).append(got)
+    report = render(found, trees, options)
+    print(report)
+    if options.output:
+        options.output.write_text(report, encoding="utf-8")
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--before", type=Path, required=True, help="the src folder of the commit to compare with")
+    parser.add_argument("--after", type=Path, default=Path(__file__).parents[1] / "src")
+    parser.add_argument("--network", default="mobilenet_v2")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", nargs="*", choices=MEASURES)
+    parser.add_argument("--work", type=Path, help="where there is room for slides and maps")
+    parser.add_argument("-o", "--output", type=Path, help="also write the table here")
+    return parser.parse_args()
+
+
+def prepare(work: Path, network: str) -> Path:
+    """Draw the slides and write the Model, with the code that is being measured."""
+    from cutting import make_slide
+    from segmentation import write_model
+
+    make_slide(work / "section", *SECTION_PX)
+    make_slide(work / "small", *SMALL_PX)
+    make_slide(work / "core", *CORE_PX)
+    write_model(argparse.Namespace(work=work / "section", network=network, int8=False))
+    for kind, cohort in (("small", "cohort"), ("core", "cores")):
+        (work / cohort).mkdir()
+        for number in range(SMALL_SLIDES):
+            shutil.copyfile(work / kind / "slide.svs", work / cohort / f"slide{number:02d}.svs")
+    return work
+
+
+class Tree:
+    """One of the source trees, and how to run its command line."""
+
+    def __init__(self, source: Path, data: Path, name: str) -> None:
+        self.data = data
+        self.environment = os.environ | {"PYTHONPATH": str(source), "HVISKD_CACHE": str(data / f"cache-{name}")}
+        self.environment.pop("COLUMNS", None)
+
+    def run(self, *words: object, code: str | None = None) -> dict:
+        """Run a verb, and return its CPU seconds, its peak in MiB, and what it printed."""
+        command = [sys.executable, *(["-m", "hviskd"] if code is None else ["-c", code]), *map(str, words)]
+        measured = (
+            "import json, resource, subprocess, sys; "
+            "done = subprocess.run(sys.argv[1:], capture_output=True, text=True); "
+            "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
+            "print(json.dumps([done.returncode, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, done.stdout, "
+            "done.stderr]))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", measured, *command],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+        code_, cpu, peak, out, error = json.loads(done.stdout)
+        if code_:
+            raise SystemExit(f"{' '.join(command)}: {error}")
+        return {"cpu": cpu, "peak": peak, "out": out}
+
+    def segment(self, *slides: Path, code: str | None = None) -> dict:
+        """Map slides with one thread for the network."""
+        output = self.data / "maps"
+        shutil.rmtree(output, ignore_errors=True)
+        return self.run(
+            "segment", *slides, "-m", self.data / "section" / "model", "-o", output, "--threads", 1, code=code
+        )
+
+
+def first_tile(tree: Tree) -> dict:
+    """Return the CPU seconds until the first batch is classified, and what is loaded by then."""
+    found = tree.segment(tree.data / "section" / "slide.svs", code=FIRST_TILE)
+    line = next(line for line in found["out"].splitlines() if line.startswith("cpu "))
+    seconds, loaded = line.removeprefix("cpu ").split(" ", 1)
+    return {"cpu": float(seconds), "loaded": loaded}
+
+
+MEASURES = {
+    "--help": lambda tree: tree.run("--help"),
+    "first tile": first_tile,
+    "a section of 420 tiles": lambda tree: tree.segment(tree.data / "section" / "slide.svs"),
+    "a small slide of 196 tiles": lambda tree: tree.segment(tree.data / "small" / "slide.svs"),
+    f"{SMALL_SLIDES} small slides of 196 tiles": lambda tree: tree.segment(tree.data / "cohort"),
+    f"{SMALL_SLIDES} cores of 36 tiles": lambda tree: tree.segment(tree.data / "cores"),
+    "slides info": lambda tree: tree.run("slides", "info", tree.data / "small" / "slide.svs"),
+    "slides info -o, 6 slides": lambda tree: pictures(tree, 6),
+    f"slides info -o, {SMALL_SLIDES} slides": lambda tree: pictures(tree, SMALL_SLIDES),
+}
+
+
+def pictures(tree: Tree, count: int) -> dict:
+    """Survey so many slides, with a picture of each."""
+    output = tree.data / "pictures"
+    shutil.rmtree(output, ignore_errors=True)
+    slides = sorted((tree.data / "cohort").iterdir())[:count]
+    return tree.run("slides", "info", *slides, "-o", output)
+
+
+def render(found: dict, trees: dict[str, Path], options: argparse.Namespace) -> str:
+    """Put the medians into a Markdown table."""
+    lines = [
+        f"{datetime.now(UTC):%Y-%m-%d}, {cpu()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
+        f"before {commit(trees['before'])}, after {commit(trees['after'])}: "
+        f"`{' '.join(['benchmarks/start.py', *sys.argv[1:]])}`",
+        "",
+        f"Medians of {options.repeats}, {options.network}, one thread for the network.",
+        "",
+        "| what | CPU s before | CPU s after | ratio | peak MiB before | after |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for name, measured in found.items():
+        before, after = (statistics.median(got["cpu"] for got in measured[tree]) for tree in trees)
+        peaks = [statistics.median(got.get("peak", float("nan")) for got in measured[tree]) for tree in trees]
+        shown = " | ".join("" if peak != peak else f"{peak:.0f}" for peak in peaks)
+        lines.append(f"| {name} | {before:.2f} | {after:.2f} | {before / after:.2f} | {shown} |")
+        if "loaded" in measured["after"][0]:
+            told = ", ".join(f"{tree} {measured[tree][0]['loaded']}" for tree in trees)
+            lines.append(f"| loaded by then: {told} | | | | | |")
+    return "\n".join([*lines, ""])
+
+
+def cpu() -> str:
+    """Name the processor and those of its instruction sets that networks use."""
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    entries = dict(line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)
+    facts = {key.strip(): value.strip() for key, value in entries.items()}
+    sets = [
+        name for name in ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8") if name in facts["flags"].split()
+    ]
+    return f"{facts['model name']} (family {facts['cpu family']}, model {facts['model']}; {', '.join(sets)})"
+
+
+def commit(source: Path) -> str:
+    """Return the commit that a source tree stands at."""
+    done = subprocess.run(
+        ["/usr/bin/env", "git", "-C", source, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    )
+    return done.stdout.strip() or source.parent.name
+
+
+if __name__ == "__main__":
+    main()
