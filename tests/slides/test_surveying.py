@@ -1,11 +1,15 @@
 """Looking at many slides, the broken ones too."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from hviskd.slides import find_cohort, survey
 from tests.html_tables import read_tables
+from tests.memory import PEAK_KIB, knows_its_peak
 from tests.slides.make import patterned, stained, write_svs
 
 
@@ -58,3 +62,26 @@ def test_each_slide_has_a_picture_of_its_own(tmp_path):
     for report in reports:
         assert report.tissue_mm2 > 0.02
         Image.open(report.picture).verify()
+
+
+PICTURES = (
+    PEAK_KIB
+    + """
+import sys
+from hviskd.slides import survey
+
+for count in (4, 14):
+    survey([sys.argv[1]] * count, pictures=sys.argv[2], progress=lambda *_: None)
+    print(peak_kib())
+"""
+)
+
+
+@pytest.mark.slow
+@knows_its_peak
+def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
+    slide = write_svs(tmp_path / "a.svs", stained((600, 500), 1, 0.6))
+    command = [sys.executable, "-c", PICTURES, slide, tmp_path / "pictures"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+    few, many = map(int, done.stdout.split())
+    assert many - few < 15 * 1024  # a picture takes five

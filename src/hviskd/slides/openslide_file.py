@@ -146,19 +146,23 @@ def _tile_cache() -> openslide.OpenSlideCache:
     return openslide.OpenSlideCache(CACHE_BYTES)
 
 
-def _open_handle(path: Path) -> openslide.OpenSlide:
+def _open_handle(path: Path, *, cached: bool = True) -> openslide.OpenSlide:
     try:
         handle = openslide.OpenSlide(path)
     except openslide.OpenSlideError as error:
         raise _damaged(path, error) from error
-    handle.set_cache(_tile_cache())
+    if cached:
+        handle.set_cache(_tile_cache())
     return handle
 
 
 def _probe(path: Path, levels: Sequence[Level]) -> None:
-    """Read the last px of every level, with a separate handle, since one that fails is of no further use."""
+    """Read the last px of every level, with a separate handle, since one that fails is of no further use.
+
+    Its tiles are not kept: those of one slide after the other would fill the common cache.
+    """
     try:
-        with contextlib.closing(_open_handle(path)) as handle:
+        with contextlib.closing(_open_handle(path, cached=False)) as handle:
             for number, level in enumerate(levels):
                 corner = int((level.width_px - 1) * level.downsample), int((level.height_px - 1) * level.downsample)
                 handle.read_region(corner, number, (1, 1))

@@ -1,5 +1,6 @@
 """Inspects many slides one by one, including damaged ones."""
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from hviskd.slides.slide import SlideFacts
 from hviskd.slides.tissue_rule import TissueRule
 
 _NOTEBOOK_PX = 480
+_PICTURES_AT_ONCE = 4  # in memory
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def survey(
             except (DataError, OSError) as error:
                 problem = str(error) if isinstance(error, DataError) else f"{slide.path}: {error.strerror or error}"
                 reports.append(SlideReport(slide.path, problem=" ".join(problem.split())))
+            if pictures is not None and len(reports) % _PICTURES_AT_ONCE == 0:
+                gc.collect()  # a figure and its parts refer to each other, and would pile up for dozens of slides
             advance(note=slide.path.name)
     return reports
 
