@@ -240,7 +240,7 @@ def test_it_goes_beside_kd_and_hviskd(name):
 @every_mixture
 def test_nothing_stays_on_the_processor_when_all_is_elsewhere(mixture):
     """On a device without content, which refuses operands of two devices as a GPU does and cannot be read back."""
-    objective, tiles = build(mixture).to("meta"), batch()
+    objective, tiles = build(mixture, pair="same").to("meta"), batch()
     there = Batch(tiles.images.to("meta"), tiles.labels.to("meta"), tiles.index.to("meta"))
     for progress in COUNTED_IN:
         step = run(objective, there, progress)

@@ -4,17 +4,19 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hviskd.evaluation.counting import complexity
-from hviskd.networks import create_network, network_names
+from hviskd.networks import create_network
 from hviskd.networks.base import Backbone, StagedNetwork
 
 from ..timm_samples import TIMM, small
 
 # Table 2 of the paper, in millions; eight classes, tiles of 150 px. It calls them FLOPs.
 PAPER = {"resnet20": 915.7, "resnet8x4": 3950, "shufflenet_v1": 865.8, "shufflenet_v2": 996.5, "mobilenet_v2": 162.7}
+# Of each family and width; a deeper network has more of the same blocks, as the tests of the zoo hold.
+LEAST_DEEP = ["resnet8", "resnet8x4", "wrn_16_1", "wrn_16_2", "vgg8", "mobilenet_v2", "shufflenet_v1", "shufflenet_v2"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize("name", LEAST_DEEP)
 def test_multiply_adds_are_half_of_the_operations_torch_counts(name):
     network = create_network(name, 8).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
