@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
@@ -20,6 +20,7 @@ KEEP = {"Cache-Control": "private, max-age=3600"}
 FRESH = {"Cache-Control": "no-store"}
 _GONE = 499  # the client has left; nobody reads it
 
+Queue = Literal["quick", "long", "models"]
 _Made = TypeVar("_Made")
 
 
@@ -50,7 +51,8 @@ class Contents:
 class Desk:
     """Takes requests on a slide, and has them worked on in a few threads, so that many clients take little memory.
 
-    What takes long, such as tracing a mask, is done in one more thread, so that a slide's tiles never wait for it.
+    What takes long, such as tracing a mask, and what Models compute are each done in one more thread, so that a slide's
+    tiles never wait for either.
 
     Args:
         contents: What is shown.
@@ -61,8 +63,12 @@ class Desk:
         self.contents = contents
         self._spell = spell
         self._folders = sorted(map(str, contents.folders()), key=len, reverse=True)  # the innermost first
-        self._quick = CapacityLimiter(max(2, os.cpu_count() or 2))
-        self._long = CapacityLimiter(1)
+        quick = CapacityLimiter(max(2, os.cpu_count() or 2))
+        self._queues: dict[Queue, CapacityLimiter] = {
+            "quick": quick,
+            "long": CapacityLimiter(1),
+            "models": CapacityLimiter(1),
+        }
 
     def slide(self, request: Request) -> ShelfSlide:
         """Return the slide that a request names.
@@ -86,19 +92,19 @@ class Desk:
             said = said.replace(f"{folder}{os.sep}", "").replace(folder, Path(folder).name)
         return " ".join(said.split())
 
-    async def done(self, request: Request, work: Callable[[], _Made], *, long: bool = False) -> _Made:
-        """Do work in one of the threads, or in that for long work, unless the client has left before its turn.
+    async def done(self, request: Request, work: Callable[[], _Made], queue: Queue = "quick") -> _Made:
+        """Do work in a thread of the queue, unless the client has left before its turn.
 
         Raises:
             HTTPException: The client has left.
         """
-        async with self._long if long else self._quick:
+        async with self._queues[queue]:
             if await request.is_disconnected():
                 raise HTTPException(_GONE)
             return await to_thread.run_sync(work)
 
     async def done_on(
-        self, request: Request, which: ShelfSlide, work: Callable[[], _Made | None], *, long: bool = False
+        self, request: Request, which: ShelfSlide, work: Callable[[], _Made | None], queue: Queue = "quick"
     ) -> _Made:
         """Do work on a slide.
 
@@ -106,7 +112,7 @@ class Desk:
             HTTPException: The client has left, a file is damaged, or nothing is there.
         """
         try:
-            made = await self.done(request, work, long=long)
+            made = await self.done(request, work, queue)
         except (HviskdError, OSError) as error:
             raise HTTPException(422, self.problem(which, error)) from error
         if made is None:

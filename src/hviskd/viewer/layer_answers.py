@@ -9,12 +9,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hviskd.segmentation import SlideMap
 from hviskd.segmentation.certainty import UNSURE_COLOUR
 from hviskd.segmentation.pyramid import TILE_PX
 from hviskd.viewer.desk import FRESH, KEEP, Desk
 from hviskd.viewer.drawings import as_page
 from hviskd.viewer.grids import Grids
 from hviskd.viewer.map_shelf import ShelfMap
+
+_LEAST_SURE = 200  # tiles
 
 
 class LayerAnswers:
@@ -29,12 +32,13 @@ class LayerAnswers:
         return [
             Route("/scale", self._scale),
             Route("/slides/{key}/outlines", self._outlines),
+            Route("/slides/{key}/least-sure/{number:int}", self._least_sure),
             Route(layer, self._geometry),
             Route(layer + "/{level:int}/{column:int}/{row:int}", self._cells),
         ]
 
     async def _scale(self, request: Request) -> Response:
-        return JSONResponse(await self._desk.done(request, _colour_scale, long=True), headers=KEEP)
+        return JSONResponse(await self._desk.done(request, _colour_scale, "long"), headers=KEEP)
 
     async def _outlines(self, request: Request) -> Response:
         which = self._desk.slide(request)
@@ -45,11 +49,20 @@ class LayerAnswers:
         def read() -> dict[str, Any]:
             return as_page(self._grids.annotation(which), contents.drawings.legend, known)
 
-        return JSONResponse(await self._desk.done_on(request, which, read, long=True), headers=FRESH)
+        return JSONResponse(await self._desk.done_on(request, which, read, "long"), headers=FRESH)
+
+    async def _least_sure(self, request: Request) -> Response:
+        which, number, maps = self._desk.slide(request), request.path_params["number"], self._desk.contents.maps
+
+        def read() -> list[dict[str, Any]] | None:
+            found = maps.of(which)
+            return least_sure(maps.load(found[number])) if number < len(found) else None
+
+        return JSONResponse({"tiles": await self._desk.done_on(request, which, read)}, headers=FRESH)
 
     async def _geometry(self, request: Request) -> Response:
         which, layer = self._desk.slide(request), request.path_params["layer"]
-        grid = await self._desk.done_on(request, which, lambda: self._grids.grid(which, layer), long=True)
+        grid = await self._desk.done_on(request, which, lambda: self._grids.grid(which, layer), "long")
         rows, columns = grid.levels[0].shape
         told = {"rows": rows, "columns": columns, "cell_px": grid.cell_px, "levels": len(grid.levels), "tile": TILE_PX}
         return JSONResponse(told, headers=FRESH)
@@ -93,6 +106,18 @@ def map_facts(one: ShelfMap) -> dict[str, Any]:
         "stain": card.stain,
         "engine": card.engine,
     }
+
+
+def least_sure(slide_map: SlideMap) -> list[dict[str, Any]]:
+    """Return the tiles of a map with the smallest top probability, the least first, at most 200."""
+    top = slide_map.probabilities.max(axis=1)
+    rows = np.argsort(top, kind="stable")[:_LEAST_SURE]
+    x, y, side = slide_map.x_px, slide_map.y_px, slide_map.tile0_px
+    names = [slide_map.classes[place] for place in slide_map.class_index[rows].tolist()]
+    return [
+        {"x": float(x[row] + side / 2), "y": float(y[row] + side / 2), "side0_px": side, "class": name, "top": share}
+        for row, name, share in zip(rows.tolist(), names, top[rows].astype(float).round(4).tolist(), strict=True)
+    ]
 
 
 @cache

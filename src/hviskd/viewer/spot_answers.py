@@ -47,7 +47,7 @@ class SpotAnswers:
 
     async def _load(self, request: Request) -> Response:
         try:
-            names = await self._desk.done(request, self._opinions.load, long=True)
+            names = await self._desk.done(request, self._opinions.load, "models")
         except HviskdError as error:
             raise HTTPException(422, self._desk.placeless(str(error))) from error
         return JSONResponse({"models": names}, headers=FRESH)
@@ -59,7 +59,7 @@ class SpotAnswers:
             said = [self._said(asked, place, each) for place, each in enumerate(self._opinions.of(asked.which))]
             return {"x": asked.x, "y": asked.y, "opinions": said, "expert": self._expert(asked, said)}
 
-        return JSONResponse(await self._desk.done_on(request, asked.which, read), headers=FRESH)
+        return JSONResponse(await self._desk.done_on(request, asked.which, read, "models"), headers=FRESH)
 
     async def _tile(self, request: Request) -> Response:
         asked = self._asked(request)
@@ -68,7 +68,7 @@ class SpotAnswers:
             found = self._found(request, asked)
             return None if found is None else _as_png(self._opinions.tile(asked.which, *found))
 
-        picture = await self._desk.done_on(request, asked.which, read)
+        picture = await self._desk.done_on(request, asked.which, read, "models")
         return Response(picture, media_type="image/png", headers=KEEP)
 
     async def _attention(self, request: Request) -> Response:
@@ -81,7 +81,7 @@ class SpotAnswers:
             outline = self._outline(asked.which, found[1], found[0].classes[label])
             return _as_png(self._opinions.attention(asked.which, *found, label, outline))
 
-        picture = await self._desk.done_on(request, asked.which, read)
+        picture = await self._desk.done_on(request, asked.which, read, "models")
         return Response(picture, media_type="image/png", headers=KEEP)
 
     def _asked(self, request: Request) -> _Asked:

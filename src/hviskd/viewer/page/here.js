@@ -40,13 +40,18 @@ export class Here {
     const mine = ++this.asked;
     by("here-section").hidden = false;
     by("here-section").setAttribute("aria-busy", true);
+    by("here-place").textContent = "asking …";
     try {
       const said = await ask(`/slides/${facts.key}/at?${new URLSearchParams({ x, y })}`);
       if (mine !== this.asked) return;
       this.said = said;
       this.show();
     } catch (error) {
-      if (mine === this.asked) by("here-problem").textContent = error.message;
+      if (mine === this.asked) {
+        this.said = null;
+        by("here-place").textContent = "";
+        by("here-problem").textContent = error.message;
+      }
     } finally {
       if (mine === this.asked) by("here-section").setAttribute("aria-busy", false);
     }

@@ -3,6 +3,7 @@
 import { ask } from "./asking.js";
 import { Here } from "./here.js";
 import { keepPlace, readLayers, readPlace } from "./kept_place.js";
+import { LeastSure } from "./least_sure.js";
 import { showLegend } from "./legend.js";
 import { MOST_PANES, Panes } from "./panes.js";
 import { savePicture } from "./picture.js";
@@ -19,7 +20,10 @@ const panes = new Panes(by("panes"), {
   moved,
   changed: (pane) => {
     if (!panes.facts) return;
-    if (pane === panes.active) showLegend(pane.layers);
+    if (pane === panes.active) {
+      showLegend(pane.layers);
+      leastSure.update(pane.layers);
+    }
     keep();
   },
   failed: tellLayerProblem,
@@ -28,6 +32,7 @@ const panes = new Panes(by("panes"), {
     layers.above = (context, place) => here.paint(context, place);
   },
 });
+const leastSure = new LeastSure(panes, here);
 let list = null;
 let loading = null; // of the models, after the first slide is on the screen
 

@@ -108,6 +108,12 @@ export class SlideView {
     viewport.applyConstraints(immediately);
   }
 
+  /** Show a square of level-0 px in the middle, so many px of the screen wide if the slide has them. */
+  showSquare(x, y, side, px) {
+    const highest = (this.highestPower * this.facts.mpp) / BASE_UM;
+    this.lookAt(x, y, (BASE_UM * Math.min(px / side, highest)) / this.facts.mpp);
+  }
+
   /** Show what another view of the slide shows. */
   follow(other) {
     if (!this.facts || !other.facts) return;
