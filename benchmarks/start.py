@@ -25,6 +25,8 @@ CORE_PX, SMALL_PX, SECTION_PX = (900, 900), (2100, 2100), (3100, 3150)  # 36, 19
 MOST_SLIDES = 40
 FIRST_TILE = """
 import os, sys, time
+from hviskd.processor import let_threads_sleep
+let_threads_sleep()  # before torch is loaded, as the command line does
 from hviskd.models.engines.engine import Engine
 
 classify = Engine.__call__
