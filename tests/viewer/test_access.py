@@ -1,7 +1,9 @@
 """Who may ask the viewer: the browser of its user, on this computer, to read."""
 
+import http.client
 import socket
 import time
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -95,6 +97,22 @@ def test_the_page_in_a_frame_of_another_page_stays_empty(viewer, browser, tmp_pa
 def test_it_listens_on_this_computer_alone(viewer):
     with socket.socket() as other:
         other.bind(("127.0.0.2", port_of(viewer)))  # on all addresses, this one would be taken
+
+
+def test_no_answer_waits_for_the_client_to_acknowledge_its_headers(viewer):
+    """A server that does not name its protocol to asyncio answers small requests 40 ms late, each of them."""
+    ask(viewer, "/page/main.js")
+    parts = urlsplit(viewer.address)
+    headers = {"Cookie": f"hviskd-{parts.port}={parts.query.removeprefix('token=')}"}
+    connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=20)
+    took = []
+    for _ in range(40):
+        began = time.perf_counter()
+        connection.request("GET", "/page/main.js", headers=headers)
+        assert connection.getresponse().read()
+        took.append(time.perf_counter() - began)
+    connection.close()
+    assert min(took[5:]) < 0.03  # of a busy machine, the quickest
 
 
 class TestSlowClients:
