@@ -75,6 +75,7 @@ _HOMES = {
     "survey": "slides",
     "tissue_mask": "slides",
     "train": "training",
+    "tune": "experiments",
     "write_report": "reports",
 }
 
@@ -96,7 +97,7 @@ if TYPE_CHECKING:
         save_profile,
         save_relations,
     )
-    from hviskd.experiments import compare, load_design, run_demo
+    from hviskd.experiments import compare, load_design, run_demo, tune
     from hviskd.models import Compute, Model, QuantizeSettings, export_model, load_model, quantize
     from hviskd.networks import create_network, network_names
     from hviskd.reports import write_report
@@ -186,6 +187,7 @@ __all__ = [
     "survey",
     "tissue_mask",
     "train",
+    "tune",
     "write_report",
 ]
 

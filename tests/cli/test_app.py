@@ -14,7 +14,7 @@ VERBS = (
     ["slides", "info"], ["annotations", "census"], ["annotations", "convert"], ["synth"],
     ["tiles", "import"], ["tiles", "cut"], ["tiles", "split"], ["tiles", "info"], ["train"], ["distill"],
     ["segment"], ["evaluate"], ["calibrate"], ["attend"], ["agree"], ["profile"], ["relations"],
-    ["compare"], ["report"],
+    ["tune"], ["compare"], ["report"],
     ["figures", "curves"], ["figures", "roc"], ["figures", "radar"], ["figures", "confusion"], ["figures", "gain"],
     ["quantize"], ["export"], ["networks"], ["recipes"], ["demo"],
 )  # fmt: skip

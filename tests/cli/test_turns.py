@@ -58,6 +58,7 @@ def test_two_cuttings(tmp_path):
         ("agree", "maps", "--annotations", "drawn"),
         ("attend", "model", "--tiles", "tiles"),
         ("compare", "laptop", "--tiles", "tiles"),
+        ("tune", "tiles", "--recipe", "laptop", "--try", "learning_rate=0.1"),
         ("tiles", "cut", "slides", "--masks", "masks", "--legend", "ivygap"),
     ],
 )

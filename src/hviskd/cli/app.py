@@ -29,12 +29,13 @@ from hviskd.cli.synth import synth
 from hviskd.cli.tiles import tiles_app
 from hviskd.cli.tiles_cut import cut
 from hviskd.cli.train import distill, train
+from hviskd.cli.tune import tune
 from hviskd.cli.view import view
 from hviskd.errors import HviskdError
 from hviskd.processor import let_threads_sleep
 from hviskd.version import DISCLAIMER, __version__
 
-_CONTINUING = ("compare", "cut", "segment")  # verbs that keep what is finished without being asked
+_CONTINUING = ("compare", "cut", "segment", "tune")  # verbs that keep what is finished without being asked
 _WORDS = "hviskd.words"  # under which a context keeps the words of its command line
 
 
@@ -96,7 +97,7 @@ app.add_typer(annotations_app, name="annotations")
 tiles_app.command()(cut)
 app.add_typer(tiles_app, name="tiles")
 app.add_typer(figures_app, name="figures")
-_VERBS = (train, distill, segment, view, evaluate, calibrate, attend, agree, profile, relations, compare, report)
+_VERBS = (train, distill, segment, view, evaluate, calibrate, attend, agree, profile, relations, tune, compare, report)
 _HELPERS = (networks, recipes, demo, synth, quantize, export)
 for verb in (*_VERBS, *_HELPERS):
     app.command()(verb)

@@ -26,6 +26,7 @@ _VERBS = {
     "split_tiles": "tiles split",
     "take_census": "annotations census",
     "train": "train",
+    "tune": "tune",
 }
 _CALL = re.compile(r"`([a-z_]+)\(\)`")
 _PARAMETER = re.compile(r"`([a-z_][a-z0-9_.]*)(?:=([^`]*))?`")

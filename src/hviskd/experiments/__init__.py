@@ -12,15 +12,18 @@ if TYPE_CHECKING:
     from hviskd.experiments.comparison import Comparison
     from hviskd.experiments.demo import Demo, run_demo
     from hviskd.experiments.design import Design, load_design
+    from hviskd.experiments.tuning import Tuning, tune
 
 _HOMES = {
     "Comparison": "comparison",
     "Demo": "demo",
     "Design": "design",
     "Outcome": "comparing",
+    "Tuning": "tuning",
     "compare": "comparing",
     "load_design": "design",
     "run_demo": "demo",
+    "tune": "tuning",
 }
 
 __all__ = [
@@ -28,9 +31,11 @@ __all__ = [
     "Demo",
     "Design",
     "Outcome",
+    "Tuning",
     "compare",
     "load_design",
     "run_demo",
+    "tune",
 ]
 
 __getattr__ = load_on_use(__name__, _HOMES)

@@ -148,6 +148,17 @@ class Recipe(BaseModel):
         passed = sum(epoch >= round(share * self.epochs) for share in self.decay_at)
         return float(self.learning_rate * self.decay**passed)
 
+    def changed(self, changes: Mapping[str, Any]) -> "Recipe":
+        """Return the recipe with other values; nested keys have dots (`methods.hviskd.scale`).
+
+        Raises:
+            RecipeError: An unknown key, or an invalid value.
+        """
+        content = self.model_dump(mode="json")
+        for key, value in changes.items():
+            _replace(content, key, value, "recipe")
+        return _validated(content, "recipe")
+
     def to_yaml(self) -> str:
         """Return the complete recipe as YAML, which `load_recipe` reads."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -197,12 +208,7 @@ def load_recipe(
             "give `recipe` (see `built_in_recipes()`) or `network` (see `network_names()`), or `start`, a finished run "
             "to go on from"
         )
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        unknown = error.errors()[0]["type"] == "extra_forbidden"
-        hint = f"; the keys are {', '.join(Recipe.model_fields)}" if unknown else ""
-        raise RecipeError(f"{where}: {first_problem(error)}{hint}") from error
+    return _validated(content, where)
 
 
 def parse_value(text: str) -> Any:
@@ -211,6 +217,15 @@ def parse_value(text: str) -> Any:
         return parse_yaml(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"{text!r} is not a YAML value") from error
+
+
+def _validated(content: dict[str, Any], where: str) -> Recipe:
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        unknown = error.errors()[0]["type"] == "extra_forbidden"
+        hint = f"; the keys are {', '.join(Recipe.model_fields)}" if unknown else ""
+        raise RecipeError(f"{where}: {first_problem(error)}{hint}") from error
 
 
 def _of_pair(content: dict[str, Any], role: Role, where: str) -> dict[str, Any]:
