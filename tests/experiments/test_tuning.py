@@ -2,12 +2,15 @@
 
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from hviskd.cli.app import app
-from hviskd.errors import DataError, RecipeError
+from hviskd.errors import DataError, DivergedError, RecipeError
 from hviskd.experiments import tune, tuning
+from hviskd.models import load_model
+from hviskd.networks import create_network
 from hviskd.progress import silent
 from hviskd.training import load_recipe
 
@@ -33,7 +36,7 @@ def test_the_best_mean_over_seeds_is_chosen(tuned):
     best = max(by_hand, key=by_hand.get)
     assert tuple(found.chosen.values()) == best
     assert best[0] == 0.02
-    assert found.means()["mean"].iloc[0] == pytest.approx(by_hand[best])
+    assert found.tried[0].mean == pytest.approx(by_hand[best])
     assert found.best.learning_rate == 0.02
     assert found.best.methods["cross_entropy"].label_smoothing == best[1]
     assert found.best.seed == 7
@@ -79,6 +82,45 @@ def test_what_cannot_be_tried_is_refused_before_the_first_training(grid, error, 
     assert not (tmp_path / "out").exists()
 
 
+def test_values_of_any_kind_come_back_as_they_were_given(tileset, tmp_path):
+    torch.manual_seed(0)
+    torch.save(create_network("resnet8", 3).state_dict(), tmp_path / "w.pth")
+    recipe = load_recipe(None, RECIPE | {"weights": str(tmp_path / "w.pth"), "weights_licence": "mit"})
+    grid = {"warm_up": [0], "decay_at": [[0.5], [0.6, 0.8]], "weights_licence": [None], "nesterov": [True]}
+    found = tune(recipe, tileset, tmp_path / "out", grid=grid, seeds=[1], progress=silent)
+    assert len(found.tried) == 2
+    assert all(each.values["weights_licence"] is None for each in found.tried)
+    assert found.best.decay_at == tuple(found.chosen["decay_at"])
+    assert found.best.weights == recipe.weights  # a recipe's dump leaves the path out
+    run = next((tmp_path / "out" / "trainings").iterdir())
+    assert load_model(run).card.pretrained.name == "w.pth"
+    assert "among 2 combinations" in found.notes[0]
+
+
+def test_what_diverges_is_last_and_the_others_are_trained(tileset, tmp_path, monkeypatch):
+    train = tuning.train
+
+    def diverging(recipe, *args, **more):
+        if recipe.learning_rate == 1:
+            raise DivergedError("loss is nan")
+        return train(recipe, *args, **more)
+
+    monkeypatch.setattr(tuning, "train", diverging)
+    recipe = load_recipe(None, RECIPE)
+    found = tune(recipe, tileset, tmp_path / "out", grid={"learning_rate": [1, 0.02]}, seeds=[1], progress=silent)
+    assert [each.values["learning_rate"] for each in found.tried] == [0.02, 1]
+    assert "diverged" in (tmp_path / "out" / "tuning.md").read_text()
+    assert found.best.learning_rate == 0.02
+    with pytest.raises(DivergedError, match="every combination"):
+        tune(recipe, tileset, tmp_path / "none", grid={"learning_rate": [1]}, seeds=[1], progress=silent)
+
+
+def test_seeds_differ(tileset, tmp_path):
+    for seeds in ([], [1, 1]):
+        with pytest.raises(RecipeError, match="`seeds="):
+            tune(load_recipe(None, RECIPE), tileset, tmp_path, grid={"learning_rate": [1]}, seeds=seeds)
+
+
 @pytest.mark.slow
 def test_the_verb_tunes_kd_and_its_recipe_distils(tileset, teacher_run, tmp_path):
     words = ["tune", str(tileset.folder), "-o", str(tmp_path / "t"), "--teacher", str(teacher_run.folder)]
@@ -91,3 +133,5 @@ def test_the_verb_tunes_kd_and_its_recipe_distils(tileset, teacher_run, tmp_path
     wrong = CliRunner().invoke(app, [*words, "--try", "epochs"])
     assert wrong.exit_code == 2
     assert "write KEY=VALUE,VALUE" in wrong.output
+    twice = CliRunner().invoke(app, [*words, "--try", "epochs=1", "--try", "epochs=2"])
+    assert "is there twice" in twice.output

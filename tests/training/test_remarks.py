@@ -39,6 +39,8 @@ def test_a_method_on_features_above_half_is_named_and_one_on_logits_is_the_task(
     both = objective({"cross_entropy": {}, "hviskd": {"weight": 1.0, "sample_feature": 1.0, "region_feature": 1.0}})
     parts = {"hviskd/sample_feature": 2.0, "hviskd/region_feature": 2.0}  # neither is more than half
     assert largest_share(both, first_epoch(cross_entropy=3.0, **parts)).startswith("hviskd is 57% of")
+    peers = objective({"cross_entropy": {}, "dml": {}})
+    assert largest_share(peers, first_epoch(cross_entropy=1.0, **{"dml/peer_from_labels": 9.0})) == ""
     alone = objective({"memory": {}})
     assert largest_share(alone, first_epoch(memory=8.0)) == ""  # there is nothing that it could drown
     assert largest_share(made, [{"epoch": 0, "val_top1": 0.5}]) == ""

@@ -57,32 +57,41 @@ def tune(
     """
     from dataclasses import asdict
 
+    from hviskd.errors import RecipeError
     from hviskd.experiments import tune as run
     from hviskd.experiments.tuning import TUNING_SEEDS
     from hviskd.training import Teaching
 
+    if method and not teacher:
+        raise RecipeError(f"--method {method}: needs --teacher")
     found = run(
         recipe.load("distilled student", methods=method) if teacher else recipe.load("student"),
         tileset,
         output,
-        grid=dict(_values(word) for word in grid),
+        grid=_grid(grid),
         teacher=Teaching(teacher, **asdict(teaching)) if teacher else None,
         device=device,
         seeds=seeds or TUNING_SEEDS,
     )
     print_table(found.summary_table())
-    typer.echo("Chosen on the validation split; measure it once on the test split, with other seeds.")
+    for note in found.notes:
+        typer.echo(note)
     for name in ("best.yaml", "tuning.md", "tuning.csv", "tuning.png"):
         typer.echo(f"  {output / name}")
 
 
-def _values(word: str) -> tuple[str, list[Any]]:
-    """Read `KEY=VALUE,VALUE`, or `KEY=[VALUE, VALUE]` where values are lists themselves."""
+def _grid(words: list[str]) -> dict[str, list[Any]]:
+    """Read words `KEY=VALUE,VALUE`, or `KEY=[VALUE, VALUE]` where values are lists themselves."""
     from hviskd.errors import RecipeError
     from hviskd.training.recipe import parse_value
 
-    key, equals, text = word.partition("=")
-    if not equals or not text:
-        raise RecipeError(f"--try {word}: write KEY=VALUE,VALUE, for example methods.kd.weight=0.5,1,2")
-    values = parse_value(text if text.startswith("[") else f"[{text}]")
-    return key, values if isinstance(values, list) else [values]
+    grid: dict[str, list[Any]] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not text:
+            raise RecipeError(f"--try {word}: write KEY=VALUE,VALUE, for example methods.kd.weight=0.5,1,2")
+        if key in grid:
+            raise RecipeError(f"--try {word}: {key} is there twice; give all its values at once")
+        values = parse_value(text if text.startswith("[") else f"[{text}]")
+        grid[key] = values if isinstance(values, list) else [values]
+    return grid

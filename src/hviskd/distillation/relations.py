@@ -96,7 +96,7 @@ def relation_between(vectors: Tensor, form: RelationForm, temperature: float = 0
         vectors: Features (B, C), one row per sample.
         form: `gram`: rows(f fᵀ), as HVisKD has it. The others first standardise each channel over the batch (mean 0,
             deviation 1; a constant channel becomes 0), since after a ReLU the common mean is most of what a Gram
-            matrix shows. `centred`: z zᵀ divided by its L2 norm, the matrix that CKA compares (Kornblith et al. 2019).
+            matrix shows. `centred`: z zᵀ divided by its L2 norm, as CKA compares (Kornblith et al. 2019).
             `cosine`: the cosines of the rows of z. `softmax`: those divided by `temperature`, each row a distribution.
         temperature: Of `softmax`.
 

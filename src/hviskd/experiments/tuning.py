@@ -5,7 +5,8 @@ tuning.csv, tuning.md, tuning.png        what each reached
 best.yaml                                the recipe with the best values
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -15,13 +16,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hviskd.checks import require_at_least
 from hviskd.colours import PALETTE
-from hviskd.errors import DataError, RecipeError
+from hviskd.errors import DataError, DivergedError, RecipeError
 from hviskd.evaluation.tables import Table, markdown_table
 from hviskd.figure_text import fit
 from hviskd.file_names import safe_name
-from hviskd.models import AnyModel
+from hviskd.models import AnyModel, find_model
 from hviskd.pictures import new_figure, save_figure
 from hviskd.progress import Progress, progress_bar, silent
 from hviskd.storage import atomic_file, write_text
@@ -32,45 +32,80 @@ TUNING_SEEDS = (100, 101, 102)  # others than an experiment usually has
 _MOST = 200  # combinations; more are a mistake rather than few short trainings
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class Tried:
+    """One combination of values.
+
+    Attributes:
+        values: By the recipe's keys.
+        reached: What each seed's training reached on the validation split at its selected epoch; NaN if it diverged.
+        epochs: That epoch, by seed; 0 if it diverged, or if nothing improved upon what it started from.
+    """
+
+    values: Mapping[str, Any]
+    reached: Mapping[int, float]
+    epochs: Mapping[int, int]
+
+    @property
+    def mean(self) -> float:
+        """The mean over seeds; NaN if one diverged."""
+        return float(np.mean(list(self.reached.values())))
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a training diverged."""
+        return math.isnan(self.mean)
+
+
+@dataclass(frozen=True)
 class Tuning:
     """What combinations of values reached on the validation split.
 
     Attributes:
-        table: One row per training: a column for each key, `seed`, `value` (the selected epoch's) and `epoch`.
-        keys: The keys that were tried.
+        tried: Every combination, the best mean over seeds first, of equal ones in the order given; diverged ones last.
         measure: What was compared, the recipe's `choose_by`.
-        best: The recipe with the values whose mean over seeds is highest; of equal ones the first.
+        best: The recipe with the best values.
+        notes: How it was chosen, and what a reader must know of tiles and teacher.
     """
 
-    table: pd.DataFrame
-    keys: tuple[str, ...]
+    tried: tuple[Tried, ...]
     measure: str
     best: Recipe
+    notes: tuple[str, ...]
 
     @property
-    def chosen(self) -> dict[str, Any]:
+    def chosen(self) -> Mapping[str, Any]:
         """The best values, by key."""
-        return dict(zip(self.keys, self.means().index[0], strict=True))
+        return self.tried[0].values
 
-    def means(self) -> pd.DataFrame:
-        """Return `mean`, `std` and `count` of each combination, the best first."""
-        grouped = self.table.groupby(list(self.keys), sort=False)["value"].agg(["mean", "std", "count"])
-        grouped.index = pd.MultiIndex.from_tuples([_as_tuple(values) for values in grouped.index], names=self.keys)
-        return grouped.sort_values("mean", ascending=False, kind="stable")
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per training: a column for each key, `seed`, `value` and `epoch`."""
+        return pd.DataFrame(
+            {**each.values, "seed": seed, "value": value, "epoch": each.epochs[seed]}
+            for each in self.tried
+            for seed, value in each.reached.items()
+        )
 
     def summary_table(self) -> Table:
         """Return header and rows, as text, the best first."""
         rows = []
-        for values, row in self.means().iterrows():
-            spread = f"{100 * row['std']:.1f}" if row["count"] > 1 else "–"
-            rows.append([*(str(value) for value in _as_tuple(values)), f"{100 * row['mean']:.1f}", spread])
-        return [*self.keys, f"{self.measure.replace('_', ' ')} on validation, %", "±"], rows
+        for each in self.tried:
+            reached = list(each.reached.values())
+            mean = "diverged" if each.diverged else f"{100 * each.mean:.1f}"
+            spread = f"{100 * np.std(reached, ddof=1):.1f}" if len(reached) > 1 and not each.diverged else "–"
+            epochs = ", ".join(str(epoch) for epoch in each.epochs.values())
+            rows.append([*map(str, each.values.values()), mean, spread, epochs])
+        return [*self.chosen, f"{self.measure.replace('_', ' ')} on validation, %", "±", "selected epochs"], rows
+
+    def to_markdown(self) -> str:
+        """Return the table and every note as Markdown."""
+        return "\n\n".join([markdown_table(self.summary_table()), *self.notes]) + "\n"
 
     def _repr_html_(self) -> str:
         from hviskd import notebook_html as show
 
-        return show.table(*self.summary_table())
+        return show.table(*self.summary_table()) + "".join(map(show.paragraph, self.notes))
 
 
 def tune(
@@ -101,30 +136,60 @@ def tune(
 
     Raises:
         RecipeError: A key is unknown, a value invalid, or there is nothing to try.
+        DivergedError: Of every combination a training diverged.
         DataError: There is no validation split, or there are too many combinations.
         TrainingError: The folder has trainings of another recipe, teacher or TileSet.
     """
     tileset, folder = TileSet.open(tileset), Path(folder)
     tileset.require_split("val")
-    require_at_least(1, seeds=len(seeds))
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise RecipeError(f"`seeds={list(seeds)}`: give at least one, and each once")
     combinations = _combinations(recipe, grid)
-    trainings = [(values, varied, seed) for values, varied in combinations for seed in seeds]
-    teaching = _sharing(teacher, folder, len(trainings))
-    rows = []
-    with progress_bar("tune", len(trainings), progress) as advance:
-        for values, varied, seed in trainings:
-            run = Run(folder / "trainings" / _slug(values, seed))
-            seeded = varied.changed({"seed": seed})
-            train(seeded, tileset, run.folder, teacher=teaching, resume=bool(run.card), device=device, progress=silent)
-            log, epoch = run.log.set_index("epoch"), run.card["chosen_epoch"]
-            value = float(log.loc[epoch, f"val_{recipe.choose_by}"])
-            rows.append({**values, "seed": seed, "value": value, "epoch": epoch})
-            advance(1, note=f"{run.folder.name}: {value:.3f}")
-    table = pd.DataFrame(rows)
-    found = Tuning(table, tuple(grid), recipe.choose_by, recipe)
-    found = replace(found, best=recipe.changed(found.chosen))
+    teaching = _sharing(teacher, folder, len(combinations) * len(seeds))
+    tried, notes = [], dict[str, None]()
+    with progress_bar("tune", len(combinations) * len(seeds), progress) as advance:
+        for values, varied in combinations:
+            reached, epochs = {}, {}
+            for seed in seeds:
+                run = Run(folder / "trainings" / _slug(values, seed))
+                reached[seed], epochs[seed] = _train(varied.changed({"seed": seed}), tileset, run, teaching, device)
+                advance(1, note=f"{run.folder.name}: {reached[seed]:.3f}")
+                notes |= dict.fromkeys(_notes_of(run))
+            tried.append(Tried(values, reached, epochs))
+    tried.sort(key=lambda each: math.inf if each.diverged else -each.mean)
+    if tried[0].diverged:
+        raise DivergedError(f"{folder}: a training of every combination diverged; try lower learning rates or weights")
+    measure = recipe.choose_by.replace("_", " ")
+    how = (
+        f"The best mean of {measure} over seeds {', '.join(map(str, seeds))} on the validation split, among "
+        f"{len(tried)} combinations; the test split was not read. Being the best of many, it will be lower elsewhere: "
+        "measure it once on the test split, with other seeds."
+    )
+    best = recipe.changed(tried[0].values)
+    found = Tuning(tuple(tried), recipe.choose_by, best, (how, *notes))
     _save(found, folder)
     return found
+
+
+def _train(recipe: Recipe, tileset: TileSet, run: Run, teaching: Teaching | None, device: str) -> tuple[float, int]:
+    """Train, or read what was trained; return what the selected epoch reached and its number, NaN if diverged."""
+    try:
+        train(recipe, tileset, run.folder, teacher=teaching, resume=bool(run.card), device=device, progress=silent)
+    except DivergedError:
+        return math.nan, 0
+    epoch = int(run.card["chosen_epoch"])
+    log = run.log
+    return float(log.loc[log["epoch"] == epoch, f"val_{recipe.choose_by}"].iloc[0]), epoch
+
+
+def _notes_of(run: Run) -> Iterator[str]:
+    """Return what a run says of its tiles, and of a teacher that is no better than a guess."""
+    if not run.finished:
+        return
+    yield run.card["independence"]
+    teacher = find_model(run)[1].teacher
+    if teacher is not None and teacher.weak:
+        yield f"{teacher.weak[0].upper()}{teacher.weak[1:]}."
 
 
 def _combinations(recipe: Recipe, grid: Mapping[str, Sequence[Any]]) -> list[tuple[dict[str, Any], Recipe]]:
@@ -157,36 +222,30 @@ def _slug(values: Mapping[str, Any], seed: int) -> str:
     return f"{safe_name(named, 150)}-seed{seed}"
 
 
-def _as_tuple(values: Any) -> tuple[Any, ...]:
-    return values if isinstance(values, tuple) else (values,)
-
-
 def _save(found: Tuning, folder: Path) -> None:
     with atomic_file(folder / "tuning.csv") as partial:
         found.table.to_csv(partial, index=False, float_format="%.8g")
-    write_text(folder / "tuning.md", markdown_table(found.summary_table()) + "\n")
+    write_text(folder / "tuning.md", found.to_markdown())
     write_text(folder / "best.yaml", found.best.to_yaml())
     save_figure(_draw(found), folder / "tuning.png")
 
 
 def _draw(found: Tuning) -> Figure:
     """Draw every combination, the best on top: each training a dot, and their mean."""
-    means = found.means()
-    figure = new_figure(8, 1.4 + 0.32 * len(means))
+    count = len(found.tried)
+    figure = new_figure(8, 1.4 + 0.32 * count)
     axes = figure.subplots()
-    grouped = {_as_tuple(values): part["value"] for values, part in found.table.groupby(list(found.keys), sort=False)}
-    for place, (values, row) in enumerate(means.iterrows()):
-        at = len(means) - place
-        axes.plot(100 * grouped[_as_tuple(values)], [at] * int(row["count"]), "o", color="0.6", ms=4)
-        axes.plot(100 * row["mean"], at, "|", color=PALETTE[1], ms=14, mew=2.5)
-    words = [_words(found.keys, _as_tuple(values)) for values in means.index]
-    axes.set_yticks(range(len(means), 0, -1), words, fontsize=8)
-    axes.set_ylim(0.4, len(means) + 0.6)
+    for at, each in zip(range(count, 0, -1), found.tried, strict=True):
+        reached = 100 * np.array(list(each.reached.values()))
+        axes.plot(reached, np.full(len(reached), at), "o", color="0.6", ms=4)
+        axes.plot(np.nanmean(reached) if not each.diverged else np.nan, at, "|", color=PALETTE[1], ms=14, mew=2.5)
+    words = [_words(each) + (" (diverged)" if each.diverged else "") for each in found.tried]
+    axes.set_yticks(range(count, 0, -1), words, fontsize=8)
+    axes.set_ylim(0.4, count + 0.6)
     axes.set_xlabel(f"{found.measure.replace('_', ' ')} on the validation split, % (bar: mean over seeds)")
     axes.grid(axis="x", alpha=0.3)
     return figure
 
 
-def _words(keys: Sequence[str], values: Sequence[Any]) -> str:
-    named = ", ".join(f"{key.removeprefix('methods.')} {value}" for key, value in zip(keys, values, strict=True))
-    return fit(named, 3.5, 8)
+def _words(tried: Tried) -> str:
+    return fit(", ".join(f"{key.removeprefix('methods.')} {value}" for key, value in tried.values.items()), 3.2, 8)

@@ -154,7 +154,7 @@ class Recipe(BaseModel):
         Raises:
             RecipeError: An unknown key, or an invalid value.
         """
-        content = self.model_dump(mode="json")
+        content = self.model_dump(mode="json") | {"weights": self.weights}  # a dump leaves the path out
         for key, value in changes.items():
             _replace(content, key, value, "recipe")
         return _validated(content, "recipe")

@@ -23,7 +23,9 @@ def largest_share(objective: Objective, history: Sequence[Mapping[str, float]]) 
     for column, share in objective.shares(losses).items():
         shares[column.split("/")[0]] += share
     methods: dict[str, Method] = dict(objective.methods.items())  # type: ignore[arg-type]
-    on_features = [name for name in shares if methods[name].reads() != Reads()]
+    # One that trains its teacher as a peer compares logits, and so needs the teacher itself.
+    peers = {name for name in shares if "trained_teacher" in methods[name].needs}
+    on_features = [name for name in shares if name not in peers and methods[name].reads() != Reads()]
     largest = max(on_features, key=shares.__getitem__, default=None)
     if largest is None or len(on_features) == len(shares) or shares[largest] <= _DROWNED:
         return ""

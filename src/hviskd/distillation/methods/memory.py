@@ -103,7 +103,8 @@ class Memory(Method):
         if self.options.match == "cosine":
             return {"memory": 1 - (theirs * ours).sum(dim=1).mean()}
         if self.options.match == "shuffled":
-            theirs = theirs[torch.randperm(len(theirs), device=theirs.device)]
+            order = torch.randperm(len(theirs), device=theirs.device)
+            theirs = theirs[order][order.roll(1).argsort()]  # each the next of a circle, so none its own
         drawn = torch.randint(len(self.bank), (self.options.anchors,), device=self.bank.device)
         anchors = self.bank[drawn].T / self.options.temperature
         return {"memory": row_divergence(theirs @ anchors, ours @ anchors)}
