@@ -71,7 +71,7 @@ def view(
 ) -> None:
     """View slides in the browser, with maps and an expert's outlines as layers on them.
 
-    The page is served to this computer only, and only to who has the printed address. Nothing is loaded from the
+    The page is served to this computer only, and only to whoever has the printed address. Nothing is loaded from the
     internet. End it with Ctrl+C. Needs pip install 'hviskd[viewer]'. Research software, not a medical device.
 
     Examples:
