@@ -3,6 +3,7 @@
 import http.client
 import socket
 import time
+import webbrowser
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,6 +21,39 @@ def test_the_address_gives_a_cookie_and_takes_the_token_out_of_sight(viewer):
     assert cookie.startswith(f"hviskd-{port_of(viewer)}=")
     assert "httponly" in cookie.lower()
     assert "samesite=strict" in cookie.lower()
+
+
+def test_the_browser_s_command_line_holds_an_address_that_opens_once(viewer, monkeypatch):
+    started = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: started.append(address) or True)
+    assert viewer.show()
+    (address,) = started
+    lasting = urlsplit(viewer.address).query.removeprefix("token=")
+    assert lasting not in address
+    target = address.partition(str(port_of(viewer)))[2]
+    first = ask(viewer, target, cookie=False)
+    assert (first.status, first.headers["location"]) == (303, "/")
+    assert f"={lasting};" in first.headers["set-cookie"]
+    again = ask(viewer, target, cookie=False)
+    assert again.status == 403
+    assert "set-cookie" not in again.headers
+    assert ask(viewer, target).status == 303  # the browser that was let in, when its history opens it again
+
+
+def test_an_address_for_once_is_void_when_no_browser_took_it_or_a_later_one_is_there(viewer, monkeypatch):
+    started = []
+    for found in (True, True, False):
+        monkeypatch.setattr(webbrowser, "open", lambda address, found=found: started.append(address) or found)
+        assert viewer.show() == found
+    for address in started:
+        assert ask(viewer, address.partition(str(port_of(viewer)))[2], cookie=False).status == 403
+    assert ask(viewer, viewer.address.partition(str(port_of(viewer)))[2], cookie=False).status == 303
+
+
+def test_a_tunnel_with_another_port_is_told_what_to_do(viewer):
+    port = port_of(viewer)
+    said = ask(viewer, "/slides", Host=f"127.0.0.1:{port + 1}").body.decode()
+    assert f"open http://127.0.0.1:{port}; a tunnel must use the same port, {port}, on both sides" in said
 
 
 @pytest.mark.parametrize(

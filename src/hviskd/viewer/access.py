@@ -6,6 +6,7 @@ address with the token gives. What is refused is refused before anything of it i
 """
 
 import secrets
+import threading
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode
@@ -38,11 +39,28 @@ class Access:
 
     port: int
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    _once: list[str] = field(default_factory=list, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     @property
     def address(self) -> str:
         """The address to open, with the token."""
-        return f"http://127.0.0.1:{self.port}/?token={self.token}"
+        return self._with(self.token)
+
+    def address_for_once(self) -> str:
+        """Return an address that opens the page one time; the one before is void from now on.
+
+        It is for places that others can read, such as the command line of a browser.
+        """
+        token = secrets.token_urlsafe(32)
+        with self._lock:
+            self._once[:] = [token]
+        return self._with(token)
+
+    def revoke(self) -> None:
+        """Make the address for once void."""
+        with self._lock:
+            self._once.clear()
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -57,6 +75,17 @@ class Access:
     def knows(self, token: str) -> bool:
         """Return whether this is the token, in a time that tells nothing of it."""
         return secrets.compare_digest(token.encode(), self.token.encode())
+
+    def admits(self, token: str) -> bool:
+        """Return whether an address with this token may be opened now; a token for once is void afterwards."""
+        with self._lock:
+            for_once = any(secrets.compare_digest(token.encode(), each.encode()) for each in self._once)
+            if for_once:
+                self._once.clear()
+        return for_once or self.knows(token)
+
+    def _with(self, token: str) -> str:
+        return f"http://127.0.0.1:{self.port}/?token={token}"
 
 
 class Guard:
@@ -82,7 +111,8 @@ class Guard:
     def _refused(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         if headers.getlist("host") not in [[host] for host in self._access.hosts]:
-            return _no(421, "asked under another name than 127.0.0.1")
+            own = self._access.hosts[0]
+            return _no(421, f"open http://{own}; a tunnel must use the same port, {self._access.port}, on both sides")
         origins = [f"http://{host}" for host in self._access.hosts]
         if any(origin not in origins for origin in headers.getlist("origin")):
             return _no(403, "asked by another page")
@@ -97,14 +127,15 @@ class Guard:
     def _let_in(self, scope: Scope) -> Response | None:
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         tokens = [value for name, value in query if name == "token"]
+        cookie = _cookie(scope, self._access.cookie)
         if scope["path"] == "/" and tokens:
-            if not self._access.knows(tokens[0]):
-                return _no(403, "the token is that of another viewer; open the address that this one printed")
+            if not (self._access.admits(tokens[0]) or self._access.knows(cookie)):
+                return _no(403, "the token is void or another viewer's; open the address that this one printed")
             rest = urlencode([(name, value) for name, value in query if name != "token"])
             answer = RedirectResponse(f"/?{rest}" if rest else "/", 303, headers={"Cache-Control": "no-store"})
             answer.set_cookie(self._access.cookie, self._access.token, httponly=True, samesite="strict")
             return answer
-        if not self._access.knows(_cookie(scope, self._access.cookie)):
+        if not self._access.knows(cookie):
             return _no(403, "open the address, with its token, that the viewer printed when it started")
         return None
 

@@ -27,15 +27,22 @@ class Viewer:
         notes: What was found beside the slides and is not shown, a sentence for each kind.
     """
 
-    def __init__(self, address: str, notes: tuple[str, ...], listener: Listener, slides: OpenSlides) -> None:
-        self.address = address
+    def __init__(self, access: Access, notes: tuple[str, ...], listener: Listener, slides: OpenSlides) -> None:
+        self.address = access.address
         self.notes = notes
+        self._access = access
         self._listener = listener
         self._slides = slides
 
     def show(self) -> bool:
-        """Open the page in the user's browser, and return whether there is one."""
-        return webbrowser.open(self.address)
+        """Open the page in the user's browser, and return whether there is one.
+
+        Other users of the computer can read the browser's command line: the address in it is void once it was opened.
+        """
+        shown = webbrowser.open(self._access.address_for_once())
+        if not shown:
+            self._access.revoke()
+        return shown
 
     def wait(self) -> None:
         """Serve until interrupted."""
@@ -101,4 +108,4 @@ def open_viewer(
     listener = bind(port)
     access = Access(listener.getsockname()[1])
     notes = (*cohort.notes, *maps.notes)
-    return Viewer(access.address, notes, Listener(Guard(answers.app(), access), listener), contents.slides)
+    return Viewer(access, notes, Listener(Guard(answers.app(), access), listener), contents.slides)
