@@ -1,6 +1,7 @@
 """What the viewer answers: slides as `open_slide` reads them, and a refusal to all that is hostile."""
 
 import io
+import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,9 +11,14 @@ from PIL import Image
 
 from hviskd.errors import DataError
 from hviskd.slides import open_slide
-from hviskd.viewer import open_viewer
+from hviskd.viewer import OnSlides, open_viewer
+from hviskd.viewer.desk import Contents, Desk
+from hviskd.viewer.drawings import Drawings
+from hviskd.viewer.map_shelf import MapShelf
+from hviskd.viewer.opinions import Opinions
 from hviskd.viewer.shelf import OpenSlides, ShelfSlide
 from hviskd.viewer.slide_pictures import SlidePictures
+from tests.segmentation.make import write_model
 from tests.viewer.asking import ask, port_of
 
 
@@ -159,3 +165,58 @@ def test_closed_it_answers_no_more(slides):
         assert ask(running, "/slides").status == 200
     with pytest.raises(ConnectionError):
         ask(running, "/slides")
+
+
+@pytest.fixture(scope="class")
+def troubled(cohort, tmp_path_factory):
+    """A viewer on a damaged map, a slide that failed on another computer, and a Model that is damaged while it runs."""
+    folder = tmp_path_factory.mktemp("secret-place")
+    shutil.copytree(cohort / "kd", folder / "kd")
+    (folder / "kd" / "A" / "summary.json").write_text("{")
+    shutil.rmtree(folder / "kd" / "B")
+    (folder / "kd" / "slides.csv").write_text(
+        "slide,folder,state,problem\nC.svs,C,failed,/home/Secret Person/a:b/C.svs: too coarse; see `mpp=1`\n"
+    )
+    write_model(folder / "student")
+    shown = OnSlides((folder / "kd",), models=(folder / "student",))
+    with open_viewer(cohort / "slides", shown, spell=lambda said: said.replace("`mpp=1`", "--mpp 1")) as viewer:
+        (folder / "student" / "weights.safetensors").write_text("damaged")
+        yield viewer
+
+
+class TestProblemsTellNothingOfWhereFilesLie:
+    def test_of_a_map_that_cannot_be_read(self, troubled):
+        (note,) = ask(troubled, "/slides").json["notes"]
+        assert note.startswith("kd/A/summary.json: ")
+        assert "secret-place" not in note
+
+    def test_of_a_slide_that_failed_on_another_computer(self, troubled):
+        problems = {row["name"]: row["problem"] for row in ask(troubled, "/slides").json["slides"]}
+        assert problems["C.svs"] == "C.svs: too coarse; see --mpp 1"
+
+    @pytest.mark.slow
+    def test_of_a_damaged_model(self, troubled):
+        answer = ask(troubled, "/models")
+        assert answer.status == 422
+        assert answer.json["problem"].startswith("student")
+        assert "secret-place" not in answer.json["problem"]
+
+    @pytest.mark.parametrize(
+        ("said", "shown"),
+        [
+            ("/a/b/C.svs: damaged", "C.svs: damaged"),
+            ("cannot read '/a/my slides/C.svs' and /b/D.svs", "cannot read 'C.svs' and D.svs"),
+            (r"C:\Users\me\slides\C.svs: at 2 µm/px", "C.svs: at 2 µm/px"),
+            (r"\\server\share\C.svs: damaged", "C.svs: damaged"),
+            ("//server/share/C.svs: damaged", "C.svs: damaged"),
+            (
+                "`slide=/a/b/C.svs`: 1 / 2 of it; and/or A/summary.json",
+                "`slide=C.svs`: 1 / 2 of it; and/or A/summary.json",
+            ),
+        ],
+    )
+    def test_of_whatever_has_an_absolute_path(self, said, shown):
+        opened = OpenSlides()
+        maps = MapShelf(())
+        contents = Contents({}, opened, maps, Drawings(None), Opinions(opened, maps, ()))
+        assert Desk(contents, str).worded(said) == shown

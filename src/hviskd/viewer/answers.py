@@ -30,7 +30,7 @@ class Answers:
         self._desk = Desk(contents, spell)
         self._pictures = SlidePictures(contents.slides)
         self._page = read_page()
-        self._notes = [spell(self._desk.placeless(note)) for note in contents.maps.notes]
+        self._notes = [self._desk.worded(note) for note in contents.maps.notes]
 
     def app(self) -> ASGIApp:
         """Return the app that answers."""
@@ -67,7 +67,7 @@ class Answers:
     def _row(self, slide: ShelfSlide) -> dict[str, Any]:
         maps = self._contents.maps
         found = [listed_map(one) for one in maps.of(slide)]
-        problem = "" if found else self._desk.placeless(maps.failure(slide))
+        problem = "" if found else self._desk.worded(maps.failure(slide))
         drawn = self._contents.drawings.there(slide)
         return {"key": slide.key, "name": slide.path.name, "maps": found, "problem": problem, "drawn": drawn}
 

@@ -1,6 +1,7 @@
 """What all answers of a viewer share: the slides and what lies on them, and the few threads that read."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from hviskd.viewer.shelf import OpenSlides, ShelfSlide
 KEEP = {"Cache-Control": "private, max-age=3600"}
 FRESH = {"Cache-Control": "no-store"}
 _GONE = 499  # the client has left; nobody reads it
+_PLACES = re.compile(  # all of an absolute path but its last name; folders may have spaces, ": " ends a path
+    r"(?<![\w./\\])(?:[A-Za-z]:[/\\]|\\\\|/+(?=[^\s/]))(?:(?:(?!:\s)[^/\\])*(?<!\s)[/\\])*"
+)
 
 Queue = Literal["quick", "long", "models"]
 _Made = TypeVar("_Made")
@@ -43,9 +47,10 @@ class Contents:
     opinions: Opinions
 
     def folders(self) -> set[Path]:
-        """Return the folders of all this, as they were given; but not the current one."""
-        places = {slide.path.parent for slide in self.shelf.values()} | self.maps.folders() | self.drawings.folders()
-        return places - {Path()}
+        """Return the folders of all this, as they were given; but not the current one or the topmost."""
+        places = {slide.path.parent for slide in self.shelf.values()}
+        places |= self.maps.folders() | self.drawings.folders() | self.opinions.folders()
+        return {place for place in places if place != Path(place.anchor)}
 
 
 class Desk:
@@ -84,13 +89,13 @@ class Desk:
     def problem(self, which: ShelfSlide, error: Exception) -> str:
         """Return what is wrong with a slide in one line, with names of files but not where they lie."""
         said = f"{which.path}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
-        return self._spell(self.placeless(said))
+        return self.worded(said)
 
-    def placeless(self, said: str) -> str:
-        """Return a message without the folders of what is shown."""
+    def worded(self, said: str) -> str:
+        """Return a message for the page: spelled, and without the folders of what is shown or of another computer."""
         for folder in self._folders:
             said = said.replace(f"{folder}{os.sep}", "").replace(folder, Path(folder).name)
-        return " ".join(said.split())
+        return self._spell(_PLACES.sub("", " ".join(said.split())))
 
     async def done(self, request: Request, work: Callable[[], _Made], queue: Queue = "quick") -> _Made:
         """Do work in a thread of the queue, unless the client has left before its turn.

@@ -43,6 +43,7 @@ class MapShelf:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.notes: tuple[str, ...] = ()
+        self._given = tuple(folders)
         self._maps: dict[str, list[ShelfMap]] = {}
         self._failed: dict[str, str] = {}
         self._loaded: LRUCache[Path, SlideMap] = LRUCache(_MOST_LOADED)
@@ -77,9 +78,8 @@ class MapShelf:
         return loaded
 
     def folders(self) -> set[Path]:
-        """Return where the maps are, and the folders above."""
-        places = {one.folder for maps in self._maps.values() for one in maps}
-        return places | {place.parent for place in places}
+        """Return where the given folders are, whether their maps could be read or not."""
+        return {folder.parent for folder in self._given}
 
     def _put_up(self, folder: Path) -> None:
         if not folder.is_dir():

@@ -6,6 +6,7 @@ A Model that has a map of the slide answers from it, and computes only what the 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -101,6 +102,10 @@ class Opinions:
             blank = np.zeros((request.card.tile_px, request.card.tile_px, 3), np.uint8)
             self._looked(place, blank, 0)
         return [request.card.name for request in self._requests]
+
+    def folders(self) -> set[Path]:
+        """Return the folders that the Models' folders are in."""
+        return {source.parent for source in self._sources if isinstance(source, Path)}
 
     def of(self, which: ShelfSlide) -> list[Opinion]:
         """Return who can be asked about a slide: its maps, then the Models that made none of them."""

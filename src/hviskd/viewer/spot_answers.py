@@ -49,7 +49,7 @@ class SpotAnswers:
         try:
             names = await self._desk.done(request, self._opinions.load, "models")
         except HviskdError as error:
-            raise HTTPException(422, self._desk.placeless(str(error))) from error
+            raise HTTPException(422, self._desk.worded(str(error))) from error
         return JSONResponse({"models": names}, headers=FRESH)
 
     async def _at(self, request: Request) -> Response:
