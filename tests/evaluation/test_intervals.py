@@ -162,3 +162,30 @@ def test_the_statement_names_unit_and_doubts():
     assert "too narrow" in resampling_statement("tile", 24_000)
     assert "may be too narrow" in resampling_statement("slide", 80)
     assert "No intervals" in resampling_statement("patient", 1)
+
+
+def test_weightings_may_be_a_list():
+    labels, ids, (first, _) = two_models()
+    scorer, drawn = Scorer(labels, first), list(bootstrap_weights(ids, 20, seed=0))
+    (listed,), (yielded,) = replicate([scorer], drawn), replicate([scorer], iter(drawn))
+    np.testing.assert_array_equal(listed.overall["top1"], yielded.overall["top1"])
+    assert len(listed.overall["top1"]) == 20
+
+
+@pytest.mark.parametrize(("classes", "largest"), [(3, 30), (100, 13), (1000, 1)])
+def test_many_classes_are_measured_in_smaller_blocks(classes, largest):
+    """A confusion matrix a weighting: 1000 classes take 8 MB each."""
+    rng = np.random.default_rng(0)
+    scorer, seen = Scorer(rng.integers(classes, size=40), rng.dirichlet(np.ones(classes), 40)), []
+
+    class Watched:
+        def __init__(self):
+            self.tiles, self.classes = scorer.tiles, scorer.classes
+
+        def measure_all(self, weights):
+            seen.append(len(weights))
+            return {"top1": weights[:, 0]}, {}, None
+
+    replicate([Watched()], bootstrap_weights(np.arange(40), 30, seed=0))
+    assert max(seen) == largest
+    assert sum(seen) == 30

@@ -20,7 +20,7 @@ from hviskd.evaluation.metrics import Scorer
 LEVEL = 0.95
 FEW_CLUSTERS = 10
 DEFINED_SHARE = 0.9  # a class held by one or two clusters is missing from more than a tenth of the replicates
-_AT_A_TIME = 2**17  # weights that are measured in one pass: 1 MB an array, which caches hold
+_AT_A_TIME = 2**17  # weights, or cells of confusion matrices, in one pass: 1 MB an array, which caches hold
 
 
 class Interval(NamedTuple):
@@ -70,7 +70,7 @@ def bootstrap_weights(cluster_ids: ArrayLike, replicates: int, seed: int) -> Ite
 
 def replicate(
     scorers: Sequence[Scorer],
-    weightings: Iterator[Floats],
+    weightings: Iterable[Floats],
     advance: Callable[[], None] = lambda: None,
 ) -> list[Replicates]:
     """Measure every model under every weighting, the same for all models, so that differences are paired.
@@ -81,7 +81,8 @@ def replicate(
         advance: Called after each weighting.
     """
     measured: list[list[Replicates]] = [[] for _ in scorers]
-    while some := list(islice(weightings, max(1, _AT_A_TIME // scorers[0].tiles))):
+    weightings, values = iter(weightings), max(scorers[0].tiles, scorers[0].classes ** 2)  # a weighting's largest array
+    while some := list(islice(weightings, max(1, _AT_A_TIME // values))):
         weights = np.stack(some)
         for parts, scorer in zip(measured, scorers, strict=True):
             overall, per_class, _ = scorer.measure_all(weights)
