@@ -79,6 +79,14 @@ def test_a_pickle_in_the_place_of_the_weights_is_never_opened(folder, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+def test_weights_whose_header_is_nested_too_deep_are_refused(folder):
+    header = b"[" * 100_000
+    (folder / "weights.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    edit_card(folder, weights_sha256=file_digest(folder / "weights.safetensors"))
+    with pytest.raises(ModelError, match="weights and card do not match"):
+        load_model(folder)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

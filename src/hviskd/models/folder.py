@@ -84,10 +84,10 @@ def require_meaning(folder: Path, card: ModelCard, weights: bytes) -> None:
     try:
         length = int.from_bytes(weights[:8], "little")  # of the header of safetensors, which is JSON
         meaning = json.loads(weights[8 : 8 + length]).get("__metadata__", {}).get(MEANING)
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ModelError(f"{folder}: weights and card do not match ({WEIGHTS} has no header)") from error
     if meaning is None:
-        raise ModelError(f"{folder}: was saved by an older hviskd without the fingerprint of its card; train it again")
+        raise ModelError(f"{folder}: was saved by an older hviskd without the fingerprint of its card; retrain it")
     if meaning != card.meaning:
         raise ModelError(
             f"{folder / CARD}: was changed: its network, classes, tile size, µm/px, normalisation, stain or ICC "
