@@ -146,6 +146,23 @@ def test_what_is_done_is_kept(model, slides, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_cohort_says_that_its_maps_were_computed_in_two_ways(model, slides, tmp_path):
+    first = segment_cohort(model, slides, tmp_path / "maps", compute=PLAIN)
+    assert not first.notes
+    path = first[0].folder / "summary.json"
+    content = path.read_text()
+    ours = first[0].summary.map.engine
+    other = ours.replace("float32", "int8")
+    assert content.count(ours) == 1
+    path.write_text(content.replace(ours, other))
+    again = segment_cohort(model, slides, tmp_path / "maps", compute=PLAIN)
+    assert states(again) == ["kept", "failed", "kept"]
+    (note,) = again.notes
+    counted = "; ".join(f"{way.partition(' on ')[0]}: 1" for way in (ours, other))
+    assert note.startswith(f"maps computed by different engines or precisions ({counted}); ")
+
+
+@pytest.mark.slow
 def test_a_cohort_that_is_done_loads_no_network(model, slides, tmp_path):
     segment_cohort(model, slides[:1], tmp_path / "maps", compute=PLAIN)
     code = """

@@ -139,10 +139,20 @@ def segment_cohort(
             return outcome
 
         found = {outcome.folder: outcome for outcome in in_threads(finish, classified(), threads=1, ahead=1)}
-        maps = CohortMaps(output, card.classes, tuple(found[task.folder] for task in tasks), listed.notes)
+        outcomes = tuple(found[task.folder] for task in tasks)
+        maps = CohortMaps(output, card.classes, outcomes, (*listed.notes, *_mixed(outcomes)))
         with claims.holding(SLIDES_CSV):
             write_text(output / SLIDES_CSV, maps.to_csv(others=output / SLIDES_CSV))
     return maps
+
+
+def _mixed(outcomes: Sequence[SlideOutcome]) -> list[str]:
+    """Return a note if maps were computed in more than one way, as when the precision was left to the computer."""
+    ways = [one.summary.map.engine.partition(" on ")[0] for one in outcomes if one.summary and one.summary.tiles]
+    if len(set(ways)) < 2:
+        return []
+    counted = "; ".join(f"{way}: {ways.count(way):,}" for way in sorted(set(ways)))
+    return [f"maps computed by different engines or precisions ({counted}); to change that, pass `overwrite=True`"]
 
 
 def _tasks(slides: Sequence[CohortSlide], output: Path) -> list[_Task]:
