@@ -56,6 +56,8 @@ def test_the_difference_is_the_largest_of_any_probability(model):
 
 
 def test_what_is_not_a_number_never_passes(model):
+    with pytest.raises(ModelError, match="differs from torch's by nan"):
+        require_agreement(model.folder, model.card, "this", "float32", float("nan"), "stop")
     answers = torch_answers(model)
     difference = largest_difference(model.card, answers, lambda tiles: np.full((len(tiles), 4), np.nan, np.float32))
     for precision in ("float32", "float16", "int8"):

@@ -82,10 +82,18 @@ def require_agreement(folder: Path, card: ModelCard, what: str, precision: str, 
     Raises:
         ModelError: The difference is above the tolerance of that precision.
     """
-    known = card.int8.largest_difference if precision == "int8" and card.int8 else 0.0
-    tolerance = known + TOLERANCES[precision]
-    if difference > tolerance:
+    if not agrees(card, precision, difference):
         raise ModelError(
             f"{folder}: with {what}, a probability differs from torch's by {difference:.2g}, "
-            f"more than {tolerance:.2g}; {remedy}"
+            f"more than {_tolerance(card, precision):.2g}; {remedy}"
         )
+
+
+def agrees(card: ModelCard, precision: str, difference: float) -> bool:
+    """Return whether a `largest_difference` is small enough for a precision; NaN never is."""
+    return 0 <= difference <= _tolerance(card, precision)
+
+
+def _tolerance(card: ModelCard, precision: str) -> float:
+    known = card.int8.largest_difference if precision == "int8" and card.int8 else 0.0
+    return known + TOLERANCES[precision]

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ import torch
 
 from hviskd.errors import HviskdError, ModelError
 from hviskd.models.device import may_have_gpu
-from hviskd.models.engines import open_engine
+from hviskd.models.engines import open_engine, trial
 from hviskd.models.engines.by_openvino import has_openvino
-from hviskd.models.engines.conversion import onnx_of
+from hviskd.models.engines.conversion import convert, onnx_of
 from hviskd.models.engines.kept import keep_onnx
 from hviskd.models.engines.trial import fastest
 from hviskd.processor import cpu_kind
@@ -157,6 +158,47 @@ def test_a_kept_file_of_other_weights_does_not_pass_the_check(model, other, own_
         open_engine(model, "onnxruntime")
     with pytest.raises(ModelError, match="a probability differs from torch's by"):  # what failed is not trusted later
         open_engine(model, "onnxruntime")
+    keep_onnx(model.card, convert(model))  # nor is what failed held against the file that is right
+    right = open_engine(model, "onnxruntime")
+    assert right.largest_difference < 1e-5
+    keep_onnx(model.card, onnx_of(other))  # nor does a file pass because another did
+    with pytest.raises(ModelError, match="a probability differs from torch's by"):
+        open_engine(model, "onnxruntime")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"answers": []},
+        {"answers": [[0.25, 0.25, 0.25, 0.25]]},  # one row would be broadcast over all
+        {"answers": [[0.25, 0.25], [1.0]]},
+        {"answers": [[float("nan")] * 4] * 8},
+        {"answers": {"a": 1}},
+        {"largest_difference_to_torch": []},
+        {"largest_difference_to_torch": "none"},
+    ],
+    ids=str,
+)
+def test_a_damaged_record_is_found_out_again(model, own_cache, damaged):
+    first = open_engine(model, "onnxruntime", batch_size=4)
+    (record,) = own_cache.glob("*.checks.json")
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps({**content, "largest_difference_to_torch": {}} | damaged))
+    assert open_engine(model, "onnxruntime", batch_size=4).largest_difference == first.largest_difference
+    assert json.loads(record.read_text()) == content
+
+
+@pytest.mark.parametrize("found", [float("nan"), -1.0, 0.5, True, "0", [0.0], None])
+def test_a_recorded_difference_is_trusted_only_if_it_would_pass(model, own_cache, found):
+    first = open_engine(model, "onnxruntime", batch_size=4)
+    (record,) = own_cache.glob("*.checks.json")
+    content = json.loads(record.read_text())
+    ((what, difference),) = content["largest_difference_to_torch"].items()
+    assert difference == first.largest_difference
+    record.write_text(json.dumps(content | {"largest_difference_to_torch": {what: found}}))
+    assert open_engine(model, "onnxruntime", batch_size=4).largest_difference == difference
+    assert json.loads(record.read_text()) == content
 
 
 OPEN = """
@@ -224,6 +266,23 @@ def test_the_faster_of_two_wins_a_trial(model):
 
     assert fastest([Waiting(0.003), Waiting(0.001)], random_tiles(1), seconds=0.02) == 1
     assert fastest([Waiting(0.001), Waiting(0.003)], random_tiles(1), seconds=0.02) == 0
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "place"),
+    [((110, 99), 1), ((110, 101), 0), ((110, 110), 0), ((99, 110), 0), ((110, 90, 80), 2), ((110, 109, 108), 0)],
+)
+def test_only_an_engine_that_is_clearly_faster_replaces_the_first(monkeypatch, milliseconds, place):
+    clock = SimpleNamespace(now=0, perf_counter=lambda: clock.now / 1000)
+    monkeypatch.setattr(trial, "time", clock)
+
+    def taking(spent):
+        def run(tiles):
+            clock.now += spent
+
+        return run
+
+    assert fastest([taking(spent) for spent in milliseconds], random_tiles(1)) == place
 
 
 def test_where_torch_sees_a_gpu_the_files_of_its_driver_are_there():

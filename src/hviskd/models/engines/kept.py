@@ -17,6 +17,7 @@ from hviskd.arrays import Floats32
 from hviskd.errors import DataError
 from hviskd.file_names import safe_name
 from hviskd.models.card import ModelCard
+from hviskd.models.checking import check_tiles
 from hviskd.storage import atomic_file, cache_folder, read_json, write_json
 from hviskd.version import __version__
 
@@ -57,30 +58,38 @@ def cache_of_networks() -> Path:
 class CheckRecord:
     """Torch's answers on a Model's check tiles, and what each engine was found to be on this computer.
 
-    The file stands beside the converted network. What cannot be read or written is found out again each time.
+    The file stands beside the converted network. What is damaged or cannot be written is found out again each time.
     """
 
     def __init__(self, card: ModelCard) -> None:
         self._file = _file(card, ".checks.json")
         self._source = _source(card)
-        self._shape = len(card.classes)
+        self._card = card
 
     def answers(self, find: Callable[[], Floats32]) -> Floats32:
         """Return torch's probabilities on the check tiles, float32 (tiles, K); `find` computes them, once."""
-        stored = self._read().get("answers")
-        if stored is not None:
-            return np.array(stored, np.float32).reshape(-1, self._shape)
+        try:
+            stored = np.array(self._read().get("answers"), np.float32)
+        except (ValueError, TypeError, OverflowError):  # ragged, or no numbers
+            stored = np.empty(0, np.float32)
+        expected = len(check_tiles(self._card)), len(self._card.classes)
+        if stored.shape == expected and np.isfinite(stored).all():
+            return stored
         found = find()
         self._write("answers", found.tolist())
         return found
 
     def known(self, kind: str, what: str) -> Any:
         """Return what was recorded of an engine, such as its `largest_difference`; None if nothing was."""
-        return self._read().get(kind, {}).get(what)
+        return self._findings(kind).get(what)
 
     def keep(self, kind: str, what: str, value: float | str) -> None:
         """Record a finding of an engine; `what` names all that it depends on beside the Model."""
-        self._write(kind, self._read().get(kind, {}) | {what: value})
+        self._write(kind, self._findings(kind) | {what: value})
+
+    def _findings(self, kind: str) -> dict[str, Any]:
+        found = self._read().get(kind)
+        return found if isinstance(found, dict) else {}
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -1,5 +1,6 @@
 """Builds and checks an engine; torch is loaded only to run a Model, or to convert and check it for the first time."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -11,7 +12,7 @@ import numpy as np
 from hviskd.arrays import Floats32
 from hviskd.checks import require_at_least
 from hviskd.models.card import ModelCard
-from hviskd.models.checking import check_tiles, largest_difference, require_agreement, torch_answers
+from hviskd.models.checking import agrees, check_tiles, largest_difference, require_agreement, torch_answers
 from hviskd.models.engines.by_openvino import openvino_runner
 from hviskd.models.engines.engine import Engine, Runner
 from hviskd.models.engines.kept import CheckRecord, kept_onnx
@@ -38,19 +39,23 @@ class _Source:
         self._found = load_model(self._found)
         return self._found
 
-    def onnx(self, precision: str, *, trusted: bool) -> bytes:
-        """Return the network as ONNX; a trusted one was checked on this computer before."""
+    def onnx(self, precision: str) -> bytes:
+        """Return the network as ONNX: its int8 variant, or its conversion, which is made where none is kept."""
         if isinstance(self._found, Path):
             require_whole(self.folder, self.card)
         content = read_int8(self.folder, self.card) if precision == "int8" else kept_onnx(self.card)
-        if content is not None and (trusted or precision != "int8"):
-            return content
-        from hviskd.models.engines.conversion import onnx_of, require_int8
-
         if content is None:
-            return onnx_of(self.load())
-        require_int8(content, self.card, self.folder)
+            from hviskd.models.engines.conversion import onnx_of
+
+            content = onnx_of(self.load())
         return content
+
+    def require_runnable(self, content: bytes, precision: str) -> None:
+        """Reject an int8 variant that is no classifier of the card's tiles, before it is run for the first time."""
+        if precision == "int8":
+            from hviskd.models.engines.conversion import require_int8
+
+            require_int8(content, self.card, self.folder)
 
     def answers(self) -> Floats32:
         """Return torch's answers on the check tiles."""
@@ -70,8 +75,8 @@ def open_engine(
 
     Which engine: on a GPU torch; on the CPU onnxruntime, or OpenVINO for int8 where it is installed. Which
     precision: float16 on a GPU; on the CPU float32, or int8 where the Model has an int8 variant and a trial of two
-    seconds shows that it is faster. What the check and the trial found is kept in `cache_folder()`, and holds until
-    the Model, the engine, its version or the CPU is another.
+    seconds shows that it is at least 10 % faster. Results are cached until the Model, engine, its version or the CPU
+    changes.
 
     Args:
         model: The Model, which is not changed.
@@ -126,23 +131,37 @@ def _faster(source: _Source, plans: Sequence[Plan], record: CheckRecord) -> Engi
 
 
 def _opened(source: _Source, plan: Plan, record: CheckRecord) -> Engine:
-    """Open an engine, and measure its difference from torch unless that is recorded."""
-    card, stated = source.card, plan.stated(source.card)
+    """Open an engine, and check its difference from torch."""
+    card = source.card
     if plan.name == "torch":
         from hviskd.models.engines.by_torch import torch_runner
 
         opened = measured(card, plan, torch_runner(source.load(), plan), record.answers(source.answers))
     else:
-        known = record.known(_DIFFERENCE, stated)
-        run = cpu_runner(plan, source.onnx(plan.precision, trusted=known is not None), card.tile_px)
-        if isinstance(known, float):
-            opened = replace(_engine(card, plan, run), largest_difference=known)
-        else:
-            opened = measured(card, plan, run, record.answers(source.answers))
-            record.keep(_DIFFERENCE, stated, opened.largest_difference)
+        opened = _opened_onnx(source, plan, record)
     other = "float32" if plan.precision != "float32" else "torch" if plan.name != "torch" else "another device"
     difference, remedy = opened.largest_difference, f"use {other} on this computer"
     require_agreement(source.folder, card, str(opened), plan.precision, difference, remedy)
+    return opened
+
+
+def _opened_onnx(source: _Source, plan: Plan, record: CheckRecord) -> Engine:
+    """Open an engine that runs an ONNX file, and measure its difference from torch unless this very file passed before.
+
+    Only what passed is recorded, so that a file that did not is measured each time, and its repair is noticed.
+    """
+    card, content = source.card, source.onnx(plan.precision)
+    stated = f"{plan.stated(card)}, ONNX {hashlib.sha256(content).hexdigest()}"
+    known = record.known(_DIFFERENCE, stated)
+    passed = isinstance(known, float) and agrees(card, plan.precision, known)
+    if not passed:
+        source.require_runnable(content, plan.precision)
+    run = cpu_runner(plan, content, card.tile_px)
+    if passed:
+        return replace(_engine(card, plan, run), largest_difference=known)
+    opened = measured(card, plan, run, record.answers(source.answers))
+    if agrees(card, plan.precision, opened.largest_difference):
+        record.keep(_DIFFERENCE, stated, opened.largest_difference)
     return opened
 
 

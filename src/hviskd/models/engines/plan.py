@@ -38,7 +38,7 @@ class Plan:
     threads: int
 
     def stated(self, card: ModelCard) -> str:
-        """State all that the output depends on beside the float weights, as what a finding is recorded of."""
+        """State what the output depends on beside the Model and the ONNX file, as what a finding is recorded of."""
         variant = f" {card.int8.sha256[:16]}" if self.precision == "int8" and card.int8 else ""
         return f"{self.name} {version(self.name)}, {self.precision}{variant}, {self.batch_size} tiles on {cpu_kind()}"
 
@@ -46,7 +46,7 @@ class Plan:
 def possible_plans(
     card: ModelCard, engine: str, precision: str, device: str, batch_size: int | None, threads: int | None
 ) -> list[Plan]:
-    """Resolve every `auto`; two plans, int8 first, where only a trial can tell which is faster.
+    """Resolve every `auto`; two plans, float32 first, where only a trial can tell which is faster.
 
     Raises:
         ModelError: A name is unknown, the engine is not installed, or it does not run what is asked for.
@@ -76,7 +76,7 @@ def _choices(card: ModelCard, engine: str, precision: str, where: str) -> Iterat
         engine = "torch"
         kinds: tuple[str, ...] = ("float32" if where == "cpu" else "float16",)
     else:
-        kinds = ("int8", "float32") if card.int8 else ("float32",)
+        kinds = ("float32", "int8") if card.int8 else ("float32",)
     for kind in kinds if precision == "auto" else (precision,):
         name = (int8_engine() if kind == "int8" else "onnxruntime") if engine == "auto" else engine
         _require_possible(name, kind, where)
