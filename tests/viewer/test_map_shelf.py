@@ -1,11 +1,15 @@
 """Which maps are a slide's: by its content, not by its name alone."""
 
+import os
 import shutil
 
 import pytest
 
 from hviskd.errors import DataError
+from hviskd.segmentation.outputs import read_summary, write_summary
 from hviskd.slides import CohortSlide
+from hviskd.slides.slide_files import place_digest
+from hviskd.viewer import map_shelf
 from hviskd.viewer.map_shelf import MapShelf
 from hviskd.viewer.shelf import put_up
 from tests.slides.make import patterned, write_svs
@@ -48,3 +52,40 @@ def test_maps_are_loaded_once(cohort):
     maps = MapShelf([cohort / "kd"])
     (one,) = maps.of(shelved(cohort / "slides" / "A.svs"))
     assert maps.load(one) is maps.load(one)
+
+
+@pytest.fixture
+def own(cohort, tmp_path):
+    """A slide at the place where it was mapped, and its map's summary."""
+    path = tmp_path / "A.svs"
+    shutil.copy(cohort / "slides" / "A.svs", path)
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    shutil.copytree(cohort / "kd" / "A", tmp_path / "kd" / "A")
+    summary = read_summary(tmp_path / "kd" / "A")
+    write_summary(tmp_path / "kd" / "A", summary.model_copy(update={"place": place_digest(path)}))
+    return path
+
+
+def test_a_slide_is_read_once_to_find_its_maps_until_it_changes(cohort, tmp_path, monkeypatch):
+    path = shutil.copy(cohort / "slides" / "A.svs", tmp_path / "A.svs")
+    read, real = [], map_shelf.slide_fingerprint
+    monkeypatch.setattr(map_shelf, "slide_fingerprint", lambda slide: (read.append(slide), real(slide))[1])
+    maps = MapShelf([cohort / "kd", cohort / "hviskd"])
+    for _ in range(3):
+        assert len(maps.of(shelved(path))) == 2
+    assert len(read) == 1
+    write_svs(path, patterned(300, 300))
+    assert maps.of(shelved(path)) == ()
+    assert len(read) == 2
+
+
+def test_a_slide_that_was_not_changed_since_it_was_mapped_is_not_read(own, monkeypatch):
+    monkeypatch.setattr(map_shelf, "slide_fingerprint", lambda _slide: pytest.fail("read"))
+    assert len(MapShelf([own.parent / "kd"]).of(shelved(own))) == 1
+
+
+def test_another_slide_at_the_place_of_one_that_was_mapped_has_no_map(own):
+    write_svs(own, patterned(300, 300))
+    later = (own.parent / "kd" / "A" / "summary.json").stat().st_mtime + 10
+    os.utime(own, (later, later))
+    assert MapShelf([own.parent / "kd"]).of(shelved(own)) == ()

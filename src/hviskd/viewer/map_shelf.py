@@ -13,7 +13,8 @@ from hviskd.csv_table import read_csv
 from hviskd.errors import DataError
 from hviskd.segmentation import SlideMap, Summary, load_slide_map, read_summary
 from hviskd.segmentation.cohort import SLIDES_CSV
-from hviskd.slides.slide_files import place_digest, slide_fingerprint
+from hviskd.segmentation.outputs import SUMMARY
+from hviskd.slides.slide_files import changed_at, place_digest, slide_fingerprint
 from hviskd.viewer.shelf import ShelfSlide
 
 _MOST_LOADED = 6
@@ -27,11 +28,13 @@ class ShelfMap:
         folder: Where it is.
         name: Of its Model, and of its cohort's folder where that is needed to tell it from another.
         summary: Its areas, geometry and notes.
+        written_ns: When it was finished, in ns as files have it.
     """
 
     folder: Path
     name: str
     summary: Summary
+    written_ns: int
 
 
 class MapShelf:
@@ -45,6 +48,7 @@ class MapShelf:
         self.notes: tuple[str, ...] = ()
         self._given = tuple(folders)
         self._maps: dict[str, list[ShelfMap]] = {}
+        self._found: dict[Path, tuple[tuple[int, int], tuple[ShelfMap, ...]]] = {}  # by size and time of the slide
         self._failed: dict[str, str] = {}
         self._loaded: LRUCache[Path, SlideMap] = LRUCache(_MOST_LOADED)
         self._lock = threading.Lock()
@@ -53,11 +57,22 @@ class MapShelf:
 
     def of(self, slide: ShelfSlide) -> tuple[ShelfMap, ...]:
         """Return the maps of a slide, in the order of their folders; one of another slide of its name is not its."""
-        mine = [one for one in self._maps.get(slide.path.name, ()) if _is_of(one.summary, slide.path)]
-        times = Counter(one.name for one in mine)
-        return tuple(
-            replace(one, name=f"{one.name}, {one.folder.parent.name}") if times[one.name] > 1 else one for one in mine
-        )
+        candidates = self._maps.get(slide.path.name)
+        if candidates is None:
+            return ()
+        try:
+            stat = slide.path.stat()
+            state = stat.st_size, stat.st_mtime_ns
+            with self._lock:
+                known = self._found.get(slide.path)
+            if known is not None and known[0] == state:
+                return known[1]
+            found = _named_apart(_made_from(slide.path, candidates))
+        except OSError:  # the slide cannot be read, and will say so itself
+            return ()
+        with self._lock:
+            self._found[slide.path] = state, found
+        return found
 
     def failure(self, slide: ShelfSlide) -> str:
         """Return why a slide has no map, if it was tried in vain."""
@@ -90,7 +105,7 @@ class MapShelf:
             except DataError as error:
                 self.notes += (str(error),)
                 continue
-            one = ShelfMap(place, summary.map.model, summary)
+            one = ShelfMap(place, summary.map.model, summary, (place / SUMMARY).stat().st_mtime_ns)
             self._maps.setdefault(summary.map.slide, []).append(one)
         if (folder / SLIDES_CSV).is_file():
             for _, row in read_csv(folder / SLIDES_CSV, "slide", "state", "problem"):
@@ -98,11 +113,28 @@ class MapShelf:
                     self._failed[row["slide"]] = row["problem"]
 
 
-def _is_of(summary: Summary, slide: Path) -> bool:
-    """Return whether a map is of this file: it lay there, or has the same content."""
-    if summary.place == place_digest(slide):
-        return True
-    try:
-        return summary.map.slide_fingerprint == slide_fingerprint(slide)
-    except OSError:  # the slide cannot be read, and will say so itself
-        return False
+def _made_from(slide: Path, maps: Sequence[ShelfMap]) -> list[ShelfMap]:
+    """Return the maps that were made from this file: of its content, or where it is and since it was last changed.
+
+    Raises:
+        OSError: The slide cannot be read.
+    """
+    place, changed = place_digest(slide), changed_at(slide)
+    content = ""
+    found = []
+    for one in maps:
+        mine = one.summary.place == place and changed <= one.written_ns
+        if not mine:
+            content = content or slide_fingerprint(slide)
+            mine = one.summary.map.slide_fingerprint == content
+        if mine:
+            found.append(one)
+    return found
+
+
+def _named_apart(maps: Sequence[ShelfMap]) -> tuple[ShelfMap, ...]:
+    """Return maps with the names of their cohorts' folders where Models have the same name."""
+    times = Counter(one.name for one in maps)
+    return tuple(
+        replace(one, name=f"{one.name}, {one.folder.parent.name}") if times[one.name] > 1 else one for one in maps
+    )
