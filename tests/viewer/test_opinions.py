@@ -103,6 +103,8 @@ def test_pictures_are_the_tile_and_its_grad_cam_map(viewer, base, place):
         tile = slide.read(448, 320, 64, 64, 0.5)
     np.testing.assert_array_equal(pixels(ask(viewer, f"{base}/0/tile?x=500&y=350")), tile)
     images = InputStep(student.card.normalisation)(torch.from_numpy(tile[None].copy()))
+    for target in ("tile", "attention/0"):
+        assert ask(viewer, f"{base}/0/{target}?x=500&y=350").headers["cache-control"] == "no-store"
     for label in range(3):
         found = attention_maps(student.network.float(), images, torch.tensor([label]))[0].numpy()
         shown = pixels(ask(viewer, f"{base}/0/attention/{label}?x=500&y=350")).astype(int)

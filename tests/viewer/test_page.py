@@ -5,6 +5,7 @@ import pytest
 
 from hviskd.slides import open_slide
 from hviskd.slides.slide_picture import round_length
+from tests.viewer.asking import ask
 
 TABLETS = [{"width": 1024, "height": 768}, {"width": 820, "height": 1180}]
 
@@ -27,6 +28,10 @@ def test_it_opens_with_the_first_good_slide_and_asks_nothing_of_others(viewer, l
     assert page.inner_text("#told") == "one.svs is open"
     assert "1,500 × 1,100 px" in page.inner_text("#facts")
     assert all(url.startswith(viewer.address.partition("?")[0]) for url in opened.requests)
+    pictures = [url for url in opened.requests if "/tiles/" in url or "/thumbnail" in url]
+    assert len(pictures) > 3
+    start = ask(viewer, "/slides").json["slides"][0]["start"]
+    assert all(url.endswith(f"?start={start}") for url in pictures)
 
 
 @pytest.mark.slow

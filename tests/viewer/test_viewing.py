@@ -3,11 +3,14 @@
 import io
 import shutil
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import anyio
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.exceptions import HTTPException
 
 from hviskd.errors import DataError
 from hviskd.slides import open_slide
@@ -20,6 +23,11 @@ from hviskd.viewer.shelf import OpenSlides, ShelfSlide
 from hviskd.viewer.slide_pictures import SlidePictures
 from tests.segmentation.make import write_model
 from tests.viewer.asking import ask, port_of
+
+
+def nothing():
+    opened, maps = OpenSlides(), MapShelf(())
+    return Contents({}, opened, maps, Drawings(None), Opinions(opened, maps, ()))
 
 
 def test_the_slides_are_listed_by_name_and_nothing_tells_where_they_lie(viewer, keys, slides):
@@ -37,7 +45,7 @@ def test_the_facts_are_those_that_may_be_shown(viewer, keys, slides):
     assert {name: facts[name] for name in ("width_px", "height_px", "mpp", "vendor", "notes")} == {
         name: shown[name] for name in ("width_px", "height_px", "mpp", "vendor", "notes")
     }
-    assert set(facts) == {*shown, "key", "name", "tile_px", "last_level", "maps", "drawn", "asks"}
+    assert set(facts) == {*shown, "key", "name", "tile_px", "last_level", "maps", "drawn", "asks", "start"}
 
 
 @pytest.mark.parametrize(
@@ -62,6 +70,20 @@ def test_a_thumbnail_is_small_and_of_a_damaged_slide_there_is_none(viewer, keys)
     assert picture.size == (256, 188)
     damaged = ask(viewer, f"/slides/{keys['broken.svs']}/thumbnail")
     assert (damaged.status, damaged.headers["content-type"]) == (200, "image/svg+xml")
+
+
+def test_pictures_are_kept_by_the_browser_for_one_run_of_the_viewer(viewer, keys, slides):
+    def kept(start):
+        targets = (f"/slides/{keys['one.svs']}/{what}?start={start}" for what in ("thumbnail", "tiles/11/0/0"))
+        return [ask(viewer, target).headers["cache-control"] for target in targets]
+
+    start = ask(viewer, f"/slides/{keys['one.svs']}").json["start"]
+    assert {slide["start"] for slide in ask(viewer, "/slides").json["slides"]} == {start}
+    assert kept(start) == ["private, max-age=3600"] * 2
+    with open_viewer(slides) as again:
+        later = ask(again, f"/slides/{keys['one.svs']}").json["start"]
+    assert later != start
+    assert kept(later) == kept("") == ["no-store"] * 2
 
 
 def test_a_damaged_slide_is_told_and_the_others_are_shown(viewer, keys):
@@ -140,6 +162,33 @@ def test_hundreds_at_once_are_served_or_told_to_wait_and_the_viewer_lives(viewer
     assert ask(viewer, target).status == 200
 
 
+def test_who_has_left_is_not_worked_for():
+    class Left:
+        async def is_disconnected(self):
+            return True
+
+    desk = Desk(nothing(), str)
+    with pytest.raises(HTTPException) as refused:
+        anyio.run(desk.done, Left(), lambda: pytest.fail("worked"))
+    assert (refused.value.status_code, refused.value.detail) == (499, "the client has left")
+
+
+def test_maps_are_looked_for_in_threads_so_that_no_other_answer_waits(mapped, mapped_keys, monkeypatch):
+    real, looked = MapShelf.of, []
+
+    def of(self, slide):
+        looked.append(threading.current_thread().name)
+        return real(self, slide)
+
+    monkeypatch.setattr(MapShelf, "of", of)
+    key = mapped_keys["A.svs"]
+    for what in ("", "/outlines", "/least-sure/0", "/layers/0-top", "/layers/0-top/0/0/0", "/at?x=500&y=350"):
+        looked.clear()
+        assert ask(mapped, f"/slides/{key}{what}").status == 200
+        assert looked or "layers" in what  # which may be kept
+        assert all(name.startswith("AnyIO worker thread") for name in looked)
+
+
 def test_tiles_are_kept_within_a_set_memory(slides):
     opened = OpenSlides()
     which = ShelfSlide("0", slides / "one.svs")
@@ -216,7 +265,4 @@ class TestProblemsTellNothingOfWhereFilesLie:
         ],
     )
     def test_of_whatever_has_an_absolute_path(self, said, shown):
-        opened = OpenSlides()
-        maps = MapShelf(())
-        contents = Contents({}, opened, maps, Drawings(None), Opinions(opened, maps, ()))
-        assert Desk(contents, str).worded(said) == shown
+        assert Desk(nothing(), str).worded(said) == shown

@@ -1,5 +1,6 @@
 """What the viewer answers: the page, the list of slides, and of each slide its facts, tiles and thumbnail."""
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -13,13 +14,15 @@ from starlette.types import ASGIApp
 from hviskd.errors import HviskdError
 from hviskd.version import NOTICE
 from hviskd.viewer.deep_zoom import TILE_PX, DeepZoom
-from hviskd.viewer.desk import FRESH, KEEP, Contents, Desk
+from hviskd.viewer.desk import FRESH, Contents, Desk
 from hviskd.viewer.grids import Grids
 from hviskd.viewer.layer_answers import LayerAnswers, listed_map, map_facts
 from hviskd.viewer.page_files import read_page
 from hviskd.viewer.shelf import ShelfSlide
 from hviskd.viewer.slide_pictures import SlidePictures
 from hviskd.viewer.spot_answers import SpotAnswers
+
+_KEEP = {"Cache-Control": "private, max-age=3600"}
 
 
 class Answers:
@@ -30,6 +33,7 @@ class Answers:
         self._desk = Desk(contents, spell)
         self._pictures = SlidePictures(contents.slides)
         self._page = read_page()
+        self._start = secrets.token_hex(4)  # sets apart the pictures of a run; keys are the same in all of them
         self._notes = [self._desk.worded(note) for note in contents.maps.notes]
 
     def app(self) -> ASGIApp:
@@ -69,7 +73,10 @@ class Answers:
         found = [listed_map(one) for one in maps.of(slide)]
         problem = "" if found else self._desk.worded(maps.failure(slide))
         drawn = self._contents.drawings.there(slide)
-        return {"key": slide.key, "name": slide.path.name, "maps": found, "problem": problem, "drawn": drawn}
+        return {**self._named(slide), "maps": found, "problem": problem, "drawn": drawn}
+
+    def _named(self, slide: ShelfSlide) -> dict[str, Any]:
+        return {"key": slide.key, "name": slide.path.name, "start": self._start}
 
     async def _facts(self, request: Request) -> Response:
         which = self._desk.slide(request)
@@ -82,13 +89,13 @@ class Answers:
             drawn = self._contents.drawings.there(which)
             asks = bool(self._contents.opinions.of(which))
             shown = {"tile_px": TILE_PX, "last_level": zoom.last_level, "maps": maps, "drawn": drawn, "asks": asks}
-            return {"key": which.key, "name": which.path.name, **facts, **shown}
+            return {**self._named(which), **facts, **shown}
 
         try:
             return JSONResponse(await self._desk.done(request, read), headers=FRESH)
         except (HviskdError, OSError) as error:  # that it cannot be opened is what is known of it
             problem = self._desk.problem(which, error)
-            return JSONResponse({"key": which.key, "name": which.path.name, "problem": problem}, headers=FRESH)
+            return JSONResponse({**self._named(which), "problem": problem}, headers=FRESH)
 
     async def _thumbnail(self, request: Request) -> Response:
         which = self._desk.slide(request)
@@ -97,7 +104,7 @@ class Answers:
         except (HviskdError, OSError):
             blank = self._page["no_picture.svg"]
             return Response(blank.content, media_type=blank.kind, headers=FRESH)
-        return Response(picture, media_type="image/jpeg", headers=KEEP)
+        return self._jpeg(request, picture)
 
     async def _tile(self, request: Request) -> Response:
         which = self._desk.slide(request)
@@ -105,7 +112,12 @@ class Answers:
         picture = self._pictures.kept(which, *place)
         if picture is None:
             picture = await self._desk.done_on(request, which, lambda: self._pictures.tile(which, *place))
-        return Response(picture, media_type="image/jpeg", headers=KEEP)
+        return self._jpeg(request, picture)
+
+    def _jpeg(self, request: Request, picture: bytes | None) -> Response:
+        """Answer with a picture, which the browser keeps if it asked for one of this run."""
+        kept = request.query_params.get("start") == self._start
+        return Response(picture, media_type="image/jpeg", headers=_KEEP if kept else FRESH)
 
 
 async def _refusal(_request: Request, error: Exception) -> Response:

@@ -17,7 +17,6 @@ from hviskd.viewer.map_shelf import MapShelf
 from hviskd.viewer.opinions import Opinions
 from hviskd.viewer.shelf import OpenSlides, ShelfSlide
 
-KEEP = {"Cache-Control": "private, max-age=3600"}
 FRESH = {"Cache-Control": "no-store"}
 _GONE = 499  # the client has left; nobody reads it
 _PLACES = re.compile(  # all of an absolute path but its last name; folders may have spaces, ": " ends a path
@@ -105,7 +104,7 @@ class Desk:
         """
         async with self._queues[queue]:
             if await request.is_disconnected():
-                raise HTTPException(_GONE)
+                raise HTTPException(_GONE, "the client has left")
             return await to_thread.run_sync(work)
 
     async def done_on(

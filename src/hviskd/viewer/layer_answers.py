@@ -12,7 +12,7 @@ from starlette.routing import Route
 from hviskd.segmentation import SlideMap
 from hviskd.segmentation.certainty import UNSURE_COLOUR
 from hviskd.segmentation.pyramid import TILE_PX
-from hviskd.viewer.desk import FRESH, KEEP, Desk
+from hviskd.viewer.desk import FRESH, Desk
 from hviskd.viewer.drawings import as_page
 from hviskd.viewer.grids import Grids
 from hviskd.viewer.map_shelf import ShelfMap
@@ -38,15 +38,15 @@ class LayerAnswers:
         ]
 
     async def _scale(self, request: Request) -> Response:
-        return JSONResponse(await self._desk.done(request, _colour_scale, "long"), headers=KEEP)
+        return JSONResponse(await self._desk.done(request, _colour_scale, "long"), headers=FRESH)
 
     async def _outlines(self, request: Request) -> Response:
         which = self._desk.slide(request)
         contents = self._desk.contents
-        maps = contents.maps.of(which)
-        known = dict(zip(maps[0].summary.map.classes, maps[0].summary.map.colours, strict=True)) if maps else {}
 
         def read() -> dict[str, Any]:
+            maps = contents.maps.of(which)
+            known = dict(zip(maps[0].summary.map.classes, maps[0].summary.map.colours, strict=True)) if maps else {}
             return as_page(self._grids.annotation(which), contents.drawings.legend, known)
 
         return JSONResponse(await self._desk.done_on(request, which, read, "long"), headers=FRESH)

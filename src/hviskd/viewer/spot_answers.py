@@ -15,7 +15,7 @@ from hviskd.annotations import Annotation
 from hviskd.arrays import RGB, Bools
 from hviskd.errors import HviskdError
 from hviskd.slides.slide import MAX_SIDE_PX
-from hviskd.viewer.desk import FRESH, KEEP, Desk
+from hviskd.viewer.desk import FRESH, Desk
 from hviskd.viewer.grids import Grids
 from hviskd.viewer.opinions import Opinion, Opinions, Spot
 from hviskd.viewer.shelf import ShelfSlide
@@ -69,7 +69,7 @@ class SpotAnswers:
             return None if found is None else _as_png(self._opinions.tile(asked.which, *found))
 
         picture = await self._desk.done_on(request, asked.which, read, "models")
-        return Response(picture, media_type="image/png", headers=KEEP)
+        return Response(picture, media_type="image/png", headers=FRESH)
 
     async def _attention(self, request: Request) -> Response:
         asked, label = self._asked(request), request.path_params["label"]
@@ -82,7 +82,7 @@ class SpotAnswers:
             return _as_png(self._opinions.attention(asked.which, *found, label, outline))
 
         picture = await self._desk.done_on(request, asked.which, read, "models")
-        return Response(picture, media_type="image/png", headers=KEEP)
+        return Response(picture, media_type="image/png", headers=FRESH)
 
     def _asked(self, request: Request) -> _Asked:
         which = self._desk.slide(request)

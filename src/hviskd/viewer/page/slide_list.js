@@ -54,7 +54,7 @@ export class SlideList {
     if (map) words.append(bar(map), element("span", { class: "soft" }, `${area(map.tissue_mm2)} mm² of tissue`));
     if (map?.notes.length) words.append(element("span", { class: "soft" }, map.notes.length === 1 ? map.notes[0] : `${map.notes.length} notes`));
     if (slide.problem) words.append(element("span", { class: "warn" }, `failed: ${slide.problem}`));
-    const picture = element("img", { src: `/slides/${slide.key}/thumbnail`, alt: "", loading: "lazy" });
+    const picture = element("img", { src: `/slides/${slide.key}/thumbnail?start=${slide.start}`, alt: "", loading: "lazy" });
     const made = element("button", { type: "button" }, picture, words);
     made.dataset.key = slide.key;
     made.addEventListener("click", () => this.choose(slide.key));

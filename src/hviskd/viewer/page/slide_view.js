@@ -52,7 +52,7 @@ export class SlideView {
         tileOverlap: 0,
         minLevel: Math.max(0, Math.min(8, facts.last_level)),
         maxLevel: facts.last_level,
-        getTileUrl: (level, column, row) => `/slides/${facts.key}/tiles/${level}/${column}/${row}`,
+        getTileUrl: (level, column, row) => `/slides/${facts.key}/tiles/${level}/${column}/${row}?start=${facts.start}`,
       });
     });
   }
