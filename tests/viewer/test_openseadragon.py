@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tomllib
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,6 +23,12 @@ def test_the_version_that_is_installed_is_the_one_that_is_pinned():
     assert f"openseadragon {pinned['version']}".encode() in read_page()["openseadragon.js"].content[:200]
     licence = files("hviskd.viewer") / "page" / "openseadragon" / "LICENSE.txt"
     assert "Redistribution and use" in licence.read_text(encoding="utf-8")
+
+
+def test_the_package_s_licences_include_its_own():
+    pinned = json.loads(LOCK.read_text(encoding="utf-8"))["packages"]["node_modules/openseadragon"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["license"].split(" AND ") == ["Apache-2.0", pinned["license"]]
 
 
 def test_git_holds_nothing_of_it():
