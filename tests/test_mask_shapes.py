@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
+from hviskd import mask_shapes
 from hviskd.mask_shapes import depth, drop_small, grown, holes, smooth_in_place, widened
 
 SHAPES = st.tuples(st.integers(1, 14), st.integers(1, 14))
@@ -79,6 +80,21 @@ def test_depth_is_the_distance_to_the_outside():
         np.testing.assert_array_equal(depth(mask), expected)
 
     both(check)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_depth_is_the_same_whether_numpy_or_scipy_finds_it(monkeypatch, large):
+    monkeypatch.setattr(mask_shapes, "_MANY", 0 if large else 10**9)
+    test_depth_is_the_distance_to_the_outside()
+
+
+def test_only_a_large_mask_is_left_to_scipy(monkeypatch):
+    asked = []
+    monkeypatch.setattr(ndimage, "distance_transform_edt", lambda framed: asked.append(framed.shape) or framed * 2.0)
+    mask = blobs(0.7, (400, 300))
+    np.testing.assert_array_equal(depth(mask), mask * 2.0)
+    depth(mask[:300])
+    assert asked == [(402, 302)]
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (2, 40, 3), (300, 500, 3), (31, 3, 3)])

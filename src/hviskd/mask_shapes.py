@@ -1,6 +1,7 @@
 """Shapes in masks and smoothing of images with NumPy alone, for tissue detection and figures.
 
 Each function gives exactly what SciPy's of the same purpose gives; loading SciPy takes longer than a small slide does.
+Only distances in large masks are left to it.
 """
 
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from hviskd.arrays import Bools, Floats, Floats32, Ints
 
 _REACH = 4.0  # standard deviations after which a Gaussian is cut off
 _AT_ONCE = 2**20  # values smoothed at a time
+_MANY = 100_000  # cells from which SciPy is loaded for distances: its time is linear, NumPy's here grows with the depth
 
 
 class _Runs(NamedTuple):
@@ -91,6 +93,10 @@ def widened(mask: Bools, px: int) -> Bools:
 def depth(mask: Bools) -> Floats:
     """Return the distance of each px of a mask to the nearest one outside it, where beyond the edges all is outside."""
     framed = np.pad(mask, 1)
+    if mask.size > _MANY:
+        from scipy import ndimage
+
+        return np.asarray(ndimage.distance_transform_edt(framed)[1:-1, 1:-1], np.float64)
     row = np.arange(len(framed))[:, None]
     above = np.maximum.accumulate(np.where(framed, 0, row), axis=0)
     below = np.minimum.accumulate(np.where(framed, len(framed), row)[::-1], axis=0)[::-1]
