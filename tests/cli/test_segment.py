@@ -51,6 +51,15 @@ def test_a_slide_that_fails_is_named_and_the_exit_status_is_1(folder):
 
 
 @pytest.mark.slow
+def test_slides_read_at_their_own_scale_are_told_in_one_line(folder, tmp_path):
+    for name, mpp in (("A", 0.499), ("B", 0.5012)):
+        write_slide(tmp_path / "slides" / f"{name}.svs", tissue_on_glass(500, 400), mpp=mpp)
+    result = run(folder, tmp_path / "slides", "-o", tmp_path / "maps")
+    told = [line for line in result.output.splitlines() if "not resampled" in line]
+    assert told == ["note: 2 slides were read at their own 0.499 to 0.5012 µm/px, not resampled to 0.5 µm/px"]
+
+
+@pytest.mark.slow
 def test_ink_is_told_with_its_area_and_kept_on_request(folder, tmp_path):
     image = np.pad(tissue_on_glass(500, 400), ((0, 400), (0, 0), (0, 0)), constant_values=240)
     image[550:750, 100:400] = 30, 60, 165  # 0.015 mm² at 0.5 µm/px

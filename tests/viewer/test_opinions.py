@@ -157,3 +157,22 @@ def test_a_model_of_normalised_stain_sees_the_tile_as_segment_shows_it(place, tm
             (said,) = ask(viewer, f"/slides/{slide['key']}/at?x={x}&y={y}").json["opinions"]
             assert said["live"]
             assert said["probabilities"] == pytest.approx(made.probabilities[at].tolist(), abs=2e-3)
+
+
+@pytest.mark.slow
+def test_a_live_tile_of_a_slide_within_1_percent_is_the_one_that_segment_classifies(tmp_path):
+    """At 0.499 µm/px under a Model of 0.5: neither the places nor the pixels are those of resampled tiles."""
+    path = write_slide(tmp_path / "slides" / "S.svs", tissue_on_glass(1000, 700), mpp=0.499)
+    reference = stain_reference(write_slide(tmp_path / "rich.svs", tissue_on_glass(1000, 700, seed=9)))
+    model = write_model(tmp_path / "stained", stain=reference)
+    made = segment(model, path, compute=TORCH)
+    assert (made.card.mpp, made.tile0_px) == (0.499, TILE_PX)
+    with open_viewer(path, OnSlides(models=(model,))) as viewer:
+        (slide,) = ask(viewer, "/slides").json["slides"]
+        for at in (0, len(made) // 2, len(made) - 1):
+            x, y = int(made.x_px[at]), int(made.y_px[at])
+            (said,) = ask(viewer, f"/slides/{slide['key']}/at?x={x + 30}&y={y + 30}").json["opinions"]
+            tile = said["tile"]
+            assert (tile["x_px"], tile["y_px"], tile["side0_px"], tile["mpp"]) == (x, y, TILE_PX, 0.499)
+            assert said["live"]
+            assert said["probabilities"] == pytest.approx(made.probabilities[at].tolist(), abs=2e-3)

@@ -189,9 +189,11 @@ def _print_outcome(outcome: "SlideOutcome", context: typer.Context) -> None:
 
 
 def _print_notes(outcomes: "Sequence[SlideOutcome]", context: typer.Context) -> None:
-    notes = [f"note: {o.slide.name}: {note}" for o in outcomes if o.summary is not None for note in o.summary.map.notes]
+    from hviskd.segmentation.own_scale import cohort_notes
+
+    notes = cohort_notes((o.slide.name, o.summary.map.notes) for o in outcomes if o.summary is not None)
     for note in notes[:_SHOWN_NOTES]:
-        say(note, context)
+        say(f"note: {note}", context)
     if len(notes) > _SHOWN_NOTES:
         typer.echo(f"… and {len(notes) - _SHOWN_NOTES} more notes in the summaries")
 

@@ -3,11 +3,10 @@
 `segment` and cohorts call it, a cohort for the next slide while the one before is still being classified.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from hviskd.arrays import RGB
 from hviskd.processor import give_back_memory
+from hviskd.segmentation.own_scale import at_own_scale, own_scale_notes
 from hviskd.segmentation.settings import Request
 from hviskd.slides import (
     Slide,
@@ -28,7 +28,6 @@ from hviskd.slides import (
 )
 from hviskd.slides.tile_reading import read_tiles
 
-SAME_SCALE = 0.01  # relative; scanners state their pixel size no better, and resampling costs as much as decoding
 THUMBNAIL_PX = 1050  # the most that a panel of the overview shows
 
 
@@ -96,9 +95,8 @@ class PreparedSlide:
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes on the slide for the user."""
-        found = [*self.slide.notes, *self.tissue.notes]
-        if self.request.mpp != self.wanted_mpp:
-            found.append(f"read at its own {self.request.mpp:.4g} µm/px, not resampled to {self.wanted_mpp:g} µm/px")
+        own_scale = own_scale_notes(self.request.mpp, self.wanted_mpp)
+        found = [*self.slide.notes, *self.tissue.notes, *own_scale]
         if self.request.icc != self.request.card.icc:
             done = "applied" if self.request.icc else "not applied"
             found.append(f"ICC colour profile {done}, unlike for the model's training tiles")
@@ -154,8 +152,9 @@ def prepare_slide(
     watch = Stopwatch()
     with watch.stage("open"):
         slide = open_slide(path, slide_mpp=slide_mpp, icc=request.icc)
-    wanted_mpp, request = request.mpp, at_own_scale(request, slide)
+    wanted_mpp = request.mpp
     try:
+        request = at_own_scale(request, slide)
         with watch.stage("open"):
             slide.verify()
             grid = TileGrid.on(slide, tile_px=request.card.tile_px, mpp=request.mpp, stride_px=request.stride_px)
@@ -185,14 +184,6 @@ def prepare_slide(
         thumbnail=thumbnail,
         watch=watch,
     )
-
-
-def at_own_scale(request: Request, slide: Slide) -> Request:
-    """Return a request at the µm/px of a level that differs by 1 % at most, so that its px are read as they are."""
-    scales = [slide.mpp * level.downsample for level in slide.levels if float(level.downsample).is_integer()]
-    nearest = min(scales, key=lambda mpp: abs(mpp / request.mpp - 1))
-    same = math.isclose(nearest, request.mpp, rel_tol=1e-6)
-    return replace(request, mpp=nearest) if not same and abs(nearest / request.mpp - 1) <= SAME_SCALE else request
 
 
 def fit_transfer(slide: Slide, tissue: TissueMask, request: Request) -> StainTransfer | None:

@@ -1,4 +1,7 @@
-"""The tile grid of a slide, the same for maps and for cutting, so that a map's tiles match the training tiles."""
+"""Where the tiles of a slide lie, by one rule for maps and for cutting.
+
+The µm/px may differ: a map takes that of the slide where it is within 1 % of the Model's, and cutting always resamples.
+"""
 
 import math
 from dataclasses import dataclass

@@ -15,6 +15,7 @@ from hviskd.arrays import RGB, Bools, Floats32
 from hviskd.errors import DataError
 from hviskd.models import AnyModel, ModelCard, find_model, load_model
 from hviskd.segmentation import MapSettings, SlideMap
+from hviskd.segmentation.own_scale import at_own_scale
 from hviskd.segmentation.preparing import fit_transfer
 from hviskd.segmentation.settings import Request
 from hviskd.slides import Slide, StainTransfer, TileGrid, tissue_mask
@@ -132,8 +133,9 @@ class Opinions:
             grid = TileGrid.over(card.slide_size, card.slide_mpp, tile_px=tile_px, mpp=mpp, stride_px=stride_px)
         else:
             assert opinion.request is not None
-            tile_px, mpp = opinion.request.card.tile_px, opinion.request.mpp
+            tile_px = opinion.request.card.tile_px
             with self._slides.reading(which) as slide:
+                mpp = at_own_scale(opinion.request, slide).mpp
                 grid = TileGrid.on(slide, tile_px=tile_px, mpp=mpp)
         column, row = int(x // grid.stride0_px), int(y // grid.stride0_px)
         if not (0 <= column < grid.columns and 0 <= row < grid.rows):
@@ -210,6 +212,7 @@ class Opinions:
         key = which.key, opinion.place
         with self._lock:
             if key not in self._transfers:
+                request = at_own_scale(request, slide)
                 self._transfers[key] = fit_transfer(slide, tissue_mask(slide, request.tissue), request)
             return self._transfers[key]
 

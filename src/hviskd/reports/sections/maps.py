@@ -9,6 +9,7 @@ from hviskd.evaluation.tables import markdown_table
 from hviskd.reports.section import Section, card_of, name_of, pictures_there
 from hviskd.segmentation.cohort import SLIDES_CSV
 from hviskd.segmentation.outputs import OVERVIEW, SUMMARY, Summary, read_summary
+from hviskd.segmentation.own_scale import cohort_notes, model_mpp
 from hviskd.slides import TissueRule
 
 SHOWN = 20  # maps with a picture
@@ -56,7 +57,7 @@ def describe(folder: Path) -> Section:
         for home, summary in list(zip(homes, summaries, strict=True))[:SHOWN]
         for picture in pictures_there(home, {OVERVIEW: f"{summary.map.slide}: the slide and its map."})
     ]
-    limits = [_LIMIT, *dict.fromkeys(f"{one.map.slide}: {note}" for one in summaries for note in one.map.notes)]
+    limits = [_LIMIT, *dict.fromkeys(cohort_notes((one.map.slide, one.map.notes) for one in summaries))]
     if failed:
         limits.append(f"Failed (reasons in {SLIDES_CSV}): {', '.join(failed)}.")
     return Section(
@@ -74,7 +75,7 @@ def _how(summaries: Sequence[Summary]) -> list[str]:
     said = []
     for one in summaries:
         card = one.map
-        grid = f"tiles of {card.tile_px} px at {card.mpp:g} µm/px every {card.stride_px} px"
+        grid = f"tiles of {card.tile_px} px at {model_mpp(card.mpp, card.notes):g} µm/px every {card.stride_px} px"
         unsure = f"; unsure below {card.unsure_below:g}" if card.unsure_below else ""
         tissue = f"at least {card.min_tissue:.0%} tissue"
         if options := _tissue_options(card.tissue_rule):
