@@ -1,6 +1,6 @@
 """Where the tiles of a slide lie, by one rule for maps and for cutting.
 
-The µm/px may differ: a map takes that of the slide where it is within 1 % of the Model's, and cutting always resamples.
+The µm/px may differ: a map takes that of the slide where it is within 1 % of the Model's, cutting that of its settings.
 """
 
 import math
