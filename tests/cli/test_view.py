@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from http.cookiejar import CookieJar
 
@@ -31,7 +32,11 @@ def _facts(browser, address):
 @pytest.mark.slow
 def test_it_prints_an_address_that_opens_the_page_and_ends_with_ctrl_c(slide):
     command = [sys.executable, "-m", "hviskd", "view", str(slide), "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    # Whoever starts a test in the background may have it ignore Ctrl-C, and a child does as its parent.
+    heeds = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heeds) as running:
+        last_resort = threading.Timer(100, running.kill)
+        last_resort.start()
         line = running.stdout.readline()
         found = re.fullmatch(r"1 slide at (http://127\.0\.0\.1:\d+/\?token=\S{43})\n", line)
         assert found, line + running.stderr.read()
@@ -40,7 +45,8 @@ def test_it_prints_an_address_that_opens_the_page_and_ends_with_ctrl_c(slide):
             assert b"<title>hviskd</title>" in page.read()
         assert "records no µm/px; give it with --slide-mpp".encode() in _facts(browser, found[1])
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=20)
+        _, said = running.communicate()
+        last_resort.cancel()
     assert (running.returncode, said) == (0, "")
 
 
