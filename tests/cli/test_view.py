@@ -1,5 +1,6 @@
 """The verb `view`, run as a user runs it."""
 
+import importlib
 import json
 import re
 import signal
@@ -12,6 +13,7 @@ from http.cookiejar import CookieJar
 import pytest
 from typer.testing import CliRunner
 
+import hviskd
 from hviskd.cli.app import app
 from tests.slides.make import patterned, write_svs
 
@@ -62,6 +64,7 @@ def test_what_is_wrong_is_told_in_one_line(slide, tmp_path):
 
 
 def test_without_its_extra_it_says_what_to_install(slide, monkeypatch):
+    monkeypatch.setattr(hviskd, "viewer", importlib.import_module("hviskd.viewer"))  # which the import below replaces
     for name in [name for name in sys.modules if name.startswith(("hviskd.viewer", "starlette", "uvicorn"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)

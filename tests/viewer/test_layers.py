@@ -205,6 +205,7 @@ def test_controls_are_named_and_work_with_the_keyboard(opened):
     assert page.get_by_role("checkbox", name="Entropy").is_checked()
     page.get_by_role("slider", name="Opacity of Entropy").focus()
     page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(200)
     assert opened.evaluate("hviskd.layers.state.entropy.opacity") == pytest.approx(0.65)
     assert "1.58 bits" in page.inner_text("#layer-list")
 
