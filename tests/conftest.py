@@ -19,7 +19,7 @@ from hypothesis import settings
 from hviskd.tiles import TileSet, TileSetWriter, TileSource, new_card
 from hviskd.tiles.card import Origin
 
-_OPERATORS = torch.library.Library("torchvision", "FRAGMENT")  # without it, its definitions would be gone
+_OPERATORS = torch.library.Library("torchvision", "FRAGMENT")  # lives as long as the tests
 if find_spec("torchvision") and "+cpu" in torch.__version__ and "+cpu" not in version("torchvision"):
     # timm imports torchvision, whose wheel on the package index needs a torch with CUDA for these two; none is called.
     for _operator in ("nms", "qnms"):

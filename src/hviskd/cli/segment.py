@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.slide_options import MppCsv, Recursive, SlideMpp, SlidesArgument
 from hviskd.cli.spelling import say
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
 from hviskd.slides import TissueRule
@@ -44,10 +45,7 @@ class _Precision(StrEnum):
 
 def segment(
     context: typer.Context,
-    slides: Annotated[
-        list[Path],
-        typer.Argument(metavar="SLIDE...", help="Slides, folders of slides, or a CSV with the columns slide[,mpp]."),
-    ],
+    slides: SlidesArgument,
     model: Annotated[Path, typer.Option("-m", "--model", metavar="MODEL", help="Model folder or finished run.")],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the maps, with one subfolder per slide.")
@@ -56,14 +54,8 @@ def segment(
         float | None,
         typer.Option("--mpp", help="Pixel size of the tiles in µm/px, for a Model whose card does not record it."),
     ] = None,
-    slide_mpp: Annotated[
-        float | None,
-        typer.Option("--slide-mpp", help="Pixel size in µm/px, for slides whose metadata lacks it or is wrong."),
-    ] = None,
-    mpp_csv: Annotated[
-        Path | None,
-        typer.Option("--mpp-csv", help="CSV with the pixel size of each slide in µm/px: columns slide,mpp."),
-    ] = None,
+    slide_mpp: SlideMpp = None,
+    mpp_csv: MppCsv = None,
     stride_px: Annotated[
         int | None,
         typer.Option(
@@ -105,7 +97,7 @@ def segment(
         int | None,
         typer.Option("--workers", help="Number of threads for reading slides.", show_default="one per core, at most 4"),
     ] = None,
-    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Include slides in subfolders.")] = False,
+    recursive: Recursive = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Repeat slides that are already finished.")] = False,
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hviskd.cli.slide_options import Icc
+from hviskd.cli.slide_options import Icc, MppCsv, Recursive, SlideMpp, SlidesArgument
 from hviskd.cli.spelling import say
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
 from hviskd.slides import TissueRule
@@ -24,18 +24,9 @@ def _top() -> None:
 @slides_app.command()
 def info(
     context: typer.Context,
-    slides: Annotated[
-        list[Path],
-        typer.Argument(metavar="SLIDE...", help="Slides, folders of slides, or a CSV with the columns slide[,mpp]."),
-    ],
-    slide_mpp: Annotated[
-        float | None,
-        typer.Option("--slide-mpp", help="Pixel size in µm/px, for slides whose metadata lacks it or is wrong."),
-    ] = None,
-    mpp_csv: Annotated[
-        Path | None,
-        typer.Option("--mpp-csv", help="CSV with the pixel size of each slide in µm/px: columns slide,mpp."),
-    ] = None,
+    slides: SlidesArgument,
+    slide_mpp: SlideMpp = None,
+    mpp_csv: MppCsv = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -43,7 +34,7 @@ def info(
         ),
     ] = None,
     icc: Icc = False,
-    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Include slides in subfolders.")] = False,
+    recursive: Recursive = False,
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,
     tissue_saturation: TissueSaturation = TissueRule.saturation,

@@ -8,7 +8,7 @@ import typer
 
 from hviskd.cli.annotation_options import NoCrop, Tolerance
 from hviskd.cli.count_table import print_counts
-from hviskd.cli.slide_options import Icc
+from hviskd.cli.slide_options import Icc, MppCsv, Recursive, SlideMpp, SlidesArgument
 from hviskd.cli.spelling import say
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
 from hviskd.cli.turns import in_turn
@@ -46,10 +46,7 @@ def _show(output: Path, context: typer.Context) -> None:
 @in_turn(_show)
 def cut(
     context: typer.Context,
-    slides: Annotated[
-        list[Path],
-        typer.Argument(metavar="SLIDE...", help="Slides, folders of slides, or a CSV with the columns slide[,mpp]."),
-    ],
+    slides: SlidesArgument,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the new TileSet.")],
     legend: Annotated[
         str | None,
@@ -89,14 +86,8 @@ def cut(
     ] = False,
     tile_px: Annotated[int, typer.Option("--tile-px", help="Tile side in px.")] = 150,
     mpp: Annotated[float, typer.Option("--mpp", help="Pixel size of the tiles in µm/px.")] = 0.5,
-    slide_mpp: Annotated[
-        float | None,
-        typer.Option("--slide-mpp", help="Pixel size in µm/px, for slides whose metadata lacks it or is wrong."),
-    ] = None,
-    mpp_csv: Annotated[
-        Path | None,
-        typer.Option("--mpp-csv", help="CSV with the pixel size of each slide in µm/px: columns slide,mpp."),
-    ] = None,
+    slide_mpp: SlideMpp = None,
+    mpp_csv: MppCsv = None,
     purity: Annotated[
         float,
         typer.Option(
@@ -154,7 +145,7 @@ def cut(
     workers: Annotated[
         int | None, typer.Option("--workers", help="Number of threads.", show_default="one per core")
     ] = None,
-    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Include slides in subfolders.")] = False,
+    recursive: Recursive = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing TileSet.")] = False,
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,

@@ -7,17 +7,14 @@ from typing import Annotated
 import typer
 
 from hviskd.cli.annotation_options import NoCrop, Tolerance
-from hviskd.cli.slide_options import Icc
+from hviskd.cli.slide_options import Icc, MppCsv, Recursive, SlideMpp, SlidesArgument
 from hviskd.cli.spelling import as_options, say
 from hviskd.errors import DataError
 
 
 def view(
     context: typer.Context,
-    slides: Annotated[
-        list[Path],
-        typer.Argument(metavar="SLIDE...", help="Slides, folders of slides, or a CSV with the columns slide[,mpp]."),
-    ],
+    slides: SlidesArgument,
     maps: Annotated[
         list[Path] | None,
         typer.Option(
@@ -52,16 +49,10 @@ def view(
     ] = None,
     tolerance: Tolerance = 20.0,
     no_crop: NoCrop = False,
-    slide_mpp: Annotated[
-        float | None,
-        typer.Option("--slide-mpp", help="Pixel size in µm/px, for slides whose metadata lacks it or is wrong."),
-    ] = None,
-    mpp_csv: Annotated[
-        Path | None,
-        typer.Option("--mpp-csv", help="CSV with the pixel size of each slide in µm/px: columns slide,mpp."),
-    ] = None,
+    slide_mpp: SlideMpp = None,
+    mpp_csv: MppCsv = None,
     icc: Icc = False,
-    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Include slides in subfolders.")] = False,
+    recursive: Recursive = False,
     port: Annotated[
         int, typer.Option("--port", metavar="N", help="Port to serve the page at.", show_default="any free port")
     ] = 0,
