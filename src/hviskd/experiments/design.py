@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hviskd.distillation import METHODS, resolve_methods
-from hviskd.errors import RecipeError, first_problem
+from hviskd.errors import RecipeError
 from hviskd.training import load_recipe
-from hviskd.training.yaml_mapping import built_in_texts, read_mapping
+from hviskd.training.yaml_mapping import built_in_texts, read_mapping, validated
 
 STUDENT, KD = "student", "kd"  # the two baselines that every other arm is compared with
 _NAME = r"^[\w][\w.+ -]*$"
@@ -200,12 +200,7 @@ def load_design(source: str | Path, changes: Mapping[str, Any] | None = None) ->
         if not isinstance(target, dict):
             raise RecipeError(f"{source}: {key}: {parent} is not a mapping")
         target[last] = value
-    try:
-        return Design.model_validate(content)
-    except ValidationError as error:
-        unknown = error.errors()[0]["type"] == "extra_forbidden"
-        hint = f"; the keys are {', '.join(Design.model_fields)}" if unknown else ""
-        raise RecipeError(f"{source}: {first_problem(error)}{hint}") from error
+    return validated(Design, content, str(source))
 
 
 def _beside(experiment: Path, named: Any) -> Any:

@@ -8,13 +8,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from hviskd.distillation import Options, resolve_methods
-from hviskd.errors import RecipeError, first_problem
+from hviskd.errors import RecipeError
 from hviskd.models import NetworkChoice, find_model
 from hviskd.networks import HeadKind
 from hviskd.plain_yaml import parse_yaml
 from hviskd.tiles.augmentation import Augmentation
 from hviskd.training.built_in import built_in_recipes
-from hviskd.training.yaml_mapping import read_mapping
+from hviskd.training.yaml_mapping import read_mapping, validated
 
 Role = Literal["teacher", "student", "distilled student"]
 
@@ -157,7 +157,7 @@ class Recipe(BaseModel):
         content = self.model_dump(mode="json") | {"weights": self.weights}  # a dump leaves the path out
         for key, value in changes.items():
             _replace(content, key, value, "recipe")
-        return _validated(content, "recipe")
+        return validated(Recipe, content, "recipe")
 
     def to_yaml(self) -> str:
         """Return the complete recipe as YAML, which `load_recipe` reads."""
@@ -208,7 +208,7 @@ def load_recipe(
             "give `recipe` (see `built_in_recipes()`) or `network` (see `network_names()`), or `start`, a finished run "
             "to go on from"
         )
-    return _validated(content, where)
+    return validated(Recipe, content, where)
 
 
 def parse_value(text: str) -> Any:
@@ -217,15 +217,6 @@ def parse_value(text: str) -> Any:
         return parse_yaml(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"{text!r} is not a YAML value") from error
-
-
-def _validated(content: dict[str, Any], where: str) -> Recipe:
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        unknown = error.errors()[0]["type"] == "extra_forbidden"
-        hint = f"; the keys are {', '.join(Recipe.model_fields)}" if unknown else ""
-        raise RecipeError(f"{where}: {first_problem(error)}{hint}") from error
 
 
 def _of_pair(content: dict[str, Any], role: Role, where: str) -> dict[str, Any]:

@@ -1,17 +1,19 @@
-"""Reads a recipe or an experiment from YAML, by built-in name or by path, into an unvalidated mapping."""
+"""Reads a recipe or an experiment from YAML, by built-in name or by path, and checks what it says."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
-from hviskd.errors import RecipeError
+from hviskd.errors import RecipeError, first_problem
 from hviskd.plain_yaml import parse_yaml
 
 _LIMIT_BYTES = 2**20  # what people write is a page of text
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def built_in_texts(room: str, folder: str) -> dict[str, str]:
@@ -52,3 +54,22 @@ def read_mapping(source: str | Path, built_in: Mapping[str, str], what: str) -> 
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise RecipeError(f"{source}: {what} must be a mapping of keys to values")
     return content
+
+
+def validated(kind: type[_Model], content: Mapping[str, Any], where: str) -> _Model:
+    """Return what a mapping describes.
+
+    Args:
+        kind: What it should be.
+        content: Its keys and values.
+        where: Where they come from, for messages.
+
+    Raises:
+        RecipeError: An unknown key, which the message answers with those that are known, or an invalid value.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        unknown = error.errors()[0]["type"] == "extra_forbidden"
+        hint = f"; the keys are {', '.join(kind.model_fields)}" if unknown else ""
+        raise RecipeError(f"{where}: {first_problem(error)}{hint}") from error
