@@ -36,6 +36,8 @@ QUESTIONS = (  # the differences of each, and where they are tested
     ((("memory-more", "kd-more"),), FEW),
     ((("kd-more", "kd"), (BEST, "student")), FEW),
 )
+KD_TRIED = {f"kd-{t}-{w}": {"temperature": t, "weight": w} for t in (2.0, 4.0) for w in (0.5, 1.0, 2.0)}
+MEMORY_TRIED = {f"memory-{w}": {"weight": w} for w in (0.5, 1.0, 2.0)}
 METRICS = ("top1", "balanced_accuracy", "nll", "ece", "worst_recall")
 
 
@@ -150,18 +152,14 @@ class Setting:
 
     def tuning(self):
         """Return the two stages that choose the weights of KD and of the memory relation on the validation split."""
-        grid = {f"kd-{t}-{w}": {"temperature": t, "weight": w} for t in (2.0, 4.0) for w in (0.5, 1.0, 2.0)}
 
         def kd():
-            arms = [{"name": name, "methods": {"cross_entropy": {}, "kd": given}} for name, given in grid.items()]
+            arms = [{"name": name, "methods": {"cross_entropy": {}, "kd": given}} for name, given in KD_TRIED.items()]
             return self.design([arm | self.longer() for arm in arms], TUNING_SEEDS), self.folder / "tuning-kd"
 
         def memory():
-            chosen = grid[self.best("tuning-kd", grid)]
-            arms = [
-                {"name": f"memory-{w}", "methods": {"cross_entropy": {}, "kd": chosen, "memory": {"weight": w}}}
-                for w in (0.5, 1.0, 2.0)
-            ]
+            task = {"cross_entropy": {}, "kd": KD_TRIED[self.best("tuning-kd", KD_TRIED)]}
+            arms = [{"name": name, "methods": {**task, "memory": given}} for name, given in MEMORY_TRIED.items()]
             return self.design([arm | self.longer() for arm in arms], TUNING_SEEDS), self.folder / "tuning-memory"
 
         return kd, memory
@@ -173,10 +171,8 @@ class Setting:
 
     def arms(self) -> list[dict]:
         """Return the arms of protocol.md."""
-        grid = [f"kd-{t}-{w}" for t in (2.0, 4.0) for w in (0.5, 1.0, 2.0)]
-        temperature, weight = (float(part) for part in self.best("tuning-kd", grid).split("-")[1:])
-        w_m = float(self.best("tuning-memory", [f"memory-{w}" for w in (0.5, 1.0, 2.0)]).split("-")[1])
-        task = {"cross_entropy": {}, "kd": {"temperature": temperature, "weight": weight}}
+        w_m = MEMORY_TRIED[self.best("tuning-memory", MEMORY_TRIED)]["weight"]
+        task = {"cross_entropy": {}, "kd": KD_TRIED[self.best("tuning-kd", KD_TRIED)]}
         relation = {"stages": [["last", "last"]], "relation": "centred", "weight": 1.0, "sample_relation": 1.0}
         relation |= {"sample_feature": 0, "region_relation": 0, "region_feature": 0}
         memory, token = {**task, "memory": {"weight": w_m}}, {**task, "token_kl": {}}

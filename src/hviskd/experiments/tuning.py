@@ -27,6 +27,7 @@ from hviskd.progress import Progress, progress_bar, silent
 from hviskd.storage import atomic_file, write_text
 from hviskd.tiles import TileSet
 from hviskd.training import Recipe, Run, Teaching, train
+from hviskd.training.standing import weakness_told
 
 TUNING_SEEDS = (100, 101, 102)  # others than an experiment usually has
 _MOST = 200  # combinations; more are a mistake rather than few short trainings
@@ -189,7 +190,7 @@ def _notes_of(run: Run) -> Iterator[str]:
     yield run.card["independence"]
     teacher = find_model(run)[1].teacher
     if teacher is not None and teacher.weak:
-        yield f"{teacher.weak[0].upper()}{teacher.weak[1:]}."
+        yield weakness_told(teacher.weak)
 
 
 def _combinations(recipe: Recipe, grid: Mapping[str, Sequence[Any]]) -> list[tuple[dict[str, Any], Recipe]]:

@@ -78,7 +78,12 @@ def standing_of(teacher: Model, tileset: TileSet, device: str, progress: Progres
         f"{len(rows):,} tiles, where naming one class throughout has {1 / np.count_nonzero(counts):.3f} and a useful "
         f"teacher at least {least:.3f}"
     )
-    return Standing(weak, f"{weak[0].upper()}{weak[1:]}.", known)
+    return Standing(weak, weakness_told(weak), known)
+
+
+def weakness_told(weak: str) -> str:
+    """Return as a sentence why a teacher is no better than a guess, as cards and `Standing` have it."""
+    return f"{weak[0].upper()}{weak[1:]}."
 
 
 def least_accuracy(counts: Ints) -> float:

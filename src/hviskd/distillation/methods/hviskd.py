@@ -5,6 +5,7 @@ features are in `relations`; this module pairs the stages, adapts widths and hol
 """
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 import torch
@@ -213,9 +214,8 @@ class HVisKD(Method):
         relation_t, aware_t = sample_relation(theirs, self.sample_scale.for_teacher(), *how)
         relation_s, aware_s = sample_relation(ours, self.sample_scale(), *how)
         # Every process holds the joint batch here, so the local norm or mean is already the joint one.
-        differing = aware_t - adapter(aware_s)
-        feature = torch.linalg.vector_norm(differing) if options.feature_loss == "norm" else differing.square().mean()
-        return torch.linalg.vector_norm(relation_t - relation_s), feature
+        norm = torch.linalg.vector_norm
+        return norm(relation_t - relation_s), self._feature(aware_t - adapter(aware_s), norm)
 
     def _region_losses(self, teacher: Tensor, student: Tensor, adapter: nn.Module) -> tuple[Tensor, Tensor]:
         how = (self.options.grid, self.options.levels, self.options.normalisation)
@@ -223,11 +223,11 @@ class HVisKD(Method):
         relations_s, aware_s = region_relation(student, self.region_scale(), *how)
         pairs = zip(relations_t, relations_s, strict=True)
         relation = torch.stack([joint_norm(theirs - ours) for theirs, ours in pairs]).sum()
-        return relation, self._region_feature(aware_t - adapter(aware_s))
+        return relation, self._feature(aware_t - adapter(aware_s), joint_norm)
 
-    def _region_feature(self, differing: Tensor) -> Tensor:
-        """Return the norm over the joint batch, or the mean of squares, whose mean over processes is the joint one."""
-        return joint_norm(differing) if self.options.feature_loss == "norm" else differing.square().mean()
+    def _feature(self, differing: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return a norm over the joint batch, or the mean of squares, whose mean over processes is the joint one."""
+        return norm(differing) if self.options.feature_loss == "norm" else differing.square().mean()
 
     def _groupings(self, teacher: Trace, place: Place, cells: Tensor) -> list[Tensor]:
         """Return how the teacher's tokens of a place group those of both networks, each (B, m, n)."""
@@ -251,7 +251,7 @@ class HVisKD(Method):
         (relations_t, aware_t), (relations_s, aware_s) = related
         pairs = zip(relations_t, relations_s, strict=True)
         relation = torch.stack([joint_norm(theirs - ours) for theirs, ours in pairs]).sum()
-        return relation, self._region_feature(aware_t - adapter(aware_s))
+        return relation, self._feature(aware_t - adapter(aware_s), joint_norm)
 
 
 class _Scale(nn.Module):
