@@ -1,11 +1,14 @@
-"""Threads that wait and memory that is freed: what a process asks of its C library, seen from outside."""
+"""What a process takes of its computer: CPUs, threads that wait, and memory that is freed."""
 
 import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from hviskd.processor import memory_bytes, usable_cpus
 
 SPINS = "import os; from hviskd.processor import let_threads_sleep as f; f(); print(*map(os.environ.get, {names}))"
 PAGES = """
@@ -27,6 +30,8 @@ for _ in range(3):
     taken = pages() - before
 print(taken)
 """
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux's")
 
 
 def printed(code, **environment):
@@ -59,3 +64,47 @@ def test_freed_memory_is_not_asked_for_anew():
     )
     assert kept < anew / 10
     assert users_own > anew / 2
+
+
+@linux
+@pytest.mark.parametrize(
+    ("quota", "cpus"), [("100000 100000", 1), ("50000 100000", 1), ("150000 100000", 1), ("max 100000", None)]
+)
+def test_a_container_of_today_is_heeded(tmp_path, quota, cpus):
+    (tmp_path / "cpu.max").write_text(quota + "\n")
+    assert usable_cpus(tmp_path) == (cpus or len(os.sched_getaffinity(0)))
+
+
+@linux
+@pytest.mark.parametrize(("quota", "cpus"), [("100000", 1), ("-1", None), ("nonsense", None)])
+def test_a_container_of_yesterday_is_heeded(tmp_path, quota, cpus):
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota + "\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    assert usable_cpus(tmp_path) == (cpus or len(os.sched_getaffinity(0)))
+
+
+@linux
+def test_a_process_bound_to_one_cpu_takes_one(tmp_path):
+    bound = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(bound)})
+    try:
+        assert usable_cpus(tmp_path) == 1
+    finally:
+        os.sched_setaffinity(0, bound)
+
+
+@linux
+def test_memory_is_the_computers_or_less_in_a_container(tmp_path):
+    """/proc/meminfo names the same pages as sysconf does."""
+    with Path("/proc/meminfo").open(encoding="ascii") as lines:
+        whole = 1024 * int(next(line.split()[1] for line in lines if line.startswith("MemTotal:")))
+    assert memory_bytes(tmp_path) == whole
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory_bytes(tmp_path) == whole
+    (tmp_path / "memory.max").write_text("1048576\n")
+    assert memory_bytes(tmp_path) == 1048576
+    (tmp_path / "memory.max").unlink()
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("9223372036854771712\n")
+    assert memory_bytes(tmp_path) == whole

@@ -1,4 +1,4 @@
-"""The CPU and the process: its name, how waiting threads behave, and whether freed memory is given back."""
+"""The CPU and the process: its name, how many CPUs there are, how threads wait, and what becomes of freed memory."""
 
 import ctypes
 import hashlib
@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+_CGROUP = Path("/sys/fs/cgroup")
 _SPINS = 1000
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
 _LARGEST = 2**31 - 1
@@ -25,6 +26,29 @@ def cpu_kind() -> str:
     return f"{cpu_name()} {hashlib.sha256(sets.encode()).hexdigest()[:8]}"
 
 
+def usable_cpus(cgroup: Path = _CGROUP) -> int:
+    """Count the CPUs available to this process: those it is bound to, or fewer if its container is limited.
+
+    Args:
+        cgroup: Where Linux says what the container gets.
+    """
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(bound, _container_cpus(cgroup) or bound))
+
+
+def memory_bytes(cgroup: Path = _CGROUP) -> int | None:
+    """Return the memory of this computer, or of its container if that is less; None where it is not known.
+
+    Args:
+        cgroup: Where Linux says what the container gets.
+    """
+    try:
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no such question
+        return None
+    return min(whole, _container_memory(cgroup) or whole)
+
+
 @cache
 def _cpu_line(key: str) -> str:
     """Return what Linux says of the first processor under a key; nothing elsewhere."""
@@ -33,6 +57,28 @@ def _cpu_line(key: str) -> str:
             return next((line.partition(":")[2].strip() for line in lines if line.split(":")[0].strip() == key), "")
     except OSError:
         return ""
+
+
+def _container_cpus(cgroup: Path) -> int | None:
+    """Read the CPU quota of a container, from control groups version 2 or 1; None if unlimited."""
+    try:
+        if (cgroup / "cpu.max").is_file():
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            quota, period = ((cgroup / "cpu" / name).read_text() for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us"))
+        return int(quota) // int(period) or 1 if int(quota) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):  # no control group, or "max"
+        return None
+
+
+def _container_memory(cgroup: Path) -> int | None:
+    """Read the memory limit of a container, from control groups version 2 or 1; None if unlimited."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            return int((cgroup / name).read_text())
+        except (OSError, ValueError):  # no control group, or "max"
+            continue
+    return None
 
 
 def let_threads_sleep() -> None:

@@ -20,9 +20,11 @@ from hviskd.errors import DataError, LeakError, RecipeError, TrainingError
 from hviskd.evaluation.significance import rank_arms
 from hviskd.experiments import compare, load_design, workers
 from hviskd.experiments.cells import Bench, Cell
+from hviskd.experiments.comparing import side_by_side
 from hviskd.experiments.comparison_files import draw_gains, draw_ranks, write_comparison
 from hviskd.models import load_model
 from hviskd.models.folder import CARD, INT8
+from hviskd.processor import memory_bytes, usable_cpus
 from hviskd.storage import file_digest
 from hviskd.tiles import split_tiles
 from tests.conftest import write_tiles
@@ -234,6 +236,11 @@ def test_another_experiment_does_not_get_into_the_folder(outcome, experiment, ti
     (tmp_path / "work.txt").write_text("mine")
     with pytest.raises(TrainingError, match="contains files but no experiment"):
         compare(load_design(experiment), tileset, tmp_path, device="cpu")
+
+
+def test_every_core_trains_as_far_as_memory_goes():
+    assert side_by_side("cpu", 1) == max(1, min(usable_cpus(), memory_bytes() // 2**31))
+    assert side_by_side("cpu", usable_cpus() + 1) == 1
 
 
 def test_a_cell_that_cannot_be_trained_is_named_and_the_others_finish(outcome):

@@ -37,8 +37,15 @@ def compare(
         ),
     ] = False,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="Number of trainings to run in parallel on the device.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Number of trainings to run in parallel on the device.",
+            show_default="one per CPU core as far as memory goes; on a GPU 1",
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads per training.")] = 1,
     minutes: Annotated[
         float | None,

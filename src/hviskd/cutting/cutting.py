@@ -4,7 +4,6 @@ First every slide is looked at: which squares are tiles of which class. Then the
 pixels read, of the chosen tiles alone. What is finished is kept beside the output until all is.
 """
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from hviskd.cutting.slide_cut import Allotted, Cut, Failed, Job, Listed, LookedA
 from hviskd.cutting.slide_list import list_slides
 from hviskd.errors import DataError
 from hviskd.file_names import AnnotationFolder, qc_folder
+from hviskd.processor import usable_cpus
 from hviskd.progress import Progress, progress_bar
 from hviskd.slides import CohortSlide, find_cohort
 from hviskd.storage import atomic_folder, fingerprint, require_free, write_json
@@ -93,7 +93,7 @@ def cut_slides(
     shaping = {**asdict(settings), "licence": None, "workers": None}
     made_with = fingerprint(PARTS_VERSION, shaping, legend.model_dump(mode="json"), options["patients"])
     with Parts(output, tile_px=settings.tile_px, made_with=made_with, overwrite=overwrite) as parts:
-        job = Job(settings, legend, parts, settings.workers or os.cpu_count() or 1, labelled)
+        job = Job(settings, legend, parts, settings.workers or usable_cpus(), labelled)
         allotted = _share_out(job, _look(job, listed, progress))
         with parts.tiles:
             done = _cut(job, allotted, progress)

@@ -13,8 +13,7 @@ import numpy as np
 from hviskd.errors import ModelError
 from hviskd.models import Model
 from hviskd.models.engines import Engine, open_engine
-from hviskd.models.engines.threads import usable_cpus
-from hviskd.processor import cpu_name
+from hviskd.processor import cpu_name, usable_cpus
 
 BATCHES = (1, 8, 32, 64, 128)
 _GAIN = 1.02  # a larger batch must be faster by this much, or no larger one is tried

@@ -16,11 +16,14 @@ from hviskd.experiments.gathering import gather_comparison
 from hviskd.experiments.workers import train_all
 from hviskd.models import Model, load_model
 from hviskd.models.admission import require_fit
+from hviskd.models.device import device_name
+from hviskd.processor import memory_bytes, usable_cpus
 from hviskd.progress import Progress, progress_bar
 from hviskd.storage import read_json, write_json, write_text
 from hviskd.tiles import TileSet, join_unlabelled, require_no_leak
 from hviskd.training.setup import independence_of
 
+_TRAINING_BYTES = 2 * 2**30  # of memory, which one training on a CPU stays under by far at 64 px
 _DESIGN_FILE, _DATA_FILE, _DONE_FILE = "experiment.yaml", "data.json", "comparison.json"
 
 
@@ -51,7 +54,7 @@ def compare(
     tileset: TileSet | Path | str,
     folder: Path | str,
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
     threads: int = 1,
     minutes: float | None = None,
     device: str = "auto",
@@ -66,7 +69,8 @@ def compare(
         design: The experiment.
         tileset: Its tiles; without `folds` they need train, val and test splits.
         folder: Folder for everything: `teachers`, `students`, `folds`, tables and figures.
-        jobs: Number of trainings to run in parallel on the device.
+        jobs: Number of trainings to run in parallel on the device. None: on a CPU one per core (`threads` each) as far
+            as memory goes; on a GPU one. The results do not depend on it.
         threads: CPU threads per training.
         minutes: Stop after this time; call again to continue.
         device: Where trainings run.
@@ -91,7 +95,8 @@ def compare(
                 for each in tilesets:
                     join_unlabelled(each, design.unlabelled)
             bench = Bench(design, folder, tilesets, device)
-            problems = _train(bench, jobs, threads, minutes, progress)
+            require_at_least(1, jobs=jobs, threads=threads)
+            problems = _train(bench, jobs or side_by_side(device, threads), threads, minutes, progress)
             cells = [*bench.teachers(), *bench.students()]
             failed = [cell for cell in cells if cell.title in problems]
             comparison = gather_comparison(bench, failed)
@@ -142,6 +147,14 @@ def _claim(folder: Path, design: Design, tileset: TileSet, teacher: Model | None
     write_text(path, design.to_yaml())
 
 
+def side_by_side(device: str, threads: int) -> int:
+    """Return how many trainings, of so many threads each, this computer does at once: on a GPU one."""
+    if device_name(device) != "cpu":
+        return 1
+    by_cores, memory = usable_cpus() // threads, memory_bytes()
+    return max(1, by_cores if memory is None else min(by_cores, memory // _TRAINING_BYTES))
+
+
 def _tilesets(design: Design, tileset: TileSet, folder: Path) -> list[TileSet]:
     if design.folds is not None:
         return make_folds(tileset, design.folds, folder / "folds")
@@ -153,7 +166,6 @@ def _tilesets(design: Design, tileset: TileSet, folder: Path) -> list[TileSet]:
 
 def _train(bench: Bench, jobs: int, threads: int, minutes: float | None, progress: Progress | None) -> dict[str, str]:
     """Train what is missing, and return the reasons of the cells that failed."""
-    require_at_least(1, jobs=jobs, threads=threads)
     cells = [*bench.teachers(), *bench.students()]
     places = [bench.place(cell) for cell in cells]
     if len(set(places)) != len(places):

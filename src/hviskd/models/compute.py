@@ -1,12 +1,12 @@
 """How a Model is run: settings of the engine, and an engine that loads while something else is done."""
 
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hviskd.checks import require_at_least
+from hviskd.processor import usable_cpus
 
 if TYPE_CHECKING:
     from hviskd.models import Model
@@ -45,7 +45,7 @@ class Compute:
     @property
     def readers(self) -> int:
         """Number of threads that read."""
-        return self.workers or min(_MOST_READERS, os.cpu_count() or 1)
+        return self.workers or min(_MOST_READERS, usable_cpus())
 
     def open(self, model: "Model | Path") -> "Engine":
         """Load the Model into the engine.

@@ -23,8 +23,8 @@ from hviskd.models.engines.by_onnxruntime import onnxruntime_runner
 from hviskd.models.engines.by_openvino import openvino_runner
 from hviskd.models.engines.conversion import int8_of, onnx_of
 from hviskd.models.engines.engine import Runner
-from hviskd.models.engines.threads import usable_cpus
 from hviskd.models.model import Model
+from hviskd.processor import usable_cpus
 from hviskd.storage import write_json
 
 Facts = dict[str, Any]  # what a user of the exported file must know; JSON

@@ -29,10 +29,10 @@ from hviskd.models.engines.conversion import onnx_of
 from hviskd.models.engines.engine import INPUT, Engine
 from hviskd.models.engines.opening import cpu_runner, measured, open_engine
 from hviskd.models.engines.plan import Plan, int8_engine
-from hviskd.models.engines.threads import usable_cpus
 from hviskd.models.finding import AnyModel, load_model
 from hviskd.models.folder import CARD
 from hviskd.models.model import Model, save_model
+from hviskd.processor import usable_cpus
 from hviskd.progress import Advance, Progress, progress_bar
 from hviskd.storage import require_free
 from hviskd.tiles import TileSet

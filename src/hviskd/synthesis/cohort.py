@@ -5,7 +5,6 @@ number changes nothing. Drawn tissue says nothing about real tissue.
 """
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from hviskd.annotations import load_legend, write_geojson, write_mask
 from hviskd.checks import require_at_least
 from hviskd.errors import DataError
+from hviskd.processor import usable_cpus
 from hviskd.progress import Progress, progress_bar
 from hviskd.slides import open_slide, write_svs
 from hviskd.storage import atomic_folder, require_free, write_json, write_text
@@ -165,7 +165,7 @@ def draw_cohort(
             for number in range(1, settings.slides_per_patient + 1)
         ]
         drawn = []
-        for slide in _draw_all(orders, min(workers or _cores(), total)):
+        for slide in _draw_all(orders, min(workers or usable_cpus(), total)):
             drawn.append(slide)
             advance(note=slide.slide)
         drawn.sort(key=lambda slide: slide.slide)
@@ -173,10 +173,6 @@ def draw_cohort(
         write_text(partial / "patients.csv", f"slide,patient\n{rows}")
         write_json(partial / CARD, _card(settings, drawn))
     return SyntheticCohort(folder, tuple(drawn))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _draw_all(orders: list[_Order], workers: int) -> Iterator[SyntheticSlide]:

@@ -1,6 +1,5 @@
 """Makes a TileSet from images in one folder per class."""
 
-import os
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hviskd.errors import DataError
+from hviskd.processor import usable_cpus
 from hviskd.progress import Advance, Progress, progress_bar
 from hviskd.threads import in_threads
 from hviskd.tiles.card import Origin
@@ -22,7 +22,7 @@ from hviskd.tiles.source_csv import CsvColumns, read_sources
 from hviskd.tiles.tileset import TileSet
 from hviskd.tiles.writing import TileSetWriter, new_card
 
-_THREADS = min(8, os.cpu_count() or 1)  # beyond eight the disk and the one writer are what one waits for
+_THREADS = min(8, usable_cpus())  # beyond eight the disk and the one writer are what one waits for
 _AHEAD = 4 * _THREADS
 
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from hviskd.errors import HviskdError
+from hviskd.processor import usable_cpus
 from hviskd.viewer.drawings import Drawings
 from hviskd.viewer.map_shelf import MapShelf
 from hviskd.viewer.opinions import Opinions
@@ -67,7 +68,7 @@ class Desk:
         self.contents = contents
         self._spell = spell
         self._folders = sorted(map(str, contents.folders()), key=len, reverse=True)  # the innermost first
-        quick = CapacityLimiter(max(2, os.cpu_count() or 2))
+        quick = CapacityLimiter(max(2, usable_cpus()))
         self._queues: dict[Queue, CapacityLimiter] = {
             "quick": quick,
             "long": CapacityLimiter(1),

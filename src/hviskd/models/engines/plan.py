@@ -8,8 +8,7 @@ from hviskd.errors import ModelError
 from hviskd.models.card import ModelCard
 from hviskd.models.device import device_name
 from hviskd.models.engines.by_openvino import has_openvino
-from hviskd.models.engines.threads import usable_cpus
-from hviskd.processor import cpu_kind
+from hviskd.processor import cpu_kind, usable_cpus
 
 ENGINES = ("onnxruntime", "openvino", "torch")
 PRECISIONS = ("float32", "float16", "int8")
