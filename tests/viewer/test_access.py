@@ -1,4 +1,4 @@
-"""Who may ask the viewer: the browser of its user, on this computer, to read."""
+"""Who may ask the viewer: the browser of its user, on this computer; and its own page alone, to write."""
 
 import http.client
 import socket
@@ -10,7 +10,7 @@ import pytest
 
 from hviskd.viewer.access import Access, Guard
 from hviskd.viewer.listening import Listener, bind
-from tests.viewer.asking import ask, port_of
+from tests.viewer.asking import ask, port_of, post
 
 
 def test_the_address_gives_a_cookie_and_takes_the_token_out_of_sight(viewer):
@@ -96,10 +96,46 @@ def test_the_page_s_own_requests_pass_under_both_names_of_this_computer(viewer):
         assert ask(viewer, "/slides", **headers).status == 200
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "SHUTDOWN"])
-def test_it_can_only_be_read(viewer, method):
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "SHUTDOWN"])
+def test_it_can_only_be_read_and_saved(viewer, method):
     answer = ask(viewer, "/slides", method=method)
-    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD, POST")
+
+
+def test_what_is_only_for_reading_cannot_be_written(viewer):
+    for target in ("/", "/slides", "/write-token", "/page/main.js"):
+        assert post(viewer, target, {}).status in (404, 405)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"X_Hviskd_Token": ""}, 403),
+        ({"X_Hviskd_Token": "x" * 43}, 403),
+        ({"X_Hviskd_Token": "\xe9"}, 403),
+        ({"Origin": None}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "evil.example"}, 421),
+        ({"Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Cookie": "other=1"}, 403),
+    ],
+)
+def test_only_the_viewer_s_page_may_write(viewer, headers, status):
+    answer = post(viewer, "/nothing-here", {}, **headers)
+    assert answer.status == status
+    assert answer.body.startswith(b"hviskd: ")
+    assert post(viewer, "/nothing-here", {}).status == 404  # let in
+
+
+def test_the_address_s_token_does_not_write_and_other_pages_cannot_ask_for_the_one_that_does(viewer):
+    reading = urlsplit(viewer.address).query.removeprefix("token=")
+    assert post(viewer, "/nothing-here", {}, X_Hviskd_Token=reading).status == 403
+    assert ask(viewer, "/write-token", cookie=False).status == 403
+    assert ask(viewer, "/write-token", Origin="http://evil.example").status == 403
+    answer = ask(viewer, "/write-token")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json["token"] not in viewer.address
 
 
 def test_every_answer_forbids_what_is_foreign(viewer, keys):

@@ -1,8 +1,9 @@
-"""Who may ask the viewer, and for what: this computer's browser, with the token, and only to read.
+"""Who may ask the viewer, and for what: this computer's browser, with the token.
 
 Other pages open in the same browser may send requests to any port of this computer, and names can be made to point at
 it. So a request must name the viewer itself as its host, come from no other page, and carry the cookie that the
-address with the token gives. What is refused is refused before anything of it is used.
+address with the token gives. A request that writes must also say that it comes from the viewer's page, and carry in a
+header a second token, which only that page can have read. What is refused is refused before anything of it is used.
 """
 
 import secrets
@@ -12,12 +13,15 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hviskd.version import NOTICE
 
+WRITES_WITH = "x-hviskd-token"  # the header of a request that writes
+_WRITE_TOKEN = "/write-token"  # noqa: S105 - where the page asks for it
 _LONGEST_TARGET = 2000  # characters of a path and query; a kept address of a view has some hundred
+_UNKEPT = {"Cache-Control": "no-store"}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "object-src 'none'",
@@ -35,10 +39,12 @@ class Access:
     Attributes:
         port: On 127.0.0.1.
         token: In the address that is printed; 32 bytes of chance.
+        write_token: In a header of what writes; the page asks for it, and no other page can read the answer.
     """
 
     port: int
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    write_token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     _once: list[str] = field(default_factory=list, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -76,6 +82,10 @@ class Access:
         """Return whether this is the token, in a time that tells nothing of it."""
         return secrets.compare_digest(token.encode(), self.token.encode())
 
+    def lets_write(self, token: str) -> bool:
+        """Return whether this is the token of what writes."""
+        return secrets.compare_digest(token.encode(), self.write_token.encode())
+
     def admits(self, token: str) -> bool:
         """Return whether an address with this token may be opened now; a token for once is void afterwards."""
         with self._lock:
@@ -105,7 +115,7 @@ class Guard:
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
-        answer = self._refused(scope) or self._let_in(scope)
+        answer = self._refused(scope) or self._let_in(scope) or self._writes(scope)
         await (answer or self._app)(scope, receive, send_marked)
 
     def _refused(self, scope: Scope) -> Response | None:
@@ -118,8 +128,8 @@ class Guard:
             return _no(403, "asked by another page")
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return _no(403, "asked by another page")
-        if scope["method"] not in ("GET", "HEAD"):
-            return _no(405, "only for reading", Allow="GET, HEAD")
+        if scope["method"] not in ("GET", "HEAD", "POST"):
+            return _no(405, "neither for reading nor for saving", Allow="GET, HEAD, POST")
         if len(scope["raw_path"]) + len(scope["query_string"]) > _LONGEST_TARGET:
             return _no(414, "the address is too long")
         return None
@@ -132,11 +142,23 @@ class Guard:
             if not (self._access.admits(tokens[0]) or self._access.knows(cookie)):
                 return _no(403, "the token is void or another viewer's; open the address that this one printed")
             rest = urlencode([(name, value) for name, value in query if name != "token"])
-            answer = RedirectResponse(f"/?{rest}" if rest else "/", 303, headers={"Cache-Control": "no-store"})
+            answer = RedirectResponse(f"/?{rest}" if rest else "/", 303, headers=_UNKEPT)
             answer.set_cookie(self._access.cookie, self._access.token, httponly=True, samesite="strict")
             return answer
         if not self._access.knows(cookie):
             return _no(403, "open the address, with its token, that the viewer printed when it started")
+        return None
+
+    def _writes(self, scope: Scope) -> Response | None:
+        """Refuse what would write without being asked by the page; tell the page, which was let in, how to ask."""
+        if scope["method"] != "POST":
+            known = scope["path"] == _WRITE_TOKEN
+            return JSONResponse({"token": self._access.write_token}, headers=_UNKEPT) if known else None
+        headers = Headers(scope=scope)
+        if len(headers.getlist("origin")) != 1:
+            return _no(403, "only the viewer's own page may save")
+        if not self._access.lets_write(headers.get(WRITES_WITH, "")):
+            return _no(403, "saving needs the viewer's token; load the page again")
         return None
 
 
@@ -149,6 +171,4 @@ def _cookie(scope: Scope, name: str) -> str:
 
 
 def _no(status: int, reason: str, **headers: str) -> Response:
-    return PlainTextResponse(
-        f"hviskd: {reason}\n\n{NOTICE}\n", status, headers={"Cache-Control": "no-store", **headers}
-    )
+    return PlainTextResponse(f"hviskd: {reason}\n\n{NOTICE}\n", status, headers={**_UNKEPT, **headers})

@@ -1,11 +1,17 @@
-// Asks the viewer that serves this page.
+// Asks the viewer that serves this page, and sends it what is to be saved.
 
-/** Return the JSON at a path; what is refused becomes an Error that says why. */
+/** A refusal that says why; `status` and `said` hold the answer. */
+export class Refusal extends Error {
+  constructor(status, said) {
+    super(said.problem ?? `the viewer answered ${status}; is it still running?`);
+    this.status = status;
+    this.said = said;
+  }
+}
+
+/** Return the JSON at a path; what is refused becomes a Refusal. */
 export async function ask(path) {
-  const answer = await fetch(path);
-  if (answer.ok) return answer.json();
-  const said = await answer.json().catch(() => ({}));
-  throw new Error(said.problem ?? `the viewer answered ${answer.status}; is it still running?`);
+  return told(await fetch(path));
 }
 
 /** Return the bytes at a path. */
@@ -13,4 +19,23 @@ export async function askBytes(path) {
   const answer = await fetch(path);
   if (!answer.ok) throw new Error(`the viewer answered ${answer.status}`);
   return new Uint8Array(await answer.arrayBuffer());
+}
+
+let writing = null; // the token that shows that this page asks
+
+/** Send JSON to a path, and return the JSON of the answer. */
+export async function send(path, content) {
+  writing ??= ask("/write-token");
+  try {
+    const headers = { "Content-Type": "application/json", "X-Hviskd-Token": (await writing).token };
+    return await told(await fetch(path, { method: "POST", headers, body: JSON.stringify(content) }));
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.status === 403) writing = null; // perhaps another viewer by now
+    throw error;
+  }
+}
+
+async function told(answer) {
+  if (answer.ok) return answer.json();
+  throw new Refusal(answer.status, await answer.json().catch(() => ({})));
 }
