@@ -11,15 +11,14 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from shapely import Polygon
 
 from hviskd.annotations.qupath import classification, compact_json, write_features
 from hviskd.annotations.tracing import trace
 from hviskd.arrays import NO_CLASS, Ints
 from hviskd.errors import DataError
 from hviskd.segmentation.certainty import Labels, check_share, label_map
+from hviskd.segmentation.regions import rings_px
 from hviskd.segmentation.slide_map import SlideMap
 
 _NAMESPACE = uuid.UUID("0d0f3b1e-77f5-5b7c-8a38-1f6f6f0c2b54")
@@ -104,15 +103,17 @@ def _span_px(slide_map: SlideMap, steps: Ints) -> tuple[Ints, Ints]:
 
 def _regions(slide_map: SlideMap, labels: Labels, min_probability: float) -> Iterator[str]:
     """Yield the area of each label as JSON."""
-    identity = _identity(slide_map)
+    identity, place = _identity(slide_map), slide_map.card.frame().outlines()
     grid = slide_map.grid()
     best = grid.max(axis=-1)
     cells = np.where(best >= min_probability, labels.of_cells, NO_CLASS)
     for label, (name, colour) in enumerate(zip(labels.names, labels.colours, strict=True)):
         probabilities = grid[..., label] if label < len(slide_map.classes) else best
         for first, part in _parts(cells == label):
-            polygons = [_placed(polygon, first, slide_map) for polygon in trace(part)]
-            coordinates = [[ring.tolist() for ring in polygon] for polygon in polygons]
+            polygons = [rings_px(polygon, slide_map, first) for polygon in trace(part)]
+            coordinates = [
+                [place.from_level0(ring).astype(np.int64).tolist() for ring in polygon] for polygon in polygons
+            ]
             geometry = {"type": "Polygon", "coordinates": coordinates[0]}
             if len(coordinates) > 1:
                 geometry = {"type": "MultiPolygon", "coordinates": coordinates}
@@ -138,15 +139,6 @@ def _parts(inside: NDArray[np.bool_], first: int = 0) -> Iterator[tuple[int, NDA
         yield from _parts(inside[half:], first + half)
     elif borders:
         yield first, inside
-
-
-def _placed(polygon: Polygon, first: int, slide_map: SlideMap) -> list[Ints]:
-    """Return the rings (N, 2) of a polygon of cells, `first` rows down, in whole px of QuPath's image."""
-    place, rings = slide_map.card.frame().outlines(), []
-    for ring in (polygon.exterior, *polygon.interiors):
-        corners = shapely.get_coordinates(ring).astype(np.int64) + np.array([0, first])
-        rings.append(place.from_level0(slide_map.tile_grid.starts_px(corners)).astype(np.int64))
-    return rings
 
 
 def _identity(slide_map: SlideMap) -> uuid.UUID:
