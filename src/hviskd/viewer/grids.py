@@ -20,8 +20,9 @@ from hviskd.errors import DataError
 from hviskd.segmentation import SlideMap
 from hviskd.segmentation.pyramid import TILE_PX, halve_classes, halve_stored, pyramid_of
 from hviskd.segmentation.slide_map import entropy_bits
+from hviskd.slide_frame import SlideFrame
 from hviskd.slides import tissue_mask
-from hviskd.viewer.drawings import Drawings
+from hviskd.viewer.drawings import Drawings, FileState
 from hviskd.viewer.map_shelf import MapShelf, ShelfMap
 from hviskd.viewer.shelf import OpenSlides, ShelfSlide
 
@@ -61,7 +62,7 @@ class Grids:
 
     def __init__(self, slides: OpenSlides, maps: MapShelf, drawings: Drawings) -> None:
         self._slides, self._maps, self._drawings = slides, maps, drawings
-        self._kept: LRUCache[tuple[str, str], Grid] = LRUCache(
+        self._kept: LRUCache[tuple[str, str, FileState], Grid] = LRUCache(
             CACHE_BYTES, getsizeof=lambda grid: sum(level.nbytes for level in grid.levels)
         )
         self._lock = threading.Lock()
@@ -77,7 +78,8 @@ class Grids:
         Raises:
             DataError: A file is damaged, or map and annotation have no class in common.
         """
-        key = which.key, layer
+        drawn = self._drawings.state(which) if layer.endswith("disagreement") else (0, 0)
+        key = which.key, layer, drawn
         with self._lock:
             if (found := self._kept.get(key)) is not None:
                 return found
@@ -93,9 +95,16 @@ class Grids:
         Raises:
             DataError: There is none, or it is damaged.
         """
+        return self._drawings.read(which, self.frame(which))
+
+    def frame(self, which: ShelfSlide) -> SlideFrame:
+        """Return where annotations of a slide count from.
+
+        Raises:
+            DataError: The slide is damaged.
+        """
         with self._slides.reading(which) as slide:
-            frame = slide.frame(no_crop=self._drawings.no_crop)
-        return self._drawings.read(which, frame)
+            return slide.frame(no_crop=self._drawings.no_crop)
 
     def _made(self, which: ShelfSlide, layer: str) -> Grid | None:
         maps = self._maps.of(which)
