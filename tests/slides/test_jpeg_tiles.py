@@ -1,6 +1,5 @@
 """Tiles decoded without OpenSlide are OpenSlide's, px for px, and what is not sound is left to it."""
 
-import io
 import struct
 import threading
 import tracemalloc
@@ -12,11 +11,10 @@ import numpy as np
 import openslide
 import pytest
 import tifffile
-from PIL import Image
 
 from hviskd.errors import DataError
 from hviskd.slides import open_slide
-from hviskd.slides.jpeg_tiles import JpegLevel, is_sound
+from hviskd.slides.jpeg_tiles import JpegLevel
 from hviskd.slides.piece_level import _decoded_pieces, _Kept
 from hviskd.slides.tiff_tiles import find_tiled_jpegs
 from tests.data import DATA, REAL, name, present
@@ -166,39 +164,6 @@ def test_what_is_read_can_be_written_to_without_harm(tmp_path):
     before = level.region(0, 0, 256, 256)
     level.region(0, 0, 256, 256)[:] = 0
     assert np.array_equal(level.region(0, 0, 256, 256), before)
-
-
-def jpeg(width=64, height=48, mode="RGB", **options) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(patterned(width, height)).convert(mode).save(stream, "JPEG", **options)
-    return stream.getvalue()
-
-
-def test_an_ordinary_jpegis_sound():
-    assert is_sound(jpeg(), 64, 48)
-    assert is_sound(jpeg(subsampling=0, optimize=True, comment=b"a note"), 64, 48)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"\xff\xd8",
-        b"\xff\xd8\xff\xd9",
-        jpeg()[:-2],
-        jpeg()[: len(jpeg()) // 2],
-        jpeg()[: len(jpeg()) // 2] + b"\xff\xd9" + jpeg()[len(jpeg()) // 2 :],  # ends too early
-        jpeg(width=65),
-        jpeg(mode="L"),
-        jpeg(mode="CMYK"),
-        jpeg(progressive=True),
-        jpeg(restart_marker_rows=1),
-        jpeg().replace(struct.pack(">BHH", 8, 48, 64), struct.pack(">BHH", 8, 65500, 65500)),
-        b"\xff\xd8\xff\xe0\x00\x00" * 20,
-    ],
-)
-def test_another_size_kind_or_end_is_not(data):
-    assert not is_sound(data, 64, 48)
 
 
 def test_a_tile_that_claims_to_be_huge_takes_no_memory_and_is_an_error(tmp_path):

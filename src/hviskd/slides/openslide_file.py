@@ -97,6 +97,14 @@ class OpenSlideFile(Slide):
             if level is not None:
                 level.forget()
 
+    def _stored_px(self, level: int) -> int | None:
+        stored = self._jpeg_levels[level]
+        return None if stored is None else stored.jpeg_px
+
+    def _stored_jpeg(self, level: int, column: int, row: int) -> bytes | None:
+        stored = self._jpeg_levels[level]
+        return None if stored is None else stored.jpeg(column, row)
+
     def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> RGB:
         decoded = self._jpeg_levels[level]
         pixels = None if decoded is None else decoded.region(x, y, width, height)

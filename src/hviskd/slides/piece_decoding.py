@@ -13,7 +13,7 @@ from PIL import Image
 from hviskd.arrays import RGB
 from hviskd.rgb_images import on_white
 from hviskd.slides import compressions as by
-from hviskd.slides.jpeg_tiles import is_sound
+from hviskd.slides.stored_jpeg import is_sound
 from hviskd.slides.tiff_images import BY_PALETTE, CMYK, YCBCR, StoredImage
 from hviskd.tiff_pieces import unpacked_by_libtiff
 

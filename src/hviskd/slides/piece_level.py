@@ -13,6 +13,8 @@ from typing import BinaryIO
 import numpy as np
 
 from hviskd.arrays import RGB
+from hviskd.slides.compressions import JPEG
+from hviskd.slides.stored_jpeg import is_sound, whole_jpeg
 from hviskd.slides.tiff_images import StoredImage
 
 CACHE_BYTES = 128 * 2**20  # two rows of 256 px tiles across a slide of 80,000 px
@@ -52,6 +54,28 @@ class PieceLevel(ABC):
                 piece = pieces[row * across + column]
                 pixels[y0 - y : y1 - y, x0 - x : x1 - x] = piece[y0 - top : y1 - top, x0 - left : x1 - left]
         return pixels
+
+    @property
+    def jpeg_px(self) -> int | None:
+        """The side of the pieces if they are square JPEGs of colours; None otherwise."""
+        image = self._image
+        square = image.tiled and image.tile_size[0] == image.tile_size[1]
+        plain = image.compression == JPEG and image.bits == (8, 8, 8) and not image.planar and image.colours is not None
+        return image.tile_size[0] if square and plain else None
+
+    def jpeg(self, column: int, row: int) -> bytes | None:
+        """Return a piece as a JPEG that stands alone; None where it is not sound, or stored in another way.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        image, number = self._image, row * self._image.grid[0] + column
+        if self.jpeg_px is None or image.colours is None or not (image.offsets[number] and image.byte_counts[number]):
+            return None
+        with self._path.open("rb", buffering=0) as stream:
+            stream.seek(int(image.offsets[number]))
+            data = stream.read(int(image.byte_counts[number]))
+        return whole_jpeg(data, image.tables, image.colours) if is_sound(data, *image.tile_size) else None
 
     def forget(self) -> None:
         """Free the decoded pieces of a closed slide."""

@@ -174,6 +174,23 @@ class Slide(ABC):
         width_px, height_px = (max(1, round(side / reduction)) for side in self.size)
         return self.read(0, 0, width_px, height_px, self.mpp * reduction)
 
+    def jpeg_tile_px(self, level: int) -> int | None:
+        """Return the side of a level's tiles, if they are square JPEGs that show what `read` gives; None otherwise."""
+        return None if self.in_srgb else self._stored_px(level)
+
+    def jpeg_tile(self, level: int, column: int, row: int) -> bytes | None:
+        """Return a tile of a level as it is stored, a JPEG without notes; None where it is stored in another way.
+
+        Raises:
+            DataError: The file cannot be read.
+        """
+        if self.jpeg_tile_px(level) is None:
+            return None
+        try:
+            return self._stored_jpeg(level, column, row)
+        except OSError as error:
+            raise DataError(f"{self.path}: {error.strerror or error}") from error
+
     def facts(self) -> SlideFacts:
         """Return the metadata of a slide that may be shown, ready for JSON; no other metadata of the file is passed on.
 
@@ -220,6 +237,14 @@ class Slide(ABC):
     @abstractmethod
     def _release(self) -> None:
         """Close the file."""
+
+    def _stored_px(self, level: int) -> int | None:
+        """Return the side of a level's tiles, if they are square JPEGs; readers that know say so."""
+        return None
+
+    def _stored_jpeg(self, level: int, column: int, row: int) -> bytes | None:
+        """Return a tile as a JPEG that stands alone."""
+        return None
 
     @abstractmethod
     def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> RGB:

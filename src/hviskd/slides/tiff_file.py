@@ -77,6 +77,12 @@ class TiffFile(Slide):
         for level in self._pieces:
             level.forget()
 
+    def _stored_px(self, level: int) -> int | None:
+        return self._pieces[level].jpeg_px
+
+    def _stored_jpeg(self, level: int, column: int, row: int) -> bytes | None:
+        return self._pieces[level].jpeg(column, row)
+
     def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> RGB:
         try:
             pixels = self._pieces[level].region(x, y, width, height)
