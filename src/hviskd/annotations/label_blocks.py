@@ -55,6 +55,11 @@ class LabelBlocks:
             if not self._lacking[band]:
                 self._store(band)
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes."""
+        return self._label.nbytes + self._packed_bytes
+
     def at(self, rows: Ints, columns: Ints) -> Labels:
         """Look up a rectangle (R, C) of px.
 

@@ -1,26 +1,33 @@
 """What an expert drew on the slides of a viewer, as outlines that the page can draw."""
 
 import math
-import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import shapely
-from cachetools import LRUCache
 
-from hviskd.annotations import DEFAULT_TOLERANCE, Annotation, Legend, Outlines, Region, read_annotation, to_outlines
+from hviskd.annotations import (
+    DEFAULT_TOLERANCE,
+    Annotation,
+    LabelMask,
+    Legend,
+    Outlines,
+    Region,
+    read_annotation,
+    to_outlines,
+)
 from hviskd.arrays import Colour
 from hviskd.colours import class_colours
 from hviskd.errors import DataError
+from hviskd.file_names import AnnotationFolder
 from hviskd.slide_frame import SlideFrame
-from hviskd.viewer.drawing_places import DrawingPlaces
+from hviskd.viewer.kept import Kept
 from hviskd.viewer.shelf import ShelfSlide
 
-FileState = tuple[int, int]  # size, and time of the last change in ns
-
-_MOST_KEPT = 8
+CACHE_BYTES = 96 * 2**20
+_CORNER_BYTES, _REGION_BYTES = 64, 1024  # of outlines, with what is looked up in them
 _TRACED_CELLS = 4_000_000  # of a mask; finer borders are traced coarser
 _COARSEST = 6  # doublings
 
@@ -45,26 +52,17 @@ class DrawnBy:
 class Drawings:
     """Annotations, read when they are looked at; for any number of threads."""
 
-    def __init__(self, drawn: DrawnBy | None, slides: Iterable[Path] = ()) -> None:
-        self.places = DrawingPlaces(None if drawn is None else drawn.annotations, slides)
+    def __init__(self, drawn: DrawnBy | None) -> None:
         self._drawn = drawn
-        self._kept: LRUCache[tuple[str, FileState], Annotation] = LRUCache(_MOST_KEPT)
-        self._lock = threading.Lock()
+        self._folder = None if drawn is None or drawn.annotations.is_file() else AnnotationFolder(drawn.annotations)
+        self._kept: Kept[str, Annotation] = Kept(CACHE_BYTES, _bytes_of)
 
     def there(self, which: ShelfSlide) -> bool:
         """Return whether there is an annotation of a slide; it is not read."""
         try:
-            return self.places.annotation(which).is_file()
+            return self._drawn is not None and self._file(which).is_file()
         except DataError:
             return False
-
-    def state(self, which: ShelfSlide) -> FileState:
-        """Return the size and time of the annotation of a slide, which change when it does; zeros where none is."""
-        try:
-            found = self.places.annotation(which).stat()
-        except (DataError, OSError):
-            return 0, 0
-        return found.st_size, found.st_mtime_ns
 
     def read(self, which: ShelfSlide, frame: SlideFrame) -> Annotation:
         """Return the annotation of a slide, given the slide's frame.
@@ -72,17 +70,13 @@ class Drawings:
         Raises:
             DataError: There is none, or it is damaged or does not fit the slide.
         """
-        key = which.key, self.state(which)
-        with self._lock:
-            if (found := self._kept.get(key)) is not None:
-                return found
-        tolerance = DEFAULT_TOLERANCE if self._drawn is None else self._drawn.tolerance
-        annotation = read_annotation(
-            self.places.annotation(which), legend=self.legend, frame=frame, slide=which.path.name, tolerance=tolerance
-        )
-        with self._lock:
-            self._kept[key] = annotation
-        return annotation
+        return self._kept.made(which.key, lambda: self._read(which, frame))
+
+    def folders(self) -> set[Path]:
+        """Return where the annotations are."""
+        if self._drawn is None:
+            return set()
+        return {self._drawn.annotations.parent} if self._folder is None else {self._drawn.annotations}
 
     @property
     def no_crop(self) -> bool:
@@ -93,6 +87,27 @@ class Drawings:
     def legend(self) -> Legend | None:
         """The classes, where they were given."""
         return None if self._drawn is None else self._drawn.legend
+
+    def _read(self, which: ShelfSlide, frame: SlideFrame) -> Annotation:
+        if self._drawn is None:
+            raise DataError(f"{which.path}: no annotations were given")
+        drawn = self._drawn
+        return read_annotation(
+            self._file(which), legend=drawn.legend, frame=frame, slide=which.path.name, tolerance=drawn.tolerance
+        )
+
+    def _file(self, which: ShelfSlide) -> Path:
+        assert self._drawn is not None
+        return self._drawn.annotations if self._folder is None else self._folder.of(which.path)
+
+
+def _bytes_of(annotation: Annotation) -> int:
+    """Return about how much memory an annotation takes."""
+    if isinstance(annotation, LabelMask):
+        return annotation.indices.nbytes
+    assert isinstance(annotation, Outlines)
+    corners = shapely.get_num_coordinates([region.geometry for region in annotation.regions]).sum()
+    return int(_CORNER_BYTES * corners + _REGION_BYTES * len(annotation.regions))
 
 
 def as_page(annotation: Annotation, legend: Legend | None, known: Mapping[str, Colour]) -> dict[str, Any]:

@@ -6,11 +6,9 @@ grid has smaller versions, as a map's files have, and is sent in tiles of 256 ×
 
 import math
 import re
-import threading
 from typing import NamedTuple
 
 import numpy as np
-from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from hviskd.agreement.slide_agreement import sample_both
@@ -20,9 +18,9 @@ from hviskd.errors import DataError
 from hviskd.segmentation import SlideMap
 from hviskd.segmentation.pyramid import TILE_PX, halve_classes, halve_stored, pyramid_of
 from hviskd.segmentation.slide_map import entropy_bits
-from hviskd.slide_frame import SlideFrame
 from hviskd.slides import tissue_mask
-from hviskd.viewer.drawings import Drawings, FileState
+from hviskd.viewer.drawings import Drawings
+from hviskd.viewer.kept import Kept
 from hviskd.viewer.map_shelf import MapShelf, ShelfMap
 from hviskd.viewer.shelf import OpenSlides, ShelfSlide
 
@@ -62,10 +60,9 @@ class Grids:
 
     def __init__(self, slides: OpenSlides, maps: MapShelf, drawings: Drawings) -> None:
         self._slides, self._maps, self._drawings = slides, maps, drawings
-        self._kept: LRUCache[tuple[str, str, FileState], Grid] = LRUCache(
-            CACHE_BYTES, getsizeof=lambda grid: sum(level.nbytes for level in grid.levels)
+        self._kept: Kept[tuple[str, str], Grid] = Kept(
+            CACHE_BYTES, lambda grid: sum(level.nbytes for level in grid.levels)
         )
-        self._lock = threading.Lock()
 
     def grid(self, which: ShelfSlide, layer: str) -> Grid | None:
         """Return a layer by name; None if there is no such layer.
@@ -78,16 +75,7 @@ class Grids:
         Raises:
             DataError: A file is damaged, or map and annotation have no class in common.
         """
-        drawn = self._drawings.state(which) if layer.endswith("disagreement") else (0, 0)
-        key = which.key, layer, drawn
-        with self._lock:
-            if (found := self._kept.get(key)) is not None:
-                return found
-        grid = self._made(which, layer)
-        with self._lock:
-            if grid is not None and self._kept.getsizeof(grid) <= self._kept.maxsize:
-                self._kept[key] = grid
-        return grid
+        return self._kept.made((which.key, layer), lambda: self._made(which, layer))
 
     def annotation(self, which: ShelfSlide) -> Annotation:
         """Return what the expert drew on a slide.
@@ -95,16 +83,9 @@ class Grids:
         Raises:
             DataError: There is none, or it is damaged.
         """
-        return self._drawings.read(which, self.frame(which))
-
-    def frame(self, which: ShelfSlide) -> SlideFrame:
-        """Return where annotations of a slide count from.
-
-        Raises:
-            DataError: The slide is damaged.
-        """
         with self._slides.reading(which) as slide:
-            return slide.frame(no_crop=self._drawings.no_crop)
+            frame = slide.frame(no_crop=self._drawings.no_crop)
+        return self._drawings.read(which, frame)
 
     def _made(self, which: ShelfSlide, layer: str) -> Grid | None:
         maps = self._maps.of(which)

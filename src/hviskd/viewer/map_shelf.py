@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cachetools import LRUCache
-
 from hviskd.agreement.pairs import map_folders
 from hviskd.csv_table import read_csv
 from hviskd.errors import DataError
@@ -15,9 +13,10 @@ from hviskd.segmentation import SlideMap, Summary, load_slide_map, read_summary
 from hviskd.segmentation.cohort import SLIDES_CSV
 from hviskd.segmentation.outputs import SUMMARY
 from hviskd.slides.slide_files import changed_at, place_digest, slide_fingerprint
+from hviskd.viewer.kept import Kept
 from hviskd.viewer.shelf import ShelfSlide
 
-_MOST_LOADED = 6
+CACHE_BYTES = 96 * 2**20
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class MapShelf:
         self._maps: dict[str, list[ShelfMap]] = {}
         self._found: dict[Path, tuple[tuple[int, int], tuple[ShelfMap, ...]]] = {}  # by size and time of the slide
         self._failed: dict[str, str] = {}
-        self._loaded: LRUCache[Path, SlideMap] = LRUCache(_MOST_LOADED)
+        self._loaded: Kept[Path, SlideMap] = Kept(CACHE_BYTES, lambda one: one.probabilities.nbytes)
         self._lock = threading.Lock()
         for folder in folders:
             self._put_up(folder)
@@ -84,13 +83,7 @@ class MapShelf:
         Raises:
             DataError: It is damaged.
         """
-        with self._lock:
-            if (found := self._loaded.get(which.folder)) is not None:
-                return found
-        loaded = load_slide_map(which.folder)
-        with self._lock:
-            self._loaded[which.folder] = loaded
-        return loaded
+        return self._loaded.made(which.folder, lambda: load_slide_map(which.folder))
 
     def folders(self) -> set[Path]:
         """Return where the given folders are, whether their maps could be read or not."""
