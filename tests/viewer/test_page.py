@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import tifffile
 
 from hviskd.slides import open_slide
 from hviskd.slides.slide_picture import round_length
+from hviskd.viewer import open_viewer
+from tests.slides.make import patterned
 from tests.viewer.asking import ask
 
 TABLETS = [{"width": 1024, "height": 768}, {"width": 820, "height": 1180}]
@@ -43,6 +46,22 @@ def test_the_picture_is_the_slide_at_that_place(viewer, look, keys, slides):
         off = expected_at_distance(slide, opened, seen.shape, 4)
     assert np.abs(seen - right).mean() < 2.5  # what JPEG loses
     assert np.abs(seen - off).mean() > 6  # four px aside
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("colours", ["rgb", "ycbcr"])
+def test_the_file_s_own_tiles_have_their_colours(look, tmp_path, colours):
+    """JPEG itself does not say in what a TIFF's tiles hold colours; a browser that is not told shows green for red."""
+    path, image = tmp_path / "slide.svs", patterned(1500, 1100, seed=1, grain_px=60)
+    said = "Aperio Image Library v12\r\n1500x1100 (256x256) of test|AppMag = 20|MPP = 0.5"
+    tifffile.imwrite(
+        path, image, tile=(256, 256), photometric=colours, compression="jpeg", description=said, metadata=None
+    )
+    with open_viewer(path) as viewer, open_slide(path) as slide:
+        assert slide.jpeg_tile_px(0) == 256
+        opened = look(f"{viewer.address}#x=700&y=500&power=20")
+        seen = opened.picture().astype(int)
+        assert np.abs(seen - expected(slide, opened, seen.shape)).mean() < 1.5  # edge tiles are compressed again
 
 
 def expected_at_distance(slide, opened, shape, px):

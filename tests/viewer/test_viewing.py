@@ -20,8 +20,9 @@ from hviskd.viewer.drawings import Drawings
 from hviskd.viewer.map_shelf import MapShelf
 from hviskd.viewer.opinions import Opinions
 from hviskd.viewer.shelf import OpenSlides, ShelfSlide
-from hviskd.viewer.slide_pictures import SlidePictures
+from hviskd.viewer.slide_pictures import SlidePictures, zoom_of
 from tests.segmentation.make import write_model
+from tests.slides.make import patterned, reduce_by, write_svs
 from tests.viewer.asking import ask, port_of
 
 
@@ -202,6 +203,46 @@ def test_tiles_are_kept_within_a_set_memory(slides):
     assert kept[-1] == made[-1][0]
     assert kept[0] is None
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A viewer on a slide in JPEG tiles of 240 px with levels 1, 1/4 and 1/16, as many archives hold them."""
+    path = tmp_path_factory.mktemp("stored") / "slide.svs"
+    write_svs(path, patterned(2500, 1900, seed=4, grain_px=100), tile=240, factor=4, levels=3)
+    with open_viewer(path) as viewer:
+        (row,) = ask(viewer, "/slides").json["slides"]
+        yield viewer, f"/slides/{row['key']}", path
+
+
+def test_the_file_s_own_tiles_are_handed_out_where_they_fit(stored):
+    viewer, target, path = stored
+    facts = ask(viewer, target).json
+    assert (facts["tile_px"], facts["last_level"]) == (240, 12)
+    with open_slide(path) as slide:
+        for level, number in ((12, 0), (10, 1)):
+            assert ask(viewer, f"{target}/tiles/{level}/1/0").body == slide.jpeg_tile(number, 1, 0)
+        right = np.asarray(Image.open(io.BytesIO(ask(viewer, f"{target}/tiles/12/10/1").body))).astype(int)
+        read = slide.read(2400, 240, 100, 240)
+    assert right.shape == read.shape
+    assert np.abs(right.mean(axis=-1) - read.mean(axis=-1)).mean() < 3
+
+
+@pytest.mark.parametrize("level", range(6, 12))
+def test_levels_between_those_of_the_file_meet_and_show_the_slide(stored, level):
+    viewer, target, path = stored
+    with open_slide(path) as slide:
+        width, height = zoom_of(slide).size(level)
+        means = reduce_by(slide.read(0, 0, *slide.size), 2 ** (12 - level)).mean(axis=-1)
+    whole = np.zeros((height, width, 3), np.uint8)
+    for top in range(0, height, 240):
+        for left in range(0, width, 240):
+            tile = ask(viewer, f"{target}/tiles/{level}/{left // 240}/{top // 240}")
+            whole[top : top + 240, left : left + 240] = Image.open(io.BytesIO(tile.body))
+    shown = whole.mean(axis=-1)[: means.shape[0], : means.shape[1]]
+    away, away_if_shifted = (np.abs(shown[by:, by:] - means[: len(means) - by, : means.shape[1] - by]) for by in (0, 1))
+    assert away.mean() < 4
+    assert level > 9 or away_if_shifted.mean() > 2 * away.mean()  # at the last levels neighbours are alike
 
 
 def test_a_port_that_is_taken_or_none_is_told(viewer, slides):

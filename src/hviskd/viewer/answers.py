@@ -13,14 +13,12 @@ from starlette.types import ASGIApp
 
 from hviskd.errors import HviskdError
 from hviskd.version import NOTICE
-from hviskd.viewer.deep_zoom import TILE_PX, DeepZoom
 from hviskd.viewer.desk import FRESH, Contents, Desk
-from hviskd.viewer.drawing_answers import DrawingAnswers
 from hviskd.viewer.grids import Grids
 from hviskd.viewer.layer_answers import LayerAnswers, listed_map, map_facts
 from hviskd.viewer.page_files import read_page
 from hviskd.viewer.shelf import ShelfSlide
-from hviskd.viewer.slide_pictures import SlidePictures
+from hviskd.viewer.slide_pictures import SlidePictures, zoom_of
 from hviskd.viewer.spot_answers import SpotAnswers
 
 _KEEP = {"Cache-Control": "private, max-age=3600"}
@@ -51,7 +49,6 @@ class Answers:
                 Route("/slides/{key}/tiles/{level:int}/{column:int}/{row:int}", self._tile),
                 *LayerAnswers(self._desk, grids).routes(),
                 *SpotAnswers(self._desk, contents.opinions, grids).routes(),
-                *DrawingAnswers(self._desk, grids).routes(),
             ],
             exception_handlers={HTTPException: _refusal},
         )
@@ -85,12 +82,11 @@ class Answers:
 
         def read() -> dict[str, Any]:
             with self._contents.slides.reading(which) as slide:
-                facts = slide.facts()
-            zoom = DeepZoom(facts["width_px"], facts["height_px"])
+                facts, zoom = slide.facts(), zoom_of(slide)
             maps = [map_facts(one) for one in self._contents.maps.of(which)]
             drawn = self._contents.drawings.there(which)
             asks = bool(self._contents.opinions.of(which))
-            shown = {"tile_px": TILE_PX, "last_level": zoom.last_level, "maps": maps, "drawn": drawn, "asks": asks}
+            shown = {"tile_px": zoom.tile_px, "last_level": zoom.last_level, "maps": maps, "drawn": drawn, "asks": asks}
             return {**self._named(which), **facts, **shown}
 
         try:

@@ -27,10 +27,12 @@ class DeepZoom:
     Attributes:
         width_px: Of the picture.
         height_px: Of the picture.
+        tile_px: Side of the tiles.
     """
 
     width_px: int
     height_px: int
+    tile_px: int = TILE_PX
 
     @property
     def last_level(self) -> int:
@@ -47,10 +49,14 @@ class DeepZoom:
         if not 0 <= level <= self.last_level or min(column, row) < 0:
             return None
         width_px, height_px = self.size(level)
-        left, top = column * TILE_PX, row * TILE_PX
+        left, top = column * self.tile_px, row * self.tile_px
         if left >= width_px or top >= height_px:
             return None
         reduction = 2 ** (self.last_level - level)
         return TilePlace(
-            left * reduction, top * reduction, min(TILE_PX, width_px - left), min(TILE_PX, height_px - top), reduction
+            left * reduction,
+            top * reduction,
+            min(self.tile_px, width_px - left),
+            min(self.tile_px, height_px - top),
+            reduction,
         )
