@@ -1,0 +1,346 @@
+"""How fast and how small the viewer is, beside OpenSlide's own deep-zoom server on the same slide and the same path.
+
+The slide is an Aperio SVS with JPEG tiles, the mosaic of `cutting.py`. The path, `viewing_path.json`, holds the tiles
+that a browser asked the viewer for on 150 zooms and pans with wheel and mouse; `--record` records another. Both servers
+are asked for the tiles of one step over six connections, as a browser does, and for those of the next when all have
+come: cold in a fresh process, then warm on the same path again. OpenSlide's server is the one of its
+examples (`deepzoom_server.py`: Flask, threads, tiles of 254 px with a border of 1, JPEG of quality 75). Other programs
+on the machine lengthen seconds, so the CPU time of the server is given, too, and each number is the median of
+`--repeats` runs in turn.
+
+    pip install flask playwright
+    python benchmarks/viewing.py
+    python benchmarks/viewing.py --only tiles memory
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import SimpleQueue
+
+from cutting import make_slide
+
+HERE = Path(__file__).parent
+PATH = HERE / "viewing_path.json"
+WIDTH_PX, HEIGHT_PX = 15_000, 12_000
+CONNECTIONS = 6  # of a browser to one server
+VIEWERS, CLICKS = 10, 30
+MOVES = 150
+SIDES = (("x", "width"), ("y", "height"))
+PACE_S = 0.5  # between two moves of somebody who looks at what is shown
+DEEP_ZOOM = """
+import sys
+from io import BytesIO
+from flask import Flask, abort, make_response
+from openslide import OpenSlide
+from openslide.deepzoom import DeepZoomGenerator
+
+app = Flask(__name__)
+slide = DeepZoomGenerator(OpenSlide(sys.argv[1]), tile_size=254, overlap=1, limit_bounds=True)
+
+@app.route("/slide_files/<int:level>/<int:col>_<int:row>.jpeg")
+def tile(level, col, row):
+    try:
+        tile = slide.get_tile(level, (col, row))
+    except ValueError:
+        abort(404)
+    stream = BytesIO()
+    tile.save(stream, "jpeg", quality=75, icc_profile=tile.info.get("icc_profile"))
+    answer = make_response(stream.getvalue())
+    answer.mimetype = "image/jpeg"
+    return answer
+
+app.run("127.0.0.1", int(sys.argv[2]), threaded=True)
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: its process, its port, the cookie it wants, and where its tiles are."""
+
+    process: subprocess.Popen
+    port: int
+    cookie: str
+    tile: Callable[[str], str]
+
+    def cpu_s(self) -> float:
+        """Return its user and system time."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak_mib(self) -> float:
+        """Return its largest resident set so far."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+
+
+class Connection:
+    """A connection that stays open as long as the server lets it."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.stream = None
+
+    def get(self, target: str) -> bytes:
+        """Return the body at a target.
+
+        Raises:
+            RuntimeError: It was not served.
+        """
+        if self.stream is None:
+            self.socket = socket.create_connection(("127.0.0.1", self.server.port))
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.stream = self.socket.makefile("rb")
+        lines = [f"GET {target} HTTP/1.1", f"Host: 127.0.0.1:{self.server.port}", f"Cookie: {self.server.cookie}"]
+        self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
+        status, length, closes = self.stream.readline(), 0, False
+        closes = status.startswith(b"HTTP/1.0")
+        while (line := self.stream.readline().lower()) not in (b"\r\n", b""):
+            if line.startswith(b"content-length:"):
+                length = int(line.partition(b":")[2])
+            closes |= line.startswith(b"connection: close")
+        body = self.stream.read(length)
+        if closes:
+            self.close()
+        if status.split()[1:2] != [b"200"] or len(body) < length:
+            raise RuntimeError(f"{target}: {status!r}")
+        return body
+
+    def close(self) -> None:
+        """Close it."""
+        if self.stream is not None:
+            self.stream.close()
+            self.socket.close()
+            self.stream = None
+
+
+def main() -> None:
+    """Measure, and print one table."""
+    options = parse()
+    with tempfile.TemporaryDirectory(dir=options.work) as work:
+        folder = options.slide.parent if options.slide else Path(work) / "drawn"
+        if options.slide is None:
+            # Not drawn here: a process counts what the one that started it held as its own peak.
+            subprocess.run([sys.executable, __file__, "--draw", "--work", str(folder)], check=True)
+        slide = options.slide or folder / "slide.svs"
+        if options.record:
+            record(slide)
+            return
+        rows = [row for name in options.only or MEASURES for row in MEASURES[name](slide, Path(work), options.repeats)]
+    report = render(rows)
+    print(report)
+    if options.output:
+        options.output.write_text(report, encoding="utf-8")
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=MEASURES)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--slide", type=Path, help="this one, which is drawn otherwise")
+    parser.add_argument("--record", action="store_true", help="record another path, with Chromium")
+    parser.add_argument("--work", type=Path, help="where there is room for slides and maps")
+    parser.add_argument("-o", "--output", type=Path, help="also write the table here")
+    parser.add_argument("--draw", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.draw:
+        make_slide(options.work, WIDTH_PX, HEIGHT_PX)
+        sys.exit()
+    return options
+
+
+def steps() -> list[list[str]]:
+    """Return the tiles of each step of the path, as level/column/row."""
+    return [step.split() for step in json.loads(PATH.read_text(encoding="utf-8"))["steps"]]
+
+
+@contextmanager
+def viewer(slide: Path, *given: object) -> Iterator[Server]:
+    """Run `hviskd view` on a slide."""
+    command = [sys.executable, "-m", "hviskd", "view", str(slide), "--no-browser", *map(str, given)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            found = None
+            while found is None:
+                found = re.search(r"127\.0\.0\.1:(\d+)/\?token=(\S+)", process.stdout.readline())
+            server = Server(process, int(found[1]), f"hviskd-{found[1]}={found[2]}", str)
+            key = json.loads(Connection(server).get("/slides"))["slides"][0]["key"]
+            yield Server(process, server.port, server.cookie, lambda tile: f"/slides/{key}/tiles/{tile}")
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def deep_zoom(slide: Path) -> Iterator[Server]:
+    """Run OpenSlide's example on a slide."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    command = [sys.executable, "-c", DEEP_ZOOM, str(slide), str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port)).close()
+                    break
+                except ConnectionRefusedError:
+                    time.sleep(0.05)
+            yield Server(process, port, "", lambda tile: "/slide_files/{}/{}_{}.jpeg".format(*tile.split("/")))
+        finally:
+            process.terminate()
+
+
+def follow(server: Server, path: list[list[str]], *, pace_s: float = 0.0) -> list[float]:
+    """Ask for the tiles of a path, step after step, and return the seconds of each."""
+    waiting: SimpleQueue[str | None] = SimpleQueue()
+    came: SimpleQueue[float | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        connection = Connection(server)
+        while (tile := waiting.get()) is not None:
+            began = time.perf_counter()
+            try:
+                connection.get(server.tile(tile))
+                came.put(time.perf_counter() - began)
+            except (OSError, RuntimeError) as error:
+                came.put(error)
+        connection.close()
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(CONNECTIONS)]
+    for thread in threads:
+        thread.start()
+    took = []
+    for step in path:
+        began = time.perf_counter()
+        for tile in step:
+            waiting.put(tile)
+        for _ in step:
+            found = came.get()
+            if isinstance(found, Exception):
+                raise found
+            took.append(found)
+        time.sleep(max(0.0, pace_s - (time.perf_counter() - began)))
+    for _ in threads:
+        waiting.put(None)
+    return took
+
+
+def tiles(slide: Path, _work: Path, repeats: int) -> list[tuple[str, str]]:
+    """Compare both servers, in turn."""
+    path = steps()
+    found: dict[str, list[dict[str, float]]] = {f"{name} {heat}": [] for name in SERVERS for heat in ("cold", "warm")}
+    for _ in range(repeats):
+        for name, open_server in SERVERS.items():
+            with open_server(slide) as server:
+                for heat in ("cold", "warm"):
+                    cpu, began = server.cpu_s(), time.perf_counter()
+                    took = follow(server, path)
+                    seconds = time.perf_counter() - began
+                    one = {
+                        "rate": len(took) / seconds,
+                        "p95_ms": 1000 * statistics.quantiles(took, n=20)[-1],
+                        "cpu_ms": 1000 * (server.cpu_s() - cpu) / len(took),
+                    }
+                    print(name, heat, one, file=sys.stderr, flush=True)
+                    found[f"{name} {heat}"].append(one)
+    middle = {key: {of: statistics.median(one[of] for one in all_) for of in all_[0]} for key, all_ in found.items()}
+    rows = [("path", f"{len(path)} steps, {sum(map(len, path)):,} tiles")]
+    for heat in ("cold", "warm"):
+        ours, theirs = middle[f"hviskd {heat}"], middle[f"deep zoom {heat}"]
+        for of, what, unit in (
+            ("rate", "tiles a second", ""),
+            ("p95_ms", "95 of 100 tiles within", " ms"),
+            ("cpu_ms", "CPU time a tile", " ms"),
+        ):
+            ratio = ours[of] / theirs[of] if of == "rate" else theirs[of] / ours[of]
+            rows.append(
+                (f"{what}, {heat}", f"{ours[of]:.4g}{unit}; OpenSlide's {theirs[of]:.4g}{unit}: **{ratio:.1f} times**")
+            )
+    return rows
+
+
+SERVERS = {"hviskd": viewer, "deep zoom": deep_zoom}
+
+
+def record(slide: Path) -> None:
+    """Zoom and pan in Chromium by wheel and mouse, with a fixed seed, and write down which tiles the page asks for."""
+    import random
+    import shutil
+
+    from playwright.sync_api import sync_playwright
+
+    chance, path = random.Random(0), []  # noqa: S311 - not a secret
+    still = "() => globalThis.hviskd?.panes.facts && hviskd.view.osd.world.getItemAt(0)?.getFullyLoaded()"
+    with viewer(slide) as server, sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        asked: list[str] = []
+        page.on("request", lambda request: asked.extend(re.findall(r"/tiles/(\d+/\d+/\d+)", request.url)))
+        page.goto(f"http://127.0.0.1:{server.port}/?token={server.cookie.partition('=')[2]}")
+        box = page.locator("#picture").bounding_box()
+
+        def place(least: float, most: float) -> tuple[float, float]:
+            return tuple(box[at] + chance.uniform(least, most) * box[side] for at, side in SIDES)
+
+        for number in range(MOVES + 1):
+            page.mouse.move(*place(0.3, 0.7))
+            # Closer, then along the tissue, and back out: as somebody does who looks for something.
+            if number % 10 in (1, 2, 4, 7):
+                for _ in range(5):
+                    page.mouse.wheel(0, -100)
+                    page.wait_for_timeout(60)
+            elif number and number % 10 == 0:
+                page.keyboard.press("0")
+            elif number:
+                page.mouse.down()
+                page.mouse.move(*place(0.05, 0.95), steps=8)
+                page.mouse.up()
+            page.wait_for_timeout(500)
+            page.wait_for_function(still)
+            path.append(" ".join(asked))
+            asked.clear()
+    steps = [step for step in path if step]
+    PATH.write_text(
+        json.dumps({"slide_px": [WIDTH_PX, HEIGHT_PX], "window_px": [1280, 800], "steps": steps}, indent=1) + "\n"
+    )
+    print(f"{len(steps)} steps, {sum(len(step.split()) for step in steps)} tiles")
+
+
+def render(rows: list[tuple[str, str]]) -> str:
+    """Put the measurements into a Markdown table."""
+    from hviskd.processor import cpu_name
+
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, cwd=HERE).stdout.strip()
+    command = " ".join(["benchmarks/viewing.py", *sys.argv[1:]])
+    return "\n".join(
+        [
+            f"{datetime.now(UTC):%Y-%m-%d}, {cpu_name()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
+            f"Python {platform.python_version()}, commit {commit}: `{command}`",
+            "",
+            "| what | measured |",
+            "|---|---|",
+            *(f"| {what} | {measured} |" for what, measured in rows),
+            "",
+        ]
+    )
+
+
+MEASURES = {"tiles": tiles}
+
+if __name__ == "__main__":
+    main()
