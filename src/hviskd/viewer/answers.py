@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from hviskd.errors import HviskdError
 from hviskd.version import NOTICE
 from hviskd.viewer.desk import FRESH, Contents, Desk
+from hviskd.viewer.drawing_answers import DrawingAnswers
 from hviskd.viewer.grids import Grids
 from hviskd.viewer.layer_answers import LayerAnswers, listed_map, map_facts
 from hviskd.viewer.page_files import read_page
@@ -49,6 +50,7 @@ class Answers:
                 Route("/slides/{key}/tiles/{level:int}/{column:int}/{row:int}", self._tile),
                 *LayerAnswers(self._desk, grids).routes(),
                 *SpotAnswers(self._desk, contents.opinions, grids).routes(),
+                *DrawingAnswers(self._desk, grids).routes(),
             ],
             exception_handlers={HTTPException: _refusal},
         )

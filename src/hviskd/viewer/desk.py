@@ -49,7 +49,7 @@ class Contents:
     def folders(self) -> set[Path]:
         """Return the folders of all this, as they were given; but not the current one or the topmost."""
         places = {slide.path.parent for slide in self.shelf.values()}
-        places |= self.maps.folders() | self.drawings.folders() | self.opinions.folders()
+        places |= self.maps.folders() | self.drawings.places.folder() | self.opinions.folders()
         return {place for place in places if place != Path(place.anchor)}
 
 

@@ -1,7 +1,7 @@
 """What an expert drew on the slides of a viewer, as outlines that the page can draw."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from hviskd.annotations import (
 from hviskd.arrays import Colour
 from hviskd.colours import class_colours
 from hviskd.errors import DataError
-from hviskd.file_names import AnnotationFolder
 from hviskd.slide_frame import SlideFrame
+from hviskd.viewer.drawing_places import DrawingPlaces
 from hviskd.viewer.kept import Kept
 from hviskd.viewer.shelf import ShelfSlide
+
+FileState = tuple[int, int]  # size, and time of the last change in ns
 
 CACHE_BYTES = 96 * 2**20
 _CORNER_BYTES, _REGION_BYTES = 64, 1024  # of outlines, with what is looked up in them
@@ -52,17 +54,25 @@ class DrawnBy:
 class Drawings:
     """Annotations, read when they are looked at; for any number of threads."""
 
-    def __init__(self, drawn: DrawnBy | None) -> None:
+    def __init__(self, drawn: DrawnBy | None, slides: Iterable[Path] = ()) -> None:
+        self.places = DrawingPlaces(None if drawn is None else drawn.annotations, slides)
         self._drawn = drawn
-        self._folder = None if drawn is None or drawn.annotations.is_file() else AnnotationFolder(drawn.annotations)
-        self._kept: Kept[str, Annotation] = Kept(CACHE_BYTES, _bytes_of)
+        self._kept: Kept[tuple[str, FileState], Annotation] = Kept(CACHE_BYTES, _bytes_of)
 
     def there(self, which: ShelfSlide) -> bool:
         """Return whether there is an annotation of a slide; it is not read."""
         try:
-            return self._drawn is not None and self._file(which).is_file()
+            return self.places.annotation(which).is_file()
         except DataError:
             return False
+
+    def state(self, which: ShelfSlide) -> FileState:
+        """Return the size and time of the annotation of a slide, which change when it does; zeros where none is."""
+        try:
+            found = self.places.annotation(which).stat()
+        except (DataError, OSError):
+            return 0, 0
+        return found.st_size, found.st_mtime_ns
 
     def read(self, which: ShelfSlide, frame: SlideFrame) -> Annotation:
         """Return the annotation of a slide, given the slide's frame.
@@ -70,13 +80,7 @@ class Drawings:
         Raises:
             DataError: There is none, or it is damaged or does not fit the slide.
         """
-        return self._kept.made(which.key, lambda: self._read(which, frame))
-
-    def folders(self) -> set[Path]:
-        """Return where the annotations are."""
-        if self._drawn is None:
-            return set()
-        return {self._drawn.annotations.parent} if self._folder is None else {self._drawn.annotations}
+        return self._kept.made((which.key, self.state(which)), lambda: self._read(which, frame))
 
     @property
     def no_crop(self) -> bool:
@@ -89,16 +93,10 @@ class Drawings:
         return None if self._drawn is None else self._drawn.legend
 
     def _read(self, which: ShelfSlide, frame: SlideFrame) -> Annotation:
-        if self._drawn is None:
-            raise DataError(f"{which.path}: no annotations were given")
-        drawn = self._drawn
+        tolerance = DEFAULT_TOLERANCE if self._drawn is None else self._drawn.tolerance
         return read_annotation(
-            self._file(which), legend=drawn.legend, frame=frame, slide=which.path.name, tolerance=drawn.tolerance
+            self.places.annotation(which), legend=self.legend, frame=frame, slide=which.path.name, tolerance=tolerance
         )
-
-    def _file(self, which: ShelfSlide) -> Path:
-        assert self._drawn is not None
-        return self._drawn.annotations if self._folder is None else self._folder.of(which.path)
 
 
 def _bytes_of(annotation: Annotation) -> int:

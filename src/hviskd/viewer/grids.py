@@ -18,8 +18,9 @@ from hviskd.errors import DataError
 from hviskd.segmentation import SlideMap
 from hviskd.segmentation.pyramid import TILE_PX, halve_classes, halve_stored, pyramid_of
 from hviskd.segmentation.slide_map import entropy_bits
+from hviskd.slide_frame import SlideFrame
 from hviskd.slides import tissue_mask
-from hviskd.viewer.drawings import Drawings
+from hviskd.viewer.drawings import Drawings, FileState
 from hviskd.viewer.kept import Kept
 from hviskd.viewer.map_shelf import MapShelf, ShelfMap
 from hviskd.viewer.shelf import OpenSlides, ShelfSlide
@@ -60,7 +61,7 @@ class Grids:
 
     def __init__(self, slides: OpenSlides, maps: MapShelf, drawings: Drawings) -> None:
         self._slides, self._maps, self._drawings = slides, maps, drawings
-        self._kept: Kept[tuple[str, str], Grid] = Kept(
+        self._kept: Kept[tuple[str, str, FileState], Grid] = Kept(
             CACHE_BYTES, lambda grid: sum(level.nbytes for level in grid.levels)
         )
 
@@ -75,7 +76,8 @@ class Grids:
         Raises:
             DataError: A file is damaged, or map and annotation have no class in common.
         """
-        return self._kept.made((which.key, layer), lambda: self._made(which, layer))
+        drawn = self._drawings.state(which) if layer.endswith("disagreement") else (0, 0)
+        return self._kept.made((which.key, layer, drawn), lambda: self._made(which, layer))
 
     def annotation(self, which: ShelfSlide) -> Annotation:
         """Return what the expert drew on a slide.
@@ -83,9 +85,16 @@ class Grids:
         Raises:
             DataError: There is none, or it is damaged.
         """
+        return self._drawings.read(which, self.frame(which))
+
+    def frame(self, which: ShelfSlide) -> SlideFrame:
+        """Return where annotations of a slide count from.
+
+        Raises:
+            DataError: The slide is damaged.
+        """
         with self._slides.reading(which) as slide:
-            frame = slide.frame(no_crop=self._drawings.no_crop)
-        return self._drawings.read(which, frame)
+            return slide.frame(no_crop=self._drawings.no_crop)
 
     def _made(self, which: ShelfSlide, layer: str) -> Grid | None:
         maps = self._maps.of(which)

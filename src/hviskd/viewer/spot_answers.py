@@ -2,7 +2,7 @@
 
 import io
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from PIL import Image
@@ -23,10 +23,28 @@ from hviskd.viewer.shelf import ShelfSlide
 _RASTER = 64  # cells a tile's side is divided into to see what the expert drew in it
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
+    """A place of a slide, in level-0 px."""
+
     which: ShelfSlide
     x: float
     y: float
+
+    @classmethod
+    def of(cls, desk: Desk, request: Request) -> Self:
+        """Return the place that a request asks about.
+
+        Raises:
+            HTTPException: There is no such slide, or the place lies on none.
+        """
+        which = desk.slide(request)
+        try:
+            x, y = (float(request.query_params[name]) for name in ("x", "y"))
+        except (KeyError, ValueError) as error:
+            raise HTTPException(400, "x and y must be numbers of level-0 px") from error
+        if not max(abs(x), abs(y)) <= MAX_SIDE_PX:  # not NaN either
+            raise HTTPException(400, "x and y lie on no slide")
+        return cls(which, x, y)
 
 
 class SpotAnswers:
@@ -53,7 +71,7 @@ class SpotAnswers:
         return JSONResponse({"models": names}, headers=FRESH)
 
     async def _at(self, request: Request) -> Response:
-        asked = self._asked(request)
+        asked = Asked.of(self._desk, request)
 
         def read() -> dict[str, Any]:
             said = [self._said(asked, place, each) for place, each in enumerate(self._opinions.of(asked.which))]
@@ -62,7 +80,7 @@ class SpotAnswers:
         return JSONResponse(await self._desk.done_on(request, asked.which, read, "models"), headers=FRESH)
 
     async def _tile(self, request: Request) -> Response:
-        asked = self._asked(request)
+        asked = Asked.of(self._desk, request)
 
         def read() -> bytes | None:
             found = self._found(request, asked)
@@ -72,7 +90,7 @@ class SpotAnswers:
         return Response(picture, media_type="image/png", headers=FRESH)
 
     async def _attention(self, request: Request) -> Response:
-        asked, label = self._asked(request), request.path_params["label"]
+        asked, label = Asked.of(self._desk, request), request.path_params["label"]
 
         def read() -> bytes | None:
             found = self._found(request, asked)
@@ -84,24 +102,14 @@ class SpotAnswers:
         picture = await self._desk.done_on(request, asked.which, read, "models")
         return Response(picture, media_type="image/png", headers=FRESH)
 
-    def _asked(self, request: Request) -> _Asked:
-        which = self._desk.slide(request)
-        try:
-            x, y = (float(request.query_params[name]) for name in ("x", "y"))
-        except (KeyError, ValueError) as error:
-            raise HTTPException(400, "x and y must be numbers of level-0 px") from error
-        if not max(abs(x), abs(y)) <= MAX_SIDE_PX:  # not NaN either
-            raise HTTPException(400, "x and y lie on no slide")
-        return _Asked(which, x, y)
-
-    def _found(self, request: Request, asked: _Asked) -> tuple[Opinion, Spot] | None:
+    def _found(self, request: Request, asked: Asked) -> tuple[Opinion, Spot] | None:
         opinions, place = self._opinions.of(asked.which), request.path_params["opinion"]
         if place >= len(opinions):
             return None
         spot = self._opinions.spot(asked.which, opinions[place], asked.x, asked.y)
         return None if spot is None else (opinions[place], spot)
 
-    def _said(self, asked: _Asked, place: int, opinion: Opinion) -> dict[str, Any]:
+    def _said(self, asked: Asked, place: int, opinion: Opinion) -> dict[str, Any]:
         """Return what one says; a problem of its own leaves the others."""
         told: dict[str, Any] = {
             "place": place,
@@ -126,7 +134,7 @@ class SpotAnswers:
             return told | {"problem": "not classified: too little tissue"}
         return told | {"probabilities": [round(float(each), 6) for each in found[0]], "live": found[1]}
 
-    def _expert(self, asked: _Asked, said: list[dict[str, Any]]) -> dict[str, Any] | None:
+    def _expert(self, asked: Asked, said: list[dict[str, Any]]) -> dict[str, Any] | None:
         """Return the expert's class at the place, and of the first tile the share of each of the expert's classes."""
         if not self._desk.contents.drawings.there(asked.which):
             return None
