@@ -26,6 +26,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from cutting import make_slide
+from segmentation import write_model
 
 HERE = Path(__file__).parent
 PATH = HERE / "viewing_path.json"
@@ -76,6 +78,7 @@ class Server:
     port: int
     cookie: str
     tile: Callable[[str], str]
+    up: float = 0.0
 
     def cpu_s(self) -> float:
         """Return its user and system time."""
@@ -178,9 +181,10 @@ def viewer(slide: Path, *given: object) -> Iterator[Server]:
             found = None
             while found is None:
                 found = re.search(r"127\.0\.0\.1:(\d+)/\?token=(\S+)", process.stdout.readline())
+            up = time.perf_counter()
             server = Server(process, int(found[1]), f"hviskd-{found[1]}={found[2]}", str)
             key = json.loads(Connection(server).get("/slides"))["slides"][0]["key"]
-            yield Server(process, server.port, server.cookie, lambda tile: f"/slides/{key}/tiles/{tile}")
+            yield Server(process, server.port, server.cookie, lambda tile: f"/slides/{key}/tiles/{tile}", up)
         finally:
             process.terminate()
 
@@ -273,6 +277,100 @@ def tiles(slide: Path, _work: Path, repeats: int) -> list[tuple[str, str]]:
     return rows
 
 
+def memory(slide: Path, _work: Path, _repeats: int) -> list[tuple[str, str]]:
+    """Let ten follow the path at a time, each from another step on."""
+    path = steps()
+    with viewer(slide) as server:
+        before = server.peak_mib()
+        begins = [len(path) * number // VIEWERS for number in range(VIEWERS)]
+        with ThreadPoolExecutor(VIEWERS) as pool:
+            list(pool.map(lambda begin: follow(server, path[begin:] + path[:begin]), begins))
+        return [(f"peak memory, {VIEWERS} viewers on one slide", f"{server.peak_mib():.0f} MiB; one: {before:.0f} MiB")]
+
+
+def first(slide: Path, _work: Path, repeats: int) -> list[tuple[str, str]]:
+    """Measure from the command to its address, and from there to the first picture of the slide."""
+    up, shown = [], []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        with viewer(slide) as server:
+            up.append(server.up - began)
+            Connection(server).get(server.tile(steps()[0][0]))
+            shown.append(time.perf_counter() - server.up)
+    return [
+        ("the command is up after", f"{statistics.median(up):.2f} s"),
+        ("first picture of the slide after that", f"{statistics.median(shown):.2f} s"),
+    ]
+
+
+def click(slide: Path, _work: Path, _repeats: int) -> list[tuple[str, str]]:
+    """Ask about places without a map: probabilities, and where the Model looks for the first class."""
+    write_model(argparse.Namespace(work=slide.parent, network="mobilenet_v2", int8=False))
+    places = [(400 + 450 * number, 700 + 350 * number) for number in range(CLICKS)]
+    with viewer(slide, "-m", slide.parent / "model") as server:
+        connection = Connection(server)
+        connection.get("/models")
+        answers, pictures = [], []
+        for x, y in places:
+            at = server.tile("").replace("/tiles/", "/at")
+            began = time.perf_counter()
+            connection.get(f"{at}?x={x}&y={y}")
+            answers.append(time.perf_counter() - began)
+            connection.get(f"{at}/0/attention/0?x={x}&y={y}")
+            pictures.append(time.perf_counter() - began)
+        peak = server.peak_mib()
+    rows = [
+        (f"a click's {what}, mobilenet_v2", f"{1000 * statistics.median(took):.0f} ms, of 20 the slowest "
+         f"{1000 * statistics.quantiles(took, n=20)[-1]:.0f} ms")
+        for what, took in (("probabilities", answers), ("probabilities and attention", pictures))
+    ]  # fmt: skip
+    return [*rows, ("peak memory with a Model", f"{peak:.0f} MiB")]
+
+
+def beside(slide: Path, work: Path, repeats: int) -> list[tuple[str, str]]:
+    """Segment alone and while somebody looks at a new part of the slide twice a second, in turn."""
+    write_model(argparse.Namespace(work=slide.parent, network="mobilenet_v2", int8=False))
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    viewed_s = []
+    for number in range(2 * repeats):
+        looks = bool(number % 2)
+        with viewer(slide) as server:
+            ended = threading.Event()
+            looking = threading.Thread(target=look_on, args=(server, ended), daemon=True)
+            cpu = server.cpu_s()
+            if looks:
+                looking.start()
+            output = work / f"maps-{number}"
+            command = [sys.executable, "-m", "hviskd", "segment", str(slide), "-m", str(slide.parent / "model")]
+            subprocess.run(
+                [*command, "-o", str(output)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            ended.set()
+            used_s = server.cpu_s() - cpu
+        summary = json.loads((output / "slide" / "summary.json").read_text(encoding="utf-8"))
+        spent = summary["seconds"]["read"] + summary["seconds"]["network"]
+        rates[looks].append(summary["tiles"] / spent)
+        if looks:
+            viewed_s.append(used_s / spent)
+        print("beside" if looks else "alone", rates[looks][-1], file=sys.stderr, flush=True)
+    alone, both = (statistics.median(rates[looks]) for looks in (False, True))
+    return [
+        ("segment alone", f"{alone:.0f} tiles/s"),
+        ("segment while somebody scrolls", f"{both:.0f} tiles/s: {both / alone - 1:+.1%}"),
+        ("the viewer's share of two cores then", f"{statistics.median(viewed_s) / 2:.1%}"),
+    ]
+
+
+def look_on(server: Server, ended: threading.Event) -> None:
+    """Follow the path at a human pace until something else has ended."""
+    path = steps()
+    while not ended.is_set():
+        for step in path:
+            if ended.is_set():
+                break
+            follow(server, [step], pace_s=PACE_S)
+
+
 SERVERS = {"hviskd": viewer, "deep zoom": deep_zoom}
 
 
@@ -340,7 +438,7 @@ def render(rows: list[tuple[str, str]]) -> str:
     )
 
 
-MEASURES = {"tiles": tiles}
+MEASURES = {"tiles": tiles, "memory": memory, "first": first, "click": click, "beside": beside}
 
 if __name__ == "__main__":
     main()

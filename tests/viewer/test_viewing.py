@@ -4,6 +4,7 @@ import io
 import shutil
 import socket
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio
@@ -161,6 +162,48 @@ def test_hundreds_at_once_are_served_or_told_to_wait_and_the_viewer_lives(viewer
         if once(0) == 200:
             break
     assert ask(viewer, target).status == 200
+
+
+@pytest.mark.slow
+def test_ten_thousand_at_once_end_in_refusals_and_the_viewer_lives(viewer, keys):
+    """As many connections as this process may have, each with a request, until 10,000 were made."""
+    resource = pytest.importorskip("resource")
+    target = f"/slides/{keys['one.svs']}/tiles/11/2/2"
+    head = f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port_of(viewer)}\r\n"
+    cookie = f"Cookie: hviskd-{port_of(viewer)}={viewer.address.partition('token=')[2]}\r\n\r\n"
+    seen: Counter[str] = Counter()
+
+    async def one(turns):
+        async with turns:
+            try:
+                with anyio.fail_after(30):
+                    async with await anyio.connect_tcp("127.0.0.1", port_of(viewer)) as client:
+                        await client.send((head + cookie).encode())
+                        seen[(await client.receive(12)).decode()[-3:]] += 1
+            except (OSError, anyio.BrokenResourceError, anyio.EndOfStream):
+                seen["closed"] += 1
+
+    async def all_of_them():
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        turns = anyio.Semaphore(min(10_000, soft - 700))
+        async with anyio.create_task_group() as group:
+            for _ in range(10_000):
+                group.start_soon(one, turns)
+
+    with ThreadPoolExecutor() as pool:  # a test of a page holds this one's loop
+        pool.submit(anyio.run, all_of_them).result(timeout=240)
+    assert set(seen) <= {"200", "503", "closed"}
+    assert seen.total() == 10_000
+    assert seen["200"] > 0
+    assert ask(viewer, target).status == 200
+
+
+def test_more_connections_than_are_listened_to_are_closed_at_once(viewer, monkeypatch):
+    monkeypatch.setattr("hviskd.viewer.listening._MOST_CONNECTIONS", 20)
+    clients = [socket.create_connection(("127.0.0.1", port_of(viewer)), timeout=5) for _ in range(60)]
+    assert b"".join(client.recv(1) for client in clients[40:]) == b""
+    for client in clients:
+        client.close()
 
 
 def test_who_has_left_is_not_worked_for():

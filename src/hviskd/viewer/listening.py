@@ -12,6 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from hviskd.errors import DataError
 
 _MOST_CLIENTS = 256  # connections and requests at a time; more are told to come back
+_MOST_CONNECTIONS = 2 * _MOST_CLIENTS  # more are not listened to; each takes one of the process's open files
 _PATIENCE_S = 10.0  # in which a request must have come, and some of its answer must have been taken
 _CLOSE_S = 2
 
@@ -78,6 +79,9 @@ def _impatient(patience_s: float) -> type[H11Protocol]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            if len(self.connections) > _MOST_CONNECTIONS:
+                transport.abort()
+                return
             self.loop.call_later(patience_s, self._look)
 
         def _look(self) -> None:
