@@ -32,6 +32,7 @@ _HOMES = {
     "Teaching": "training",
     "TileSet": "tiles",
     "TissueRule": "slides",
+    "adapt": "experiments",
     "agree": "agreement",
     "attend": "attention",
     "built_in_recipes": "training",
@@ -97,7 +98,7 @@ if TYPE_CHECKING:
         save_profile,
         save_relations,
     )
-    from hviskd.experiments import compare, load_design, run_demo, tune
+    from hviskd.experiments import adapt, compare, load_design, run_demo, tune
     from hviskd.models import Compute, Model, QuantizeSettings, export_model, load_model, quantize
     from hviskd.networks import create_network, network_names
     from hviskd.reports import write_report
@@ -144,6 +145,7 @@ __all__ = [
     "TileSet",
     "TissueRule",
     "__version__",
+    "adapt",
     "agree",
     "attend",
     "built_in_recipes",

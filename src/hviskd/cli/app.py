@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hviskd.cli.adapt import adapt
 from hviskd.cli.agree import agree
 from hviskd.cli.annotations import annotations_app
 from hviskd.cli.attend import attend
@@ -35,7 +36,7 @@ from hviskd.errors import HviskdError
 from hviskd.processor import let_threads_sleep
 from hviskd.version import DISCLAIMER, __version__
 
-_CONTINUING = ("compare", "cut", "segment", "tune")  # verbs that keep what is finished without being asked
+_CONTINUING = ("adapt", "compare", "cut", "segment", "tune")  # verbs that keep what is finished without being asked
 _WORDS = "hviskd.words"  # under which a context keeps the words of its command line
 
 
@@ -97,7 +98,22 @@ app.add_typer(annotations_app, name="annotations")
 tiles_app.command()(cut)
 app.add_typer(tiles_app, name="tiles")
 app.add_typer(figures_app, name="figures")
-_VERBS = (train, distill, segment, view, evaluate, calibrate, attend, agree, profile, relations, tune, compare, report)
+_VERBS = (
+    train,
+    distill,
+    adapt,
+    segment,
+    view,
+    evaluate,
+    calibrate,
+    attend,
+    agree,
+    profile,
+    relations,
+    tune,
+    compare,
+    report,
+)
 _HELPERS = (networks, recipes, demo, synth, quantize, export)
 for verb in (*_VERBS, *_HELPERS):
     app.command()(verb)

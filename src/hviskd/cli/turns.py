@@ -1,4 +1,4 @@
-"""Serialises processes that write the same output as a whole: `tiles cut`, `attend`, `agree`, `tune` and `compare`."""
+"""Serialises processes that write one output as a whole: `tiles cut`, `attend`, `agree`, `adapt`, `tune`, `compare`."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
+    from hviskd.experiments.adapting import Adaptation, adapt
     from hviskd.experiments.comparing import Outcome, compare
     from hviskd.experiments.comparison import Comparison
     from hviskd.experiments.demo import Demo, run_demo
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from hviskd.experiments.tuning import Tuning, tune
 
 _HOMES = {
+    "Adaptation": "adapting",
     "Comparison": "comparison",
     "Demo": "demo",
     "Design": "design",
     "Outcome": "comparing",
     "Tuning": "tuning",
+    "adapt": "adapting",
     "compare": "comparing",
     "load_design": "design",
     "run_demo": "demo",
@@ -27,11 +30,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "Adaptation",
     "Comparison",
     "Demo",
     "Design",
     "Outcome",
     "Tuning",
+    "adapt",
     "compare",
     "load_design",
     "run_demo",

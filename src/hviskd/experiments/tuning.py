@@ -64,7 +64,7 @@ class Tuning:
 
     Attributes:
         tried: Every combination, the best mean over seeds first, of equal ones in the order given; diverged ones last.
-        measure: What was compared, the recipe's `choose_by`.
+        measure: What was compared, the recipe's `measure`.
         best: The recipe with the best values.
         notes: How it was chosen, and what a reader must know of tiles and teacher.
     """
@@ -160,14 +160,14 @@ def tune(
     tried.sort(key=lambda each: math.inf if each.diverged else -each.mean)
     if tried[0].diverged:
         raise DivergedError(f"{folder}: a training of every combination diverged; try lower learning rates or weights")
-    measure = recipe.choose_by.replace("_", " ")
+    measure = recipe.measure.replace("_", " ")
     how = (
         f"The best mean of {measure} over seeds {', '.join(map(str, seeds))} on the validation split, among "
         f"{len(tried)} combinations; the test split was not read. Being the best of many, it will be lower elsewhere: "
         "measure it once on the test split, with other seeds."
     )
     best = recipe.changed(tried[0].values)
-    found = Tuning(tuple(tried), recipe.choose_by, best, (how, *notes))
+    found = Tuning(tuple(tried), recipe.measure, best, (how, *notes))
     _save(found, folder)
     return found
 
@@ -180,7 +180,7 @@ def _train(recipe: Recipe, tileset: TileSet, run: Run, teaching: Teaching | None
         return math.nan, 0
     epoch = int(run.card["chosen_epoch"])
     log = run.log
-    return float(log.loc[log["epoch"] == epoch, f"val_{recipe.choose_by}"].iloc[0]), epoch
+    return float(log.loc[log["epoch"] == epoch, f"val_{recipe.measure}"].iloc[0]), epoch
 
 
 def _notes_of(run: Run) -> Iterator[str]:

@@ -68,7 +68,13 @@ def cautions(
     said: dict[str, list[str]] = {}
     for model, name in zip(models, names, strict=True):
         familiarity = _familiarity(model, tileset, split, allow_leak=allow_leak)
-        for remark in (familiarity, _scale(model, tileset), _colours(model, tileset), _schooling(model)):
+        for remark in (
+            familiarity,
+            _scale(model, tileset),
+            _colours(model, tileset),
+            _schooling(model),
+            _adaptation(model),
+        ):
             if remark:
                 said.setdefault(remark, []).append(name)
     return [f"{', '.join(who)}: {remark}" for remark, who in said.items()]
@@ -126,6 +132,11 @@ def _schooling(model: "Model") -> str:
     """Note a teacher that is no better than a guess."""
     teacher = model.card.teacher
     return f"its training was allowed although {teacher.weak}." if teacher and teacher.weak else ""
+
+
+def _adaptation(model: "Model") -> str:
+    """Note what adapting a Model to another place gained and cost."""
+    return "" if model.card.adaptation is None else f"{model.card.adaptation}."
 
 
 def _same_scale(model: "Model", tileset: "TileSet") -> bool:

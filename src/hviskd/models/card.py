@@ -225,6 +225,45 @@ class CalibrationRecord(_Card):
     sure_share: float = Field(ge=0, le=1)
 
 
+class BeforeAndAfter(_Card):
+    """Balanced accuracy of a student on one split, before and after it was adapted.
+
+    Attributes:
+        data: Name of the TileSet; never a path.
+        split: The split.
+        tiles: Its number of tiles.
+    """
+
+    data: str
+    split: str
+    tiles: int = Field(ge=1)
+    before: float = Field(ge=0, le=1)
+    after: float = Field(ge=0, le=1)
+
+    def __str__(self) -> str:
+        return f"{self.before:.3f} → {self.after:.3f} on {self.tiles:,} tiles ({self.split} split of {self.data})"
+
+
+class AdaptationRecord(_Card):
+    """How a Model was adapted to a place of which there were tiles without labels.
+
+    Attributes:
+        student: Name of the Model it was before.
+        fingerprint: SHA-256 of that Model's weights.
+        home: What the student had learned from.
+        place: Labelled tiles of the new place; None if there were none to measure on.
+    """
+
+    student: str
+    fingerprint: str
+    home: BeforeAndAfter
+    place: BeforeAndAfter | None = None
+
+    def __str__(self) -> str:
+        there = f"there {self.place}" if self.place else "not measured there, for want of labels"
+        return f"adapted to another place without labels: balanced accuracy at home {self.home}; {there}"
+
+
 class ModelCard(_Card):
     """The content of `model.json`.
 
@@ -245,6 +284,7 @@ class ModelCard(_Card):
         int8: The int8 variant, compared with the weights; None if there is none.
         calibration: How its probabilities were calibrated; None if they were not.
         pretrained: The weights that its training started from; None if those were drawn at random.
+        adaptation: How it was adapted to another place; None if it was not.
     """
 
     format_version: Literal[1] = 1
@@ -270,6 +310,7 @@ class ModelCard(_Card):
     int8: Int8Record | None = None
     calibration: CalibrationRecord | None = None
     pretrained: WeightsReport | None = None
+    adaptation: AdaptationRecord | None = None
 
     @property
     def meaning(self) -> str:

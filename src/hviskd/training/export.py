@@ -81,6 +81,8 @@ def _selection(recipe: Recipe, tileset: TileSet, row: Mapping[str, float]) -> st
             f"linear probe with penalty {row['penalty']:g} and {weights} class weights, the best "
             f"{recipe.choose_by.replace('_', ' ')} on the validation split"
         )
+    if recipe.choose_by == "last":
+        return "last epoch"
     if not len(tileset.rows("val")):
         return "last epoch (no validation split)"
     unseen = tileset.missing_classes().get("val")

@@ -159,7 +159,7 @@ def _learn(learner: Learner, run: Run, progress: Progress | None) -> None:
 def _said(row: dict[str, float], recipe: Recipe) -> str:
     """Say in short how an epoch ended."""
     told = f"epoch {int(row['epoch'])} of {recipe.epochs}: loss {row['loss_total']:.3f}"
-    by = f"val_{recipe.choose_by}"
+    by = f"val_{recipe.measure}"
     return f"{told}, {by.replace('_', ' ')} {row[by]:.3f}" if by in row else told
 
 
@@ -255,7 +255,7 @@ def _validate(learner: Learner, split: TileBatches, input_step: InputStep) -> di
 def _keep(learner: Learner, run: Run) -> None:
     """Save the epoch: first the selected weights, then the checkpoint that refers to them, then the log."""
     row, fabric = learner.history[-1], learner.fabric
-    by = f"val_{learner.recipe.choose_by}"
+    by = f"val_{learner.recipe.choose_by}"  # which no row has where the last epoch is selected
     if by not in row or not learner.chosen or row[by] > learner.chosen[by]:
         learner.chosen = {name: value for name, value in row.items() if name == "epoch" or name.startswith("val_")}
         if fabric.is_global_zero:

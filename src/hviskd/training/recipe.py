@@ -63,7 +63,8 @@ class Recipe(BaseModel):
             tiles as before, but equally many of every class, so tiles of rare classes are seen several times. `none`.
         unlabelled_share: Share of each batch that is unlabelled, in a distillation with unlabelled tiles.
         precision: Numerical precision of the networks; losses stay in float32.
-        choose_by: The metric on the validation split by which the epoch is selected.
+        choose_by: The metric on the validation split by which the epoch is selected; `last`: the last epoch, where the
+            validation split does not show what is learned, as for tiles of another place.
         seed: Random seed of initial weights, tile order and augmentation.
     """
 
@@ -96,7 +97,7 @@ class Recipe(BaseModel):
     cache_views: int = Field(default=0, ge=0, le=1000)
     balance: Literal["none", "weights", "sampling"] = "none"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    choose_by: Literal["balanced_accuracy", "top1"] = "balanced_accuracy"
+    choose_by: Literal["balanced_accuracy", "top1", "last"] = "balanced_accuracy"
     seed: int = Field(default=0, ge=0, lt=2**31)
     unlabelled_share: float = Field(default=0.5, gt=0, lt=1)
 
@@ -126,6 +127,12 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _probe_is_selected(self) -> Self:
+        if self.probe and self.choose_by == "last":
+            raise ValueError("choose_by: a probe has no last epoch; choose by balanced_accuracy or top1")
+        return self
+
+    @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Self:
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
             raise ValueError("nesterov: needs optimizer: sgd with a momentum")
@@ -142,6 +149,11 @@ class Recipe(BaseModel):
     def choice(self) -> NetworkChoice:
         """The network and its head, as a card describes them."""
         return NetworkChoice(name=self.network, head=self.head, arguments=self.network_arguments)
+
+    @property
+    def measure(self) -> str:
+        """The metric on the validation split that outputs name: the one that selects, if one does."""
+        return "balanced_accuracy" if self.choose_by == "last" else self.choose_by
 
     def learning_rate_at(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0, by the schedule `steps`."""

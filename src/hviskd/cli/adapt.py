@@ -1,0 +1,114 @@
+"""`hviskd adapt`: adapt a student to slides of another place, without labels."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hviskd.cli.evaluate import print_table
+from hviskd.cli.option_groups import with_groups
+from hviskd.cli.train import RecipeOptions, TeachingOptions
+from hviskd.cli.turns import in_turn
+
+if TYPE_CHECKING:
+    from hviskd.tiles import TileSet
+
+
+@in_turn()
+@with_groups
+def adapt(
+    student: Annotated[Path, typer.Argument(metavar="STUDENT", help="Student: a Model folder or a finished run.")],
+    tileset: Annotated[
+        Path, typer.Argument(metavar="TILESET", help="Labelled tiles the student learned from, with their splits.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the training, the table and the figure.")],
+    *,
+    teacher: Annotated[Path, typer.Option("--teacher", help="Teacher: a Model folder or a finished run.")],
+    slides: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--slides",
+            help="Slides of the new place, or folders of them, to cut unlabelled tiles from; repeatable. Instead of "
+            "--unlabelled.",
+        ),
+    ] = None,
+    patients: Annotated[
+        str | None,
+        typer.Option("--patients", help="Patients of these slides, as for hviskd tiles cut.", show_default="unknown"),
+    ] = None,
+    cap: Annotated[int, typer.Option("--cap", min=1, help="Maximum number of tiles cut from them.")] = 4000,
+    measure: Annotated[
+        Path | None,
+        typer.Option(
+            "--measure",
+            metavar="TILESET",
+            help="Labelled tiles of the new place; their test split shows what was gained.",
+            show_default="not measured there",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
+    recipe: RecipeOptions,
+    teaching: TeachingOptions,
+) -> None:
+    """Adapt a student to another laboratory or scanner with its slides alone; no label of the new place is read.
+
+    The training goes on from the student. Half of each batch are tiles of the new place, on which the student learns
+    what the teacher answers; the other half are labelled tiles from home, so that it does not forget. The table tells
+    what was gained at the new place (with --measure) and what it cost at home; so does the Model's card.
+
+    To continue after an interruption, repeat the command.
+
+    Examples:
+
+      hviskd adapt runs/student tiles --teacher runs/teacher --slides new-slides/ -o runs/adapted
+
+      hviskd adapt runs/student tiles --teacher runs/teacher --unlabelled there --measure there -o runs/adapted
+
+      hviskd segment new-slides/ --model runs/adapted/adapted -o maps
+    """
+    from dataclasses import asdict, replace
+
+    from hviskd.errors import RecipeError
+    from hviskd.experiments import adapt as run
+    from hviskd.tiles import TileSet
+    from hviskd.training import Teaching
+
+    if bool(slides) == bool(teaching.unlabelled):
+        raise RecipeError("give either --slides or --unlabelled")
+    home = TileSet.open(tileset)
+    if slides:
+        cut = _cut_like(home, slides, output / "new-tiles", patients, cap)
+        teaching = replace(teaching, unlabelled=cut)
+    given = recipe if recipe.recipe else replace(recipe, recipe="adapt")
+    found = run(
+        student,
+        home,
+        output,
+        teaching=Teaching(teacher, **asdict(teaching)),
+        measured=measure,
+        recipe=given.load("distilled student", start=str(student)),
+        device=device,
+    )
+    print_table(found.summary_table())
+    for statement in found.statements:
+        typer.echo(statement)
+    for path in (found.run.folder, output / "adaptation.md", output / "adaptation.png", output / "adaptation.json"):
+        typer.echo(f"  {path}")
+
+
+def _cut_like(home: "TileSet", slides: list[Path], output: Path, patients: str | None, cap: int) -> Path:
+    """Cut unlabelled tiles of the same size, µm/px, stain and colours as those from home, unless it was done before."""
+    from hviskd.cutting import CutSettings, cut_slides
+    from hviskd.errors import DataError
+    from hviskd.tiles import TileSet
+
+    if (output / "tileset.json").is_file():
+        typer.echo(f"{len(TileSet.open(output)):,} tiles are there already: {output}")
+        return output
+    card = home.card
+    if home.mpp is None:
+        raise DataError(f"{home.folder}: has no µm/px to cut slides at; cut tiles yourself and give `unlabelled`")
+    settings = CutSettings(tile_px=home.tile_px, mpp=home.mpp, cap=cap, stain=card.stain, icc=card.icc)
+    found = cut_slides(slides, output, annotations=None, legend=None, patients=patients, settings=settings)
+    typer.echo(f"{len(found):,} tiles cut from these slides: {output}")
+    return output
