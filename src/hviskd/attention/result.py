@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
+import pandas as pd
 import torch
 
 from hviskd.arrays import RGB, Bools, Floats32, Ints
@@ -35,6 +36,7 @@ class Attention:
         classes: The class that was explained in each tile.
         outlines: What the expert outlined in these tiles, or None without an expert.
         comparison: Of models and baselines against the outlines, or None.
+        resemblance: Of each model's maps to the first one's, see `resemblance_table`; None of a single model.
         settings: Which maps.
         notes: Cautions, one or two sentences each.
     """
@@ -46,6 +48,7 @@ class Attention:
     classes: tuple[str, ...]
     outlines: Outlines | None
     comparison: AttentionComparison | None
+    resemblance: pd.DataFrame | None
     settings: AttentionSettings
     notes: tuple[str, ...]
 
@@ -97,6 +100,24 @@ class Attention:
             rows.append([*cells, "–" if np.isnan(p) else f"{p:.3f}"])
         return ["model", *(MEASURES[name] for name in _SHOWN), "p of the first Dice, over patients"], rows
 
+    def resemblance_table(self) -> Table:
+        """Return header and rows as text: how far each model looks where the first one does.
+
+        Raises:
+            DataError: There is one model only.
+        """
+        if self.resemblance is None:
+            raise DataError("there is one model only; pass several `models` to `attend`")
+        rows = [
+            [
+                one["model"],
+                f"{_number(one['mean'])} ({_number(one['low'])} to {_number(one['high'])})",
+                str(one["tiles"]),
+            ]
+            for one in self.resemblance.to_dict("records")
+        ]
+        return ["model", f"rank correlation of its maps with those of {self.names[0]}", "tiles"], rows
+
     def _repr_html_(self) -> str:
         from hviskd import notebook_html as show
 
@@ -112,6 +133,7 @@ class Attention:
         told = f"{self.settings.kind} maps of {len(self):,} tiles"
         pictures = show.table(("class", "file", "tile", *self.names), examples, html=range(2, 3 + len(self.names)))
         numbers = show.table(*self.summary_table()) if self.comparison is not None else ""
+        numbers += show.table(*self.resemblance_table()) if self.resemblance is not None else ""
         return show.paragraph(told) + pictures + numbers + show.paragraph(" ".join(self.notes))
 
 

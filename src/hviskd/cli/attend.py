@@ -80,6 +80,8 @@ def attend(
     save_attention(found, output, overlays=overlays, overwrite=overwrite)
     if found.comparison is not None:
         print_table(found.summary_table())
+    if found.resemblance is not None:
+        print_table(found.resemblance_table())
     for note in found.notes:
         say(note, context)
     _show(output, context)
