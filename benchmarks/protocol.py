@@ -315,12 +315,11 @@ def pair_file(options: argparse.Namespace) -> Path:
     path = options.work / "student.yaml"
     if not path.is_file():
         options.work.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            f"teacher: {{name: resnet20}}\nstudent: {{name: {options.student}}}\nepochs: 20\nbatch_size: {BATCH}\n"
-            "learning_rate: 0.05\nnesterov: true\nmomentum: 0.9\nweight_decay: 0.0005\nschedule: cosine\nwarm_up: 0.05\n"
-            "clip: 3\naugmentation: turn_and_flip\nchoose_by: balanced_accuracy\nunlabelled_share: 0.5\n",
-            encoding="utf-8",
-        )
+        lines = ["teacher: {name: resnet20}", f"student: {{name: {options.student}}}", "epochs: 20"]
+        lines += [f"batch_size: {BATCH}", "learning_rate: 0.05", "nesterov: true", "momentum: 0.9"]
+        lines += ["weight_decay: 0.0005", "schedule: cosine", "warm_up: 0.05", "clip: 3", "augmentation: turn_and_flip"]
+        lines += ["choose_by: balanced_accuracy", "unlabelled_share: 0.5"]
+        path.write_text("\n".join([*lines, ""]), encoding="utf-8")
     return path
 
 
