@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from hviskd.claims import Claims, turn
+from hviskd.claims import Claims, is_claimed, turn
 
 HOLD = """
 import sys, time
@@ -103,3 +103,23 @@ def test_file_systems_without_locks_let_everyone_work(tmp_path, monkeypatch):
     monkeypatch.setattr("filelock.FileLock.acquire", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "no")))
     with Claims(tmp_path / "locks") as claims, pytest.raises(PermissionError):
         claims.take("a")
+
+
+def test_who_only_asks_learns_whether_a_piece_is_held_and_holds_nothing(tmp_path, monkeypatch):
+    assert is_claimed(tmp_path / "locks", "a") is False
+    with Claims(tmp_path / "locks") as claims:
+        claims.take("a")
+        assert is_claimed(tmp_path / "locks", "a") is True
+        assert is_claimed(tmp_path / "locks", "b") is False
+        claims.release("a")
+        assert is_claimed(tmp_path / "locks", "a") is False
+        assert claims.take("a")
+    assert not (tmp_path / "locks").exists()
+
+    def refuse(*_, **__):
+        raise OSError(95, "Operation not supported")
+
+    with Claims(tmp_path / "locks") as claims:
+        claims.take("a")
+        monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+        assert is_claimed(tmp_path / "locks", "a") is None

@@ -104,6 +104,29 @@ class Claims:
                 lock.release()
 
 
+def is_claimed(folder: Path, name: str) -> bool | None:
+    """Return whether some process holds a claim now; None where the file system knows no locks.
+
+    Args:
+        folder: Hidden folder of the lock files.
+        name: The piece of work.
+    """
+    path = folder / fingerprint(name)
+    if not path.exists():
+        return False
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except NotImplementedError:
+        return None
+    except OSError as error:
+        return None if error.errno in _NO_LOCKS else False
+    lock.release()
+    return False
+
+
 @contextlib.contextmanager
 def turn(output: Path, *request: object, waiting: Callable[[], object] = lambda: None) -> Iterator[bool]:
     """Let one process at a time write an output that is written as a whole; wait for the others.

@@ -20,6 +20,7 @@ from hviskd.models import AnyModel, find_model
 from hviskd.models.card import ModelCard
 from hviskd.models.compute import Compute, LateEngine
 from hviskd.progress import Progress, progress_bar
+from hviskd.segmentation.live_file import LiveFile, LiveRow
 from hviskd.segmentation.map_folders import assign_folders
 from hviskd.segmentation.outcomes import CohortMaps, SlideOutcome, writable
 from hviskd.segmentation.outputs import SUMMARY, Summary, read_summary, write_files, write_summary
@@ -44,6 +45,11 @@ class _Task:
     slide: CohortSlide
     folder: Path
     title: str
+
+    @property
+    def place(self) -> str:
+        """What stands for where the slide lies."""
+        return place_digest(self.slide.path)
 
     def failed(self, error: DataError | OSError) -> SlideOutcome:
         text = str(error)
@@ -124,16 +130,17 @@ def segment_cohort(
     tasks = _tasks(listed, output)
     shaping = _shaping(request, settings, compute, card)
     _require_writable(output)
-    with Claims(output / CLAIMS) as claims:
+    with Claims(output / CLAIMS) as claims, _live(output, claims, card, tasks).shown() as live:
         begin = partial(_begin, claims=claims, request=request, shaping=shaping, engine=engine)
 
         def classified() -> Iterator[SlideOutcome | _Classified]:
             for begun in _all_begun(begin, tasks, overwrite=overwrite, progress=progress):
-                yield begun if isinstance(begun, SlideOutcome) else _classify(begun, engine, progress)
+                yield begun if isinstance(begun, SlideOutcome) else _classify(begun, engine, progress, live)
 
         def finish(work: SlideOutcome | _Classified) -> SlideOutcome:
             outcome = work if isinstance(work, SlideOutcome) else _write(work)
             claims.release(outcome.folder.name)
+            live.finished(outcome)
             if report is not None:
                 report(outcome)
             return outcome
@@ -229,12 +236,24 @@ def _begin(
     return _Begun(task, made_of, prepared)
 
 
-def _classify(begun: _Begun, engine: LateEngine, progress: Progress | None) -> SlideOutcome | _Classified:
+def _live(output: Path, claims: Claims, card: ModelCard, tasks: Sequence[_Task]) -> LiveFile:
+    rows = [
+        LiveRow(slide=writable(task.slide.path.name), place=task.place, folder=writable(task.folder.name))
+        for task in tasks
+    ]
+    return LiveFile(output, claims, card, rows)
+
+
+def _classify(
+    begun: _Begun, engine: LateEngine, progress: Progress | None, live: LiveFile
+) -> SlideOutcome | _Classified:
+    task, prepared = begun.task, begun.prepared
     try:
-        with begun.prepared.slide:
-            return _Classified(begun, classify(begun.prepared, engine, title=begun.task.title, progress=progress))
+        with prepared.slide:
+            seen = live.begin(task.place, prepared)
+            return _Classified(begun, classify(prepared, engine, title=task.title, progress=progress, classified=seen))
     except (DataError, OSError) as error:
-        return begun.task.failed(error)
+        return task.failed(error)
 
 
 def _write(classified: _Classified) -> SlideOutcome:
@@ -248,7 +267,7 @@ def _write(classified: _Classified) -> SlideOutcome:
             files,
             seconds=watch.seconds,
             fingerprint=begun.fingerprint,
-            place=place_digest(task.slide.path),
+            place=task.place,
         )
         write_summary(task.folder, summary)
     except (DataError, OSError) as error:

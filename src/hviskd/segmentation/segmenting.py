@@ -5,6 +5,7 @@ Users call `segment` for one slide; a cohort goes through `classify`, slide afte
 
 import platform
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hviskd.arrays import Floats32, Ints
 from hviskd.errors import ModelError
 from hviskd.models import AnyModel, find_model
 from hviskd.models.compute import Compute, LateEngine
@@ -22,6 +24,9 @@ from hviskd.segmentation.settings import MapSettings, Request
 from hviskd.segmentation.slide_map import MapCard, SlideMap
 from hviskd.slides.slide_files import slide_fingerprint
 from hviskd.version import __version__
+
+Classified = Callable[[Ints, Floats32], None]
+"""Called with positions (B,) among a slide's tiles and their class probabilities (B, K), batch after batch."""
 
 _GIVE_BACK_EVERY = 1000  # tiles; what reading them leaves unused would add up over a large slide
 
@@ -64,7 +69,12 @@ def segment(
 
 
 def classify(
-    prepared: PreparedSlide, engine: LateEngine, *, title: str = "", progress: Progress | None = None
+    prepared: PreparedSlide,
+    engine: LateEngine,
+    *,
+    title: str = "",
+    progress: Progress | None = None,
+    classified: Classified | None = None,
 ) -> SlideMap:
     """Classify the tiles of an open slide.
 
@@ -73,6 +83,7 @@ def classify(
         engine: Waited for only if there is a tile.
         title: What to call it while it is done; the slide's name if not given.
         progress: As for `segment`.
+        classified: Called with each batch's positions and probabilities.
 
     Raises:
         DataError: The slide is damaged.
@@ -93,7 +104,9 @@ def classify(
             if batch is None:
                 break
             with watch.stage("network"):
-                probabilities[batch[0]] = run(batch[1])
+                answers = probabilities[batch[0]] = run(batch[1])
+            if classified is not None:
+                classified(batch[0], answers)
             done += len(batch[0])
             if done // _GIVE_BACK_EVERY > (done - len(batch[0])) // _GIVE_BACK_EVERY:
                 give_back_memory()
