@@ -224,13 +224,13 @@ def test_a_region_of_a_map_is_given_to_correct(mapped, mapped_keys, cohort):
     key = mapped_keys["A.svs"]
     cells = labels(0)
     row, column = 6, 5
-    region = ask(mapped, f"/slides/{key}/maps/0/region?x={(column + 0.5) * CELL}&y={(row + 0.5) * CELL}").json
+    region = ask(mapped, f"/slides/{key}/maps/0/region?x={(column + 0.5) * CELL}&y={(row + 0.5) * CELL}").json["region"]
     assert region["label"] == ("normal", "rim", "tumour")[cells[row, column]]
     polygon = shapely.Polygon(*(np.reshape(rings, (-1, 2)) for rings in region["polygons"][0][:1]))
     assert polygon.contains(shapely.Point((column + 0.5) * CELL, (row + 0.5) * CELL))
     assert set(np.ravel(region["polygons"][0][0]) % CELL) == {0}
+    assert ask(mapped, f"/slides/{key}/maps/0/region?x=1&y=1").json == {"region": None}  # no tile there
     for target, status in (
-        (f"/slides/{key}/maps/0/region?x=1&y=1", 404),  # no tile there
         (f"/slides/{key}/maps/9/region?x=400&y=400", 404),
         (f"/slides/{key}/maps/0/region?x=nan&y=1", 400),
         (f"/slides/{key}/maps/0/region", 400),

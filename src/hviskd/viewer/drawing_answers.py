@@ -1,6 +1,7 @@
 """What the viewer answers to who draws: the outlines there are, a region of a map to correct, what became of a save."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -9,6 +10,7 @@ from starlette.routing import Route
 
 from hviskd.arrays import Colour
 from hviskd.colours import class_colours
+from hviskd.errors import DataError
 from hviskd.segmentation.regions import region_at
 from hviskd.viewer.desk import FRESH, Desk
 from hviskd.viewer.drawing_files import ChangedMeanwhileError, Drawing, DrawingFiles
@@ -48,10 +50,10 @@ class DrawingAnswers:
 
         def read() -> dict[str, Any] | None:
             found = maps.of(asked.which)
-            region = region_at(maps.load(found[number]), asked.x, asked.y) if number < len(found) else None
-            if region is None:
+            if number >= len(found):
                 return None
-            return as_sent([region], {})[0]
+            region = region_at(maps.load(found[number]), asked.x, asked.y)
+            return {"region": None if region is None else as_sent([region], {})[0]}
 
         return JSONResponse(await self._desk.done_on(request, asked.which, read), headers=FRESH)
 
@@ -99,12 +101,20 @@ class DrawingAnswers:
         return {
             "revision": drawing.revision,
             "file": path.name if path.parent == which.path.parent else f"{path.parent.name}/{path.name}",
+            "shown": self._is_shown(which, path),
             "within": bounds_of(frame),
             "classes": [{"name": name, "colour": colour} for name, colour in classes.items()],
             "colours": [colour for colour in colours if colour not in classes.values()][:_NEW_CLASSES],
             "regions": as_sent(drawing.outlines.regions, classes),
             "remarks": _remarks(drawing.outlines.remarks),
         }
+
+    def _is_shown(self, which: ShelfSlide, path: Path) -> bool:
+        """Return whether a file is, once it is there, the annotation that is shown on the slide."""
+        try:
+            return self._desk.contents.drawings.places.annotation(which) == path
+        except DataError:
+            return True
 
     def _classes(self, which: ShelfSlide, drawing: Drawing) -> dict[str, Colour]:
         """Return the classes to choose from: those of the map, the legend, and the outlines; with their colours."""

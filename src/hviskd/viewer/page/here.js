@@ -6,10 +6,12 @@ import { element, plain } from "./words.js";
 const by = (id) => document.getElementById(id);
 
 export class Here {
-  /** Answers about places of a slide, whose facts `facts()` gives; `marked` is called when another tile is marked. */
-  constructor(facts, marked) {
+  /** Answers about places of a slide, whose facts `facts()` gives; `marked` is called when another tile is marked,
+   *  `asks()` says whether a click is a question. */
+  constructor(facts, marked, asks) {
     this.facts = facts;
     this.marked = marked;
+    this.asks = asks;
     this.said = null;
     this.asked = 0;
     this.explained = { name: null, label: null };
@@ -21,7 +23,7 @@ export class Here {
   /** Ask about what is clicked in a view. */
   watch(view) {
     view.osd.addHandler("canvas-click", (event) => {
-      if (!event.quick || !view.facts) return;
+      if (!event.quick || !view.facts || !this.asks()) return;
       const viewport = view.osd.viewport;
       const { x, y } = viewport.viewportToImageCoordinates(viewport.pointFromPixel(event.position, true));
       this.ask(x, y);

@@ -4,7 +4,7 @@ import { ask } from "./asking.js";
 import { belowTable, classTable, listTable, paletteColour, scaleTable } from "./colouring.js";
 import { GridLayer } from "./grid_layer.js";
 import { layerControl } from "./layer_controls.js";
-import { OutlineLayer, drawTileGrid } from "./line_layers.js";
+import { OutlineLayer, drawTileGrid, forgetDrawing } from "./line_layers.js";
 import { Overlay } from "./overlay.js";
 
 const UNSURE_BELOW = 0.6;
@@ -36,6 +36,7 @@ export class Layers {
     this.facts = null;
     this.scale = null;
     this.above = null; // draws on top of all layers
+    this.drawnOver = () => false; // whether the outlines are drawn there
     this.overlay = new Overlay(view, (context, place) => this.paint(context, place));
   }
 
@@ -108,6 +109,14 @@ export class Layers {
     this.changed(this);
   }
 
+  /** Ask anew for what depends on the expert's outlines. */
+  drawnAnew() {
+    if (!this.facts) return;
+    forgetDrawing(this.outlinesPath);
+    for (const id of ["outlines", "disagreement"]) this.made.delete(id);
+    this.show();
+  }
+
   choose(settings) {
     Object.assign(this.state, settings);
     this.show();
@@ -116,6 +125,10 @@ export class Layers {
   toggleClass(place) {
     if (!this.hidden.delete(place)) this.hidden.add(place);
     this.update();
+  }
+
+  get outlinesPath() {
+    return `/slides/${this.facts.key}/outlines`;
   }
 
   /** The key under which a layer's content is kept; it changes with what is chosen. */
@@ -142,7 +155,7 @@ export class Layers {
 
   /** A layer's content, asked for when it is first needed. */
   layer(id) {
-    const path = id === "outlines" ? `/slides/${this.facts.key}/outlines` : this.pathOf(id);
+    const path = id === "outlines" ? this.outlinesPath : this.pathOf(id);
     let layer = this.made.get(id);
     if (!layer || layer.madeOf !== path) {
       const Kind = id === "outlines" ? OutlineLayer : GridLayer;
@@ -150,6 +163,8 @@ export class Layers {
       layer.madeOf = path;
       layer.setColours?.(this.coloursOf(id));
       layer.ready.catch((error) => {
+        if (this.made.get(id) !== layer) return;
+        this.made.delete(id);
         this.state[id].on = false;
         this.failed(error.message);
         this.show();
@@ -163,7 +178,7 @@ export class Layers {
     if (!this.facts) return;
     for (const { id, smooths } of this.kinds) {
       const { on, opacity } = this.state[id];
-      if (!on) continue;
+      if (!on || (id === "outlines" && this.drawnOver())) continue;
       const layer = this.layer(id);
       if (id === "grid") {
         layer.draw(context, place, 0, false); // so that its cells are asked for

@@ -17,6 +17,11 @@ function drawingAt(path) {
   return drawings.get(path);
 }
 
+/** Ask anew for the outlines at a path when they are next needed. */
+export function forgetDrawing(path) {
+  drawings.delete(path);
+}
+
 /** The expert's outlines, in the colours of their classes, on a pale rim. */
 export class OutlineLayer {
   constructor(path, changed) {

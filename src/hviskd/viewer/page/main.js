@@ -1,8 +1,10 @@
 // The viewer's page: joins the list of slides, the views of a slide and the panel.
 
 import { ask } from "./asking.js";
+import { Board } from "./board.js";
 import { Here } from "./here.js";
 import { keepPlace, readLayers, readPlace } from "./kept_place.js";
+import { helpWithKeys } from "./key_help.js";
 import { LeastSure } from "./least_sure.js";
 import { showLegend } from "./legend.js";
 import { MOST_PANES, Panes } from "./panes.js";
@@ -15,7 +17,8 @@ import { startTheme } from "./theme.js";
 import { element, plain } from "./words.js";
 
 const by = (id) => document.getElementById(id);
-const here = new Here(() => panes.facts, () => panes.list.forEach(({ layers }) => layers.overlay.redraw()));
+let board = null;
+const here = new Here(() => panes.facts, () => panes.list.forEach(({ layers }) => layers.overlay.redraw()), () => board.looks);
 const panes = new Panes(by("panes"), {
   moved,
   changed: (pane) => {
@@ -27,11 +30,17 @@ const panes = new Panes(by("panes"), {
     keep();
   },
   failed: tellLayerProblem,
-  made: ({ view, layers }) => {
-    here.watch(view);
-    layers.above = (context, place) => here.paint(context, place);
+  made: (pane) => {
+    here.watch(pane.view);
+    board?.watch(pane);
+    pane.layers.above = (context, place) => {
+      here.paint(context, place);
+      board.paint(context, place);
+    };
   },
 });
+board = new Board(panes, announce);
+board.watch(panes.first);
 const leastSure = new LeastSure(panes, here);
 let list = null;
 let loading = null; // of the models, after the first slide is on the screen
@@ -57,6 +66,12 @@ function say(problem) {
   by("problem").textContent = problem;
 }
 
+/** Tell all, also who hears the screen; what is wrong stays on it. */
+function announce(words, wrong = false) {
+  by("told").textContent = words;
+  if (wrong) tellLayerProblem(words);
+}
+
 function tellLayerProblem(problem) {
   by("layer-problem").textContent = problem;
 }
@@ -65,6 +80,7 @@ let wanted = 0; // counts openings, so that a slow one does not replace a later 
 
 async function show(key, place = {}) {
   const mine = ++wanted;
+  if (!(await board.leave()) || mine !== wanted) return;
   list.mark(key);
   openSlides(false);
   try {
@@ -78,6 +94,7 @@ async function show(key, place = {}) {
     tellLayerProblem("");
     here.close();
     await panes.open(facts);
+    board.opened(facts);
     loading ??= ask("/models").catch((error) => tellLayerProblem(error.message));
     if (place.x != null && place.y != null && place.power) panes.first.view.lookAt(place.x, place.y, place.power);
     by("told").textContent = `${facts.name} is open`;
@@ -111,11 +128,12 @@ function makeControls() {
   });
   by("views").replaceChildren(...buttons);
   by("save").addEventListener("click", () => panes.facts && savePicture(panes, by("notice").textContent));
+  helpWithKeys(by("keys"));
   by("open-slides").addEventListener("click", () => openSlides(!by("slides").classList.contains("open")));
   document.addEventListener("keydown", (event) => {
     if (event.target.closest("button, input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     const { view } = panes.first;
-    if (event.key === "Enter" && view.facts) here.ask(view.centre.x, view.centre.y);
+    if (event.key === "Enter" && view.facts && board.looks) here.ask(view.centre.x, view.centre.y);
     if (event.key === "Escape") here.close();
   });
 }
@@ -135,5 +153,5 @@ async function start() {
   await show(known ? place.slide : slides[0].key, known ? place : {});
 }
 
-globalThis.hviskd = { panes, here, get view() { return panes.first.view; }, get layers() { return panes.active.layers; } }; // for the console
+globalThis.hviskd = { panes, here, board, get view() { return panes.first.view; }, get layers() { return panes.active.layers; } }; // for the console
 start().catch((error) => say(error.message));

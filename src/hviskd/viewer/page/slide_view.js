@@ -114,6 +114,13 @@ export class SlideView {
     this.lookAt(x, y, (BASE_UM * Math.min(px / side, highest)) / this.facts.mpp);
   }
 
+  /** Show a box of level-0 px [left, top, right, bottom] with some of what is round it. */
+  showBox([left, top, right, bottom]) {
+    const { clientWidth, clientHeight } = this.osd.element;
+    const scale = Math.min((0.6 * clientWidth) / Math.max(1, right - left), (0.6 * clientHeight) / Math.max(1, bottom - top));
+    this.lookAt((left + right) / 2, (top + bottom) / 2, Math.min((BASE_UM * scale) / this.facts.mpp, this.highestPower));
+  }
+
   /** Show what another view of the slide shows. */
   follow(other) {
     if (!this.facts || !other.facts) return;

@@ -16,6 +16,11 @@ export function area(mm2) {
   return mm2.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 }
 
+/** Whether a key was pressed where one writes or chooses. */
+export function inField(event) {
+  return Boolean(event.target.closest("input, select, textarea"));
+}
+
 /** An element with text, attributes and children. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);

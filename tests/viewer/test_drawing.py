@@ -1,0 +1,471 @@
+"""Drawing with mouse and keys: what is saved lies where the pointer was, and every step can be undone."""
+
+import json
+
+import numpy as np
+import pytest
+import shapely
+
+from hviskd.annotations import read_annotation
+from hviskd.slides import open_slide
+from hviskd.viewer import DrawnBy, OnSlides, open_viewer
+from tests.slides.make import stained, write_svs
+
+from .mapped import CELL, labels, square, write_cohort
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_cohort(tmp_path / "place")
+
+
+@pytest.fixture
+def viewer(folder):
+    with open_viewer(folder / "slides", OnSlides((folder / "kd",))) as viewer:
+        yield viewer
+
+
+@pytest.fixture
+def opened(viewer, look):
+    opened = look(viewer.address)
+    opened.evaluate("hviskd.view.lookAt(640, 480, 15)")
+    opened.settled()
+    return opened
+
+
+class Hand:
+    """A hand with a mouse on a page, that points at level-0 px and knows where the mouse really was."""
+
+    def __init__(self, opened):
+        self.opened, self.page, self.at = opened, opened.page, []
+
+    def go(self, x, y):
+        step, left, top = self.opened.place()
+        box = self.page.locator("#picture").bounding_box()
+        column, row = round((x - left) / step), round((y - top) / step)
+        self.page.mouse.move(box["x"] + column, box["y"] + row)
+        self.at.append((left + column * step, top + row * step))
+
+    def click(self, x, y):
+        self.go(x, y)
+        self.page.mouse.down()
+        self.page.mouse.up()
+        self.page.wait_for_timeout(350)  # slower than a double click
+
+    def drag(self, *places):
+        self.go(*places[0])
+        self.page.mouse.down()
+        for place in places[1:]:
+            self.go(*place)
+        self.page.mouse.up()
+
+    def polygon(self, *corners):
+        self.page.keyboard.press("d")
+        self.page.wait_for_selector("#draw-section:not([hidden])")
+        for corner in corners:
+            self.click(*corner)
+        self.page.keyboard.press("Shift+Enter")
+
+    def saved(self):
+        self.page.wait_for_function("() => !hviskd.board.keeping.unsaved")
+
+
+@pytest.fixture
+def hand(opened):
+    return Hand(opened)
+
+
+def drawn(folder, name="A"):
+    with open_slide(folder / "slides" / f"{name}.svs") as slide:
+        return read_annotation(folder / "slides" / f"{name}.geojson", frame=slide.frame()).regions
+
+
+def corners_of(region):
+    return shapely.get_coordinates(region.geometry)[:-1]
+
+
+def same_ring(found, expected, within):
+    """Return whether two rings have the same corners, wherever they begin and whichever way they run."""
+    if len(found) != len(expected):
+        return False
+    turns = [np.roll(way, shift, axis=0) for way in (expected, expected[::-1]) for shift in range(len(expected))]
+    return min(np.abs(found - turn).max() for turn in turns) <= within
+
+
+CORNERS = [(400, 300), (800, 250), (900, 500), (600, 700)]
+
+
+def test_a_polygon_is_saved_where_the_mouse_was(hand, opened, folder):
+    hand.polygon(*CORNERS)
+    hand.saved()
+    (region,) = drawn(folder)
+    assert (region.label, region.colour) == ("normal", (0, 114, 178))
+    assert same_ring(corners_of(region), np.array(hand.at), within=opened.place()[0])
+    assert opened.page.inner_text("#draw-note") == "Saved in A.geojson"
+    assert (
+        json.loads((folder / "slides" / "A.geojson").read_text())["features"][0]["properties"]["objectType"]
+        == "annotation"
+    )
+
+
+def test_it_closes_by_a_double_click_and_at_its_first_corner(hand, opened, folder):
+    page = opened.page
+    page.keyboard.press("d")
+    page.wait_for_selector("#draw-section:not([hidden])")
+    for corner in CORNERS[:3]:
+        hand.click(*corner)
+    hand.go(*CORNERS[3])
+    box = page.locator("#picture").bounding_box()
+    step, left, top = opened.place()
+    page.mouse.dblclick(box["x"] + (hand.at[3][0] - left) / step, box["y"] + (hand.at[3][1] - top) / step)
+    assert opened.evaluate("hviskd.board.drawing.regions.length") == 1
+    assert opened.place()[0] == pytest.approx(step)  # it did not zoom
+    page.wait_for_timeout(400)
+    for corner in [*CORNERS[:3], CORNERS[0]]:
+        hand.click(*corner)
+    hand.saved()
+    first, second = drawn(folder)
+    assert (len(corners_of(first)), len(corners_of(second))) == (4, 3)
+
+
+def test_a_drag_pans_while_a_polygon_is_drawn(hand, opened, folder):
+    page = opened.page
+    page.keyboard.press("d")
+    page.wait_for_selector("#draw-section:not([hidden])")
+    hand.click(*CORNERS[0])
+    before = opened.place()
+    hand.drag((700, 500), (650, 470), (600, 450))
+    opened.settled()
+    assert opened.place()[1] > before[1] + 60  # it flows on where the mouse was quick
+    for corner in CORNERS[1:]:
+        hand.click(*corner)
+    page.keyboard.press("Shift+Enter")
+    hand.saved()
+    (region,) = drawn(folder)
+    clicked = np.array([hand.at[0], *hand.at[-3:]])
+    assert same_ring(corners_of(region), clicked, within=opened.place()[0])
+
+
+def test_freehand_follows_the_mouse(hand, opened, folder):
+    page = opened.page
+    page.keyboard.press("f")
+    page.wait_for_selector("#draw-section:not([hidden])")
+    page.get_by_role("radio", name="tumour").click()
+    turn = np.linspace(0, 2 * np.pi, 80)
+    hand.drag(*np.stack([640 + 200 * np.cos(turn), 480 + 150 * np.sin(turn)], axis=1).tolist())
+    hand.saved()
+    (region,) = drawn(folder)
+    assert region.label == "tumour"
+    path = shapely.Polygon(hand.at)
+    assert shapely.hausdorff_distance(region.geometry.exterior, path.exterior) < 2 * opened.place()[0]
+    assert len(corners_of(region)) < 80
+
+
+def test_corners_are_moved_added_and_removed(hand, opened, folder):
+    page = opened.page
+    hand.polygon(*CORNERS)
+    page.keyboard.press("e")
+    hand.click(600, 450)
+    hand.drag(CORNERS[1], (820, 300), (850, 280))
+    moved = hand.at[-1]
+    hand.drag((500, 500), (480, 520), (450, 540))  # the middle of the left border
+    added = hand.at[-1]
+    hand.saved()
+    (region,) = drawn(folder)
+    within = opened.place()[0]
+    found = corners_of(region)
+    assert len(found) == 5
+    for place in (moved, added):
+        assert np.abs(found - place).max(axis=1).min() <= within
+    hand.click(*added)
+    page.keyboard.press("Delete")
+    hand.saved()
+    assert len(corners_of(drawn(folder)[0])) == 4
+    page.keyboard.press("Escape")
+    hand.click(600, 450)
+    page.keyboard.press("Delete")
+    hand.saved()
+    assert drawn(folder) == ()
+
+
+def test_every_step_is_undone_and_done_again(hand, opened, folder):
+    page = opened.page
+
+    def now():
+        return opened.evaluate("hviskd.board.drawing.regions.map(({label, polygons}) => [label, polygons])")
+
+    hand.polygon(*CORNERS)
+    steps = [[], now()]
+    page.keyboard.press("e")
+    hand.click(600, 450)
+    page.get_by_role("radio", name="rim").click()
+    steps.append(now())
+    hand.drag(hand.at[2], (950, 600))
+    steps.append(now())
+    page.keyboard.press("Escape")
+    hand.click(600, 450)
+    page.get_by_role("button", name="Delete", exact=True).click()
+    steps.append(now())
+    assert [len(step) for step in steps] == [0, 1, 1, 1, 0]
+    for step in reversed(steps[:-1]):
+        page.keyboard.press("Control+z")
+        assert now() == step
+    assert page.locator("#draw-undo").is_disabled()
+    for step in steps[1:]:
+        page.keyboard.press("Control+y")
+        assert now() == step
+    page.locator("#draw-undo").click()
+    hand.saved()
+    (region,) = drawn(folder)
+    assert region.label == "rim"
+
+
+def test_keys_alone_draw_change_and_remove(opened, folder):
+    page = opened.page
+    page.keyboard.press("d")
+    page.wait_for_selector("#draw-section:not([hidden])")
+    places = []
+    for x, y in CORNERS:
+        opened.evaluate(f"hviskd.view.lookAt({x}, {y}, 20)")
+        page.keyboard.press("Enter")
+        places.append(opened.evaluate("(({x, y}) => [x, y])(hviskd.view.centre)"))
+    page.keyboard.press("Enter")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_function("() => !hviskd.board.keeping.unsaved")
+    (region,) = drawn(folder)
+    assert same_ring(corners_of(region), np.array(places), within=0.1)
+    page.keyboard.press("e")
+    page.keyboard.press("j")
+    page.keyboard.press(".")
+    opened.settled()
+    step = opened.place()[0]
+    centre = opened.evaluate("hviskd.view.centre.x")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("i")
+    page.wait_for_function("() => !hviskd.board.keeping.unsaved")
+    assert opened.evaluate("hviskd.view.centre.x") == pytest.approx(centre)  # arrows move the corner, not the slide
+    found = corners_of(drawn(folder)[0])
+    assert len(found) == 5
+    assert np.abs(found - np.add(places[0], (step, 10 * step))).max(axis=1).min() < 0.1
+    page.keyboard.press("Escape")
+    page.keyboard.press("Delete")
+    page.wait_for_function("() => !hviskd.board.keeping.unsaved")
+    assert drawn(folder) == ()
+
+
+def test_letters_turn_and_flip_nothing(opened):
+    page = opened.page
+    page.locator(".openseadragon-canvas").first.focus()
+    for key in "rRfdwasl":
+        page.keyboard.press(key)
+    assert opened.evaluate("[hviskd.view.osd.viewport.getRotation(), hviskd.view.osd.viewport.getFlip()]") == [0, False]
+    assert opened.evaluate("hviskd.board.tools.name") == "look"
+
+
+def test_a_region_of_the_map_is_taken_to_correct(hand, opened, folder):
+    page = opened.page
+    page.keyboard.press("c")
+    page.wait_for_selector("#draw-section:not([hidden])")
+    row, column = 8, 9
+    hand.click((column + 0.5) * CELL, (row + 0.5) * CELL)
+    page.wait_for_function("() => hviskd.board.drawing.selected")
+    hand.saved()
+    (region,) = drawn(folder)
+    assert region.label == ("normal", "rim", "tumour")[labels(0)[row, column]]
+    rows, columns = np.indices(labels(0).shape)
+    inside = shapely.contains(region.geometry, shapely.points((columns + 0.5) * CELL, (rows + 0.5) * CELL))
+    assert inside[row, column]
+    assert set(labels(0)[inside]) == {labels(0)[row, column]}
+    assert region.geometry.area == inside.sum() * CELL**2
+    assert opened.evaluate("hviskd.board.tools.name") == "edit"
+    page.get_by_role("radio", name="tumour").click()
+    page.keyboard.press("c")
+    hand.click(8.5 * CELL, 3.5 * CELL)  # the map has no tile there
+    page.wait_for_function("() => document.getElementById('draw-note').textContent === 'The map has no tile here'")
+
+
+def test_a_class_of_one_s_own_gets_a_colour_of_its_own(hand, opened, folder):
+    page = opened.page
+    page.keyboard.press("d")
+    page.wait_for_selector("#draw-section:not([hidden])")
+    page.fill("#draw-new-name", " necrosis ")
+    page.keyboard.press("Enter")
+    page.locator(".openseadragon-canvas").first.focus()
+    hand.polygon(*CORNERS)
+    hand.saved()
+    (region,) = drawn(folder)
+    assert region.label == "necrosis"
+    assert region.colour not in ((0, 114, 178), (213, 94, 0), (0, 158, 115), None)
+    page.reload()
+    opened.settled()
+    page.keyboard.press("e")
+    page.wait_for_selector("#draw-section:not([hidden])")
+    assert page.locator("#draw-classes").inner_text().split() == ["normal", "rim", "tumour", "necrosis"]
+
+
+def test_outlines_of_qupath_are_changed_and_the_file_is_kept(folder, look):
+    theirs = (folder / "drawn" / "A.geojson").read_bytes()
+    with open_viewer(folder / "slides", OnSlides(drawn=DrawnBy(folder / "drawn"))) as viewer:
+        opened = look(viewer.address)
+        hand = Hand(opened)
+        opened.page.keyboard.press("e")
+        opened.page.wait_for_selector("#draw-list button")
+        assert opened.page.inner_text("#draw-note") == "From drawn/A.geojson"
+        hand.click(400, 400)
+        opened.page.keyboard.press("Delete")
+        hand.saved()
+        assert opened.page.inner_text("#draw-note") == (
+            "Saved in drawn/A.geojson; the file as it was is kept as A-original.geojson"
+        )
+    assert (folder / "drawn" / "A-original.geojson").read_bytes() == theirs
+    (region,) = read_annotation(folder / "drawn" / "A.geojson").regions
+    assert (region.label, region.geometry.bounds) == ("rim", (700, 300, 830, 430))
+
+
+def conflict(viewer, look):
+    """Two windows on one slide, the second of which saves after the first."""
+    first, second = look(viewer.address), look(viewer.address)
+    hands = Hand(first), Hand(second)
+    for hand in hands:
+        hand.page.keyboard.press("d")
+        hand.page.wait_for_selector("#draw-section:not([hidden])")
+    hands[0].polygon(*CORNERS)
+    hands[0].saved()
+    hands[1].polygon((200, 200), (300, 200), (300, 300))
+    second.page.wait_for_selector("#draw-conflict:not([hidden])")
+    assert second.page.inner_text("#draw-what") == "A.geojson: was changed by someone else meanwhile"
+    return first, second
+
+
+def is_refused(opened):
+    """Take what the console says of the refused save out of its complaints."""
+    (complaint,) = opened.complaints
+    assert "409" in complaint
+    opened.complaints.clear()
+
+
+def test_of_two_windows_the_second_keeps_its_own_as_a_copy(viewer, look, folder):
+    _, second = conflict(viewer, look)
+    second.page.locator("#draw-mine").click()
+    second.page.wait_for_selector("#draw-conflict", state="hidden")
+    assert second.page.inner_text("#draw-note") == "Yours are kept as A-copy.geojson; theirs are shown"
+    assert [len(corners_of(region)) for region in drawn(folder)] == [4]
+    assert [len(corners_of(region)) for region in read_annotation(folder / "slides" / "A-copy.geojson").regions] == [3]
+    assert second.evaluate("hviskd.board.drawing.regions.map(({polygons}) => polygons[0][0].length)") == [8]
+    is_refused(second)
+
+
+def test_or_takes_theirs_and_goes_on(viewer, look, folder):
+    _, second = conflict(viewer, look)
+    second.page.locator("#draw-theirs").click()
+    second.page.wait_for_selector("#draw-conflict", state="hidden")
+    hand = Hand(second)
+    hand.polygon((200, 200), (300, 200), (300, 300))
+    hand.saved()
+    assert [len(corners_of(region)) for region in drawn(folder)] == [4, 3]
+    second.page.keyboard.press("Control+z")
+    second.page.keyboard.press("Control+z")
+    hand.saved()
+    assert [len(corners_of(region)) for region in drawn(folder)] == [3]  # mine were one step away
+    is_refused(second)
+
+
+def test_another_slide_is_opened_only_when_all_is_saved(viewer, look, folder):
+    _, second = conflict(viewer, look)
+    second.page.locator("#slide-list button", has_text="B.svs").click()
+    second.page.wait_for_timeout(500)
+    assert second.page.title().startswith("A.svs")
+    second.page.locator("#draw-theirs").click()
+    second.page.wait_for_selector("#draw-conflict", state="hidden")
+    second.page.locator("#slide-list button", has_text="B.svs").click()
+    second.page.wait_for_function("() => document.title.startsWith('B.svs')")
+    second.page.wait_for_function(
+        "() => document.getElementById('draw-note').textContent === 'Will be saved in B.geojson'"
+    )
+    assert second.evaluate("hviskd.board.drawing.regions.length") == 0
+    is_refused(second)
+
+
+def test_what_was_drawn_last_is_saved_when_another_slide_is_opened(hand, opened, folder):
+    hand.polygon(*CORNERS)
+    opened.page.locator("#slide-list button", has_text="B.svs").click()
+    opened.page.wait_for_function("() => document.title.startsWith('B.svs')")
+    assert len(drawn(folder)) == 1
+    assert not (folder / "slides" / "B.geojson").exists()
+
+
+def test_what_was_drawn_is_the_expert_s_from_then_on(hand, opened):
+    page = opened.page
+    hand.polygon(*CORNERS)
+    hand.saved()
+    page.keyboard.press("Escape")
+    assert opened.evaluate("hviskd.board.tools.name") == "look"
+    page.wait_for_selector("#layer-outlines")
+    opened.set_layers("outlines")
+    step, left, top = opened.place()
+    painted = opened.overlay()
+    for x, y in hand.at:
+        column, row = round((x - left) / step), round((y - top) / step)
+        assert (painted[row - 1 : row + 2, column - 1 : column + 2, :3] == (0, 114, 178)).all(axis=-1).any()
+    opened.set_layers("disagreement")
+    assert opened.overlay()[..., 3].any()
+
+
+def test_an_outline_ends_at_the_border_of_the_slide(hand, opened, folder):
+    opened.evaluate("hviskd.view.lookAt(50, 50, 15)")
+    opened.settled()
+    hand.polygon((-80, -80), (200, -80), (200, 200), (-80, 200))
+    hand.saved()
+    (region,) = drawn(folder)
+    assert region.geometry.bounds == pytest.approx((0, 0, 200, 200), abs=opened.place()[0])
+
+
+def test_a_damaged_file_is_told_and_nothing_can_be_drawn_over_it(folder, look):
+    (folder / "slides" / "A.geojson").write_text("{")
+    with open_viewer(folder / "slides") as viewer:
+        opened = look(viewer.address)
+        opened.page.keyboard.press("d")
+        opened.page.wait_for_function(
+            "() => document.getElementById('layer-problem').textContent.includes('not valid')"
+        )
+        assert not opened.page.is_visible("#draw-section")
+        assert opened.evaluate("hviskd.board.tools.name") == "look"
+        for complaint in opened.complaints:
+            assert "422" in complaint
+        opened.complaints.clear()
+    assert (folder / "slides" / "A.geojson").read_text() == "{"
+
+
+def test_many_outlines_stay_quick(folder, look):
+    squares = [square(6 * (number % 200), 9 * (number // 200), 5, "rim") for number in range(10_000)]
+    (folder / "slides" / "A.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": squares}))
+    with open_viewer(folder / "slides") as viewer:
+        opened = look(viewer.address)
+        opened.page.keyboard.press("e")
+        opened.page.wait_for_selector("#draw-list button")
+        assert opened.page.locator("#draw-list button").count() == 300
+        took = opened.evaluate(
+            "((began) => (hviskd.layers.overlay.draw(), performance.now() - began))(performance.now())"
+        )
+        assert took < 400
+
+
+def test_where_there_are_no_classes_an_outline_waits_for_its_name(tmp_path, look):
+    write_svs(tmp_path / "slides" / "A.svs", stained((800, 1000), 0.6, 0.7, 1), mpp=0.5, quality=None)
+    with open_viewer(tmp_path / "slides") as viewer:
+        opened = look(viewer.address)
+        hand, page = Hand(opened), opened.page
+        hand.polygon((100, 100), (300, 100), (300, 300))
+        hand.saved()
+        (feature,) = json.loads((tmp_path / "slides" / "A.geojson").read_text())["features"]
+        assert "classification" not in feature["properties"]
+        page.keyboard.press("e")
+        hand.click(280, 150)
+        page.fill("#draw-new-name", "lesion")
+        page.keyboard.press("Enter")
+        hand.saved()
+        assert [region.label for region in drawn(tmp_path)] == ["lesion"]
