@@ -24,6 +24,7 @@ from hviskd.segmentation import (
     segment,
     segment_cohort,
 )
+from hviskd.segmentation.settings import WRITTEN
 from hviskd.slides import TissueRule, find_cohort, open_slide
 from tests.html_tables import read_tables
 from tests.segmentation.make import CLASSES, tissue_on_glass, write_model, write_slide
@@ -143,6 +144,25 @@ def test_what_is_done_is_kept(model, slides, tmp_path):
     assert again[0].summary == first[0].summary
     assert (first[0].folder / "summary.json").stat().st_mtime_ns == written
     assert states(segment_cohort(model, slides[:1], tmp_path / "maps", overwrite=True, compute=PLAIN)) == ["done"]
+
+
+@pytest.mark.slow
+def test_only_the_files_that_are_wanted_are_written(model, slides, tmp_path):
+    def files(**given):
+        settings = MapSettings(write=given.pop("write", WRITTEN))
+        (found,) = segment_cohort(model, slides[:1], tmp_path / "maps", settings=settings, compute=PLAIN, **given)
+        there = {path.name for path in found.folder.iterdir()}
+        assert there == {*found.summary.files, "summary.json"}
+        return found.state, there - {"map.npz", "summary.json"}
+
+    both = {"classes.ome.tiff", "probabilities.ome.tiff"}
+    assert files(write=("table",)) == ("done", {"tiles.parquet"})
+    assert files(write=()) == ("kept", {"tiles.parquet"})  # what is there does no harm
+    assert files(write=("ome-tiff", "table")) == ("done", {"tiles.parquet", *both})
+    assert files() == ("done", {"tiles.parquet", "first.geojson", "overview.png", *both})
+    assert files(write=("qupath",), overwrite=True) == ("done", {"first.geojson"})
+    with pytest.raises(DataError, match="`write='geojson'`: no such output; choose among overview, qupath, table"):
+        MapSettings(write=("geojson",))
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """`hviskd segment`: map the tissue classes of whole slides with a Model."""
 
 import time
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,6 +35,13 @@ class _Engine(StrEnum):
     onnxruntime = "onnxruntime"
     openvino = "openvino"
     torch = "torch"
+
+
+class _Written(StrEnum):
+    overview = "overview"
+    qupath = "qupath"
+    table = "table"
+    ome_tiff = "ome-tiff"
 
 
 class _Precision(StrEnum):
@@ -82,6 +90,14 @@ def segment(
             show_default="as the Model's tiles",
         ),
     ] = None,
+    write: Annotated[
+        list[_Written] | None,
+        typer.Option(
+            "--write",
+            help="Which files to write beside map.npz and summary.json; repeatable.",
+            show_default="all",
+        ),
+    ] = None,
     engine: Annotated[_Engine, typer.Option("--engine", help="Inference engine.")] = _Engine.auto,
     precision: Annotated[
         _Precision, typer.Option("--precision", help="Numerical precision; int8 needs a Model with an int8 variant.")
@@ -121,6 +137,8 @@ def segment(
       hviskd segment slide.svs -m student-calibrated -o maps --unsure-below 0.8
 
       hviskd segment cohort.csv -m student-model -o maps --precision int8
+
+      hviskd segment slides/ -m runs/student -o maps --write overview --write table
     """
     from hviskd.models import Compute, find_model
     from hviskd.segmentation import MapSettings, segment_cohort
@@ -130,6 +148,8 @@ def segment(
         tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
     )
     settings = MapSettings(mpp, stride_px, min_tissue, tissue, unsure_below, icc)
+    if write:
+        settings = replace(settings, write=tuple(dict.fromkeys(each.value for each in write)))
     compute = Compute(engine.value, precision.value, device, batch_size, threads, workers)
     _, card = find_model(model)
     found = find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv)

@@ -7,7 +7,7 @@ until nothing else is left to do.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,7 +23,7 @@ from hviskd.progress import Progress, progress_bar
 from hviskd.segmentation.live_file import LiveFile, LiveRow
 from hviskd.segmentation.map_folders import assign_folders
 from hviskd.segmentation.outcomes import CohortMaps, SlideOutcome, writable
-from hviskd.segmentation.outputs import SUMMARY, Summary, read_summary, write_files, write_summary
+from hviskd.segmentation.outputs import SUMMARY, Summary, file_names, read_summary, write_files, write_summary
 from hviskd.segmentation.preparing import PreparedSlide, prepare_slide
 from hviskd.segmentation.segmenting import classify
 from hviskd.segmentation.settings import MapSettings, Request
@@ -131,14 +131,14 @@ def segment_cohort(
     shaping = _shaping(request, settings, compute, card)
     _require_writable(output)
     with Claims(output / CLAIMS) as claims, _live(output, claims, card, tasks).shown() as live:
-        begin = partial(_begin, claims=claims, request=request, shaping=shaping, engine=engine)
+        begin = partial(_begin, claims=claims, request=request, shaping=shaping, engine=engine, wanted=settings.write)
 
         def classified() -> Iterator[SlideOutcome | _Classified]:
             for begun in _all_begun(begin, tasks, overwrite=overwrite, progress=progress):
                 yield begun if isinstance(begun, SlideOutcome) else _classify(begun, engine, progress, live)
 
         def finish(work: SlideOutcome | _Classified) -> SlideOutcome:
-            outcome = work if isinstance(work, SlideOutcome) else _write(work)
+            outcome = work if isinstance(work, SlideOutcome) else _write(work, settings.write)
             claims.release(outcome.folder.name)
             live.finished(outcome)
             if report is not None:
@@ -219,6 +219,7 @@ def _begin(
     request: Request,
     shaping: Sequence[object],
     engine: LateEngine,
+    wanted: Collection[str],
     overwrite: bool = False,
 ) -> SlideOutcome | _Begun | _Elsewhere:
     """Claim a slide, and open it if it is not finished."""
@@ -227,7 +228,7 @@ def _begin(
         return _Elsewhere(task)
     try:
         made_of = fingerprint(_VERSION, slide_fingerprint(path), changed_at(path), slide_mpp, *shaping)
-        kept = None if overwrite else _finished(task.folder, made_of)
+        kept = None if overwrite else _finished(task.folder, made_of, wanted)
         if kept is not None:
             return SlideOutcome(path, task.folder, "kept", kept)
         prepared = prepare_slide(path, request, slide_mpp=slide_mpp, when_open=engine.start)
@@ -256,12 +257,12 @@ def _classify(
         return task.failed(error)
 
 
-def _write(classified: _Classified) -> SlideOutcome:
+def _write(classified: _Classified, wanted: Collection[str]) -> SlideOutcome:
     begun, slide_map = classified.begun, classified.slide_map
     task, watch = begun.task, begun.prepared.watch
     try:
         with watch.stage("write"):
-            files = write_files(slide_map, task.folder, begun.prepared.thumbnail)
+            files = write_files(slide_map, task.folder, begun.prepared.thumbnail, wanted)
         summary = Summary.of(
             slide_map,
             files,
@@ -275,8 +276,8 @@ def _write(classified: _Classified) -> SlideOutcome:
     return SlideOutcome(task.slide.path, task.folder, "done", summary)
 
 
-def _finished(folder: Path, fingerprint: str) -> Summary | None:
-    """Return the summary of a folder that is complete and up to date."""
+def _finished(folder: Path, fingerprint: str, wanted: Collection[str]) -> Summary | None:
+    """Return the summary of a folder that is up to date and has all that is wanted."""
     if not (folder / SUMMARY).is_file():
         return None
     try:
@@ -284,6 +285,7 @@ def _finished(folder: Path, fingerprint: str) -> Summary | None:
     except DataError:
         return None
     whole = all((folder / name).is_file() for name in summary.files)
+    whole &= set(file_names(summary.map.slide, wanted)) <= set(summary.files)
     return summary if whole and summary.fingerprint == fingerprint else None
 
 

@@ -3,7 +3,7 @@
 `summary.json` is written last and in one step: a folder without it is unfinished.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hviskd.arrays import RGB
 from hviskd.errors import DataError, first_problem
+from hviskd.segmentation.settings import WRITTEN
 from hviskd.segmentation.slide_map import MapCard, SlideMap
 from hviskd.storage import read_json, write_json
 
@@ -66,10 +67,12 @@ class Summary(BaseModel):
         )
 
 
-def write_files(slide_map: SlideMap, folder: Path, thumbnail: RGB | None) -> tuple[str, ...]:
-    """Write a map in every format except the summary, each file in one step, and return their names.
+def write_files(
+    slide_map: SlideMap, folder: Path, thumbnail: RGB | None, wanted: Collection[str] = WRITTEN
+) -> tuple[str, ...]:
+    """Write a map and the `wanted` files, but not the summary, each in one step, and return their names.
 
-    Any summary that stands there is taken away first, for it speaks of other files.
+    Any summary that stands there is taken away first, for it speaks of other files; so are files that are not wanted.
     """
     from hviskd.segmentation.geojson import write_geojson
     from hviskd.segmentation.ome_tiff import write_ome_tiff, write_probability_tiff
@@ -80,14 +83,35 @@ def write_files(slide_map: SlideMap, folder: Path, thumbnail: RGB | None) -> tup
     (folder / SUMMARY).unlink(missing_ok=True)
     for leftover in folder.glob(".partial-*"):  # of a run that was killed
         leftover.unlink(missing_ok=True)
-    outlines = f"{Path(slide_map.card.slide).stem}.geojson"
+    names = file_names(slide_map.card.slide, wanted)
+    for other in set(file_names(slide_map.card.slide)) - set(names):
+        (folder / other).unlink(missing_ok=True)
     write_npz(slide_map, folder / MAP)
-    write_parquet(slide_map, folder / TILES)
-    write_geojson(slide_map, folder / outlines)
-    write_ome_tiff(slide_map, folder / CLASSES)
-    write_probability_tiff(slide_map, folder / PROBABILITIES)
-    draw_overview(slide_map, thumbnail).save(folder / OVERVIEW)
-    return MAP, TILES, outlines, CLASSES, PROBABILITIES, OVERVIEW
+    if "table" in wanted:
+        write_parquet(slide_map, folder / TILES)
+    if "qupath" in wanted:
+        write_geojson(slide_map, folder / _outlines(slide_map.card.slide))
+    if "ome-tiff" in wanted:
+        write_ome_tiff(slide_map, folder / CLASSES)
+        write_probability_tiff(slide_map, folder / PROBABILITIES)
+    if "overview" in wanted:
+        draw_overview(slide_map, thumbnail).save(folder / OVERVIEW)
+    return names
+
+
+def file_names(slide: str, wanted: Collection[str] = WRITTEN) -> tuple[str, ...]:
+    """Return the names of the files of a slide's map, but the summary's."""
+    of = {
+        "table": (TILES,),
+        "qupath": (_outlines(slide),),
+        "ome-tiff": (CLASSES, PROBABILITIES),
+        "overview": (OVERVIEW,),
+    }
+    return MAP, *(name for kind, names in of.items() if kind in wanted for name in names)
+
+
+def _outlines(slide: str) -> str:
+    return f"{Path(slide).stem}.geojson"
 
 
 def save_slide_map(slide_map: SlideMap, folder: Path | str, thumbnail: RGB | None = None) -> Path:

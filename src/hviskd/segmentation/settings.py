@@ -3,12 +3,13 @@
 import math
 from dataclasses import dataclass, field
 
-from hviskd.checks import require_at_least, require_mpp, require_share
+from hviskd.checks import require_at_least, require_list, require_mpp, require_share
 from hviskd.errors import DataError, ModelError
 from hviskd.models import ModelCard
 from hviskd.segmentation.slide_map import MAX_CLASSES
 from hviskd.slides import TissueRule
 
+WRITTEN = ("overview", "qupath", "table", "ome-tiff")  # beside the map itself and its summary
 _MOST_OVERLAP = 4  # tiles over one place in either direction: sixteen times the work
 
 
@@ -25,9 +26,11 @@ class MapSettings:
         unsure_below: Tiles with a lower top probability are marked as unsure; None uses the Model's threshold, if it
             is calibrated, and 0 marks none.
         icc: Convert pixels to sRGB by the slide's ICC profile, if it has one; None: as the Model's tiles were.
+        write: Which files are written beside `map.npz` and `summary.json`: any of `overview`, `qupath`, `table` and
+            `ome-tiff`.
 
     Raises:
-        DataError: A number is invalid.
+        DataError: A number is invalid, or a file is unknown.
     """
 
     mpp: float | None = None
@@ -36,12 +39,17 @@ class MapSettings:
     tissue: TissueRule = field(default_factory=TissueRule)
     unsure_below: float | None = None
     icc: bool | None = None
+    write: tuple[str, ...] = WRITTEN
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
         require_mpp(self.mpp)
         require_at_least(1, stride_px=self.stride_px)
         require_share(min_tissue=self.min_tissue, unsure_below=self.unsure_below)
+        require_list("write", self.write)
+        unknown = [name for name in self.write if name not in WRITTEN]
+        if unknown:
+            raise DataError(f"`write={unknown[0]!r}`: no such output; choose among {', '.join(WRITTEN)}")
 
 
 @dataclass(frozen=True)
