@@ -263,6 +263,15 @@ def test_a_mask_stays_as_it_is_and_drawing_begins_beside_it(folder):
     assert to_outlines(read_annotation(given / "drawn" / "A.geojson")).classes == (legend.names[0],)
 
 
+def test_a_legend_alone_gives_the_classes_to_draw(folder):
+    with open_viewer(folder, OnSlides(drawn=DrawnBy(legend=load_legend("ivygap")))) as viewer:
+        (slide,) = ask(viewer, "/slides").json["slides"]
+        assert not slide["drawn"]
+        told = ask(viewer, f"/slides/{slide['key']}/drawing").json
+    assert [each["name"] for each in told["classes"]] == list(load_legend("ivygap").names)
+    assert told["file"] == "A.geojson"
+
+
 def test_a_damaged_file_is_told_and_stays(folder):
     (folder / "A.geojson").write_text("{")
     with open_viewer(folder) as viewer:

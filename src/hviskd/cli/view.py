@@ -35,7 +35,9 @@ def view(
         typer.Option(
             "--annotations",
             metavar="FILE|DIR",
-            help="Expert's outlines or colour masks, named like the slides (STEM.geojson, STEM_L.jpg …).",
+            help="Expert's outlines or colour masks, named like the slides (STEM.geojson, STEM_L.jpg …). What you draw "
+            "is saved there.",
+            show_default="beside the slides",
         ),
     ] = None,
     legend: Annotated[
@@ -43,7 +45,7 @@ def view(
         typer.Option(
             "--legend",
             metavar="NAME|FILE",
-            help="Classes of the annotations and their colours; required for colour masks.",
+            help="Classes to draw, or of the annotations, and their colours; required for colour masks.",
             show_default="labels of the outlines",
         ),
     ] = None,
@@ -60,7 +62,7 @@ def view(
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser, or only print its address.")
     ] = True,
 ) -> None:
-    """View slides in the browser, with maps and an expert's outlines as layers on them.
+    """View slides in the browser, with maps and an expert's outlines as layers on them; draw and correct outlines.
 
     The page is served to this computer only, and only to whoever has the printed address. Nothing is loaded from the
     internet. End it with Ctrl+C. Needs pip install 'hviskd[viewer]'. Research software, not a medical device.
@@ -68,6 +70,8 @@ def view(
     Examples:
 
       hviskd view slide.svs
+
+      hviskd view slides/ --legend my.yaml
 
       hviskd view slides/ --maps maps -m runs/hviskd
 
@@ -80,9 +84,7 @@ def view(
     try:
         from hviskd.viewer import DrawnBy, OnSlides, open_viewer
 
-        drawn = None
-        if annotations is not None:
-            drawn = DrawnBy(annotations, load_legend(legend) if legend else None, tolerance, no_crop)
+        drawn = DrawnBy(annotations, load_legend(legend) if legend else None, tolerance, no_crop)
         shown = OnSlides(tuple(maps or ()), drawn, tuple(models or ()))
         viewer = open_viewer(
             found, shown, port=port, icc=icc, spell=lambda said: as_options(said, context.command.params)

@@ -39,13 +39,13 @@ class DrawnBy:
     """Where annotations are, and how they are read.
 
     Attributes:
-        annotations: One file, or a folder with one per slide.
-        legend: The classes; a mask needs one.
+        annotations: One file, or a folder with one per slide; None: only what is drawn in the viewer.
+        legend: The classes; a mask needs one, and outlines that are drawn in the viewer are of one of them.
         tolerance: As in `read_annotation`.
         no_crop: See `SlideFrame`.
     """
 
-    annotations: Path
+    annotations: Path | None = None
     legend: Legend | None = None
     tolerance: float = DEFAULT_TOLERANCE
     no_crop: bool = False
