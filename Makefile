@@ -9,12 +9,14 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 # Tests start some hundred processes: what the first of them compiles, the others read.
 test fast: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test fast lint rooms clean
+.PHONY: setup demo test fast lint rooms clean
 
 $(VENV)/.installed: pyproject.toml constraints/ci.txt packaging/package-lock.json
 	$(PYTHON) -m venv $(VENV) || { echo "venv failed; on Debian: apt install python3-venv"; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/ci.txt -e '.[dev]'
 	touch $@
+
+setup: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(BIN)/hviskd demo -o $(DEMO) --overwrite

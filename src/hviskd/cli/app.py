@@ -114,7 +114,14 @@ _VERBS = (
     compare,
     report,
 )
-_HELPERS = (networks, recipes, demo, synth, quantize, export)
+_HELPERS = (
+    networks,
+    recipes,
+    demo,
+    synth,
+    quantize,
+    export,
+)
 for verb in (*_VERBS, *_HELPERS):
     app.command()(verb)
 
