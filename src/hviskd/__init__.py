@@ -44,6 +44,7 @@ _HOMES = {
     "draw_cohort": "synthesis",
     "draw_contact_sheet": "tiles",
     "evaluate": "evaluation",
+    "examine_installation": "installation",
     "examine_relations": "evaluation",
     "export_model": "models",
     "find_cohort": "slides",
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
         save_relations,
     )
     from hviskd.experiments import adapt, compare, load_design, run_demo, tune
+    from hviskd.installation import examine_installation
     from hviskd.models import Compute, Model, QuantizeSettings, export_model, load_model, quantize
     from hviskd.networks import create_network, network_names
     from hviskd.reports import write_report
@@ -157,6 +159,7 @@ __all__ = [
     "draw_cohort",
     "draw_contact_sheet",
     "evaluate",
+    "examine_installation",
     "examine_relations",
     "export_model",
     "find_cohort",

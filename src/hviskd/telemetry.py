@@ -12,3 +12,9 @@ def switch_off() -> None:
     """Switch off every telemetry that is known, for this process and what it starts; a user's own setting stands."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it fails; OpenVINO does without
+
+
+def is_off() -> bool:
+    """Return whether every telemetry that is known is off in this process."""
+    loaded = sys.modules.get("openvino_telemetry", sys)
+    return os.environ.get("ORT_DISABLE_TELEMETRY") not in (None, "", "0") and loaded is None

@@ -16,7 +16,7 @@ VERBS = (
     ["segment"], ["evaluate"], ["calibrate"], ["attend"], ["agree"], ["profile"], ["relations"],
     ["tune"], ["compare"], ["report"],
     ["figures", "curves"], ["figures", "roc"], ["figures", "radar"], ["figures", "confusion"], ["figures", "gain"],
-    ["quantize"], ["export"], ["networks"], ["recipes"], ["demo"],
+    ["quantize"], ["export"], ["doctor"], ["networks"], ["recipes"], ["demo"],
 )  # fmt: skip
 
 

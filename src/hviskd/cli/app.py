@@ -14,6 +14,7 @@ from hviskd.cli.attend import attend
 from hviskd.cli.calibrate import calibrate
 from hviskd.cli.compare import compare
 from hviskd.cli.demo import demo
+from hviskd.cli.doctor import doctor
 from hviskd.cli.evaluate import evaluate
 from hviskd.cli.export import export
 from hviskd.cli.figures import figures_app
@@ -115,6 +116,7 @@ _VERBS = (
     report,
 )
 _HELPERS = (
+    doctor,
     networks,
     recipes,
     demo,
