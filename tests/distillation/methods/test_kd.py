@@ -9,6 +9,7 @@ from scipy.special import log_softmax, rel_entr, softmax
 
 from hviskd.distillation import KD, CrossEntropy, CrossEntropyOptions, KDOptions
 from hviskd.distillation.methods.dml import DML, DMLOptions
+from hviskd.errors import RecipeError
 from tests.distillation.conftest import SHAPES_STUDENT, draw_batch, draw_trace
 
 
@@ -35,6 +36,16 @@ def test_kd_gradient_hardly_depends_on_temperature_for_small_logits(setting):
         KD(KDOptions(temperature=temperature), setting)(draw_batch(), small, target)["kd"].backward()
         sizes.append(logits.grad.norm().item())
     assert sizes[0] == pytest.approx(sizes[1], rel=1e-2)
+
+
+def test_kd_may_count_on_unlabelled_tiles_alone(setting):
+    student, teacher = (draw_trace(SHAPES_STUDENT, seed=seed, dtype=torch.float64) for seed in (1, 2))
+    method, batch = KD(KDOptions(tiles="unlabelled"), setting), replace(draw_batch(), labelled=4)
+    ours, theirs = (softmax(trace.logits.numpy()[4:] / 4, axis=1) for trace in (student, teacher))
+    expected = 16 * rel_entr(theirs, ours).sum(axis=1).mean()
+    assert method(batch, student, teacher)["kd"].item() == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(RecipeError, match=r"methods.kd.tiles: there are no unlabelled tiles"):
+        method(draw_batch(), student, teacher)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
