@@ -1,7 +1,5 @@
 """Two processes run one verb on one output: both end well, and the output is written once."""
 
-import subprocess
-import sys
 import threading
 import time
 
@@ -17,21 +15,23 @@ from hviskd.cli.app import app
 from hviskd.segmentation import save_slide_map
 from tests.agreement.rectangles import WHOLE, halves_map
 from tests.cutting.samples import add_slide, halves, write_legend
+from tests.processes import start_hviskd, wait_until
 
 WAITING, WRITTEN = "another process is writing it; waiting", "written by another process with the same options"
 
 
 def two_at_once(output, *words):
     """Run a command twice at the same time: each waits until both have come, and then for the other."""
-    command = [sys.executable, "-m", "hviskd", *map(str, words), "-o", str(output)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    files = [output.parent / "first.txt", output.parent / "second.txt"]
     with turn(output, "hold them back"):
-        both = [subprocess.Popen(command, **pipes) for _ in range(2)]
-        for process in both:
-            assert WAITING in process.stderr.readline()
-    said = [process.communicate() for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert sorted(WRITTEN in words for words, _ in said) == [False, True]
+        both = [start_hviskd(*words, "-o", output, says=file) for file in files]
+        for file in files:
+            wait_until(lambda file=file: file.is_file() and WAITING in file.read_text(), *both)
+    for process in both:
+        process.join()
+    said = [file.read_text() for file in files]
+    assert [process.exitcode for process in both] == [0, 0], said
+    assert sorted(WRITTEN in words for words in said) == [False, True]
     assert not list(output.parent.glob(".*"))
 
 

@@ -1,10 +1,7 @@
 """Cutting end to end: the right tiles from the right places, whatever the slide, and again after any failure."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from unittest.mock import Mock
@@ -25,8 +22,10 @@ from hviskd.slides import (
     stain_transfer,
     tissue_mask,
 )
+from hviskd.slides.tile_reading import read_tiles
 from hviskd.tiles import TileSet, split_tiles
 from tests.cutting.samples import BG, GREEN, RED, UNKNOWN, add_slide, halves, write_legend, write_mask
+from tests.processes import start, wait_until
 from tests.slides.make import glass, write_svs
 
 
@@ -245,28 +244,24 @@ def test_a_cutting_that_gives_nothing_leaves_what_stands_and_its_report(tmp_path
     assert read_report(qc_folder(done.folder)) == report
 
 
-_ON_A_FULL_DISK = """
-import resource, sys
-from pathlib import Path
-from hviskd.errors import OutputError
-from tests.cutting.test_cutting import cut
+def cut_on_a_full_disk(cohort):
+    import resource
 
-resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))  # of the tiles' file, and of no slide
-try:
-    cut(Path(sys.argv[1]), "full")
-except OutputError as error:
-    print(error)
-"""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))  # of the tiles' file, and of no slide
+    try:
+        cut(cohort, "full")
+    except OutputError as error:
+        sys.stderr.write(str(error))
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_no_slides_fault_and_costs_nothing_that_is_finished(cohort):
-    command = [sys.executable, "-c", _ON_A_FULL_DISK, str(cohort)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+def test_a_full_disk_is_no_slides_fault_and_costs_nothing_that_is_finished(cohort, tmp_path):
+    process = start(cut_on_a_full_disk, cohort, says=tmp_path / "said.txt")
+    process.join()
+    assert process.exitcode == 0
     assert (
         "cannot be written to (File too large); finished slides are kept: free some space, and repeat the command"
-        in done.stdout
+        in (tmp_path / "said.txt").read_text()
     )
     assert not (cohort / "full").exists()
     assert len(list((cohort / ".parts-full").glob("*.json"))) == 1
@@ -380,36 +375,26 @@ def test_impossible_options_are_refused_before_anything_is_read(cohort, options,
     assert not list(cohort.glob("*refused*"))
 
 
-_KILLED = """
-import sys, time
-from pathlib import Path
-from hviskd.cutting import slide_cut
-from hviskd.slides import tile_reading
-from tests.cutting.test_cutting import cut
+def cut_slowly(cohort):
+    """So that there is time to kill it between slides."""
 
-def slowly(*given, **options):
-    for stack in tile_reading.read_tiles(*given, **options):
-        time.sleep(0.3)
-        yield stack
+    def slowly(*given, **options):
+        for stack in read_tiles(*given, **options):
+            time.sleep(0.3)
+            yield stack
 
-slide_cut.read_tiles = slowly  # so that there is time to kill it between slides
-cut(Path(sys.argv[1]), "killed", patients="([A-Z])-", cap=30)
-"""
+    slide_cut.read_tiles = slowly
+    cut(cohort, "killed", patients="([A-Z])-", cap=30)
 
 
 @pytest.mark.slow
 def test_killed_again_and_again_it_ends_with_the_same_tiles(cohort):
     folder = cohort / ".parts-killed"
     for attempt in range(2):
-        command = [sys.executable, "-c", _KILLED, str(cohort)]
-        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-        deadline = time.monotonic() + 60
-        while len(list(folder.glob("*.json"))) < attempt + 1:
-            assert process.poll() is None, "it ended before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process = start(cut_slowly, cohort)
+        wait_until(lambda finished=attempt + 1: len(list(folder.glob("*.json"))) >= finished, process)
+        process.kill()
+        process.join()
     assert not (cohort / "killed").exists()
     with pytest.raises(DataError, match="unfinished cutting with other settings.*`overwrite=True`"):
         cut(cohort, "killed", patients="([A-Z])-", cap=31)

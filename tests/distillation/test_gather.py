@@ -4,11 +4,12 @@ import socket
 
 import pytest
 import torch
-from torch import distributed, multiprocessing, nn
+from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hviskd.distillation import Batch, Setting, build_methods, resolve_methods
 from tests.distillation.conftest import SHAPES_STUDENT, SHAPES_TEACHER, FakeShapes, FakeTrace, draw_trace
+from tests.processes import start
 
 RELATING = (
     {"hviskd": {}, "dist": {}, "sp": {}, "rkd": {}, "pkt": {}, "cc": {}, "ofd": {}, "tofd": {}, "token_kl": {}},
@@ -81,7 +82,10 @@ def test_two_processes_equal_one(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    multiprocessing.spawn(one_of_two, args=(port, tmp_path / "rank0.pt"), nprocs=2)
+    both = [start(one_of_two, rank, port, tmp_path / "rank0.pt") for rank in range(2)]
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
     for two, wanted in zip(torch.load(tmp_path / "rank0.pt", weights_only=True), RELATING, strict=True):
         learner = Learner(wanted)
         one = measured(learner, learner, torch.arange(TILES))

@@ -3,10 +3,8 @@
 import csv
 import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +25,7 @@ from hviskd.segmentation import (
 from hviskd.segmentation.settings import WRITTEN
 from hviskd.slides import TissueRule, find_cohort, open_slide
 from tests.html_tables import read_tables
+from tests.processes import start_hviskd, wait_until
 from tests.segmentation.make import CLASSES, tissue_on_glass, write_model, write_slide
 from tests.slides.make import glass
 
@@ -322,12 +321,13 @@ def test_a_slide_that_another_process_claims_is_done_when_that_lets_go_of_it(mod
 @pytest.mark.slow
 def test_two_processes_share_a_cohort_and_each_slide_is_done_once(model, tmp_path):
     paths = [write_slide(tmp_path / "slides" / f"{n}.svs", tissue_on_glass(500, 400, seed=n)) for n in range(3)]
-    command = [sys.executable, "-m", "hviskd", "segment", tmp_path / "slides", "-m", model, "-o", tmp_path / "maps"]
-    command += ["--engine", "torch", "--threads", "1"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    both = [subprocess.Popen(command, **pipes) for _ in range(2)]
-    said = [process.communicate()[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    command = ["segment", tmp_path / "slides", "-m", model, "-o", tmp_path / "maps", "--engine", "torch"]
+    files = [tmp_path / "first.txt", tmp_path / "second.txt"]
+    both = [start_hviskd(*command, "--threads", "1", says=file) for file in files]
+    for process in both:
+        process.join()
+    said = [file.read_text() for file in files]
+    assert [process.exitcode for process in both] == [0, 0], said
     for path in paths:
         lines = [line for words in said for line in words.splitlines() if line.startswith(f"{path.name}: ")]
         assert sorted("already done" in line for line in lines) == [False, True]
@@ -363,8 +363,7 @@ def test_killed_at_any_moment_it_goes_on_with_what_is_missing(model, tmp_path):
         write_slide(tmp_path / "slides" / f"{seed}.svs", tissue_on_glass(500, 400, seed=seed)) for seed in range(3)
     ]
     maps = tmp_path / "maps"
-    command = [sys.executable, "-m", "hviskd", "segment", *paths, "-m", model, "-o", maps]
-    command += ["--engine", "torch", "--threads", "1", "--stride", "32"]
+    command = ["segment", *paths, "-m", model, "-o", maps, "--engine", "torch", "--threads", "1", "--stride", "32"]
 
     kill_when(lambda: any(maps.glob("*/map.npz")), command)  # in the midst of the first slide's files
     assert not list(maps.glob("*/summary.json"))
@@ -383,12 +382,9 @@ def test_killed_at_any_moment_it_goes_on_with_what_is_missing(model, tmp_path):
     assert not list(maps.glob("*/.partial-*"))
 
 
-def kill_when(happened, command, timeout_s=60.0):
+def kill_when(happened, command):
     """Run a process until something has happened, and then kill it as a power cut would."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        end = time.monotonic() + timeout_s
-        while not happened():
-            assert process.poll() is None, "it ended before it could be killed"
-            assert time.monotonic() < end, "nothing happened"
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
+    process = start_hviskd(*command)
+    wait_until(happened, process)
+    process.kill()
+    process.join()

@@ -2,10 +2,8 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +29,7 @@ from hviskd.training import Run, Teaching, load_recipe, train
 from hviskd.training.setup import build_learner
 from tests.conftest import write_tiles
 from tests.html_tables import read_tables
+from tests.processes import start_hviskd, wait_until
 from tests.tiles.cifar_samples import write_cifar
 
 QUICK = {"network": "resnet8", "epochs": 3, "batch_size": 16, "learning_rate": 0.005}
@@ -147,10 +146,6 @@ def test_the_teacher_s_file_and_network_stay_as_they_were(student_run, teacher_r
     assert equal(load_model(teacher_run.folder).network.state_dict(), weights(teacher_run, "model"))
 
 
-def command(*arguments):
-    return [sys.executable, "-m", "hviskd", *map(str, arguments)]
-
-
 @pytest.mark.slow
 def test_killed_again_and_again_it_ends_with_the_same_weights(student_run, tileset, teacher_run, tmp_path):
     recipe = tmp_path / "recipe.yaml"
@@ -160,10 +155,10 @@ def test_killed_again_and_again_it_ends_with_the_same_weights(student_run, tiles
     killed_at = []
     for epoch in (1, 2):
         resume = ["--resume"] if folder.exists() else []
-        process = subprocess.Popen(command(*arguments, *resume), stderr=subprocess.DEVNULL)
-        wait_for(lambda epoch=epoch: logged(folder) >= epoch, process)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process = start_hviskd(*arguments, *resume)
+        wait_until(lambda epoch=epoch: logged(folder) >= epoch, process)
+        process.kill()
+        process.join()
         killed_at.append(logged(folder))
         assert not Run(folder).finished
     assert killed_at[0] < 3
@@ -184,22 +179,13 @@ def logged(folder: Path) -> int:
     return file.read_text().count("\n") - 1 if file.is_file() else 0
 
 
-def wait_for(condition, process, seconds=120):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "the training ended before it could be killed"
-        assert time.monotonic() < until
-        time.sleep(0.005)
-
-
 @pytest.mark.slow
 def test_two_processes_train_one_student(tileset, teacher_run, tmp_path):
     changes = [f"--{key.replace('_', '-')}={value}" for key, value in (QUICK | {"epochs": 2}).items()]
     arguments = ["distill", tileset.folder, "-o", tmp_path / "two", "--teacher", teacher_run.folder, *changes]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        command(*arguments, "--processes", "2", "--device", "cpu"), check=True, env=environment, capture_output=True
-    )
+    command = [sys.executable, "-m", "hviskd", *map(str, arguments), "--processes", "2", "--device", "cpu"]
+    subprocess.run(command, check=True, env=environment, capture_output=True)
     run = Run(tmp_path / "two")
     assert run.finished
     assert len(run.log) == 2

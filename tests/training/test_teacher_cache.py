@@ -5,11 +5,7 @@ import gc
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 import weakref
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,10 +18,12 @@ from hviskd.distillation import Reads
 from hviskd.errors import DataError, OutputError, RecipeError
 from hviskd.models import load_model
 from hviskd.progress import silent
+from hviskd.tiles import TileSet
 from hviskd.training import Teaching, load_recipe, train
 from hviskd.training.growing_arrays import GrowingArray, RowReader
 from hviskd.training.teacher_cache import Source, TeacherCache
 from hviskd.training.varied_views import told_views, views_of
+from tests.processes import start, wait_until
 
 QUICK = {"network": "resnet8", "epochs": 3, "batch_size": 16, "learning_rate": 0.005}
 READS = Reads(embedding=True, pooled=frozenset({1, "last"}), regions=frozenset({(3, 4)}))
@@ -142,35 +140,23 @@ def test_a_filling_that_stopped_goes_on_where_it_was(teacher, tileset, tmp_path,
     assert not list(cache.folder.glob("*.partial"))
 
 
-KILLED = """
-import os, signal, sys
-sys.path.insert(0, {here!r})
-from hviskd.models import load_model
-from hviskd.tiles import TileSet
-from test_teacher_cache import CPU, Path, cache_of
+def fill_and_die(home, teacher, tiles):
+    def die(done, total, what):
+        if done > 300:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-def die(done, total, what):
-    if done > 300:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-cache_of(Path({home!r}), load_model({teacher!r}), TileSet.open({tiles!r})).prepare(CPU, die)
-"""
+    cache_of(home, load_model(teacher), TileSet.open(tiles)).prepare(CPU, die)
 
 
 @pytest.mark.slow
 def test_one_process_waits_for_another_and_goes_on_where_it_was_killed(filled, teacher, tileset, tmp_path):
-    told = {"here": str(Path(__file__).parent), "home": str(tmp_path)}
-    told |= {"teacher": str(teacher.folder), "tiles": str(tileset.folder)}
-    process = subprocess.Popen([sys.executable, "-c", KILLED.format(**told)])
+    process = start(fill_and_die, tmp_path, teacher.folder, tileset.folder)
     cache = cache_of(tmp_path, teacher, tileset)
-    until = time.monotonic() + 120
-    while not (cache.folder / "logits.npy.partial").is_file():
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.005)
+    wait_until((cache.folder / "logits.npy.partial").is_file, process)
     seen = []
     cache.prepare(CPU, lambda done, *_: seen.append(done))
-    assert process.wait() == -signal.SIGKILL
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert seen[0] == 300 - 300 % (16 * 8)
     whole = cache_of(filled, teacher, tileset).folder
     for name in ("logits", "embedding", "pooled-1", "pooled-last", "regions-3-4"):
