@@ -1,13 +1,13 @@
 """Small real things that several rooms' tests use: a TileSet, a trained teacher."""
 
-import gc
 import os
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from hviskd.processor import let_threads_sleep
+from hviskd.processor import collect_garbage_rarely, let_threads_sleep
 
-let_threads_sleep()  # as the command line does
+let_threads_sleep()  # both as the command line does
+collect_garbage_rarely()
 # Test processes share the cores, and networks as small as theirs take a third longer on two.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -24,9 +24,6 @@ if find_spec("torchvision") and "+cpu" in torch.__version__ and "+cpu" not in ve
     # timm imports torchvision, whose wheel on the package index needs a torch with CUDA for these two; none is called.
     for _operator in ("nms", "qnms"):
         _OPERATORS.define(f"{_operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
-# Each collection looks at the half million objects of torch, matplotlib and others; fewer save a fifteenth of the time.
-gc.set_threshold(100_000, 50, 50)
 
 settings.register_profile("busy", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("busy")

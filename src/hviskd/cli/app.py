@@ -34,7 +34,7 @@ from hviskd.cli.train import distill, train
 from hviskd.cli.tune import tune
 from hviskd.cli.view import view
 from hviskd.errors import HviskdError
-from hviskd.processor import let_threads_sleep
+from hviskd.processor import collect_garbage_rarely, let_threads_sleep
 from hviskd.version import DISCLAIMER, __version__
 
 _CONTINUING = ("adapt", "compare", "cut", "segment", "tune")  # verbs that keep what is finished without being asked
@@ -155,4 +155,5 @@ def _one_line(error: Exception) -> str:
 def main() -> None:
     """Run the command line."""
     let_threads_sleep()
+    collect_garbage_rarely()
     app()
