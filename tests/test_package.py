@@ -40,12 +40,6 @@ def test_drawing_and_reading_tiles_needs_no_torch_and_no_openslide():
 
 
 @pytest.mark.slow
-def test_training_needs_neither_openslide_nor_shapely_nor_imagecodecs():
-    loaded = modules_after("from hviskd.training import train\nfrom hviskd.evaluation import evaluate")
-    assert loaded.isdisjoint({"openslide", "shapely", "imagecodecs", "tifffile", "torchvision"})
-
-
-@pytest.mark.slow
 def test_a_report_is_written_without_the_libraries_that_measure():
     loaded = modules_after(
         "from hviskd.reports.report import write_report\nfrom hviskd.evaluation.files import EVALUATION"
@@ -54,10 +48,12 @@ def test_a_report_is_written_without_the_libraries_that_measure():
 
 
 @pytest.mark.slow
-def test_running_a_model_draws_no_tissue():
+def test_running_and_evaluating_a_model_reads_no_slide_and_draws_no_tissue():
     loaded = modules_after(
-        "from hviskd.models.engines import open_engine\nfrom hviskd.models.export import export_model"
+        "from hviskd.models.engines import open_engine\nfrom hviskd.models.export import export_model\n"
+        "from hviskd.evaluation import evaluate"
     )
+    assert loaded.isdisjoint({"openslide", "shapely", "imagecodecs", "tifffile", "torchvision"})
     assert not [name for name in loaded if name.startswith("hviskd.synthesis")]
 
 

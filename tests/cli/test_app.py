@@ -67,10 +67,23 @@ def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path, monkey
     assert not list(tmp_path.iterdir())
 
 
+NAMING_WHAT_IS_LOADED = """
+import atexit, sys
+from hviskd.cli import main
+atexit.register(lambda: print(*sys.modules))
+main()
+"""
+
+
 @pytest.mark.slow
-def test_nothing_that_is_loaded_adds_a_line_to_a_mistake(tmp_path):
-    done = in_a_process("train", "nowhere", "-o", "run", "--network", "resnet8", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
+def test_training_loads_no_library_of_slides_and_nothing_that_adds_a_line_to_a_mistake(tmp_path):
+    words = ["train", "nowhere", "-o", "run", "--network", "resnet8"]
+    command = [sys.executable, "-c", NAMING_WHAT_IS_LOADED, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    (loaded,) = done.stdout.splitlines()
+    assert "hviskd.training.fit" in loaded.split()
+    assert {"openslide", "shapely", "imagecodecs", "tifffile", "torchvision"}.isdisjoint(loaded.split())
+    assert done.returncode == 2
     assert done.stderr.startswith("error: nowhere: not a TileSet")
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())

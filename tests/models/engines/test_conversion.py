@@ -1,9 +1,7 @@
 """A Model is converted once; what is kept is made anew when it is damaged, and never needed."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -86,19 +84,3 @@ def test_the_cache_is_where_the_platform_wants_it(monkeypatch):
     assert cache_folder() == Path("/somewhere/hviskd")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "hviskd"
-
-
-@pytest.mark.slow
-def test_conversion_is_quiet(model, tmp_path):
-    code = (
-        "import sys; from hviskd.models import load_model; from hviskd.models.engines import open_engine; "
-        "open_engine(load_model(sys.argv[1]), 'onnxruntime')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(model.folder)],
-        env=os.environ | {"HVISKD_CACHE": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert (done.stdout, done.stderr) == ("", "")

@@ -211,14 +211,16 @@ print("torch" in sys.modules, engine.largest_difference)
 
 
 def opened(folder, batch_size=4):
-    """Whether a process of its own loads torch to open an engine, and what it then knows."""
-    done = subprocess.run([sys.executable, "-c", OPEN, str(folder), str(batch_size)], capture_output=True, check=True)
-    loads_torch, difference = done.stdout.decode().split()
+    """Whether a process of its own loads torch to open an engine, quietly, and what it then knows."""
+    command = [sys.executable, "-c", OPEN, str(folder), str(batch_size)]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    loads_torch, difference = done.stdout.split()
+    assert done.stderr == ""
     return loads_torch == "True", float(difference)
 
 
 @pytest.mark.slow
-def test_a_checked_engine_is_trusted_without_torch_until_something_changes(model, own_cache):
+def test_a_conversion_is_quiet_and_its_check_trusted_without_torch_until_something_changes(model, own_cache):
     first, again = opened(model.folder), opened(model.folder)
     assert (first[0], again[0]) == (True, False)
     assert again[1] == first[1] < 1e-5
