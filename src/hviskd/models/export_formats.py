@@ -119,7 +119,9 @@ def _save_trace(module: nn.Module, example: Tensor, path: Path, extra: dict[str,
         # That the checks of an image's size become constants is meant; that TorchScript is old is known.
         warnings.simplefilter("ignore")
         content = BytesIO()  # torch itself would refuse some file names, and not call a full disk an OSError
-        torch.jit.save(torch.jit.trace(module, example), content, _extra_files=extra)
+        # torch's own check would trace it a second time; what was written is compared on other tiles, as every export.
+        trace = torch.jit.trace(module, example, check_trace=False)
+        torch.jit.save(trace, content, _extra_files=extra)
         path.write_bytes(_without_debugging(content))
         script = torch.jit.load(BytesIO(path.read_bytes()), map_location="cpu")
 
