@@ -13,22 +13,31 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
-
-from hviskd.tiles import TileSet, TileSetWriter, TileSource, new_card
-from hviskd.tiles.card import Origin
-
-_OPERATORS = torch.library.Library("torchvision", "FRAGMENT")  # lives as long as the tests
-if find_spec("torchvision") and "+cpu" in torch.__version__ and "+cpu" not in version("torchvision"):
-    # timm imports torchvision, whose wheel on the package index needs a torch with CUDA for these two; none is called.
-    for _operator in ("nms", "qnms"):
-        _OPERATORS.define(f"{_operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 settings.register_profile("busy", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("busy")
 
 CLASSES = ("pale", "middle", "dark")
+_OPERATORS = []  # which live as long as the tests
+
+
+def pytest_sessionstart(session):
+    """Prepare a process that runs tests; the one that deals them out to others needs neither torch nor the files."""
+    if session.config.pluginmanager.hasplugin("dsession"):
+        return
+    os.fsync = lambda _: None  # what tests write may be lost with the machine: nobody need wait for the disk
+    _declare_operators_of_torchvision()
+
+
+def _declare_operators_of_torchvision():
+    """Let timm import a torchvision whose wheel on the package index needs a torch with CUDA for two operators."""
+    import torch
+
+    if find_spec("torchvision") and "+cpu" in torch.__version__ and "+cpu" not in version("torchvision"):
+        _OPERATORS.append(library := torch.library.Library("torchvision", "FRAGMENT"))
+        for operator in ("nms", "qnms"):  # none of them is called
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -42,6 +51,9 @@ def write_tiles(
     folder, *, patients=10, tiles_per_class=8, tile_px=32, seed=0, splits=True, classes=CLASSES, empty=(), step=60
 ):
     """Tiles whose brightness tells the class, by `step`, drawn per patient; the last patients are val and test."""
+    from hviskd.tiles import TileSet, TileSetWriter, TileSource, new_card
+    from hviskd.tiles.card import Origin
+
     rng = np.random.default_rng(seed)
     record = {"by": "patient"} if splits else None
     card = new_card(classes, tile_px=tile_px, mpp=1.0, origin=Origin(verb="test", licence="CC0"))
