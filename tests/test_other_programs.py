@@ -144,7 +144,7 @@ def test_a_map_remembers_where_its_slide_lay_on_the_glass(tmp_path, kind):
     drawn = write_halves(tmp_path, kind, ("normal", "rim"))  # classes of the model
     write_model(tmp_path / "model")
     for words in (
-        ["segment", tmp_path / "slides", "-m", tmp_path / "model", "-o", tmp_path / "maps"],
+        ["segment", tmp_path / "slides", "-m", tmp_path / "model", "-o", tmp_path / "maps", "--engine", "torch"],
         ["agree", tmp_path / "maps", "--annotations", drawn, "-o", tmp_path / "out"],
     ):
         result = CliRunner().invoke(app, [str(word) for word in words])

@@ -125,7 +125,7 @@ def is_finite(step, objective):
     assert step.total.isfinite()
     assert all(loss.isfinite() for loss in step.losses.values()), step.losses
     for name, weight in objective.named_parameters():
-        assert weight.grad is None or weight.grad.isfinite().all(), name
+        assert weight.grad is None or weight.grad.sum().isfinite(), name  # one NaN or infinity spoils the sum, too
 
 
 def stored(trace, reads):
@@ -308,7 +308,7 @@ def test_mixed_precision_keeps_the_losses_in_full(mixture):
     for progress in COUNTED_IN:
         objective.progress = progress
         with torch.autocast("cpu", torch.bfloat16):
-            step = objective(batch(samples=4))
+            step = objective(batch(samples=2))  # many processors convolve bfloat16 slowly
         assert all(loss.dtype == torch.float32 for loss in step.losses.values())
         step.total.backward()
         is_finite(step, objective)

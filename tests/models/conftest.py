@@ -1,13 +1,15 @@
 import os
+from functools import cache
 
 import pytest
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from hviskd.models.engines import conversion, kept
 from tests.models.make import make_model
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory):
+def own_folder_of_networks(tmp_path_factory):
     """Converted networks go to a folder of the tests' own, which processes that share the tests share."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
@@ -29,6 +31,14 @@ def converted_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conversion, "convert", convert_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_table_of_operators():
+    """For each network, torch's exporter lists all operators it knows, which takes as long as to convert a resnet8."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
         yield
 
 

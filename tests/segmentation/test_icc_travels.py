@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from hviskd.cli.app import app
 from hviskd.cutting import CutSettings, cut_slides, read_report
 from hviskd.file_names import qc_folder
-from hviskd.models import load_model
+from hviskd.models import Compute, load_model
 from hviskd.segmentation import MapSettings, segment
 from hviskd.segmentation.outputs import read_summary
 from hviskd.segmentation.preparing import prepare_slide
@@ -22,6 +22,7 @@ from tests.segmentation.make import write_model, write_slide
 from tests.slides.profiles import ADOBE_RGB, PROPHOTO_RGB
 from tests.slides.test_icc import in_srgb
 
+PLAIN = Compute("torch", threads=1, workers=1)
 PROFILES = {"P1-a": ADOBE_RGB, "P2-a": PROPHOTO_RGB, "P3-a": None}
 
 
@@ -82,7 +83,7 @@ def test_the_model_trained_on_them_says_so_and_maps_by_it_do_the_same(tiles, coh
     changes = {"network": "resnet8", "epochs": 1, "batch_size": 16}
     run = train(load_recipe(None, changes, role="teacher"), tileset, tmp_path / "run")
     assert load_model(run.folder).card.icc
-    assert segment(run, cohort[0] / "P1-a.svs").card.icc
+    assert segment(run, cohort[0] / "P1-a.svs", compute=PLAIN).card.icc
 
 
 def test_maps_say_whether_their_pixels_were_converted(tmp_path):
@@ -97,10 +98,10 @@ def test_maps_say_whether_their_pixels_were_converted(tmp_path):
         (plain, with_one, None, False, ""),
         (plain, with_one, True, True, f"ICC colour profile applied, {unlike}"),
     ):
-        card = segment(model, slide, settings=MapSettings(icc=icc)).card
+        card = segment(model, slide, settings=MapSettings(icc=icc), compute=PLAIN).card
         assert card.icc == converted
         assert [note for note in card.notes if "ICC" in note] == ([said] if said else [])
-    maps = [segment(trained, with_one, settings=MapSettings(icc=icc)) for icc in (True, False)]
+    maps = [segment(trained, with_one, settings=MapSettings(icc=icc), compute=PLAIN) for icc in (True, False)]
     assert (maps[0].probabilities != maps[1].probabilities[: len(maps[0])]).any()
 
 
@@ -109,6 +110,7 @@ def test_the_command_counts_slides_without_a_profile_and_repeats_those_of_the_ot
     write_slide(tmp_path / "slides" / "without.svs")
     model = write_model(tmp_path / "model", icc=True)
     given = ["segment", str(tmp_path / "slides"), "-m", str(model.folder), "-o", str(tmp_path / "maps")]
+    given += ["--engine", "torch"]
     first = CliRunner().invoke(app, given)
     assert first.exit_code == 0, first.output
     assert "note: 1 of 2 slides have no usable ICC colour profile; read as stored" in first.output

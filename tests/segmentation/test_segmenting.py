@@ -256,13 +256,14 @@ def test_a_calibrated_model_brings_its_own_threshold(tmp_path):
     model = write_model(tmp_path / "model", calibration=record)
     slide = write_slide(tmp_path / "slide.svs")
     for given, expected in ((None, 0.9), (0.4, 0.4), (0, None)):
-        mapped = segment(model, slide, settings=MapSettings(unsure_below=given))
+        mapped = segment(model, slide, settings=MapSettings(unsure_below=given), compute=PLAIN)
         assert mapped.card.unsure_below == expected
     unsure = int((mapped.probabilities.max(axis=1) < 0.9).sum())
     assert unsure
-    drawn = json.loads(write_geojson(segment(model, slide), tmp_path / "map.geojson").read_text())["features"]
+    path = write_geojson(segment(model, slide, compute=PLAIN), tmp_path / "map.geojson")
+    drawn = json.loads(path.read_text())["features"]
     named = [feature["properties"].get("classification", {}).get("name") for feature in drawn]
     tiles = [name for name, feature in zip(named, drawn, strict=True) if feature["properties"]["objectType"] == "tile"]
     assert tiles.count("unsure") == unsure
     with pytest.raises(DataError, match="`unsure_below=1.5`"):
-        segment(model, slide, settings=MapSettings(unsure_below=1.5))
+        segment(model, slide, settings=MapSettings(unsure_below=1.5), compute=PLAIN)
