@@ -80,7 +80,7 @@ def test_whatever_is_broken_is_one_line_and_status_1(tmp_path):
     assert "scipy: SystemExit: 2" in problems
     assert "engine onnxruntime: cannot be checked without torch" in problems
     assert {line.partition(":")[0] for line in problems} >= CORE.keys() - set(NEEDED_TO_START)
-    assert "hviskd view: pip install 'hviskd[viewer]'" in done.stdout
+    assert "for the viewer, in view: pip install 'hviskd[viewer]'" in done.stdout
     assert "Traceback" not in done.stdout
 
 
@@ -107,7 +107,7 @@ def test_a_broken_extra_keeps_no_core_verb_from_working():
         gpu=None,
         libraries=(sound,),
         engines=(examining.EngineCheck("openvino", None, None, "ModelError: it differs"),),
-        extras=(examining.ExtraCheck(extra.name, extra.serves, (absent,), problem, extra.install),),
+        extras=(examining.ExtraCheck(extra.name, extra.serves, extra.verbs, (absent,), problem, extra.install),),
         cache=place,
         folder=place,
         browser=False,
@@ -133,3 +133,12 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):
     assert examining._place(tmp_path, counted=True) == examining.Place(str(tmp_path), writable=True, bytes=5)
     assert not examining._place(tmp_path / "file" / "below", counted=True).writable
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_the_verbs_of_an_extra_are_verbs():
+    from hviskd.cli.app import app
+
+    known = {command.callback.__name__ for command in app.registered_commands}
+    groups = {group.name for group in app.registered_groups}
+    for extra in EXTRAS:
+        assert {verb.partition(" ")[0] for verb in extra.verbs} <= known | groups

@@ -54,7 +54,7 @@ def _print(found: "Installation") -> None:
     _row("telemetry", "off" if found.telemetry_off else "left on by your own setting")
     for extra in found.extras:
         licences = ", ".join(f"{each.name} {each.version} ({each.licence})" for each in extra.libraries)
-        lacking = f"{extra.problem}\n{extra.serves}: {extra.install}"
+        lacking = f"{extra.problem}\nfor {extra.serves}, in {', '.join(extra.verbs)}: {extra.install}"
         _row("extra", f"{extra.name}: {lacking if extra.problem else licences}")
     if found.works:
         typer.echo("Everything that the core verbs need works.")

@@ -58,6 +58,7 @@ class ExtraCheck:
 
     Attributes:
         serves: What needs it.
+        verbs: In which verbs of the command line that is.
         libraries: What it consists of.
         problem: What is missing or broken; None if it can be used.
         install: The command that installs it.
@@ -65,6 +66,7 @@ class ExtraCheck:
 
     name: str
     serves: str
+    verbs: tuple[str, ...]
     libraries: tuple[Library, ...]
     problem: str | None
     install: str
@@ -158,6 +160,7 @@ def examine_installation() -> Installation:
             ExtraCheck(
                 name=extra.name,
                 serves=extra.serves,
+                verbs=extra.verbs,
                 libraries=tuple(found[name] for name in extra.modules),
                 problem=_first_problem([found[name] for name in extra.modules]),
                 install=extra.install,

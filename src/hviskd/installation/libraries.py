@@ -42,12 +42,14 @@ class Extra:
 
     Attributes:
         modules: What is imported, by the name that pip knows it by.
-        serves: What needs it, in the words of the command line.
+        serves: What needs it.
+        verbs: In which verbs of the command line that is.
     """
 
     name: str
     modules: Mapping[str, str]
     serves: str
+    verbs: tuple[str, ...]
 
     @property
     def install(self) -> str:
@@ -56,15 +58,26 @@ class Extra:
 
 
 EXTRAS = (
-    Extra("viewer", {"cachetools": "cachetools", "starlette": "starlette", "uvicorn": "uvicorn"}, "hviskd view"),
+    Extra(
+        "viewer",
+        {"cachetools": "cachetools", "starlette": "starlette", "uvicorn": "uvicorn"},
+        "the viewer",
+        ("view",),
+    ),
     Extra(
         "timm",
         {"timm": "timm", "torchvision": "torchvision"},
-        "networks named timm:… in train, distill, compare and networks",
+        "networks named timm:…, foundation models among them",
+        ("train", "distill", "adapt", "compare", "tune", "networks"),
     ),
-    Extra("openvino", {"openvino": "openvino"}, "--engine openvino, and int8 at its fastest, in segment and profile"),
-    Extra("dicom", {"pydicom": "pydicom"}, "DICOM annotations in tiles cut, agree and annotations"),
-    Extra("tensorboard", {"tensorboard": "tensorboard"}, "the log for TensorBoard in train and distill"),
+    Extra(
+        "openvino",
+        {"openvino": "openvino"},
+        "the engine openvino, the fastest for int8",
+        ("segment", "profile", "quantize"),
+    ),
+    Extra("dicom", {"pydicom": "pydicom"}, "annotations in DICOM", ("tiles cut", "agree", "annotations", "view")),
+    Extra("tensorboard", {"tensorboard": "tensorboard"}, "the log for TensorBoard", ("train", "distill")),
 )
 
 
