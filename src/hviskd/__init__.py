@@ -57,6 +57,7 @@ _HOMES = {
     "load_slide_map": "segmentation",
     "network_names": "networks",
     "open_slide": "slides",
+    "predict": "models",
     "profile": "evaluation",
     "quantize": "models",
     "read_annotation": "annotations",
@@ -101,7 +102,7 @@ if TYPE_CHECKING:
     )
     from hviskd.experiments import adapt, compare, load_design, run_demo, tune
     from hviskd.installation import examine_installation
-    from hviskd.models import Compute, Model, QuantizeSettings, export_model, load_model, quantize
+    from hviskd.models import Compute, Model, QuantizeSettings, export_model, load_model, predict, quantize
     from hviskd.networks import create_network, network_names
     from hviskd.reports import write_report
     from hviskd.segmentation import (
@@ -172,6 +173,7 @@ __all__ = [
     "load_slide_map",
     "network_names",
     "open_slide",
+    "predict",
     "profile",
     "quantize",
     "read_annotation",

@@ -13,7 +13,7 @@ from hviskd.cli.app import app
 VERBS = (
     ["slides", "info"], ["annotations", "census"], ["annotations", "convert"], ["synth"],
     ["tiles", "import"], ["tiles", "cut"], ["tiles", "split"], ["tiles", "info"], ["train"], ["distill"],
-    ["segment"], ["evaluate"], ["calibrate"], ["attend"], ["agree"], ["profile"], ["relations"],
+    ["segment"], ["predict"], ["evaluate"], ["calibrate"], ["attend"], ["agree"], ["profile"], ["relations"],
     ["tune"], ["compare"], ["report"],
     ["figures", "curves"], ["figures", "roc"], ["figures", "radar"], ["figures", "confusion"], ["figures", "gain"],
     ["quantize"], ["export"], ["doctor"], ["networks"], ["recipes"], ["demo"],

@@ -19,6 +19,7 @@ from hviskd.cli.evaluate import evaluate
 from hviskd.cli.export import export
 from hviskd.cli.figures import figures_app
 from hviskd.cli.networks import networks
+from hviskd.cli.predict import predict
 from hviskd.cli.profile import profile
 from hviskd.cli.quantize import quantize
 from hviskd.cli.recipes import recipes
@@ -104,6 +105,7 @@ _VERBS = (
     distill,
     adapt,
     segment,
+    predict,
     view,
     evaluate,
     calibrate,

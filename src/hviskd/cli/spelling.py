@@ -20,6 +20,7 @@ _VERBS = {
     "gain_plot": "figures gain",
     "import_folder": "tiles import",
     "network_names": "networks",
+    "predict": "predict",
     "quantize": "quantize",
     "save_evaluation": "evaluate",
     "segment_cohort": "segment",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hviskd.models.folder import read_model_card, resolve_models
     from hviskd.models.input_step import InputStep
     from hviskd.models.model import Model, save_model, write_weights
+    from hviskd.models.predicting import predict
     from hviskd.models.quantization import QuantizeSettings, quantize
 
 _HOMES = {
@@ -50,6 +51,7 @@ _HOMES = {
     "load_model": "finding",
     "load_models": "finding",
     "pick_device": "device",
+    "predict": "predicting",
     "quantize": "quantization",
     "read_model_card": "folder",
     "resolve_models": "folder",
@@ -79,6 +81,7 @@ __all__ = [
     "load_model",
     "load_models",
     "pick_device",
+    "predict",
     "quantize",
     "read_model_card",
     "resolve_models",

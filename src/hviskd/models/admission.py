@@ -7,7 +7,7 @@ from hviskd.errors import LeakError, ModelError
 from hviskd.models.card import IMAGENET
 
 if TYPE_CHECKING:
-    from hviskd.models.card import DataRecord
+    from hviskd.models.card import DataRecord, ModelCard
     from hviskd.models.model import Model
     from hviskd.tiles import TileSet
 
@@ -32,11 +32,7 @@ def require_fit(model: "Model", tileset: "TileSet", *, as_teacher: bool = False)
         only = [f"only the model has {', '.join(sorted(own - theirs))}"] if own - theirs else []
         only += [f"only the tiles have {', '.join(sorted(theirs - own))}"] if theirs - own else []
         raise ModelError(f"{name}: its classes differ from those of {tileset.folder}: {'; '.join(only)}")
-    if card.tile_px != tileset.tile_px:
-        raise ModelError(
-            f"{name}: needs tiles of {card.tile_px} px, but {tileset.folder} has tiles of {tileset.tile_px} px; "
-            "cut tiles of that size"
-        )
+    require_tile_px(card, tileset, name)
     if not as_teacher:
         return
     if card.classes != tileset.classes:
@@ -48,6 +44,24 @@ def require_fit(model: "Model", tileset: "TileSet", *, as_teacher: bool = False)
         raise ModelError(f"{name}: normalises its input differently from students")
     if not _same_scale(model, tileset):
         raise ModelError(f"{name}: was trained at {card.mpp:g} µm/px, but these tiles have {tileset.mpp:g} µm/px")
+
+
+def require_tile_px(card: "ModelCard", tileset: "TileSet", name: str) -> None:
+    """Reject a Model, called `name` in the message, that reads tiles of another size.
+
+    Raises:
+        ModelError: It does.
+    """
+    if card.tile_px != tileset.tile_px:
+        raise ModelError(
+            f"{name}: needs tiles of {card.tile_px} px, but {tileset.folder} has tiles of {tileset.tile_px} px; "
+            "cut tiles of that size"
+        )
+
+
+def strangeness(model: "Model", tileset: "TileSet") -> list[str]:
+    """State in what the tiles differ from those that a Model was trained on: pixel size, colours."""
+    return [remark for remark in (_scale(model, tileset), _colours(model, tileset)) if remark]
 
 
 def acquaintance(data: "DataRecord", tileset: "TileSet") -> Literal["other tiles", "other split", "same split"]:
@@ -68,13 +82,7 @@ def cautions(
     said: dict[str, list[str]] = {}
     for model, name in zip(models, names, strict=True):
         familiarity = _familiarity(model, tileset, split, allow_leak=allow_leak)
-        for remark in (
-            familiarity,
-            _scale(model, tileset),
-            _colours(model, tileset),
-            _schooling(model),
-            _adaptation(model),
-        ):
+        for remark in (familiarity, *strangeness(model, tileset), _schooling(model), _adaptation(model)):
             if remark:
                 said.setdefault(remark, []).append(name)
     return [f"{', '.join(who)}: {remark}" for remark, who in said.items()]

@@ -65,7 +65,7 @@ def find_pictures(
 
 def _check_class(name: str, place: Path, classes: Sequence[str] | None) -> None:
     if not name.isprintable():
-        raise DataError(f"{_below(place.parent, place)}: the class name has unreadable characters; rename it")
+        raise DataError(f"{name_below(place.parent, place)}: the class name has unreadable characters; rename it")
     if classes is not None and name not in classes:
         raise DataError(f"{place}: not one of the classes {', '.join(classes)}; add it or move it elsewhere")
 
@@ -77,19 +77,19 @@ def _in_class_folders(folder: Path, classes: Sequence[str] | None) -> tuple[list
     for split, top in _split_folders(folder):
         for class_folder in _folders(top):
             _check_class(class_folder.name, class_folder, classes)
-            found, strange = _walk(class_folder)
+            found, strange = pictures_below(class_folder)
             if found and all(path.parent != class_folder for path in found) and _folders(class_folder):
                 raise DataError(_nested(class_folder, _folders(top), split))
             if not found:
                 raise DataError(f"{class_folder}: contains no JPEG, PNG, TIFF or WebP images; add some or remove it")
             others += strange
-            pictures += [Picture(path, _below(folder, path), class_folder.name, split) for path in found]
+            pictures += [Picture(path, name_below(folder, path), class_folder.name, split) for path in found]
     return pictures, others
 
 
 def _laid_out(folder: Path, layout: Layout) -> tuple[list[Picture], int]:
     """List the images that a layout describes; those in other folders count as other files."""
-    found, others = _walk(folder)
+    found, others = pictures_below(folder)
     pictures = []
     for path in found:
         place = layout.place(path.relative_to(folder).parent.parts)
@@ -98,8 +98,8 @@ def _laid_out(folder: Path, layout: Layout) -> tuple[list[Picture], int]:
             continue
         split = None
         if place.split is not None and (split := split_of(place.split)) is None:
-            raise DataError(f"{_below(folder, path)}: {place.split} is not a split; name it train, val or test")
-        pictures.append(Picture(path, _below(folder, path), place.class_name, split, place.source))
+            raise DataError(f"{name_below(folder, path)}: {place.split} is not a split; name it train, val or test")
+        pictures.append(Picture(path, name_below(folder, path), place.class_name, split, place.source))
     if not pictures:
         raise DataError(f"{folder}: no image in it is in folders as `layout={layout.text!r}` describes them")
     return pictures, others
@@ -107,12 +107,12 @@ def _laid_out(folder: Path, layout: Layout) -> tuple[list[Picture], int]:
 
 def _of_breakhis(folder: Path) -> tuple[list[Picture], int]:
     """List the images of the BreakHis data set, whose file names tell class, slide and magnification."""
-    found, others = _walk(folder)
+    found, others = pictures_below(folder)
     pictures, magnifications = [], set()
     for path in found:
         if (place := breakhis_place(path.name)) is None:
-            raise DataError(f"{_below(folder, path)}: is among files of BreakHis but is not one; move it elsewhere")
-        pictures.append(Picture(path, _below(folder, path), place.class_name, None, place.source))
+            raise DataError(f"{name_below(folder, path)}: is among files of BreakHis but is not one; move it elsewhere")
+        pictures.append(Picture(path, name_below(folder, path), place.class_name, None, place.source))
         magnifications.add(place.magnification)
     if len(magnifications) > 1:
         several = ", ".join(sorted(magnifications, key=lambda name: int(name[:-1])))
@@ -167,8 +167,11 @@ def _require_in_train(folder: Path, pictures: Sequence[Picture]) -> None:
             raise DataError(f"{folder}: class {name} is only in {where}; move some of it to train, or remove it")
 
 
-def _walk(folder: Path) -> tuple[list[Path], int]:
-    """Return the images at any depth, and the number of other files."""
+def pictures_below(folder: Path) -> tuple[list[Path], int]:
+    """Return the images at any depth, in the order of their names folder by folder, and the number of other files.
+
+    Hidden files and folders, and those that operating systems leave in archives, are skipped.
+    """
     found: list[Path] = []
     others = 0
     for path in _files(folder):
@@ -202,6 +205,6 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
-def _below(folder: Path, path: Path) -> str:
+def name_below(folder: Path, path: Path) -> str:
     """Return the path below `folder` as text; bytes that are not UTF-8 become `?`, since no table can hold them."""
     return path.relative_to(folder).as_posix().encode("utf-8", "replace").decode()
