@@ -15,7 +15,7 @@ from hviskd.models.admission import require_tile_px, strangeness
 from hviskd.models.compute import Compute
 from hviskd.models.finding import AnyModel, load_model
 from hviskd.models.prediction import batch_of, classify, predictor
-from hviskd.models.prediction_file import PredictionFile, prediction_file, require_writable
+from hviskd.models.prediction_file import PredictionFile, open_prediction_file, require_writable
 from hviskd.progress import Advance, Progress, progress_bar
 from hviskd.threads import in_threads
 from hviskd.tiles import TileSet
@@ -125,7 +125,7 @@ def predict(
     record = {"model": loaded.card.name, "weights_sha256": loaded.fingerprint, "unsure_below": threshold}
     found = _Findings(loaded, compute, threshold)
     with (
-        prediction_file(output, work.columns, loaded.card.classes, threshold, record | {"notice": NOTICE}) as file,
+        open_prediction_file(output, work.columns, loaded.card.classes, threshold, record | {"notice": NOTICE}) as file,
         progress_bar(f"classify with {loaded.card.name}", work.total, progress) as advance,
     ):
         found.take(work.items(), file, advance)

@@ -32,7 +32,7 @@ def require_writable(path: Path, *, overwrite: bool) -> None:
 
 
 class PredictionFile:
-    """Takes rows and writes them in groups; made by `prediction_file`.
+    """Takes rows and writes them in groups; made by `open_prediction_file`.
 
     The columns are those that say what was classified, then `probability_NAME` of each class, `class` (the most
     probable), `confidence` (its probability) and, with a threshold, `unsure` (whether that is below it).
@@ -72,7 +72,7 @@ class PredictionFile:
 
 
 @contextmanager
-def prediction_file(
+def open_prediction_file(
     path: Path, source_columns: Sequence[str], classes: Sequence[str], unsure_below: float | None, record: object
 ) -> Iterator[PredictionFile]:
     """Yield what takes the rows of a file, which is at its place only after the block has ended without an error.
