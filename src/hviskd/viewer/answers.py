@@ -17,6 +17,7 @@ from hviskd.viewer.desk import FRESH, Contents, Desk
 from hviskd.viewer.drawing_answers import DrawingAnswers
 from hviskd.viewer.grids import Grids
 from hviskd.viewer.layer_answers import LayerAnswers, listed_map, map_facts
+from hviskd.viewer.live_answers import LiveAnswers
 from hviskd.viewer.page_files import read_page
 from hviskd.viewer.shelf import ShelfSlide
 from hviskd.viewer.slide_pictures import SlidePictures, zoom_of
@@ -34,6 +35,7 @@ class Answers:
         self._pictures = SlidePictures(contents.slides)
         self._page = read_page()
         self._start = secrets.token_hex(4)  # sets apart the pictures of a run; keys are the same in all of them
+        self._live = LiveAnswers(self._desk)
         self._notes = [self._desk.worded(note) for note in contents.maps.notes]
 
     def app(self) -> ASGIApp:
@@ -51,9 +53,18 @@ class Answers:
                 *LayerAnswers(self._desk, grids).routes(),
                 *SpotAnswers(self._desk, contents.opinions, grids).routes(),
                 *DrawingAnswers(self._desk, grids).routes(),
+                *self._live.routes(),
             ],
             exception_handlers={HTTPException: _refusal},
         )
+
+    def end(self) -> None:
+        """End what was started on the page, and tell who listens that the viewer ends."""
+        self._live.end()
+
+    def close(self) -> None:
+        """Close the slides, when nobody is answered any more."""
+        self._contents.slides.close()
 
     async def _index(self, _request: Request) -> Response:
         content, kind = self._page["index.html"]
@@ -67,7 +78,8 @@ class Answers:
 
     async def _listed(self, request: Request) -> Response:
         slides = await self._desk.done(request, lambda: [self._row(slide) for slide in self._contents.shelf.values()])
-        return JSONResponse({"slides": slides, "notes": self._notes, "notice": NOTICE}, headers=FRESH)
+        live = bool(self._contents.maps.given)
+        return JSONResponse({"slides": slides, "notes": self._notes, "notice": NOTICE, "live": live}, headers=FRESH)
 
     def _row(self, slide: ShelfSlide) -> dict[str, Any]:
         maps = self._contents.maps

@@ -61,7 +61,7 @@ class Grids:
 
     def __init__(self, slides: OpenSlides, maps: MapShelf, drawings: Drawings) -> None:
         self._slides, self._maps, self._drawings = slides, maps, drawings
-        self._kept: Kept[tuple[str, str, FileState], Grid] = Kept(
+        self._kept: Kept[tuple[str, str, FileState, tuple[int, ...]], Grid] = Kept(
             CACHE_BYTES, lambda grid: sum(level.nbytes for level in grid.levels)
         )
 
@@ -77,7 +77,8 @@ class Grids:
             DataError: A file is damaged, or map and annotation have no class in common.
         """
         drawn = self._drawings.state(which) if layer.endswith("disagreement") else (0, 0)
-        return self._kept.made((which.key, layer, drawn), lambda: self._made(which, layer))
+        written = tuple(one.written_ns for one in self._maps.of(which))
+        return self._kept.made((which.key, layer, drawn, written), lambda: self._made(which, layer))
 
     def annotation(self, which: ShelfSlide) -> Annotation:
         """Return what the expert drew on a slide.

@@ -10,8 +10,9 @@ from hviskd.agreement.pairs import map_folders
 from hviskd.csv_table import read_csv
 from hviskd.errors import DataError
 from hviskd.segmentation import SlideMap, Summary, load_slide_map, read_summary
-from hviskd.segmentation.cohort import SLIDES_CSV
-from hviskd.segmentation.outputs import SUMMARY
+from hviskd.segmentation.cohort import CLAIMS, SLIDES_CSV
+from hviskd.segmentation.live_file import live_states
+from hviskd.segmentation.outputs import MAP, SUMMARY
 from hviskd.slides.slide_files import changed_at, place_digest, slide_fingerprint
 from hviskd.viewer.kept import Kept
 from hviskd.viewer.shelf import ShelfSlide
@@ -39,20 +40,32 @@ class ShelfMap:
 class MapShelf:
     """Maps in folders that `segment_cohort()` wrote; for any number of threads.
 
+    Args:
+        folders: The folders.
+        growing: Whether maps may come that are not there yet, so that a folder may be empty or missing.
+
     Attributes:
         notes: Which folders hold no readable map, a sentence each.
+        given: The folders.
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], *, growing: bool = False) -> None:
         self.notes: tuple[str, ...] = ()
-        self._given = tuple(folders)
+        self.given = tuple(folders)
+        self.version = 0  # higher whenever other maps are there
+        self._growing = growing
         self._maps: dict[str, list[ShelfMap]] = {}
         self._found: dict[Path, tuple[tuple[int, int], tuple[ShelfMap, ...]]] = {}  # by size and time of the slide
-        self._failed: dict[str, str] = {}
-        self._loaded: Kept[Path, SlideMap] = Kept(CACHE_BYTES, lambda one: one.probabilities.nbytes)
+        self._failed: dict[Path, dict[str, str]] = {}  # by table
+        self._written: dict[Path, int] = {}  # when each map was finished
+        self._orders: dict[Path, int] = {}
+        self._loaded: Kept[tuple[Path, int], SlideMap] = Kept(CACHE_BYTES, lambda one: one.probabilities.nbytes)
         self._lock = threading.Lock()
+        self._failures_read: dict[Path, int] = {}  # when the tables were written
         for folder in folders:
-            self._put_up(folder)
+            if not folder.is_dir() and not growing:
+                raise DataError(f"{folder}: no such folder")
+        self.notes = self._look()
 
     def of(self, slide: ShelfSlide) -> tuple[ShelfMap, ...]:
         """Return the maps of a slide, in the order of their folders; one of another slide of its name is not its."""
@@ -75,7 +88,9 @@ class MapShelf:
 
     def failure(self, slide: ShelfSlide) -> str:
         """Return why a slide has no map, if it was tried in vain."""
-        return self._failed.get(slide.path.name, "")
+        with self._lock:
+            problems = [failed[slide.path.name] for failed in self._failed.values() if slide.path.name in failed]
+        return problems[-1] if problems else ""
 
     def load(self, which: ShelfMap) -> SlideMap:
         """Return a map with its probabilities.
@@ -83,27 +98,80 @@ class MapShelf:
         Raises:
             DataError: It is damaged.
         """
-        return self._loaded.made(which.folder, lambda: load_slide_map(which.folder))
+        return self._loaded.made((which.folder, which.written_ns), lambda: load_slide_map(which.folder))
 
     def folders(self) -> set[Path]:
         """Return where the given folders are, whether their maps could be read or not."""
-        return {folder.parent for folder in self._given}
+        return {folder.parent for folder in self.given}
 
-    def _put_up(self, folder: Path) -> None:
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder")
-        for place in map_folders([folder]):
-            try:
-                summary = read_summary(place)
-            except DataError as error:
-                self.notes += (str(error),)
-                continue
-            one = ShelfMap(place, summary.map.model, summary, (place / SUMMARY).stat().st_mtime_ns)
-            self._maps.setdefault(summary.map.slide, []).append(one)
-        if (folder / SLIDES_CSV).is_file():
-            for _, row in read_csv(folder / SLIDES_CSV, "slide", "state", "problem"):
-                if row["state"] == "failed":
-                    self._failed[row["slide"]] = row["problem"]
+    def look_again(self) -> None:
+        """Find the maps that were written since the last look."""
+        self._look()
+
+    def makers(self, folder: Path) -> set[str]:
+        """Return the fingerprints of the Models of the maps in one of the given folders."""
+        with self._lock:
+            found = [one for maps in self._maps.values() for one in maps if folder in (one.folder, one.folder.parent)]
+        return {one.summary.map.model_fingerprint for one in found}
+
+    def _look(self) -> tuple[str, ...]:
+        """Take in what is new, and return what cannot be read, a sentence each."""
+        problems = []
+        for order, folder in enumerate(self.given):
+            for place in self._places(folder):
+                try:
+                    self._take_in(order, place)
+                except DataError as error:
+                    problems.append(str(error))
+            self._read_failures(folder / SLIDES_CSV)
+        return tuple(problems)
+
+    def _places(self, folder: Path) -> list[Path]:
+        """Return the folders of the maps in a given folder; the folder itself if it is to hold some and does not."""
+        may_be_empty = self._growing or bool(live_states(folder, folder / CLAIMS))
+        if may_be_empty and not (folder / MAP).is_file():
+            return sorted(found.parent for found in folder.glob(f"*/{MAP}"))
+        return map_folders([folder])
+
+    def _take_in(self, order: int, place: Path) -> None:
+        written_ns = (place / SUMMARY).stat().st_mtime_ns if (place / SUMMARY).is_file() else 0
+        if self._written.get(place) == written_ns:
+            return
+        if not written_ns and place in self._written:  # it is being written again
+            self._forget(place)
+            return
+        summary = read_summary(place)
+        one = ShelfMap(place, summary.map.model, summary, written_ns)
+        name = summary.map.slide
+        with self._lock:
+            self._written[place] = written_ns
+            self._orders[place] = order
+            others = [other for other in self._maps.get(name, []) if other.folder != place]
+            self._maps[name] = sorted([*others, one], key=lambda each: (self._orders[each.folder], each.folder))
+            self._found.clear()
+            self.version += 1
+
+    def _forget(self, place: Path) -> None:
+        with self._lock:
+            del self._written[place]
+            for name, maps in self._maps.items():
+                self._maps[name] = [one for one in maps if one.folder != place]
+            self._found.clear()
+            self.version += 1
+
+    def _read_failures(self, table: Path) -> None:
+        written_ns = table.stat().st_mtime_ns if table.is_file() else 0
+        if not written_ns or self._failures_read.get(table) == written_ns:
+            return
+        failed = {
+            row["slide"]: row["problem"]
+            for _, row in read_csv(table, "slide", "state", "problem")
+            if row["state"] == "failed"
+        }
+        with self._lock:
+            self._failures_read[table] = written_ns
+            self._failed[table] = failed
+            self.version += 1
 
 
 def _made_from(slide: Path, maps: Sequence[ShelfMap]) -> list[ShelfMap]:

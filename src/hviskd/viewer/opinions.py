@@ -104,6 +104,11 @@ class Opinions:
             self._looked(place, blank, 0)
         return [request.card.name for request in self._requests]
 
+    @property
+    def models(self) -> "list[tuple[ModelCard, Model | Path]]":
+        """The Models' cards, and where they are."""
+        return list(zip((request.card for request in self._requests), self._sources, strict=True))
+
     def folders(self) -> set[Path]:
         """Return the folders that the Models' folders are in."""
         return {source.parent for source in self._sources if isinstance(source, Path)}

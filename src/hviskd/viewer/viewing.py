@@ -27,12 +27,12 @@ class Viewer:
         notes: What was found beside the slides and is not shown, a sentence for each kind.
     """
 
-    def __init__(self, access: Access, notes: tuple[str, ...], listener: Listener, slides: OpenSlides) -> None:
+    def __init__(self, access: Access, notes: tuple[str, ...], listener: Listener, answers: Answers) -> None:
         self.address = access.address
         self.notes = notes
         self._access = access
         self._listener = listener
-        self._slides = slides
+        self._answers = answers
 
     def show(self) -> bool:
         """Open the page in the user's browser, and return whether there is one.
@@ -49,9 +49,10 @@ class Viewer:
         self._listener.wait()
 
     def close(self) -> None:
-        """Stop, and close the slides."""
+        """Stop, end a `segment` that was started on the page, and close the slides."""
+        self._answers.end()
         self._listener.close()
-        self._slides.close()
+        self._answers.close()
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +101,7 @@ def open_viewer(
     """
     shown = shown or OnSlides()
     cohort = find_cohort(slides)
-    maps = MapShelf(shown.maps)
+    maps = MapShelf(shown.maps, growing=bool(shown.models))
     opened = OpenSlides(icc=icc)
     opinions = Opinions(opened, maps, shown.models)
     drawings = Drawings(shown.drawn, [slide.path for slide in cohort])
@@ -109,4 +110,4 @@ def open_viewer(
     listener = bind(port)
     access = Access(listener.getsockname()[1])
     notes = (*cohort.notes, *maps.notes)
-    return Viewer(access, notes, Listener(Guard(answers.app(), access), listener), contents.slides)
+    return Viewer(access, notes, Listener(Guard(answers.app(), access), listener), answers)

@@ -1,0 +1,205 @@
+"""What the viewer tells of `segment` at work: the map that fills, rows as they change, a run from the page, its end."""
+
+import gzip
+import http.client
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from hviskd.claims import Claims
+from hviskd.models import Compute
+from hviskd.segmentation import load_slide_map, segment_cohort
+from hviskd.segmentation.cohort import CLAIMS
+from hviskd.slides import CohortSlide
+from hviskd.viewer import OnSlides, open_viewer
+from hviskd.viewer.at_work import AtWork
+from hviskd.viewer.map_shelf import MapShelf
+from hviskd.viewer.shelf import put_up
+from tests.segmentation.make import CLASSES, tissue_on_glass, write_model, write_slide
+from tests.viewer.asking import ask, post
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from hviskd.models import Compute
+from hviskd.segmentation import live_file, segment_cohort
+live_file._EVERY_S = 0.0
+model, slides, maps, go = sys.argv[1:]
+def wait(done, total, what):
+    while not Path(go).exists() and done > total // 3:
+        time.sleep(0.05)
+segment_cohort(model, slides, maps, compute=Compute("torch", threads=1, workers=1, batch_size=8), progress=wait)
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("models") / "student").folder
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """Two slides, and one between them that is cut off in the middle."""
+    paths = [
+        write_slide(tmp_path / "slides" / f"{name}.svs", tissue_on_glass(800, 600, seed=ord(name))) for name in "ABC"
+    ]
+    paths[1].write_bytes(paths[1].read_bytes()[:20_000])
+    (tmp_path / "maps").mkdir()
+    return tmp_path
+
+
+@contextmanager
+def segmenting(model, folder):
+    """Run another process that stops in the middle of the first slide; yields what lets it go on."""
+    go = folder / "go"
+    command = [sys.executable, "-c", SLOWLY, str(model), str(folder / "slides"), str(folder / "maps"), str(go)]
+    with subprocess.Popen(command) as process:
+        try:
+            yield lambda: (go.touch(), process.wait(120))
+        finally:
+            process.kill()
+
+
+@contextmanager
+def listening(viewer):
+    """Yield a function that gives the next event of a kind."""
+    parts = urlsplit(viewer.address)
+    headers = {"Cookie": f"hviskd-{parts.port}={parts.query.removeprefix('token=')}"}
+    connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=90)
+    connection.request("GET", "/live", headers=headers)
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+
+    def until(wanted):
+        kind, end = "", time.monotonic() + 90
+        while line := answer.readline().decode():
+            assert time.monotonic() < end
+            if line.startswith("event: "):
+                kind = line.removeprefix("event: ").strip()
+            elif line.startswith("data: "):
+                told = json.loads(line.removeprefix("data: "))
+                if wanted(kind, told):
+                    return told
+        return pytest.fail("the stream ended")
+
+    yield until
+    connection.close()
+
+
+@pytest.mark.slow
+def test_a_map_that_fills_is_told_and_ends_as_a_map_like_any_other(model, cohort):
+    with segmenting(model, cohort) as go_on, open_viewer(cohort / "slides", OnSlides((cohort / "maps",))) as viewer:
+        keys = {row["name"]: row["key"] for row in ask(viewer, "/slides").json["slides"]}
+        with listening(viewer) as until:
+            told = until(lambda _, told: told["now"].get(keys["A.svs"], {}).get("done"))
+            states = {name: told["rows"][key]["state"] for name, key in keys.items()}
+            assert states["A.svs"] == "working"
+            assert states["C.svs"] == "waiting"
+            now = told["now"][keys["A.svs"]]
+            assert (now["model"], now["classes"]) == ("student", list(CLASSES))
+            assert 0 < now["done"] < now["tiles"]
+            assert now["tiles_per_s"] > 0
+            answer = ask(viewer, f"/slides/{keys['A.svs']}/live")
+            cells = np.frombuffer(gzip.decompress(answer.body), np.uint8).reshape(now["rows"], now["columns"])
+            assert ask(viewer, f"/slides/{keys['C.svs']}/live").status == 404
+            go_on()
+            until(lambda _, told: not told["rows"])
+        final = load_slide_map(cohort / "maps" / "A").class_grid()
+        assert now["done"] <= (cells != 255).sum() < (final != 255).sum()
+        assert np.array_equal(cells[cells != 255], final[cells != 255])
+        rows = {row["name"]: row for row in ask(viewer, "/slides").json["slides"]}
+        assert [len(rows[name]["maps"]) for name in ("A.svs", "B.svs", "C.svs")] == [1, 0, 1]
+        assert rows["B.svs"]["problem"].startswith("B.svs: damaged")
+        assert ask(viewer, f"/slides/{keys['A.svs']}/layers/0-classes").status == 200
+
+
+@pytest.mark.slow
+def test_slides_are_segmented_from_the_page_as_by_the_command(model, cohort):
+    shown = OnSlides((cohort / "new",), models=(model,))  # a folder that is not there yet
+    with open_viewer(cohort / "slides", shown) as viewer, listening(viewer) as until:
+        assert until(lambda *_: True)["models"] == [{"name": "student", "slides": 3}]
+        assert post(viewer, "/segment", {"model": "student"}).json == {"model": "student", "problem": ""}
+        again = post(viewer, "/segment", {"model": "student"})
+        assert (again.status, "already" in again.json["problem"]) == (409, True)
+        ended = until(lambda _, told: told["models"][0]["slides"] == 1 and not told["job"]["model"])
+        assert ended["job"]["problem"] == ""
+        rows = {row["name"]: row for row in ask(viewer, "/slides").json["slides"]}
+        assert [len(rows[name]["maps"]) for name in ("A.svs", "B.svs", "C.svs")] == [1, 0, 1]
+    segment_cohort(model, cohort / "slides" / "A.svs", cohort / "by-hand", compute=Compute())
+    one, other = (load_slide_map(cohort / place / "A") for place in ("new", "by-hand"))
+    assert np.array_equal(one.class_index, other.class_index)
+
+
+@pytest.mark.slow
+def test_it_is_cancelled_and_ends_with_the_viewer(model, cohort):
+    shown = OnSlides((cohort / "maps",), models=(model,))
+    for cancel in (lambda viewer: post(viewer, "/segment/cancel", {}), lambda viewer: viewer.close()):
+        with open_viewer(cohort / "slides", shown) as viewer:
+            post(viewer, "/segment", {"model": "student"})
+            process = viewer._answers._live._job._running.process
+            began = time.monotonic()
+            cancel(viewer)
+            assert process.poll() is not None
+            assert time.monotonic() - began < 25
+        assert not list((cohort / "maps").glob(".progress-*"))
+
+
+@pytest.mark.slow
+def test_why_it_ended_is_told(model, cohort):
+    shutil.copytree(model, cohort / "damaged")
+    with open_viewer(cohort / "slides", OnSlides((cohort / "maps",), models=(cohort / "damaged",))) as viewer:
+        (cohort / "damaged" / "model.json").write_text("{")
+        with listening(viewer) as until:
+            post(viewer, "/segment", {"model": "student"})
+            problem = until(lambda _, told: told["job"]["problem"])["job"]["problem"]
+    assert problem.startswith("damaged/model.json")
+
+
+@pytest.mark.parametrize("sent", [{"model": "another"}, {}, {"model": "student", "slides": ["../x"]}, []])
+def test_what_makes_no_sense_starts_nothing(model, cohort, sent):
+    with open_viewer(cohort / "slides", OnSlides((cohort / "maps",), models=(model,))) as viewer:
+        assert post(viewer, "/segment", sent).status in (409, 422)
+        assert ask(viewer, "/segment").status == 405
+        assert post(viewer, "/segment", {"model": "student"}, X_Hviskd_Token=None).status == 403
+        assert viewer._answers._live._job.told()["model"] is None
+
+
+def test_who_listens_is_told_of_the_end_and_too_many_are_refused(cohort, monkeypatch):
+    monkeypatch.setattr("hviskd.viewer.live_answers._MOST_LISTENERS", 1)
+    viewer = open_viewer(cohort / "slides", OnSlides((cohort / "maps",)))
+    with listening(viewer) as until:
+        until(lambda *_: True)
+        assert ask(viewer, "/live").status == 503
+        began = time.monotonic()
+        ending = threading.Thread(target=viewer.close)
+        ending.start()
+        until(lambda kind, _: kind == "end")
+        ending.join()
+        assert time.monotonic() - began < 2
+
+
+def test_what_a_killed_process_left_is_not_believed(cohort):
+    maps = MapShelf([cohort / "maps"])
+    shelf = put_up([CohortSlide(cohort / "slides" / "A.svs")])
+    (cohort / "maps" / ".progress-x-1-1.json").write_text(
+        json.dumps(
+            {
+                "model": "m",
+                "classes": ["a"],
+                "colours": [[0, 0, 0]],
+                "slides": [{"slide": "A.svs", "place": next(iter(shelf)), "folder": "A"}],
+            }
+        )
+    )
+    assert AtWork(shelf, maps).look().rows == {}
+    with Claims(cohort / "maps" / CLAIMS) as claims:
+        claims.take(".progress-x-1-1.json")
+        assert AtWork(shelf, maps).look().rows == {next(iter(shelf)): {"state": "waiting", "problem": ""}}
