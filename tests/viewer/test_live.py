@@ -23,7 +23,7 @@ from hviskd.viewer import OnSlides, open_viewer
 from hviskd.viewer.at_work import AtWork
 from hviskd.viewer.map_shelf import MapShelf
 from hviskd.viewer.shelf import put_up
-from tests.segmentation.make import CLASSES, tissue_on_glass, write_model, write_slide
+from tests.segmentation.make import CLASSES, COLOURS, tissue_on_glass, write_model, write_slide
 from tests.viewer.asking import ask, post
 
 SLOWLY = """
@@ -31,7 +31,7 @@ import sys, time
 from pathlib import Path
 from hviskd.models import Compute
 from hviskd.segmentation import live_file, segment_cohort
-live_file._EVERY_S = 0.0
+live_file._EVERY_S = live_file._REST = 0.0
 model, slides, maps, go = sys.argv[1:]
 def wait(done, total, what):
     while not Path(go).exists() and done > total // 3:
@@ -184,6 +184,66 @@ def test_who_listens_is_told_of_the_end_and_too_many_are_refused(cohort, monkeyp
         until(lambda kind, _: kind == "end")
         ending.join()
         assert time.monotonic() - began < 2
+
+
+@pytest.mark.slow
+def test_the_page_shows_the_map_as_it_fills_and_then_as_a_map_like_any_other(model, cohort, look):
+    with segmenting(model, cohort) as go_on, open_viewer(cohort / "slides", OnSlides((cohort / "maps",))) as viewer:
+        opened = look(viewer.address)
+        page = opened.page
+        page.wait_for_function("() => hviskd.live?.picture?.canvas && hviskd.live.picture.done > 24", timeout=60_000)
+        assert page.inner_text("#live-title") == "Being mapped by student"
+        assert "tiles/s" in page.inner_text("#live-told")
+        states = page.locator("#slide-list .state").all_inner_texts()
+        assert states[0].startswith("being mapped: ")
+        assert states[2] == "waiting to be mapped"
+        assert page.locator("#legend-section").is_hidden()
+        painted, cells = opened.overlay(), live_cells(viewer, opened)
+        step, left, top = opened.place()
+        cell = page.evaluate("hviskd.live.picture.cellPx")
+        for row, column in np.ndindex(cells.shape):
+            across, down = (((at + 0.5) * cell - edge) / step for at, edge in ((column, left), (row, top)))
+            colour = painted[round(down), round(across)]
+            assert (colour[3] > 0) == (cells[row, column] != 255)
+            if colour[3]:
+                assert np.abs(colour[:3].astype(int) - COLOURS[cells[row, column]]).max() <= 3
+        page.uncheck("#live-shown")
+        page.wait_for_timeout(100)
+        assert not opened.overlay()[..., 3].any()
+        page.screenshot(path=str(cohort / "live.png"))
+        go_on()
+        page.wait_for_function("() => hviskd.panes.facts.maps.length && !Object.keys(hviskd.live.told.rows).length")
+        opened.settled()
+        assert page.locator("#live-section").is_hidden()
+        assert page.inner_text("#legend-title") == "Map by student"
+        assert page.locator("#slide-list .state").all_inner_texts() == ["", "", ""]
+        assert page.locator("#slide-list .warn").all_inner_texts()[0].startswith("failed: B.svs: damaged")
+        assert opened.overlay()[..., 3].any()
+        page.close()
+
+
+def live_cells(viewer, opened):
+    key = opened.evaluate("hviskd.panes.facts.key")
+    now = opened.evaluate(f"hviskd.live.told.now['{key}']")
+    answer = ask(viewer, f"/slides/{key}/live")
+    return np.frombuffer(gzip.decompress(answer.body), np.uint8).reshape(now["rows"], now["columns"])
+
+
+@pytest.mark.slow
+def test_slides_without_a_map_are_mapped_by_a_button_and_cancelled_by_another(model, cohort, look):
+    with open_viewer(cohort / "slides", OnSlides((cohort / "new",), models=(model,))) as viewer:
+        page = look(viewer.address).page
+        page.get_by_role("button", name="Map 3 slides with student").click()
+        page.get_by_role("button", name="Cancel mapping").click()
+        page.get_by_role("button", name="Map 3 slides with student").wait_for(timeout=30_000)
+        page.get_by_role("button", name="Map 3 slides with student").click()
+        page.wait_for_function(
+            "() => document.getElementById('segment-told').textContent.startsWith('Mapping with student')"
+        )
+        page.get_by_role("button", name="Map 1 slide with student").wait_for(timeout=90_000)
+        assert page.inner_text("#legend-title") == "Map by student"
+        assert len(page.locator("#slide-list .bar").all()) == 2
+        page.close()
 
 
 def test_what_a_killed_process_left_is_not_believed(cohort):

@@ -77,9 +77,11 @@ class Answers:
         return Response(found.content, media_type=found.kind, headers={"Cache-Control": "no-cache"})
 
     async def _listed(self, request: Request) -> Response:
+        maps = self._contents.maps
+        version = maps.version  # before the rows are made, lest one be missed
         slides = await self._desk.done(request, lambda: [self._row(slide) for slide in self._contents.shelf.values()])
-        live = bool(self._contents.maps.given)
-        return JSONResponse({"slides": slides, "notes": self._notes, "notice": NOTICE, "live": live}, headers=FRESH)
+        told = {"maps": version, "live": bool(maps.given), "notes": self._notes, "notice": NOTICE}
+        return JSONResponse({"slides": slides, **told}, headers=FRESH)
 
     def _row(self, slide: ShelfSlide) -> dict[str, Any]:
         maps = self._contents.maps

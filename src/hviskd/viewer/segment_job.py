@@ -18,7 +18,7 @@ from hviskd.viewer.map_shelf import MapShelf
 from hviskd.viewer.opinions import Opinions
 from hviskd.viewer.shelf import ShelfSlide
 
-_END_S = 10.0  # after which a process that does not end by itself is killed
+_END_S = 5.0  # after which a process that does not end by itself is killed
 _MOST_TEXT = 20_000
 
 

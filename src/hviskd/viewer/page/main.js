@@ -7,6 +7,7 @@ import { keepPlace, readLayers, readPlace } from "./kept_place.js";
 import { helpWithKeys } from "./key_help.js";
 import { LeastSure } from "./least_sure.js";
 import { showLegend } from "./legend.js";
+import { Live } from "./live.js";
 import { MOST_PANES, Panes } from "./panes.js";
 import { savePicture } from "./picture.js";
 import { disablePowers, makePowers, markPower } from "./powers.js";
@@ -34,6 +35,7 @@ const panes = new Panes(by("panes"), {
     here.watch(pane.view);
     board?.watch(pane);
     pane.layers.above = (context, place) => {
+      live?.paint(context, place);
       here.paint(context, place);
       board.paint(context, place);
     };
@@ -43,6 +45,7 @@ board = new Board(panes, announce);
 board.watch(panes.first);
 const leastSure = new LeastSure(panes, here);
 let list = null;
+let live = null; // where maps may come
 let loading = null; // of the models, after the first slide is on the screen
 
 function keep() {
@@ -95,6 +98,7 @@ async function show(key, place = {}) {
     here.close();
     await panes.open(facts);
     board.opened(facts);
+    live?.opened();
     loading ??= ask("/models").catch((error) => tellLayerProblem(error.message));
     if (place.x != null && place.y != null && place.power) panes.first.view.lookAt(place.x, place.y, place.power);
     by("told").textContent = `${facts.name} is open`;
@@ -142,7 +146,7 @@ async function start() {
   startTheme();
   makePowers(panes.first.view);
   makeControls();
-  const { slides, notice } = await ask("/slides");
+  const { slides, notice, live: mayGrow, maps } = await ask("/slides");
   by("notice").textContent = notice;
   list = new SlideList(slides, (key) => show(key, {}));
   const place = readPlace();
@@ -151,7 +155,8 @@ async function start() {
   panes.list.forEach(({ layers }, number) => readLayers(layers.state, number));
   const known = slides.some((slide) => slide.key === place.slide);
   await show(known ? place.slide : slides[0].key, known ? place : {});
+  if (mayGrow) live = new Live(list, panes, maps, announce);
 }
 
-globalThis.hviskd = { panes, here, board, get view() { return panes.first.view; }, get layers() { return panes.active.layers; } }; // for the console
+globalThis.hviskd = { panes, here, board, get live() { return live; }, get view() { return panes.first.view; }, get layers() { return panes.active.layers; } }; // for the console
 start().catch((error) => say(error.message));

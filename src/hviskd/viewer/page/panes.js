@@ -36,6 +36,15 @@ export class Panes {
     this.follow();
   }
 
+  /** Take in what is newly known of the slide that is shown. */
+  refresh(facts) {
+    this.facts = facts;
+    for (const { view, layers } of this.list) {
+      view.facts = facts;
+      layers.open(facts);
+    }
+  }
+
   close() {
     this.facts = null;
     for (const { view, layers } of this.list) {

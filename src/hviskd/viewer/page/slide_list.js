@@ -7,19 +7,43 @@ const BY_NAME = "name";
 export class SlideList {
   /** A list of slides; `choose` is called with the key of the one that is clicked. */
   constructor(slides, choose) {
-    this.slides = slides;
     this.choose = choose;
     this.current = null;
+    this.states = {}; // of slides that are being segmented
     this.filter = document.getElementById("slide-filter");
     this.sort = document.getElementById("slide-sort");
+    this.filter.addEventListener("input", () => this.show());
+    this.sort.addEventListener("change", () => this.show());
+    this.replace(slides);
+  }
+
+  /** Show other facts of the slides. */
+  replace(slides) {
+    this.slides = slides;
+    const sorted = this.sort.value;
     const classes = [...new Set(slides.flatMap(({ maps }) => maps[0]?.classes ?? []))];
     const orders = [["Name", BY_NAME]];
     if (classes.length) orders.push(["Tissue, mm²", "tissue"], ...classes.map((name) => [`Share of ${name}`, `class ${name}`]));
     this.sort.replaceChildren(...orders.map(([words, value]) => new Option(words, value)));
     this.sort.parentElement.hidden = !classes.length;
-    this.filter.addEventListener("input", () => this.show());
-    this.sort.addEventListener("change", () => this.show());
+    if (orders.some(([, value]) => value === sorted)) this.sort.value = sorted;
     this.show();
+  }
+
+  /** Tell what is done with the slides that are being segmented. */
+  tell(rows, now) {
+    this.states = Object.fromEntries(Object.entries(rows).map(([key, { state, problem }]) => [key, wordsOfState(state, problem, now[key])]));
+    this.showStates();
+  }
+
+  showStates() {
+    for (const button of document.querySelectorAll("#slide-list button")) {
+      const [words, wrong] = this.states[button.dataset.key] ?? ["", false];
+      const line = button.querySelector(".state");
+      line.textContent = words;
+      line.classList.toggle("warn", wrong);
+      line.classList.toggle("soft", !wrong);
+    }
   }
 
   /** Mark the slide that is shown. */
@@ -32,10 +56,13 @@ export class SlideList {
     const wanted = this.filter.value.trim().toLocaleLowerCase();
     const found = this.slides.filter((slide) => wordsOf(slide).toLocaleLowerCase().includes(wanted));
     found.sort((one, other) => this.rank(other) - this.rank(one)); // stable: by name among equals
+    const focused = document.activeElement?.closest("#slide-list button")?.dataset.key;
     document.getElementById("slide-list").replaceChildren(...found.map((slide) => element("li", {}, this.button(slide))));
     document.getElementById("slide-count").textContent =
       found.length === this.slides.length ? `${found.length} slide${found.length === 1 ? "" : "s"}` : `${found.length} of ${this.slides.length} slides`;
     this.mark(this.current);
+    this.showStates();
+    if (focused) document.querySelector(`#slide-list button[data-key="${focused}"]`)?.focus();
   }
 
   rank({ maps }) {
@@ -54,12 +81,20 @@ export class SlideList {
     if (map) words.append(bar(map), element("span", { class: "soft" }, `${area(map.tissue_mm2)} mm² of tissue`));
     if (map?.notes.length) words.append(element("span", { class: "soft" }, map.notes.length === 1 ? map.notes[0] : `${map.notes.length} notes`));
     if (slide.problem) words.append(element("span", { class: "warn" }, `failed: ${slide.problem}`));
+    words.append(element("span", { class: "state" }));
     const picture = element("img", { src: `/slides/${slide.key}/thumbnail?start=${slide.start}`, alt: "", loading: "lazy" });
     const made = element("button", { type: "button" }, picture, words);
     made.dataset.key = slide.key;
     made.addEventListener("click", () => this.choose(slide.key));
     return made;
   }
+}
+
+/** The state of a slide that is being segmented, and whether it is bad. */
+function wordsOfState(state, problem, now) {
+  if (state === "failed") return [`failed: ${problem}`, true];
+  if (state === "working" && now) return [`being mapped: ${Math.floor((100 * now.done) / Math.max(1, now.tiles))} %`, false];
+  return [{ waiting: "waiting to be mapped", done: "mapped" }[state] ?? "", false];
 }
 
 /** What a slide can be filtered by. */
