@@ -337,7 +337,7 @@ def conflict(viewer, look):
     hands[0].saved()
     hands[1].polygon((200, 200), (300, 200), (300, 300))
     second.page.wait_for_selector("#draw-conflict:not([hidden])")
-    assert second.page.inner_text("#draw-what") == "A.geojson: was changed by someone else meanwhile"
+    assert second.page.inner_text("#draw-what") == "A.geojson: was changed by someone else meanwhile."
     return first, second
 
 

@@ -81,6 +81,10 @@ def test_keys_measure_from_place_to_place(opened):
         opened.settled()
         page.keyboard.press("Enter")
         places.append(opened.evaluate("(({x, y}) => [x, y])(hviskd.view.centre)"))
+        opened.evaluate("hviskd.view.lookAt(600, 500, 10)")
+        opened.overlay()
+        if len(places) == 1:  # the other end is at the cross
+            assert measured(opened) == pytest.approx(0.5 * math.dist(places[0], (600, 500)), rel=0.01)
     assert measured(opened) == pytest.approx(0.5 * math.dist(*places), rel=1e-6)
     page.keyboard.press("Escape")
     assert measured(opened) == 0

@@ -133,7 +133,9 @@ export class Board {
     const { points, pointer } = tools.current ?? {};
     const pointed = tools.byKeys ? middleOf(context, place) : pointer;
     if (points) paintSketch(context, place, points, pointed, drawing.chosen?.colour ?? [0, 0, 0]);
-    tools.tools.ruler.paint(context, place);
+    const { ruler } = tools.tools;
+    if (tools.byKeys && ruler.open) ruler.ends[1] = middleOf(context, place);
+    ruler.paint(context, place);
     if (tools.byKeys && tools.current) paintCross(context);
   }
 

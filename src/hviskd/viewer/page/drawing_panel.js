@@ -52,6 +52,7 @@ export class DrawingPanel {
     by("draw-what").textContent = keeping.conflict;
     this.list("draw-classes", drawing.classes.map((each) => this.classRow(each)));
     this.list("draw-list", drawing.regions.slice(-MOST_LISTED).reverse().map((region) => this.row(region)));
+    by("draw-list").querySelector('[aria-pressed="true"]')?.scrollIntoView({ block: "nearest" });
     const more = drawing.regions.length - MOST_LISTED;
     by("draw-count").textContent = drawing.regions.length
       ? `${drawing.regions.length.toLocaleString("en")} outline${drawing.regions.length === 1 ? "" : "s"}${more > 0 ? `, the last ${MOST_LISTED} listed` : ""}`

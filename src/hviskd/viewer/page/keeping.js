@@ -67,9 +67,9 @@ export class Keeping {
       return true;
     } catch (error) {
       if (path !== this.path) return true;
-      if (error instanceof Refusal && error.status === 409) this.conflict = error.message;
+      if (error instanceof Refusal && error.status === 409) this.conflict = `${error.message}.`;
       else if (!(error instanceof Refusal)) this.waiting = setTimeout(() => this.save(), AGAIN_MS);
-      this.tell(`Not saved: ${error.message}`);
+      this.tell(this.conflict ? "Not saved: choose above how to go on" : `Not saved: ${error.message}`);
       return false;
     }
   }

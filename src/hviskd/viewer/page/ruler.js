@@ -84,7 +84,7 @@ export class RulerTool {
       }
       context.stroke();
     }
-    label(context, length(this.um), (ax + bx) / 2, (ay + by) / 2 - 18 * ratio, ratio);
+    if (this.um > 0) label(context, length(this.um), (ax + bx) / 2, (ay + by) / 2 - 18 * ratio, ratio);
   }
 }
 
