@@ -5,8 +5,8 @@
 Home is one folder of `crc5`, the new place the other, whose stain differs visibly: half of its tiles join without
 labels, the other half measures. Slides and patients of `crc5` are unknown. The halves probably share slides, so this
 shows what slides gain that a student was adapted to, not what other slides of the same laboratory would. Students of
-several seeds are trained with KD, then adapted; the teacher is one. It may be killed at any moment; the same command
-goes on.
+several seeds are trained with KD by the plain teacher, then adapted by each teacher. It may be killed at any moment;
+the same command goes on.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from hviskd.processor import let_threads_sleep
 
 let_threads_sleep()  # as the command line does
 
-TEACHERS = {"plain": {}, "stain jitter": {"stain_jitter": 0.5, "epochs": 12}}
+TEACHERS = {"plain": {}, "stain jitter": {"stain_jitter": 0.5, "epochs": 12, "ema": 0.98}}
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def tiles(options: argparse.Namespace):
 
     found, how = [], ImportSettings(tile_px=options.tile_px, resize=True)
     other = "test" if options.home == "train" else "train"
-    for part, val, test in ((options.home, 0.2, 0.0), (other, 0.0, 0.5)):
+    for part, val, test in ((options.home, 0.2, 0.3), (other, 0.0, 0.5)):
         folder = options.work / f"crc5-{part}-{'home' if part == options.home else 'place'}"
         if not (folder / "tileset.json").is_file():
             partial = folder.with_suffix(".partial")
@@ -87,24 +87,31 @@ def teacher_of(name: str, home, options: argparse.Namespace) -> Path:
     return tuned
 
 
+def student_of(seed: int, home, options: argparse.Namespace) -> Path:
+    """Return the folder of a student as it leaves home, trained on the first call."""
+    from hviskd import Run, Teaching, load_recipe, train
+
+    folder = options.work / f"student-seed{seed}"
+    recipe = {"network": "resnet8", "epochs": options.epochs, "batch_size": 64, "learning_rate": 0.05, "nesterov": True}
+    recipe |= {"schedule": "cosine", "warm_up": 0.05, "clip": 3, "seed": seed}
+    recipe |= {"methods": {"cross_entropy": {}, "kd": {"temperature": 2.0}}}
+    if not Run(folder).finished:
+        teaching = Teaching(teacher_of("plain", home, options), cache_folder=options.work / "cache")
+        how = load_recipe(None, recipe, role="distilled student")
+        train(how, home, folder, teacher=teaching, resume=bool(Run(folder).card), device=options.device)
+    return folder
+
+
 def measured(name: str, options: argparse.Namespace) -> list[dict]:
     """Return one row per seed: student, adapted student and teacher, at home and at the new place."""
-    from hviskd import Run, Teaching, adapt, load_recipe, train
+    from hviskd import Teaching, adapt, load_recipe
 
     home, place = tiles(options)
-    teacher, rows = teacher_of(name, home, options), []
-    kept = {"cache_folder": options.work / "cache"}
-    recipe = {"network": "resnet8", "epochs": options.epochs, "batch_size": 64, "learning_rate": 0.05, "nesterov": True}
-    recipe |= {"schedule": "cosine", "warm_up": 0.05, "clip": 3}
-    recipe |= {"methods": {"cross_entropy": {}, "kd": {"temperature": 2.0}}}
+    teaching = Teaching(teacher_of(name, home, options), unlabelled=place, cache_folder=options.work / "cache")
+    rows = []
     for seed in options.seeds:
-        student = options.work / f"student-{name.replace(' ', '-')}-seed{seed}"
-        if not Run(student).finished:
-            how = load_recipe(None, {**recipe, "seed": seed}, role="distilled student")
-            resume = bool(Run(student).card)
-            train(how, home, student, teacher=Teaching(teacher, **kept), resume=resume, device=options.device)
-        folder = options.work / f"adapted-{student.name}"
-        teaching = Teaching(teacher, unlabelled=place, **kept)
+        student = student_of(seed, home, options)
+        folder = options.work / f"adapted-{name.replace(' ', '-')}-seed{seed}"
         how = load_recipe("adapt", {"start": str(student), "seed": seed}, role="distilled student")
         found = adapt(student, home, folder, teaching=teaching, measured=place, recipe=how, device=options.device)
         row = {"teacher": name, "seed": seed}

@@ -52,9 +52,9 @@ def adapt(
 ) -> None:
     """Adapt a student to another laboratory or scanner with its slides alone; no label of the new place is read.
 
-    The training goes on from the student. Half of each batch are tiles of the new place, on which the student learns
-    what the teacher answers; the other half are labelled tiles from home, so that it does not forget. The table tells
-    what was gained at the new place (with --measure) and what it cost at home; so does the Model's card.
+    The training goes on from the student. A quarter of each batch are tiles of the new place, on which the student
+    learns what the teacher answers; the others are labelled tiles from home, so that it does not forget. The table
+    tells what was gained at the new place (with --measure) and what it cost at home; so does the Model's card.
 
     To continue after an interruption, repeat the command.
 
