@@ -186,7 +186,7 @@ def _flush(path: Path) -> None:
     """Flush a file or a folder's entries to disk."""
     if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)  # Windows flushes what may be written to
     try:
         os.fsync(descriptor)
     finally:
