@@ -257,6 +257,25 @@ def test_keys_alone_draw_change_and_remove(opened, folder):
     assert drawn(folder) == ()
 
 
+def test_nothing_is_drawn_before_the_outlines_there_are_known(hand, opened, folder):
+    page, waiting = opened.page, []
+    page.route("**/drawing", lambda route: waiting.append(route))
+    page.keyboard.press("d")
+    for corner in CORNERS:
+        hand.click(*corner)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Shift+Enter")
+    assert not page.is_visible("#draw-section")
+    waiting[0].continue_()
+    page.unroute("**/drawing")
+    page.wait_for_selector("#draw-section:not([hidden])")
+    assert opened.evaluate("[hviskd.board.drawing.regions.length, hviskd.board.tools.current.points.length]") == [0, 0]
+    hand.at.clear()
+    hand.polygon(*CORNERS)
+    hand.saved()
+    assert len(drawn(folder)) == 1
+
+
 def test_letters_turn_and_flip_nothing(opened):
     page = opened.page
     page.locator(".openseadragon-canvas").first.focus()

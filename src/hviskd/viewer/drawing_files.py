@@ -20,7 +20,7 @@ from hviskd.storage import writing_to
 
 NOTHING = "none"  # the revision of a file that is not there
 _LOCK = ".hviskd-drawing.lock"
-_ADVICE = "free space or allow writing there"
+_ADVICE = "free space, allow writing there, or give another folder as `annotations`"
 
 
 class Drawing(NamedTuple):

@@ -28,7 +28,11 @@ export class Board {
         failed: (said) => this.keeping.tell(said),
       }),
       ruler: new RulerTool(() => panes.facts.mpp, redraw, tell),
-    }, { chosen: () => this.chosen(), focus: () => panes.first.view.osd.canvas.focus() });
+    }, {
+      chosen: () => this.chosen(),
+      focus: () => panes.first.view.osd.canvas.focus(),
+      ready: () => !this.tools.draws || this.keeping.path !== null,
+    });
     this.panel = new DrawingPanel(this.drawing, this.keeping, {
       mpp: () => panes.facts.mpp,
       edit: (region) => {
@@ -115,7 +119,7 @@ export class Board {
   }
 
   show() {
-    this.panel.show(this.tools.draws && this.key !== null, this.tools.name);
+    this.panel.show(this.tools.draws && this.keeping.path !== null, this.tools.name);
   }
 
   redraw() {
@@ -149,7 +153,7 @@ export class Board {
       else drawing.undo();
       return;
     }
-    if (event.altKey || !tools.current) return;
+    if (event.altKey || !tools.current || !tools.ready()) return;
     if (event.key === "Enter" && !event.target.closest("button, summary, a")) {
       tools.byKeys = true;
       tools.current.enter?.(tools.middle(this.panes.leader.view), event);

@@ -8,11 +8,10 @@ export const TOOLS = ["look", "polygon", "freehand", "edit", "region", "ruler"];
 
 export class Tools {
   /** Tools by name, each with the gestures that it takes; `look` has none. `chosen` is called with another one's name,
-   *  `focus` gives the keys to the slide. */
-  constructor(tools, { chosen, focus }) {
+   *  `focus` gives the keys to the slide, `ready()` says whether a tool can work already. */
+  constructor(tools, { chosen, focus, ready }) {
     this.tools = tools;
-    this.chosen = chosen;
-    this.focus = focus;
+    Object.assign(this, { chosen, focus, ready });
     this.name = "look";
     this.byKeys = false; // whether the middle of the screen stands in for the pointer
     this.buttons = new Map(TOOLS.map((name) => [name, document.getElementById(`tool-${name}`)]));
@@ -58,7 +57,7 @@ export class Tools {
   watch(view) {
     const { osd } = view;
     const give = (gesture, also) => (event) => {
-      if (!this.current || !view.facts) return;
+      if (!this.current || !view.facts || !this.ready()) return;
       this.byKeys = false;
       const taken = this.current[gesture]?.(placeOf(view, event.position), event);
       if (taken || also) event.preventDefaultAction = true;
@@ -81,7 +80,7 @@ export class Tools {
       if (taken || /^[a-z]$/i.test(key)) event.preventDefaultAction = true; // letters choose tools, and turn nothing
     });
     osd.canvas.addEventListener("pointermove", (event) => {
-      if (!this.current?.move || !view.facts) return;
+      if (!this.current?.move || !view.facts || !this.ready()) return;
       this.byKeys = false;
       const box = osd.element.getBoundingClientRect();
       this.current.move(placeOf(view, new OpenSeadragon.Point(event.clientX - box.left, event.clientY - box.top)));
