@@ -1,6 +1,7 @@
 """Drawing with mouse and keys: what is saved lies where the pointer was, and every step can be undone."""
 
 import json
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -441,6 +442,26 @@ def test_an_outline_ends_at_the_border_of_the_slide(hand, opened, folder):
     hand.saved()
     (region,) = drawn(folder)
     assert region.geometry.bounds == pytest.approx((0, 0, 200, 200), abs=opened.place()[0])
+
+
+def test_a_viewer_that_was_started_again_takes_what_was_drawn_meanwhile(folder, look):
+    with open_viewer(folder / "slides", OnSlides((folder / "kd",))) as first:
+        opened = look(first.address)
+        hand, page = Hand(opened), opened.page
+        hand.polygon(*CORNERS)
+        hand.saved()
+        port = urlsplit(first.address).port
+    with open_viewer(folder / "slides", OnSlides((folder / "kd",)), port=port) as second:
+        hand.polygon((200, 200), (300, 200), (300, 300))
+        page.wait_for_function(
+            "() => document.getElementById('draw-note').textContent.startsWith('Not saved: open the')"
+        )
+        opened.context.new_page().goto(second.address)
+        hand.polygon((400, 200), (500, 200), (500, 300))
+        hand.saved()
+        assert [len(corners_of(region)) for region in drawn(folder)] == [4, 3, 3]
+    assert all("403" in complaint for complaint in opened.complaints)
+    opened.complaints.clear()
 
 
 def test_a_damaged_file_is_told_and_nothing_can_be_drawn_over_it(folder, look):

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hviskd.errors import DataError
-from hviskd.file_names import AnnotationFolder
+from hviskd.file_names import AnnotationFolder, AnnotationKind
 from hviskd.viewer.shelf import ShelfSlide
 
 SUBFOLDER = "drawn"
@@ -91,8 +91,8 @@ class DrawingPlaces:
             return None
         return found if found.is_file() else None
 
-    def _listed(self, folder: Path, kind: str | None = None) -> AnnotationFolder:
+    def _listed(self, folder: Path, kind: AnnotationKind | None = None) -> AnnotationFolder:
         with self._lock:
             if folder not in self._folders:
-                self._folders[folder] = AnnotationFolder(folder, kind)  # type: ignore[arg-type]
+                self._folders[folder] = AnnotationFolder(folder, kind)
             return self._folders[folder]

@@ -37,5 +37,12 @@ export async function send(path, content) {
 
 async function told(answer) {
   if (answer.ok) return answer.json();
-  throw new Refusal(answer.status, await answer.json().catch(() => ({})));
+  const words = await answer.text();
+  let said = {};
+  try {
+    said = JSON.parse(words);
+  } catch { // refused before it was looked at, in a plain line
+    if (words.startsWith("hviskd: ")) said = { problem: words.split("\n")[0].slice("hviskd: ".length) };
+  }
+  throw new Refusal(answer.status, said);
 }
