@@ -3,9 +3,11 @@
 import ctypes
 import gc
 import hashlib
+import multiprocessing
 import os
 import platform
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -128,6 +130,22 @@ def give_back_memory() -> None:
     malloc_trim = _of_glibc("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)
+
+
+def end_with_parent() -> None:
+    """Let this child process exit at once when its parent is gone, even killed.
+
+    Otherwise it would wait for work for ever, and keep what it has locked.
+    """
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    if parent is not None:
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def _of_glibc(name: str) -> Any:

@@ -1,8 +1,6 @@
 """Several trainings in parallel on one device, each in a process that may be killed."""
 
 import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
@@ -13,6 +11,7 @@ import torch
 
 from hviskd.errors import HviskdError
 from hviskd.experiments.cells import Bench, Cell
+from hviskd.processor import end_with_parent
 
 Told = Callable[[Cell, str | None, float], None]
 _LOOK_S = 0.5
@@ -126,7 +125,7 @@ class _Hand:
 
 def _work(bench: Bench, threads: int, todo: "Queue[Cell]", done: "Queue[tuple[str | None, float]]") -> None:
     """Train cell after cell; runs in a child process, which ends with its parent."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     torch.set_num_threads(threads)
     while True:
         done.put(_attempt(bench, todo.get()))
@@ -141,11 +140,3 @@ def _attempt(bench: Bench, cell: Cell) -> tuple[str | None, float]:
     except (HviskdError, OSError, torch.OutOfMemoryError) as error:
         problem = " ".join(str(error).split())
     return problem, time.monotonic() - started
-
-
-def _end_with_parent() -> None:
-    """Exit at once when the parent is gone, even killed; otherwise this training would keep its folder locked."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

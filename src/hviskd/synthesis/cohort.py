@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hviskd.annotations import load_legend, write_geojson, write_mask
 from hviskd.checks import require_at_least
 from hviskd.errors import DataError
-from hviskd.processor import usable_cpus
+from hviskd.processor import end_with_parent, usable_cpus
 from hviskd.progress import Progress, progress_bar
 from hviskd.slides import open_slide, write_svs
 from hviskd.storage import atomic_folder, require_free, write_json, write_text
@@ -183,7 +183,7 @@ def _draw_all(orders: list[_Order], workers: int) -> Iterator[SyntheticSlide]:
     others = set(multiprocessing.active_children())
     # Not forked: a fork of a process whose libraries run threads may stand still for ever.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
         waiting = [pool.submit(_draw_slide, order) for order in orders]
         try:
             for done in as_completed(waiting):
@@ -197,8 +197,10 @@ def _draw_all(orders: list[_Order], workers: int) -> Iterator[SyntheticSlide]:
             raise
 
 
-def _leave_interrupts_to_parent() -> None:
+def _begin() -> None:
+    """Leave interrupts to the parent, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
 
 
 def _draw_slide(order: _Order) -> SyntheticSlide:
