@@ -104,6 +104,21 @@ class Claims:
                 lock.release()
 
 
+class Unclaimed(Claims):
+    """Stands in for claims where no other process is given the same pieces: each is free, and no file is locked."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+
+    def take(self, name: str) -> bool:
+        """Take a piece of work."""
+        self._held[name] = None
+        return True
+
+    def _clear(self) -> None:
+        """Leave no folder, for there is none."""
+
+
 def is_claimed(folder: Path, name: str) -> bool | None:
     """Return whether some process holds a claim now; None where the file system knows no locks.
 

@@ -14,6 +14,7 @@ from hviskd.claims import Claims
 from hviskd.errors import DataError
 from hviskd.models import Compute
 from hviskd.page import Page
+from hviskd.running import Here
 from hviskd.segmentation import (
     MapSettings,
     load_slide_map,
@@ -70,7 +71,7 @@ def states(outcomes):
 @pytest.mark.slow
 def test_a_bad_slide_is_named_and_the_others_are_done(model, slides, tmp_path):
     told = []
-    outcomes = segment_cohort(model, slides, tmp_path / "maps", report=told.append, compute=PLAIN)
+    outcomes = segment_cohort(model, slides, tmp_path / "maps", running=Here(told.append), compute=PLAIN)
     assert states(outcomes) == ["done", "failed", "done"]
     assert tuple(told) == outcomes.outcomes
     assert outcomes.failed == (outcomes[1],)
@@ -312,7 +313,7 @@ def test_a_slide_that_another_process_claims_is_done_when_that_lets_go_of_it(mod
             if len(told) == 2:
                 another.release("first")
 
-        outcomes = segment_cohort(model, slides, tmp_path / "maps", report=report, compute=PLAIN)
+        outcomes = segment_cohort(model, slides, tmp_path / "maps", running=Here(report), compute=PLAIN)
     assert states(outcomes) == ["done", "failed", "done"]
     assert told == [slides[1], slides[2], slides[0]]
     assert not (tmp_path / "maps" / ".claims").exists()

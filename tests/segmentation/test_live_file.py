@@ -13,8 +13,8 @@ from hviskd.models import Compute
 from hviskd.page import Page
 from hviskd.progress import silent
 from hviskd.segmentation import MapSettings, live_file, load_slide_map, segment_cohort
-from hviskd.segmentation.cohort import CLAIMS
 from hviskd.segmentation.live_file import live_states
+from hviskd.segmentation.mapping_job import CLAIMS
 from hviskd.slides import CohortSlide
 from hviskd.slides.slide_files import place_digest
 from tests.segmentation.make import CLASSES, COLOURS, TILE_PX, tissue_on_glass, write_model, write_slide

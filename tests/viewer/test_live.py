@@ -17,7 +17,7 @@ import pytest
 from hviskd.claims import Claims
 from hviskd.models import Compute
 from hviskd.segmentation import load_slide_map, segment_cohort
-from hviskd.segmentation.cohort import CLAIMS
+from hviskd.segmentation.mapping_job import CLAIMS
 from hviskd.slides import CohortSlide
 from hviskd.viewer import OnSlides, open_viewer
 from hviskd.viewer.at_work import AtWork

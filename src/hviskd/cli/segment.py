@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,6 +116,17 @@ def segment(
     ] = None,
     recursive: Recursive = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Repeat slides that are already finished.")] = False,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--part",
+            metavar="K/N",
+            help="Segment only the K-th of N shares of equal size, for job arrays; needs no file locks.",
+        ),
+    ] = None,
+    collect: Annotated[
+        bool, typer.Option("--collect", help="Segment nothing: write slides.csv from what all parts have done.")
+    ] = False,
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,
     tissue_saturation: TissueSaturation = TissueRule.saturation,
@@ -126,7 +138,8 @@ def segment(
 
     Tile size, µm/px, normalisation and stain are taken from the Model. To continue after an interruption, repeat the
     command: finished slides are skipped unless the slide, the Model or the settings have changed. If a slide cannot be
-    segmented, the others still are, and the exit status is 1. Processes with the same output folder share the slides.
+    segmented, the others still are, and the exit status is 1. Processes with the same output folder share the slides;
+    on a file system without locks, give each its own --part.
 
     Examples:
 
@@ -139,11 +152,17 @@ def segment(
       hviskd segment cohort.csv -m student-model -o maps --precision int8
 
       hviskd segment slides/ -m runs/student -o maps --write overview --write table
+
+      hviskd segment slides/ -m runs/student -o maps --part 3/20
     """
+    from hviskd.errors import DataError
     from hviskd.models import Compute, find_model
-    from hviskd.segmentation import MapSettings, segment_cohort
+    from hviskd.running import Here, Part
+    from hviskd.segmentation import MapSettings, collect_parts, segment_cohort
     from hviskd.slides import find_cohort
 
+    if collect and part:
+        raise DataError(f"`part={part!r}`: omit it, since `collect=True` puts all parts together")
     tissue = TissueRule(
         tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
     )
@@ -159,15 +178,16 @@ def segment(
         f"{f' at {scale:g} µm/px' if scale else ''}; {len(found)} slide{'s' * (len(found) != 1)}"
     )
     began = time.perf_counter()
-    outcomes = segment_cohort(
-        model,
-        found,
-        output,
-        settings=settings,
-        compute=compute,
-        overwrite=overwrite,
-        report=lambda outcome: _print_outcome(outcome, context),
-    )
+    if collect:
+        outcomes = collect_parts(model, found, output, settings=settings, compute=compute)
+        for outcome in outcomes.failed:
+            _print_outcome(outcome, context)
+    else:
+        report = partial(_print_outcome, context=context)
+        running = Here(report) if part is None else Part.parse(part, report)
+        outcomes = segment_cohort(
+            model, found, output, settings=settings, compute=compute, overwrite=overwrite, running=running
+        )
     for note in outcomes.notes:
         say(f"note: {note}", context)
     _print_notes(outcomes, context)
@@ -176,7 +196,8 @@ def segment(
         typer.echo(
             f"note: {unconverted:,} of {len(outcomes):,} slides have no usable ICC colour profile; read as stored"
         )
-    _print_stages(outcomes, time.perf_counter() - began)
+    if not collect:
+        _print_stages(outcomes, time.perf_counter() - began)
     failed = len(outcomes.failed)
     typer.echo(f"{len(outcomes) - failed} of {len(outcomes)} slides mapped")
     typer.echo(f"wrote {output}")

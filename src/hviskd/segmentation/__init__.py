@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
-    from hviskd.segmentation.cohort import segment_cohort
+    from hviskd.segmentation.cohort import collect_parts, segment_cohort
     from hviskd.segmentation.geojson import write_geojson
     from hviskd.segmentation.heat_maps import draw_heat_map, heat_map
     from hviskd.segmentation.outcomes import CohortMaps, SlideOutcome
@@ -26,6 +26,7 @@ _HOMES = {
     "SlideMap": "slide_map",
     "SlideOutcome": "outcomes",
     "Summary": "outputs",
+    "collect_parts": "cohort",
     "draw_heat_map": "heat_maps",
     "draw_overview": "overview",
     "heat_map": "heat_maps",
@@ -44,6 +45,7 @@ __all__ = [
     "SlideMap",
     "SlideOutcome",
     "Summary",
+    "collect_parts",
     "draw_heat_map",
     "draw_overview",
     "heat_map",

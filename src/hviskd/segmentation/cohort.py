@@ -1,88 +1,29 @@
-"""Segments any number of slides into one folder each.
+"""Segments any number of slides into one folder each, here or wherever a `Running` has it done.
 
-While one slide is classified, the next is opened and the one before is written. A slide counts as done by its
-`summary.json` alone, the last file of its folder, and only while slide, Model and settings are what they were then.
 Several processes may segment into one folder: each claims a slide before it opens it, and passes over the claimed ones
-until nothing else is left to do.
+until nothing else is left to do. Parts of a cohort need no claims: each finds its own share, and leaves a record of it.
 """
 
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from hviskd.claims import LOOK_S, Claims
+from hviskd.claims import Claims
 from hviskd.errors import DataError
 from hviskd.models import AnyModel, find_model
-from hviskd.models.card import ModelCard
-from hviskd.models.compute import Compute, LateEngine
-from hviskd.progress import Progress, progress_bar
-from hviskd.segmentation.live_file import LiveFile, LiveRow
+from hviskd.models.compute import Compute
+from hviskd.progress import Progress
+from hviskd.running import Here, Part, Running
 from hviskd.segmentation.map_folders import assign_folders
+from hviskd.segmentation.mapping_job import CLAIMS, MappingJob, SlideTask
 from hviskd.segmentation.outcomes import CohortMaps, SlideOutcome, writable
-from hviskd.segmentation.outputs import SUMMARY, Summary, file_names, read_summary, write_files, write_summary
-from hviskd.segmentation.preparing import PreparedSlide, prepare_slide
-from hviskd.segmentation.segmenting import classify
-from hviskd.segmentation.settings import MapSettings, Request
-from hviskd.segmentation.slide_map import SlideMap
+from hviskd.segmentation.part_records import gather_parts, write_part
+from hviskd.segmentation.settings import MapSettings
 from hviskd.slides import CohortSlide, find_cohort
-from hviskd.slides.slide_files import changed_at, place_digest, slide_fingerprint
-from hviskd.storage import fingerprint, write_text
-from hviskd.threads import in_threads
+from hviskd.storage import write_text
 
-SLIDES_CSV, CLAIMS = "slides.csv", ".claims"
-OUTDATED = "summary.outdated.json"  # what a summary is called after its slide failed to be done again
-_VERSION = 2  # higher whenever the same slide, Model and settings would give other files
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One slide, and the folder for its map."""
-
-    slide: CohortSlide
-    folder: Path
-    title: str
-
-    @property
-    def place(self) -> str:
-        """What stands for where the slide lies."""
-        return place_digest(self.slide.path)
-
-    def failed(self, error: DataError | OSError) -> SlideOutcome:
-        text = str(error)
-        if isinstance(error, DataError):
-            with suppress(OSError):  # a map from before, of another slide, Model or setting, must not pass for this one
-                (self.folder / SUMMARY).rename(self.folder / OUTDATED)
-        else:
-            text = f"{error.filename or self.slide.path}: {error.strerror or error}"
-        return SlideOutcome(self.slide.path, self.folder, "failed", problem=" ".join(writable(text).split()))
-
-
-@dataclass(frozen=True)
-class _Elsewhere:
-    """A slide that another process is at work on."""
-
-    task: _Task
-
-
-@dataclass(frozen=True, eq=False)
-class _Begun:
-    """An open slide, ready to be classified."""
-
-    task: _Task
-    fingerprint: str
-    prepared: PreparedSlide
-
-
-@dataclass(frozen=True, eq=False)
-class _Classified:
-    """A classified slide, ready to be written."""
-
-    begun: _Begun
-    slide_map: SlideMap
+SLIDES_CSV = "slides.csv"
 
 
 def segment_cohort(
@@ -93,7 +34,7 @@ def segment_cohort(
     settings: MapSettings | None = None,
     compute: Compute | None = None,
     overwrite: bool = False,
-    report: Callable[[SlideOutcome], None] | None = None,
+    running: Running | None = None,
     progress: Progress | None = None,
 ) -> CohortMaps:
     """Segment every slide; one that cannot be segmented does not stop the others.
@@ -109,48 +50,117 @@ def segment_cohort(
         settings: What to map; by default adjacent tiles with at least half tissue.
         compute: How to compute; by default the fastest way on this computer.
         overwrite: Repeat finished slides.
-        report: Called with each outcome as soon as it is available, possibly from another thread.
+        running: Where to do it, and what to call with each outcome: `Here(report=print)`, the default but for the
+            printing, or `Part(3, 20)` for one of twenty shares, which `collect_parts` puts together.
         progress: Called with done, total and what is being done, slide after slide; bars by default.
 
     Returns:
-        One outcome per slide, in their order.
+        One outcome per slide, in their order; of a part, those of its share.
 
     Raises:
         ModelError: The Model is missing or damaged, or its µm/px is unknown.
         DataError: There are no slides, the step does not suit the Model, or the output is a file or not writable.
     """
-    output = Path(output)
-    if output.is_file():
-        raise DataError(f"{output}: is a file; give a folder for the maps")
-    settings, compute = settings or MapSettings(), compute or Compute()
-    source, card = find_model(model)
-    request = Request.of(card, settings)
-    engine = LateEngine(compute, source)
-    listed = find_cohort(slides)
-    tasks = _tasks(listed, output)
-    shaping = _shaping(request, settings, compute, card)
-    _require_writable(output)
-    with Claims(output / CLAIMS) as claims, _live(output, claims, card, tasks).shown() as live:
-        begin = partial(_begin, claims=claims, request=request, shaping=shaping, engine=engine, wanted=settings.write)
-
-        def classified() -> Iterator[SlideOutcome | _Classified]:
-            for begun in _all_begun(begin, tasks, overwrite=overwrite, progress=progress):
-                yield begun if isinstance(begun, SlideOutcome) else _classify(begun, engine, progress, live)
-
-        def finish(work: SlideOutcome | _Classified) -> SlideOutcome:
-            outcome = work if isinstance(work, SlideOutcome) else _write(work, settings.write)
-            claims.release(outcome.folder.name)
-            live.finished(outcome)
-            if report is not None:
-                report(outcome)
-            return outcome
-
-        found = {outcome.folder: outcome for outcome in in_threads(finish, classified(), threads=1, ahead=1)}
-        outcomes = tuple(found[task.folder] for task in tasks)
-        maps = CohortMaps(output, card.classes, outcomes, (*listed.notes, *_mixed(outcomes)))
-        with claims.holding(SLIDES_CSV):
-            write_text(output / SLIDES_CSV, maps.to_csv(others=output / SLIDES_CSV))
+    running = running or Here()
+    cohort = _Cohort.of(model, slides, output, settings, compute, overwrite=overwrite, claiming=running.claiming)
+    _require_writable(cohort.folder)
+    found = {outcome.folder: outcome for outcome in running.run(cohort.job, cohort.tasks, progress)}
+    outcomes = [found[task.folder] for task in cohort.tasks if task.folder in found]
+    if isinstance(running, Part):
+        return _end_part(cohort, running, outcomes)
+    maps = cohort.maps(outcomes)
+    with Claims(cohort.folder / CLAIMS) as claims, claims.holding(SLIDES_CSV):
+        _write_table(maps)
     return maps
+
+
+def collect_parts(
+    model: AnyModel,
+    slides: Path | str | Sequence[CohortSlide | Path | str],
+    output: Path | str,
+    *,
+    settings: MapSettings | None = None,
+    compute: Compute | None = None,
+) -> CohortMaps:
+    """Write `slides.csv` of a cohort that was segmented in parts, as one call for all slides would have written it.
+
+    Args:
+        model: As it was given to `segment_cohort` for each part; so are all others.
+        slides: All of them.
+        output: Folder of the maps.
+        settings: What was mapped.
+        compute: How it was computed.
+
+    Returns:
+        One outcome per slide, in their order; a slide whose part has not finished counts as failed and says so.
+
+    Raises:
+        ModelError: As for `segment_cohort`.
+        DataError: There are no slides, or the output is not writable.
+    """
+    cohort = _Cohort.of(model, slides, output, settings, compute, overwrite=False, claiming=False)
+    _require_writable(cohort.folder)
+    gathered = gather_parts(cohort.job, cohort.tasks)
+    maps = cohort.maps(gathered.outcomes, gathered.missing)
+    _write_table(maps)
+    return maps
+
+
+@dataclass(frozen=True)
+class _Cohort:
+    """What is to be done: a job and its slides."""
+
+    job: MappingJob
+    tasks: tuple[SlideTask, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        model: AnyModel,
+        slides: Path | str | Sequence[CohortSlide | Path | str],
+        output: Path | str,
+        settings: MapSettings | None,
+        compute: Compute | None,
+        *,
+        overwrite: bool,
+        claiming: bool,
+    ) -> "_Cohort":
+        folder = Path(output)
+        if folder.is_file():
+            raise DataError(f"{folder}: is a file; give a folder for the maps")
+        source, card = find_model(model)
+        settings, compute = settings or MapSettings(), compute or Compute()
+        job = MappingJob(source, card, settings, compute, folder, overwrite, claiming)
+        listed = find_cohort(slides)
+        tasks = [
+            SlideTask(slide, place, f"{number}/{len(listed)} {writable(slide.path.name)}")
+            for number, (slide, place) in enumerate(zip(listed, assign_folders(listed, folder), strict=True), start=1)
+        ]
+        return cls(job, tuple(tasks), listed.notes)
+
+    @property
+    def folder(self) -> Path:
+        return self.job.output
+
+    def maps(self, outcomes: Sequence[SlideOutcome], notes: Sequence[str] = ()) -> CohortMaps:
+        found = tuple(outcomes)
+        return CohortMaps(self.folder, self.job.card.classes, found, (*self.notes, *_mixed(found), *notes))
+
+
+def _end_part(cohort: _Cohort, part: Part, outcomes: Sequence[SlideOutcome]) -> CohortMaps:
+    """Leave the record of a part, and the table of the cohort if this was the last part."""
+    write_part(cohort.job, cohort.tasks, part, outcomes)
+    gathered = gather_parts(cohort.job, cohort.tasks)
+    if gathered.missing:
+        return cohort.maps(outcomes, [*gathered.missing, "the last part writes slides.csv, or else `collect=True`"])
+    _write_table(cohort.maps(gathered.outcomes))
+    return cohort.maps(outcomes)
+
+
+def _write_table(maps: CohortMaps) -> None:
+    path = maps.folder / SLIDES_CSV
+    write_text(path, maps.to_csv(others=path))
 
 
 def _mixed(outcomes: Sequence[SlideOutcome]) -> list[str]:
@@ -160,133 +170,6 @@ def _mixed(outcomes: Sequence[SlideOutcome]) -> list[str]:
         return []
     counted = "; ".join(f"{way}: {ways.count(way):,}" for way in sorted(set(ways)))
     return [f"maps computed by different engines or precisions ({counted}); to change that, pass `overwrite=True`"]
-
-
-def _tasks(slides: Sequence[CohortSlide], output: Path) -> list[_Task]:
-    folders = assign_folders(slides, output)
-    return [
-        _Task(slide, folder, f"{number}/{len(slides)} {writable(slide.path.name)}")
-        for number, (slide, folder) in enumerate(zip(slides, folders, strict=True), start=1)
-    ]
-
-
-def _shaping(request: Request, settings: MapSettings, compute: Compute, card: ModelCard) -> list[object]:
-    """Return everything beside the slide that a map depends on."""
-    return [
-        request.mpp,
-        settings.stride_px,
-        request.min_tissue,
-        asdict(request.tissue),
-        request.unsure_below,
-        compute.engine,
-        compute.precision,
-        card.model_dump(mode="json", exclude={"icc"}),
-        *(["icc"] if request.icc else []),  # so that maps from before this choice existed still count as done
-    ]
-
-
-def _all_begun(
-    begin: Callable[..., "SlideOutcome | _Begun | _Elsewhere"],
-    tasks: Sequence[_Task],
-    *,
-    overwrite: bool,
-    progress: Progress | None,
-) -> Iterator[SlideOutcome | _Begun]:
-    """Yield every slide that is free, and those of other processes when they are finished there, or given up."""
-    elsewhere = []
-    for begun in in_threads(partial(begin, overwrite=overwrite), tasks, threads=1, ahead=2):
-        if isinstance(begun, _Elsewhere):
-            elsewhere.append(begun.task)
-        else:
-            yield begun
-    if not elsewhere:
-        return
-    with progress_bar("slides of another process", len(elsewhere), progress) as advance:
-        while elsewhere:
-            time.sleep(LOOK_S)
-            for task in tuple(elsewhere):
-                begun = begin(task)
-                if not isinstance(begun, _Elsewhere):
-                    elsewhere.remove(task)
-                    advance(note=task.title)
-                    yield begun
-
-
-def _begin(
-    task: _Task,
-    *,
-    claims: Claims,
-    request: Request,
-    shaping: Sequence[object],
-    engine: LateEngine,
-    wanted: Collection[str],
-    overwrite: bool = False,
-) -> SlideOutcome | _Begun | _Elsewhere:
-    """Claim a slide, and open it if it is not finished."""
-    path, slide_mpp = task.slide.path, task.slide.slide_mpp
-    if not claims.take(task.folder.name):
-        return _Elsewhere(task)
-    try:
-        made_of = fingerprint(_VERSION, slide_fingerprint(path), changed_at(path), slide_mpp, *shaping)
-        kept = None if overwrite else _finished(task.folder, made_of, wanted)
-        if kept is not None:
-            return SlideOutcome(path, task.folder, "kept", kept)
-        prepared = prepare_slide(path, request, slide_mpp=slide_mpp, when_open=engine.start)
-    except (DataError, OSError) as error:
-        return task.failed(error)
-    return _Begun(task, made_of, prepared)
-
-
-def _live(output: Path, claims: Claims, card: ModelCard, tasks: Sequence[_Task]) -> LiveFile:
-    rows = [
-        LiveRow(slide=writable(task.slide.path.name), place=task.place, folder=writable(task.folder.name))
-        for task in tasks
-    ]
-    return LiveFile(output, claims, card, rows)
-
-
-def _classify(
-    begun: _Begun, engine: LateEngine, progress: Progress | None, live: LiveFile
-) -> SlideOutcome | _Classified:
-    task, prepared = begun.task, begun.prepared
-    try:
-        with prepared.slide:
-            seen = live.begin(task.place, prepared)
-            return _Classified(begun, classify(prepared, engine, title=task.title, progress=progress, classified=seen))
-    except (DataError, OSError) as error:
-        return task.failed(error)
-
-
-def _write(classified: _Classified, wanted: Collection[str]) -> SlideOutcome:
-    begun, slide_map = classified.begun, classified.slide_map
-    task, watch = begun.task, begun.prepared.watch
-    try:
-        with watch.stage("write"):
-            files = write_files(slide_map, task.folder, begun.prepared.thumbnail, wanted)
-        summary = Summary.of(
-            slide_map,
-            files,
-            seconds=watch.seconds,
-            fingerprint=begun.fingerprint,
-            place=task.place,
-        )
-        write_summary(task.folder, summary)
-    except (DataError, OSError) as error:
-        return task.failed(error)
-    return SlideOutcome(task.slide.path, task.folder, "done", summary)
-
-
-def _finished(folder: Path, fingerprint: str, wanted: Collection[str]) -> Summary | None:
-    """Return the summary of a folder that is up to date and has all that is wanted."""
-    if not (folder / SUMMARY).is_file():
-        return None
-    try:
-        summary = read_summary(folder)
-    except DataError:
-        return None
-    whole = all((folder / name).is_file() for name in summary.files)
-    whole &= set(file_names(summary.map.slide, wanted)) <= set(summary.files)
-    return summary if whole and summary.fingerprint == fingerprint else None
 
 
 def _require_writable(output: Path) -> None:

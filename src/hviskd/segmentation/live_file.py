@@ -6,6 +6,7 @@ killed.
 """
 
 import base64
+import math
 import os
 import socket
 import threading
@@ -124,7 +125,7 @@ class LiveFile:
         self._rows = {row.folder: row for row in rows}
         self._path = folder / _NAME.format(f"{socket.gethostname()[:60]}-{os.getpid()}-{threading.get_ident()}")
         self._now: _Classifying | None = None
-        self._next_s = 0.0
+        self._next_s = math.inf  # nothing is written before it is shown
         self._lock = threading.Lock()
 
     @contextmanager
@@ -134,6 +135,7 @@ class LiveFile:
             if path != self._path and is_claimed(self._claims.folder, path.name) is False:
                 path.unlink(missing_ok=True)
         self._claims.take(self._path.name)
+        self._next_s = 0.0
         try:
             self._write()
             yield self

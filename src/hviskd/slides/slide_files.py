@@ -37,6 +37,15 @@ def changed_at(path: Path) -> int:
     return max(file.stat().st_mtime_ns for file in _files_of(path))
 
 
+def slide_bytes(path: Path) -> int:
+    """Return the size of a slide's files together.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    return sum(file.stat().st_size for file in _files_of(path))
+
+
 def place_digest(path: Path) -> str:
     """Return eight hexadecimal digits that stand for a file's location without revealing it."""
     return hashlib.blake2b(os.fsencode(path.resolve()), digest_size=4).hexdigest()

@@ -10,8 +10,8 @@ import numpy as np
 
 from hviskd.arrays import NO_CLASS_BYTE
 from hviskd.errors import DataError
-from hviskd.segmentation.cohort import CLAIMS
 from hviskd.segmentation.live_file import LiveSlide, LiveState, live_states
+from hviskd.segmentation.mapping_job import CLAIMS
 from hviskd.segmentation.pyramid import halve_classes
 from hviskd.slides.slide_files import place_digest
 from hviskd.viewer.grids import Bytes

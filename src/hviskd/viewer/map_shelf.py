@@ -10,8 +10,9 @@ from hviskd.agreement.pairs import map_folders
 from hviskd.csv_table import read_csv
 from hviskd.errors import DataError
 from hviskd.segmentation import SlideMap, Summary, load_slide_map, read_summary
-from hviskd.segmentation.cohort import CLAIMS, SLIDES_CSV
+from hviskd.segmentation.cohort import SLIDES_CSV
 from hviskd.segmentation.live_file import live_states
+from hviskd.segmentation.mapping_job import CLAIMS
 from hviskd.segmentation.outputs import MAP, SUMMARY
 from hviskd.slides.slide_files import changed_at, place_digest, slide_fingerprint
 from hviskd.viewer.kept import Kept
