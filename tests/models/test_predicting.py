@@ -81,6 +81,15 @@ def test_csv_says_the_same(model, photos, tmp_path):
     pd.testing.assert_frame_equal(*tables, check_dtype=False, atol=1e-6)
 
 
+def test_names_that_look_like_numbers_or_nothing_stay_names(photos, tmp_path):
+    odd = make_model(tmp_path / "odd", tile_px=PX, classes=("1", "NA", 'a "b", c'))
+    write_picture(photos / "007.png", 7, PX)
+    tables = [hviskd.predict(odd, photos, tmp_path / f"out{end}").to_dataframe() for end in (".parquet", ".csv")]
+    pd.testing.assert_frame_equal(*tables, check_dtype=False, atol=1e-6)
+    assert set(tables[1]["class"]) <= {"1", "NA", 'a "b", c'}
+    assert "007.png" in set(tables[1]["file"])
+
+
 def test_a_calibrated_model_says_where_it_is_unsure(calibrated, photos, tmp_path):
     made = hviskd.predict(calibrated, photos, tmp_path / "out.parquet")
     table = made.to_dataframe()

@@ -62,7 +62,11 @@ class Predictions:
         """Read the file."""
         import pandas as pd
 
-        return pd.read_parquet(self.file) if self.file.suffix.lower() == ".parquet" else pd.read_csv(self.file)
+        if self.file.suffix.lower() == ".parquet":
+            return pd.read_parquet(self.file)
+        # A class may be called 1 or NA; only what is empty is unknown.
+        text = dict.fromkeys(("file", "patient", "slide", "class"), str)
+        return pd.read_csv(self.file, dtype=text, keep_default_na=False, na_values=[""])
 
     def _repr_html_(self) -> str:
         from hviskd import notebook_html as show
@@ -90,7 +94,7 @@ def predict(
 
     The file has a row per picture: `file` (with `row`, and patient and slide where they are known, of a TileSet),
     `probability_NAME` of each class, `class`, `confidence` and, if the Model has a threshold, `unsure`. It is written
-    batch by batch, so that memory does not grow with the number of pictures.
+    batch by batch: of all pictures together, only the paths are in memory.
 
     Args:
         model: The Model.
