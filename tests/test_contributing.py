@@ -111,6 +111,12 @@ def test_lines_are_added_where_they_belong(tmp_path):
         follow("`a.py`\n\n```diff\n three\n+more\n```\n", tmp_path)
 
 
+def test_every_room_is_named():
+    rooms = {place.parent.name for place in (ROOT / "src" / "hviskd").glob("*/__init__.py")}
+    section = PAGE.partition("## The rooms")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(\w+)/`", section)) == rooms
+
+
 def test_the_one_placeholder_is_listed_where_it_is_used():
     pages = [ROOT / "CODE_OF_CONDUCT.md", ROOT / "SECURITY.md"]
     listed = re.search(r"`CONTACT-ADDRESS`.*?\.\n", PAGE, re.DOTALL)[0]
