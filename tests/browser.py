@@ -26,7 +26,8 @@ def chromium():
     """Start Debian's Chromium, or Playwright's own; skip where there is none, but never on a build machine."""
     with sync_playwright() as driver:
         try:
-            browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            options = ["--no-sandbox", "--process-per-site"]
+            browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=options)
         except Error:
             if os.environ.get("CI"):
                 raise

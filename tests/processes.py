@@ -6,6 +6,7 @@ imports or says, start one with `subprocess`.
 
 import multiprocessing
 import os
+import socket
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
@@ -36,9 +37,16 @@ def start(function: Callable[..., None], *arguments: Any, says: Path | str = os.
     return process
 
 
-def start_hviskd(*words: object, says: Path | str = os.devnull) -> ForkServerProcess:
-    """Run a command of `hviskd` in a process of its own."""
-    return start(_hviskd, [str(word) for word in words], says=says)
+def start_hviskd(*words: object, says: Path | str = os.devnull, **environment: str) -> ForkServerProcess:
+    """Run a command of `hviskd` in a process of its own, with these variables beside our environment."""
+    return start(_hviskd, [str(word) for word in words], environment, says=says)
+
+
+def free_port() -> int:
+    """Return a port of this computer on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def wait_until(happened: Callable[[], bool], *processes: ForkServerProcess, seconds: float = 120) -> None:
@@ -50,7 +58,8 @@ def wait_until(happened: Callable[[], bool], *processes: ForkServerProcess, seco
         time.sleep(0.002)
 
 
-def _hviskd(words: list[str]) -> None:
+def _hviskd(words: list[str], environment: dict[str, str]) -> None:
+    os.environ.update(environment)
     app(words)
 
 

@@ -1,7 +1,5 @@
 """Every method that relates tiles to each other gives two processes the loss and gradient of the joint batch."""
 
-import socket
-
 import pytest
 import torch
 from torch import distributed, nn
@@ -9,7 +7,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hviskd.distillation import Batch, Setting, build_methods, resolve_methods
 from tests.distillation.conftest import SHAPES_STUDENT, SHAPES_TEACHER, FakeShapes, FakeTrace, draw_trace
-from tests.processes import start
+from tests.processes import free_port, start
 
 RELATING = (
     {"hviskd": {}, "dist": {}, "sp": {}, "rkd": {}, "pkt": {}, "cc": {}, "ofd": {}, "tofd": {}, "token_kl": {}},
@@ -79,9 +77,7 @@ def one_of_two(rank, port, results):
 
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     both = [start(one_of_two, rank, port, tmp_path / "rank0.pt") for rank in range(2)]
     for process in both:
         process.join()

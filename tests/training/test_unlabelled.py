@@ -1,9 +1,6 @@
 """Training with unlabelled tiles: which are drawn, what they teach, what the run and its Models say of them."""
 
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,6 +16,7 @@ from hviskd.tiles.rows import write_rows
 from hviskd.training import Run, Teaching, fit, load_recipe, train
 from hviskd.training.unlabelled import UnlabelledBatches, unlabelled_per_batch
 from tests.conftest import write_tiles
+from tests.processes import free_port, start_hviskd
 
 CPU = torch.device("cpu")
 QUICK = {"network": "resnet8", "epochs": 2, "batch_size": 16, "learning_rate": 0.005}
@@ -184,16 +182,19 @@ def test_without_labels_nothing_is_trained_or_measured(more, run, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_share_labelled_and_unlabelled_tiles(tileset, teacher_run, more, tmp_path):
+    """As `torchrun` starts them: each knows its place from its environment."""
     changes = [f"--{key.replace('_', '-')}={value}" for key, value in (QUICK | {"epochs": 1}).items()]
     words = ["distill", tileset.folder, "-o", tmp_path / "two", "--teacher", teacher_run.folder, *changes]
     words += ["--unlabelled", more.folder, "--processes", "2", "--device", "cpu", "--no-cache"]
-    done = subprocess.run(
-        [sys.executable, "-m", "hviskd", *map(str, words)],
-        check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "40 tiles of more joined without labels" in done.stdout
+    common = {"TORCHELASTIC_RUN_ID": "two", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    both = [
+        start_hviskd(*words, says=tmp_path / rank, RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", **common)
+        for rank in "01"
+    ]
+    for process in both:
+        process.join()
+    said = [(tmp_path / rank).read_text() for rank in "01"]
+    assert [process.exitcode for process in both] == [0, 0], said
+    assert "40 tiles of more joined without labels" in said[0]
+    assert Run(tmp_path / "two").card["machine"]["processes"] == 2
     assert np.isfinite(Run(tmp_path / "two").log.to_numpy()).all()

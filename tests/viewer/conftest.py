@@ -38,20 +38,34 @@ def browser():
         yield browser
 
 
+@pytest.fixture(scope="session")
+def window(browser):
+    """Where viewers are opened; its empty page of their site keeps the process that has compiled their code."""
+    context = browser.new_context(viewport=WINDOW)
+    page = context.new_page()
+    page.route("**", lambda route: route.fulfill(body=""))
+    page.goto("http://127.0.0.1")
+    return context
+
+
 @pytest.fixture
-def look(browser):
-    """A function that opens an address in a window of its own; a complaint in the console fails the test."""
+def look(browser, window):
+    """A function that opens an address in a page of its own; a complaint in the console fails the test."""
     opened = []
 
     def look(address, **context):
-        one = Opened(browser.new_context(**{"viewport": WINDOW, **context}), address)
-        opened.append(one)
+        own = browser.new_context(**{"viewport": WINDOW, **context}) if context else window
+        opened.append(one := Opened(own, address))
         return one
 
     yield look
     complaints = [complaint for one in opened for complaint in one.complaints]
     for one in opened:
-        one.context.close()
+        one.evaluate("localStorage.clear()")
+        one.page.close()
+        if one.context is not window:
+            one.context.close()
+    window.clear_cookies()
     assert complaints == []
 
 
