@@ -19,6 +19,7 @@ settings.register_profile("busy", deadline=None)  # a busy machine is no fault o
 settings.load_profile("busy")
 
 CLASSES = ("pale", "middle", "dark")
+_SLOW_TO_MAKE = {"look", "teacher_run"}  # a page, a training
 _OPERATORS = []  # which live as long as the tests
 
 
@@ -43,6 +44,9 @@ def _declare_operators_of_torchvision():
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Files with slow tests come first, lest one begin when the other process has nothing left to do."""
+    for item in items:
+        if _SLOW_TO_MAKE & set(item.fixturenames):
+            item.add_marker("slow")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

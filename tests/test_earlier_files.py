@@ -69,6 +69,7 @@ def test_an_earlier_comparison_is_continued_without_training_again(earlier, monk
     assert (earlier / "comparison" / "students" / "tiny" / "kd-fold0-seed0" / "run.json").read_bytes() == trained
 
 
+@pytest.mark.slow
 def test_one_report_shows_all_earlier_folders(earlier, tmp_path):
     kinds = ("runs", "evaluation", "maps", "agreement", "attention", "comparison")
     sections = hviskd.write_report([earlier / kind for kind in kinds], tmp_path / "report.html")

@@ -138,6 +138,7 @@ def test_a_network_in_training_is_refused():
         attention_maps(drawn("resnet8").train(), *batch())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "head"), [*((name, "gap") for name in TIMM), *((name, "token") for name in WITH_CLASS_TOKEN)]
 )

@@ -119,6 +119,7 @@ def test_a_model_is_measured_as_by_hand(teacher, tileset):
     assert "48 tiles of the val split" in found.notes[0]
 
 
+@pytest.mark.slow
 def test_the_verb_prints_and_writes_them(teacher, tileset, tmp_path):
     folder = tmp_path / "relations"
     words = ["relations", str(teacher.folder), "--tiles", str(tileset.folder), "--batches", "1", "-o", str(folder)]

@@ -2,9 +2,6 @@
 
 import json
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,10 +23,11 @@ from hviskd.models import load_model
 from hviskd.models.folder import CARD, INT8
 from hviskd.processor import memory_bytes, usable_cpus
 from hviskd.storage import file_digest
-from hviskd.tiles import split_tiles
+from hviskd.tiles import TileSet, split_tiles
 from tests.conftest import write_tiles
 from tests.counting import counting
 from tests.html_tables import read_tables
+from tests.processes import start, wait_until
 
 DESIGN = """
 pairs: [tiny.yaml]
@@ -196,19 +194,11 @@ def test_killed_with_all_its_processes_it_goes_on_and_ends_with_the_same_table(o
     design = load_design(experiment)
     few = tmp_path / "few.yaml"
     few.write_text(design.model_copy(update={"arms": tuple(arm for arm in design.arms if arm.name in FEW)}).to_yaml())
-    script = tmp_path / "run.py"
-    script.write_text(
-        "import sys\nfrom hviskd.experiments import compare, load_design\nfrom hviskd.tiles import TileSet\n"
-        "if __name__ == '__main__':\n"
-        "    compare(load_design(sys.argv[1]), TileSet.open(sys.argv[2]), sys.argv[3], jobs=2, device='cpu')\n"
-    )
     folder = tmp_path / "out"
-    process = subprocess.Popen([sys.executable, script, few, tileset.folder, folder])
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and not list(folder.glob("students/*/*/run.json")):
-        time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process = start(compare_two_at_a_time, few, tileset.folder, folder)
+    wait_until(lambda: any(folder.glob("students/*/*/run.json")), process)
+    process.kill()
+    process.join()
     assert len(list(folder.glob("students/*/*/test.npz"))) < 4
     time.sleep(1)  # its workers notice
     told = []
@@ -221,6 +211,10 @@ def test_killed_with_all_its_processes_it_goes_on_and_ends_with_the_same_table(o
         without_holm(numbers(folder)),
         without_holm(whole[whole["arm"].isin(["teacher", *FEW])].reset_index(drop=True)),
     )
+
+
+def compare_two_at_a_time(design, tiles, folder):
+    compare(load_design(design), TileSet.open(tiles), folder, jobs=2, device="cpu")
 
 
 def without_holm(table):

@@ -24,6 +24,7 @@ def tuned(tileset, tmp_path_factory):
     return tune(load_recipe(None, RECIPE), tileset, folder, grid=grid, seeds=[1, 2], progress=silent), folder
 
 
+@pytest.mark.slow
 def test_the_best_mean_over_seeds_is_chosen(tuned):
     found, folder = tuned
     table = found.table
@@ -50,6 +51,7 @@ def test_the_best_mean_over_seeds_is_chosen(tuned):
         assert 0 <= value <= 1, name
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_trained_again(tuned, tileset, monkeypatch):
     found, folder = tuned
     trained = []
@@ -82,6 +84,7 @@ def test_what_cannot_be_tried_is_refused_before_the_first_training(grid, error, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_values_of_any_kind_come_back_as_they_were_given(tileset, tmp_path):
     torch.manual_seed(0)
     torch.save(create_network("resnet8", 3).state_dict(), tmp_path / "w.pth")
@@ -97,6 +100,7 @@ def test_values_of_any_kind_come_back_as_they_were_given(tileset, tmp_path):
     assert "among 2 combinations" in found.notes[0]
 
 
+@pytest.mark.slow
 def test_what_diverges_is_last_and_the_others_are_trained(tileset, tmp_path, monkeypatch):
     train = tuning.train
 

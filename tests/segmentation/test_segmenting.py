@@ -83,6 +83,7 @@ def test_a_slide_within_1_percent_of_the_models_mpp_is_read_as_it_is(model, tmp_
     assert not [note for each in (own, far) for note in each.card.notes if "resampled" in note]
 
 
+@pytest.mark.slow
 def test_a_coarser_level_within_1_percent_is_read_as_it_is(model, tmp_path):
     image = np.repeat(np.repeat(tissue_on_glass(), 4, axis=0), 4, axis=1)
     path = write_slide(tmp_path / "fine.svs", image, mpp=0.126)
@@ -92,6 +93,7 @@ def test_a_coarser_level_within_1_percent_is_read_as_it_is(model, tmp_path):
     assert segment(model, path, compute=PLAIN).card.mpp == pytest.approx(0.504)
 
 
+@pytest.mark.slow
 def test_tiles_overlap_at_a_smaller_stride(model, slide):
     found = segment(model, slide, settings=MapSettings(stride_px=24), compute=PLAIN)
     places, shares = plain_loop(model, slide, 24, 64)

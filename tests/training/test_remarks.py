@@ -52,6 +52,7 @@ def test_a_teacher_hardly_better_than_its_student(known, ours, told):
     assert hardly_better("t", known, {}) == ""
 
 
+@pytest.mark.slow
 def test_a_training_says_both(tileset, teacher_run, tmp_path, capsys):
     heavy = {"hviskd": {"weight": 5}, "cross_entropy": {}}
     recipe = load_recipe(None, {"network": "resnet8", "epochs": 1, "batch_size": 16, "methods": heavy, "clip": 1})

@@ -39,6 +39,7 @@ def with_metric(model, tileset, value):
     )
 
 
+@pytest.mark.slow
 def test_random_weights_are_refused_with_numbers_and_a_way_out(random_teacher, tileset, tmp_path):
     rows = tileset.rows("val")
     answers = predict_rows(random_teacher, tileset, rows, progress=silent).argmax(axis=1)
@@ -105,6 +106,7 @@ def test_the_verb_spells_the_option(random_teacher, tileset, tmp_path):
     assert "no better than a guess" in allowed.output
 
 
+@pytest.mark.slow
 def test_a_peer_may_begin_as_a_guess(random_teacher, tileset, tmp_path):
     recipe = load_recipe(None, QUICK | {"methods": "dml"})
     assert train(recipe, tileset, tmp_path / "run", teacher=random_teacher, progress=silent).finished

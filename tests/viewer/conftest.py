@@ -61,8 +61,9 @@ def look(browser, window):
     yield look
     complaints = [complaint for one in opened for complaint in one.complaints]
     for one in opened:
-        one.evaluate("localStorage.clear()")
-        one.page.close()
+        if not one.page.is_closed():
+            one.evaluate("localStorage.clear()")
+            one.page.close()
         if one.context is not window:
             one.context.close()
     window.clear_cookies()

@@ -128,6 +128,7 @@ def test_the_student_and_both_projections_learn_and_the_teacher_gets_no_gradient
     assert made.maps.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_differences():
     made, (student, teacher) = method(temperature=0.5), pair()
 
