@@ -70,6 +70,28 @@ def test_what_draws_is_on_the_screen_and_named(mapped, look, scheme, size):
     assert unnamed == []
 
 
+def test_arrows_go_from_tool_to_tool_and_choose_among_classes(opened):
+    page = opened.page
+    focused = "document.activeElement.ariaLabel ?? document.activeElement.innerText"
+    page.locator("#tool-look").focus()
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(focused) == "Draw a polygon"
+    assert opened.evaluate("hviskd.board.tools.name") == "look"  # until it is pressed
+    page.keyboard.press("Enter")
+    assert opened.evaluate("hviskd.board.tools.name") == "polygon"
+    page.wait_for_selector("#draw-list button")
+    before = opened.evaluate("hviskd.view.centre")
+    page.locator("#draw-classes button").first.focus()
+    for name in ("rim", "tumour"):
+        page.keyboard.press("ArrowDown")
+        assert page.evaluate(focused) == name
+        assert opened.evaluate("hviskd.board.drawing.label") == name
+    page.keyboard.press("ArrowUp")
+    assert page.get_by_role("radio", name="rim").get_attribute("aria-checked") == "true"
+    assert opened.evaluate("hviskd.view.centre") == before
+    assert opened.evaluate("hviskd.board.drawing.past.length") == 0
+
+
 def test_the_focus_is_seen_on_what_draws(opened):
     page = opened.page
     page.keyboard.press("e")

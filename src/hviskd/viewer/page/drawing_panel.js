@@ -1,5 +1,6 @@
 // The part of the panel for drawing: classes to choose from, what was drawn, what became of it, and how to go on.
 
+import { arrowsWithin } from "./arrows.js";
 import { areaOf } from "./geometry.js";
 import { area, element } from "./words.js";
 
@@ -16,6 +17,8 @@ export class DrawingPanel {
   /** Shows a Drawing and its Keeping; `edit` shows an outline, `mpp` gives the slide's µm/px. */
   constructor(drawing, keeping, { edit, mpp }) {
     Object.assign(this, { drawing, keeping, edit, mpp });
+    arrowsWithin(by("draw-classes"), true);
+    arrowsWithin(by("draw-list"));
     by("draw-undo").addEventListener("click", () => drawing.undo());
     by("draw-redo").addEventListener("click", () => drawing.redo());
     by("draw-delete").addEventListener("click", () => drawing.selected && drawing.remove(drawing.selected));

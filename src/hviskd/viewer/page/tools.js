@@ -1,5 +1,6 @@
 // What the pointer does on a slide: one tool at a time, chosen in the toolbar or by a key.
 
+import { arrowsWithin } from "./arrows.js";
 import { inField } from "./words.js";
 
 const CLICK_PX = 6; // of the screen; more is a drag
@@ -16,6 +17,7 @@ export class Tools {
     this.byKeys = false; // whether the middle of the screen stands in for the pointer
     this.buttons = new Map(TOOLS.map((name) => [name, document.getElementById(`tool-${name}`)]));
     for (const [name, button] of this.buttons) button.addEventListener("click", () => this.choose(name));
+    arrowsWithin(document.getElementById("tools"));
     document.addEventListener("keydown", (event) => this.key(event));
   }
 
