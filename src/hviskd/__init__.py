@@ -79,6 +79,7 @@ _HOMES = {
     "tissue_mask": "slides",
     "train": "training",
     "tune": "experiments",
+    "view": "viewer",
     "write_report": "reports",
 }
 
@@ -126,6 +127,7 @@ if TYPE_CHECKING:
         summary_table,
     )
     from hviskd.training import Recipe, Run, Teaching, built_in_recipes, load_recipe, train
+    from hviskd.viewer import view
 
 __all__ = [
     "AgreementSettings",
@@ -195,6 +197,7 @@ __all__ = [
     "tissue_mask",
     "train",
     "tune",
+    "view",
     "write_report",
 ]
 

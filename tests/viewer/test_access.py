@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from hviskd.errors import DataError
+from hviskd.viewer import open_viewer
 from hviskd.viewer.access import Access, Guard
 from hviskd.viewer.listening import Listener, bind
 from tests.viewer.asking import ask, port_of, post
@@ -240,3 +242,35 @@ class TestSlowClients:
                 taken += len(part)
                 if taken < 12_000_000:
                     time.sleep(0.05)
+
+
+class TestOtherComputers:
+    def test_another_address_needs_the_token_and_its_own_name(self, slides):
+        with open_viewer(slides, host="127.0.0.2") as viewer:
+            port = port_of(viewer)
+            assert viewer.address.startswith(f"http://127.0.0.2:{port}/?token=")
+            token = viewer.address.partition("token=")[2]
+            assert self.status(port, f"127.0.0.2:{port}", f"hviskd-{port}={token}") == 200
+            assert self.status(port, f"127.0.0.2:{port}", "") == 403
+            assert self.status(port, f"127.0.0.1:{port}", f"hviskd-{port}={token}") == 421
+
+    def test_all_addresses_answer_to_the_one_that_was_reached_and_to_the_computer_s_name(self, slides):
+        with open_viewer(slides, host="0.0.0.0") as viewer:
+            port, name = port_of(viewer), socket.gethostname().lower()
+            cookie = f"hviskd-{port}={viewer.address.partition('token=')[2]}"
+            assert viewer.address.startswith(f"http://{name}:{port}/")
+            for host, status in ((f"127.0.0.2:{port}", 200), (f"{name}:{port}", 200), ("evil.example", 421)):
+                assert self.status(port, host, cookie) == status
+            assert self.status(port, f"127.0.0.2:{port}", "") == 403
+
+    def test_what_is_no_address_of_this_computer_is_told(self, slides):
+        for host, problem in (("203.0.113.7", "not an address of this computer"), ("no.such.invalid", "no such name")):
+            with pytest.raises(DataError, match=f"`host={host}`: {problem}"):
+                open_viewer(slides, host=host)
+
+    def status(self, port, host, cookie):
+        connection = http.client.HTTPConnection("127.0.0.2", port, timeout=20)
+        connection.request("GET", "/slides", headers={"Host": host, "Cookie": cookie})
+        status = connection.getresponse().status
+        connection.close()
+        return status

@@ -55,6 +55,16 @@ def view(
     mpp_csv: MppCsv = None,
     icc: Icc = False,
     recursive: Recursive = False,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            metavar="HOST",
+            help="Address of this computer to serve the page at, for other computers too; 0.0.0.0 for all of them. "
+            "They need the printed address, and what is sent is not encrypted: prefer an SSH tunnel.",
+            show_default="this computer only",
+        ),
+    ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", metavar="N", help="Port to serve the page at.", show_default="any free port")
     ] = 0,
@@ -64,8 +74,9 @@ def view(
 ) -> None:
     """View slides in the browser, with maps and an expert's outlines as layers on them; draw and correct outlines.
 
-    The page is served to this computer only, and only to whoever has the printed address. Nothing is loaded from the
-    internet. End it with Ctrl+C. Needs pip install 'hviskd[viewer]'. Research software, not a medical device.
+    The page is served to this computer only, unless --host is given, and only to whoever has the printed address.
+    Nothing is loaded from the internet. End it with Ctrl+C. Needs pip install 'hviskd[viewer]'. Research software, not
+    a medical device.
 
     Examples:
 
@@ -87,7 +98,7 @@ def view(
         drawn = DrawnBy(annotations, load_legend(legend) if legend else None, tolerance, no_crop)
         shown = OnSlides(tuple(maps or ()), drawn, tuple(models or ()))
         viewer = open_viewer(
-            found, shown, port=port, icc=icc, spell=lambda said: as_options(said, context.command.params)
+            found, shown, host=host, port=port, icc=icc, spell=lambda said: as_options(said, context.command.params)
         )
     except ModuleNotFoundError as error:
         if error.name not in ("anyio", "cachetools", "starlette", "uvicorn"):

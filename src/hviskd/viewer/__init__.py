@@ -10,10 +10,17 @@ from hviskd.lazy import load_on_use
 
 if TYPE_CHECKING:
     from hviskd.viewer.drawings import DrawnBy
+    from hviskd.viewer.inline import view
     from hviskd.viewer.viewing import OnSlides, Viewer, open_viewer
 
-_HOMES = {"DrawnBy": "drawings", "OnSlides": "viewing", "Viewer": "viewing", "open_viewer": "viewing"}
+_HOMES = {
+    "DrawnBy": "drawings",
+    "OnSlides": "viewing",
+    "Viewer": "viewing",
+    "open_viewer": "viewing",
+    "view": "inline",
+}
 
-__all__ = ["DrawnBy", "OnSlides", "Viewer", "open_viewer"]
+__all__ = ["DrawnBy", "OnSlides", "Viewer", "open_viewer", "view"]
 
 __getattr__ = load_on_use(__name__, _HOMES)

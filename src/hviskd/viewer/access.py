@@ -1,4 +1,4 @@
-"""Who may ask the viewer, and for what: this computer's browser, with the token.
+"""Who may ask the viewer, and for what: this computer's browser, with the token, and others if the user wants it.
 
 Other pages open in the same browser may send requests to any port of this computer, and names can be made to point at
 it. So a request must name the viewer itself as its host, come from no other page, and carry the cookie that the
@@ -7,6 +7,7 @@ header a second token, which only that page can have read. What is refused is re
 """
 
 import secrets
+import socket
 import threading
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
@@ -22,9 +23,11 @@ WRITES_WITH = "x-hviskd-token"  # the header of a request that writes
 _WRITE_TOKEN = "/write-token"  # noqa: S105 - where the page asks for it
 _LONGEST_TARGET = 2000  # characters of a path and query; a kept address of a view has some hundred
 _UNKEPT = {"Cache-Control": "no-store"}
+LOOPBACK = "127.0.0.1"
+ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - only where the user asks for it
+_NOTEBOOKS = "http://127.0.0.1:* http://localhost:*"  # whose pages may frame the viewer, if it was put into one
+_POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; object-src 'none'; frame-ancestors "
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "object-src 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -34,17 +37,21 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Access:
-    """The port of a viewer, and the secret that opens it.
+    """Where a viewer is, and the secret that opens it.
 
     Attributes:
-        port: On 127.0.0.1.
+        port: Where it listens.
         token: In the address that is printed; 32 bytes of chance.
         write_token: In a header of what writes; the page asks for it, and no other page can read the answer.
+        host: Where it listens: this computer alone, one of its addresses or names, or all of them.
+        framed: Set while a page of a notebook on this computer may hold it in a frame.
     """
 
     port: int
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     write_token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    host: str = LOOPBACK
+    framed: threading.Event = field(default_factory=threading.Event)
     _once: list[str] = field(default_factory=list, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -70,8 +77,10 @@ class Access:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """By what names a browser may ask."""
-        return f"127.0.0.1:{self.port}", f"localhost:{self.port}"
+        """By what names a browser may ask, the first the one of the printed address."""
+        here = [LOOPBACK, "localhost"]
+        names = {LOOPBACK: here, ALL_ADDRESSES: [socket.gethostname(), socket.getfqdn(), *here]}
+        return tuple(f"{name.lower()}:{self.port}" for name in names.get(self.host, [self.host]))
 
     @property
     def cookie(self) -> str:
@@ -95,7 +104,7 @@ class Access:
         return for_once or self.knows(token)
 
     def _with(self, token: str) -> str:
-        return f"http://127.0.0.1:{self.port}/?token={token}"
+        return f"http://{self.hosts[0]}/?token={token}"
 
 
 class Guard:
@@ -112,27 +121,38 @@ class Guard:
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                frames = _NOTEBOOKS if self._access.framed.is_set() else "'none'"
+                MutableHeaders(scope=message).update({**_HEADERS, "Content-Security-Policy": _POLICY + frames})
             await send(message)
 
         answer = self._refused(scope) or self._let_in(scope) or self._writes(scope)
         await (answer or self._app)(scope, receive, send_marked)
 
     def _refused(self, scope: Scope) -> Response | None:
-        headers = Headers(scope=scope)
-        if headers.getlist("host") not in [[host] for host in self._access.hosts]:
+        headers, hosts = Headers(scope=scope), self._hosts(scope)
+        if [host.lower() for host in headers.getlist("host")] not in [[host] for host in hosts]:
             own = self._access.hosts[0]
             return _no(421, f"open http://{own}; a tunnel must use the same port, {self._access.port}, on both sides")
-        origins = [f"http://{host}" for host in self._access.hosts]
+        origins = [f"http://{host}" for host in hosts]
         if any(origin not in origins for origin in headers.getlist("origin")):
             return _no(403, "asked by another page")
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        own_sites = ["none", "same-origin"]
+        if self._access.framed.is_set() and scope["path"] == "/" and headers.get("sec-fetch-dest") == "iframe":
+            own_sites.append("same-site")  # a notebook at another port of this computer
+        if headers.get("sec-fetch-site", "none") not in own_sites:
             return _no(403, "asked by another page")
         if scope["method"] not in ("GET", "HEAD", "POST"):
             return _no(405, "neither for reading nor for saving", Allow="GET, HEAD, POST")
         if len(scope["raw_path"]) + len(scope["query_string"]) > _LONGEST_TARGET:
             return _no(414, "the address is too long")
         return None
+
+    def _hosts(self, scope: Scope) -> tuple[str, ...]:
+        """Return the names by which the viewer may be asked: also the address that the connection came to."""
+        reached = scope.get("server")
+        if self._access.host != ALL_ADDRESSES or not reached:
+            return self._access.hosts
+        return (*self._access.hosts, f"{reached[0]}:{self._access.port}")
 
     def _let_in(self, scope: Scope) -> Response | None:
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)

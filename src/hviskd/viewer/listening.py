@@ -1,6 +1,7 @@
-"""Listens on this computer alone, and lets no client hold it up."""
+"""Listens, by default on this computer alone, and lets no client hold it up."""
 
 import asyncio
+import errno
 import socket
 import threading
 from typing import Any
@@ -17,11 +18,11 @@ _PATIENCE_S = 10.0  # in which a request must have come, and some of its answer 
 _CLOSE_S = 2
 
 
-def bind(port: int) -> socket.socket:
-    """Return a socket on 127.0.0.1; port 0 takes a free one.
+def bind(port: int, host: str = "127.0.0.1") -> socket.socket:
+    """Return a socket at an address of this computer; port 0 takes a free one.
 
     Raises:
-        DataError: The port is no port, or is taken.
+        DataError: The port is no port, or is taken, or the host is not this computer.
     """
     if not 0 <= port <= 65_535:
         raise DataError(f"`port={port}`: must be from 1 to 65,535, or 0 for any free one")
@@ -29,9 +30,14 @@ def bind(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
+    except socket.gaierror as error:
+        listener.close()
+        raise DataError(f"`host={host}`: no such name ({error.strerror}); give an address of this computer") from error
     except OSError as error:
         listener.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise DataError(f"`host={host}`: not an address of this computer") from error
         raise DataError(f"`port={port}`: cannot be used ({error.strerror}); choose another, or 0 for any") from error
     return listener
 

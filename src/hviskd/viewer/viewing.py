@@ -1,15 +1,17 @@
 """Opens a viewer on slides: finds them, makes the answers, guards them and listens."""
 
+import secrets
 import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from hviskd.models import AnyModel
 from hviskd.slides import CohortSlide, find_cohort
-from hviskd.viewer.access import Access, Guard
+from hviskd.viewer.access import LOOPBACK, Access, Guard
 from hviskd.viewer.answers import Answers
 from hviskd.viewer.desk import Contents
 from hviskd.viewer.drawings import Drawings, DrawnBy
@@ -17,6 +19,8 @@ from hviskd.viewer.listening import Listener, bind
 from hviskd.viewer.map_shelf import MapShelf
 from hviskd.viewer.opinions import Opinions
 from hviskd.viewer.shelf import OpenSlides, put_up
+
+_FRAME_PX = 720
 
 
 class Viewer:
@@ -43,6 +47,18 @@ class Viewer:
         if not shown:
             self._access.revoke()
         return shown
+
+    def _repr_html_(self) -> str:
+        """Show the page in a notebook on this computer; the address in the notebook opens it once."""
+        self._access.framed.set()
+        port, token = self._access.port, urlsplit(self._access.address_for_once()).query
+        frame = f"hviskd-{secrets.token_hex(4)}"
+        # A browser keeps the cookie in a frame only where both pages have the same name of this computer.
+        return (
+            f'<iframe id="{frame}" title="hviskd" width="100%" height="{_FRAME_PX}" style="border:0"></iframe><script>'
+            f"if (['127.0.0.1', 'localhost'].includes(location.hostname)) document.getElementById('{frame}').src = "
+            f"`http://${{location.hostname}}:{port}/?{token}`;</script>"
+        )
 
     def wait(self) -> None:
         """Serve until interrupted."""
@@ -82,6 +98,7 @@ def open_viewer(
     slides: Path | str | Sequence[Path | str | CohortSlide],
     shown: OnSlides | None = None,
     *,
+    host: str = LOOPBACK,
     port: int = 0,
     icc: bool = False,
     spell: Callable[[str], str] = str,
@@ -91,7 +108,9 @@ def open_viewer(
     Args:
         slides: Slides, folders of slides or CSVs, as for `find_cohort`, or its result.
         shown: What is shown on them; by default nothing.
-        port: On 127.0.0.1; any free one by default.
+        host: This computer alone by default; an address or name of it lets other computers reach the viewer, which
+            still need the token, 0.0.0.0 is all of them. What is sent is not encrypted.
+        port: Any free one by default.
         icc: Convert pixels to sRGB by each slide's ICC profile, if it has one.
         spell: Changes the wording of problems that the page shows, such as the spelling of parameters.
 
@@ -107,7 +126,7 @@ def open_viewer(
     drawings = Drawings(shown.drawn, [slide.path for slide in cohort])
     contents = Contents(put_up(cohort), opened, maps, drawings, opinions)
     answers = Answers(contents, spell=spell)
-    listener = bind(port)
-    access = Access(listener.getsockname()[1])
+    listener = bind(port, host)
+    access = Access(listener.getsockname()[1], host=host)
     notes = (*cohort.notes, *maps.notes)
     return Viewer(access, notes, Listener(Guard(answers.app(), access), listener), answers)
