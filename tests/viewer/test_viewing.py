@@ -47,7 +47,7 @@ def test_the_facts_are_those_that_may_be_shown(viewer, keys, slides):
     assert {name: facts[name] for name in ("width_px", "height_px", "mpp", "vendor", "notes")} == {
         name: shown[name] for name in ("width_px", "height_px", "mpp", "vendor", "notes")
     }
-    assert set(facts) == {*shown, "key", "name", "tile_px", "last_level", "maps", "drawn", "asks", "start"}
+    assert set(facts) == {*shown, "key", "name", "tile_px", "last_level", "maps", "drawn", "asks", "cut", "start"}
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,10 @@ def view(
             show_default="labels of the outlines",
         ),
     ] = None,
+    tiles: Annotated[
+        Path | None,
+        typer.Option("--tiles", metavar="TILESET", help="TileSet cut from the slides, whose tiles are shown in place."),
+    ] = None,
     tolerance: Tolerance = 20.0,
     no_crop: NoCrop = False,
     slide_mpp: SlideMpp = None,
@@ -96,7 +100,7 @@ def view(
         from hviskd.viewer import DrawnBy, OnSlides, open_viewer
 
         drawn = DrawnBy(annotations, load_legend(legend) if legend else None, tolerance, no_crop)
-        shown = OnSlides(tuple(maps or ()), drawn, tuple(models or ()))
+        shown = OnSlides(tuple(maps or ()), drawn, tuple(models or ()), tiles)
         viewer = open_viewer(
             found, shown, host=host, port=port, icc=icc, spell=lambda said: as_options(said, context.command.params)
         )

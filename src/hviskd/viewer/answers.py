@@ -102,8 +102,8 @@ class Answers:
             maps = [map_facts(one) for one in self._contents.maps.of(which)]
             drawn = self._contents.drawings.there(which)
             asks = bool(self._contents.opinions.of(which))
-            shown = {"tile_px": zoom.tile_px, "last_level": zoom.last_level, "maps": maps, "drawn": drawn, "asks": asks}
-            return {**self._named(which), **facts, **shown}
+            shown = {"maps": maps, "drawn": drawn, "asks": asks, "cut": self._contents.cut.there(which)}
+            return {**self._named(which), **facts, "tile_px": zoom.tile_px, "last_level": zoom.last_level, **shown}
 
         try:
             return JSONResponse(await self._desk.done(request, read), headers=FRESH)

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from hviskd.errors import HviskdError
 from hviskd.processor import usable_cpus
+from hviskd.viewer.cut_tiles import CutTiles
 from hviskd.viewer.drawings import Drawings
 from hviskd.viewer.map_shelf import MapShelf
 from hviskd.viewer.opinions import Opinions
@@ -38,6 +39,7 @@ class Contents:
         maps: Their maps.
         drawings: What an expert drew on them.
         opinions: What maps and Models say of a place.
+        cut: The tiles of a TileSet.
     """
 
     shelf: Mapping[str, ShelfSlide]
@@ -45,11 +47,12 @@ class Contents:
     maps: MapShelf
     drawings: Drawings
     opinions: Opinions
+    cut: CutTiles = field(default_factory=CutTiles)
 
     def folders(self) -> set[Path]:
         """Return the folders of all this, as they were given; but not the current one or the topmost."""
         places = {slide.path.parent for slide in self.shelf.values()}
-        places |= self.maps.folders() | self.drawings.places.folder() | self.opinions.folders()
+        places |= self.maps.folders() | self.drawings.places.folder() | self.opinions.folders() | self.cut.folder()
         return {place for place in places if place != Path(place.anchor)}
 
 

@@ -7,6 +7,7 @@ from hviskd.annotations import Legend, load_legend
 from hviskd.models import AnyModels
 from hviskd.models.finding import one_or_several
 from hviskd.slides import CohortSlide
+from hviskd.tiles import TileSet
 from hviskd.viewer.drawings import DrawnBy
 from hviskd.viewer.viewing import OnSlides, Viewer, open_viewer
 
@@ -18,6 +19,7 @@ def view(
     models: AnyModels = (),
     annotations: Path | str | None = None,
     legend: Legend | Path | str | None = None,
+    tiles: TileSet | Path | str | None = None,
     icc: bool = False,
     port: int = 0,
 ) -> Viewer:
@@ -32,6 +34,7 @@ def view(
         models: Models, their folders or finished Runs, to ask about any place.
         annotations: What an expert drew: a file, or a folder with one per slide.
         legend: Its classes; required for colour masks.
+        tiles: A TileSet that was cut from the slides, or its folder.
         icc: Convert pixels to sRGB by each slide's ICC profile, if it has one.
         port: On this computer; any free one by default.
 
@@ -44,5 +47,5 @@ def view(
     if annotations is not None:
         classes = legend if legend is None or isinstance(legend, Legend) else load_legend(legend)
         drawn = DrawnBy(Path(annotations), classes)
-    shown = OnSlides([Path(folder) for folder in folders], drawn, one_or_several(models))
+    shown = OnSlides([Path(folder) for folder in folders], drawn, one_or_several(models), tiles)
     return open_viewer(slides, shown, icc=icc, port=port)

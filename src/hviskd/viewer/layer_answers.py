@@ -32,6 +32,7 @@ class LayerAnswers:
         return [
             Route("/scale", self._scale),
             Route("/slides/{key}/outlines", self._outlines),
+            Route("/slides/{key}/cut-tiles", self._cut_tiles),
             Route("/slides/{key}/least-sure/{number:int}", self._least_sure),
             Route(layer, self._geometry),
             Route(layer + "/{level:int}/{column:int}/{row:int}", self._cells),
@@ -50,6 +51,10 @@ class LayerAnswers:
             return as_page(self._grids.annotation(which), contents.drawings.legend, known)
 
         return JSONResponse(await self._desk.done_on(request, which, read, "long"), headers=FRESH)
+
+    async def _cut_tiles(self, request: Request) -> Response:
+        which, cut = self._desk.slide(request), self._desk.contents.cut
+        return JSONResponse(await self._desk.done_on(request, which, lambda: cut.told(which)), headers=FRESH)
 
     async def _least_sure(self, request: Request) -> Response:
         which, number, maps = self._desk.slide(request), request.path_params["number"], self._desk.contents.maps

@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 from hviskd.models import AnyModel
 from hviskd.slides import CohortSlide, find_cohort
+from hviskd.tiles import TileSet
 from hviskd.viewer.access import LOOPBACK, Access, Guard
 from hviskd.viewer.answers import Answers
+from hviskd.viewer.cut_tiles import CutTiles
 from hviskd.viewer.desk import Contents
 from hviskd.viewer.drawings import Drawings, DrawnBy
 from hviskd.viewer.listening import Listener, bind
@@ -87,11 +89,13 @@ class OnSlides:
         maps: Folders that `segment_cohort()` wrote, or the folders of single maps.
         drawn: What an expert drew.
         models: Models, their folders or finished Runs, to ask about places without a map, and where they look.
+        tiles: A TileSet that was cut from them, or its folder.
     """
 
     maps: Sequence[Path] = ()
     drawn: DrawnBy | None = None
     models: Sequence[AnyModel] = ()
+    tiles: TileSet | Path | str | None = None
 
 
 def open_viewer(
@@ -124,7 +128,8 @@ def open_viewer(
     opened = OpenSlides(icc=icc)
     opinions = Opinions(opened, maps, shown.models)
     drawings = Drawings(shown.drawn, [slide.path for slide in cohort])
-    contents = Contents(put_up(cohort), opened, maps, drawings, opinions)
+    cut = CutTiles(None if shown.tiles is None else TileSet.open(shown.tiles))
+    contents = Contents(put_up(cohort), opened, maps, drawings, opinions, cut)
     answers = Answers(contents, spell=spell)
     listener = bind(port, host)
     access = Access(listener.getsockname()[1], host=host)

@@ -1,5 +1,6 @@
 // A layer's line in the panel: a switch, what is chosen, the opacity and the key.
 
+import { keyOfTiles } from "./tile_boxes.js";
 import { element, plain } from "./words.js";
 
 /** Make the controls of a layer; they change the state of `layers` and ask it to show itself anew. */
@@ -62,12 +63,24 @@ function choice({ id }, layers) {
 
 function keyOf({ id, smooths }, layers) {
   if (smooths) return scaleKey(id, layers);
+  if (id === "tiles") return tilesKey(layers.made.get("tiles"));
   const words = {
     tissue: [["pink", "tissue"], ["green", "marker ink, left out"]],
     disagreement: [["sky", "map and expert agree"], ["vermilion", "they do not"]],
   }[id];
   if (!words) return null;
   return element("p", { class: "key" }, ...words.map(([name, text]) => element("span", {}, element("i", { class: `swatch ${name}` }), text)));
+}
+
+function tilesKey(boxes) {
+  if (!boxes?.drawing) return null;
+  const { words, splits } = keyOfTiles(boxes);
+  const parts = words.map(([colour, text]) => {
+    const swatch = element("i", { class: "swatch" });
+    swatch.style.background = `rgb(${colour.join(" ")})`;
+    return element("span", {}, swatch, text);
+  });
+  return element("p", { class: "key" }, ...parts, element("span", {}, splits));
 }
 
 function scaleKey(id, layers) {

@@ -6,6 +6,7 @@ import { GridLayer } from "./grid_layer.js";
 import { layerControl } from "./layer_controls.js";
 import { OutlineLayer, drawTileGrid, forgetDrawing } from "./line_layers.js";
 import { Overlay } from "./overlay.js";
+import { TileBoxes } from "./tile_boxes.js";
 
 const UNSURE_BELOW = 0.6;
 
@@ -18,8 +19,12 @@ const KINDS = [
   { id: "disagreement", title: "Disagreement with the expert", needs: "both", opacity: 0.6 },
   { id: "tissue", title: "Tissue", needs: "slide", opacity: 0.35 },
   { id: "grid", title: "Tile grid", needs: "map", opacity: 0.6 },
+  { id: "tiles", title: "Tiles of the TileSet", needs: "cut", on: true, opacity: 0.8 },
   { id: "outlines", title: "Expert's outlines", needs: "drawn", on: true, opacity: 1 },
 ];
+
+const OF_MAPS = new Set(["map", "both"]);
+const MADE_BY = { outlines: OutlineLayer, tiles: TileBoxes }; // all others are grids
 
 export class Layers {
   /** Layers over a view; `changed` is called when a setting changes, `failed` with what cannot be shown. */
@@ -65,7 +70,7 @@ export class Layers {
 
   /** The map that a layer shows something of, or null. */
   get shownMap() {
-    const on = this.facts ? this.kinds.filter(({ id, needs }) => needs !== "slide" && needs !== "drawn" && this.state[id].on) : [];
+    const on = this.facts ? this.kinds.filter(({ id, needs }) => OF_MAPS.has(needs) && this.state[id].on) : [];
     return on.length ? this.map : null;
   }
 
@@ -80,7 +85,7 @@ export class Layers {
   }
 
   hideMap() {
-    for (const { id, needs } of KINDS) if (needs !== "drawn") this.state[id].on = false;
+    for (const { id, needs } of KINDS) if (OF_MAPS.has(needs) || needs === "slide") this.state[id].on = false;
   }
 
   get unsureBelow() {
@@ -89,7 +94,7 @@ export class Layers {
 
   /** Which layers the slide has. */
   get kinds() {
-    const has = { map: Boolean(this.map), drawn: this.facts.drawn, both: Boolean(this.map) && this.facts.drawn };
+    const has = { map: Boolean(this.map), drawn: this.facts.drawn, cut: this.facts.cut, both: Boolean(this.map) && this.facts.drawn };
     return KINDS.filter(({ needs }) => needs === "slide" || has[needs]);
   }
 
@@ -133,6 +138,8 @@ export class Layers {
 
   /** The key under which a layer's content is kept; it changes with what is chosen. */
   pathOf(id) {
+    if (id === "outlines") return this.outlinesPath;
+    if (id === "tiles") return `/slides/${this.facts.key}/cut-tiles`;
     const map = this.state.map;
     const path = `/slides/${this.facts.key}/layers/`;
     if (id === "class") return `${path}${map}-class-${this.state.shownClass}`;
@@ -155,11 +162,12 @@ export class Layers {
 
   /** A layer's content, asked for when it is first needed. */
   layer(id) {
-    const path = id === "outlines" ? this.outlinesPath : this.pathOf(id);
+    const path = this.pathOf(id);
     let layer = this.made.get(id);
     if (!layer || layer.madeOf !== path) {
-      const Kind = id === "outlines" ? OutlineLayer : GridLayer;
+      const Kind = MADE_BY[id] ?? GridLayer;
       layer = new Kind(path, () => this.overlay.redraw());
+      if (id === "tiles") layer.ready.then(() => this.facts && this.show(), () => {}); // its key needs them
       layer.madeOf = path;
       layer.setColours?.(this.coloursOf(id));
       layer.ready.catch((error) => {
