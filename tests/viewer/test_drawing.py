@@ -8,10 +8,10 @@ import pytest
 import shapely
 
 from hviskd.annotations import read_annotation
-from hviskd.slides import open_slide
 from hviskd.viewer import DrawnBy, OnSlides, open_viewer
 from tests.slides.make import stained, write_svs
 
+from .hand import CORNERS, Hand, corners_of, drawn, same_ring
 from .mapped import CELL, labels, square, write_cohort
 
 pytestmark = pytest.mark.slow
@@ -36,66 +36,9 @@ def opened(viewer, look):
     return opened
 
 
-class Hand:
-    """A hand with a mouse on a page, that points at level-0 px and knows where the mouse really was."""
-
-    def __init__(self, opened):
-        self.opened, self.page, self.at = opened, opened.page, []
-
-    def go(self, x, y):
-        step, left, top = self.opened.place()
-        box = self.page.locator("#picture").bounding_box()
-        column, row = round((x - left) / step), round((y - top) / step)
-        self.page.mouse.move(box["x"] + column, box["y"] + row)
-        self.at.append((left + column * step, top + row * step))
-
-    def click(self, x, y):
-        self.go(x, y)
-        self.page.mouse.down()
-        self.page.mouse.up()
-        self.page.wait_for_timeout(350)  # slower than a double click
-
-    def drag(self, *places):
-        self.go(*places[0])
-        self.page.mouse.down()
-        for place in places[1:]:
-            self.go(*place)
-        self.page.mouse.up()
-
-    def polygon(self, *corners):
-        self.page.keyboard.press("d")
-        self.page.wait_for_selector("#draw-section:not([hidden])")
-        for corner in corners:
-            self.click(*corner)
-        self.page.keyboard.press("Shift+Enter")
-
-    def saved(self):
-        self.page.wait_for_function("() => !hviskd.board.keeping.unsaved")
-
-
 @pytest.fixture
 def hand(opened):
     return Hand(opened)
-
-
-def drawn(folder, name="A"):
-    with open_slide(folder / "slides" / f"{name}.svs") as slide:
-        return read_annotation(folder / "slides" / f"{name}.geojson", frame=slide.frame()).regions
-
-
-def corners_of(region):
-    return shapely.get_coordinates(region.geometry)[:-1]
-
-
-def same_ring(found, expected, within):
-    """Return whether two rings have the same corners, wherever they begin and whichever way they run."""
-    if len(found) != len(expected):
-        return False
-    turns = [np.roll(way, shift, axis=0) for way in (expected, expected[::-1]) for shift in range(len(expected))]
-    return min(np.abs(found - turn).max() for turn in turns) <= within
-
-
-CORNERS = [(400, 300), (800, 250), (900, 500), (600, 700)]
 
 
 def test_a_polygon_is_saved_where_the_mouse_was(hand, opened, folder):
@@ -344,70 +287,6 @@ def test_outlines_of_qupath_are_changed_and_the_file_is_kept(folder, look):
     assert (folder / "drawn" / "A-original.geojson").read_bytes() == theirs
     (region,) = read_annotation(folder / "drawn" / "A.geojson").regions
     assert (region.label, region.geometry.bounds) == ("rim", (700, 300, 830, 430))
-
-
-def conflict(viewer, look):
-    """Two windows on one slide, the second of which saves after the first."""
-    first, second = look(viewer.address), look(viewer.address)
-    hands = Hand(first), Hand(second)
-    for hand in hands:
-        hand.page.keyboard.press("d")
-        hand.page.wait_for_selector("#draw-section:not([hidden])")
-    hands[0].polygon(*CORNERS)
-    hands[0].saved()
-    hands[1].polygon((200, 200), (300, 200), (300, 300))
-    second.page.wait_for_selector("#draw-conflict:not([hidden])")
-    assert second.page.inner_text("#draw-what") == "A.geojson: was changed by someone else meanwhile."
-    return first, second
-
-
-def is_refused(opened):
-    """Take what the console says of the refused save out of its complaints."""
-    (complaint,) = opened.complaints
-    assert "409" in complaint
-    opened.complaints.clear()
-
-
-def test_of_two_windows_the_second_keeps_its_own_as_a_copy(viewer, look, folder):
-    _, second = conflict(viewer, look)
-    second.page.locator("#draw-mine").click()
-    second.page.wait_for_selector("#draw-conflict", state="hidden")
-    assert second.page.inner_text("#draw-note") == "Yours are kept as A-copy.geojson; theirs are shown"
-    assert [len(corners_of(region)) for region in drawn(folder)] == [4]
-    assert [len(corners_of(region)) for region in read_annotation(folder / "slides" / "A-copy.geojson").regions] == [3]
-    assert second.evaluate("hviskd.board.drawing.regions.map(({polygons}) => polygons[0][0].length)") == [8]
-    is_refused(second)
-
-
-def test_or_takes_theirs_and_goes_on(viewer, look, folder):
-    _, second = conflict(viewer, look)
-    second.page.locator("#draw-theirs").click()
-    second.page.wait_for_selector("#draw-conflict", state="hidden")
-    hand = Hand(second)
-    hand.polygon((200, 200), (300, 200), (300, 300))
-    hand.saved()
-    assert [len(corners_of(region)) for region in drawn(folder)] == [4, 3]
-    second.page.keyboard.press("Control+z")
-    second.page.keyboard.press("Control+z")
-    hand.saved()
-    assert [len(corners_of(region)) for region in drawn(folder)] == [3]  # mine were one step away
-    is_refused(second)
-
-
-def test_another_slide_is_opened_only_when_all_is_saved(viewer, look, folder):
-    _, second = conflict(viewer, look)
-    second.page.locator("#slide-list button", has_text="B.svs").click()
-    second.page.wait_for_timeout(500)
-    assert second.page.title().startswith("A.svs")
-    second.page.locator("#draw-theirs").click()
-    second.page.wait_for_selector("#draw-conflict", state="hidden")
-    second.page.locator("#slide-list button", has_text="B.svs").click()
-    second.page.wait_for_function("() => document.title.startsWith('B.svs')")
-    second.page.wait_for_function(
-        "() => document.getElementById('draw-note').textContent === 'Will be saved in B.geojson'"
-    )
-    assert second.evaluate("hviskd.board.drawing.regions.length") == 0
-    is_refused(second)
 
 
 def test_what_was_drawn_last_is_saved_when_another_slide_is_opened(hand, opened, folder):
