@@ -25,7 +25,7 @@ from tests.conftest import CLASSES, write_tiles
 FEW = {"epochs": 2, "batch_size": 16, "learning_rate": 0.02}
 
 
-def write_place(folder, *, shared=False, tile_px=32):
+def write_place(folder, *, shared=False, leaking=False, tile_px=32):
     """Tiles of the same classes, darker by 80: unsplit ones to learn, and ones of other patients to measure on."""
     rng, found = np.random.default_rng(9), {}
     for part, split in (("learn", None), ("measure", "test")):
@@ -37,7 +37,8 @@ def write_place(folder, *, shared=False, tile_px=32):
                 pixels = rng.normal(140 - 60 * label, 40, (tile_px, tile_px, 3)).clip(0, 255).astype(np.uint8)
                 patient = f"{'N' if shared else part}{number % 4}"
                 source = TileSource(patient=patient)
-                writer.add(pixels, file=f"{part}{number}", class_name=CLASSES[label], split=split, source=source)
+                into = "train" if leaking and split and number < 12 else split
+                writer.add(pixels, file=f"{part}{number}", class_name=CLASSES[label], split=into, source=source)
         found[part] = folder / part
     return found
 
@@ -127,9 +128,10 @@ def test_labels_of_the_new_place_are_not_read(adapted, tileset, student, teacher
 
 def test_a_repeated_call_trains_nothing_again(adapted, tileset, student):
     found, folder, kept = adapted
-    before = (folder / "adapted" / "log.csv").stat().st_mtime_ns
+    written = [folder / "adapted" / name for name in ("log.csv", "model/weights.safetensors")]
+    before = [path.stat().st_mtime_ns for path in written]
     again = adapt(student, tileset, folder, **kept, progress=silent)
-    assert (folder / "adapted" / "log.csv").stat().st_mtime_ns == before
+    assert [path.stat().st_mtime_ns for path in written] == before
     assert again.won_back == found.won_back
 
 
@@ -142,6 +144,10 @@ def test_what_it_is_measured_on_must_not_be_what_it_adapted_to(tileset, student,
         adapt(student, tileset, tmp_path / "out", teaching=Teaching(teacher_run), progress=silent)
     with pytest.raises(DataError, match="test"):
         given = {"teaching": teaching, "measured": shared["learn"]}
+        adapt(student, tileset, tmp_path / "out", **given, progress=silent)
+    leaking = write_place(tmp_path / "leaking", leaking=True)
+    with pytest.raises(LeakError, match="more than one split"):
+        given = {"teaching": Teaching(teacher_run, unlabelled=leaking["learn"]), "measured": leaking["measure"]}
         adapt(student, tileset, tmp_path / "out", **given, progress=silent)
     assert not (tmp_path / "out").exists()
 

@@ -16,12 +16,12 @@ from hviskd.evaluation import Evaluation, evaluate
 from hviskd.evaluation.tables import Table, markdown_table
 from hviskd.figure_text import fit
 from hviskd.models import AnyModel, Compute, Model, load_model, save_model
-from hviskd.models.admission import require_fit
+from hviskd.models.admission import cautions, require_fit
 from hviskd.models.card import AdaptationRecord, BeforeAndAfter
 from hviskd.pictures import new_figure, save_figure
 from hviskd.progress import Progress
 from hviskd.storage import write_json, write_text
-from hviskd.tiles import TileSet, join_unlabelled
+from hviskd.tiles import TileSet, join_unlabelled, require_no_leak
 from hviskd.training import Recipe, Run, Teaching, load_recipe, train
 
 _METRIC = "balanced_accuracy"
@@ -110,7 +110,8 @@ def adapt(
 
     Raises:
         RecipeError: There are no unlabelled tiles, or no method of the recipe learns from them.
-        LeakError: Unlabelled tiles share patients or slides with those to be measured on.
+        LeakError: Unlabelled tiles share patients or slides with those to be measured on, whose splits must not leak
+            either; or student or teacher were trained on the latter with another split.
         DataError, ModelError: Tiles, student and teacher do not match.
         TrainingError: The folder holds another training.
     """
@@ -135,15 +136,23 @@ def adapt(
         place=None if there is None else _before_and_after(there),
     )
     adapted = models[_ADAPTED]
-    save_model(adapted.network, adapted.card.model_copy(update={"adaptation": record}), adapted.folder, overwrite=True)
+    if adapted.card.adaptation != record:
+        card = adapted.card.model_copy(update={"adaptation": record})
+        save_model(adapted.network, card, adapted.folder, overwrite=True)
     _save(found, folder)
     return found
 
 
 def _new_place(student: Model, place: TileSet, teaching: Teaching) -> TileSet:
-    """Return labelled tiles of the new place if their test split can measure what adapting gains there."""
+    """Return labelled tiles of the new place if their test split can measure what adapting gains there.
+
+    What `evaluate` would refuse is refused here, before hours of training.
+    """
     require_fit(student, place)
     place.require_split("test")
+    require_no_leak(place)
+    models = [student, load_model(teaching.teacher)]
+    cautions(models, [model.card.name for model in models], place, "test", allow_leak=False)
     assert teaching.unlabelled is not None
     join_unlabelled(place, teaching.unlabelled)
     return place
