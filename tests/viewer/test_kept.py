@@ -37,6 +37,23 @@ def test_many_at_once_wait_for_one_to_make_it():
     assert kept.get(1) == b"it"
 
 
+def test_who_asks_while_it_is_put_away_waits_for_it(monkeypatch):
+    kept: Kept[int, bytes] = Kept(10, len)
+    answers, put_away = [], kept._keep
+    asking = threading.Thread(target=lambda: answers.append(kept.made(1, lambda: b"two")))
+
+    def slowly(key, value):
+        if not asking.ident:
+            asking.start()
+            asking.join(0.05)
+        put_away(key, value)
+
+    monkeypatch.setattr(kept, "_keep", slowly)
+    answers.append(kept.made(1, lambda: b"one"))
+    asking.join(10)
+    assert answers == [b"one", b"one"]
+
+
 def test_a_failure_and_nothing_leave_nothing_behind():
     kept: Kept[int, bytes] = Kept(10, len)
     with pytest.raises(ZeroDivisionError):

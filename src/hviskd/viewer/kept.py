@@ -43,11 +43,11 @@ class Kept(Generic[_Key, _Made]):
                 return found
             try:
                 value = make()
-            finally:
+                if value is not None:
+                    self._keep(key, value)
+            finally:  # only now, lest who asks meanwhile makes it again
                 with self._lock:
                     self._making.pop(key, None)
-            if value is not None:
-                self._keep(key, value)
             return value
 
     def _keep(self, key: _Key, value: _Made) -> None:
