@@ -48,6 +48,24 @@ def test_one_map_alone_and_a_damaged_one(cohort, tmp_path):
         MapShelf([tmp_path / "missing"])
 
 
+def test_what_cannot_be_read_at_another_look_neither_raises_nor_takes_maps_away(cohort, tmp_path, monkeypatch):
+    slide = shelved(cohort / "slides" / "A.svs")
+    shutil.copytree(cohort / "kd", tmp_path / "kd")
+    maps = MapShelf([tmp_path / "kd"])
+
+    def vanished(place):
+        raise FileNotFoundError(place)
+
+    monkeypatch.setattr(map_shelf, "read_summary", vanished)  # as a slide that is mapped again at this moment
+    os.utime(tmp_path / "kd" / "A" / "summary.json", (1, 1))
+    maps.look_again()
+    (tmp_path / "kd" / "slides.csv").write_text("no,table\n")
+    maps.look_again()
+    shutil.rmtree(tmp_path / "kd")
+    maps.look_again()
+    assert len(maps.of(slide)) == 1
+
+
 def test_maps_are_loaded_once(cohort):
     maps = MapShelf([cohort / "kd"])
     (one,) = maps.of(shelved(cohort / "slides" / "A.svs"))

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,8 +107,9 @@ class MapShelf:
         return {folder.parent for folder in self.given}
 
     def look_again(self) -> None:
-        """Find the maps that were written since the last look."""
-        self._look()
+        """Find the maps that were written since the last look; a folder that cannot be read now may be later."""
+        with suppress(DataError, OSError):
+            self._look()
 
     def makers(self, folder: Path) -> set[str]:
         """Return the fingerprints of the Models of the maps in one of the given folders."""
@@ -122,7 +124,7 @@ class MapShelf:
             for place in self._places(folder):
                 try:
                     self._take_in(order, place)
-                except DataError as error:
+                except (DataError, OSError) as error:  # of a slide that is mapped again, it may vanish any moment
                     problems.append(str(error))
             self._read_failures(folder / SLIDES_CSV)
         return tuple(problems)
