@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import shapely
+from filelock import FileLock
 
 from hviskd.annotations import Outlines, Region, read_annotation, write_geojson
 from hviskd.errors import DataError, OutputError
@@ -111,3 +112,17 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"A\.geojson: cannot be written to"):
         DrawingFiles().save(Drawing(tmp_path / "file" / "A.geojson", NOTHING, outlines("rim")), FRAME)
+
+
+def test_a_drive_without_locks_takes_drawings_and_nothing_but_them_is_left(tmp_path, monkeypatch):
+    files, path = DrawingFiles(), tmp_path / "A.geojson"
+    first = files.save(Drawing(path, NOTHING, outlines("rim")), FRAME)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["A.geojson"]
+
+    def none_here(*_, **__):
+        raise NotImplementedError
+
+    monkeypatch.setattr(FileLock, "acquire", none_here)
+    files.save(Drawing(path, first.revision, outlines("tumour")), FRAME)
+    copy = files.save_copy(Drawing(path, first.revision, outlines("mine")), FRAME)
+    assert [files.read(each, FRAME).outlines.classes for each in (path, copy)] == [("tumour",), ("mine",)]

@@ -6,20 +6,20 @@ file is another by now. A file that another program wrote is kept under a second
 
 import hashlib
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from filelock import FileLock
-
 from hviskd.annotations import Outlines, read_annotation, write_geojson
+from hviskd.claims import Claims
 from hviskd.errors import DataError, HviskdError
 from hviskd.slide_frame import SlideFrame
 from hviskd.storage import writing_to
 
 NOTHING = "none"  # the revision of a file that is not there
-_LOCK = ".hviskd-drawing.lock"
+_CLAIMS = ".hviskd-drawing"
 _ADVICE = "free space, allow writing there, or give another folder as `annotations`"
 
 
@@ -88,7 +88,7 @@ class DrawingFiles:
         path = changed.path
         with writing_to(path, _ADVICE):
             path.parent.mkdir(exist_ok=True)
-            with self._lock, FileLock(path.parent / _LOCK):
+            with self._alone(path):
                 there = revision_of(path)
                 if there != changed.revision:
                     raise ChangedMeanwhileError(f"{path}: was changed by someone else meanwhile")
@@ -104,9 +104,15 @@ class DrawingFiles:
         Raises:
             OutputError: It cannot be written.
         """
-        with writing_to(drawing.path, _ADVICE), self._lock, FileLock(drawing.path.parent / _LOCK):
+        with writing_to(drawing.path, _ADVICE), self._alone(drawing.path):
             copy = _free(drawing.path, "copy")
             return write_geojson(drawing.outlines, copy, frame=frame)
+
+    @contextmanager
+    def _alone(self, path: Path) -> Iterator[None]:
+        """Let no other thread or viewer save a file during a block; where there are no locks, no other thread."""
+        with self._lock, Claims(path.parent / _CLAIMS) as claims, claims.holding(path.name):
+            yield
 
     def _is_ours(self, path: Path, revision: str, frame: SlideFrame) -> bool:
         """Return whether nothing of a file is lost when it is replaced: written again, it would be the same."""
