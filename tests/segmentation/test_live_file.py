@@ -1,19 +1,23 @@
 """What a running cohort shows of itself: true at every moment, gone at the end, known as stale once it was killed."""
 
+import base64
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
 
 from hviskd.claims import Claims
+from hviskd.errors import DataError
 from hviskd.models import Compute
 from hviskd.page import Page
 from hviskd.progress import silent
 from hviskd.segmentation import MapSettings, live_file, load_slide_map, segment_cohort
-from hviskd.segmentation.live_file import live_states
+from hviskd.segmentation.live_file import LiveSlide, live_states
 from hviskd.segmentation.mapping_job import CLAIMS
 from hviskd.slides import CohortSlide
 from hviskd.slides.slide_files import place_digest
@@ -128,6 +132,20 @@ def test_a_damaged_file_is_left_out(tmp_path):
             claims.take(path.name)
         assert live_states(tmp_path, tmp_path / CLAIMS) == []
     assert live_states(tmp_path / "missing", tmp_path / "missing" / CLAIMS) == []
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (2, 2), (-1, -4)])
+def test_cells_that_are_not_as_many_as_they_say_are_damaged_and_are_not_unpacked(rows, columns):
+    bomb = base64.b64encode(zlib.compress(bytes(10_000_000))).decode()
+    told = {"place": "p", "done": 0, "tiles": 1, "seconds": 0.0, "cell_px": 1.0, "cell_um": 1.0, "cells": bomb}
+    if rows == columns == 2:  # what is left over is never unpacked
+        assert LiveSlide(rows=rows, columns=columns, **told).grid().tolist() == [[0, 0], [0, 0]]
+        return
+    tracemalloc.start()
+    with pytest.raises(DataError, match="damaged"):
+        LiveSlide(rows=rows, columns=columns, **told).grid()
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
 
 
 def test_it_is_written_seldom_enough_to_cost_nothing(model, slides, tmp_path, monkeypatch):

@@ -34,6 +34,7 @@ from hviskd.storage import read_json
 _NAME = ".progress-{}.json"
 _EVERY_S = 1.0
 _REST = 300  # times as long as a writing took, the next one waits: a third of a percent
+_RECENT_S = 300.0  # where nobody can tell whether its process is there, an older file counts as left behind
 
 
 class LiveRow(BaseModel):
@@ -82,8 +83,8 @@ class LiveSlide(BaseModel):
             DataError: It is damaged.
         """
         try:
-            unpacker = zlib.decompressobj()
-            cells = unpacker.decompress(base64.b64decode(self.cells), self.rows * self.columns)
+            most = max(1, self.rows * self.columns)  # 0 would bound nothing
+            cells = zlib.decompressobj().decompress(base64.b64decode(self.cells), most)
             return np.frombuffer(cells, np.uint8).reshape(self.rows, self.columns)
         except (ValueError, zlib.error) as error:
             raise DataError(f"cells of {self.place}: damaged ({error})") from error
@@ -133,7 +134,8 @@ class LiveFile:
         """Keep the file during a block, and remove those of processes that were killed."""
         for path, _ in _files(self._path.parent):
             if path != self._path and is_claimed(self._claims.folder, path.name) is False:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # another user's, for instance
+                    path.unlink()
         self._claims.take(self._path.name)
         self._next_s = 0.0
         try:
@@ -230,8 +232,8 @@ def live_states(folder: Path, claims: Path) -> list[LiveState]:
     found = []
     for path, changed in _files(folder):
         held = is_claimed(claims, path.name)
-        if held is None:  # nobody can tell here: as long as it was written not long ago
-            held = time.time() - changed < _REST * _EVERY_S
+        if held is None:
+            held = time.time() - changed < _RECENT_S
         if held:
             with suppress(DataError, ValidationError, OSError):
                 found.append(LiveState.model_validate(read_json(path)))
