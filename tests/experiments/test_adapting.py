@@ -1,6 +1,7 @@
 """Adapting a student to another place: what it learns from, what is measured, and what is refused."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from tests.conftest import CLASSES, write_tiles
 FEW = {"epochs": 2, "batch_size": 16, "learning_rate": 0.02}
 
 
-def write_place(folder, *, shared=False, leaking=False, tile_px=32):
+def write_place(folder, *, shared=False, leaking=False, patients=(), tile_px=32):
     """Tiles of the same classes, darker by 80: unsplit ones to learn, and ones of other patients to measure on."""
     rng, found = np.random.default_rng(9), {}
     for part, split in (("learn", None), ("measure", "test")):
@@ -36,6 +37,8 @@ def write_place(folder, *, shared=False, leaking=False, tile_px=32):
                 label = number % 3
                 pixels = rng.normal(140 - 60 * label, 40, (tile_px, tile_px, 3)).clip(0, 255).astype(np.uint8)
                 patient = f"{'N' if shared else part}{number % 4}"
+                if split and len(patients):
+                    patient = patients[number % len(patients)]
                 source = TileSource(patient=patient)
                 into = "train" if leaking and split and number < 12 else split
                 writer.add(pixels, file=f"{part}{number}", class_name=CLASSES[label], split=into, source=source)
@@ -145,6 +148,10 @@ def test_what_it_is_measured_on_must_not_be_what_it_adapted_to(tileset, student,
     with pytest.raises(DataError, match="test"):
         given = {"teaching": teaching, "measured": shared["learn"]}
         adapt(student, tileset, tmp_path / "out", **given, progress=silent)
+    of_home = write_place(tmp_path / "of_home", patients=tileset.table["patient"][tileset.rows("train")].unique())
+    with pytest.raises(LeakError, match=rf"{tileset.folder.name}: LEAK.*patient"):
+        given = {"teaching": Teaching(teacher_run, unlabelled=of_home["learn"]), "measured": of_home["measure"]}
+        adapt(student, tileset, tmp_path / "out", **given, progress=silent)
     leaking = write_place(tmp_path / "leaking", leaking=True)
     with pytest.raises(LeakError, match="more than one split"):
         given = {"teaching": Teaching(teacher_run, unlabelled=leaking["learn"]), "measured": leaking["measure"]}
@@ -178,6 +185,13 @@ def test_slides_are_cut_like_the_tiles_at_home(student, tileset, teacher_run, tm
     cut = TileSet.open(tmp_path / "out" / "new-tiles")
     assert (cut.tile_px, cut.mpp) == (tileset.tile_px, tileset.mpp)
     assert "32 tiles are there already" in run_verb(*given).output
+    refused = run_verb(*given[:-1], 16)
+    assert refused.exit_code == 2
+    assert "new-tiles: was cut with other --cap" in " ".join(refused.output.split())
+    (one, *_) = sorted((cohort.folder / "slides").iterdir())
+    shutil.copy(one, tmp_path / f"other{one.suffix}")
+    refused = run_verb(*given[:-3], tmp_path / f"other{one.suffix}", "--cap", 32)
+    assert "was cut with other --slides" in " ".join(refused.output.split())
 
 
 def test_a_home_without_validation_is_refused(student, teacher_run, place, tmp_path):

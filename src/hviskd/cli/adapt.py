@@ -103,6 +103,7 @@ def _cut_like(home: "TileSet", slides: list[Path], output: Path, patients: str |
     from hviskd.tiles import TileSet
 
     if (output / "tileset.json").is_file():
+        _require_cut_from(output, slides, {"patients": patients, "cap": cap})
         typer.echo(f"{len(TileSet.open(output)):,} tiles are there already: {output}")
         return output
     card = home.card
@@ -112,3 +113,17 @@ def _cut_like(home: "TileSet", slides: list[Path], output: Path, patients: str |
     found = cut_slides(slides, output, annotations=None, legend=None, patients=patients, settings=settings)
     typer.echo(f"{len(found):,} tiles cut from these slides: {output}")
     return output
+
+
+def _require_cut_from(output: Path, slides: list[Path], options: dict[str, object]) -> None:
+    """Reject tiles that were cut from other slides than those given now, or with other options."""
+    from hviskd.cutting import read_report
+    from hviskd.errors import DataError
+    from hviskd.file_names import qc_folder
+    from hviskd.slides import find_cohort
+
+    report = read_report(qc_folder(output))
+    others = {Path(each.path).name for each in report.slides} != {each.path.name for each in find_cohort(slides)}
+    changed = ["slides"] * others + [name for name, value in options.items() if report.options[name] != value]
+    if changed:
+        raise DataError(f"{output}: was cut with other `{changed[0]}`; choose another `output`, or delete this folder")

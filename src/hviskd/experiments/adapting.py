@@ -62,7 +62,8 @@ class Adaptation:
             if self.won_back is None:
                 told.append("The change of place had cost the student nothing.")
             else:
-                told.append(f"The change of place had cost {cost:.1f} points; {self.won_back:.0%} of them is won back.")
+                kept = f"{self.won_back:.0%} of them were won back" if self.won_back > 0 else "none were won back"
+                told.append(f"The change of place had cost {cost:.1f} points; {kept}.")
         measured = [self.home, *([self.place] if self.place else [])]
         return (*told, *dict.fromkeys(statement for each in measured for statement in each.statements))
 
@@ -102,16 +103,16 @@ def adapt(
         tileset: What it learned from, with labels and a validation split, so that it does not forget.
         folder: Folder for the training, the table and the figure.
         teaching: The teacher, and as its `unlabelled` the tiles of the new place.
-        measured: Labelled tiles of the new place, whose test split shows what was gained; they must be of other slides
-            and patients than those adapted to.
+        measured: Labelled tiles of the new place, whose test split shows what was gained; it must be of other slides
+            and patients than those adapted to and those trained on at home.
         recipe: How to train; by default the built-in recipe `adapt`.
         device: Where training and measuring run.
         progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
         RecipeError: There are no unlabelled tiles, or no method of the recipe learns from them.
-        LeakError: Unlabelled tiles share patients or slides with those to be measured on, whose splits must not leak
-            either; or student or teacher were trained on the latter with another split.
+        LeakError: Tiles that it learns from share patients or slides with those to be measured on, whose splits must
+            not leak either; or student or teacher were trained on the latter with another split.
         DataError, ModelError: Tiles, student and teacher do not match.
         TrainingError: The folder holds another training.
     """
@@ -119,7 +120,7 @@ def adapt(
         raise RecipeError("`teaching`: has no `unlabelled` tiles; give those of the new place")
     tileset, folder, before = TileSet.open(tileset), Path(folder), load_model(student)
     tileset.require_split("val")
-    place = None if measured is None else _new_place(before, TileSet.open(measured), teaching)
+    place = None if measured is None else _new_place(before, TileSet.open(measured), tileset, teaching)
     start = {"start": str(before.folder)}
     recipe = load_recipe("adapt", start) if recipe is None else recipe.changed(start)
     run = Run(folder / "adapted")
@@ -143,7 +144,7 @@ def adapt(
     return found
 
 
-def _new_place(student: Model, place: TileSet, teaching: Teaching) -> TileSet:
+def _new_place(student: Model, place: TileSet, home: TileSet, teaching: Teaching) -> TileSet:
     """Return labelled tiles of the new place if their test split can measure what adapting gains there.
 
     What `evaluate` would refuse is refused here, before hours of training.
@@ -154,7 +155,8 @@ def _new_place(student: Model, place: TileSet, teaching: Teaching) -> TileSet:
     models = [student, load_model(teaching.teacher)]
     cautions(models, [model.card.name for model in models], place, "test", allow_leak=False)
     assert teaching.unlabelled is not None
-    join_unlabelled(place, teaching.unlabelled)
+    for learned in (teaching.unlabelled, home):  # the same patients may have slides at both places
+        join_unlabelled(place, learned)
     return place
 
 
