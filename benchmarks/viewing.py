@@ -180,7 +180,10 @@ def viewer(slide: Path, *given: object) -> Iterator[Server]:
         try:
             found = None
             while found is None:
-                found = re.search(r"127\.0\.0\.1:(\d+)/\?token=(\S+)", process.stdout.readline())
+                line = process.stdout.readline()
+                if not line:
+                    sys.exit("hviskd view ended before it printed its address")
+                found = re.search(r"127\.0\.0\.1:(\d+)/\?token=(\S+)", line)
             up = time.perf_counter()
             server = Server(process, int(found[1]), f"hviskd-{found[1]}={found[2]}", str)
             key = json.loads(Connection(server).get("/slides"))["slides"][0]["key"]
@@ -202,6 +205,8 @@ def deep_zoom(slide: Path) -> Iterator[Server]:
                     socket.create_connection(("127.0.0.1", port)).close()
                     break
                 except ConnectionRefusedError:
+                    if process.poll() is not None:
+                        sys.exit("OpenSlide's server ended at once: pip install flask")
                     time.sleep(0.05)
             yield Server(process, port, "", lambda tile: "/slide_files/{}/{}_{}.jpeg".format(*tile.split("/")))
         finally:
