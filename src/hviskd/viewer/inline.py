@@ -32,8 +32,9 @@ def view(
         slides: Slides, folders of slides or CSVs, as for `find_cohort`, or its result.
         maps: Folders that `segment_cohort` wrote.
         models: Models, their folders or finished Runs, to ask about any place.
-        annotations: What an expert drew: a file, or a folder with one per slide.
-        legend: Its classes; required for colour masks.
+        annotations: What an expert drew: a file, or a folder with one per slide. What you draw is saved there, by
+            default beside the slides.
+        legend: Classes to draw, or of the annotations; required for colour masks.
         tiles: A TileSet that was cut from the slides, or its folder.
         icc: Convert pixels to sRGB by each slide's ICC profile, if it has one.
         port: On this computer; any free one by default.
@@ -43,9 +44,7 @@ def view(
         ModelError: A Model is missing or damaged, or does not know its µm/px.
     """
     folders = [maps] if isinstance(maps, Path | str) else list(maps)
-    drawn = None
-    if annotations is not None:
-        classes = legend if legend is None or isinstance(legend, Legend) else load_legend(legend)
-        drawn = DrawnBy(Path(annotations), classes)
+    classes = legend if legend is None or isinstance(legend, Legend) else load_legend(legend)
+    drawn = DrawnBy(None if annotations is None else Path(annotations), classes)
     shown = OnSlides([Path(folder) for folder in folders], drawn, one_or_several(models), tiles)
     return open_viewer(slides, shown, icc=icc, port=port)
