@@ -283,6 +283,8 @@ def whole_set(name: str, options: argparse.Namespace):
             patients = options.data / "glands" / "patients.csv"
             import_folder(options.data / "glands", folder, csv=patients, settings=how)
     tileset = TileSet.open(folder)
+    if tileset.tile_px != options.tile_px:
+        raise SystemExit(f"{folder}: has tiles of {tileset.tile_px} px, not {options.tile_px}; give another --work")
     if not len(tileset.rows("test")):
         tileset = split_tiles(tileset, by="patient" if name == "glands" else "random", val=0.2, test=0.3, seed=0)
     return tileset
@@ -313,13 +315,16 @@ def write_part(whole, rows, folder: Path) -> None:
 def pair_file(options: argparse.Namespace) -> Path:
     """Return the recipe of the student, written on the first call; its teacher is always given."""
     path = options.work / "student.yaml"
+    lines = ["teacher: {name: resnet20}", f"student: {{name: {options.student}}}", "epochs: 20"]
+    lines += [f"batch_size: {BATCH}", "learning_rate: 0.05", "nesterov: true", "momentum: 0.9"]
+    lines += ["weight_decay: 0.0005", "schedule: cosine", "warm_up: 0.05", "clip: 3", "augmentation: turn_and_flip"]
+    lines += ["choose_by: balanced_accuracy", "unlabelled_share: 0.5"]
+    recipe = "\n".join([*lines, ""])
     if not path.is_file():
         options.work.mkdir(parents=True, exist_ok=True)
-        lines = ["teacher: {name: resnet20}", f"student: {{name: {options.student}}}", "epochs: 20"]
-        lines += [f"batch_size: {BATCH}", "learning_rate: 0.05", "nesterov: true", "momentum: 0.9"]
-        lines += ["weight_decay: 0.0005", "schedule: cosine", "warm_up: 0.05", "clip: 3", "augmentation: turn_and_flip"]
-        lines += ["choose_by: balanced_accuracy", "unlabelled_share: 0.5"]
-        path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+        path.write_text(recipe, encoding="utf-8")
+    if path.read_text(encoding="utf-8") != recipe:
+        raise SystemExit(f"{path}: is of another student than {options.student}; give another --work")
     return path
 
 
