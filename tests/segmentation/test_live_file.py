@@ -118,10 +118,11 @@ def test_a_killed_process_leaves_a_file_that_nobody_believes_and_the_next_one_re
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
     (left,) = maps.glob(".progress-*")
+    left.with_name(f".partial-{left.name}").write_text("{")  # as if killed while it was replaced
     assert live_states(maps, maps / CLAIMS) == []
     assert not (maps / "A" / "summary.json").exists()
     segment_cohort(model, slides[:1], maps, compute=PLAIN, progress=silent)
-    assert not left.exists()
+    assert sorted(path.name for path in maps.iterdir()) == ["A", "slides.csv"]
 
 
 def test_a_damaged_file_is_left_out(tmp_path):

@@ -134,16 +134,14 @@ class LiveFile:
         """Keep the file during a block, and remove those of processes that were killed."""
         for path, _ in _files(self._path.parent):
             if path != self._path and is_claimed(self._claims.folder, path.name) is False:
-                with suppress(OSError):  # another user's, for instance
-                    path.unlink()
+                _remove(path)
         self._claims.take(self._path.name)
         self._next_s = 0.0
         try:
             self._write()
             yield self
         finally:
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+            _remove(self._path)
             self._claims.release(self._path.name)
 
     def begin(self, place: str, prepared: PreparedSlide) -> Classified:
@@ -176,7 +174,7 @@ class LiveFile:
             now = None if self._now is None else self._now.told()
             card, rows = self._card, tuple(self._rows.values())
             state = LiveState(model=card.name, classes=card.classes, colours=card.colours, slides=rows, now=now)
-            partial = self._path.with_name(f".partial-{self._path.name}")
+            partial = _partial(self._path)
             with suppress(OSError):  # unlike maps it is not flushed to the disk, for nobody needs it after a crash
                 partial.write_text(state.model_dump_json(), encoding="utf-8", errors="replace")
                 partial.replace(self._path)
@@ -238,6 +236,17 @@ def live_states(folder: Path, claims: Path) -> list[LiveState]:
             with suppress(DataError, ValidationError, OSError):
                 found.append(LiveState.model_validate(read_json(path)))
     return found
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".partial-{path.name}")
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, and what was not yet to replace it, where that is allowed: one may be another user's."""
+    for each in (path, _partial(path)):
+        with suppress(OSError):
+            each.unlink(missing_ok=True)
 
 
 def _files(folder: Path) -> list[tuple[Path, float]]:
