@@ -263,6 +263,16 @@ class TestOtherComputers:
                 assert self.status(port, host, cookie) == status
             assert self.status(port, f"127.0.0.2:{port}", "") == 403
 
+    def test_a_name_server_is_asked_once_and_only_for_all_addresses(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(socket, "getfqdn", lambda: asked.append(1) or "Here.Example")
+        for host, times in (("127.0.0.1", 0), ("10.0.0.7", 0), ("0.0.0.0", 1)):
+            access = Access(8000, host=host)
+            assert access.hosts == access.hosts
+            assert access.address.startswith(f"http://{access.hosts[0]}/")
+            assert len(asked) == times
+        assert "here.example:8000" in access.hosts
+
     def test_what_is_no_address_of_this_computer_is_told(self, slides):
         for host, problem in (("203.0.113.7", "not an address of this computer"), ("no.such.invalid", "no such name")):
             with pytest.raises(DataError, match=f"`host={host}`: {problem}"):

@@ -10,6 +10,7 @@ import secrets
 import socket
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode
 
@@ -75,12 +76,13 @@ class Access:
         with self._lock:
             self._once.clear()
 
-    @property
+    @cached_property
     def hosts(self) -> tuple[str, ...]:
         """By what names a browser may ask, the first the one of the printed address."""
-        here = [LOOPBACK, "localhost"]
-        names = {LOOPBACK: here, ALL_ADDRESSES: [socket.gethostname(), socket.getfqdn(), *here]}
-        return tuple(f"{name.lower()}:{self.port}" for name in names.get(self.host, [self.host]))
+        names = [LOOPBACK, "localhost"] if self.host in (LOOPBACK, ALL_ADDRESSES) else [self.host]
+        if self.host == ALL_ADDRESSES:  # asked for once, since a name server may take seconds to answer
+            names = [socket.gethostname(), socket.getfqdn(), *names]
+        return tuple(f"{name.lower()}:{self.port}" for name in names)
 
     @property
     def cookie(self) -> str:
