@@ -42,6 +42,10 @@ class ModelError(HviskdError):
     """A Model folder is missing, damaged or unsuitable for the request."""
 
 
+class RunningError(HviskdError):
+    """A cluster or one of its workers cannot do the work."""
+
+
 class TrainingError(HviskdError):
     """A training cannot continue, or a run folder does not match the request."""
 

@@ -124,6 +124,17 @@ def segment(
             help="Segment only the K-th of N shares of equal size, for job arrays; needs no file locks.",
         ),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="local:N|ADDRESS|FILE.json",
+            help="Segment on the workers of a Dask cluster, one slide at a time each; needs hviskd[dask].",
+        ),
+    ] = None,
+    retries: Annotated[
+        int, typer.Option("--retries", help="How often a slide is tried again if its Dask worker dies.")
+    ] = 2,
     collect: Annotated[
         bool, typer.Option("--collect", help="Segment nothing: write slides.csv from what all parts have done.")
     ] = False,
@@ -154,15 +165,19 @@ def segment(
       hviskd segment slides/ -m runs/student -o maps --write overview --write table
 
       hviskd segment slides/ -m runs/student -o maps --part 3/20
+
+      hviskd segment slides/ -m runs/student -o maps --scheduler local:4
     """
     from hviskd.errors import DataError
     from hviskd.models import Compute, find_model
-    from hviskd.running import Here, Part
+    from hviskd.running import Dask, Here, Part, Running
     from hviskd.segmentation import MapSettings, collect_parts, segment_cohort
     from hviskd.slides import find_cohort
 
     if collect and part:
         raise DataError(f"`part={part!r}`: omit it, since `collect=True` puts all parts together")
+    if scheduler and (collect or part):
+        raise DataError(f"`scheduler={scheduler!r}`: omit it, or `part` and `collect`")
     tissue = TissueRule(
         tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
     )
@@ -184,7 +199,9 @@ def segment(
             _print_outcome(outcome, context)
     else:
         report = partial(_print_outcome, context=context)
-        running = Here(report) if part is None else Part.parse(part, report)
+        running: Running = Here(report) if part is None else Part.parse(part, report)
+        if scheduler is not None:
+            running = Dask(scheduler, retries, report)
         outcomes = segment_cohort(
             model, found, output, settings=settings, compute=compute, overwrite=overwrite, running=running
         )

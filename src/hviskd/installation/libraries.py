@@ -77,6 +77,7 @@ EXTRAS = (
         ("segment", "profile", "quantize"),
     ),
     Extra("dicom", {"pydicom": "pydicom"}, "annotations in DICOM", ("tiles cut", "agree", "annotations", "view")),
+    Extra("dask", {"dask": "dask", "distributed": "distributed"}, "work on a Dask cluster", ("segment",)),
     Extra("tensorboard", {"tensorboard": "tensorboard"}, "the log for TensorBoard", ("train", "distill")),
 )
 

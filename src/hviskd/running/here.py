@@ -22,6 +22,11 @@ class Here:
         """Several processes may be started alike: each piece is done by one of them."""
         return True
 
+    @property
+    def remote(self) -> bool:
+        """It is this process."""
+        return False
+
     def run(self, job: Job[Item, Result], items: Sequence[Item], progress: Progress | None = None) -> list[Result]:
         """Do the pieces one after the other."""
         results: list[Result] = []

@@ -1,7 +1,8 @@
 """What a job and a place to run it owe each other."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from hviskd.progress import Progress
 
@@ -30,15 +31,47 @@ class Job(Protocol[_Item, _Result]):
         """Return the name of a piece, which no other piece has, and which is the same in every process."""
 
 
+@runtime_checkable
+class RemoteJob(Job[_Item, _Result], Protocol[_Item, _Result]):
+    """Work that other computers can do as well; it is sent there pickled.
+
+    Attributes:
+        output: Folder that they all must see.
+        memory_bytes: What a worker needs at least.
+    """
+
+    @property
+    def output(self) -> Path:
+        """See above."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """See above."""
+
+    def with_threads(self, threads: int) -> Self:
+        """Return the job for a worker that has so many threads, unless their number is settled."""
+
+    def obstacle(self) -> str:
+        """Return why this process cannot do the job, as what it is or does; nothing if it can."""
+
+    def lost(self, item: _Item, problem: str) -> _Result:
+        """Return the result of a piece that no worker survived."""
+
+
 class Running(Protocol):
     """A place where the pieces of jobs are done.
 
     Attributes:
         claiming: Whether other processes may be given the same pieces, so that each has to be claimed.
+        remote: Whether pieces are done by processes with other working directories.
     """
 
     @property
     def claiming(self) -> bool:
+        """See above."""
+
+    @property
+    def remote(self) -> bool:
         """See above."""
 
     def run(self, job: Job[Item, Result], items: Sequence[Item], progress: Progress | None = None) -> list[Result]:

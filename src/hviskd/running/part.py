@@ -50,6 +50,11 @@ class Part:
         """No other part has the same pieces."""
         return False
 
+    @property
+    def remote(self) -> bool:
+        """It is this process."""
+        return False
+
     def run(self, job: Job[Item, Result], items: Sequence[Item], progress: Progress | None = None) -> list[Result]:
         """Do this part's pieces one after the other."""
         parts = parts_of({job.name(item): job.size(item) for item in items}, self.of)

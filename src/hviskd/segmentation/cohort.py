@@ -5,7 +5,7 @@ until nothing else is left to do. Parts of a cohort need no claims: each finds i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -21,6 +21,7 @@ from hviskd.segmentation.outcomes import CohortMaps, SlideOutcome, writable
 from hviskd.segmentation.part_records import gather_parts, write_part
 from hviskd.segmentation.settings import MapSettings
 from hviskd.slides import CohortSlide, find_cohort
+from hviskd.slides.cohort import Cohort
 from hviskd.storage import write_text
 
 SLIDES_CSV = "slides.csv"
@@ -51,7 +52,8 @@ def segment_cohort(
         compute: How to compute; by default the fastest way on this computer.
         overwrite: Repeat finished slides.
         running: Where to do it, and what to call with each outcome: `Here(report=print)`, the default but for the
-            printing, or `Part(3, 20)` for one of twenty shares, which `collect_parts` puts together.
+            printing, `Part(3, 20)` for one of twenty shares, which `collect_parts` puts together, or
+            `Dask("local:4")` for workers of a cluster.
         progress: Called with done, total and what is being done, slide after slide; bars by default.
 
     Returns:
@@ -59,10 +61,11 @@ def segment_cohort(
 
     Raises:
         ModelError: The Model is missing or damaged, or its µm/px is unknown.
+        RunningError: A cluster or one of its workers cannot do the work.
         DataError: There are no slides, the step does not suit the Model, or the output is a file or not writable.
     """
     running = running or Here()
-    cohort = _Cohort.of(model, slides, output, settings, compute, overwrite=overwrite, claiming=running.claiming)
+    cohort = _Cohort.of(model, slides, output, settings, compute, overwrite=overwrite, running=running)
     _require_writable(cohort.folder)
     found = {outcome.folder: outcome for outcome in running.run(cohort.job, cohort.tasks, progress)}
     outcomes = [found[task.folder] for task in cohort.tasks if task.folder in found]
@@ -98,7 +101,7 @@ def collect_parts(
         ModelError: As for `segment_cohort`.
         DataError: There are no slides, or the output is not writable.
     """
-    cohort = _Cohort.of(model, slides, output, settings, compute, overwrite=False, claiming=False)
+    cohort = _Cohort.of(model, slides, output, settings, compute, overwrite=False, running=Here())
     _require_writable(cohort.folder)
     gathered = gather_parts(cohort.job, cohort.tasks)
     maps = cohort.maps(gathered.outcomes, gathered.missing)
@@ -124,15 +127,19 @@ class _Cohort:
         compute: Compute | None,
         *,
         overwrite: bool,
-        claiming: bool,
+        running: Running,
     ) -> "_Cohort":
         folder = Path(output)
         if folder.is_file():
             raise DataError(f"{folder}: is a file; give a folder for the maps")
         source, card = find_model(model)
         settings, compute = settings or MapSettings(), compute or Compute()
-        job = MappingJob(source, card, settings, compute, folder, overwrite, claiming)
         listed = find_cohort(slides)
+        if running.remote:
+            folder = folder.absolute()
+            source = (source if isinstance(source, Path) else source.folder).absolute()
+            listed = Cohort([replace(slide, path=slide.path.absolute()) for slide in listed], listed.notes)
+        job = MappingJob(source, card, settings, compute, folder, overwrite, running.claiming)
         tasks = [
             SlideTask(slide, place, f"{number}/{len(listed)} {writable(slide.path.name)}")
             for number, (slide, place) in enumerate(zip(listed, assign_folders(listed, folder), strict=True), start=1)

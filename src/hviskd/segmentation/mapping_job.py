@@ -7,13 +7,14 @@ While one slide is classified, the next is opened and the one before is written.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from hviskd.claims import LOOK_S, Claims, Unclaimed
-from hviskd.errors import DataError
+from hviskd.errors import DataError, ModelError
+from hviskd.models import find_model
 from hviskd.models.card import ModelCard
 from hviskd.models.compute import Compute, LateEngine
 from hviskd.progress import Progress, progress_bar
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hviskd.models import Model
 
 CLAIMS = ".claims"
+_MEMORY_BYTES = 2**30
 OUTDATED = "summary.outdated.json"  # what a summary is called after its slide failed to be done again
 _VERSION = 2  # higher whenever the same slide, Model and settings would give other files
 
@@ -101,6 +103,11 @@ class MappingJob:
         """Reject settings that do not suit the Model."""
         _ = self.request
 
+    @property
+    def memory_bytes(self) -> int:
+        """What a process needs that maps a slide: libraries, network and tiles being read."""
+        return _MEMORY_BYTES
+
     @cached_property
     def request(self) -> Request:
         """What to map on every slide."""
@@ -137,6 +144,24 @@ class MappingJob:
             return slide_bytes(item.slide.path)
         except OSError:
             return 0
+
+    def with_threads(self, threads: int) -> Self:
+        """Return the job for a process that has so many threads; those that the user gave stand."""
+        compute = self.compute
+        readers = compute.workers or min(threads, compute.readers)
+        return replace(self, compute=replace(compute, threads=compute.threads or threads, workers=readers))
+
+    def obstacle(self) -> str:
+        """Return why this process cannot map slides; nothing if it can."""
+        try:
+            _, card = find_model(self.source)
+        except (ModelError, OSError) as error:
+            return f"does not see the Model: {error}"
+        return "" if card == self.card else f"sees another Model at {self.source}"
+
+    def lost(self, item: SlideTask, problem: str) -> SlideOutcome:
+        """Return the outcome of a slide that no worker survived."""
+        return _failed(item, DataError(f"{item.slide.path}: {problem}"))
 
     def run(self, items: Sequence[SlideTask], told: Callable[[SlideOutcome], None], progress: Progress | None) -> None:
         """Map slides, and tell the outcome of each as soon as it is available, from another thread."""

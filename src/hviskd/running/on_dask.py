@@ -1,0 +1,298 @@
+"""The pieces of a job on the workers of a Dask cluster, of this computer or of many; needs the extra `dask`.
+
+Each worker does one piece at a time and keeps what is costly between them. Which worker does which piece is decided
+here, piece by piece, so that a worker that dies takes only its own piece with it.
+"""
+
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any, Generic
+from uuid import uuid4
+
+from hviskd.checks import require_at_least
+from hviskd.errors import RunningError
+from hviskd.processor import usable_cpus
+from hviskd.progress import Advance, Progress, progress_bar
+from hviskd.running.job import Item, Job, RemoteJob, Report, Result
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+    from hviskd.running.dask_worker import Desk
+
+_LOOK_S = 0.5  # how often it is asked which workers there are
+_SAY_S = 60.0
+_GPUS = Path("/proc/driver/nvidia/gpus")
+
+
+@dataclass(frozen=True)
+class Dask:
+    """Does every piece on a worker of a Dask cluster.
+
+    Attributes:
+        scheduler: `local:4` for four workers on this computer, the address of a scheduler, the JSON file that it
+            writes, or a `distributed.Client`.
+        retries: How often a piece is tried again whose worker died.
+        report: Called with each result as soon as it is available.
+
+    Raises:
+        DataError: `retries` is below 0.
+    """
+
+    scheduler: "str | Path | Client"
+    retries: int = 2
+    report: Report | None = None
+
+    def __post_init__(self) -> None:
+        """Reject invalid values."""
+        require_at_least(0, retries=self.retries)
+
+    @property
+    def claiming(self) -> bool:
+        """Other commands may work on the same pieces, and a worker that is thought dead may not be."""
+        return True
+
+    @property
+    def remote(self) -> bool:
+        """Workers have working directories of their own."""
+        return True
+
+    def run(self, job: Job[Item, Result], items: Sequence[Item], progress: Progress | None = None) -> list[Result]:
+        """Do the pieces on the workers.
+
+        Raises:
+            RunningError: Dask is not installed, there is no such scheduler, it was lost, or a worker cannot do the job.
+        """
+        if not isinstance(job, RemoteJob):
+            raise TypeError(f"{type(job).__name__} is no job for other computers")
+        if find_spec("distributed") is None:
+            raise RunningError("Dask is not installed; pip install 'hviskd[dask]'")
+        from hviskd.running.dask_worker import Desk
+
+        results: list[Result] = []
+
+        def told(result: Result) -> None:
+            results.append(result)
+            advance()
+            if self.report is not None:
+                self.report(result)
+
+        with (
+            _connected(self.scheduler) as (client, gpus),
+            progress_bar("slides", len(items), progress) as advance,
+            NamedTemporaryFile(prefix=".workers-", dir=job.output) as token,
+        ):
+            crew = _Crew(client, Desk(job, gpus), Path(token.name), advance)
+            _Round(crew, job, self.retries, told).run(items)
+        return results
+
+
+class _Crew:
+    """The workers that can do a job; those that are there at the start are examined at once, later ones at a piece.
+
+    Args:
+        client: Of the cluster.
+        desk: What each worker gets.
+        token: As for `Desk.obstacle`.
+        advance: Of the bar, for remarks.
+
+    Raises:
+        RunningError: A worker that is there cannot do the job.
+    """
+
+    def __init__(self, client: "Client", desk: "Desk", token: Path, advance: Advance) -> None:
+        from hviskd.running.dask_worker import obstacle
+
+        self.client, self.desk, self.token, self._advance = client, f"hviskd-{uuid4().hex}", token, advance
+        self.there: set[str] = set()
+        self._refused: set[str] = set()
+        self._looked_s = self._said_s = -_SAY_S
+        self.look()
+        while not self.there:
+            time.sleep(_LOOK_S)
+            self.look()
+        for address, version in client.run(metadata.version, "hviskd", on_error="return").items():
+            _require_version(address, version)
+        client.register_plugin(desk, name=self.desk)
+        for address, found in client.run(obstacle, self.desk, self.token, on_error="return").items():
+            if found:
+                raise RunningError(f"worker {address}: {found}")
+
+    def look(self) -> None:
+        """Ask which workers there are, unless that was done a moment ago."""
+        now = time.monotonic()
+        if now - self._looked_s < _LOOK_S:
+            return
+        self._looked_s, self.there = now, set(self.client.nthreads()) - self._refused
+        if not self.there and now - self._said_s >= _SAY_S:
+            self._said_s = now
+            self._advance(0, note="waiting for workers")
+
+    def refuse(self, address: str, said: str) -> None:
+        """Give no more pieces to a worker."""
+        self._refused.add(address)
+        self.there.discard(address)
+        self._advance(0, note=f"worker {address} is not used: {said}")
+
+    def close(self) -> None:
+        """Let the workers forget the job."""
+        self.client.unregister_worker_plugin(self.desk)
+
+
+def _require_version(address: str, version: object) -> None:
+    """Raise if a worker has another version of hviskd, or none.
+
+    Args:
+        address: Of the worker.
+        version: What it answered, or what went wrong there.
+    """
+    ours = metadata.version("hviskd")
+    if isinstance(version, metadata.PackageNotFoundError):
+        raise RunningError(f"worker {address}: has no hviskd; install version {ours} there")
+    if version != ours:
+        raise RunningError(f"worker {address}: has hviskd {version}, and this computer {ours}; install the same")
+
+
+class _Round(Generic[Item, Result]):
+    """The pieces that wait, and those that a worker is at."""
+
+    def __init__(self, crew: _Crew, job: RemoteJob[Item, Result], retries: int, told: Callable[[Result], None]) -> None:
+        self._crew, self._job, self._retries, self._told = crew, job, retries, told
+        self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
+        self._at: dict[Any, tuple[str, Future[Any], Item]] = {}  # by the future's key: worker, future, piece
+        self._deaths: dict[str, int] = {}
+
+    def run(self, items: Sequence[Item]) -> None:
+        """Do all pieces."""
+        waiting = deque(items)
+        try:
+            while waiting or self._at:
+                self._crew.look()
+                waiting.extendleft(self._of_the_dead())
+                busy = {address for address, _, _ in self._at.values()}
+                for address in sorted(self._crew.there - busy)[: len(waiting)]:
+                    self._give(address, waiting.popleft())
+                try:
+                    again = self._end(self._ended.get(timeout=_LOOK_S))
+                except Empty:
+                    continue
+                waiting.extendleft(again)
+            self._crew.close()
+        except OSError as error:
+            raise RunningError(
+                f"the Dask scheduler no longer answers ({error}); what is finished is kept: repeat the command"
+            ) from error
+        finally:
+            for _, future, _ in self._at.values():
+                future.cancel()
+
+    def _give(self, address: str, item: Item) -> None:
+        from hviskd.running.dask_worker import do
+
+        future = self._crew.client.submit(
+            do,
+            self._crew.desk,
+            item,
+            self._crew.token,
+            workers=[address],
+            key=f"{self._crew.desk}-{uuid4().hex}",
+            pure=False,
+        )
+        self._at[future.key] = address, future, item
+        future.add_done_callback(self._ended.put)
+
+    def _end(self, future: "Future[Any]") -> list[Item]:
+        """Take the result of a piece; return the piece if it has to be done again."""
+        from distributed import KilledWorker
+
+        from hviskd.running.dask_worker import Obstacle
+
+        if future.key not in self._at:  # it was given up
+            return []
+        address, _, item = self._at.pop(future.key)
+        if future.status == "finished":
+            result = future.result()
+            if isinstance(result, Obstacle):
+                self._crew.refuse(address, result.said)
+                return [item]
+            self._told(result)
+            return []
+        if future.status == "error":
+            error = future.exception()
+            if not isinstance(error, KilledWorker):
+                raise error
+            return self._again(item)
+        raise OSError(f"its pieces are {future.status}")
+
+    def _of_the_dead(self) -> list[Item]:
+        """Return the pieces of workers that are no longer there and that are tried again."""
+        again: list[Item] = []
+        for key, (address, future, item) in list(self._at.items()):
+            if address not in self._crew.there:
+                del self._at[key]
+                future.cancel()
+                again += self._again(item)
+        return again
+
+    def _again(self, item: Item) -> list[Item]:
+        deaths = self._deaths[self._job.name(item)] = self._deaths.get(self._job.name(item), 0) + 1
+        if deaths <= self._retries:
+            return [item]
+        self._told(self._job.lost(item, f"{deaths} workers died at it, perhaps for want of memory"))
+        return []
+
+
+@contextmanager
+def _connected(scheduler: "str | Path | Client") -> Iterator[tuple["Client", tuple[str, ...]]]:
+    """Yield a client of a scheduler, and the GPUs to share among its workers if it is started here.
+
+    Raises:
+        RunningError: There is no such scheduler.
+    """
+    import distributed
+
+    if isinstance(scheduler, distributed.Client):
+        yield scheduler, ()
+        return
+    named = str(scheduler)
+    local = re.fullmatch(r"local:([1-9][0-9]{0,3})", named)
+    with ExitStack() as open_until:
+        try:
+            if local is not None:
+                cluster = distributed.LocalCluster(
+                    n_workers=int(local[1]),
+                    threads_per_worker=max(1, usable_cpus() // int(local[1])),
+                    dashboard_address=":0",
+                    silence_logs="CRITICAL",
+                )
+                place = {"address": open_until.enter_context(cluster)}
+            elif named.endswith(".json"):
+                if not Path(named).is_file():
+                    raise RunningError(f"`scheduler={named!r}`: no such file")
+                place = {"scheduler_file": named}
+            else:
+                place = {"address": named}
+            client = open_until.enter_context(distributed.Client(**place, set_as_default=False))
+        except (OSError, ValueError, TypeError) as error:
+            said = f"{error}".partition("\n")[0]
+            raise RunningError(
+                f"`scheduler={named!r}`: no Dask scheduler answers there ({said}); give local:N, an address or its file"
+            ) from error
+        yield client, _gpus() if local is not None else ()
+
+
+def _gpus() -> tuple[str, ...]:
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return tuple(filter(None, os.environ["CUDA_VISIBLE_DEVICES"].split(",")))
+    return tuple(str(number) for number, _ in enumerate(_GPUS.iterdir())) if _GPUS.is_dir() else ()

@@ -1,0 +1,133 @@
+"""A real Dask cluster of processes: work is shared, workers and schedulers die for real."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from distributed import Client, LocalCluster
+
+from hviskd.errors import DataError, RunningError
+from hviskd.processor import usable_cpus
+from hviskd.progress import silent
+from hviskd.running import Dask
+from tests.running.piecework import Piecework
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=3, dashboard_address=":0", silence_logs="CRITICAL") as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def count(folder, item, what):
+    return len(list(folder.glob(f"{item}.{what}.*")))
+
+
+def pids_of(client):
+    return list(client.run(os.getpid).values())
+
+
+def test_workers_share_the_pieces_and_keep_their_copy_of_the_job(client, tmp_path):
+    told, seen = [], []
+    job = Piecework(tmp_path, seconds=0.05)
+    results = Dask(client, report=told.append).run(job, range(12), lambda *now: seen.append(now))
+    assert told == results
+    assert sorted(result[0] for result in results) == list(range(12))
+    by_worker = {pid: [result[2] for result in results if result[1] == pid] for pid in pids_of(client)}
+    assert all(nth == list(range(1, len(nth) + 1)) for nth in by_worker.values())
+    assert min(map(len, by_worker.values())) >= 2
+    assert {result[3] for result in results} == {3}  # a worker uses its own threads, and one piece has them all
+    assert [now[:2] for now in seen] == [(done, 12) for done in range(1, 13)]
+    assert not list(tmp_path.glob(".workers-*"))
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_piece_that_kills_its_workers_is_named_after_its_retries_and_the_others_are_done(client, tmp_path, retries):
+    job = Piecework(tmp_path, deadly=(1,))
+    results = {result[0]: result[1] for result in Dask(client, retries).run(job, range(4), silent)}
+    assert results[1] == f"{retries + 1} workers died at it, perhaps for want of memory"
+    assert count(tmp_path, 1, "begun") == retries + 1
+    assert [count(tmp_path, item, "done") for item in range(4)] == [1, 0, 1, 1]
+
+
+def test_workers_killed_at_random_moments_lose_nothing_and_repeat_nothing_that_is_finished(client, tmp_path):
+    ended, moments = threading.Event(), random.Random(4)
+
+    def kill():
+        while len(killed) < 5 and not ended.wait(moments.uniform(0.1, 0.8)):
+            begun = max(tmp_path.glob("*.begun.*"), key=lambda path: int(path.suffix[1:]), default=None)
+            if begun is not None and begun not in killed and begun.read_text():
+                os.kill(int(begun.read_text()), signal.SIGKILL)
+                killed.append(begun)
+
+    killed = []
+    killer = threading.Thread(target=kill)
+    killer.start()
+    results = Dask(client, retries=20).run(Piecework(tmp_path, seconds=0.3), range(12), silent)
+    ended.set()
+    killer.join()
+    assert len(killed) >= 3
+    assert sorted(result[0] for result in results) == list(range(12))
+    told = {result[0] for result in results if len(result) == 5}
+    assert told == set(range(12))
+    # A worker killed between the end of a piece and its answer repeats that piece: at most one for each kill.
+    assert sum(count(tmp_path, item, "done") - 1 for item in range(12)) <= len(killed)
+
+
+def test_a_worker_that_cannot_do_the_job_is_named_before_any_piece_is_begun(client, tmp_path):
+    for job, problem in (
+        (Piecework(tmp_path, memory_bytes=2**50), "GiB of memory, but needs 1048576.0 GiB"),
+        (Piecework(tmp_path, hindrance="does not see the Model"), "does not see the Model"),
+    ):
+        with pytest.raises(RunningError, match=f"worker tcp://.*: .*{problem}"):
+            Dask(client).run(job, range(3), silent)
+    assert not list(tmp_path.glob("*.begun.*"))
+
+
+def test_what_goes_wrong_in_a_worker_as_a_fault_of_the_program_is_raised_here(client, tmp_path):
+    with pytest.raises(ValueError, match="piece -1"):
+        Dask(client).run(Piecework(tmp_path), [-1], silent)
+
+
+def test_workers_of_this_computer_share_its_cores_and_gpus(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    results = Dask("local:2").run(Piecework(tmp_path, seconds=0.2), range(4), silent)
+    assert {result[3] for result in results} == {max(1, usable_cpus() // 2)}
+    assert {result[4] for result in results} == {"3", "5"}
+
+
+def test_a_scheduler_that_dies_is_told_and_what_is_finished_stays(tmp_path):
+    place = tmp_path / "scheduler.json"
+    start = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard"]
+    scheduler = subprocess.Popen([*start, "--scheduler-file", place], stderr=subprocess.DEVNULL)
+    start = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-dashboard", "--no-nanny"]
+    worker = subprocess.Popen([*start, "--scheduler-file", place], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not place.is_file():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    try:
+        with pytest.raises(RunningError, match="the Dask scheduler no longer answers .* repeat the command"):
+            Dask(place, report=lambda _: scheduler.kill()).run(Piecework(tmp_path, 0.1), range(50), silent)
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+    assert 1 <= len(list(tmp_path.glob("*.done.*"))) < 50
+
+
+def test_a_scheduler_that_is_not_there_and_numbers_below_zero_are_refused(tmp_path):
+    with pytest.raises(RunningError, match="`scheduler='.*none.json'`: no such file"):
+        Dask(str(tmp_path / "none.json")).run(Piecework(tmp_path), [1], silent)
+    with pytest.raises(DataError, match="`retries=-1`"):
+        Dask("local:2", retries=-1)
