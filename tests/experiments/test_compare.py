@@ -233,8 +233,11 @@ def test_another_experiment_does_not_get_into_the_folder(outcome, experiment, ti
 
 
 def test_every_core_trains_as_far_as_memory_goes():
-    assert side_by_side("cpu", 1) == max(1, min(usable_cpus(), memory_bytes() // 2**31))
-    assert side_by_side("cpu", usable_cpus() + 1) == 1
+    assert (
+        side_by_side("cpu", 1, 64) == side_by_side("cpu", 1, 32) == max(1, min(usable_cpus(), memory_bytes() // 2**31))
+    )
+    assert side_by_side("cpu", usable_cpus() + 1, 64) == 1
+    assert side_by_side("cpu", 1, 64 * 1024) == 1
 
 
 def test_a_cell_that_cannot_be_trained_is_named_and_the_others_finish(outcome):

@@ -23,7 +23,7 @@ from hviskd.storage import read_json, write_json, write_text
 from hviskd.tiles import TileSet, join_unlabelled, require_no_leak
 from hviskd.training.setup import independence_of
 
-_TRAINING_BYTES = 2 * 2**30  # of memory, which one training on a CPU stays under by far at 64 px
+_TRAINING_BYTES, _AT_PX = 2 * 2**30, 64  # memory that one training on a CPU stays under by far, with tiles so large
 _DESIGN_FILE, _DATA_FILE, _DONE_FILE = "experiment.yaml", "data.json", "comparison.json"
 
 
@@ -85,6 +85,7 @@ def compare(
     """
     if not isinstance(design, Design):
         raise RecipeError(f"`design={design!r}`: must be a Design; load one with `load_design()`")
+    require_at_least(1, jobs=jobs, threads=threads)
     tileset, folder = TileSet.open(tileset), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -95,8 +96,8 @@ def compare(
                 for each in tilesets:
                     join_unlabelled(each, design.unlabelled)
             bench = Bench(design, folder, tilesets, device)
-            require_at_least(1, jobs=jobs, threads=threads)
-            problems = _train(bench, jobs or side_by_side(device, threads), threads, minutes, progress)
+            jobs = jobs or side_by_side(device, threads, tileset.tile_px)
+            problems = _train(bench, jobs, threads, minutes, progress)
             cells = [*bench.teachers(), *bench.students()]
             failed = [cell for cell in cells if cell.title in problems]
             comparison = gather_comparison(bench, failed)
@@ -147,12 +148,13 @@ def _claim(folder: Path, design: Design, tileset: TileSet, teacher: Model | None
     write_text(path, design.to_yaml())
 
 
-def side_by_side(device: str, threads: int) -> int:
+def side_by_side(device: str, threads: int, tile_px: int) -> int:
     """Return how many trainings, of so many threads each, this computer does at once: on a GPU one."""
     if device_name(device) != "cpu":
         return 1
     by_cores, memory = usable_cpus() // threads, memory_bytes()
-    return max(1, by_cores if memory is None else min(by_cores, memory // _TRAINING_BYTES))
+    each = _TRAINING_BYTES * max(1, (tile_px / _AT_PX) ** 2)  # maps grow with the tiles' area
+    return max(1, by_cores if memory is None else min(by_cores, int(memory / each)))
 
 
 def _tilesets(design: Design, tileset: TileSet, folder: Path) -> list[TileSet]:
