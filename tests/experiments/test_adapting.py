@@ -172,6 +172,8 @@ def test_the_verb_adapts_without_labelled_tiles_of_the_place(tileset, student, t
     assert "not known: there were no labelled tiles" in done.output
     assert Run(tmp_path / "out" / "adapted").chosen().card.adaptation.place is None
     assert isinstance(run_verb(*given, "--slides", tmp_path).exception, SystemExit)
+    for ignored in (("--cap", 9), ("--patients", "tcga")):
+        assert "are for --slides" in run_verb(*given, *ignored).output
 
 
 def test_slides_are_cut_like_the_tiles_at_home(student, tileset, teacher_run, tmp_path):

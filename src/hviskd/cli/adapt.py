@@ -13,6 +13,8 @@ from hviskd.cli.turns import in_turn
 if TYPE_CHECKING:
     from hviskd.tiles import TileSet
 
+_CAP = 4000  # tiles
+
 
 @in_turn()
 @with_groups
@@ -36,7 +38,10 @@ def adapt(
         str | None,
         typer.Option("--patients", help="Patients of these slides, as for hviskd tiles cut.", show_default="unknown"),
     ] = None,
-    cap: Annotated[int, typer.Option("--cap", min=1, help="Maximum number of tiles cut from them.")] = 4000,
+    cap: Annotated[
+        int | None,
+        typer.Option("--cap", min=1, help="Maximum number of tiles cut from them.", show_default=f"{_CAP}"),
+    ] = None,
     measure: Annotated[
         Path | None,
         typer.Option(
@@ -75,9 +80,11 @@ def adapt(
 
     if bool(slides) == bool(teaching.unlabelled):
         raise RecipeError("give either --slides or --unlabelled")
+    if not slides and (patients is not None or cap is not None):
+        raise RecipeError("--patients and --cap are for --slides; omit them with --unlabelled, whose tiles are cut")
     home = TileSet.open(tileset)
     if slides:
-        cut = _cut_like(home, slides, output / "new-tiles", patients, cap)
+        cut = _cut_like(home, slides, output / "new-tiles", patients, cap or _CAP)
         teaching = replace(teaching, unlabelled=cut)
     given = recipe if recipe.recipe else replace(recipe, recipe="adapt")
     found = run(
