@@ -147,12 +147,14 @@ STORABLE = (
 )
 
 
+@pytest.mark.slow
 def test_every_method_says_what_it_reads_of_a_teacher():
     assert [name for name in PRESETS if build(name).reads() is not None] == [
         name for name in PRESETS if name in STORABLE
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", STORABLE)
 def test_its_losses_are_those_of_the_live_teacher_where_that_was_stored(preset):
     with_teacher, without = build(preset), build(preset)
@@ -369,6 +371,7 @@ def with_strangers(tiles, strangers=6):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixture", MIXTURES)
 def test_tiles_without_label_reach_just_the_methods_that_read_none(mixture):
     objective = build(MIXTURES[mixture])
@@ -385,6 +388,7 @@ def test_tiles_without_label_reach_just_the_methods_that_read_none(mixture):
     assert told >= {name for name in MIXTURES[mixture] if not METHODS[name].reads_labels}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixture", MIXTURES)
 def test_what_reads_no_label_gives_the_same_whatever_the_labels_are(mixture):
     objective, tiles = build(MIXTURES[mixture]), batch()

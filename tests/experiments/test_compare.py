@@ -202,7 +202,9 @@ def test_killed_with_all_its_processes_it_goes_on_and_ends_with_the_same_table(o
     assert len(list(folder.glob("students/*/*/test.npz"))) < 4
     time.sleep(1)  # its workers notice
     told = []
-    result = compare(load_design(few), str(tileset.folder), folder, device="cpu", progress=lambda *at: told.append(at))
+    result = compare(
+        load_design(few), str(tileset.folder), folder, jobs=1, device="cpu", progress=lambda *at: told.append(at)
+    )
     assert told[0][0] < told[-1][0] == told[-1][1] - len(result.failed)
     assert told[-1][2].startswith("compare: tiny · ")
     assert (result.left, result.failed) == (0, of_reference.failed)

@@ -40,6 +40,7 @@ def edit_network(folder, **changes):
     path.write_text(json.dumps(card))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 def test_it_is_read_back_as_it_was_written(tmp_path, name):
     model = make(tmp_path / "model", name)

@@ -51,6 +51,7 @@ def test_every_network_learns_and_shows_its_way(name, head, images):
         torch.testing.assert_close(trace.last.mean((2, 3)), trace.embedding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TIMM)
 def test_an_image_is_judged_alike_alone_and_in_company(name):
     network = small(name).eval()
@@ -61,6 +62,7 @@ def test_an_image_is_judged_alike_alone_and_in_company(name):
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TIMM)
 def test_every_parameter_belongs_to_stem_a_stage_or_the_head(name):
     network = small(name)
@@ -70,6 +72,7 @@ def test_every_parameter_belongs_to_stem_a_stage_or_the_head(name):
     assert len(parts) == len(network.shapes(32).stages) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TIMM)
 def test_the_network_is_timm_s_own(name, images):
     """Fed as timm would feed it, timm's own model with the same weights gives what our Trace calls `last`."""
@@ -140,6 +143,7 @@ def test_stages_end_at_the_quarters_of_a_transformer_s_depth():
     assert len(network.shapes(32).blocks) == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "tile_px", "px"),
     [
@@ -233,6 +237,7 @@ def test_equal_seeds_give_equal_networks():
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [

@@ -28,6 +28,7 @@ class Noting:
         return item
 
 
+@pytest.mark.slow
 @given(SIZES, st.integers(1, 12), st.randoms())
 def test_each_piece_is_in_one_part_whatever_the_order(sizes, of, random):
     names = list(sizes)

@@ -258,6 +258,7 @@ def stored(tmp_path_factory):
         yield viewer, f"/slides/{row['key']}", path
 
 
+@pytest.mark.slow
 def test_the_file_s_own_tiles_are_handed_out_where_they_fit(stored):
     viewer, target, path = stored
     facts = ask(viewer, target).json
