@@ -9,7 +9,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -133,7 +133,10 @@ class _Crew:
         now = time.monotonic()
         if now - self._looked_s < _LOOK_S:
             return
-        self._looked_s, self.there = now, set(self.client.nthreads()) - self._refused
+        try:
+            self._looked_s, self.there = now, set(self.client.nthreads()) - self._refused
+        except OSError as error:
+            raise _lost(str(error)) from error
         if not self.there and now - self._said_s >= _SAY_S:
             self._said_s = now
             self._advance(0, note="waiting for workers")
@@ -146,7 +149,14 @@ class _Crew:
 
     def close(self) -> None:
         """Let the workers forget the job."""
-        self.client.unregister_worker_plugin(self.desk)
+        with suppress(OSError):  # without a scheduler, nobody is left to forget it
+            self.client.unregister_worker_plugin(self.desk)
+
+
+def _lost(reason: str) -> RunningError:
+    return RunningError(
+        f"the Dask scheduler no longer answers ({reason}); what is finished is kept: repeat the command"
+    )
 
 
 def _require_version(address: str, version: object) -> None:
@@ -188,10 +198,6 @@ class _Round(Generic[Item, Result]):
                     continue
                 waiting.extendleft(again)
             self._crew.close()
-        except OSError as error:
-            raise RunningError(
-                f"the Dask scheduler no longer answers ({error}); what is finished is kept: repeat the command"
-            ) from error
         finally:
             for _, future, _ in self._at.values():
                 future.cancel()
@@ -232,7 +238,7 @@ class _Round(Generic[Item, Result]):
             if not isinstance(error, KilledWorker):
                 raise error
             return self._again(item)
-        raise OSError(f"its pieces are {future.status}")
+        raise _lost(f"the work given to it is {future.status}")
 
     def _of_the_dead(self) -> list[Item]:
         """Return the pieces of workers that are no longer there and that are tried again."""
