@@ -62,9 +62,10 @@ export class Drawing {
 
   /** Take outlines as they were repaired, without a step. */
   adopt(regions) {
+    const whole = regions.length === this.regions.length; // else places no longer tell which is which
     const place = this.regions.indexOf(this.selected);
     this.regions = regions;
-    this.selected = regions.length > place ? (regions[place] ?? null) : null;
+    this.selected = whole ? (regions[place] ?? null) : null;
     this.corner = null;
     this.changed(false);
   }
