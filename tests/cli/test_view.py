@@ -56,6 +56,8 @@ def test_what_is_wrong_is_told_in_one_line(slide, tmp_path):
     for given, problem in (
         ([tmp_path / "missing.svs"], "missing.svs: no such file or folder"),
         ([slide, "--port", "70000"], "--port 70000: must be from 1 to 65,535"),
+        ([slide, "--host", "203.0.113.7"], "--host 203.0.113.7: not an address of this computer"),
+        ([slide, "--tiles", tmp_path], "not a TileSet (no tileset.json)"),
     ):
         result = CliRunner().invoke(app, ["view", *map(str, given), "--no-browser"])
         assert result.exit_code == 2
