@@ -1,5 +1,8 @@
 """The tiles of a TileSet lie where they were cut, in the colours of their classes, slide by slide."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -59,6 +62,15 @@ def test_without_labels_and_splits_there_are_places_still(cohort, tmp_path):
 def test_what_is_no_tileset_is_told(cohort, tmp_path):
     with pytest.raises(DataError, match="not a TileSet"):
         open_viewer(cohort / "slides", OnSlides(tiles=tmp_path))
+
+
+def test_who_only_views_slides_does_not_load_pandas(cohort):
+    code = (
+        "import sys; from hviskd.viewer import open_viewer;"
+        "open_viewer(sys.argv[1]).close(); print({'pandas', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, cohort / "slides"], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 @pytest.mark.slow

@@ -1,14 +1,18 @@
-"""The tiles of a TileSet where they were cut from the slides of a viewer."""
+"""The tiles of a TileSet where they were cut from the slides of a viewer; pandas is loaded only where there is one."""
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
 from hviskd.colours import class_colours
-from hviskd.tiles import TileSet
 from hviskd.viewer.shelf import ShelfSlide
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hviskd.tiles import TileSet
 
 _PLACES = ["x_px", "y_px", "side_px"]
 
@@ -17,15 +21,18 @@ class CutTiles:
     """Looks up a slide's tiles by its name, with or without the file's ending.
 
     Args:
-        tileset: The TileSet; None: there are no tiles.
+        tileset: A TileSet or its folder; None: there are no tiles.
+
+    Raises:
+        DataError: It is no TileSet, or damaged.
     """
 
-    def __init__(self, tileset: TileSet | None = None) -> None:
-        self._tileset = tileset
+    def __init__(self, tileset: "TileSet | Path | str | None" = None) -> None:
+        self._tileset = None if tileset is None else _opened(tileset)
 
     def there(self, which: ShelfSlide) -> bool:
         """Return whether a slide has tiles whose places are known."""
-        return len(self._of(which)) > 0
+        return self._of(which) is not None
 
     def folder(self) -> set[Path]:
         """Return the folder that the TileSet's folder is in."""
@@ -37,26 +44,32 @@ class CutTiles:
         Column by column, for there may be a hundred thousand.
         """
         rows = self._of(which)
-        if self._tileset is None or not len(rows):
+        if self._tileset is None or rows is None:
             return None
         classes = self._tileset.classes
         colours = self._tileset.card.colours or class_colours(len(classes))
-        labels = pd.Index(classes).get_indexer(pd.Index(rows["class"])) if classes else [-1] * len(rows)
+        labels = self._tileset.labels[rows.index] if classes else np.full(len(rows), -1)
         return {
             "name": self._tileset.folder.name,
             "classes": [{"name": name, "colour": list(each)} for name, each in zip(classes, colours, strict=True)],
             **{name.removesuffix("_px"): rows[name].astype(int).tolist() for name in _PLACES},
-            "class": [int(label) for label in labels],
+            "class": labels.tolist(),
             "split": rows["split"].fillna("").tolist(),
         }
 
-    def _of(self, which: ShelfSlide) -> pd.DataFrame:
+    def _of(self, which: ShelfSlide) -> "pd.DataFrame | None":
         found = [self._by_slide[name] for name in (which.path.name, which.path.stem) if name in self._by_slide]
-        return found[0] if found else pd.DataFrame()
+        return found[0] if found else None
 
     @cached_property
-    def _by_slide(self) -> dict[str, pd.DataFrame]:
+    def _by_slide(self) -> "dict[str, pd.DataFrame]":
         if self._tileset is None:
             return {}
         table = self._tileset.table[["slide", "class", "split", *_PLACES]].dropna(subset=["slide", *_PLACES])
         return {str(name): rows for name, rows in table.groupby("slide")}
+
+
+def _opened(tileset: "TileSet | Path | str") -> "TileSet":
+    from hviskd.tiles import TileSet
+
+    return TileSet.open(tileset)

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hviskd.annotations import Legend, load_legend
 from hviskd.models import AnyModels
 from hviskd.models.finding import one_or_several
 from hviskd.slides import CohortSlide
-from hviskd.tiles import TileSet
 from hviskd.viewer.drawings import DrawnBy
 from hviskd.viewer.viewing import OnSlides, Viewer, open_viewer
+
+if TYPE_CHECKING:
+    from hviskd.tiles import TileSet
 
 
 def view(
@@ -19,7 +22,7 @@ def view(
     models: AnyModels = (),
     annotations: Path | str | None = None,
     legend: Legend | Path | str | None = None,
-    tiles: TileSet | Path | str | None = None,
+    tiles: "TileSet | Path | str | None" = None,
     icc: bool = False,
     port: int = 0,
 ) -> Viewer:

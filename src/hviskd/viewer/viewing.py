@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from hviskd.models import AnyModel
 from hviskd.slides import CohortSlide, find_cohort
-from hviskd.tiles import TileSet
 from hviskd.viewer.access import LOOPBACK, Access, Guard
 from hviskd.viewer.answers import Answers
 from hviskd.viewer.cut_tiles import CutTiles
@@ -21,6 +20,9 @@ from hviskd.viewer.listening import Listener, bind
 from hviskd.viewer.map_shelf import MapShelf
 from hviskd.viewer.opinions import Opinions
 from hviskd.viewer.shelf import OpenSlides, put_up
+
+if TYPE_CHECKING:
+    from hviskd.tiles import TileSet
 
 _FRAME_PX = 720
 
@@ -95,7 +97,7 @@ class OnSlides:
     maps: Sequence[Path] = ()
     drawn: DrawnBy | None = None
     models: Sequence[AnyModel] = ()
-    tiles: TileSet | Path | str | None = None
+    tiles: "TileSet | Path | str | None" = None
 
 
 def open_viewer(
@@ -128,8 +130,7 @@ def open_viewer(
     opened = OpenSlides(icc=icc)
     opinions = Opinions(opened, maps, shown.models)
     drawings = Drawings(shown.drawn, [slide.path for slide in cohort])
-    cut = CutTiles(None if shown.tiles is None else TileSet.open(shown.tiles))
-    contents = Contents(put_up(cohort), opened, maps, drawings, opinions, cut)
+    contents = Contents(put_up(cohort), opened, maps, drawings, opinions, CutTiles(shown.tiles))
     answers = Answers(contents, spell=spell)
     listener = bind(port, host)
     access = Access(listener.getsockname()[1], host=host)
