@@ -308,11 +308,18 @@ def first(slide: Path, _work: Path, repeats: int) -> list[tuple[str, str]]:
     ]
 
 
+def model_beside(slide: Path) -> Path:
+    """Return a Model with drawn weights that lies beside the slide, written if it is not there."""
+    if not (slide.parent / "model").is_dir():
+        write_model(argparse.Namespace(work=slide.parent, network="mobilenet_v2", int8=False))
+    return slide.parent / "model"
+
+
 def click(slide: Path, _work: Path, _repeats: int) -> list[tuple[str, str]]:
     """Ask about places without a map: probabilities, and where the Model looks for the first class."""
-    write_model(argparse.Namespace(work=slide.parent, network="mobilenet_v2", int8=False))
+    model = model_beside(slide)
     places = [(400 + 450 * number, 700 + 350 * number) for number in range(CLICKS)]
-    with viewer(slide, "-m", slide.parent / "model") as server:
+    with viewer(slide, "-m", model) as server:
         connection = Connection(server)
         connection.get("/models")
         answers, pictures = [], []
@@ -334,7 +341,7 @@ def click(slide: Path, _work: Path, _repeats: int) -> list[tuple[str, str]]:
 
 def beside(slide: Path, work: Path, repeats: int) -> list[tuple[str, str]]:
     """Segment alone and while somebody looks at a new part of the slide twice a second, in turn."""
-    write_model(argparse.Namespace(work=slide.parent, network="mobilenet_v2", int8=False))
+    model = model_beside(slide)
     rates: dict[bool, list[float]] = {False: [], True: []}
     viewed_s = []
     for number in range(2 * repeats):
@@ -346,7 +353,7 @@ def beside(slide: Path, work: Path, repeats: int) -> list[tuple[str, str]]:
             if looks:
                 looking.start()
             output = work / f"maps-{number}"
-            command = [sys.executable, "-m", "hviskd", "segment", str(slide), "-m", str(slide.parent / "model")]
+            command = [sys.executable, "-m", "hviskd", "segment", str(slide), "-m", str(model)]
             subprocess.run(
                 [*command, "-o", str(output)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
