@@ -31,6 +31,7 @@ def test_every_name_has_an_example(name):
 @pytest.mark.slow
 def test_the_session_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hviskd.installation.examining._ENGINES", {})  # the tests of doctor try them
     names: dict[str, object] = {}
     for number, block in enumerate(CODE, start=1):
         exec(compile(block, f"block {number} of docs/python.md", "exec"), names)
