@@ -29,7 +29,7 @@ def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "demo"
     told = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hviskd.synthesis.cohort._cores", lambda: 1)  # to start processes takes longer than to draw
+        patch.setattr("hviskd.synthesis.cohort.usable_cpus", lambda: 1)  # to start processes takes longer than to draw
         made = run_demo(folder, cohort=SMALL, cap=16, epochs=1, device="cpu", progress=lambda *at: told.append(at[2]))
     stages = {what.split(":")[0] for what in told}
     assert {"train teacher", "train hviskd", "classify with hviskd", "resample"} <= stages
