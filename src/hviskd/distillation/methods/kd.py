@@ -14,7 +14,7 @@ from hviskd.errors import RecipeError
 class KDOptions(LogitOptions):
     """Weight, temperature, whether logits are standardised first, and on which tiles it counts.
 
-    With `tiles: unlabelled`, the labelled tiles learn from their labels alone: better where the teacher is no better on
+    With `tiles: unlabelled`, the labelled tiles learn from their labels alone, for where the teacher is no better on
     them than the student, as at home when it teaches another laboratory's slides.
 
     The authors of the standardisation weigh KD with 9 and cross-entropy with 0.1, at temperature 2: preset `kd-ls`.
