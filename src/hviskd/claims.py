@@ -56,21 +56,13 @@ class Claims:
         while True:
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                return False
+                locked = _locked(lock)
             except FileNotFoundError:  # the last process has just removed the folder
                 continue
-            except NotImplementedError:
-                self._held[name] = None
-                return True
-            except OSError as error:
-                if error.errno not in _NO_LOCKS:
-                    raise
-                self._held[name] = None
-                return True
-            if path.exists():
-                self._held[name] = lock
+            if locked is False:
+                return False
+            if locked is None or path.exists():
+                self._held[name] = lock if locked else None
                 return True
             lock.release()  # it was removed before it was locked
 
@@ -131,15 +123,31 @@ def is_claimed(folder: Path, name: str) -> bool | None:
         return False
     lock = FileLock(path, thread_local=False)
     try:
+        locked = _locked(lock)
+    except OSError:
+        return False
+    if locked:
+        lock.release()
+    return None if locked is None else not locked
+
+
+def _locked(lock: FileLock) -> bool | None:
+    """Lock a file unless another process holds it; None where the file system knows no locks.
+
+    Raises:
+        OSError: The file cannot be made.
+    """
+    try:
         lock.acquire(timeout=0)
     except Timeout:
-        return True
+        return False
     except NotImplementedError:
         return None
     except OSError as error:
-        return None if error.errno in _NO_LOCKS else False
-    lock.release()
-    return False
+        if error.errno in _NO_LOCKS:
+            return None
+        raise
+    return True
 
 
 @contextlib.contextmanager

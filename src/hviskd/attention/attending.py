@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from hviskd.arrays import RGB, Bools, Floats32, Ints
 from hviskd.attention.baselines import edge_map, random_map
@@ -73,10 +74,10 @@ def attend(
         kept = outlines.drawn([str(file) for file in tileset.table["file"].iloc[rows]])
         rows, left_out = rows[kept], int((~kept).sum())
     looks = {name: look_of(model, tileset.classes, settings, device) for name, model in zip(names, loaded, strict=True)}
-    maps, measured = _look_at(tileset, rows, looks, outlines, settings, progress)
-    comparison = None if measured is None else compare_attention(measured, names[0])
     unit, owner = tileset.clusters(rows)
-    resemblance = resemblance_table(maps, np.asarray(owner, str)) if len(maps) > 1 else None
+    maps, measured = _look_at(tileset, rows, owner, looks, outlines, settings, progress)
+    comparison = None if measured is None else compare_attention(measured, names[0])
+    resemblance = resemblance_table(maps, owner) if len(maps) > 1 else None
     notes = _notes(maps, settings, len(rows), left_out)
     if comparison is not None:
         notes += _comparison_notes(comparison, settings, unit)
@@ -123,6 +124,7 @@ def look_of(model: Model, classes: Sequence[str], settings: AttentionSettings, d
 def _look_at(
     tileset: TileSet,
     rows: Ints,
+    owner: NDArray[np.str_],
     looks: dict[str, Look],
     outlines: Outlines | None,
     settings: AttentionSettings,
@@ -131,7 +133,7 @@ def _look_at(
     """Draw every map into a file, and with outlines measure it and both baselines, some tiles at a time."""
     maps: dict[str, Floats32] = {}
     measured: list[pd.DataFrame] = []
-    files, labels, (_, owner) = tileset.table["file"].iloc[rows], tileset.labels[rows], tileset.clusters(rows)
+    files, labels = tileset.table["file"].iloc[rows], tileset.labels[rows]
     with progress_bar(f"{settings.kind} of {', '.join(looks)}", len(rows), progress) as advance:
         for start in range(0, len(rows), _BATCH):
             batch = slice(start, start + _BATCH)

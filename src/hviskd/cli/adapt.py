@@ -108,8 +108,9 @@ def _cut_like(home: "TileSet", slides: list[Path], output: Path, patients: str |
     from hviskd.cutting import CutSettings, cut_slides
     from hviskd.errors import DataError
     from hviskd.tiles import TileSet
+    from hviskd.tiles.card import CARD_FILE
 
-    if (output / "tileset.json").is_file():
+    if (output / CARD_FILE).is_file():
         _require_cut_from(output, slides, {"patients": patients, "cap": cap})
         typer.echo(f"{len(TileSet.open(output)):,} tiles are there already: {output}")
         return output

@@ -16,7 +16,7 @@ from hviskd.storage import cache_folder
 from hviskd.version import __version__
 
 _SECONDS = 300.0  # a first import from a slow disk takes a minute
-_ENGINES = {"torch": "torch", "onnxruntime": "onnxruntime", "openvino": "openvino"}
+_ENGINES = ("torch", "onnxruntime", "openvino")  # as their libraries are called
 _NEEDED_ENGINES = ("torch", "onnxruntime")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hviskd.progress import Progress
 from hviskd.running.job import Item, Job, Report, Result
@@ -16,16 +17,8 @@ class Here:
     """
 
     report: Report | None = None
-
-    @property
-    def claiming(self) -> bool:
-        """Several processes may be started alike: each piece is done by one of them."""
-        return True
-
-    @property
-    def remote(self) -> bool:
-        """It is this process."""
-        return False
+    claiming: ClassVar[bool] = True  # several processes may be started alike: each piece is done by one of them
+    remote: ClassVar[bool] = False
 
     def run(self, job: Job[Item, Result], items: Sequence[Item], progress: Progress | None = None) -> list[Result]:
         """Do the pieces one after the other."""

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 from uuid import uuid4
 
 from hviskd.checks import require_at_least
@@ -52,20 +52,12 @@ class Dask:
     scheduler: "str | Path | Client"
     retries: int = 2
     report: Report | None = None
+    claiming: ClassVar[bool] = True  # others may work on the same pieces, and a worker thought dead may not be
+    remote: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
         require_at_least(0, retries=self.retries)
-
-    @property
-    def claiming(self) -> bool:
-        """Other commands may work on the same pieces, and a worker that is thought dead may not be."""
-        return True
-
-    @property
-    def remote(self) -> bool:
-        """Workers have working directories of their own."""
-        return True
 
     def run(self, job: Job[Item, Result], items: Sequence[Item], progress: Progress | None = None) -> list[Result]:
         """Do the pieces on the workers.

@@ -4,6 +4,7 @@ import heapq
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hviskd.errors import DataError
 from hviskd.progress import Progress
@@ -27,6 +28,8 @@ class Part:
     number: int
     of: int
     report: Report | None = None
+    claiming: ClassVar[bool] = False  # no other part has the same pieces
+    remote: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Reject parts that do not exist."""
@@ -44,16 +47,6 @@ class Part:
         if found is None:
             raise DataError(f"`part={text!r}`: must be K/N with K from 1 to N, such as 3/20")
         return cls(int(found[1]), int(found[2]), report)
-
-    @property
-    def claiming(self) -> bool:
-        """No other part has the same pieces."""
-        return False
-
-    @property
-    def remote(self) -> bool:
-        """It is this process."""
-        return False
 
     def run(self, job: Job[Item, Result], items: Sequence[Item], progress: Progress | None = None) -> list[Result]:
         """Do this part's pieces one after the other."""
