@@ -13,7 +13,6 @@ import pytest
 from hviskd.claims import Claims
 from hviskd.errors import DataError
 from hviskd.models import Compute
-from hviskd.page import Page
 from hviskd.running import Here
 from hviskd.segmentation import (
     MapSettings,
@@ -30,18 +29,8 @@ from tests.processes import start_hviskd, wait_until
 from tests.segmentation.make import CLASSES, tissue_on_glass, write_model, write_slide
 from tests.slides.make import glass
 
+pytestmark = pytest.mark.usefixtures("empty_overviews")
 PLAIN = Compute("torch", threads=1, workers=1)
-
-
-@pytest.fixture(autouse=True)
-def empty_overviews(monkeypatch):
-    """To draw one takes longer than to map so small a slide; `test_overview` looks at them."""
-    monkeypatch.setattr("hviskd.segmentation.overview.draw_overview", lambda *_: Page(1, 1))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("models") / "student").folder
 
 
 @pytest.fixture(scope="module")

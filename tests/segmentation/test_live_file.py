@@ -14,26 +14,16 @@ import pytest
 from hviskd.claims import Claims
 from hviskd.errors import DataError
 from hviskd.models import Compute
-from hviskd.page import Page
 from hviskd.progress import silent
 from hviskd.segmentation import MapSettings, live_file, load_slide_map, segment_cohort
 from hviskd.segmentation.live_file import LiveSlide, live_states
 from hviskd.segmentation.mapping_job import CLAIMS
 from hviskd.slides import CohortSlide
 from hviskd.slides.slide_files import place_digest
-from tests.segmentation.make import CLASSES, COLOURS, TILE_PX, tissue_on_glass, write_model, write_slide
+from tests.segmentation.make import CLASSES, COLOURS, TILE_PX, tissue_on_glass, write_slide
 
+pytestmark = pytest.mark.usefixtures("empty_overviews")
 PLAIN = Compute("torch", threads=1, workers=1, batch_size=8)
-
-
-@pytest.fixture(autouse=True)
-def empty_overviews(monkeypatch):
-    monkeypatch.setattr("hviskd.segmentation.overview.draw_overview", lambda *_: Page(1, 1))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("models") / "student").folder
 
 
 @pytest.fixture(scope="module")

@@ -9,26 +9,15 @@ from typer.testing import CliRunner
 
 from hviskd.cli.app import app
 from hviskd.models import Compute
-from hviskd.page import Page
 from hviskd.running import Part
 from hviskd.segmentation import MapSettings, collect_parts, load_slide_map, segment_cohort
 from tests.processes import start_hviskd, wait_until
-from tests.segmentation.make import tissue_on_glass, write_model, write_slide
+from tests.segmentation.make import tissue_on_glass, write_slide
 from tests.segmentation.sameness import content_of
 
+pytestmark = pytest.mark.usefixtures("empty_overviews")
 PLAIN = Compute("torch", threads=1, workers=1)
 BARE = MapSettings(write=())
-
-
-@pytest.fixture(autouse=True)
-def empty_overviews(monkeypatch):
-    """They take longer than so small a map; `test_overview` looks at them."""
-    monkeypatch.setattr("hviskd.segmentation.overview.draw_overview", lambda *_: Page(1, 1))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("models") / "student").folder
 
 
 @pytest.fixture(scope="module")

@@ -83,6 +83,19 @@ def mapped(cohort):
         yield viewer
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """A test's own slides, with maps and outlines."""
+    return write_cohort(tmp_path / "place")
+
+
+@pytest.fixture
+def to_draw_on(folder):
+    """A viewer on a test's own slides with maps, where nothing is drawn yet."""
+    with open_viewer(folder / "slides", OnSlides((folder / "kd",))) as viewer:
+        yield viewer
+
+
 @pytest.fixture(scope="session")
 def mapped_keys(mapped):
     return {slide["name"]: slide["key"] for slide in ask(mapped, "/slides").json["slides"]}

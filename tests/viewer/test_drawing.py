@@ -12,25 +12,14 @@ from hviskd.viewer import DrawnBy, OnSlides, open_viewer
 from tests.slides.make import stained, write_svs
 
 from .hand import CORNERS, Hand, corners_of, drawn, same_ring
-from .mapped import CELL, labels, square, write_cohort
+from .mapped import CELL, labels, square
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def folder(tmp_path):
-    return write_cohort(tmp_path / "place")
-
-
-@pytest.fixture
-def viewer(folder):
-    with open_viewer(folder / "slides", OnSlides((folder / "kd",))) as viewer:
-        yield viewer
-
-
-@pytest.fixture
-def opened(viewer, look):
-    opened = look(viewer.address)
+def opened(to_draw_on, look):
+    opened = look(to_draw_on.address)
     opened.evaluate("hviskd.view.lookAt(640, 480, 15)")
     opened.settled()
     return opened

@@ -3,28 +3,15 @@
 import pytest
 
 from hviskd.annotations import read_annotation
-from hviskd.viewer import OnSlides, open_viewer
 
 from .hand import CORNERS, Hand, corners_of, drawn
-from .mapped import write_cohort
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return write_cohort(tmp_path / "place")
-
-
-@pytest.fixture
-def viewer(folder):
-    with open_viewer(folder / "slides", OnSlides((folder / "kd",))) as viewer:
-        yield viewer
-
-
-def conflict(viewer, look):
+def conflict(to_draw_on, look):
     """Two windows on one slide, the second of which saves after the first."""
-    first, second = look(viewer.address), look(viewer.address)
+    first, second = look(to_draw_on.address), look(to_draw_on.address)
     hands = Hand(first), Hand(second)
     for hand in hands:
         hand.page.keyboard.press("d")
@@ -44,8 +31,8 @@ def is_refused(opened):
     opened.complaints.clear()
 
 
-def test_of_two_windows_the_second_keeps_its_own_as_a_copy(viewer, look, folder):
-    _, second = conflict(viewer, look)
+def test_of_two_windows_the_second_keeps_its_own_as_a_copy(to_draw_on, look, folder):
+    _, second = conflict(to_draw_on, look)
     second.page.locator("#draw-mine").click()
     second.page.wait_for_selector("#draw-conflict", state="hidden")
     assert second.page.inner_text("#draw-note") == "Yours are kept as A-copy.geojson; theirs are shown"
@@ -55,8 +42,8 @@ def test_of_two_windows_the_second_keeps_its_own_as_a_copy(viewer, look, folder)
     is_refused(second)
 
 
-def test_or_takes_theirs_and_goes_on(viewer, look, folder):
-    _, second = conflict(viewer, look)
+def test_or_takes_theirs_and_goes_on(to_draw_on, look, folder):
+    _, second = conflict(to_draw_on, look)
     second.page.locator("#draw-theirs").click()
     second.page.wait_for_selector("#draw-conflict", state="hidden")
     hand = Hand(second)
@@ -70,8 +57,8 @@ def test_or_takes_theirs_and_goes_on(viewer, look, folder):
     is_refused(second)
 
 
-def test_another_slide_is_opened_only_when_all_is_saved(viewer, look, folder):
-    _, second = conflict(viewer, look)
+def test_another_slide_is_opened_only_when_all_is_saved(to_draw_on, look, folder):
+    _, second = conflict(to_draw_on, look)
     second.page.locator("#slide-list button", has_text="B.svs").click()
     second.page.wait_for_timeout(500)
     assert second.page.title().startswith("A.svs")
