@@ -34,3 +34,8 @@ export function paletteColour(name) {
   const hex = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 }
+
+/** A colour of three bytes as CSS has it. */
+export function css(colour) {
+  return `rgb(${colour.join(" ")})`;
+}

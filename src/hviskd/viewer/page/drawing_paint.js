@@ -1,6 +1,8 @@
 // Paints what is being drawn: outlines, the selected one with its corners, the line that has begun, and the crosshair.
 
+import { css } from "./colouring.js";
 import { corners } from "./geometry.js";
+import { pathOf, strokeOnRim } from "./outline_path.js";
 import { CLOSE_PX } from "./sketching.js";
 
 const MOST_HANDLES = 3000;
@@ -53,7 +55,7 @@ export function paintCross(context) {
 }
 
 function strokeRegion(context, { left, top, scale }, region, width, filled = 0) {
-  const path = pathOf(region), ratio = devicePixelRatio;
+  const path = keptPath(region);
   context.save();
   context.setTransform(scale, 0, 0, scale, left, top);
   context.lineJoin = "round";
@@ -63,11 +65,7 @@ function strokeRegion(context, { left, top, scale }, region, width, filled = 0) 
     context.fill(path, "evenodd");
     context.globalAlpha = 1;
   }
-  for (const [wide, style] of [[width + 2.5, "rgb(255 255 255 / 0.75)"], [width, css(region.colour)]]) {
-    context.lineWidth = (wide * ratio) / scale;
-    context.strokeStyle = style;
-    context.stroke(path);
-  }
+  strokeOnRim(context, path, region.colour, width, scale);
   context.restore();
 }
 
@@ -93,20 +91,7 @@ function dot(context, x, y, radius, rim, filling = "rgb(255 255 255)") {
   context.stroke();
 }
 
-function pathOf(region) {
-  let path = paths.get(region);
-  if (!path) {
-    path = new Path2D();
-    for (const ring of region.polygons.flat()) {
-      path.moveTo(ring[0], ring[1]);
-      for (let at = 2; at < ring.length; at += 2) path.lineTo(ring[at], ring[at + 1]);
-      path.closePath();
-    }
-    paths.set(region, path);
-  }
-  return path;
-}
-
-function css(colour) {
-  return `rgb(${colour.join(" ")})`;
+function keptPath(region) {
+  if (!paths.has(region)) paths.set(region, pathOf(region.polygons.flat()));
+  return paths.get(region);
 }

@@ -1,6 +1,7 @@
 // The part of the panel for drawing: classes to choose from, what was drawn, what became of it, and how to go on.
 
 import { arrowsWithin } from "./arrows.js";
+import { css } from "./colouring.js";
 import { areaOf } from "./geometry.js";
 import { area, element } from "./words.js";
 
@@ -90,6 +91,6 @@ export class DrawingPanel {
 
 function swatch(colour) {
   const made = element("i", { class: "swatch", "aria-hidden": true });
-  made.style.background = `rgb(${colour.join(" ")})`;
+  made.style.background = css(colour);
   return made;
 }

@@ -1,6 +1,7 @@
 // What is said of a place: the tile there, the probabilities of every model, where a model looks, the expert's class.
 
 import { ask } from "./asking.js";
+import { css } from "./colouring.js";
 import { element, plain } from "./words.js";
 
 const by = (id) => document.getElementById(id);
@@ -137,7 +138,7 @@ function table(opinions) {
     element("th", { scope: "col", title: `${name}: ${live ? "computed now" : "from its map"}` }, name, element("span", { class: "soft" }, live ? "live" : "map")));
   const rows = [...classes].map(([name, colour]) => {
     const swatch = element("i", { class: "swatch", "aria-hidden": true });
-    swatch.style.background = `rgb(${colour.join(" ")})`;
+    swatch.style.background = css(colour);
     const cells = answered.map((one) => cell(one, name, colour));
     return element("tr", {}, element("th", { scope: "row" }, element("span", {}, swatch, name)), ...cells);
   });
@@ -150,7 +151,7 @@ function cell({ classes, probabilities }, name, colour) {
   const percent = 100 * probabilities[at];
   const bar = element("i", { class: "level", "aria-hidden": true });
   bar.style.width = `${percent}%`;
-  bar.style.background = `rgb(${colour.join(" ")})`;
+  bar.style.background = css(colour);
   const top = probabilities[at] === Math.max(...probabilities);
   return element("td", { class: top ? "top" : null }, element("span", {}, `${percent.toFixed(percent < 1 && percent > 0.05 ? 1 : 0)} %`), bar);
 }

@@ -1,5 +1,6 @@
 // A layer's line in the panel: a switch, what is chosen, the opacity and the key.
 
+import { css } from "./colouring.js";
 import { keyOfTiles } from "./tile_boxes.js";
 import { element, plain } from "./words.js";
 
@@ -77,7 +78,7 @@ function tilesKey(boxes) {
   const { words, splits } = keyOfTiles(boxes);
   const parts = words.map(([colour, text]) => {
     const swatch = element("i", { class: "swatch" });
-    swatch.style.background = `rgb(${colour.join(" ")})`;
+    swatch.style.background = css(colour);
     return element("span", {}, swatch, text);
   });
   return element("p", { class: "key" }, ...parts, element("span", {}, splits));
@@ -86,8 +87,8 @@ function tilesKey(boxes) {
 function scaleKey(id, layers) {
   const bar = element("canvas", { width: 256, height: 1, "aria-hidden": true });
   const context = bar.getContext("2d");
-  layers.scale?.forEach(([red, green, blue], at) => {
-    context.fillStyle = `rgb(${red} ${green} ${blue})`;
+  layers.scale?.forEach((colour, at) => {
+    context.fillStyle = css(colour);
     context.fillRect(at, 0, 1, 1);
   });
   const most = id === "class" ? "1" : `${plain(Math.log2(layers.map.classes.length))} bits`;

@@ -1,5 +1,6 @@
 // The legend of a map: its classes with colour, area and share; a click hides or shows one.
 
+import { css } from "./colouring.js";
 import { area, element } from "./words.js";
 
 export function showLegend(layers) {
@@ -27,9 +28,8 @@ function chooseMap(layers) {
 }
 
 function row(layers, name, place, mm2, total) {
-  const [red, green, blue] = layers.map.colours[place];
   const swatch = element("i", { class: "swatch", "aria-hidden": true });
-  swatch.style.background = `rgb(${red} ${green} ${blue})`;
+  swatch.style.background = css(layers.map.colours[place]);
   const share = total ? `${((100 * mm2) / total).toFixed(1)} %` : "–";
   const shown = !layers.hidden.has(place);
   const button = element(

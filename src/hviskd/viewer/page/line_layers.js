@@ -2,6 +2,7 @@
 
 import { ask } from "./asking.js";
 import { NONE } from "./colouring.js";
+import { pathOf, strokeOnRim } from "./outline_path.js";
 
 const LEAST_CELL_PX = 7; // on the screen; a finer grid would be a haze
 const MOST_DRAWINGS = 4;
@@ -29,7 +30,7 @@ export class OutlineLayer {
     this.paths = [];
     this.ready = drawingAt(path).then((drawing) => {
       this.drawing = drawing;
-      this.paths = drawing.regions.map((region) => outline(region.rings));
+      this.paths = drawing.regions.map((region) => pathOf(region.rings));
       changed();
     });
   }
@@ -41,13 +42,7 @@ export class OutlineLayer {
     context.globalAlpha = opacity;
     context.lineJoin = "round";
     this.paths.forEach((path, place) => {
-      const [red, green, blue] = this.drawing.classes[this.drawing.regions[place].class].colour;
-      context.lineWidth = (5 * devicePixelRatio) / scale;
-      context.strokeStyle = "rgb(255 255 255 / 0.75)";
-      context.stroke(path);
-      context.lineWidth = (2.5 * devicePixelRatio) / scale;
-      context.strokeStyle = `rgb(${red} ${green} ${blue})`;
-      context.stroke(path);
+      strokeOnRim(context, path, this.drawing.classes[this.drawing.regions[place].class].colour, 2.5, scale);
     });
     context.restore();
   }
@@ -87,14 +82,4 @@ export function drawTileGrid(context, { left, top, scale }, opacity, grid) {
   }
   context.stroke();
   context.restore();
-}
-
-function outline(rings) {
-  const path = new Path2D();
-  for (const ring of rings) {
-    path.moveTo(ring[0], ring[1]);
-    for (let at = 2; at < ring.length; at += 2) path.lineTo(ring[at], ring[at + 1]);
-    path.closePath();
-  }
-  return path;
 }

@@ -1,7 +1,7 @@
 // What `segment` is doing, as it happens: the map that fills, the state of each slide, start and cancel.
 
 import { ask, askBytes, send } from "./asking.js";
-import { classTable } from "./colouring.js";
+import { classTable, css } from "./colouring.js";
 import { area, element } from "./words.js";
 
 const OPACITY = 0.55;
@@ -163,7 +163,7 @@ function legend({ classes, colours, areas_mm2: areas }) {
   const total = areas.reduce((sum, each) => sum + each, 0);
   return classes.map((name, place) => {
     const swatch = element("i", { class: "swatch", "aria-hidden": true });
-    swatch.style.background = `rgb(${colours[place].join(" ")})`;
+    swatch.style.background = css(colours[place]);
     const share = total ? `${((100 * areas[place]) / total).toFixed(1)} %` : "–";
     return element("li", {}, swatch, element("span", { class: "name" }, name),
       element("span", { class: "number" }, area(areas[place])), element("span", { class: "number" }, share));

@@ -1,5 +1,6 @@
 // Saves what is on the screen as a PNG, with legend, scale bar and what the program is not for.
 
+import { css } from "./colouring.js";
 import { roundLength } from "./scale_bar.js";
 import { area, length } from "./words.js";
 
@@ -63,7 +64,7 @@ function drawLegend(context, { title, rows }, x, y) {
   context.fillText(title, x, y);
   rows.forEach(({ name, colour, mm2, share }, place) => {
     const middle = y + LINE * (place + 1);
-    context.fillStyle = `rgb(${colour.join(" ")})`;
+    context.fillStyle = css(colour);
     context.fillRect(x, middle - 6, 12, 12);
     context.strokeStyle = "#999999";
     context.strokeRect(x, middle - 6, 12, 12);

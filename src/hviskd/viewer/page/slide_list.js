@@ -1,5 +1,6 @@
 // The list of slides: each with its thumbnail, its areas by class, what is noted of it; sorted and filtered.
 
+import { css } from "./colouring.js";
 import { area, element } from "./words.js";
 
 const BY_NAME = "name";
@@ -113,7 +114,7 @@ function bar(map) {
   for (const { mm2, colour } of parts) {
     const part = element("i");
     part.style.flexGrow = mm2 / total;
-    part.style.background = `rgb(${colour.join(" ")})`;
+    part.style.background = css(colour);
     made.append(part);
   }
   return made;

@@ -1,6 +1,7 @@
 // The tiles of a TileSet where they were cut: squares in the colours of their classes, with a line for each split.
 
 import { ask } from "./asking.js";
+import { css } from "./colouring.js";
 
 const FILL = 0.3, LEAST_PX = 4; // on the screen; the borders of smaller squares would hide them
 const NO_CLASS = [90, 90, 90];
@@ -26,7 +27,7 @@ export class TileBoxes {
     for (let at = 0; at < x.length; at += 1) {
       const across = side[at] * scale, px = left + x[at] * scale, py = top + y[at] * scale;
       if (px > width || py > height || px + across < 0 || py + across < 0) continue;
-      const colour = `rgb(${(classes[labels[at]]?.colour ?? NO_CLASS).join(" ")})`;
+      const colour = css(classes[labels[at]]?.colour ?? NO_CLASS);
       context.globalAlpha = FILL * opacity;
       context.fillStyle = colour;
       context.fillRect(px, py, across, across);
