@@ -1,4 +1,4 @@
-"""The command line: help with examples, a mistake is one line and exit status 2."""
+"""The command line: help with examples, a mistake is one line and exit status 2, a bug is exit status 3."""
 
 import subprocess
 import sys
@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 from typer.testing import CliRunner
 
-from hviskd.cli.app import app
+from hviskd.cli.app import app, main
+from hviskd.cli.status import Status
 
 VERBS = (
     ["slides", "info"], ["annotations", "census"], ["annotations", "convert"], ["synth"],
@@ -92,7 +93,19 @@ def test_training_loads_no_library_of_slides_and_nothing_that_adds_a_line_to_a_m
 def test_debug_shows_where_it_came_from(tmp_path):
     done = in_a_process("--debug", "recipes", "mine", cwd=tmp_path)
     assert "Traceback" in done.stderr
-    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1].startswith("error: mine: not a built-in recipe")
+    assert done.returncode == 2
+
+
+def test_a_bug_has_a_status_of_its_own_and_its_traceback(monkeypatch, capsys):
+    def broken():
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr("hviskd.cli.app.app", broken)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == Status.BROKEN == 3
+    assert "ZeroDivisionError: of ours" in capsys.readouterr().err
 
 
 def test_a_full_or_forbidden_disk_is_one_line(tmp_path, tileset):

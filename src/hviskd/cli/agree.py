@@ -8,6 +8,7 @@ import typer
 
 from hviskd.cli.annotation_options import NoCrop, Tolerance
 from hviskd.cli.spelling import say
+from hviskd.cli.status import Status
 from hviskd.cli.turns import in_turn
 
 
@@ -111,4 +112,4 @@ def _end_with(failed: Mapping[str, str], context: typer.Context) -> None:
     for slide, problem in failed.items():
         say(f"error: {slide} was not compared: {problem}", context, err=True)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(Status.PARTLY)

@@ -12,6 +12,7 @@ import typer
 
 from hviskd.cli.annotation_options import NoCrop, Tolerance
 from hviskd.cli.spelling import say
+from hviskd.cli.status import Status
 from hviskd.errors import DataError
 from hviskd.storage import require_free_file
 
@@ -74,7 +75,7 @@ def census(
     if output is not None:
         typer.echo(f"wrote {len(counted.area_px)} colours to {counted.write_csv(output)}")
     if counted.failed:
-        raise typer.Exit(1)
+        raise typer.Exit(Status.PARTLY)
 
 
 @annotations_app.command()

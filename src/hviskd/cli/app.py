@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +29,7 @@ from hviskd.cli.report import report
 from hviskd.cli.segment import segment
 from hviskd.cli.slides import slides_app
 from hviskd.cli.spelling import as_options, invoked
+from hviskd.cli.status import Status
 from hviskd.cli.synth import synth
 from hviskd.cli.tiles import tiles_app
 from hviskd.cli.tiles_cut import cut
@@ -55,14 +57,16 @@ class _Verbs(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             print(f"interrupted{_how_to_go_on(verb)}", file=sys.stderr)  # noqa: T201
-            raise typer.Exit(130) from None
+            raise typer.Exit(Status.INTERRUPTED) from None
         except BrokenPipeError:  # whoever read our output has seen enough
-            raise typer.Exit(1) from None
+            raise typer.Exit(Status.PARTLY) from None
         except (HviskdError, OSError) as error:
-            if ctx.params.get("debug") or (isinstance(error, OSError) and error.errno is None):
+            if isinstance(error, OSError) and error.errno is None:
                 raise
+            if ctx.params.get("debug"):
+                traceback.print_exc()
             print(f"error: {as_options(_one_line(error), verb.params)}", file=sys.stderr)  # noqa: T201
-            raise typer.Exit(2) from error
+            raise typer.Exit(Status.REFUSED) from error
 
 
 app = typer.Typer(
@@ -158,4 +162,8 @@ def main() -> None:
     """Run the command line."""
     let_threads_sleep()
     collect_garbage_rarely()
-    app()
+    try:
+        app()
+    except Exception:  # noqa: BLE001  # a bug has a status of its own, so that no script takes it for a slide that failed
+        traceback.print_exc()
+        sys.exit(Status.BROKEN)

@@ -8,6 +8,7 @@ import typer
 
 from hviskd.cli.changes import parse_changes
 from hviskd.cli.spelling import say
+from hviskd.cli.status import Status
 from hviskd.cli.turns import in_turn
 
 
@@ -108,7 +109,7 @@ def compare(
     for file in sorted(path for path in output.iterdir() if path.suffix in (".md", ".csv", ".tex", ".png")):
         typer.echo(f"  {file}")
     if outcome.failed or outcome.left:
-        raise typer.Exit(1)
+        raise typer.Exit(Status.PARTLY)
 
 
 def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

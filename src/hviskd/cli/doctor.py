@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.status import Status
+
 if TYPE_CHECKING:
     from hviskd.installation import Installation
 
@@ -33,7 +35,7 @@ def doctor(
     else:
         _print(found)
     if not found.works:
-        raise typer.Exit(1)
+        raise typer.Exit(Status.PARTLY)
 
 
 def _print(found: "Installation") -> None:

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.status import Status
+
 
 def networks(
     classes: Annotated[int, typer.Option("--classes", min=2, help="Number of classes.")] = 8,
@@ -58,4 +60,4 @@ def _list_timm(pattern: str) -> None:
         typer.echo(f"timm:{name}")
     if not names:
         typer.echo(f"timm has no architecture that matches {pattern!r}", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(Status.PARTLY)

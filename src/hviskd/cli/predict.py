@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hviskd.cli.spelling import say
+from hviskd.cli.status import Status
 
 if TYPE_CHECKING:
     from hviskd.models.predicting import Predictions
@@ -65,7 +66,7 @@ def predict(
     _print_left_out(made, context)
     typer.echo(f"wrote {made.file}")
     if made.left_out:
-        raise typer.Exit(1)
+        raise typer.Exit(Status.PARTLY)
 
 
 def _print_left_out(made: "Predictions", context: typer.Context) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from hviskd.cli.slide_options import MppCsv, Recursive, SlideMpp, SlidesArgument
 from hviskd.cli.spelling import say
+from hviskd.cli.status import Status
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
 from hviskd.slides import TissueRule
 
@@ -219,7 +220,7 @@ def segment(
     typer.echo(f"{len(outcomes) - failed} of {len(outcomes)} slides mapped")
     typer.echo(f"wrote {output}")
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(Status.PARTLY)
 
 
 def _print_outcome(outcome: "SlideOutcome", context: typer.Context) -> None:

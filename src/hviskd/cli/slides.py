@@ -7,6 +7,7 @@ import typer
 
 from hviskd.cli.slide_options import Icc, MppCsv, Recursive, SlideMpp, SlidesArgument
 from hviskd.cli.spelling import say
+from hviskd.cli.status import Status
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
 from hviskd.slides import TissueRule
 
@@ -71,7 +72,7 @@ def info(
     if output is not None:
         typer.echo(f"{sum(report.picture is not None for report in reports)} images in {output}")
     if any(report.problem for report in reports):
-        raise typer.Exit(1)
+        raise typer.Exit(Status.PARTLY)
 
 
 def _print_reports(reports: "Survey", context: typer.Context, *, icc: bool) -> None:

@@ -10,6 +10,7 @@ from hviskd.cli.annotation_options import NoCrop, Tolerance
 from hviskd.cli.count_table import print_counts
 from hviskd.cli.slide_options import Icc, MppCsv, Recursive, SlideMpp, SlidesArgument
 from hviskd.cli.spelling import say
+from hviskd.cli.status import Status
 from hviskd.cli.tissue_options import KeepInk, TissueArea, TissueDensity, TissueHole, TissueMpp, TissueSaturation
 from hviskd.cli.turns import in_turn
 from hviskd.errors import DataError
@@ -40,7 +41,7 @@ def _show(output: Path, context: typer.Context) -> None:
     for failed in failures:
         say(f"error: {failed.problem}", context, err=True)
     if failures:
-        raise typer.Exit(1)
+        raise typer.Exit(Status.PARTLY)
 
 
 @in_turn(_show)

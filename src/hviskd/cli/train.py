@@ -9,6 +9,7 @@ import typer
 
 from hviskd.cli.changes import parse_changes
 from hviskd.cli.option_groups import with_groups
+from hviskd.cli.status import Status
 
 if TYPE_CHECKING:
     from hviskd.training import Recipe, Run, Teaching
@@ -274,7 +275,7 @@ def _run(tileset: Path, output: Path, recipe: "Recipe", teacher: "Teaching | Non
         )
     except KeyboardInterrupt:
         typer.echo(f"interrupted; repeat the command with --resume to continue {output}", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(Status.INTERRUPTED) from None
     if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes one speaks
         _summary(run)
 
