@@ -11,7 +11,7 @@ import time
 import pytest
 
 from hviskd.errors import DataError
-from hviskd.storage import atomic_file, atomic_folder, file_digest, read_json, write_json
+from hviskd.storage import atomic_file, atomic_folder, file_digest, read_json, write_json, write_once
 
 
 def test_an_error_leaves_the_old_file_and_no_litter(tmp_path):
@@ -138,3 +138,9 @@ def test_a_folder_that_is_of_another_kind_is_kept(tmp_path):
     with atomic_folder(place, overwrite=True, replaces=("map.json", "map")) as partial:
         (partial / "new").write_text("")
     assert [path.name for path in place.iterdir()] == ["new"]
+
+
+def test_what_is_written_once_stays(tmp_path):
+    for text in ("first", "second"):
+        write_once(tmp_path / "sub" / "file", text)
+    assert [path.read_text() for path in (tmp_path / "sub").iterdir()] == ["first"]

@@ -141,6 +141,26 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_once(path: Path, text: str) -> None:
+    """Write UTF-8 text in one step unless the file is there; of several processes on any computers, the first does.
+
+    Where the file system knows no hard links, the last of those that begin together does.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".partial-{path.name}-"
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=prefix) as partial:
+        partial.write(text)
+        partial.flush()
+        os.fsync(partial.fileno())
+        Path(partial.name).chmod(0o666 & ~_UMASK)
+        try:
+            os.link(partial.name, path)
+        except FileExistsError:
+            return
+        except OSError:
+            write_text(path, text)
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file of limited size.
 

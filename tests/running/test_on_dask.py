@@ -37,6 +37,10 @@ def pids_of(client):
     return list(client.run(os.getpid).values())
 
 
+def jobs_known(dask_worker):
+    return [name for name in dask_worker.plugins if name.startswith("hviskd-")]
+
+
 def test_workers_share_the_pieces_and_keep_their_copy_of_the_job(client, tmp_path):
     told, seen = [], []
     job = Piecework(tmp_path, seconds=0.05)
@@ -92,11 +96,13 @@ def test_a_worker_that_cannot_do_the_job_is_named_before_any_piece_is_begun(clie
         with pytest.raises(RunningError, match=f"worker tcp://.*: .*{problem}"):
             Dask(client).run(job, range(3), silent)
     assert not list(tmp_path.glob("*.begun.*"))
+    assert set(map(tuple, client.run(jobs_known).values())) == {()}
 
 
 def test_what_goes_wrong_in_a_worker_as_a_fault_of_the_program_is_raised_here(client, tmp_path):
     with pytest.raises(ValueError, match="piece -1"):
         Dask(client).run(Piecework(tmp_path), [-1], silent)
+    assert set(map(tuple, client.run(jobs_known).values())) == {()}
 
 
 def test_workers_of_this_computer_share_its_cores_and_gpus(tmp_path, monkeypatch):

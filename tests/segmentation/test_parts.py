@@ -66,7 +66,7 @@ def test_processes_side_by_side_and_one_killed_give_the_table_of_one_call(model,
     assert [each.exitcode for each in others] == [0, 1, 1]  # D, which is damaged, is with the smallest
     said = (tmp_path / "2").read_text() + (tmp_path / "3").read_text()
     assert "of 3 parts, these have not finished: 1" in said
-    assert "the last part writes slides.csv, or else --collect" in said
+    assert "the last part writes slides.csv, or else `hviskd segment --collect`" in said
     assert not (maps / "slides.csv").exists()
 
     collected = CliRunner().invoke(app, [*in_parts, "--collect"])
@@ -127,6 +127,34 @@ def test_more_parts_than_slides_leave_some_without(model, slides, tmp_path):
     outcomes = [do(model, slides[2:3], tmp_path, number, 3) for number in (1, 2, 3)]
     assert [len(share) for share in outcomes] == [1, 0, 0]
     assert (tmp_path / "slides.csv").is_file()
+
+
+def test_each_slide_is_in_one_part_even_if_sizes_change_meanwhile(model, tmp_path):
+    slides = [tmp_path / "a.svs", tmp_path / "b.svs"]
+    for path, size in zip(slides, (90, 50), strict=True):  # no slides: they fail at once
+        path.write_bytes(bytes(size))
+    (first,) = do(model, slides, tmp_path / "maps", 1, 2)
+    slides[1].write_bytes(bytes(500))
+    assert (
+        "these have not finished: 2"
+        in collect_parts(model, slides, tmp_path / "maps", settings=BARE, compute=PLAIN).notes[0]
+    )
+    (second,) = do(model, slides, tmp_path / "maps", 2, 2)
+    assert [first.slide, second.slide] == slides
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--collect", "--overwrite"], "--overwrite: omit it, since --collect repeats no slide"),
+        (["--retries", "3"], "--retries 3: needs --scheduler; without it, no worker can die"),
+    ],
+)
+def test_an_option_without_effect_is_refused(model, slides, tmp_path, options, said):
+    command = ["segment", str(slides[0]), "-m", str(model), "-o", str(tmp_path / "maps"), *options]
+    done = CliRunner().invoke(app, command)
+    assert (done.exit_code, done.stderr) == (2, f"error: {said}\n")
+    assert not (tmp_path / "maps").exists()
 
 
 def test_part_and_collect_exclude_each_other(model, slides, tmp_path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.running_options import Retries, Scheduler, cluster
 from hviskd.cli.slide_options import MppCsv, Recursive, SlideMpp, SlidesArgument
 from hviskd.cli.spelling import say
 from hviskd.cli.status import Status
@@ -125,17 +126,8 @@ def segment(
             help="Segment only the K-th of N shares of equal size, for job arrays; needs no file locks.",
         ),
     ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            "--scheduler",
-            metavar="local:N|ADDRESS|FILE.json",
-            help="Segment on the workers of a Dask cluster, one slide at a time each; needs hviskd[dask].",
-        ),
-    ] = None,
-    retries: Annotated[
-        int, typer.Option("--retries", help="How often a slide is tried again if its Dask worker dies.")
-    ] = 2,
+    scheduler: Scheduler = None,
+    retries: Retries = None,
     collect: Annotated[
         bool, typer.Option("--collect", help="Segment nothing: write slides.csv from what all parts have done.")
     ] = False,
@@ -171,14 +163,18 @@ def segment(
     """
     from hviskd.errors import DataError
     from hviskd.models import Compute, find_model
-    from hviskd.running import Dask, Here, Part, Running
+    from hviskd.running import Here, Part
     from hviskd.segmentation import MapSettings, collect_parts, segment_cohort
     from hviskd.slides import find_cohort
 
     if collect and part:
         raise DataError(f"`part={part!r}`: omit it, since `collect=True` puts all parts together")
+    if collect and overwrite:
+        raise DataError("`overwrite=True`: omit it, since `collect=True` repeats no slide")
     if scheduler and (collect or part):
         raise DataError(f"`scheduler={scheduler!r}`: omit it, or `part` and `collect`")
+    report = partial(_print_outcome, context=context)
+    on_cluster = cluster(scheduler, retries, report)
     tissue = TissueRule(
         tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
     )
@@ -199,12 +195,9 @@ def segment(
         for outcome in outcomes.failed:
             _print_outcome(outcome, context)
     else:
-        report = partial(_print_outcome, context=context)
-        running: Running = Here(report) if part is None else Part.parse(part, report)
-        if scheduler is not None:
-            running = Dask(scheduler, retries, report)
+        here = Here(report) if part is None else Part.parse(part, report)
         outcomes = segment_cohort(
-            model, found, output, settings=settings, compute=compute, overwrite=overwrite, running=running
+            model, found, output, settings=settings, compute=compute, overwrite=overwrite, running=on_cluster or here
         )
     for note in outcomes.notes:
         say(f"note: {note}", context)

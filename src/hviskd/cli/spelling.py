@@ -15,6 +15,7 @@ import typer
 _VERBS = {
     "attend": "attend",
     "built_in_recipes": "recipes",
+    "collect_parts": "segment --collect",
     "compare": "compare",
     "cut_slides": "tiles cut",
     "gain_plot": "figures gain",

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
 from uuid import uuid4
 
 from hviskd.checks import require_at_least
@@ -83,14 +83,16 @@ class Dask:
             _connected(self.scheduler) as (client, gpus),
             progress_bar("slides", len(items), progress) as advance,
             NamedTemporaryFile(prefix=".workers-", dir=job.output) as token,
+            _Crew(client, Desk(job, gpus), Path(token.name), advance) as crew,
         ):
-            crew = _Crew(client, Desk(job, gpus), Path(token.name), advance)
             _Round(crew, job, self.retries, told).run(items)
         return results
 
 
 class _Crew:
     """The workers that can do a job; those that are there at the start are examined at once, later ones at a piece.
+
+    A context manager: at its end, the workers forget the job.
 
     Args:
         client: Of the cluster.
@@ -99,24 +101,39 @@ class _Crew:
         advance: Of the bar, for remarks.
 
     Raises:
-        RunningError: A worker that is there cannot do the job.
+        RunningError: A worker that is there at the start cannot do the job.
     """
 
     def __init__(self, client: "Client", desk: "Desk", token: Path, advance: Advance) -> None:
-        from hviskd.running.dask_worker import obstacle
-
         self.client, self.desk, self.token, self._advance = client, f"hviskd-{uuid4().hex}", token, advance
         self.there: set[str] = set()
+        self._work = desk
         self._refused: set[str] = set()
         self._looked_s = self._said_s = -_SAY_S
+
+    def __enter__(self) -> Self:
+        try:
+            self._examine()
+        except BaseException:
+            self._dismiss()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._dismiss()
+
+    def _examine(self) -> None:
+        """Give the job to every worker that is there, and ask whether it can do it."""
+        from hviskd.running.dask_worker import obstacle
+
         self.look()
         while not self.there:
             time.sleep(_LOOK_S)
             self.look()
-        for address, version in client.run(metadata.version, "hviskd", on_error="return").items():
+        for address, version in self.client.run(metadata.version, "hviskd", on_error="return").items():
             _require_version(address, version)
-        client.register_plugin(desk, name=self.desk)
-        for address, found in client.run(obstacle, self.desk, self.token, on_error="return").items():
+        self.client.register_plugin(self._work, name=self.desk)
+        for address, found in self.client.run(obstacle, self.desk, self.token, on_error="return").items():
             if found:
                 raise RunningError(f"worker {address}: {found}")
 
@@ -139,10 +156,11 @@ class _Crew:
         self.there.discard(address)
         self._advance(0, note=f"worker {address} is not used: {said}")
 
-    def close(self) -> None:
-        """Let the workers forget the job."""
-        with suppress(OSError):  # without a scheduler, nobody is left to forget it
-            self.client.unregister_worker_plugin(self.desk)
+    def _dismiss(self) -> None:
+        """Let the workers forget the job, whether it was done or not."""
+        if self.client.status == "running":  # without a scheduler, nobody is left to tell them
+            with suppress(OSError, LookupError, ValueError):  # it is lost just now, or not all knew of the job
+                self.client.unregister_worker_plugin(self.desk)
 
 
 def _lost(reason: str) -> RunningError:
@@ -189,7 +207,6 @@ class _Round(Generic[Item, Result]):
                 except Empty:
                     continue
                 waiting.extendleft(again)
-            self._crew.close()
         finally:
             for _, future, _ in self._at.values():
                 future.cancel()

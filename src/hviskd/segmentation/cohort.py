@@ -18,7 +18,7 @@ from hviskd.running import Here, Part, Running
 from hviskd.segmentation.map_folders import assign_folders
 from hviskd.segmentation.mapping_job import CLAIMS, MappingJob, SlideTask
 from hviskd.segmentation.outcomes import CohortMaps, SlideOutcome, writable
-from hviskd.segmentation.part_records import gather_parts, write_part
+from hviskd.segmentation.part_records import agreed_sizes, gather_parts, write_part
 from hviskd.segmentation.settings import MapSettings
 from hviskd.slides import CohortSlide, find_cohort
 from hviskd.slides.cohort import Cohort
@@ -67,6 +67,8 @@ def segment_cohort(
     running = running or Here()
     cohort = _Cohort.of(model, slides, output, settings, compute, overwrite=overwrite, running=running)
     _require_writable(cohort.folder)
+    if isinstance(running, Part):
+        cohort = replace(cohort, job=agreed_sizes(cohort.job, cohort.tasks))
     found = {outcome.folder: outcome for outcome in running.run(cohort.job, cohort.tasks, progress)}
     outcomes = [found[task.folder] for task in cohort.tasks if task.folder in found]
     if isinstance(running, Part):
@@ -160,7 +162,7 @@ def _end_part(cohort: _Cohort, part: Part, outcomes: Sequence[SlideOutcome]) -> 
     write_part(cohort.job, cohort.tasks, part, outcomes)
     gathered = gather_parts(cohort.job, cohort.tasks)
     if gathered.missing:
-        return cohort.maps(outcomes, [*gathered.missing, "the last part writes slides.csv, or else `collect=True`"])
+        return cohort.maps(outcomes, [*gathered.missing, "the last part writes slides.csv, or else `collect_parts()`"])
     _write_table(cohort.maps(gathered.outcomes))
     return cohort.maps(outcomes)
 

@@ -5,7 +5,7 @@ While one slide is classified, the next is opened and the one before is written.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -89,6 +89,7 @@ class MappingJob:
         output: Folder for the maps.
         overwrite: Repeat finished slides.
         claiming: Whether other processes may be given the same slides.
+        sizes: Bytes of the slides by their names, where processes have agreed on them.
     """
 
     source: "Model | Path"
@@ -98,6 +99,7 @@ class MappingJob:
     output: Path
     overwrite: bool
     claiming: bool
+    sizes: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         """Reject settings that do not suit the Model."""
@@ -140,6 +142,8 @@ class MappingJob:
 
     def size(self, item: SlideTask) -> int:
         """Return the bytes of a slide's files; 0 where they cannot be read, which the slide will say itself."""
+        if self.sizes is not None:
+            return self.sizes.get(self.name(item), 0)
         try:
             return slide_bytes(item.slide.path)
         except OSError:

@@ -1,12 +1,14 @@
 """What became of each part of a cohort: one small file per part, from which the table of all slides is put together.
 
-Parts know nothing of each other. Each writes its record when it has attempted all its slides, in one step and under a
-name of its own, so that none has to lock anything; a part that was killed has no record.
+Parts know nothing of each other but the sizes of the slides as the first has seen them. Each writes its record when it
+has attempted all its slides, in one step and under a name of its own, so that none has to lock anything; one that was
+killed has no record.
 """
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +19,7 @@ from hviskd.running.part import Part, parts_of
 from hviskd.segmentation.mapping_job import MappingJob, SlideTask
 from hviskd.segmentation.outcomes import SlideOutcome, writable
 from hviskd.segmentation.outputs import read_summary
-from hviskd.storage import fingerprint, read_json, write_json
+from hviskd.storage import fingerprint, read_json, write_json, write_once
 
 _FOLDER = ".parts"
 
@@ -64,6 +66,19 @@ class Gathered:
     missing: tuple[str, ...]
 
 
+def agreed_sizes(job: MappingJob, tasks: Sequence[SlideTask]) -> MappingJob:
+    """Return the job with the sizes of slides that all parts share the work by: what the first part to begin has seen.
+
+    So each slide is in one part, even if its size cannot be read on one computer, or changes between two parts.
+    """
+    path = _sizes_file(job, tasks)
+    sizes = _read_sizes(path)
+    if sizes is None:
+        write_once(path, json.dumps({job.name(task): job.size(task) for task in tasks}))
+        sizes = _read_sizes(path)
+    return replace(job, sizes=sizes)
+
+
 def write_part(job: MappingJob, tasks: Sequence[SlideTask], part: Part, outcomes: Sequence[SlideOutcome]) -> None:
     """Write the record of a part.
 
@@ -87,6 +102,7 @@ def write_part(job: MappingJob, tasks: Sequence[SlideTask], part: Part, outcomes
 
 def gather_parts(job: MappingJob, tasks: Sequence[SlideTask]) -> Gathered:
     """Put together what the parts have recorded; records of other slides, settings or Models do not count."""
+    job = replace(job, sizes=_read_sizes(_sizes_file(job, tasks)))
     records = _read(job.output / _FOLDER, _request(job, tasks))
     told = {slide.folder: slide for record in records for slide in record.slides}
     of = records[-1].of if records else 1
@@ -123,6 +139,18 @@ def _outcome(task: SlideTask, told: RecordedSlide | None) -> SlideOutcome | None
 def _request(job: MappingJob, tasks: Sequence[SlideTask]) -> str:
     slides = {job.name(task): task.slide.slide_mpp for task in tasks}
     return fingerprint(slides, sorted(job.settings.write), *job.shaping)
+
+
+def _sizes_file(job: MappingJob, tasks: Sequence[SlideTask]) -> Path:
+    return job.output / _FOLDER / f"sizes-{_request(job, tasks)}.json"
+
+
+def _read_sizes(path: Path) -> dict[str, int] | None:
+    """Return the size of each slide by its folder's name; None if no part has begun, or the file is damaged."""
+    try:
+        return {str(name): int(size) for name, size in read_json(path).items()}
+    except (DataError, OSError, AttributeError, TypeError, ValueError):
+        return None
 
 
 def _read(folder: Path, request: str) -> list[PartRecord]:
