@@ -26,8 +26,9 @@ def test_every_command_is_one():
         words = shlex.split(command)
         assert words[:2] == ["hviskd", "segment"]
         given.append(segment.make_context("segment", words[2:]).params)
-    assert len(given) == 6
+    assert len(given) == 7
+    assert sum(each["plan"] for each in given) == 1
     assert [(Part.parse(each["part"]).number, each["threads"]) for each in given if each["part"]] == [(3, 4)] * 3
     assert sum(each["collect"] for each in given) == 2
     assert [each["scheduler"] for each in given if each["scheduler"]] == ["scheduler.json"]
-    assert len(blocks[0].splitlines()) <= 12
+    assert len(next(block for block in blocks if block.startswith("#!")).splitlines()) <= 12

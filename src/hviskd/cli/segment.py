@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hviskd.cli.running_options import Retries, Scheduler, cluster
+from hviskd.cli.segment_plan import print_plan
 from hviskd.cli.slide_options import MppCsv, Recursive, SlideMpp, SlidesArgument
 from hviskd.cli.spelling import say
 from hviskd.cli.status import Status
@@ -131,6 +132,14 @@ def segment(
     collect: Annotated[
         bool, typer.Option("--collect", help="Segment nothing: write slides.csv from what all parts have done.")
     ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="Write nothing: estimate tiles, hours on this and on more computers, and bytes, from two minutes of "
+            "work on slides drawn at random.",
+        ),
+    ] = False,
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,
     tissue_saturation: TissueSaturation = TissueRule.saturation,
@@ -157,6 +166,8 @@ def segment(
 
       hviskd segment slides/ -m runs/student -o maps --write overview --write table
 
+      hviskd segment slides/ -m runs/student -o maps --plan
+
       hviskd segment slides/ -m runs/student -o maps --part 3/20
 
       hviskd segment slides/ -m runs/student -o maps --scheduler local:4
@@ -164,7 +175,7 @@ def segment(
     from hviskd.errors import DataError
     from hviskd.models import Compute, find_model
     from hviskd.running import Here, Part
-    from hviskd.segmentation import MapSettings, collect_parts, segment_cohort
+    from hviskd.segmentation import MapSettings, collect_parts, plan_cohort, segment_cohort
     from hviskd.slides import find_cohort
 
     if collect and part:
@@ -173,6 +184,8 @@ def segment(
         raise DataError("`overwrite=True`: omit it, since `collect=True` repeats no slide")
     if scheduler and (collect or part):
         raise DataError(f"`scheduler={scheduler!r}`: omit it, or `part` and `collect`")
+    if plan and (part or scheduler or collect or overwrite):
+        raise DataError("`plan=True`: omit `part`, `scheduler`, `collect` and `overwrite`, since it writes nothing")
     report = partial(_print_outcome, context=context)
     on_cluster = cluster(scheduler, retries, report)
     tissue = TissueRule(
@@ -189,6 +202,9 @@ def segment(
         f"{card.name}: {len(card.classes)} classes, tiles of {card.tile_px} px"
         f"{f' at {scale:g} µm/px' if scale else ''}; {len(found)} slide{'s' * (len(found) != 1)}"
     )
+    if plan:
+        print_plan(plan_cohort(model, found, settings=settings, compute=compute), context)
+        return
     began = time.perf_counter()
     if collect:
         outcomes = collect_parts(model, found, output, settings=settings, compute=compute)

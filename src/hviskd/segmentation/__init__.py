@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from hviskd.segmentation.outcomes import CohortMaps, SlideOutcome
     from hviskd.segmentation.outputs import Summary, load_slide_map, read_summary, save_slide_map
     from hviskd.segmentation.overview import draw_overview
+    from hviskd.segmentation.plan import CohortPlan
+    from hviskd.segmentation.planning import plan_cohort
     from hviskd.segmentation.segmenting import segment
     from hviskd.segmentation.settings import MapSettings
     from hviskd.segmentation.slide_map import MapCard, SlideMap
 
 _HOMES = {
     "CohortMaps": "outcomes",
+    "CohortPlan": "plan",
     "MapCard": "slide_map",
     "MapSettings": "settings",
     "SlideMap": "slide_map",
@@ -31,6 +34,7 @@ _HOMES = {
     "draw_overview": "overview",
     "heat_map": "heat_maps",
     "load_slide_map": "outputs",
+    "plan_cohort": "planning",
     "read_summary": "outputs",
     "save_slide_map": "outputs",
     "segment": "segmenting",
@@ -40,6 +44,7 @@ _HOMES = {
 
 __all__ = [
     "CohortMaps",
+    "CohortPlan",
     "MapCard",
     "MapSettings",
     "SlideMap",
@@ -50,6 +55,7 @@ __all__ = [
     "draw_overview",
     "heat_map",
     "load_slide_map",
+    "plan_cohort",
     "read_summary",
     "save_slide_map",
     "segment",

@@ -26,7 +26,7 @@ from hviskd.segmentation.segmenting import classify
 from hviskd.segmentation.settings import MapSettings, Request
 from hviskd.segmentation.slide_map import SlideMap
 from hviskd.slides import CohortSlide
-from hviskd.slides.slide_files import changed_at, place_digest, slide_bytes, slide_fingerprint
+from hviskd.slides.slide_files import changed_at, known_bytes, place_digest, slide_fingerprint
 from hviskd.storage import fingerprint
 from hviskd.threads import in_threads
 
@@ -141,13 +141,8 @@ class MappingJob:
         return writable(item.folder.name)
 
     def size(self, item: SlideTask) -> int:
-        """Return the bytes of a slide's files; 0 where they cannot be read, which the slide will say itself."""
-        if self.sizes is not None:
-            return self.sizes.get(self.name(item), 0)
-        try:
-            return slide_bytes(item.slide.path)
-        except OSError:
-            return 0
+        """Return the bytes of a slide's files, as agreed on or seen here."""
+        return known_bytes(item.slide.path) if self.sizes is None else self.sizes.get(self.name(item), 0)
 
     def with_threads(self, threads: int) -> Self:
         """Return the job for a process that has so many threads; those that the user gave stand."""

@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,8 +106,8 @@ class PreparedSlide:
             found.append(f"no tile has at least {self.request.min_tissue:.0%} tissue")
         return tuple(found)
 
-    def batches(self, batch_size: int, workers: int) -> Iterator[tuple[NDArray[np.int64], RGB]]:
-        """Read all tiles in threads, and yield them in full batches, except the last.
+    def batches(self, batch_size: int, workers: int) -> Generator[tuple[NDArray[np.int64], RGB], None, None]:
+        """Read all tiles in threads, and yield them in full batches, except the last; once closed, stop reading.
 
         Yields:
             Positions (B,), and their tiles, uint8 (B, tile_px, tile_px, 3); each position once.

@@ -91,7 +91,7 @@ def classify(
     """
     probabilities = np.empty((len(prepared), len(prepared.request.card.classes)), np.float32)
     if not len(prepared):
-        return _slide_map(prepared, probabilities, "none")
+        return map_of(prepared, probabilities, "none")
     watch = prepared.watch
     with progress_bar(title or prepared.slide.path.name, len(prepared), progress) as advance:
         with watch.stage("load"):
@@ -114,10 +114,17 @@ def classify(
     give_back_memory()
     if not np.isfinite(probabilities).all():
         raise ModelError(f"{prepared.request.card.name}: its outputs contain NaN or infinity; retrain it")
-    return _slide_map(prepared, probabilities, f"{run.name} {run.version}, {run.precision} on {run.device}")
+    return map_of(prepared, probabilities, f"{run.name} {run.version}, {run.precision} on {run.device}")
 
 
-def _slide_map(prepared: PreparedSlide, probabilities: NDArray[np.float32], engine: str) -> SlideMap:
+def map_of(prepared: PreparedSlide, probabilities: NDArray[np.float32], engine: str) -> SlideMap:
+    """Return the map of a slide whose tiles have been classified.
+
+    Args:
+        prepared: The open slide.
+        probabilities: float32 (N, K), of its tiles.
+        engine: What classified them, for the card.
+    """
     slide, request = prepared.slide, prepared.request
     card = MapCard(
         slide=slide.path.name,

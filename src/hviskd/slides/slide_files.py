@@ -46,6 +46,14 @@ def slide_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in _files_of(path))
 
 
+def known_bytes(path: Path) -> int:
+    """Return the size of a slide's files together; 0 where they cannot be read, which the slide will say itself."""
+    try:
+        return slide_bytes(path)
+    except OSError:
+        return 0
+
+
 def place_digest(path: Path) -> str:
     """Return eight hexadecimal digits that stand for a file's location without revealing it."""
     return hashlib.blake2b(os.fsencode(path.resolve()), digest_size=4).hexdigest()

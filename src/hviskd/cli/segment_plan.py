@@ -1,0 +1,32 @@
+"""Prints what a cohort is expected to take, for `hviskd segment --plan`."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from hviskd.cli.spelling import say
+
+if TYPE_CHECKING:
+    from hviskd.segmentation import CohortPlan
+
+
+def print_plan(plan: "CohortPlan", context: typer.Context) -> None:
+    """Print a plan, and end with status 1 if a sampled slide cannot be segmented."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    for slide in plan.failed:
+        say(f"error: {slide.problem}", context, err=True)
+    for note in plan.notes:
+        typer.echo(f"note: {note}")
+    what, *numbers = plan.HEADER
+    table = Table(what, *(Column(name, justify="right") for name in numbers), box=SIMPLE_HEAD, pad_edge=False)
+    for row in plan.rows():
+        table.add_row(*row)
+    console = Console()
+    (console if console.is_terminal else Console(width=100)).print(table)
+    for statement in plan.statements():
+        typer.echo(statement)
+    if plan.failed:
+        raise typer.Exit(1)
