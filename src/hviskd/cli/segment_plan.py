@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from hviskd.cli.spelling import say
+from hviskd.cli.status import Status
 
 if TYPE_CHECKING:
     from hviskd.segmentation import CohortPlan
@@ -29,4 +30,4 @@ def print_plan(plan: "CohortPlan", context: typer.Context) -> None:
     for statement in plan.statements():
         typer.echo(statement)
     if plan.failed:
-        raise typer.Exit(1)
+        raise typer.Exit(Status.PARTLY)
