@@ -3,17 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+SITE := site
 # A file's tests stay in one of two processes, so that what they share is made once.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Tests start some hundred processes: what the first of them compiles, the others read.
 test fast: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: setup demo test fast lint rooms clean
+.PHONY: setup demo test fast lint rooms docs docs-serve clean
 
 $(VENV)/.installed: pyproject.toml constraints/ci.txt packaging/package-lock.json
 	$(PYTHON) -m venv $(VENV) || { echo "venv failed; on Debian: apt install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/ci.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/ci.txt -e '.[dev,docs]'
 	touch $@
 
 setup: $(VENV)/.installed
@@ -31,6 +32,14 @@ lint: $(VENV)/.installed
 rooms: $(VENV)/.installed
 	$(BIN)/python docs/draw_rooms.py
 
+docs: $(VENV)/.installed
+	rm -rf $(SITE)
+	$(BIN)/python -m sphinx -q -E -W --keep-going -c docs -d $(VENV)/doctrees . $(SITE)
+	$(BIN)/python docs/building/check.py $(SITE)
+
+docs-serve: docs
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE)
+
 test: lint
 	$(PYTEST)
 
@@ -38,4 +47,4 @@ fast: $(VENV)/.installed
 	$(PYTEST) -m "not slow"
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) $(SITE)

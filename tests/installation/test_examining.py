@@ -39,7 +39,10 @@ def test_the_libraries_are_those_of_the_package():
         return {each.partition(">")[0] for each in requirements}
 
     assert names(project["dependencies"]) == {*CORE, *BINARIES}
-    extras = {name: names(needed) for name, needed in project["optional-dependencies"].items() if name != "dev"}
+    developers = {"dev", "docs"}
+    extras = {
+        name: names(needed) for name, needed in project["optional-dependencies"].items() if name not in developers
+    }
     assert extras == {extra.name: set(extra.modules) for extra in EXTRAS}
 
 
