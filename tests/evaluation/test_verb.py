@@ -42,6 +42,8 @@ def test_models_and_runs_are_measured_and_what_was_found_is_printed(work):
         assert f"{each['metrics']['top1']['value']:.3f}" in given.output
         assert str(out / f"roc-{each['name']}.png") in given.output
     assert "run-last − alone" in given.output
+    assert given.stdout.startswith(content["verdict"]["sentences"][0])
+    assert (out / "table.md").read_text(encoding="utf-8").startswith(content["verdict"]["sentences"][0])
     assert content["leak"] in given.output
     assert "resampled by patient (3 patients)" in given.output
     for file in out.iterdir():

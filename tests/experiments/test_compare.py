@@ -184,6 +184,10 @@ def test_every_file_is_there(outcome, tmp_path):
     write_comparison(replace(result.comparison, ranks=ranks), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {*files, "ranks.png"}
     assert "\\toprule" in (folder / "table.tex").read_text()
+    verdict = result.comparison.verdict
+    assert verdict.outcome == "untold"  # from two trainings each
+    assert (folder / "table.md").read_text().splitlines()[2] == str(verdict)
+    assert json.loads((folder / "comparison.json").read_text())["verdict"] == verdict.to_dict()
     with Image.open(folder / "gains.png") as picture:
         assert min(picture.size) > 200
 

@@ -94,7 +94,9 @@ def test_its_report_opens_without_network_or_complaint(demo, tmp_path):
     assert seen.complaints == []
     assert all(width > 200 for width in seen.picture_widths)
     assert len(seen.picture_widths) == 1 + 2 + 2 * 4 + len(demo.maps)  # curves; shared; ROC, confusion; maps
+    assert demo.evaluation.verdict.sentences[0] in seen.text
     assert seen.headings == [
+        "In short",
         "Training runs",
         "Evaluation: evaluation",
         "Slide maps: maps",

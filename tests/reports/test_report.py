@@ -77,7 +77,13 @@ def test_it_opens_without_network_or_complaint(page):
 
 def test_it_says_what_the_folders_say(page, folders):
     _, seen = page
-    assert seen.headings == ["Evaluation: evaluation", "Slide maps: maps", "Limitations", "How to reproduce"]
+    assert seen.headings == [
+        "In short",
+        "Evaluation: evaluation",
+        "Slide maps: maps",
+        "Limitations",
+        "How to reproduce",
+    ]
     card = json.loads((folders / "evaluation" / "evaluation.json").read_text())
     for model in card["models"]:
         assert f"{model['metrics']['top1']['value']:.3f} (" in seen.text
@@ -149,6 +155,26 @@ def test_the_interval_of_a_number_stays_in_one_piece():
 def test_an_empty_section_still_makes_a_page():
     text = render([Section("Nothing", ("said",))], "Empty")
     assert "<h1>Empty</h1>" in text
+
+
+def test_it_begins_with_the_verdict_and_shows_pictures_before_tables(page, folders):
+    _, seen = page
+    card = json.loads((folders / "evaluation" / "evaluation.json").read_text())
+    verdict = " ".join(card["verdict"]["sentences"])
+    first_picture = seen.text.index("The models side by side")
+    assert seen.text.index("In short") < seen.text.index(verdict) < first_picture < seen.text.index("macro AUROC")
+    assert seen.text.count(verdict) == 1  # not in the table's text again
+
+
+def test_an_evaluation_of_an_earlier_version_has_no_verdict_to_begin_with(folders, tmp_path):
+    shutil.copytree(folders / "evaluation", tmp_path / "evaluation")
+    path = tmp_path / "evaluation" / "evaluation.json"
+    card = json.loads(path.read_text())
+    del card["verdict"]
+    path.write_text(json.dumps(card))
+    (section,) = write_report(tmp_path / "evaluation", tmp_path / "page.html")
+    assert section.verdict == ()
+    assert "Nothing is said of accuracy" in (tmp_path / "page.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ def compare(
         minutes=minutes,
         device=device,
     )
+    typer.echo(f"{outcome.comparison.verdict}\n")
     _print(*outcome.comparison.summary_table())
     for statement in outcome.comparison.statements:
         typer.echo(statement)

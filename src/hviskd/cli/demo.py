@@ -34,6 +34,7 @@ def demo(
     made = run_demo(output, device=device, overwrite=overwrite)
     page = output / "report.html"
     write_report([output], page)
+    typer.echo(f"{made.evaluation.verdict}\n")
     for table in (made.evaluation.summary_table(), made.evaluation.difference_table()):
         print_table(table)
     for statement in made.evaluation.statements:

@@ -75,6 +75,7 @@ def evaluate(
     worse = measure_again(evaluation, loaded, tileset, compute=compute) if robustness else None
     save_evaluation(evaluation, output, robustness=worse, overwrite=overwrite)
 
+    typer.echo(f"{evaluation.verdict}\n")
     print_table(evaluation.summary_table())
     if evaluation.differences:
         print_table(evaluation.difference_table())

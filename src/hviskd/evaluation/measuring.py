@@ -1,6 +1,7 @@
 """Evaluates Models on one split of a TileSet, with confidence intervals and paired differences."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hviskd.errors import DataError, ModelError
+from hviskd.evaluation.findings import findings_of
 from hviskd.evaluation.intervals import (
     Replicates,
     bootstrap_weights,
@@ -18,6 +20,7 @@ from hviskd.evaluation.intervals import (
 )
 from hviskd.evaluation.metrics import Scorer
 from hviskd.evaluation.result import Difference, Evaluation, ModelResult
+from hviskd.evaluation.verdict import judge
 from hviskd.models import AnyModels, Compute, load_models
 from hviskd.models.admission import cautions, leak_statement, require_fit
 from hviskd.models.naming import model_names
@@ -82,7 +85,7 @@ def evaluate(
     results = tuple(_result(*each, int8=int8) for each in listed)
     doubts = [*_class_notes(labels, cluster_ids, unit, tileset.classes), *_width_note(results)]
     table = tileset.table.iloc[rows].assign(row=rows)[["row", "file", "patient", "slide"]].reset_index(drop=True)
-    return Evaluation(
+    evaluation = Evaluation(
         models=results,
         differences=tuple(_differences(results, draws)),
         classes=tuple(tileset.classes),
@@ -99,6 +102,7 @@ def evaluate(
         data_fingerprint=tileset.fingerprint,
         split_fingerprint=tileset.split_fingerprint,
     )
+    return replace(evaluation, verdict=judge(findings_of(evaluation)))
 
 
 def _require_suited(models: Sequence["Model"], tileset: TileSet, compute: Compute) -> bool:
@@ -138,7 +142,11 @@ def _result(
     }
     variant = model.card.int8 if int8 else None
     fingerprint = model.fingerprint if variant is None else variant.sha256
-    return ModelResult(name, Path(model.folder), fingerprint, metrics, overall, per_class, probabilities)
+    teacher, val_top1 = model.card.teacher, model.card.metrics.get("val_top1")
+    taught_by = "" if teacher is None else teacher.fingerprint
+    return ModelResult(
+        name, Path(model.folder), fingerprint, metrics, overall, per_class, probabilities, taught_by, val_top1
+    )
 
 
 def _differences(results: Sequence[ModelResult], draws: Sequence[Replicates | None]) -> list[Difference]:

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from hviskd.evaluation.intervals import LEVEL, Interval
 from hviskd.evaluation.metrics import Metrics
 from hviskd.evaluation.tables import TITLES, Table, format_value, markdown_table
+from hviskd.evaluation.verdict import UNJUDGED, Verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,8 @@ class ModelResult:
         intervals: 95 % interval of every one-number metric by name; None where there is none.
         class_intervals: The same for the metrics with a value a class, K each.
         probabilities: Class probabilities of the N tiles, float32 (N, K), columns in the order of the tile set.
+        taught_by: Fingerprint of its teacher; empty if it had none.
+        val_top1: Its top-1 on the validation tiles, as its card records it; None if it does not.
     """
 
     name: str
@@ -35,6 +38,8 @@ class ModelResult:
     intervals: dict[str, Interval | None]
     class_intervals: dict[str, list[Interval | None]]
     probabilities: NDArray[np.float32]
+    taught_by: str = ""
+    val_top1: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Evaluation:
         data_name: Name of the TileSet's folder.
         data_fingerprint: SHA-256 over its tiles and labels.
         split_fingerprint: SHA-256 over these and its splits.
+        verdict: What was gained, how sure that is, and what speaks against it, in two or three sentences.
     """
 
     models: tuple[ModelResult, ...]
@@ -85,6 +91,12 @@ class Evaluation:
     data_name: str
     data_fingerprint: str
     split_fingerprint: str
+    verdict: Verdict = UNJUDGED
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the splits leak, or a model's training did."""
+        return self.leak.startswith("LEAK:")
 
     @property
     def statements(self) -> tuple[str, ...]:
@@ -125,6 +137,7 @@ class Evaluation:
         """Return everything but single tiles and paths as plain JSON values; undefined values are null."""
         return {
             "format_version": 1,
+            "verdict": self.verdict.to_dict(),
             "split": self.split,
             "tiles": len(self.labels),
             "classes": list(self.classes),
@@ -174,8 +187,8 @@ class Evaluation:
         return ["class", "tiles", *(f"AUROC {model.name}" for model in self.models)], rows
 
     def to_markdown(self) -> str:
-        """Return the tables and every statement as Markdown."""
-        blocks = [" ".join(self.statements), markdown_table(self.summary_table())]
+        """Return the verdict, every statement and the tables as Markdown."""
+        blocks = [str(self.verdict), " ".join(self.statements), markdown_table(self.summary_table())]
         if self.differences:
             blocks += ["Paired differences:", markdown_table(self.difference_table())]
         blocks += ["One class against the rest:", markdown_table(self.class_table())]
@@ -185,7 +198,8 @@ class Evaluation:
         from hviskd import notebook_html as show
 
         differences = show.table(*self.difference_table()) if self.differences else ""
-        return show.table(*self.summary_table()) + differences + show.paragraph(" ".join(self.statements))
+        tables = show.table(*self.summary_table()) + differences
+        return show.paragraph(str(self.verdict)) + tables + show.paragraph(" ".join(self.statements))
 
     def _context(self) -> dict[str, str | int]:
         """Return the columns that identify a row."""

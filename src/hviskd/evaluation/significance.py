@@ -52,14 +52,28 @@ def paired_gain(
     differences = [np.subtract(*both, dtype=np.float64) for both in zip(right, reference, strict=True)]
     by_training = np.array([difference.mean() for difference in differences])
     low, high = mean_interval(differences, clusters, seed=seed)
-    names, sums, weights = _by_cluster(differences, clusters)
     return Gain(
         value=float(by_training.mean()),
         low=low,
         high=high,
         p_trainings=paired_t(by_training),
-        p_patients=sign_flip(sums / weights.sum(), seed=seed) if len(names) > 1 else np.nan,
+        p_patients=clustered_p(differences, clusters, seed=seed),
     )
+
+
+def clustered_p(differences: Sequence[Floats], clusters: Sequence[NDArray[np.str_]], *, seed: int = 0) -> float:
+    """Return the two-sided p of the sign-flip test over patients (slides, tiles) of the mean over trainings.
+
+    Args:
+        differences: Of every training, the difference on each of its unseen tiles (N,).
+        clusters: Of every training, the patient (slide, tile) of each of these tiles.
+        seed: Of the draws.
+
+    Returns:
+        NaN where all tiles come from one patient.
+    """
+    names, sums, weights = _by_cluster(differences, clusters)
+    return sign_flip(sums / weights.sum(), seed=seed) if len(names) > 1 else float("nan")
 
 
 def paired_t(differences: Floats) -> float:
@@ -114,13 +128,16 @@ def _by_cluster(
 
 
 def sign_flip(parts: Floats, *, seed: int = 0) -> float:
-    """Return the two-sided p of Σ parts = 0 under random signs; exact for up to 13 parts.
+    """Return the two-sided p of Σ parts = 0 under random signs; exact for up to 13 parts, and for parts of one size.
 
-    Fisher's randomisation test for pairs (1935); parts are independent units, such as patients.
+    Fisher's randomisation test for pairs (1935); parts are independent units, such as patients. Of parts of one size,
+    such as single tiles, it is the sign test (McNemar's exact test): counting signs takes no draws.
     """
     parts = parts[parts != 0]
     if len(parts) < 2:  # either sign is as far from 0
         return 1.0
+    if np.ptp(np.abs(parts)) == 0:
+        return float(scipy.stats.binomtest(int((parts > 0).sum()), len(parts)).pvalue)
     found = scipy.stats.permutation_test(
         (parts / np.abs(parts).sum(),),
         lambda signed, axis: signed.sum(axis).round(12),  # sums in another order differ by rounding

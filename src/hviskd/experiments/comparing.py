@@ -103,7 +103,8 @@ def compare(
             comparison = gather_comparison(bench, failed)
             write_comparison(comparison, folder)
             left = sum(not bench.done(cell) for cell in cells) - len(failed)
-            write_json(folder / _DONE_FILE, {"format_version": 1, "left": left, "failed": problems})
+            done = {"format_version": 1, "verdict": comparison.verdict.to_dict(), "left": left, "failed": problems}
+            write_json(folder / _DONE_FILE, done)
     except Timeout as error:
         raise TrainingError(f"{folder}: another comparison is using this folder; wait for it") from error
     return Outcome(comparison, left, problems)

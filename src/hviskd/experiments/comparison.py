@@ -8,6 +8,7 @@ import pandas as pd
 
 from hviskd.evaluation.significance import Gain, Ranks
 from hviskd.evaluation.tables import Table, markdown_table
+from hviskd.evaluation.verdict import UNJUDGED, Verdict
 from hviskd.experiments.design import KD, STUDENT
 
 REFERENCES = (KD, STUDENT)
@@ -68,6 +69,7 @@ class Row:
         student_passes: Forward passes of the student in one training, relative to the student alone.
         teacher_passes: The same of the teacher.
         seconds: Mean time of an epoch relative to KD's; NaN without KD.
+        teacher: Which teacher the arm has: "trained", "random" (untrained), or "" for none.
     """
 
     pair: str
@@ -84,6 +86,7 @@ class Row:
     student_passes: float = math.nan
     teacher_passes: float = math.nan
     seconds: float = math.nan
+    teacher: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,13 @@ class Comparison:
         rows: Teachers first, then every arm, pair by pair.
         ranks: Ranks of the arms over pairs, folds and seeds, by top-1 at the selected epoch; None if there are too few.
         notes: Cautions, one or two sentences each.
+        verdict: What was gained, how sure that is, and what speaks against it, in two or three sentences.
     """
 
     rows: tuple[Row, ...]
     ranks: Ranks | None
     notes: tuple[str, ...]
+    verdict: Verdict = UNJUDGED
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per pair and arm with every number, NaN if undefined."""
@@ -114,14 +119,21 @@ class Comparison:
         return (*self.notes, *EXPLANATION, *([_told(self.ranks)] if self.ranks is not None else []))
 
     def to_markdown(self) -> str:
-        """Return the table and every statement as Markdown."""
-        lines = ["# Which training method helped the student", "", *(f"- {each}" for each in self.statements)]
+        """Return the verdict, every statement and the table as Markdown."""
+        lines = [
+            "# Which training method helped the student",
+            "",
+            str(self.verdict),
+            "",
+            *(f"- {each}" for each in self.statements),
+        ]
         return "\n".join([*lines, "", markdown_table(self.summary_table(), words=2)]) + "\n"
 
     def _repr_html_(self) -> str:
         from hviskd import notebook_html as show
 
-        return show.table(*self.summary_table()) + show.paragraph(" ".join(self.statements))
+        table = show.table(*self.summary_table())
+        return show.paragraph(str(self.verdict)) + table + show.paragraph(" ".join(self.statements))
 
 
 def _told(ranks: Ranks) -> str:

@@ -13,9 +13,11 @@ from hviskd.distillation import Setting, build_methods
 from hviskd.evaluation import measure
 from hviskd.evaluation.counting import complexity
 from hviskd.evaluation.significance import holm, mean_interval, paired_gain, rank_arms
+from hviskd.evaluation.verdict import judge
 from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.comparison import REFERENCES, Comparison, Row, Spread
 from hviskd.experiments.design import KD, STUDENT, Arm
+from hviskd.experiments.findings import Basis, findings_of
 from hviskd.models import find_model, load_model
 from hviskd.models.folder import CHOSEN, read_model_card
 from hviskd.training import Run
@@ -55,7 +57,15 @@ def gather_comparison(bench: Bench, failed: Sequence[Cell] = ()) -> Comparison:
     rows = _corrected(rows)
     names = [arm.name for arm in bench.design.arms]
     ranks = rank_arms(names, np.array(blocks)) if len(names) > 1 and blocks else None
-    return Comparison(tuple(rows), ranks, _notes(bench, clusters, rows, failed))
+    weak = _weak_teachers(bench)
+    doubts = ["a teacher is no better than a guess"] if weak else []
+    verdict = judge(findings_of(rows, _basis(clusters), doubts))
+    return Comparison(tuple(rows), ranks, (*_notes(bench, clusters, rows), *weak, *_lost(rows, failed)), verdict)
+
+
+def _basis(clusters: Sequence[tuple[str, NDArray[np.str_]]]) -> Basis:
+    names = np.concatenate([names for _, names in clusters])
+    return Basis(len(names), clusters[0][0], len(np.unique(names)), len(clusters))
 
 
 def _row(
@@ -102,6 +112,7 @@ def _row(
         student_passes=student,
         teacher_passes=teacher,
         seconds=_seconds(bench, own) / _seconds(bench, others[KD]) if arm is not None and KD in others else math.nan,
+        teacher=arm.teacher if arm is not None and arm.needs_teacher else "",
     )
 
 
@@ -173,9 +184,7 @@ def _weak_teachers(bench: Bench) -> list[str]:
     return [f"Distilled nevertheless: {told}." for told in weak]
 
 
-def _notes(
-    bench: Bench, clusters: Sequence[tuple[str, NDArray[np.str_]]], rows: Sequence[Row], failed: Sequence[Cell]
-) -> tuple[str, ...]:
+def _notes(bench: Bench, clusters: Sequence[tuple[str, NDArray[np.str_]]], rows: Sequence[Row]) -> list[str]:
     tileset, unit = bench.tilesets[0], clusters[0][0]
     count = len(np.unique(np.concatenate([names for _, names in clusters])))
     counts = ", ".join(f"{name} {len(tileset.rows(name)):,}" for name in ("train", "val", "test"))
@@ -203,11 +212,16 @@ def _notes(
         notes.append(f"Unequal budget, in forward passes relative to the student alone: {told}.")
     if not {KD, STUDENT} <= {arm.name for arm in bench.design.arms}:
         notes.append("Baselines are missing, so this table shows no gain over KD or over the student alone.")
-    notes += _weak_teachers(bench)
+    return notes
+
+
+def _lost(rows: Sequence[Row], failed: Sequence[Cell]) -> list[str]:
+    """Name the trainings that diverged or failed."""
+    notes = []
     diverged = [row for row in rows if row.diverged]
     if diverged:
         told = "; ".join(f"{row.pair} {row.arm} {row.diverged}" for row in diverged)
         notes.append(f"Diverged and excluded from the means: {told}.")
     if failed:
         notes.append(f"Failed: {'; '.join(cell.title for cell in failed)}. Run the comparison again to retry.")
-    return tuple(notes)
+    return notes

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from PIL import Image
 from hviskd.errors import DataError
 from hviskd.storage import read_json, require_smaller
 from hviskd.tiles.leaks import without_names
+from hviskd.version import DISCLAIMER
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,9 +47,10 @@ class Section:
     Attributes:
         title: Its heading.
         lead: What was done on which data, a paragraph each.
+        verdict: What was gained, in two or three sentences that the page begins with; empty if nothing was measured.
+        pictures: In the order they are shown.
         tables: Markdown with tables in it.
         meaning: What the numbers are, in a sentence each.
-        pictures: In the order they are shown.
         limits: Limitations.
         commands: How to repeat it.
         texts: Files that repeating needs, each a name and its content.
@@ -55,6 +58,7 @@ class Section:
 
     title: str
     lead: tuple[str, ...] = field(repr=False)  # in a notebook, the list of a page's sections is one of their titles
+    verdict: tuple[str, ...] = field(default=(), repr=False)
     tables: tuple[str, ...] = field(default=(), repr=False)
     meaning: tuple[str, ...] = field(default=(), repr=False)
     pictures: tuple[Picture, ...] = field(default=(), repr=False)
@@ -77,6 +81,20 @@ def card_of(folder: Path, file: str) -> dict[str, Any]:
     path = folder / file
     content = read_json(path) if path.is_file() else None
     return content if isinstance(content, dict) else {}
+
+
+def verdict_in(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the sentences of the verdict on a card; none if it was written before there were verdicts."""
+    verdict = card.get("verdict")
+    sentences = verdict.get("sentences") if isinstance(verdict, Mapping) else None
+    if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
+        return ()
+    return tuple(map(without_names, sentences))
+
+
+def without_verdict(text: str, verdict: Sequence[str]) -> str:
+    """Return Markdown without the paragraph of its verdict, which the page begins with."""
+    return text.replace(f"{' '.join((*verdict, DISCLAIMER))}\n\n", "", 1) if verdict else text
 
 
 def picture_of(source: "Path | Figure", caption: str) -> Picture:

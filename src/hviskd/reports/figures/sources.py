@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,7 @@ class _Data(_Part):
 class EvaluationCard(_Part):
     """The parts of `evaluation.json` that figures and reports read."""
 
+    verdict: dict[str, Any] | None = None  # not of an evaluation written before there were verdicts
     split: str
     tiles: int = Field(ge=1)
     classes: list[str] = Field(min_length=2)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hviskd.reports.section import Section, card_of, name_of, pictures_there, text_of
+from hviskd.reports.section import Section, card_of, name_of, pictures_there, text_of, verdict_in, without_verdict
 
 _PICTURES = {
     "gains.png": "Gain of each method in top-1 over KD and over the student alone, with 95 % intervals.",
@@ -21,12 +21,14 @@ def describe(folder: Path) -> Section:
     Raises:
         DataError: The folder is damaged.
     """
-    left = card_of(folder, "comparison.json").get("left")
+    card = card_of(folder, "comparison.json")
+    left, verdict = card.get("left"), verdict_in(card)
     path = folder / "experiment.yaml"
     return Section(
         title=f"Comparison: {name_of(folder)}",
         lead=("Methods of training the same student with the same budget.",),
-        tables=(text_of(folder / "table.md"),),
+        verdict=verdict,
+        tables=(without_verdict(text_of(folder / "table.md"), verdict),),
         pictures=pictures_there(folder, _PICTURES),
         limits=(f"Unfinished: {left} trainings remain.",) if left else (),
         commands=(f"hviskd compare {name_of(folder)}.yaml --tiles TILESET -o {name_of(folder)}",),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hviskd.evaluation.tables import EACH_LEVEL
 from hviskd.reports.figures.sources import is_evaluation, read_evaluation_card
-from hviskd.reports.section import Picture, Section, name_of, pictures_there, text_of
+from hviskd.reports.section import Picture, Section, name_of, pictures_there, text_of, verdict_in, without_verdict
 from hviskd.tiles.leaks import without_names
 
 SHOWN = 6  # models with pictures of their own
@@ -51,7 +51,8 @@ def describe(folder: Path) -> Section:
     lead = [f"{len(names)} model{'s' * (len(names) != 1)} on the {card.split} split, {tiles}."]
     if len(names) > len(shown):
         lead.append(f"Figures of {len(names) - len(shown)} more models are in the evaluation's folder.")
-    tables = [text_of(folder / "table.md")]
+    verdict = verdict_in(card.model_dump())
+    tables = [without_verdict(text_of(folder / "table.md"), verdict)]
     worse: tuple[Picture, ...] = ()
     if (folder / "robustness.md").is_file():
         blocks = text_of(folder / "robustness.md").split("\n\n")
@@ -69,6 +70,7 @@ def describe(folder: Path) -> Section:
     return Section(
         title=f"Evaluation: {name_of(folder)}",
         lead=tuple(lead),
+        verdict=verdict,
         tables=tuple(tables),
         meaning=_MEANING,
         pictures=(*pictures_there(folder, _SHARED), *each, *worse),
