@@ -18,6 +18,7 @@ class Piecework:
     hindrance: str = ""
     threads: int = 0
     done: list = field(default_factory=list)
+    pieces: str = "pieces"
 
     def run(self, items, told, progress):
         for item in items:

@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 from PIL import Image
+from typer.testing import CliRunner
 
+from hviskd.cli.app import app
 from hviskd.slides import find_cohort, survey
 from tests.html_tables import read_tables
 from tests.memory import PEAK_KIB, knows_its_peak
@@ -85,3 +89,23 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     few, many = map(int, done.stdout.split())
     assert many - few < 15 * 1024  # a picture takes five
+
+
+@pytest.mark.slow
+def test_a_cluster_looks_at_the_same_slides_and_draws_the_same_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # paths are relative to where the command runs
+    write_svs(Path("slides/a.svs"), stained((300, 300), 1, 0.6))
+    Path("slides/b.svs").write_bytes(b"no slide")
+    write_svs(Path("slides/c.svs"), patterned(300, 300))
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs="CRITICAL") as cluster:
+        words = ["slides", "info", "slides"]
+        here = [CliRunner().invoke(app, [*words, *more]) for more in ([], ["-o", "here"])]
+        address = ["--scheduler", cluster.scheduler_address]
+        there = [CliRunner().invoke(app, [*words, *more, *address]) for more in ([], ["-o", "there"])]
+    for one, other in zip(here, there, strict=True):
+        assert one.exit_code == other.exit_code == 1
+        assert one.stdout.replace("here", "there") == other.stdout
+        assert other.stderr.endswith(one.stderr)
+    assert sorted(file.name for file in Path("there").iterdir()) == ["a.svs.png", "c.svs.png"]
+    for file in Path("here").iterdir():
+        assert file.read_bytes() == (Path("there") / file.name).read_bytes()

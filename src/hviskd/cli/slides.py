@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.running_options import Retries, Scheduler, cluster
 from hviskd.cli.slide_options import Icc, MppCsv, Recursive, SlideMpp, SlidesArgument
 from hviskd.cli.spelling import say
 from hviskd.cli.status import Status
@@ -36,6 +37,8 @@ def info(
     ] = None,
     icc: Icc = False,
     recursive: Recursive = False,
+    scheduler: Scheduler = None,
+    retries: Retries = None,
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,
     tissue_saturation: TissueSaturation = TissueRule.saturation,
@@ -56,6 +59,8 @@ def info(
 
       hviskd slides info sections/*.jpg --slide-mpp 0.5 -o slides-info
 
+      hviskd slides info slides/ -r -o slides-info --scheduler local:4
+
       hviskd slides info pale.svs -o slides-info --tissue-density 0.02 --tissue-area 50000
     """
     from hviskd.errors import DataError
@@ -66,8 +71,9 @@ def info(
     )
     if output is None and rule != TissueRule():
         raise DataError("--tissue-… and --keep-ink need -o DIR: tissue is detected only to draw it")
+    on_cluster = cluster(scheduler, retries)
     found = find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv)
-    reports = survey(found, pictures=output, tissue_rule=rule, icc=icc)
+    reports = survey(found, pictures=output, tissue_rule=rule, icc=icc, running=on_cluster)
     _print_reports(reports, context, icc=icc)
     if output is not None:
         typer.echo(f"{sum(report.picture is not None for report in reports)} images in {output}")

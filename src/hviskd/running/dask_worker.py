@@ -40,7 +40,7 @@ class Desk(WorkerPlugin):
         self._one_at_a_time = threading.Lock()
         self._found: Obstacle | None = None
 
-    def do(self, item: Any, token: Path) -> Any:
+    def do(self, item: Any, token: Path | None) -> Any:
         """Do one piece; or return the obstacle."""
         results: list[Any] = []
         with self._one_at_a_time:
@@ -50,13 +50,13 @@ class Desk(WorkerPlugin):
             self._job.run([item], results.append, silent)
         return results[0]
 
-    def obstacle(self, token: Path) -> str:
+    def obstacle(self, token: Path | None) -> str:
         """Return why this worker cannot do the job; nothing if it can.
 
         Args:
-            token: A file that has just been written to the output folder.
+            token: A file that has just been written to the output folder, if there is one.
         """
-        if not token.is_file():
+        if token is not None and not token.is_file():
             return f"does not see {token.parent}; workers need the same folders as this computer"
         if self._memory_bytes is not None and self._memory_bytes < self._job.memory_bytes:
             has, needs = self._memory_bytes / 2**30, self._job.memory_bytes / 2**30
@@ -64,12 +64,12 @@ class Desk(WorkerPlugin):
         return self._job.obstacle()
 
 
-def do(desk: str, item: Any, token: Path) -> Any:
+def do(desk: str, item: Any, token: Path | None) -> Any:
     """Do one piece at the desk of that name, or return the obstacle; called in a worker."""
     return _desk(get_worker(), desk).do(item, token)
 
 
-def obstacle(desk: str, token: Path, dask_worker: Worker) -> str:
+def obstacle(desk: str, token: Path | None, dask_worker: Worker) -> str:
     """Return why a worker cannot do the job; called in a worker."""
     return _desk(dask_worker, desk).obstacle(token)
 

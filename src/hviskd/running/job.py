@@ -36,12 +36,17 @@ class RemoteJob(Job[_Item, _Result], Protocol[_Item, _Result]):
     """Work that other computers can do as well; it is sent there pickled.
 
     Attributes:
-        output: Folder that they all must see.
+        output: Folder that they all must see; None if nothing is written.
         memory_bytes: What a worker needs at least.
+        pieces: What pieces are called, such as `slides`.
     """
 
     @property
-    def output(self) -> Path:
+    def output(self) -> Path | None:
+        """See above."""
+
+    @property
+    def pieces(self) -> str:
         """See above."""
 
     @property

@@ -81,12 +81,22 @@ class Dask:
 
         with (
             _connected(self.scheduler) as (client, gpus),
-            progress_bar("slides", len(items), progress) as advance,
-            NamedTemporaryFile(prefix=".workers-", dir=job.output) as token,
-            _Crew(client, Desk(job, gpus), Path(token.name), advance) as crew,
+            progress_bar(job.pieces, len(items), progress) as advance,
+            _token(job.output) as token,
+            _Crew(client, Desk(job, gpus), token, advance) as crew,
         ):
             _Round(crew, job, self.retries, told).run(items)
         return results
+
+
+@contextmanager
+def _token(folder: Path | None) -> Iterator[Path | None]:
+    """Yield a new file in a folder, if there is one, by which workers tell whether they see it."""
+    if folder is None:
+        yield None
+        return
+    with NamedTemporaryFile(prefix=".workers-", dir=folder) as token:
+        yield Path(token.name)
 
 
 class _Crew:
@@ -104,7 +114,7 @@ class _Crew:
         RunningError: A worker that is there at the start cannot do the job.
     """
 
-    def __init__(self, client: "Client", desk: "Desk", token: Path, advance: Advance) -> None:
+    def __init__(self, client: "Client", desk: "Desk", token: Path | None, advance: Advance) -> None:
         self.client, self.desk, self.token, self._advance = client, f"hviskd-{uuid4().hex}", token, advance
         self.there: set[str] = set()
         self._work = desk

@@ -21,7 +21,6 @@ from hviskd.segmentation.outcomes import CohortMaps, SlideOutcome, writable
 from hviskd.segmentation.part_records import agreed_sizes, gather_parts, write_part
 from hviskd.segmentation.settings import MapSettings
 from hviskd.slides import CohortSlide, find_cohort
-from hviskd.slides.cohort import Cohort
 from hviskd.storage import write_text
 
 SLIDES_CSV = "slides.csv"
@@ -140,7 +139,7 @@ class _Cohort:
         if running.remote:
             folder = folder.absolute()
             source = (source if isinstance(source, Path) else source.folder).absolute()
-            listed = Cohort([replace(slide, path=slide.path.absolute()) for slide in listed], listed.notes)
+            listed = listed.absolute()
         job = MappingJob(source, card, settings, compute, folder, overwrite, running.claiming)
         tasks = [
             SlideTask(slide, place, f"{number}/{len(listed)} {writable(slide.path.name)}")

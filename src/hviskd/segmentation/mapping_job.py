@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from hviskd.claims import LOOK_S, Claims, Unclaimed
 from hviskd.errors import DataError, ModelError
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from hviskd.models import Model
 
 CLAIMS = ".claims"
-_MEMORY_BYTES = 2**30
 OUTDATED = "summary.outdated.json"  # what a summary is called after its slide failed to be done again
 _VERSION = 2  # higher whenever the same slide, Model and settings would give other files
 
@@ -100,15 +99,12 @@ class MappingJob:
     overwrite: bool
     claiming: bool
     sizes: Mapping[str, int] | None = None
+    pieces: ClassVar[str] = "slides"
+    memory_bytes: ClassVar[int] = 2**30  # what a process needs: libraries, network and tiles being read
 
     def __post_init__(self) -> None:
         """Reject settings that do not suit the Model."""
         _ = self.request
-
-    @property
-    def memory_bytes(self) -> int:
-        """What a process needs that maps a slide: libraries, network and tiles being read."""
-        return _MEMORY_BYTES
 
     @cached_property
     def request(self) -> Request:

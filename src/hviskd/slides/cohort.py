@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hviskd.csv_table import decimal, read_csv
@@ -34,6 +34,10 @@ class Cohort(list[CohortSlide]):
     def __init__(self, slides: Iterable[CohortSlide] = (), notes: Sequence[str] = ()) -> None:
         super().__init__(slides)
         self.notes = tuple(notes)
+
+    def absolute(self) -> "Cohort":
+        """Return the slides with absolute paths, for processes with other working directories."""
+        return Cohort([replace(slide, path=slide.path.absolute()) for slide in self], self.notes)
 
 
 def find_cohort(

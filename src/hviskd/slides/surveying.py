@@ -1,15 +1,18 @@
 """Inspects many slides one by one, including damaged ones."""
 
 import gc
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar, Self
 
 from hviskd.errors import DataError
 from hviskd.progress import Progress, progress_bar
+from hviskd.running import Here, Running
 from hviskd.slides.cohort import CohortSlide, find_cohort
 from hviskd.slides.opening import open_slide
 from hviskd.slides.slide import SlideFacts
+from hviskd.slides.slide_files import known_bytes
 from hviskd.slides.tissue_rule import TissueRule
 
 _NOTEBOOK_PX = 480
@@ -81,12 +84,67 @@ class Survey(list[SlideReport]):
         )
 
 
+@dataclass(frozen=True)
+class _Looked:
+    """A slide to look at, and where its picture goes, if anywhere."""
+
+    slide: CohortSlide
+    picture: Path | None
+
+
+@dataclass(frozen=True)
+class _SurveyJob:
+    """What applies to all slides of a survey: the folder of pictures, tissue detection, colours."""
+
+    output: Path | None
+    tissue_rule: TissueRule | None
+    icc: bool
+    pieces: ClassVar[str] = "slides"
+    memory_bytes: ClassVar[int] = 2**30
+
+    def run(self, items: Sequence[_Looked], told: Callable[[SlideReport], None], progress: Progress | None) -> None:
+        """Look at slides one after the other."""
+        with progress_bar("slides", len(items), progress) as advance:
+            for number, item in enumerate(items, start=1):
+                path = item.slide.path
+                try:
+                    report = _look_at(item.slide, item.picture, self.tissue_rule, icc=self.icc)
+                except (DataError, OSError) as error:
+                    problem = str(error) if isinstance(error, DataError) else f"{path}: {error.strerror or error}"
+                    report = SlideReport(path, problem=" ".join(problem.split()))
+                if item.picture is not None and (number % _PICTURES_AT_ONCE == 0 or number == len(items)):
+                    gc.collect()  # a figure and its parts refer to each other, and would pile up for dozens of slides
+                told(report)
+                advance(note=path.name)
+
+    def size(self, item: _Looked) -> int:
+        """Return the bytes of a slide's files."""
+        return known_bytes(item.slide.path)
+
+    def name(self, item: _Looked) -> str:
+        """Return the path of a slide."""
+        return str(item.slide.path)
+
+    def with_threads(self, threads: int) -> Self:
+        """Return the job as it is: a slide is looked at by one thread."""
+        return self
+
+    def obstacle(self) -> str:
+        """Return nothing: whoever sees the slides can look at them, and each says itself if it is not seen."""
+        return ""
+
+    def lost(self, item: _Looked, problem: str) -> SlideReport:
+        """Return the report of a slide that no worker survived."""
+        return SlideReport(item.slide.path, problem=f"{item.slide.path}: {problem}")
+
+
 def survey(
     slides: Path | str | Sequence[Path | str | CohortSlide],
     *,
     pictures: Path | str | None = None,
     tissue_rule: TissueRule | None = None,
     icc: bool = False,
+    running: Running | None = None,
     progress: Progress | None = None,
 ) -> Survey:
     """Open every slide, check that it is complete, and draw its tissue if requested.
@@ -96,6 +154,7 @@ def survey(
         pictures: A folder for one PNG per slide.
         tissue_rule: Settings of tissue detection; by default those of `TissueRule`.
         icc: Convert pixels to sRGB by each slide's ICC profile, if it has one.
+        running: Where to do it; by default in this process, or `Dask("local:4")` for workers of a cluster.
         progress: Called with done, total and what is being done; a bar by default.
 
     Returns:
@@ -103,23 +162,29 @@ def survey(
 
     Raises:
         DataError: There are no slides.
+        RunningError: A cluster or one of its workers cannot do the work.
     """
+    running = running or Here()
     cohort = find_cohort(slides)
-    names = _picture_names([slide.path for slide in cohort])
-    reports = Survey()
+    given = [slide.path for slide in cohort]
+    folder = None if pictures is None else Path(pictures)
+    if running.remote:
+        cohort, folder = cohort.absolute(), folder and folder.absolute()
+        if folder is not None:  # by which workers tell whether they see it
+            folder.mkdir(parents=True, exist_ok=True)
+    names = _picture_names(given)
+    items = [_Looked(slide, folder and folder / name) for slide, name in zip(cohort, names, strict=True)]
+    found = {report.path: report for report in running.run(_SurveyJob(folder, tissue_rule, icc), items, progress)}
+    reports = Survey(
+        _spelled(found[slide.path], path) for slide, path in zip(cohort, given, strict=True) if slide.path in found
+    )
     reports.notes = cohort.notes
-    with progress_bar("slides", len(cohort), progress) as advance:
-        for slide, name in zip(cohort, names, strict=True):
-            picture = None if pictures is None else Path(pictures) / name
-            try:
-                reports.append(_look_at(slide, picture, tissue_rule, icc=icc))
-            except (DataError, OSError) as error:
-                problem = str(error) if isinstance(error, DataError) else f"{slide.path}: {error.strerror or error}"
-                reports.append(SlideReport(slide.path, problem=" ".join(problem.split())))
-            if pictures is not None and len(reports) % _PICTURES_AT_ONCE == 0:
-                gc.collect()  # a figure and its parts refer to each other, and would pile up for dozens of slides
-            advance(note=slide.path.name)
     return reports
+
+
+def _spelled(report: SlideReport, path: Path) -> SlideReport:
+    """Return a report with its slide's path as the user gave it."""
+    return replace(report, path=path, problem=report.problem.replace(str(report.path), str(path)))
 
 
 def _look_at(found: CohortSlide, picture: Path | None, tissue_rule: TissueRule | None, *, icc: bool) -> SlideReport:
