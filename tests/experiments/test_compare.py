@@ -1,14 +1,19 @@
 """A comparison with real trainings: killed with all its processes and resumed, it ends with the same table."""
 
 import json
+import os
 import shutil
+import signal
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import Client, LocalCluster
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -22,6 +27,7 @@ from hviskd.experiments.comparison_files import draw_gains, draw_ranks, write_co
 from hviskd.models import load_model
 from hviskd.models.folder import CARD, INT8
 from hviskd.processor import memory_bytes, usable_cpus
+from hviskd.running import Part
 from hviskd.storage import file_digest
 from hviskd.tiles import TileSet, split_tiles
 from tests.conftest import write_tiles
@@ -71,7 +77,7 @@ class Here:
         self.bench, self.cell, self.result = bench, None, None
 
     def begin(self, cell):
-        self.cell, self.result = cell, workers._attempt(self.bench, cell)
+        self.cell, self.result = cell, workers.attempt(self.bench, cell)
 
     def ended(self):
         if self.cell is None:
@@ -217,6 +223,50 @@ def test_killed_with_all_its_processes_it_goes_on_and_ends_with_the_same_table(o
         without_holm(numbers(folder)),
         without_holm(whole[whole["arm"].isin(["teacher", *FEW])].reset_index(drop=True)),
     )
+
+
+def test_a_cluster_trains_the_same_weights_even_if_a_worker_is_killed(
+    outcome, experiment, tileset, tmp_path, monkeypatch
+):
+    of_reference, reference = outcome
+    design = load_design(experiment)
+    arms = tuple(arm for arm in design.arms if arm.name in ("kd", "huge"))
+    shutil.copy(experiment.parent / "tiny.yaml", tmp_path)
+    (tmp_path / "few.yaml").write_text(design.model_copy(update={"arms": arms, "pairs": ("tiny.yaml",)}).to_yaml())
+    monkeypatch.chdir(tmp_path)  # paths are relative to where the command runs
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs="CRITICAL") as cluster:
+        with Client(cluster, set_as_default=False) as client:
+            (pid,) = client.run(os.getpid).values()
+
+        def kill():
+            while not any(tmp_path.glob("out/students/*/*/run.json")):
+                time.sleep(0.002)
+            os.kill(pid, signal.SIGKILL)  # another takes its place
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        words = f"compare few.yaml --tiles {tileset.folder} -o out --set seeds=[0] --device cpu --threads 1".split()
+        done = CliRunner().invoke(app, [*words, "--scheduler", cluster.scheduler_address])
+        killer.join()
+    assert done.exit_code == 1, done.output
+    assert f"failed: tiny · huge, seed 0 · fold 0: {of_reference.failed['tiny · huge, seed 0 · fold 0']}" in done.output
+    trained = sorted(path.relative_to("out") for path in Path("out").rglob("weights.safetensors"))
+    assert {path.parts[-3] for path in trained} == {"resnet8-gap-fold0", "kd-fold0-seed0"}
+    assert [file_digest(Path("out") / path) for path in trained] == [file_digest(reference / path) for path in trained]
+    assert list(numbers(Path("out"))["arm"]) == ["teacher", "kd", "huge"]
+
+
+def test_where_a_cluster_trains_is_said_once(experiment, tileset, tmp_path):
+    words = ["compare", str(experiment), "--tiles", str(tileset.folder), "-o", str(tmp_path / "out")]
+    for options, said in (
+        (["--jobs", "2"], "--jobs 2: omit it, since each worker of --scheduler does one training at a time"),
+        (["--minutes", "5"], "--minutes 5: omit it on a cluster; stop the command, and repeat it to continue"),
+    ):
+        done = CliRunner().invoke(app, [*words, "--scheduler", "local:2", *options])
+        assert (done.exit_code, done.stderr) == (2, f"error: {said}\n")
+    with pytest.raises(DataError, match="must be a number of trainings in parallel, or a `Dask` cluster"):
+        compare(load_design(experiment), tileset, tmp_path / "out", jobs=Part(1, 2))
+    assert not (tmp_path / "out").exists()
 
 
 def compare_two_at_a_time(design, tiles, folder):

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hviskd.cli.changes import parse_changes
+from hviskd.cli.running_options import Retries, Scheduler, cluster
 from hviskd.cli.spelling import say
 from hviskd.cli.status import Status
 from hviskd.cli.turns import in_turn
@@ -47,7 +48,12 @@ def compare(
             show_default="one per CPU core as far as memory goes; on a GPU 1",
         ),
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads per training.")] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads", min=1, help="CPU threads per training.", show_default="1; on a Dask worker all that it has"
+        ),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -58,6 +64,8 @@ def compare(
         ),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
+    scheduler: Scheduler = None,
+    retries: Retries = None,
     changes: Annotated[
         list[str] | None,
         typer.Option(
@@ -82,11 +90,17 @@ def compare(
       hviskd compare laptop --tiles tiles -o comparison --teacher runs/pretrained
 
       hviskd compare my-experiment.yaml --tiles tiles -o comparison --minutes 50
+
+      hviskd compare table1 --tiles tiles -o comparison --scheduler scheduler.json
     """
+    from hviskd.errors import DataError
     from hviskd.experiments import compare as run
     from hviskd.experiments import load_design
     from hviskd.tiles import TileSet
 
+    if scheduler and jobs:
+        raise DataError(f"`jobs={jobs}`: omit it, since each worker of `scheduler` does one training at a time")
+    on_cluster = cluster(scheduler, retries)
     tileset = TileSet.open(tiles)
     given: dict[str, str | bool] = {} if teacher is None else {"teacher": str(teacher)}
     given |= {"allow_weak_teacher": True} if allow_weak else {}
@@ -94,7 +108,7 @@ def compare(
         load_design(experiment, given | parse_changes(changes, "settings.epochs=20")),
         tileset,
         output,
-        jobs=jobs,
+        jobs=on_cluster or jobs,
         threads=threads,
         minutes=minutes,
         device=device,

@@ -6,19 +6,21 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from hviskd.checks import require_at_least
-from hviskd.errors import RecipeError, TrainingError
+from hviskd.errors import DataError, RecipeError, TrainingError
 from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.comparison import Comparison
 from hviskd.experiments.comparison_files import write_comparison
 from hviskd.experiments.design import Design, load_design
 from hviskd.experiments.folds import make_folds
 from hviskd.experiments.gathering import gather_comparison
-from hviskd.experiments.workers import train_all
+from hviskd.experiments.training_job import train_on
+from hviskd.experiments.workers import LOST_TEACHER, train_all
 from hviskd.models import Model, load_model
 from hviskd.models.admission import require_fit
 from hviskd.models.device import device_name
 from hviskd.processor import memory_bytes, usable_cpus
 from hviskd.progress import Progress, progress_bar
+from hviskd.running import Running
 from hviskd.storage import read_json, write_json, write_text
 from hviskd.tiles import TileSet, join_unlabelled, require_no_leak
 from hviskd.training.setup import independence_of
@@ -54,8 +56,8 @@ def compare(
     tileset: TileSet | Path | str,
     folder: Path | str,
     *,
-    jobs: int | None = None,
-    threads: int = 1,
+    jobs: int | Running | None = None,
+    threads: int | None = None,
     minutes: float | None = None,
     device: str = "auto",
     progress: Progress | None = None,
@@ -70,23 +72,31 @@ def compare(
         tileset: Its tiles; without `folds` they need train, val and test splits.
         folder: Folder for everything: `teachers`, `students`, `folds`, tables and figures.
         jobs: Number of trainings to run in parallel on the device. None: on a CPU one per core (`threads` each) as far
-            as memory goes; on a GPU one. The results do not depend on it.
-        threads: CPU threads per training.
-        minutes: Stop after this time; call again to continue.
+            as memory goes; on a GPU one. The results do not depend on it. Or a cluster such as `Dask("local:4")`, each
+            worker of which does one training at a time; all must see the tiles and the folder.
+        threads: CPU threads per training. None: one, or all that a worker of a cluster has.
+        minutes: Stop after this time; call again to continue. Not with a cluster.
         device: Where trainings run.
         progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
         RecipeError: This is no design.
-        DataError: `jobs` or `threads` is below 1, or the tiles have no splits or too few patients for the folds.
+        DataError: `jobs` or `threads` is below 1 or no cluster, or the tiles have no splits or too few patients for
+            the folds.
+        RunningError: A cluster or one of its workers cannot do the work.
         LeakError: The splits leak, or the design's teacher learned from another split of these tiles.
         ModelError: The design's teacher does not fit the tiles.
         TrainingError: The folder contains another experiment, or is in use.
     """
     if not isinstance(design, Design):
         raise RecipeError(f"`design={design!r}`: must be a Design; load one with `load_design()`")
-    require_at_least(1, jobs=jobs, threads=threads)
     tileset, folder = TileSet.open(tileset), Path(folder)
+    if isinstance(jobs, int | None):
+        require_at_least(1, jobs=jobs, threads=threads)
+    else:
+        require_at_least(1, threads=threads)
+        _require_cluster(jobs, minutes)
+        tileset, folder = TileSet.open(tileset.folder.absolute()), folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
@@ -96,8 +106,13 @@ def compare(
                 for each in tilesets:
                     join_unlabelled(each, design.unlabelled)
             bench = Bench(design, folder, tilesets, device)
-            jobs = jobs or side_by_side(device, threads, tileset.tile_px)
-            problems = _train(bench, jobs, threads, minutes, progress)
+            _require_places(bench)
+            if isinstance(jobs, int | None):
+                jobs = jobs or side_by_side(device, threads or 1, tileset.tile_px)
+                problems = _train(bench, jobs, threads or 1, minutes, progress)
+            else:
+                bench = Bench(design.absolute(), folder, tilesets, device)
+                problems = train_on(jobs, bench, threads, progress)
             cells = [*bench.teachers(), *bench.students()]
             failed = [cell for cell in cells if cell.title in problems]
             comparison = gather_comparison(bench, failed)
@@ -167,12 +182,24 @@ def _tilesets(design: Design, tileset: TileSet, folder: Path) -> list[TileSet]:
     return [tileset]
 
 
+def _require_cluster(jobs: Running, minutes: float | None) -> None:
+    """Raise unless trainings can be given to this `Running`, for as long as they take."""
+    if not jobs.remote:
+        raise DataError(f"`jobs={jobs}`: must be a number of trainings in parallel, or a `Dask` cluster")
+    if minutes is not None:
+        raise DataError(f"`minutes={minutes:g}`: omit it on a cluster; stop the command, and repeat it to continue")
+
+
+def _require_places(bench: Bench) -> None:
+    """Raise if two trainings would write one folder."""
+    places = [bench.place(cell) for cell in (*bench.teachers(), *bench.students())]
+    if len(set(places)) != len(places):
+        raise RecipeError("two pairs have recipe files of the same name; rename one")
+
+
 def _train(bench: Bench, jobs: int, threads: int, minutes: float | None, progress: Progress | None) -> dict[str, str]:
     """Train what is missing, and return the reasons of the cells that failed."""
     cells = [*bench.teachers(), *bench.students()]
-    places = [bench.place(cell) for cell in cells]
-    if len(set(places)) != len(places):
-        raise RecipeError("two pairs have recipe files of the same name; rename one")
     done = sum(bench.done(cell) for cell in cells)
     problems: dict[str, str] = {}
     with progress_bar("compare", len(cells), progress, done=done) as advance:
@@ -185,5 +212,4 @@ def _train(bench: Bench, jobs: int, threads: int, minutes: float | None, progres
                 problems[cell.title] = problem
 
         failed = train_all(bench, jobs=jobs, threads=threads, minutes=minutes, told=told)
-    lost = "its teacher is missing"
-    return {cell.title: problems.get(cell.title, lost) for cell in failed}
+    return {cell.title: problems.get(cell.title, LOST_TEACHER) for cell in failed}

@@ -152,6 +152,16 @@ class Design(BaseModel):
             raise ValueError(str(error)) from error
         return self
 
+    def absolute(self) -> Self:
+        """Return the experiment with absolute paths, for processes with other working directories."""
+        pairs = tuple(str(Path(pair).absolute()) if Path(pair).is_file() else pair for pair in self.pairs)
+        folders = {
+            name: str(Path(folder).absolute())
+            for name, folder in (("teacher", self.teacher), ("unlabelled", self.unlabelled))
+            if folder is not None
+        }
+        return self.model_copy(update={"pairs": pairs, **folders})
+
     def to_yaml(self) -> str:
         """Return the complete experiment as YAML, including baselines, which `load_design` reads."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

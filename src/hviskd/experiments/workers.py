@@ -15,21 +15,20 @@ from hviskd.processor import end_with_parent
 
 Told = Callable[[Cell, str | None, float], None]
 _LOOK_S = 0.5
+ATTEMPTS = 2  # at a training that fails
+LOST_TEACHER = "its teacher is missing"
 
 
-def train_all(
-    bench: Bench, *, jobs: int, threads: int, retries: int = 1, minutes: float | None, told: Told
-) -> list[Cell]:
+def train_all(bench: Bench, *, jobs: int, threads: int, minutes: float | None, told: Told) -> list[Cell]:
     """Train all unfinished cells, teachers before the students that need them, and return those that failed.
 
     Every process trains one cell after the other. One that dies takes only its own cell with it; a cell that fails or
-    dies is tried again `retries` times, going on from its last finished epoch.
+    dies is tried once more, going on from its last finished epoch.
 
     Args:
         bench: The experiment's cells.
         jobs: Processes side by side.
         threads: Processor threads of each.
-        retries: How often a failed cell is tried again.
         minutes: When to stop and leave the rest to the next call; None to go on to the end.
         told: Called with each cell that ended, what hindered it (None: nothing) and its seconds.
     """
@@ -46,7 +45,7 @@ def train_all(
                     if problem is None:
                         continue
                     tries[cell.title] = tries.get(cell.title, 0) + 1
-                    (waiting if tries[cell.title] <= retries else failed).append(cell)
+                    (waiting if tries[cell.title] < ATTEMPTS else failed).append(cell)
             _drop_hopeless(bench, waiting, failed)
             _hand_out(bench, waiting, hands, jobs, threads)
             time.sleep(_LOOK_S if any(hand.cell for hand in hands) else 0)
@@ -128,10 +127,10 @@ def _work(bench: Bench, threads: int, todo: "Queue[Cell]", done: "Queue[tuple[st
     end_with_parent()
     torch.set_num_threads(threads)
     while True:
-        done.put(_attempt(bench, todo.get()))
+        done.put(attempt(bench, todo.get()))
 
 
-def _attempt(bench: Bench, cell: Cell) -> tuple[str | None, float]:
+def attempt(bench: Bench, cell: Cell) -> tuple[str | None, float]:
     """Train a cell; return what hindered it (None: nothing) and its seconds."""
     started = time.monotonic()
     problem: str | None = None
