@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -31,6 +32,13 @@ def ask(viewer: Viewer, target: str, *, method="GET", cookie=True, body=None, **
         return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
     finally:
         connection.close()
+
+
+def page_file(viewer: Viewer, name: str) -> str:
+    """Return where a file of the page is, which the page names by its version."""
+    version = re.search(r"/page/(\w+)/main.js", ask(viewer, "/").body.decode())
+    assert version
+    return f"/page/{version[1]}/{name}"
 
 
 def port_of(viewer: Viewer) -> int:

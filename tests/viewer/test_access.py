@@ -12,7 +12,7 @@ from hviskd.errors import DataError
 from hviskd.viewer import open_viewer
 from hviskd.viewer.access import Access, Guard
 from hviskd.viewer.listening import Listener, bind
-from tests.viewer.asking import ask, port_of, post
+from tests.viewer.asking import ask, page_file, port_of, post
 
 
 def test_the_address_gives_a_cookie_and_takes_the_token_out_of_sight(viewer):
@@ -58,11 +58,9 @@ def test_a_tunnel_with_another_port_is_told_what_to_do(viewer):
     assert f"open http://127.0.0.1:{port}; a tunnel must use the same port, {port}, on both sides" in said
 
 
-@pytest.mark.parametrize(
-    "target", ["/", "/slides", "/page/main.js", "/slides/0/tiles/0/0/0", "/?token=", "/?token=%ff"]
-)
+@pytest.mark.parametrize("target", ["/", "/slides", "main.js", "/slides/0/tiles/0/0/0", "/?token=", "/?token=%ff"])
 def test_without_the_token_nothing_is_shown(viewer, target):
-    answer = ask(viewer, target, cookie=False)
+    answer = ask(viewer, target if target.startswith("/") else page_file(viewer, target), cookie=False)
     assert answer.status == 403
     assert b"svs" not in answer.body
     assert b"token" in answer.body
@@ -105,7 +103,7 @@ def test_it_can_only_be_read_and_saved(viewer, method):
 
 
 def test_what_is_only_for_reading_cannot_be_written(viewer):
-    for target in ("/", "/slides", "/write-token", "/page/main.js"):
+    for target in ("/", "/slides", "/write-token", page_file(viewer, "main.js")):
         assert post(viewer, target, {}).status in (404, 405)
 
 
@@ -173,14 +171,14 @@ def test_it_listens_on_this_computer_alone(viewer):
 
 def test_no_answer_waits_for_the_client_to_acknowledge_its_headers(viewer):
     """A server that does not name its protocol to asyncio answers small requests 40 ms late, each of them."""
-    ask(viewer, "/page/main.js")
+    target = page_file(viewer, "main.js")
     parts = urlsplit(viewer.address)
     headers = {"Cookie": f"hviskd-{parts.port}={parts.query.removeprefix('token=')}"}
     connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=20)
     took = []
     for _ in range(40):
         began = time.perf_counter()
-        connection.request("GET", "/page/main.js", headers=headers)
+        connection.request("GET", target, headers=headers)
         assert connection.getresponse().read()
         took.append(time.perf_counter() - began)
     connection.close()

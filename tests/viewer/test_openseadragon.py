@@ -20,7 +20,7 @@ def test_the_version_that_is_installed_is_the_one_that_is_pinned():
     pinned = json.loads(LOCK.read_text(encoding="utf-8"))["packages"]["node_modules/openseadragon"]
     assert pinned["integrity"].startswith("sha512-")
     assert "resolved" not in pinned  # whatever registry the user has set
-    assert f"openseadragon {pinned['version']}".encode() in read_page()["openseadragon.js"].content[:200]
+    assert f"openseadragon {pinned['version']}".encode() in read_page().files["openseadragon.js"].content[:200]
     licence = files("hviskd.viewer") / "page" / "openseadragon" / "LICENSE.txt"
     assert "Redistribution and use" in licence.read_text(encoding="utf-8")
 
@@ -46,7 +46,7 @@ def test_without_it_the_viewer_says_what_to_do(monkeypatch, tmp_path):
 
 def test_the_page_is_of_its_own_and_names_no_other_place():
     page = read_page()
-    for name, (content, _) in page.items():
+    for name, (content, _) in {"index.html": page.html, **page.files}.items():
         if name != "openseadragon.js":
             text = content.decode().replace("http://www.w3.org/2000/svg", "")
             assert "http:" not in text, name

@@ -1,6 +1,7 @@
 """What the viewer answers: slides as `open_slide` reads them, and a refusal to all that is hostile."""
 
 import io
+import re
 import shutil
 import socket
 import threading
@@ -24,7 +25,7 @@ from hviskd.viewer.shelf import OpenSlides, ShelfSlide
 from hviskd.viewer.slide_pictures import SlidePictures, zoom_of
 from tests.segmentation.make import write_model
 from tests.slides.make import patterned, reduce_by, write_svs
-from tests.viewer.asking import ask, port_of
+from tests.viewer.asking import ask, page_file, port_of
 
 
 def nothing():
@@ -88,6 +89,16 @@ def test_pictures_are_kept_by_the_browser_for_one_run_of_the_viewer(viewer, keys
     assert kept(later) == kept("") == ["no-store"] * 2
 
 
+def test_files_of_the_page_are_kept_by_the_browser_and_named_at_once(viewer):
+    text = ask(viewer, "/").body.decode()
+    answer = ask(viewer, page_file(viewer, "main.js"))
+    assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"  # another version, another name
+    imported = set(re.findall(r'from "\./(\w+\.js)"', answer.body.decode()))
+    assert imported
+    for name in imported:
+        assert f'<link rel="modulepreload" href="{page_file(viewer, name)}">' in text
+
+
 def test_a_damaged_slide_is_told_and_the_others_are_shown(viewer, keys):
     facts = ask(viewer, f"/slides/{keys['broken.svs']}").json
     assert facts["problem"].startswith("broken.svs: damaged or not a slide")
@@ -98,9 +109,10 @@ def test_a_damaged_slide_is_told_and_the_others_are_shown(viewer, keys):
 HOSTILE = [
     "/slides/..%2f..%2fetc%2fpasswd",
     "/slides/../../etc/passwd",
-    "/page/..%2f__init__.py",
-    "/page/%2e%2e/viewing.py",
-    "/page/openseadragon/LICENSE.txt",
+    "PAGE/..%2f__init__.py",
+    "PAGE/%2e%2e/viewing.py",
+    "PAGE/openseadragon/LICENSE.txt",
+    "/page/main.js",
     "/slides/KEY/tiles/99999/0/0",
     "/slides/KEY/tiles/0/99999999999999999999999999/0",
     "/slides/KEY/tiles/-1/0/0",
@@ -116,7 +128,8 @@ HOSTILE = [
 
 @pytest.mark.parametrize("target", HOSTILE)
 def test_what_is_hostile_is_refused_without_a_word_of_the_disk(viewer, keys, target):
-    answer = ask(viewer, target.replace("KEY", keys["one.svs"]))
+    page = page_file(viewer, "x").removesuffix("/x")
+    answer = ask(viewer, target.replace("KEY", keys["one.svs"]).replace("PAGE", page))
     assert answer.status == 404 if "?" not in target else 200
     assert b"root:" not in answer.body
     assert b"Traceback" not in answer.body

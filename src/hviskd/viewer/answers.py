@@ -24,6 +24,7 @@ from hviskd.viewer.slide_pictures import SlidePictures, zoom_of
 from hviskd.viewer.spot_answers import SpotAnswers
 
 _KEEP = {"Cache-Control": "private, max-age=3600"}
+_KEEP_LONG = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
 class Answers:
@@ -45,7 +46,7 @@ class Answers:
         return Starlette(
             routes=[
                 Route("/", self._index),
-                Route("/page/{name}", self._page_file),
+                Route(f"/page/{self._page.version}/{{name}}", self._page_file),
                 Route("/slides", self._listed),
                 Route("/slides/{key}", self._facts),
                 Route("/slides/{key}/thumbnail", self._thumbnail),
@@ -67,14 +68,14 @@ class Answers:
         self._contents.slides.close()
 
     async def _index(self, _request: Request) -> Response:
-        content, kind = self._page["index.html"]
+        content, kind = self._page.html
         return Response(content, media_type=kind, headers=FRESH)
 
     async def _page_file(self, request: Request) -> Response:
-        found = self._page.get(request.path_params["name"])
+        found = self._page.files.get(request.path_params["name"])
         if found is None:
             raise HTTPException(404, "no such file of the page")
-        return Response(found.content, media_type=found.kind, headers={"Cache-Control": "no-cache"})
+        return Response(found.content, media_type=found.kind, headers=_KEEP_LONG)
 
     async def _listed(self, request: Request) -> Response:
         maps = self._contents.maps
@@ -116,7 +117,7 @@ class Answers:
         try:
             picture = await self._desk.done(request, lambda: self._pictures.thumbnail(which))
         except (HviskdError, OSError):
-            blank = self._page["no_picture.svg"]
+            blank = self._page.files["no_picture.svg"]
             return Response(blank.content, media_type=blank.kind, headers=FRESH)
         return self._jpeg(request, picture)
 

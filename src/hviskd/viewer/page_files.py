@@ -1,5 +1,6 @@
 """The files of the viewer's page, read once: what is asked for by name is looked up here, never on the disk."""
 
+import hashlib
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ _KINDS = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
+_NAMED = ("openseadragon.js", "main.js")  # scripts that the page itself names
 _COLOURS = ("black", "blue", "vermilion", "green", "pink", "orange", "sky", "ochre", "yellow")
 
 
@@ -22,8 +24,23 @@ class PageFile(NamedTuple):
     kind: str
 
 
-def read_page() -> dict[str, PageFile]:
-    """Return the files of the page by name.
+class Page(NamedTuple):
+    """The page.
+
+    Attributes:
+        html: What a browser opens. It names its files by version, so that a browser may keep them, and all its
+            modules at once: those that others import would otherwise be asked for one wave after another.
+        files: All others by name.
+        version: Of them all; it changes with any of them.
+    """
+
+    html: PageFile
+    files: dict[str, PageFile]
+    version: str
+
+
+def read_page() -> Page:
+    """Return the page.
 
     Raises:
         DataError: OpenSeadragon is missing: the package was not installed but taken from a checkout.
@@ -39,4 +56,12 @@ def read_page() -> dict[str, PageFile]:
             found[entry.name] = PageFile(entry.read_bytes(), _KINDS[suffix])
     palette = "".join(f"--{name}: {colour};" for name, colour in zip(_COLOURS, PALETTE, strict=True))
     found["palette.css"] = PageFile(f":root {{{palette}}}\n".encode(), _KINDS["css"])
-    return found
+    html = found.pop("index.html")
+    digest = hashlib.blake2b(digest_size=8)
+    for name in sorted(found):
+        digest.update(name.encode() + b"\0" + found[name].content)
+    version = digest.hexdigest()
+    modules = sorted(name for name in found if name.endswith(".js") and name not in _NAMED)
+    early = "".join(f'  <link rel="modulepreload" href="/page/{name}">\n' for name in modules)
+    text = html.content.decode().replace("</head>", f"{early}</head>").replace('"/page/', f'"/page/{version}/')
+    return Page(PageFile(text.encode(), html.kind), found, version)

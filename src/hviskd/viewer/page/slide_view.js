@@ -22,6 +22,7 @@ export class SlideView {
       navigatorAutoFade: false,
       navigatorDisplayRegionColor: getComputedStyle(document.documentElement).getPropertyValue("--vermilion").trim(),
       animationTime: CALM ? 0 : 0.35,
+      maxTilesPerFrame: 8, // not one after the other, a frame each
       preserveImageSizeOnResize: true, // a power stays what it is
       visibilityRatio: 0.2,
       minZoomImageRatio: 0.7,
