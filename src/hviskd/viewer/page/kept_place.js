@@ -1,18 +1,18 @@
 // The part of the page's address that says what is looked at, so that a kept address reopens the view.
 
-/** Return what the address names: slide, place, power, and how many views. */
+/** Return what the address names: slide, place, power, how many views; and `said`, all of its words. */
 export function readPlace() {
-  const said = words();
+  const said = new URLSearchParams(location.hash.slice(1));
   const views = number(said, "views");
   return {
-    slide: said.get("slide"), x: number(said, "x"), y: number(said, "y"), power: number(said, "power"),
+    said, slide: said.get("slide"), x: number(said, "x"), y: number(said, "y"), power: number(said, "power"),
     views: Number.isInteger(views) && views >= 1 && views <= 4 ? views : 1,
   };
 }
 
-/** Take the layers that the address names for a view into `state`; what makes no sense is left out. */
-export function readLayers(state, view = 0) {
-  const said = words(), end = ending(view);
+/** Take the layers that an address's words name for a view into `state`; what makes no sense is left out. */
+export function readLayers(said, state, view = 0) {
+  const end = ending(view);
   if (said.has(`layers${end}`)) {
     const on = new Map(said.get(`layers${end}`).split(",").map((each) => each.split(":")));
     for (const [id, layer] of layersOf(state)) {
@@ -55,10 +55,6 @@ function written(view, states) {
     if (state.smooth) said.set(`smooth${end}`, "1");
   });
   return said.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
-}
-
-function words() {
-  return new URLSearchParams(location.hash.slice(1));
 }
 
 function number(said, name) {

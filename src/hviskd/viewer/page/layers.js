@@ -32,9 +32,7 @@ export class Layers {
     this.view = view;
     this.changed = changed;
     this.failed = failed;
-    this.state = Object.fromEntries(KINDS.map(({ id, on, opacity }) => [id, { on: Boolean(on), opacity }]));
-    Object.assign(this.state, { map: 0, shownClass: 0, unsureBelow: null, smooth: false });
-    this.follows = false; // whether other layers came first, which show the first map
+    this.reset();
     this.controlled = true; // whether the panel shows its controls
     this.hidden = new Set();
     this.made = new Map();
@@ -43,6 +41,13 @@ export class Layers {
     this.above = null; // draws on top of all layers
     this.drawnOver = () => false; // whether the outlines are drawn there
     this.overlay = new Overlay(view, (context, place) => this.paint(context, place));
+  }
+
+  /** Begin as layers of a page that was just opened. */
+  reset() {
+    this.state = Object.fromEntries(KINDS.map(({ id, on, opacity }) => [id, { on: Boolean(on), opacity }]));
+    Object.assign(this.state, { map: 0, shownClass: 0, unsureBelow: null, smooth: false });
+    this.follows = false; // whether other layers came first, which show the first map
   }
 
   /** Show the layers of another slide. */
@@ -117,7 +122,7 @@ export class Layers {
   /** Ask anew for what depends on the expert's outlines. */
   drawnAnew() {
     if (!this.facts) return;
-    forgetDrawing(this.outlinesPath);
+    forgetDrawing();
     for (const id of ["outlines", "disagreement"]) this.made.delete(id);
     this.show();
   }
@@ -132,13 +137,9 @@ export class Layers {
     this.update();
   }
 
-  get outlinesPath() {
-    return `/slides/${this.facts.key}/outlines`;
-  }
-
   /** The key under which a layer's content is kept; it changes with what is chosen. */
   pathOf(id) {
-    if (id === "outlines") return this.outlinesPath;
+    if (id === "outlines") return `/slides/${this.facts.key}/outlines`;
     if (id === "tiles") return `/slides/${this.facts.key}/cut-tiles`;
     const map = this.state.map;
     const path = `/slides/${this.facts.key}/layers/`;

@@ -5,22 +5,20 @@ import { NONE } from "./colouring.js";
 import { pathOf, strokeOnRim } from "./outline_path.js";
 
 const LEAST_CELL_PX = 7; // on the screen; a finer grid would be a haze
-const MOST_DRAWINGS = 4;
 
-const drawings = new Map(); // the last ones, for all views of a slide
+let asked = { path: null, drawing: null }; // of the slide that is shown, for all its views
 
 function drawingAt(path) {
-  if (!drawings.has(path)) {
-    drawings.set(path, ask(path));
-    drawings.get(path).catch(() => drawings.delete(path));
-    if (drawings.size > MOST_DRAWINGS) drawings.delete(drawings.keys().next().value);
+  if (asked.path !== path) {
+    asked = { path, drawing: ask(path) };
+    asked.drawing.catch(forgetDrawing);
   }
-  return drawings.get(path);
+  return asked.drawing;
 }
 
-/** Ask anew for the outlines at a path when they are next needed. */
-export function forgetDrawing(path) {
-  drawings.delete(path);
+/** Ask anew for the outlines when they are next needed. */
+export function forgetDrawing() {
+  asked = { path: null, drawing: null };
 }
 
 /** The expert's outlines, in the colours of their classes, on a pale rim. */

@@ -142,6 +142,19 @@ function makeControls() {
   });
 }
 
+/** Show what the page's address names: slide, place, power, views and layers. */
+async function showKept() {
+  const place = readPlace();
+  await showPanes(1);
+  const { layers: first } = panes.first;
+  first.reset();
+  readLayers(place.said, first.state);
+  await showPanes(place.views);
+  panes.list.forEach(({ layers }, number) => readLayers(place.said, layers.state, number));
+  const known = list.slides.some((slide) => slide.key === place.slide);
+  await show(known ? place.slide : list.slides[0].key, known ? place : {});
+}
+
 async function start() {
   startTheme();
   makePowers(panes.first.view);
@@ -149,14 +162,10 @@ async function start() {
   const { slides, notice, live: mayGrow, maps } = await ask("/slides");
   by("notice").textContent = notice;
   list = new SlideList(slides, (key) => show(key, {}));
-  const place = readPlace();
-  readLayers(panes.first.layers.state);
-  await showPanes(place.views);
-  panes.list.forEach(({ layers }, number) => readLayers(layers.state, number));
-  const known = slides.some((slide) => slide.key === place.slide);
-  await show(known ? place.slide : slides[0].key, known ? place : {});
+  await showKept();
+  addEventListener("hashchange", showKept); // an address that was kept is opened in this page
   if (mayGrow) live = new Live(list, panes, maps, announce);
 }
 
-globalThis.hviskd = { panes, here, board, get live() { return live; }, get view() { return panes.first.view; }, get layers() { return panes.active.layers; } }; // for the console
+globalThis.hviskd = { panes, here, board, showKept, get live() { return live; }, get view() { return panes.first.view; }, get layers() { return panes.active.layers; } }; // for the console
 start().catch((error) => say(error.message));

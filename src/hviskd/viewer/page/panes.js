@@ -1,6 +1,7 @@
 // One to four views of a slide side by side, each with layers of its own, that move together.
 
 import { Layers } from "./layers.js";
+import { forgetDrawing } from "./line_layers.js";
 import { SlideView } from "./slide_view.js";
 import { element } from "./words.js";
 
@@ -29,6 +30,7 @@ export class Panes {
   /** Show another slide in all views. */
   async open(facts) {
     this.facts = null;
+    forgetDrawing(); // somebody else may have drawn on it meanwhile
     await Promise.all(this.list.map(({ view }) => view.open(facts).then(() => resized(view.osd))));
     this.first.view.home(true);
     this.facts = facts;
