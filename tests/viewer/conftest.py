@@ -1,4 +1,10 @@
-"""One running viewer for the tests that only look: a slide with levels, a slide of another size, and a damaged one."""
+"""One running viewer for the tests that only look: a slide with levels, a slide of another size, and a damaged one.
+
+Opening a page costs a second of a processor. Tests that leave nothing behind but what a page forgets with its address
+share one page per module: `turn` turns it to an address. All others open one of their own with `look`.
+"""
+
+import shutil
 
 import pytest
 
@@ -6,7 +12,7 @@ from hviskd.viewer import DrawnBy, OnSlides, open_viewer
 from tests.slides.make import patterned, write_svs
 from tests.viewer.asking import ask
 from tests.viewer.mapped import write_cohort
-from tests.viewer.pages import WINDOW, Opened
+from tests.viewer.pages import SETTINGS, Opened
 
 from ..browser import chromium
 
@@ -41,7 +47,7 @@ def browser():
 @pytest.fixture(scope="session")
 def window(browser):
     """Where viewers are opened; its empty page of their site keeps the process that has compiled their code."""
-    context = browser.new_context(viewport=WINDOW)
+    context = browser.new_context(**SETTINGS)
     page = context.new_page()
     page.route("**", lambda route: route.fulfill(body=""))
     page.goto("http://127.0.0.1")
@@ -54,7 +60,7 @@ def look(browser, window):
     opened = []
 
     def look(address, **context):
-        own = browser.new_context(**{"viewport": WINDOW, **context}) if context else window
+        own = browser.new_context(**{**SETTINGS, **context}) if context else window
         opened.append(one := Opened(own, address))
         return one
 
@@ -66,7 +72,36 @@ def look(browser, window):
             one.page.close()
         if one.context is not window:
             one.context.close()
-    window.clear_cookies()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def shared_pages():
+    """The pages that the tests of a module share, by viewer."""
+    pages = {}
+    yield pages
+    for one in pages.values():
+        one.page.close()
+
+
+@pytest.fixture
+def turn(window, shared_pages):
+    """A function that turns a shared page to an address, as if it was opened there; else like `look`."""
+    turned = []
+
+    def turn(address):
+        viewer, _, words = address.partition("#")
+        if viewer in shared_pages:
+            shared_pages[viewer].turn_to(words)
+        else:
+            shared_pages[viewer] = Opened(window, address)
+        turned.append(shared_pages[viewer])
+        return turned[-1]
+
+    yield turn
+    complaints = [complaint for one in turned for complaint in one.complaints]
+    for one in turned:
+        one.forget()
     assert complaints == []
 
 
@@ -83,16 +118,26 @@ def mapped(cohort):
         yield viewer
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """A test's own slides, with maps and outlines."""
-    return write_cohort(tmp_path / "place")
+@pytest.fixture(scope="module")
+def own_cohort(cohort, tmp_path_factory):
+    """A module's own copy of slides with maps and outlines."""
+    return shutil.copytree(cohort, tmp_path_factory.mktemp("own") / "place")
 
 
 @pytest.fixture
-def to_draw_on(folder):
-    """A viewer on a test's own slides with maps, where nothing is drawn yet."""
-    with open_viewer(folder / "slides", OnSlides((folder / "kd",))) as viewer:
+def folder(own_cohort, cohort):
+    """The module's slides with maps and outlines, on which nothing is drawn yet."""
+    yield own_cohort
+    for part in ("slides", "drawn"):
+        for path in (own_cohort / part).rglob("*.geojson"):
+            path.unlink()
+    shutil.copytree(cohort / "drawn", own_cohort / "drawn", dirs_exist_ok=True)
+
+
+@pytest.fixture(scope="module")
+def to_draw_on(own_cohort):
+    """A viewer on the slides of `folder`, with one map each."""
+    with open_viewer(own_cohort / "slides", OnSlides((own_cohort / "kd",))) as viewer:
         yield viewer
 
 

@@ -1,11 +1,14 @@
 """A hand that draws on the viewer's page, and what is in the files afterwards."""
 
+import math
+
 import numpy as np
 import shapely
 
 from hviskd.annotations import read_annotation
 from hviskd.slides import open_slide
 
+_DOUBLE_PX, _DOUBLE_MS = 30, 350  # two clicks nearer and faster than this may be a double click
 CORNERS = [(400, 300), (800, 250), (900, 500), (600, 700)]
 
 
@@ -14,25 +17,34 @@ class Hand:
 
     def __init__(self, opened):
         self.opened, self.page, self.at = opened, opened.page, []
+        self.clicked = None  # where on the screen the last click was
 
-    def go(self, x, y):
+    def go(self, *places):
+        """Move to places, and return where the last one is on the screen."""
         step, left, top = self.opened.place()
         box = self.page.locator("#picture").bounding_box()
-        column, row = round((x - left) / step), round((y - top) / step)
-        self.page.mouse.move(box["x"] + column, box["y"] + row)
-        self.at.append((left + column * step, top + row * step))
+        for x, y in places:
+            column, row = round((x - left) / step), round((y - top) / step)
+            self.page.mouse.move(box["x"] + column, box["y"] + row)
+            self.at.append((left + column * step, top + row * step))
+        return column, row
 
     def click(self, x, y):
-        self.go(x, y)
+        place = self.go((x, y))
+        if self.clicked and math.dist(place, self.clicked) < _DOUBLE_PX:
+            self.rest()
         self.page.mouse.down()
         self.page.mouse.up()
-        self.page.wait_for_timeout(350)  # slower than a double click
+        self.clicked = place
+
+    def rest(self):
+        """Wait until the next click is no part of a double click with the last one."""
+        self.page.wait_for_timeout(_DOUBLE_MS)
 
     def drag(self, *places):
-        self.go(*places[0])
+        self.go(places[0])
         self.page.mouse.down()
-        for place in places[1:]:
-            self.go(*place)
+        self.go(*places[1:])
         self.page.mouse.up()
 
     def polygon(self, *corners):
@@ -43,6 +55,8 @@ class Hand:
         self.page.keyboard.press("Shift+Enter")
 
     def saved(self):
+        """Save now, as leaving the slide does; the page itself does it half a second after a change."""
+        self.page.evaluate("hviskd.board.keeping.save()")
         self.page.wait_for_function("() => !hviskd.board.keeping.unsaved")
 
 

@@ -6,7 +6,8 @@ import io
 import numpy as np
 from PIL import Image
 
-WINDOW = {"width": 1280, "height": 800}
+SETTINGS = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}  # which the page heeds
+_TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 class Opened:
@@ -27,8 +28,37 @@ class Opened:
         if message.type == "error" or "before reset" not in message.text:
             self.complaints.append(message.text)
 
+    def turn_to(self, words):
+        """Show what a page shows that is opened with these words after the `#` of its address, without loading it."""
+        self.complaints.clear()
+        self.requests.clear()
+        self.page.evaluate(
+            """async (words) => {
+              hviskd.board.tools.choose("look");
+              document.activeElement.blur();
+              const filter = document.getElementById("slide-filter");
+              filter.value = "";
+              filter.dispatchEvent(new Event("input"));
+              history.replaceState(null, "", `#${words}`);
+              await hviskd.showKept();
+            }""",
+            words,
+        )
+        self.settled()
+
+    def forget(self):
+        """Close the slide, and give up what was drawn on it and not saved."""
+        self.page.evaluate(
+            "(async () => { await hviskd.board.keeping.sending; hviskd.board.forget(); hviskd.panes.close(); })()"
+        )
+
+    def drawn_anew(self):
+        """Wait until what was changed is on the screen."""
+        self.page.evaluate(_TWO_FRAMES)
+
     def settled(self):
         """Wait until the slide stands still with all its tiles, or a problem is told."""
+        self.drawn_anew()
         self.page.wait_for_function(
             """() => {
               if (!document.getElementById("problem").hidden) return true;
@@ -46,7 +76,7 @@ class Opened:
                 && view.osd.viewport.centerSpringX.isAtTargetValue();
             }"""
         )
-        self.page.wait_for_timeout(150)
+        self.drawn_anew()
 
     def press(self, name):
         """Press the button of this name."""
@@ -65,16 +95,20 @@ class Opened:
 
     def place(self):
         """Level-0 px per px of the screen, and the level-0 place of the screen's upper left corner."""
-        scale = self.page.evaluate("hviskd.view.scale")
-        x, y = self.page.evaluate("(({x, y}) => [x, y])(hviskd.view.centre)")
-        width, height = self.page.evaluate("[hviskd.layers.overlay.canvas.width, hviskd.layers.overlay.canvas.height]")
+        scale, x, y, width, height = self._shown()
         return 1 / scale, x - width / 2 / scale, y - height / 2 / scale
 
     def level0(self):
         """The level-0 x of each column and y of each row of the screen, at the middle of its px."""
         step, left, top = self.place()
-        width, height = self.page.evaluate("[hviskd.layers.overlay.canvas.width, hviskd.layers.overlay.canvas.height]")
+        *_, width, height = self._shown()
         return left + (np.arange(width) + 0.5) * step, top + (np.arange(height) + 0.5) * step
+
+    def _shown(self):
+        return self.page.evaluate(
+            """(({view, layers: {overlay: {canvas}}}) =>
+              [view.scale, view.centre.x, view.centre.y, canvas.width, canvas.height])(hviskd)"""
+        )
 
     def set_layers(self, *on, **settings):
         """Show these layers alone, opaque."""
@@ -87,7 +121,6 @@ class Opened:
             }""",
             [on, settings],
         )
-        self.page.wait_for_timeout(100)
         self.settled()
 
     def evaluate(self, code):

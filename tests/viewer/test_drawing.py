@@ -18,8 +18,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def opened(to_draw_on, look):
-    opened = look(to_draw_on.address)
+def opened(folder, to_draw_on, turn):
+    opened = turn(to_draw_on.address)
     opened.evaluate("hviskd.view.lookAt(640, 480, 15)")
     opened.settled()
     return opened
@@ -32,7 +32,7 @@ def hand(opened):
 
 def test_a_polygon_is_saved_where_the_mouse_was(hand, opened, folder):
     hand.polygon(*CORNERS)
-    hand.saved()
+    opened.page.wait_for_function("() => !hviskd.board.keeping.unsaved")  # by itself, soon
     (region,) = drawn(folder)
     assert (region.label, region.colour) == ("normal", (0, 114, 178))
     assert same_ring(corners_of(region), np.array(hand.at), within=opened.place()[0])
@@ -49,13 +49,13 @@ def test_it_closes_by_a_double_click_and_at_its_first_corner(hand, opened, folde
     page.wait_for_selector("#draw-section:not([hidden])")
     for corner in CORNERS[:3]:
         hand.click(*corner)
-    hand.go(*CORNERS[3])
+    hand.rest()
+    hand.go(CORNERS[3])
     box = page.locator("#picture").bounding_box()
     step, left, top = opened.place()
     page.mouse.dblclick(box["x"] + (hand.at[3][0] - left) / step, box["y"] + (hand.at[3][1] - top) / step)
     assert opened.evaluate("hviskd.board.drawing.regions.length") == 1
     assert opened.place()[0] == pytest.approx(step)  # it did not zoom
-    page.wait_for_timeout(400)
     for corner in [*CORNERS[:3], CORNERS[0]]:
         hand.click(*corner)
     hand.saved()
@@ -63,8 +63,11 @@ def test_it_closes_by_a_double_click_and_at_its_first_corner(hand, opened, folde
     assert (len(corners_of(first)), len(corners_of(second))) == (4, 3)
 
 
-def test_a_drag_pans_while_a_polygon_is_drawn(hand, opened, folder):
-    page = opened.page
+def test_a_drag_pans_while_a_polygon_is_drawn(to_draw_on, look, folder):
+    opened = look(to_draw_on.address, reduced_motion="no-preference")
+    opened.evaluate("hviskd.view.lookAt(640, 480, 15)")
+    opened.settled()
+    hand, page = Hand(opened), opened.page
     page.keyboard.press("d")
     page.wait_for_selector("#draw-section:not([hidden])")
     hand.click(*CORNERS[0])

@@ -9,9 +9,10 @@ from .hand import CORNERS, Hand, corners_of, drawn
 pytestmark = pytest.mark.slow
 
 
-def conflict(to_draw_on, look):
-    """Two windows on one slide, the second of which saves after the first."""
-    first, second = look(to_draw_on.address), look(to_draw_on.address)
+@pytest.fixture
+def second(folder, to_draw_on, turn, look):
+    """Of two windows on one slide the one that saves after the other."""
+    first, second = turn(to_draw_on.address), look(to_draw_on.address)
     hands = Hand(first), Hand(second)
     for hand in hands:
         hand.page.keyboard.press("d")
@@ -21,7 +22,7 @@ def conflict(to_draw_on, look):
     hands[1].polygon((200, 200), (300, 200), (300, 300))
     second.page.wait_for_selector("#draw-conflict:not([hidden])")
     assert second.page.inner_text("#draw-what") == "A.geojson: was changed by someone else meanwhile."
-    return first, second
+    return second
 
 
 def is_refused(opened):
@@ -31,8 +32,7 @@ def is_refused(opened):
     opened.complaints.clear()
 
 
-def test_of_two_windows_the_second_keeps_its_own_as_a_copy(to_draw_on, look, folder):
-    _, second = conflict(to_draw_on, look)
+def test_of_two_windows_the_second_keeps_its_own_as_a_copy(second, folder):
     second.page.locator("#draw-mine").click()
     second.page.wait_for_selector("#draw-conflict", state="hidden")
     assert second.page.inner_text("#draw-note") == "Yours are kept as A-copy.geojson; theirs are shown"
@@ -42,8 +42,7 @@ def test_of_two_windows_the_second_keeps_its_own_as_a_copy(to_draw_on, look, fol
     is_refused(second)
 
 
-def test_or_takes_theirs_and_goes_on(to_draw_on, look, folder):
-    _, second = conflict(to_draw_on, look)
+def test_or_takes_theirs_and_goes_on(second, folder):
     second.page.locator("#draw-theirs").click()
     second.page.wait_for_selector("#draw-conflict", state="hidden")
     hand = Hand(second)
@@ -57,10 +56,9 @@ def test_or_takes_theirs_and_goes_on(to_draw_on, look, folder):
     is_refused(second)
 
 
-def test_another_slide_is_opened_only_when_all_is_saved(to_draw_on, look, folder):
-    _, second = conflict(to_draw_on, look)
+def test_another_slide_is_opened_only_when_all_is_saved(second):
     second.page.locator("#slide-list button", has_text="B.svs").click()
-    second.page.wait_for_timeout(500)
+    second.page.wait_for_function("() => hviskd.board.tools.name === 'edit'")  # as where a slide cannot be left
     assert second.page.title().startswith("A.svs")
     second.page.locator("#draw-theirs").click()
     second.page.wait_for_selector("#draw-conflict", state="hidden")

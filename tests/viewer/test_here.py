@@ -21,8 +21,8 @@ def viewer(cohort, tmp_path_factory):
 
 
 @pytest.fixture
-def opened(viewer, look):
-    opened = look(viewer.address)
+def opened(viewer, turn):
+    opened = turn(viewer.address)
     opened.page.wait_for_function("() => hviskd.view.facts.asks")
     return opened
 
@@ -108,7 +108,7 @@ def test_a_drag_asks_nothing_and_another_slide_closes_the_answer(opened):
     page.mouse.down()
     page.mouse.move(box["x"] + 360, box["y"] + 340, steps=5)
     page.mouse.up()
-    page.wait_for_timeout(300)
+    opened.drawn_anew()
     assert not page.is_visible("#here-section")
     opened.settled()
     click(opened, 5.5 * CELL, 6.5 * CELL)

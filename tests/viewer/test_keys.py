@@ -2,12 +2,14 @@
 
 import pytest
 
+from .pages import SETTINGS
+
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def opened(mapped, look):
-    return look(mapped.address)
+def opened(mapped, turn):
+    return turn(mapped.address)
 
 
 def test_the_question_mark_shows_the_keys_and_escape_hides_them(opened):
@@ -48,11 +50,25 @@ def test_a_key_in_a_field_is_a_letter(opened):
     assert page.input_value("#slide-filter") == "d"
 
 
+@pytest.fixture
+def screen(opened):
+    """A function that gives the page another screen until the test ends."""
+
+    def screen(size, scheme):
+        opened.page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+        opened.page.emulate_media(color_scheme=scheme)
+        opened.page.wait_for_function(f"() => document.documentElement.dataset.theme === '{scheme}'")
+        opened.settled()
+
+    yield screen
+    screen(SETTINGS["viewport"].values(), "light")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 800), (1024, 768), (820, 1180)])
-def test_what_draws_is_on_the_screen_and_named(mapped, look, scheme, size):
-    opened = look(mapped.address, viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+def test_what_draws_is_on_the_screen_and_named(opened, screen, scheme, size):
     page = opened.page
+    screen(size, scheme)
     page.keyboard.press("e")
     page.wait_for_selector("#draw-list button")
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")

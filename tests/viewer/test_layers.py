@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def opened(mapped, look, mapped_keys):
-    return look(f"{mapped.address}#slide={mapped_keys['A.svs']}")
+def opened(mapped, turn, mapped_keys):
+    return turn(f"{mapped.address}#slide={mapped_keys['A.svs']}")
 
 
 @pytest.fixture(scope="module")
@@ -166,13 +166,13 @@ def test_the_legend_has_the_areas_of_the_map_and_hides_classes(opened, kd):
     opened.set_layers("classes")
     asked = len(opened.requests)
     page.get_by_role("button", name=re.compile("^rim")).click()
-    page.wait_for_timeout(200)
+    opened.drawn_anew()
     seen = opened.overlay().reshape(-1, 4)
     shown = {tuple(colour) for colour in np.unique(seen, axis=0) if colour[3]}
     assert shown == {(*COLOURS[0], 255), (*COLOURS[2], 255)}
     assert page.locator("#legend button").nth(1).get_attribute("aria-pressed") == "false"
     page.keyboard.press("Enter")  # it has kept the focus
-    page.wait_for_timeout(200)
+    opened.drawn_anew()
     assert (*COLOURS[1], 255) in {tuple(colour) for colour in np.unique(opened.overlay().reshape(-1, 4), axis=0)}
     later = [address for address in opened.requests[asked:] if not address.endswith("/icon.svg")]  # when it likes
     assert later == []  # switches and opacity ask the viewer nothing
@@ -181,7 +181,6 @@ def test_the_legend_has_the_areas_of_the_map_and_hides_classes(opened, kd):
 def test_another_model_s_map_can_be_chosen(opened, cohort):
     opened.set_layers("classes")
     opened.page.select_option("#map-choice", label="hviskd")
-    opened.page.wait_for_timeout(100)
     opened.settled()
     other = load_slide_map(cohort / "hviskd" / "A")
     assert like(own_picture(other), opened, other.card.slide_size) > 0.97
@@ -205,7 +204,7 @@ def test_controls_are_named_and_work_with_the_keyboard(opened):
     assert page.get_by_role("checkbox", name="Entropy").is_checked()
     page.get_by_role("slider", name="Opacity of Entropy").focus()
     page.keyboard.press("ArrowLeft")
-    page.wait_for_timeout(200)
+    opened.drawn_anew()
     assert opened.evaluate("hviskd.layers.state.entropy.opacity") == pytest.approx(0.65)
     assert "1.58 bits" in page.inner_text("#layer-list")
 
@@ -220,7 +219,7 @@ def test_a_kept_address_brings_the_layers_back(opened, look, mapped):
     assert again.page.input_value("#map-choice") == "1"
 
 
-def test_a_slide_without_map_and_outlines_has_its_tissue(mapped, look, mapped_keys):
-    opened = look(f"{mapped.address}#slide={mapped_keys['C.svs']}")
+def test_a_slide_without_map_and_outlines_has_its_tissue(mapped, turn, mapped_keys):
+    opened = turn(f"{mapped.address}#slide={mapped_keys['C.svs']}")
     assert opened.page.locator("#layer-list label").all_inner_texts() == ["Tissue"]
     assert not opened.page.is_visible("#legend-section")

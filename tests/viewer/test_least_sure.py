@@ -25,8 +25,8 @@ def test_they_are_ordered_by_their_top_probability(mapped, mapped_keys, kd):
 
 
 @pytest.mark.slow
-def test_next_shows_each_with_its_answer(mapped, look, mapped_keys, kd):
-    opened = look(f"{mapped.address}#slide={mapped_keys['A.svs']}")
+def test_next_shows_each_with_its_answer(mapped, turn, mapped_keys, kd):
+    opened = turn(f"{mapped.address}#slide={mapped_keys['A.svs']}")
     page = opened.page
     order = np.argsort(kd.probabilities.max(axis=1), kind="stable")
     assert page.get_by_role("button", name="Previous", exact=True).is_disabled()

@@ -5,11 +5,7 @@ Where the page says to draw, outlines are sent to the viewer as its page sends t
 
 import re
 import shlex
-import subprocess
-import sys
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +16,7 @@ from hviskd.annotations import load_legend, read_annotation
 from hviskd.cli.app import app
 from hviskd.models import load_model
 from hviskd.tiles import TileSet
+from hviskd.viewer import Viewer
 
 from .asking import ask, post
 
@@ -41,18 +38,6 @@ SEEN_AS = {"CT": "tumour", "CTpan": "tumour", "CTne": "necrosis", "LE": "brain"}
 def run(words):
     done = CliRunner().invoke(app, [*words[1:], *QUICKER.get(words[1], [])])
     assert done.exit_code == 0, done.output
-
-
-@contextmanager
-def viewing(words):
-    """Run the printed command until the block ends, and give what it serves."""
-    command = [sys.executable, "-m", *words, *QUICKER["view"]]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            said = process.stdout.readline()
-            yield SimpleNamespace(address=re.search(r"http://\S+", said).group())
-        finally:
-            process.terminate()
 
 
 def outlines(name, most):
@@ -99,17 +84,14 @@ def look_and_correct(viewer):
 @pytest.mark.slow
 def test_the_tutorial_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     (legend,) = (block for language, block in BLOCKS if language == "yaml")
     Path("my.yaml").write_text(legend)
     steps = iter([lambda viewer: draw(viewer, 4), look_and_correct, lambda viewer: ask(viewer, "/slides")])
     for words in COMMANDS:
         assert words[0] == "hviskd"
         if words[1] == "view":
-            with viewing(words) as viewer:
-                next(steps)(viewer)
-        else:
-            run(words)
+            monkeypatch.setattr(Viewer, "wait", next(steps))  # instead of waiting for Ctrl+C
+        run(words)
     assert next(steps, None) is None
     first, second = (TileSet.open(folder) for folder in ("tiles-1", "tiles-2"))
     assert first.card.classes == second.card.classes == ("tumour", "necrosis", "brain")

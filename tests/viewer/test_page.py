@@ -38,8 +38,8 @@ def test_it_opens_with_the_first_good_slide_and_asks_nothing_of_others(viewer, l
 
 
 @pytest.mark.slow
-def test_the_picture_is_the_slide_at_that_place(viewer, look, keys, slides):
-    opened = look(f"{viewer.address}#slide={keys['one.svs']}&x=700.5&y=500.5&power=20")
+def test_the_picture_is_the_slide_at_that_place(viewer, turn, keys, slides):
+    opened = turn(f"{viewer.address}#slide={keys['one.svs']}&x=700.5&y=500.5&power=20")
     seen = opened.picture().astype(int)
     with open_slide(slides / "one.svs") as slide:
         right = expected(slide, opened, seen.shape)
@@ -72,8 +72,8 @@ def expected_at_distance(slide, opened, shape, px):
 
 
 @pytest.mark.slow
-def test_powers_are_those_of_a_microscope_and_the_scale_bar_is_right(viewer, look, keys):
-    opened = look(f"{viewer.address}#slide={keys['one.svs']}")
+def test_powers_are_those_of_a_microscope_and_the_scale_bar_is_right(viewer, turn, keys):
+    opened = turn(f"{viewer.address}#slide={keys['one.svs']}")
     off = opened.page.locator("#powers button:disabled").all_inner_texts()
     assert off == ["1.25×", "2.5×", "5×"]  # at which a slide of less than a mm would be a stamp on the screen
     for number, power in ((4, 10), (5, 20), (6, 40)):
@@ -94,8 +94,8 @@ def test_powers_are_those_of_a_microscope_and_the_scale_bar_is_right(viewer, loo
 
 
 @pytest.mark.slow
-def test_an_address_that_was_kept_reopens_the_view(viewer, look, keys):
-    opened = look(f"{viewer.address}#slide={keys['two.svs']}")
+def test_an_address_that_was_kept_reopens_the_view(viewer, look, turn, keys):
+    opened = turn(f"{viewer.address}#slide={keys['two.svs']}")
     opened.evaluate("hviskd.view.lookAt(300, 400, 25)")
     opened.settled()
     opened.page.wait_for_function("() => location.hash.includes('power=25')")
@@ -104,11 +104,15 @@ def test_an_address_that_was_kept_reopens_the_view(viewer, look, keys):
     assert again.page.title() == "two.svs – hviskd"
     assert again.evaluate("hviskd.view.centre") == pytest.approx({"x": 300, "y": 400}, abs=0.01)
     assert again.evaluate("hviskd.view.power") == pytest.approx(25, rel=1e-6)
+    again.page.goto(f"{again.page.url.partition('#')[0]}#slide={keys['one.svs']}&x=700&y=500&power=20&views=2")
+    again.page.wait_for_function("() => document.title.startsWith('one.svs')")  # in the same page
+    again.settled()
+    assert again.evaluate("hviskd.panes.list.map(({view}) => view.centre.x)") == [pytest.approx(700, abs=0.01)] * 2
 
 
 @pytest.mark.slow
-def test_a_damaged_slide_says_why_and_another_one_opens(viewer, look, keys):
-    opened = look(f"{viewer.address}#slide={keys['broken.svs']}")
+def test_a_damaged_slide_says_why_and_another_one_opens(viewer, turn, keys):
+    opened = turn(f"{viewer.address}#slide={keys['broken.svs']}")
     assert opened.page.inner_text("#problem").startswith("broken.svs: damaged or not a slide")
     assert not opened.page.is_visible("#scale")
     assert opened.page.locator("#powers button:enabled").count() == 0
@@ -120,8 +124,8 @@ def test_a_damaged_slide_says_why_and_another_one_opens(viewer, look, keys):
 
 
 @pytest.mark.slow
-def test_an_address_with_nonsense_shows_the_first_slide(viewer, look):
-    opened = look(f"{viewer.address}#slide=../../x&x=NaN&y=1e999&power=<b>")
+def test_an_address_with_nonsense_shows_the_first_slide(viewer, turn):
+    opened = turn(f"{viewer.address}#slide=../../x&x=NaN&y=1e999&power=<b>")
     assert opened.page.inner_text("#title") or opened.page.inner_text("#problem")
 
 

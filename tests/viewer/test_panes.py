@@ -17,8 +17,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def opened(mapped, look, mapped_keys):
-    return look(f"{mapped.address}#slide={mapped_keys['A.svs']}&layers=classes:100&views=2")
+def opened(mapped, turn, mapped_keys):
+    return turn(f"{mapped.address}#slide={mapped_keys['A.svs']}&layers=classes:100&views=2")
 
 
 def cells(opened, pane):
@@ -68,11 +68,10 @@ def test_whichever_view_is_moved_the_others_follow(opened):
         box = page.locator(".pane").nth(pane).bounding_box()
         page.mouse.move(box["x"] + 150, box["y"] + 350)
         page.mouse.wheel(0, -400)
-        page.wait_for_timeout(700)
+        opened.settled()
         page.mouse.down()
         page.mouse.move(box["x"] + 90, box["y"] + 300, steps=6)
         page.mouse.up()
-        page.wait_for_timeout(900)
         opened.settled()
         first, second = places(opened)
         assert second == pytest.approx(first, rel=1e-4)
@@ -116,8 +115,8 @@ def test_views_beyond_the_last_map_show_the_slide_and_go_again(opened):
     opened.settled()
 
 
-def test_views_in_an_address_are_whole_and_bare_beyond_the_last_map(mapped, look, mapped_keys):
-    opened = look(f"{mapped.address}#slide={mapped_keys['A.svs']}&views=3")
+def test_views_in_an_address_are_whole_and_bare_beyond_the_last_map(mapped, turn, mapped_keys):
+    opened = turn(f"{mapped.address}#slide={mapped_keys['A.svs']}&views=3")
     assert opened.page.locator(".pane-label").all_inner_texts() == ["kd", "hviskd", "slide"]
     assert opened.evaluate("hviskd.panes.list.every(({view}) => view.isHome)")
 

@@ -18,11 +18,8 @@ def measured(opened):
 
 
 @pytest.fixture
-def opened(viewer, look):
-    opened = look(viewer.address)
-    opened.page.locator("#slide-list button", has_text="one.svs").click()
-    opened.page.wait_for_function("() => document.title.startsWith('one.svs')")
-    opened.settled()
+def opened(viewer, keys, turn):
+    opened = turn(f"{viewer.address}#slide={keys['one.svs']}")
     opened.page.keyboard.press("m")
     return opened
 

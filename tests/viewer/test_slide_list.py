@@ -15,8 +15,8 @@ def test_rows_tell_areas_notes_and_failures(mapped, mapped_keys, cohort):
 
 
 @pytest.mark.slow
-def test_it_is_filtered_and_sorted(mapped, look):
-    page = look(mapped.address).page
+def test_it_is_filtered_and_sorted(mapped, turn):
+    page = turn(mapped.address).page
     names = lambda: page.locator("#slide-list .name").all_inner_texts()  # noqa: E731
     assert names() == ["A.svs", "B.svs", "C.svs"]
     assert page.inner_text("#slide-count") == "3 slides"
