@@ -1,11 +1,13 @@
 """What is drawn is saved where `tiles cut` finds it, and never where it would leave open which annotation counts."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from hviskd.errors import DataError
 from hviskd.file_names import AnnotationFolder
+from hviskd.viewer import drawing_places
 from hviskd.viewer.drawing_places import DrawingPlaces
 from hviskd.viewer.shelf import ShelfSlide
 
@@ -87,6 +89,23 @@ def test_what_is_shown_is_what_was_given_or_else_what_was_drawn(folder):
     places.target(other).parent.mkdir()
     write(places.target(other))
     assert places.annotation(other) == mask
+
+
+def test_a_folder_is_listed_again_only_when_files_came_or_went(folder, monkeypatch):
+    listed = []
+    monkeypatch.setattr(
+        drawing_places, "AnnotationFolder", lambda *given: listed.append(given) or AnnotationFolder(*given)
+    )
+    given, which = folder / "drawn-by-her", ShelfSlide("0", folder / "slides" / "A.svs")
+    os.utime(given, ns=(1, 1))
+    places = DrawingPlaces(given)
+    for _ in range(3):
+        with pytest.raises(DataError):
+            places.annotation(which)
+    assert len(listed) == 1
+    exported = write(given / "A.xml", "<x/>")  # by another program, while the viewer runs
+    assert [places.annotation(which) for _ in range(3)] == [exported] * 3
+    assert len(listed) == 2
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):

@@ -41,6 +41,12 @@ def seen_on_white(opened):
     return seen[..., :3] * seen[..., 3:] / 255 + 255 - seen[..., 3:]
 
 
+def colours_on(opened):
+    """The colours on the layers' canvas, each of four bytes."""
+    found = np.unique(np.ascontiguousarray(opened.overlay()).view(np.uint32))
+    return {tuple(colour) for colour in found.view(np.uint8).reshape(-1, 4).tolist()}
+
+
 def like(picture, opened, slide_size, *, aside=(0, 0)):
     """The share of the slide's px on the screen that have the colour of a picture of the whole slide there."""
     x, y = opened.level0()
@@ -100,9 +106,9 @@ def test_unsure_and_entropy_are_those_of_the_map(opened, kd):
 
 def test_a_smooth_layer_has_values_between_those_of_its_cells(opened):
     opened.set_layers("class", shownClass=1)
-    edges = len(np.unique(opened.overlay().reshape(-1, 4), axis=0))
+    edges = len(colours_on(opened))
     opened.set_layers("class", smooth=True)
-    assert len(np.unique(opened.overlay().reshape(-1, 4), axis=0)) > 4 * edges
+    assert len(colours_on(opened)) > 4 * edges
 
 
 def test_tissue_is_the_tissue(opened, cohort):
@@ -167,13 +173,12 @@ def test_the_legend_has_the_areas_of_the_map_and_hides_classes(opened, kd):
     asked = len(opened.requests)
     page.get_by_role("button", name=re.compile("^rim")).click()
     opened.drawn_anew()
-    seen = opened.overlay().reshape(-1, 4)
-    shown = {tuple(colour) for colour in np.unique(seen, axis=0) if colour[3]}
+    shown = {colour for colour in colours_on(opened) if colour[3]}
     assert shown == {(*COLOURS[0], 255), (*COLOURS[2], 255)}
     assert page.locator("#legend button").nth(1).get_attribute("aria-pressed") == "false"
     page.keyboard.press("Enter")  # it has kept the focus
     opened.drawn_anew()
-    assert (*COLOURS[1], 255) in {tuple(colour) for colour in np.unique(opened.overlay().reshape(-1, 4), axis=0)}
+    assert (*COLOURS[1], 255) in colours_on(opened)
     later = [address for address in opened.requests[asked:] if not address.endswith("/icon.svg")]  # when it likes
     assert later == []  # switches and opacity ask the viewer nothing
 

@@ -21,6 +21,7 @@ from hviskd.segmentation.mapping_job import CLAIMS
 from hviskd.slides import CohortSlide
 from hviskd.viewer import OnSlides, open_viewer
 from hviskd.viewer.at_work import AtWork
+from hviskd.viewer.live_answers import changes
 from hviskd.viewer.map_shelf import MapShelf
 from hviskd.viewer.shelf import put_up
 from tests.segmentation.make import CLASSES, COLOURS, tissue_on_glass, write_model, write_slide
@@ -70,13 +71,15 @@ def segmenting(model, folder):
 
 @contextmanager
 def listening(viewer):
-    """Yield a function that gives the next event of a kind."""
+    """Yield a function that hears events until what is told by then is as wanted, and returns it."""
     parts = urlsplit(viewer.address)
     headers = {"Cookie": f"hviskd-{parts.port}={parts.query.removeprefix('token=')}"}
     connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=90)
     connection.request("GET", "/live", headers=headers)
     answer = connection.getresponse()
     assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+
+    told = {"rows": {}, "now": {}}
 
     def until(wanted):
         kind, end = "", time.monotonic() + 90
@@ -85,13 +88,28 @@ def listening(viewer):
             if line.startswith("event: "):
                 kind = line.removeprefix("event: ").strip()
             elif line.startswith("data: "):
-                told = json.loads(line.removeprefix("data: "))
+                changed = json.loads(line.removeprefix("data: "))
+                for name in ("rows", "now"):
+                    told[name] |= changed.pop(name, {})
+                    told[name] = {key: value for key, value in told[name].items() if value is not None}
+                told.update(changed)
                 if wanted(kind, told):
                     return told
         return pytest.fail("the stream ended")
 
     yield until
     connection.close()
+
+
+def test_only_what_changes_is_told():
+    waiting, working = ({"state": state, "problem": ""} for state in ("waiting", "working"))
+    first = {"maps": 0, "rows": {"a": waiting, "b": waiting}, "now": {}, "models": []}
+    later = {"maps": 0, "rows": {"a": working, "b": waiting}, "now": {"a": {"done": 3}}, "models": []}
+    end = {"maps": 1, "rows": {}, "now": {}, "models": []}
+    assert changes({}, first) == {"maps": 0, "rows": first["rows"], "models": []}
+    assert changes(first, later) == {"rows": {"a": working}, "now": {"a": {"done": 3}}}
+    assert changes(later, end) == {"maps": 1, "rows": {"a": None, "b": None}, "now": {"a": None}}
+    assert changes(end, end) == {}
 
 
 @pytest.mark.slow

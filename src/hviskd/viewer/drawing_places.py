@@ -33,7 +33,7 @@ class DrawingPlaces:
         self._given = given
         self._slides = tuple(slides)
         self._stems = Counter(slide.stem for slide in self._slides)
-        self._folders: dict[Path, AnnotationFolder] = {}
+        self._folders: dict[Path, tuple[int, AnnotationFolder]] = {}  # with when files last came or went
         self._lock = threading.Lock()
         if given is not None and not given.is_file():
             self._listed(given)
@@ -92,7 +92,9 @@ class DrawingPlaces:
         return found if found.is_file() else None
 
     def _listed(self, folder: Path, kind: AnnotationKind | None = None) -> AnnotationFolder:
+        changed_ns = folder.stat().st_mtime_ns if folder.is_dir() else 0
         with self._lock:
-            if folder not in self._folders:
-                self._folders[folder] = AnnotationFolder(folder, kind)
-            return self._folders[folder]
+            known = self._folders.get(folder)
+            if known is None or known[0] != changed_ns:
+                known = self._folders[folder] = changed_ns, AnnotationFolder(folder, kind)
+            return known[1]

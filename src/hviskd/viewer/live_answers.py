@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import anyio
@@ -22,6 +22,7 @@ from hviskd.viewer.sent import Inbox
 _STEP_S, _STEPS = 0.25, 4  # between two looks, and how long the end of the viewer waits for one
 _MOST_LISTENERS = 64
 _QUIET_LOOKS = 15  # after which a sign of life is sent
+_BY_SLIDE = ("rows", "now")
 
 
 class _Start(BaseModel):
@@ -65,15 +66,16 @@ class LiveAnswers:
         return StreamingResponse(self._events(), media_type="text/event-stream", headers=FRESH)
 
     async def _events(self) -> AsyncIterator[str]:
-        """Yield server-sent events: what is going on whenever it changes, and at last that the viewer ends."""
+        """Yield server-sent events: what is going on, then what changes of it, and at last that the viewer ends."""
         self._listeners += 1
         try:
-            told, quiet = None, 0
+            told: dict[str, Any] = {}
+            quiet = 0
             while not self._ended:
                 now = await to_thread.run_sync(self._told, limiter=self._looking)
                 if now != told:
+                    yield f"data: {json.dumps(changes(told, now))}\n\n"
                     told, quiet = now, 0
-                    yield f"data: {json.dumps(now)}\n\n"
                 elif (quiet := quiet + 1) == _QUIET_LOOKS:
                     quiet = 0
                     yield ": still here\n\n"
@@ -123,3 +125,15 @@ class LiveAnswers:
     async def _cancel(self, request: Request) -> Response:
         await self._desk.done(request, self._job.cancel)
         return JSONResponse(self._job.told(), headers=FRESH)
+
+
+def changes(told: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of `now` was not told yet; of what is told by slide, only those slides, and None for what is over."""
+    found = {name: value for name, value in now.items() if name not in _BY_SLIDE and told.get(name) != value}
+    for name in _BY_SLIDE:
+        before = told.get(name, {})
+        changed = {key: value for key, value in now[name].items() if before.get(key) != value}
+        over = dict.fromkeys(before.keys() - now[name].keys())
+        if changed or over:
+            found[name] = changed | over
+    return found

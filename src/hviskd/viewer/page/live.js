@@ -28,6 +28,7 @@ export class Live {
     this.source?.close();
     this.source = on ? new EventSource("/live") : null;
     if (!on) return;
+    this.source.addEventListener("open", () => { this.told = null; }); // all is told anew
     this.source.addEventListener("message", ({ data }) => this.hear(JSON.parse(data)));
     this.source.addEventListener("end", () => {
       this.source.close();
@@ -35,7 +36,10 @@ export class Live {
     });
   }
 
-  async hear(told) {
+  /** Take in what has changed. */
+  async hear(changes) {
+    const told = { ...this.told, ...changes };
+    for (const name of ["rows", "now"]) told[name] = withChanges(this.told?.[name], changes[name]);
     this.told = told;
     this.list.tell(told.rows, told.now);
     this.showJob();
@@ -142,6 +146,11 @@ export class Live {
     context.drawImage(canvas, left, top, canvas.width * side, canvas.height * side);
     context.globalAlpha = 1;
   }
+}
+
+/** What is known by slide, with changes; null ends it. */
+function withChanges(known = {}, changes = {}) {
+  return Object.fromEntries(Object.entries({ ...known, ...changes }).filter(([, value]) => value));
 }
 
 /** Tiles and area so far, tiles a second and time left, in words. */
