@@ -32,6 +32,7 @@ class Opened:
         """Show what a page shows that is opened with these words after the `#` of its address, without loading it."""
         self.complaints.clear()
         self.requests.clear()
+        self.page.bring_to_front()  # a page behind others draws four frames a second
         self.page.evaluate(
             """async (words) => {
               hviskd.board.tools.choose("look");

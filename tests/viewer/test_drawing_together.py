@@ -4,6 +4,7 @@ import pytest
 
 from hviskd.annotations import read_annotation
 
+from .asking import page_file
 from .hand import CORNERS, Hand, corners_of, drawn
 
 pytestmark = pytest.mark.slow
@@ -13,13 +14,14 @@ pytestmark = pytest.mark.slow
 def second(folder, to_draw_on, turn, look):
     """Of two windows on one slide the one that saves after the other."""
     first, second = turn(to_draw_on.address), look(to_draw_on.address)
-    hands = Hand(first), Hand(second)
-    for hand in hands:
-        hand.page.keyboard.press("d")
-        hand.page.wait_for_selector("#draw-section:not([hidden])")
-    hands[0].polygon(*CORNERS)
-    hands[0].saved()
-    hands[1].polygon((200, 200), (300, 200), (300, 300))
+    second.page.keyboard.press("d")
+    second.page.wait_for_selector("#draw-section:not([hidden])")
+    first.page.bring_to_front()
+    hand = Hand(first)
+    hand.polygon(*CORNERS)
+    hand.saved()
+    second.page.bring_to_front()
+    Hand(second).polygon((200, 200), (300, 200), (300, 300))
     second.page.wait_for_selector("#draw-conflict:not([hidden])")
     assert second.page.inner_text("#draw-what") == "A.geojson: was changed by someone else meanwhile."
     return second
@@ -30,6 +32,33 @@ def is_refused(opened):
     (complaint,) = opened.complaints
     assert "409" in complaint
     opened.complaints.clear()
+
+
+def test_of_two_windows_the_second_puts_both_together_and_nothing_is_lost(second, folder):
+    second.page.get_by_role("button", name="Put both together").click()
+    second.page.wait_for_selector("#draw-conflict", state="hidden")
+    Hand(second).saved()
+    assert second.page.inner_text("#draw-note").startswith("Yours and theirs are saved in A.geojson")
+    assert [len(corners_of(region)) for region in drawn(folder)] == [4, 3]
+    second.page.keyboard.press("Control+z")
+    Hand(second).saved()
+    assert [len(corners_of(region)) for region in drawn(folder)] == [3]  # mine were one step away
+    is_refused(second)
+
+
+def test_what_each_has_drawn_changed_and_removed_since_stays_so(mapped, turn):
+    def outline(label, *ring):
+        return {"label": label, "name": "", "colour": [0, 0, 0], "polygons": [[list(ring)]]}
+
+    left, top, right, low = (outline(name, 0, 0, 9, 0, 9, 9) for name in ("left", "top", "right", "low"))
+    again = outline("left", 9, 9, 9, 0, 0, 0)  # the same, begun elsewhere and run the other way
+    mine = [left, outline("top", 0, 0, 9, 0, 9.5, 9), outline("mine", 1, 1, 2, 1, 2, 2)]  # `right` and `low` removed
+    theirs = [again, outline("top", 0, 0, 9, 0, 9, 9.25), right, outline("theirs", 3, 3, 4, 3, 4, 4)]  # `low` removed
+    both = turn(mapped.address).page.evaluate(
+        "async ([at, ...three]) => (await import(at)).together(...three)",
+        [page_file(mapped, "merging.js"), [left, top, right, low], mine, theirs],
+    )
+    assert both == [again, theirs[1], theirs[3], mine[1], mine[2]]
 
 
 def test_of_two_windows_the_second_keeps_its_own_as_a_copy(second, folder):

@@ -55,8 +55,10 @@ export class Drawing {
     this.step(this.regions.filter((each) => each !== region), null);
   }
 
-  /** Put other outlines in the place of all, as one step. */
-  takeAll(regions) {
+  /** Put other outlines in the place of all, as one step; of their classes, those that are new can be chosen, too. */
+  takeAll(regions, classes) {
+    const known = new Set(this.classes.map(({ name }) => name));
+    this.classes = [...this.classes, ...classes.filter(({ name }) => !known.has(name))];
     this.step(regions, null);
   }
 

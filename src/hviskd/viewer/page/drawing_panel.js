@@ -28,13 +28,14 @@ export class DrawingPanel {
       drawing.addClass(by("draw-new-name").value);
       by("draw-new-name").value = "";
     });
+    this.decides("draw-both", () => keeping.takeBoth());
     this.decides("draw-theirs", () => keeping.takeTheirs());
     this.decides("draw-mine", () => keeping.keepMine());
   }
 
-  /** A button that ends a conflict; both are off while one works. */
+  /** A button that ends a conflict; all are off while one works. */
   decides(id, work) {
-    const buttons = [by("draw-theirs"), by("draw-mine")];
+    const buttons = by("draw-conflict").querySelectorAll("button");
     by(id).addEventListener("click", async () => {
       for (const button of buttons) button.disabled = true;
       await work().catch((error) => this.keeping.tell(error.message));

@@ -1,6 +1,7 @@
 // Keeps what is drawn: asks for a slide's outlines, saves every change soon after it, and tells what became of it.
 
 import { Refusal, ask, send } from "./asking.js";
+import { together } from "./merging.js";
 
 const SOON_MS = 600, AGAIN_MS = 5000;
 
@@ -76,13 +77,23 @@ export class Keeping {
 
   /** Go on with the outlines that someone else saved; mine stay one undo away. */
   async takeTheirs(note = "Theirs are shown; undo brings yours back") {
-    const there = await ask(this.path);
-    Object.assign(this, { revision: there.revision, kept: there.regions, conflict: "" });
-    const changedMeanwhile = this.drawing.regions;
-    if (changedMeanwhile !== there.regions) this.drawing.takeAll(there.regions);
+    await this.goOn((theirs) => theirs);
     clearTimeout(this.waiting);
     this.tell(note);
     this.calls.saved();
+  }
+
+  /** Go on with theirs and mine together, and save them. */
+  async takeBoth() {
+    await this.goOn((theirs) => together(this.kept, this.drawing.regions, theirs));
+    if (await this.save()) this.tell(`Yours and theirs are saved in ${this.file}; undo brings yours alone back`);
+  }
+
+  async goOn(choose) {
+    const there = await ask(this.path);
+    const regions = choose(there.regions);
+    Object.assign(this, { revision: there.revision, kept: there.regions, conflict: "" });
+    this.drawing.takeAll(regions, there.classes);
   }
 
   /** Save mine beside the file, and go on with theirs. */
