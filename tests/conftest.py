@@ -28,10 +28,10 @@ def pytest_sessionstart(session):
     if session.config.pluginmanager.hasplugin("dsession"):
         return
     os.fsync = lambda _: None  # what tests write may be lost with the machine: nobody need wait for the disk
-    _declare_operators_of_torchvision()
+    declare_operators_of_torchvision()
 
 
-def _declare_operators_of_torchvision():
+def declare_operators_of_torchvision():
     """Let timm import a torchvision whose wheel on the package index needs a torch with CUDA for two operators."""
     import torch
 

@@ -1,5 +1,6 @@
 """Training with unlabelled tiles: which are drawn, what they teach, what the run and its Models say of them."""
 
+import os
 import shutil
 
 import numpy as np
@@ -8,15 +9,16 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.functional import mse_loss
 
+from hviskd.cli.app import app
 from hviskd.errors import DataError, LeakError, RecipeError, TrainingError
 from hviskd.evaluation import evaluate
 from hviskd.models.admission import cautions
 from hviskd.tiles import Origin, TileSet, TileSetWriter, TileSource, join_unlabelled, new_card
 from hviskd.tiles.rows import write_rows
-from hviskd.training import Run, Teaching, fit, load_recipe, train
+from hviskd.training import Devices, Run, Teaching, fit, load_recipe, train
 from hviskd.training.unlabelled import UnlabelledBatches, unlabelled_per_batch
-from tests.conftest import write_tiles
-from tests.processes import free_port, start_hviskd
+from tests.conftest import declare_operators_of_torchvision, write_tiles
+from tests.processes import free_port, start
 
 CPU = torch.device("cpu")
 QUICK = {"network": "resnet8", "epochs": 2, "batch_size": 16, "learning_rate": 0.005}
@@ -181,20 +183,45 @@ def test_without_labels_nothing_is_trained_or_measured(more, run, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_share_labelled_and_unlabelled_tiles(tileset, teacher_run, more, tmp_path):
-    """As `torchrun` starts them: each knows its place from its environment."""
-    changes = [f"--{key.replace('_', '-')}={value}" for key, value in (QUICK | {"epochs": 1}).items()]
+def test_two_processes_on_two_computers_train_the_weights_of_one(tileset, teacher_run, more, tmp_path):
+    """As `torchrun --nnodes 2` starts them: each knows its place from its environment.
+
+    The network normalises nothing by the batch; where one does, each process does so for its own part.
+    """
+    settings = {"epochs": 1, "batch_size": 16, "learning_rate": 0.005, "network": "timm:vit_tiny_patch16_224"}
+    size = {"depth": 4, "embed_dim": 48, "num_heads": 2}
+    changes = [f"--{key.replace('_', '-')}={value}" for key, value in settings.items()]
+    changes += [f"--set=network_arguments.{key}={value}" for key, value in size.items()]
     words = ["distill", tileset.folder, "-o", tmp_path / "two", "--teacher", teacher_run.folder, *changes]
-    words += ["--unlabelled", more.folder, "--processes", "2", "--device", "cpu", "--no-cache"]
+    words += ["--unlabelled", more.folder, "--processes", "2", "--nodes", "2", "--device", "cpu", "--no-cache"]
     common = {"TORCHELASTIC_RUN_ID": "two", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    common |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+    places = {rank: common | {"RANK": rank, "GROUP_RANK": rank} for rank in "01"}
     both = [
-        start_hviskd(*words, says=tmp_path / rank, RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", **common)
-        for rank in "01"
+        start(on_one_computer, list(map(str, words)), place, says=tmp_path / rank) for rank, place in places.items()
     ]
+    recipe = load_recipe(None, settings | {"network_arguments": size}, role="distilled student")
+    teaching = Teaching(teacher_run, cache=False, unlabelled=more.folder)
+    one = train(recipe, tileset, tmp_path / "one", teacher=teaching, device="cpu")
     for process in both:
         process.join()
     said = [(tmp_path / rank).read_text() for rank in "01"]
     assert [process.exitcode for process in both] == [0, 0], said
     assert "40 tiles of more joined without labels" in said[0]
-    assert Run(tmp_path / "two").card["machine"]["processes"] == 2
-    assert np.isfinite(Run(tmp_path / "two").log.to_numpy()).all()
+    assert "joined" not in said[1]
+    two = Run(tmp_path / "two")
+    assert two.card["machine"]["processes"] == 2
+    torch.testing.assert_close(weights(two), weights(one), rtol=1e-4, atol=1e-5)
+    columns = [name for name in one.log.columns if name != "seconds"]
+    np.testing.assert_allclose(two.log[columns], one.log[columns], rtol=1e-3)
+
+
+def on_one_computer(words, place):
+    declare_operators_of_torchvision()
+    os.environ.update(place)
+    app(words)
+
+
+def test_processes_are_shared_evenly_by_computers():
+    with pytest.raises(DataError, match="`processes=3`: not divisible by `nodes=2`"):
+        Devices("cpu", 3, 2)

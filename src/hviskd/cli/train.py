@@ -122,6 +122,9 @@ class TrainingOptions:
     processes: Annotated[
         int, typer.Option("--processes", min=1, help="Processes (one per GPU) that share each batch.")
     ] = 1
+    nodes: Annotated[
+        int, typer.Option("--nodes", min=1, help="Computers over which torchrun or SLURM has started the processes.")
+    ] = 1
 
 
 @dataclass(frozen=True)
@@ -271,13 +274,19 @@ def _run(tileset: Path, output: Path, recipe: "Recipe", teacher: "Teaching | Non
             teacher=teacher,
             resume=how.resume,
             allow_leak=how.allow_leak,
-            device=Devices(how.device, how.processes),
+            device=Devices(how.device, how.processes, how.nodes),
         )
     except KeyboardInterrupt:
         typer.echo(f"interrupted; repeat the command with --resume to continue {output}", err=True)
         raise typer.Exit(Status.INTERRUPTED) from None
-    if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes one speaks
+    if _speaks():
         _summary(run)
+
+
+def _speaks() -> bool:
+    """Whether this is the first of several processes, as torchrun, Fabric or SLURM number them."""
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return next(filter(None, ranks), "0") == "0"
 
 
 def _summary(run: "Run") -> None:

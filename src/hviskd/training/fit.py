@@ -46,6 +46,7 @@ from hviskd.training.unlabelled import (
     unlabelled_per_batch,
     with_unlabelled,
 )
+from hviskd.training.varied_views import draw_own
 
 _LOOK_EVERY = 50  # steps between two checks of the losses on a GPU, since each waits for the device
 
@@ -65,7 +66,8 @@ def train(
 
     Without a teacher, this trains a teacher, or a student alone; with one, it distils. If killed at any moment, the
     training continues with `resume` after its last finished epoch and, on a CPU, ends with the weights of an
-    uninterrupted one. Several processes are started by running the calling script once more for each.
+    uninterrupted one. Several processes are started by running the calling script once more for each, or have been by
+    torchrun or SLURM.
 
     Args:
         recipe: The network, and how to train it.
@@ -75,7 +77,8 @@ def train(
             what is read of it is stored.
         resume: Continue an unfinished run in the folder.
         allow_leak: Train even if the splits leak; every output says so.
-        device: `auto`, `cpu`, `cuda` or `mps`; or `Devices`, to share each batch among several GPUs.
+        device: `auto`, `cpu`, `cuda` or `mps`; or `Devices`, to share each batch among several GPUs or
+            computers.
         progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
@@ -191,9 +194,9 @@ def _train_epoch(
     recipe, fabric = learner.recipe, learner.fabric
     started = time.perf_counter()
     order_seed = _epoch_seed(recipe.seed, learner.epoch)
-    own_seed = order_seed + fabric.global_rank
-    torch.manual_seed(own_seed)  # for methods that draw; starting over each epoch is what lets a run resume
-    generator = torch.Generator().manual_seed(own_seed)
+    place = {"rank": fabric.global_rank, "world": fabric.world_size}
+    torch.manual_seed(order_seed + fabric.global_rank)  # for methods that draw; as each epoch does, so that runs resume
+    generator = torch.Generator().manual_seed(order_seed)
     learner.objective.train()
     learner.objective.progress = learner.epoch / recipe.epochs
     tally = LossTally(learner.epoch + 1, every=1 if fabric.device.type == "cpu" else _LOOK_EVERY)
@@ -202,7 +205,7 @@ def _train_epoch(
     for number, (batch, more) in enumerate(parts):
         rate = rate_at(recipe, (learner.epoch + number / len(split)) / recipe.epochs)
         set_rate(learner.optimizer, rate)
-        view, variation = learner.views.draw(batch.index, generator)
+        view, variation = draw_own(learner.views, batch.index, generator, **place)
         images = input_step(vary(batch.tiles, variation))
         seen = [(batch.index, view), *([more.seen] if more else [])]
         stored = learner.use.read(seen, fabric.device)

@@ -12,6 +12,7 @@ from lightning_fabric.strategies.strategy import Strategy
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from hviskd.checks import require_at_least
 from hviskd.distillation import METHODS, Objective, Setting, build_methods
 from hviskd.errors import DataError, LeakError, RecipeError
 from hviskd.models import Model, NetworkChoice, pick_device
@@ -218,10 +219,21 @@ class Devices:
     Attributes:
         kind: `auto`, `cpu`, `cuda` or `mps`.
         processes: How many, one a GPU, share each batch.
+        nodes: Computers over which torchrun or SLURM has started them, the same number on each.
+
+    Raises:
+        DataError: A number is below 1, or the processes cannot be divided evenly among the computers.
     """
 
     kind: str = "auto"
     processes: int = 1
+    nodes: int = 1
+
+    def __post_init__(self) -> None:
+        """Reject invalid values."""
+        require_at_least(1, processes=self.processes, nodes=self.nodes)
+        if self.processes % self.nodes:
+            raise DataError(f"`processes={self.processes}`: not divisible by `nodes={self.nodes}`; count those of all")
 
 
 def open_fabric(recipe: Recipe, devices: Devices) -> Fabric:
@@ -236,8 +248,14 @@ def open_fabric(recipe: Recipe, devices: Devices) -> Fabric:
         strategy: Strategy | str = DDPStrategy(find_unused_parameters=partial)
     else:
         strategy = "auto"
-    chosen = [where.index] if processes == 1 and where.index is not None else processes
-    fabric = Fabric(accelerator=where.type, devices=chosen, strategy=strategy, precision=recipe.precision)
+    chosen = [where.index] if processes == 1 and where.index is not None else processes // devices.nodes
+    fabric = Fabric(
+        accelerator=where.type,
+        devices=chosen,
+        num_nodes=devices.nodes,
+        strategy=strategy,
+        precision=recipe.precision,
+    )
     fabric.launch()
     return fabric
 

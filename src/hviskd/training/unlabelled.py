@@ -16,7 +16,7 @@ from hviskd.tiles.augmentation import vary
 from hviskd.training.batches import TileBatches
 from hviskd.training.recipe import Recipe
 from hviskd.training.teaching import Seen
-from hviskd.training.varied_views import views_of
+from hviskd.training.varied_views import draw_own, views_of
 
 _OWN_SEED = 500_009  # apart from those of order and augmentation of the labelled tiles
 
@@ -56,16 +56,16 @@ class UnlabelledBatches:
         """Draw `count` tiles for each batch, over all processes together."""
         self._batches = TileBatches(tiles.tileset, tiles.rows, count, device, rank=rank, world=world)
         self._views = views_of(recipe, len(tiles.rows))
-        self._rank = rank
+        self._place = {"rank": rank, "world": world}
 
     def epoch(self, seed: int, batches: int) -> Iterator[UnlabelledPart]:
         """Yield the unlabelled part of each batch, in an order that depends only on the seed.
 
         Tiles come in shuffled rounds, so that within an epoch none is drawn more than once more than another.
         """
-        generator = torch.Generator().manual_seed(seed + _OWN_SEED + self._rank)
+        generator = torch.Generator().manual_seed(seed + _OWN_SEED)
         for batch in self._batches.shuffled(seed + _OWN_SEED, batches):
-            view, variation = self._views.draw(batch.index, generator)
+            view, variation = draw_own(self._views, batch.index, generator, **self._place)
             yield UnlabelledPart(vary(batch.tiles, variation), (batch.index, view))
 
 

@@ -35,6 +35,18 @@ def views_of(recipe: Recipe, tiles: int) -> Views:
     return _FreshViews(recipe)
 
 
+def draw_own(
+    views: Views, index: Tensor, generator: torch.Generator, *, rank: int = 0, world: int = 1
+) -> tuple[Tensor | None, Variation]:
+    """Draw as `Views.draw` for the tiles (B,) of process `rank` of `world`: what one process alone would draw for them.
+
+    Tile i of this process is tile i · `world` + `rank` of the joint batch, for which all processes draw the same.
+    """
+    own = torch.arange(rank, len(index) * world, world)
+    view, variation = views.draw(index.repeat_interleave(world), generator)
+    return None if view is None else view[own], variation[own]
+
+
 def told_views(recipe: Recipe) -> dict[str, Any]:
     """Return what numbered views depend on, for the card of what is stored of them."""
     return {"augmentation": recipe.augmentation, "stain_jitter": recipe.stain_jitter}
