@@ -203,8 +203,8 @@ class _Round(Generic[Item, Result]):
         self._deaths: dict[str, int] = {}
 
     def run(self, items: Sequence[Item]) -> None:
-        """Do all pieces."""
-        waiting = deque(items)
+        """Do all pieces, the largest first, lest in the end all workers wait for one."""
+        waiting = deque(sorted(items, key=self._job.size, reverse=True))
         try:
             while waiting or self._at:
                 self._crew.look()
