@@ -34,6 +34,7 @@ rooms: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	rm -rf $(SITE)
+	$(BIN)/python docs/building/session.py
 	$(BIN)/python -m sphinx -q -E -W --keep-going -c docs -d $(VENV)/doctrees . $(SITE)
 	$(BIN)/python docs/building/check.py $(SITE)
 

@@ -21,6 +21,7 @@ exclude_patterns = ["README.md", ".*", "src", "tests", "packaging", "findings", 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 4
 smartquotes = False  # or --option would become a dash
+copybutton_selector = ".highlight-sh pre, .highlight-default pre, .highlight-python pre, .highlight-yaml pre"
 highlight_language = "sh"  # most blocks without a language are commands
 python_maximum_signature_line_length = 90
 toc_object_entries = False

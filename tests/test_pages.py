@@ -38,7 +38,8 @@ def split(words):
 @named
 def test_every_command_can_be_called(page):
     for words in commands(page):
-        if "--help" in words or words[0] == "count":  # the verb that CONTRIBUTING adds
+        words = words[words[0] == "--debug" :]
+        if "--help" in words or words[0] in ("VERB", "count"):  # the latter is the verb that CONTRIBUTING adds
             continue
         verb, rest = split(words)
         rest = [VARIABLE.sub("1", word) for word in rest if word != "…"]

@@ -6,6 +6,7 @@ So the pages of reference stand beside the others and can be linked to, and no l
 import re
 from typing import Any
 
+from building import session
 from building.api import api_page
 from building.commands import commands_page
 from building.keys import experiment_keys, method_options, preset_table, recipe_keys
@@ -27,7 +28,7 @@ def filled(text: str) -> str:
 
 
 def _fill(_app: Any, name: str, source: list[str]) -> None:
-    source[0] = filled(source[0])
+    source[0] = session.printed(source[0]) if name == "docs/first" else filled(source[0])
     if name.startswith("benchmarks/results/"):  # linked to from the pages of evidence, and too many for the side bar
         source[0] = f"---\norphan: true\n---\n\n{source[0]}"
 
