@@ -361,7 +361,8 @@ def test_a_leaking_split_trains_only_when_asked_and_says_so_everywhere(tmp_path)
 
 
 def test_what_does_not_fit_is_said_before_the_first_step(tileset, teacher_run, tmp_path):
-    with pytest.raises(RecipeError, match=r"batch_size 500 is larger than the training split \(72 tiles\)"):
+    said = r"`batch_size=500` is larger than the training split \(72 tiles\); add tiles, .* `batch_size=32`"
+    with pytest.raises(RecipeError, match=said):
         train(load_recipe(None, QUICK | {"batch_size": 500}, role="student"), tileset, tmp_path / "run")
     other = write_tiles(tmp_path / "tiles", patients=6, classes=("one", "two"))
     with pytest.raises(ModelError, match="only the model has dark, middle, pale; only the tiles have one, two"):

@@ -276,8 +276,13 @@ def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes
                 "`probe=True`: learns from the labels alone, in one process; leave out teacher and processes"
             )
     elif len(train) < (wanted := recipe.batch_size - unlabelled):
-        what = f"batch_size {recipe.batch_size}" if not unlabelled else f"the labelled part of a batch ({wanted} tiles)"
-        raise RecipeError(f"{what} is larger than the training split ({len(train)} tiles); lower it")
+        whole = f"`batch_size={recipe.batch_size}`"
+        what = whole if not unlabelled else f"the labelled part of {whole}, {wanted} tiles,"
+        fits = 2 ** max(0, (len(train) // 2).bit_length() - 1)
+        raise RecipeError(
+            f"{what} is larger than the training split ({len(train)} tiles); add tiles, or pass a smaller one, such as "
+            f"`batch_size={fits}`"
+        )
     if recipe.batch_size % processes:
         raise RecipeError(f"batch_size {recipe.batch_size} is not divisible by {processes} processes")
     missing = sorted(set(tileset.classes) - set(tileset.table["class"].iloc[train]))
