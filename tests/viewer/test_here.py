@@ -57,6 +57,11 @@ def test_a_click_tells_what_map_model_and_expert_say(opened, viewer):
     agrees = "agrees" if top == "tumour" else f"says {top}"
     assert page.inner_text("#here-expert").startswith("Expert: Tumour (of the tile: Tumour 100 %); kd " + agrees)
     page.wait_for_function("() => document.getElementById('here-cam').naturalWidth === 64")
+    for width, height in ((820, 1180), (1024, 768), (1280, 800)):  # all of it is in sight
+        page.set_viewport_size({"width": width, "height": height})
+        for seen in ("#here-cam", "#here-expert", "#least-next"):
+            box = page.locator(seen).bounding_box()
+            assert box["y"] + box["height"] < height
     assert opened.evaluate("document.getElementById('here-tile').naturalWidth") == 64
 
 

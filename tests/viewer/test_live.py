@@ -234,6 +234,7 @@ def test_the_page_shows_the_map_as_it_fills_and_then_as_a_map_like_any_other(mod
         opened.settled()
         assert page.locator("#live-section").is_hidden()
         assert page.inner_text("#legend-title") == "Map by student"
+        assert page.locator("#tool-region").is_enabled()
         assert page.locator("#slide-list .state").all_inner_texts() == ["", "", ""]
         assert page.locator("#slide-list .warn").all_inner_texts()[0].startswith("failed: B.svs: damaged")
         assert opened.overlay()[..., 3].any()

@@ -54,9 +54,8 @@ export class Board {
   }
 
   /** Take a slide that was opened. */
-  opened(facts) {
+  opened() {
     this.forget();
-    this.tools.enable("region", facts.maps.length > 0);
     if (this.tools.draws) this.load();
   }
 

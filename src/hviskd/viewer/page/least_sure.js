@@ -53,7 +53,7 @@ export class LeastSure {
   tell() {
     const tile = this.tiles[this.at];
     document.getElementById("least-told").textContent = tile
-      ? `${this.at + 1} of ${this.tiles.length}: ${tile.class}, ${(100 * tile.top).toFixed(0)} %`
+      ? `${this.at + 1} of ${this.tiles.length}: ${tile.class}, ${(100 * tile.top).toFixed(0)}\u00a0%`
       : this.tiles.length || this.at < 0 ? "" : "the map has no tiles";
     document.getElementById("least-previous").disabled = this.at <= 0;
     document.getElementById("least-next").disabled = this.at >= 0 && this.at >= this.tiles.length - 1;

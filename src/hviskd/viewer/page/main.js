@@ -27,6 +27,7 @@ const panes = new Panes(by("panes"), {
     if (pane === panes.active) {
       showLegend(pane.layers);
       leastSure.update(pane.layers);
+      board.tools.enable("region", Boolean(pane.layers.map));
     }
     keep();
   },
@@ -97,7 +98,7 @@ async function show(key, place = {}) {
     tellLayerProblem("");
     here.close();
     await panes.open(facts);
-    board.opened(facts);
+    board.opened();
     live?.opened();
     loading ??= ask("/models").catch((error) => tellLayerProblem(error.message));
     if (place.x != null && place.y != null && place.power) panes.first.view.lookAt(place.x, place.y, place.power);

@@ -54,9 +54,13 @@ export class PolygonTool extends Sketch {
   }
 
   /** Close the outline; the second click of the two has added a corner. */
-  double({ px }) {
+  double({ px }, { originalEvent }) {
     const last = this.points.at(-1), before = this.points.at(-2);
-    if (before && Math.hypot(last[0] - before[0], last[1] - before[1]) < CLOSE_PX * px) this.points.pop();
+    if (before) {
+      const near = Math.hypot(last[0] - before[0], last[1] - before[1]) < CLOSE_PX * px;
+      if (!near && originalEvent.pointerType !== "touch") return true; // two corners, soon after each other
+      this.points.pop();
+    }
     if (this.points.length > 2) this.finish();
     else if (this.points.length === 1) this.leave(); // of an outline that the first click closed
     return true;
