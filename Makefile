@@ -10,7 +10,7 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 # Tests start some hundred processes: what the first of them compiles, the others read.
 test fast: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: setup demo test fast lint rooms docs docs-serve clean
+.PHONY: setup demo test fast lint rooms docs docs-serve wheels clean
 
 $(VENV)/.installed: pyproject.toml constraints/ci.txt packaging/package-lock.json
 	$(PYTHON) -m venv $(VENV) || { echo "venv failed; on Debian: apt install python3-venv"; exit 1; }
@@ -46,6 +46,10 @@ test: lint
 
 fast: $(VENV)/.installed
 	$(PYTEST) -m "not slow"
+
+# Minutes and gigabytes, so no part of `make test`: the wheel with every Python from 3.11 on that is here.
+wheels: $(VENV)/.installed
+	$(BIN)/python packaging/try_wheels.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) $(SITE)

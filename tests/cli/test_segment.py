@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,8 +43,12 @@ def test_it_says_what_it_does_what_it_took_and_what_it_wrote(folder):
 
 @pytest.mark.slow
 def test_a_slide_that_fails_is_named_and_the_exit_status_is_1(folder):
-    result = run(folder, folder / "slides", "-o", folder / "some")
+    result = run(folder, folder / "slides", "-o", folder / "some", "--json")
     assert result.exit_code == 1
+    told = {Path(each["slide"]).name: each for each in json.loads(result.stdout)["slides"]}
+    assert told["good.svs"]["tiles"] == len(load_slide_map(folder / "some" / "good"))
+    assert (told["bad.svs"]["state"], told["good.svs"]["state"]) == ("failed", "done")
+    assert told["bad.svs"]["problem"] in result.stderr
     assert "error: " in result.output
     assert "bad.svs: damaged or not a slide" in result.output
     assert "1 of 2 slides mapped" in result.output

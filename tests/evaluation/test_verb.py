@@ -60,7 +60,11 @@ def test_a_full_folder_is_refused_before_the_work_and_replaced_on_request(work):
     refused = call(*request)
     assert "--overwrite" in refused.stderr
     assert (out / "old.txt").exists()
-    assert call(*request, "--overwrite").exit_code == 0
+    replaced = call(*request, "--overwrite", "--json")
+    assert replaced.exit_code == 0
+    told = json.loads(replaced.stdout)
+    assert told.pop("output") == str(out)
+    assert told == json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     assert not (out / "old.txt").exists()
 
 

@@ -120,9 +120,13 @@ def test_a_teacher_no_better_than_a_guess_teaches_only_when_that_is_allowed(expe
     assert "`allow_weak=True`" in problem
     assert not any("Distilled nevertheless" in note for note in refused.comparison.notes)
     words = ["compare", str(tmp_path / "out" / "experiment.yaml"), "--tiles", str(tiles.folder), "--device", "cpu"]
-    allowed = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "out"), "--allow-weak-teacher"])
+    allowed = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "out"), "--allow-weak-teacher", "--json"])
     assert allowed.exit_code == 0, allowed.output
-    assert "Distilled nevertheless: the teacher" in allowed.output
+    told = json.loads(allowed.stdout)
+    assert any(note.startswith("Distilled nevertheless: the teacher") for note in told["notes"])
+    assert told["verdict"]["sentences"][0] in allowed.stderr
+    assert [row["arm"] for row in told["rows"]] == ["teacher", "kd", "random"]
+    assert told["rows"][1]["gain_over_kd"] is None
 
 
 def numbers(folder):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.evaluate import print_table
 from hviskd.cli.option_groups import with_groups
 from hviskd.cli.train import RecipeOptions, TeachingOptions
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _CAP = 4000  # tiles
 
 
+@answering
 @in_turn()
 @with_groups
 def adapt(
@@ -54,7 +56,7 @@ def adapt(
     device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
     recipe: RecipeOptions,
     teaching: TeachingOptions,
-) -> None:
+) -> Answer:
     """Adapt a student to another laboratory or scanner with its slides alone; no label of the new place is read.
 
     The training goes on from the student. A quarter of each batch are tiles of the new place, on which the student
@@ -101,6 +103,7 @@ def adapt(
         typer.echo(statement)
     for path in (found.run.folder, output / "adaptation.md", output / "adaptation.png", output / "adaptation.json"):
         typer.echo(f"  {path}")
+    return Answer({"output": output, "run": found.run.folder, **found.to_dict()})
 
 
 def _cut_like(home: "TileSet", slides: list[Path], output: Path, patients: str | None, cap: int) -> Path:

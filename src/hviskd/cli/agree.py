@@ -1,25 +1,29 @@
 """`hviskd agree`: compare slide maps with an expert's annotations."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hviskd.cli.annotation_options import NoCrop, Tolerance
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.spelling import say
 from hviskd.cli.status import Status
 from hviskd.cli.turns import in_turn
 
 
-def _show(output: Path, context: typer.Context) -> None:
-    """Print why slides are missing in an agreement, and end with status 1 if there are any."""
+def _show(output: Path, context: typer.Context) -> Answer:
+    """Print why slides are missing in an agreement, and return its summary."""
     from hviskd.agreement.folder import SUMMARY
     from hviskd.storage import read_json
 
-    _end_with({one["slide"]: one["problem"] for one in read_json(output / SUMMARY)["failed"]}, context)
+    summary = read_json(output / SUMMARY)
+    for one in summary["failed"]:
+        say(f"error: {one['slide']} was not compared: {one['problem']}", context, err=True)
+    return Answer({"output": output, **summary}, Status.partly(summary["failed"]))
 
 
+@answering
 @in_turn(_show)
 def agree(
     context: typer.Context,
@@ -65,7 +69,7 @@ def agree(
         float, typer.Option("--reach-um", help="Largest distance from the outline in the profile, in µm.")
     ] = 1000.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
-) -> None:
+) -> Answer:
     """Compare slide maps with an expert's annotation: Dice, precision, recall, border distance, boundary profile.
 
     Annotations are found by the slide's name. Maps of one slide by several models are drawn side by side. Classes are
@@ -104,12 +108,4 @@ def agree(
     for statement in found.statements:
         typer.echo(statement)
     typer.echo(f"wrote {output}")
-    _end_with(found.failed, context)
-
-
-def _end_with(failed: Mapping[str, str], context: typer.Context) -> None:
-    """Print why slides were not compared, and end with status 1 if there are any."""
-    for slide, problem in failed.items():
-        say(f"error: {slide} was not compared: {problem}", context, err=True)
-    if failed:
-        raise typer.Exit(Status.PARTLY)
+    return _show(output, context)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hviskd.cli.annotation_options import NoCrop, Tolerance
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.spelling import say
 from hviskd.cli.status import Status
 from hviskd.errors import DataError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from hviskd.slide_frame import SlideFrame
 
 SHOWN_COLOURS = 20
+_ANSWERED_COLOURS = 1000  # a JPEG has hundreds of thousands; the CSV has all
 
 annotations_app = typer.Typer(no_args_is_help=True, help="Inspect and convert annotations.")
 
@@ -36,6 +38,7 @@ def _top() -> None:
 
 
 @annotations_app.command()
+@answering
 def census(
     context: typer.Context,
     masks: Annotated[Path, typer.Argument(metavar="MASK_OR_FOLDER", help="Colour mask, or folder of colour masks.")],
@@ -46,7 +49,7 @@ def census(
         Path | None, typer.Option("-o", "--output", metavar="CSV", help="CSV file for the complete list of colours.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
-) -> None:
+) -> Answer:
     """List the colours of masks by area, with the nearest class of the legend.
 
     Use it to check masks and legend before you cut tiles. The exit status is 1 if any mask cannot be read.
@@ -74,11 +77,13 @@ def census(
     typer.echo(f"{len(found) - len(counted.failed)} of {len(found)} masks, {counted.total_px} px")
     if output is not None:
         typer.echo(f"wrote {len(counted.area_px)} colours to {counted.write_csv(output)}")
-    if counted.failed:
-        raise typer.Exit(Status.PARTLY)
+    facts = {"masks": len(found), "px": counted.total_px, "transparent_px": counted.transparent_px}
+    areas = {"class_px": counted.class_areas(), "colours": list(counted.rows(_ANSWERED_COLOURS))}
+    return Answer({"output": output, **facts, **areas, "failed": counted.failed}, Status.partly(counted.failed))
 
 
 @annotations_app.command()
+@answering
 def convert(
     context: typer.Context,
     annotation: Annotated[
@@ -115,7 +120,7 @@ def convert(
     tolerance: Tolerance = 20.0,
     no_crop: NoCrop = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing OUTPUT.")] = False,
-) -> None:
+) -> Answer:
     """Convert an annotation to QuPath GeoJSON, Labelme JSON or a colour mask, according to the suffix of OUTPUT.
 
     Examples:
@@ -142,7 +147,9 @@ def convert(
     if output.suffix.lower() in (".geojson", ".json"):
         read = to_outlines(read, wanted, px_per_cell=px_per_cell)
     convert(read, output, legend=wanted, px_per_cell=px_per_cell, image_path=image, frame=frame)
-    typer.echo(f"{_regions(read)} written to {output}" if isinstance(read, Outlines) else f"wrote {output}")
+    regions = _regions(read) if isinstance(read, Outlines) else None
+    typer.echo(f"wrote {output}" if regions is None else f"{_said(regions)} written to {output}")
+    return Answer({"output": output, "regions": regions, "remarks": read.remarks})
 
 
 def _frame(slide: Path | None, size: str | None, *, no_crop: bool) -> "SlideFrame | None":
@@ -165,11 +172,16 @@ def _check_output(output: Path, sources: Sequence[Path], *, overwrite: bool) -> 
     require_free_file(output, overwrite=overwrite)
 
 
-def _regions(outlines: "Outlines") -> str:
-    """Say how many regions there are of each class that has any."""
+def _regions(outlines: "Outlines") -> dict[str, int]:
+    """Count the regions of each class that has any, in the order of the classes."""
     counts = Counter(region.label for region in outlines.regions)
-    found = ", ".join(f"{name} {counts[name]}" for name in outlines.classes if counts[name])
-    return f"{counts.total()} region{'s' * (counts.total() > 1)} ({found})" if found else "no region"
+    return {name: counts[name] for name in outlines.classes if counts[name]}
+
+
+def _said(regions: dict[str, int]) -> str:
+    total = sum(regions.values())
+    found = ", ".join(f"{name} {count}" for name, count in regions.items())
+    return f"{total} region{'s' * (total > 1)} ({found})" if found else "no region"
 
 
 def _parse_size(size: str) -> tuple[int, int]:

@@ -5,16 +5,21 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.spelling import say
 from hviskd.cli.turns import in_turn
 
 
-def _show(output: Path, _context: typer.Context) -> None:
-    """Print the files of an output."""
+def _show(output: Path, _context: typer.Context) -> Answer:
+    """Print the files of an output, and return its summary."""
+    from hviskd.storage import read_json
+
     for file in sorted(output.iterdir()):
         typer.echo(f"  {file}")
+    return Answer({"output": output, **read_json(output / "summary.json")})
 
 
+@answering
 @in_turn(_show)
 def attend(
     context: typer.Context,
@@ -51,7 +56,7 @@ def attend(
     ] = False,
     device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
-) -> None:
+) -> Answer:
     """Show where models look in tiles, and how well this agrees with an expert's outlines.
 
     Random maps and edge maps are measured alongside as baselines. Research software, not a medical device.
@@ -84,4 +89,4 @@ def attend(
         print_table(found.resemblance_table())
     for note in found.notes:
         say(note, context)
-    _show(output, context)
+    return _show(output, context)

@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 
+
+@answering
 def calibrate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder or finished run.")],
     tileset: Annotated[
@@ -26,7 +29,7 @@ def calibrate(
     ] = False,
     device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
-) -> None:
+) -> Answer:
     """Calibrate a Model's probabilities (temperature scaling), and find the threshold below which it is unsure.
 
     Reads only the validation split. No tile's class changes. `hviskd segment` marks tiles below the threshold as
@@ -73,3 +76,4 @@ def calibrate(
             "the int8 variant was left out, since its probabilities are uncalibrated; run `hviskd quantize` again"
         )
     typer.echo(f"wrote {made.folder}")
+    return Answer({"output": made.folder, "calibration": record})

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.changes import parse_changes
 from hviskd.cli.running_options import Retries, Scheduler, cluster
 from hviskd.cli.spelling import say
@@ -13,6 +14,7 @@ from hviskd.cli.status import Status
 from hviskd.cli.turns import in_turn
 
 
+@answering
 @in_turn()
 def compare(
     context: typer.Context,
@@ -72,7 +74,7 @@ def compare(
             "--set", metavar="KEY=VALUE", help="Change a value of the experiment, for example settings.epochs=20."
         ),
     ] = None,
-) -> None:
+) -> Answer:
     """Train every teacher–student pair with every method and seed, and tabulate which methods helped.
 
     Baselines are always included: the student alone, trained for twice the epochs, and with label smoothing; KD with
@@ -123,8 +125,7 @@ def compare(
         typer.echo(f"{outcome.left} trainings remain; repeat the command to continue.")
     for file in sorted(path for path in output.iterdir() if path.suffix in (".md", ".csv", ".tex", ".png")):
         typer.echo(f"  {file}")
-    if outcome.failed or outcome.left:
-        raise typer.Exit(Status.PARTLY)
+    return Answer({"output": output, **outcome.to_dict()}, Status.partly(outcome.failed or outcome.left))
 
 
 def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -5,14 +5,17 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 
+
+@answering
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything the demo writes.")] = Path(
         "demo"
     ),
     device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing demo.")] = False,
-) -> None:
+) -> Answer:
     """Run the whole workflow on synthetic slides: about four minutes on two cores.
 
     Generates slides of twenty patients with masks of eight classes, cuts tiles, trains a teacher and three students
@@ -49,3 +52,5 @@ def demo(
     typer.echo(f"maps        {output / 'maps'} ({len(made.maps)} slides of unseen patients)")
     typer.echo(f"report      {page} (all results on one page; open it in a browser)")
     typer.echo(f"done in {time.monotonic() - started:.0f} s")
+    folders = {name: run.folder for name, run in made.runs.items()}
+    return Answer({"output": output, "report": page, "runs": folders, "evaluation": made.evaluation.to_dict()})

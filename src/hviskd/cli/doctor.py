@@ -1,10 +1,10 @@
 """`hviskd doctor`: what works on this computer, and what is missing for which verb."""
 
-import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.status import Status
 
 if TYPE_CHECKING:
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 _KEY_LIBRARIES = ("torch", "onnxruntime", "lightning-fabric", "openslide-python", "pyvips", "numpy", "pandas")
 
 
-def doctor(
-    json_: Annotated[bool, typer.Option("--json", help="Print everything as JSON, also the licences.")] = False,
-) -> None:
+@answering
+def doctor() -> Answer:
     """Check the installation: libraries, engines, GPU, memory, cache, and what is missing for which verb.
 
     Every library is imported, and every engine runs a small network, in processes of their own. Nothing is changed.
-    Exit status 0 if everything that the core verbs need works, otherwise 1; missing extras do not count.
+    Exit status 0 if everything that the core verbs need works, otherwise 1; missing extras do not count. With --json,
+    licences are listed, too.
 
     Examples:
 
@@ -30,12 +30,8 @@ def doctor(
     from hviskd.installation import examine_installation
 
     found = examine_installation()
-    if json_:
-        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
-    else:
-        _print(found)
-    if not found.works:
-        raise typer.Exit(Status.PARTLY)
+    _print(found)
+    return Answer(found.as_json(), Status.partly(not found.works))
 
 
 def _print(found: "Installation") -> None:

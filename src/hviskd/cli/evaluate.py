@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
+
 if TYPE_CHECKING:
     from hviskd.evaluation.tables import Table
 
 
+@answering
 def evaluate(
     models: Annotated[
         list[Path],
@@ -39,7 +42,7 @@ def evaluate(
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
-) -> None:
+) -> Answer:
     """Evaluate models on one split of a TileSet, with 95 % confidence intervals over patients.
 
     Each model is compared with the first one, on the same bootstrap samples.
@@ -86,6 +89,8 @@ def evaluate(
         typer.echo(statement)
     for file in sorted(output.iterdir()):
         typer.echo(f"  {file}")
+    more = {} if worse is None else {"robustness": worse.means.to_dict("records")}
+    return Answer({"output": output, **evaluation.to_dict(), **more})
 
 
 def print_table(table: "Table") -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.spelling import say
 
 
@@ -16,6 +17,7 @@ class _To(StrEnum):
     wsinfer = "wsinfer"
 
 
+@answering
 def export(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder or finished run.")],
@@ -28,7 +30,7 @@ def export(
         typer.Option("--mpp", help="Pixel size of the training tiles in µm/px, if the Model does not record it."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
-) -> None:
+) -> Answer:
     """Export a Model for another program: QuPath and WSInfer, ONNX, OpenVINO or TorchScript.
 
     The exported file is read back and must reproduce torch's probabilities; otherwise nothing is written. onnx,
@@ -61,3 +63,5 @@ def export(
         say(remark, context)
     typer.echo(NOTICE)
     typer.echo(f"wrote {written.path}")
+    facts = {"precision": written.precision, "check_tiles": written.check_tiles, "remarks": written.remarks}
+    return Answer({"output": written.path, "largest_difference": written.largest_difference, **facts})

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -21,12 +23,13 @@ Only = Annotated[
 
 
 @figures_app.command()
+@answering
 def curves(
     folders: Annotated[
         list[Path], typer.Argument(metavar="RUN...", help="Folders written by `hviskd train` or `distill`.")
     ],
     output: Output,
-) -> None:
+) -> Answer:
     """Draw training curves: top-1, loss terms and learning rate against the epoch; a star marks the selected epoch.
 
     Examples:
@@ -36,11 +39,12 @@ def curves(
     from hviskd.reports.figures import png_path, training_curves
 
     png_path(output)
-    _write(training_curves(folders), output)
+    return _write(training_curves(folders), output)
 
 
 @figures_app.command()
-def roc(folders: Evaluations, output: Output, only: Only = None) -> None:
+@answering
+def roc(folders: Evaluations, output: Output, only: Only = None) -> Answer:
     """Draw ROC curves: macro and micro averages in one panel, and one panel per class.
 
     Examples:
@@ -52,10 +56,11 @@ def roc(folders: Evaluations, output: Output, only: Only = None) -> None:
     from hviskd.reports.figures import average_roc, png_path
 
     png_path(output)
-    _write(average_roc(folders, only=_list(only)), output)
+    return _write(average_roc(folders, only=_list(only)), output)
 
 
 @figures_app.command()
+@answering
 def radar(
     folders: Annotated[
         list[Path],
@@ -74,7 +79,7 @@ def radar(
         float, typer.Option("--from", help="Value at the centre, from 0 to below 1; stated in the figure.")
     ] = 0.0,
     only: Only = None,
-) -> None:
+) -> Answer:
     """Draw radar charts: one value per class of an evaluation, or per teacher–student pair of a comparison.
 
     Examples:
@@ -93,11 +98,12 @@ def radar(
         figure = class_radar(folders, metric=metric or "recall", centre=centre, only=_list(only))
     else:
         figure = pair_radar(folders, metric=metric or "top1", centre=centre, only=_list(only))
-    _write(figure, output)
     typer.echo(f"the centre of the figure is {100 * centre:g} %")
+    return _write(figure, output)
 
 
 @figures_app.command()
+@answering
 def confusion(
     folders: Evaluations,
     output: Output,
@@ -105,7 +111,7 @@ def confusion(
         str | None, typer.Option("--classes", metavar="A,B,C", help="Draw only these classes, in this order.")
     ] = None,
     only: Only = None,
-) -> None:
+) -> Answer:
     """Draw confusion matrices; with --classes, predictions of other classes are stated beside the matrix.
 
     Examples:
@@ -117,17 +123,18 @@ def confusion(
     from hviskd.reports.figures import confusion_matrices, png_path
 
     png_path(output)
-    _write(confusion_matrices(folders, classes=_list(classes), only=_list(only)), output)
+    return _write(confusion_matrices(folders, classes=_list(classes), only=_list(only)), output)
 
 
 @figures_app.command()
+@answering
 def gain(
     folders: Annotated[
         list[Path], typer.Argument(metavar="COMPARISON...", help="Folders written by `hviskd compare`.")
     ],
     output: Output,
     only: Only = None,
-) -> None:
+) -> Answer:
     """Draw the gain of each method over KD against its gain over the student alone.
 
     Examples:
@@ -139,14 +146,15 @@ def gain(
     from hviskd.reports.figures import gain_plot, png_path
 
     png_path(output)
-    _write(gain_plot(folders, only=_list(only)), output)
+    return _write(gain_plot(folders, only=_list(only)), output)
 
 
 def _list(names: str | None) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()] if names else []
 
 
-def _write(figure: "Figure", output: Path) -> None:
+def _write(figure: "Figure", output: Path) -> Answer:
     from hviskd.pictures import save_figure
 
     typer.echo(f"wrote {save_figure(figure, output)}")
+    return Answer({"output": output})

@@ -4,10 +4,12 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
+
+_Result = TypeVar("_Result")
 
 
-def with_groups(verb: Callable[..., None]) -> Callable[..., None]:
+def with_groups(verb: Callable[..., _Result]) -> Callable[..., _Result]:
     """Spread the parameters of a verb that are dataclasses: typer sees their fields, the verb gets the objects.
 
     Fields are written as parameters of a verb are, `Annotated[…, typer.Option(…)]` with a default.
@@ -24,10 +26,10 @@ def with_groups(verb: Callable[..., None]) -> Callable[..., None]:
             seen.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint))
 
     @wraps(verb)
-    def spread(**given: Any) -> None:
+    def spread(**given: Any) -> _Result:
         for name, group in groups.items():
             given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
-        verb(**given)
+        return verb(**given)
 
     del spread.__wrapped__  # typer would look at it
     spread.__signature__ = inspect.Signature(seen)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.spelling import say
 from hviskd.cli.status import Status
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _LISTED = 50  # files that were left out
 
 
+@answering
 def predict(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder or finished run.")],
@@ -37,7 +39,7 @@ def predict(
     device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
     int8: Annotated[bool, typer.Option("--int8", help="Run MODEL's int8 variant, on the CPU.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
-) -> None:
+) -> Answer:
     """Classify images (JPEG, PNG, TIFF, WebP) or tiles without labels, and write the probability of every class.
 
     Each row has the file, the probability of each class, the most probable class and its probability, and, if MODEL was
@@ -54,6 +56,7 @@ def predict(
     """
     from hviskd.models import Compute
     from hviskd.models import predict as classify
+    from hviskd.models.predicting import said
 
     compute = Compute(precision="int8" if int8 else "auto", device=device, batch_size=batch_size)
     made = classify(model, pictures, output, split=split, resize=resize, compute=compute, overwrite=overwrite)
@@ -65,8 +68,9 @@ def predict(
         say(f"note: {note}", context)
     _print_left_out(made, context)
     typer.echo(f"wrote {made.file}")
-    if made.left_out:
-        raise typer.Exit(Status.PARTLY)
+    left_out = {name: said(why) for name, why in made.left_out.items()}
+    facts = {"counts": made.counts, "unsure": made.unsure, "left_out": left_out, "notes": made.notes}
+    return Answer({"output": made.file, "classified": len(made), **facts}, Status.partly(left_out))
 
 
 def _print_left_out(made: "Predictions", context: typer.Context) -> None:

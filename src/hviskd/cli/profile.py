@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.spelling import say
 
 
+@answering
 def profile(
     context: typer.Context,
     networks: Annotated[
@@ -39,7 +41,7 @@ def profile(
         int | None, typer.Option("--threads", min=1, help="Number of CPU threads.", show_default="all available")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
-) -> None:
+) -> Answer:
     """Measure the cost of networks: parameters, operations, memory, and speed on this computer.
 
     Operations and memory are derived from shapes; speed is measured with every engine available on this computer.
@@ -72,3 +74,4 @@ def profile(
     if output is not None:
         for file in sorted(output.iterdir()):
             typer.echo(f"  {file}")
+    return Answer({"output": output, **found.to_dict()})

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.evaluate import print_table
 
 
+@answering
 def relations(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Model folders or finished runs.")],
     tiles: Annotated[Path, typer.Option("--tiles", metavar="TILESET", help="TileSet to relate tiles of.")],
@@ -26,7 +28,7 @@ def relations(
     batches: Annotated[int, typer.Option("--batches", min=1, help="Number of batches.")] = 16,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed of batches and of the student.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
-) -> None:
+) -> Answer:
     """Measure what a teacher's relations between tiles could teach, stage by stage.
 
     Prints for each stage and form of relation: its spread (how much it varies between pairs), how well it tells pairs
@@ -57,3 +59,5 @@ def relations(
         save_relations(found, output, overwrite=overwrite)
         for file in sorted(output.iterdir()):
             typer.echo(f"  {file}")
+    rows = found.table.to_dict("records")
+    return Answer({"output": output, "student": found.student, "relations": rows, "notes": found.notes})

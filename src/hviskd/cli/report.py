@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 
+
+@answering
 def report(
     folders: Annotated[
         list[Path],
@@ -18,7 +21,7 @@ def report(
     title: Annotated[
         str | None, typer.Option("--title", help="Title of the page.", show_default="the folders' names")
     ] = None,
-) -> None:
+) -> Answer:
     """Write a report of runs, evaluations and maps: tables, figures, limitations, and how to reproduce them.
 
     The report is one HTML page that embeds its images, loads nothing from the network, and contains no paths or
@@ -37,3 +40,5 @@ def report(
         count = len(section.pictures)
         typer.echo(f"  {section.title} ({count} image{'s' * (count != 1)})")
     typer.echo(f"wrote {output} ({output.stat().st_size / 2**20:.1f} MiB)")
+    told = [{"title": each.title, "verdict": each.verdict, "images": len(each.pictures)} for each in sections]
+    return Answer({"output": output, "sections": told})

@@ -5,10 +5,11 @@ from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.running_options import Retries, Scheduler, cluster
 from hviskd.cli.segment_plan import print_plan
 from hviskd.cli.slide_options import MppCsv, Recursive, SlideMpp, SlidesArgument
@@ -55,6 +56,7 @@ class _Precision(StrEnum):
     int8 = "int8"
 
 
+@answering
 def segment(
     context: typer.Context,
     slides: SlidesArgument,
@@ -146,7 +148,7 @@ def segment(
     tissue_min_area_um2: TissueArea = TissueRule.min_area_um2,
     tissue_min_hole_um2: TissueHole = TissueRule.min_hole_um2,
     tissue_keep_ink: KeepInk = TissueRule.keep_ink,
-) -> None:
+) -> Answer:
     """Classify the tissue of whole slides, and write maps for QuPath, as OME-TIFF, as tables and as images.
 
     Tile size, µm/px, normalisation and stain are taken from the Model. To continue after an interruption, repeat the
@@ -203,8 +205,7 @@ def segment(
         f"{f' at {scale:g} µm/px' if scale else ''}; {len(found)} slide{'s' * (len(found) != 1)}"
     )
     if plan:
-        print_plan(plan_cohort(model, found, settings=settings, compute=compute), context)
-        return
+        return print_plan(plan_cohort(model, found, settings=settings, compute=compute), context)
     began = time.perf_counter()
     if collect:
         outcomes = collect_parts(model, found, output, settings=settings, compute=compute)
@@ -228,8 +229,17 @@ def segment(
     failed = len(outcomes.failed)
     typer.echo(f"{len(outcomes) - failed} of {len(outcomes)} slides mapped")
     typer.echo(f"wrote {output}")
-    if failed:
-        raise typer.Exit(Status.PARTLY)
+    slides_done = [_about(outcome) for outcome in outcomes]
+    return Answer({"output": output, "slides": slides_done, "notes": outcomes.notes}, Status.partly(failed))
+
+
+def _about(outcome: "SlideOutcome") -> dict[str, Any]:
+    """Return what a program needs to know of one slide's map."""
+    facts = {"slide": outcome.slide, "folder": outcome.folder, "state": outcome.state, "problem": outcome.problem}
+    if (summary := outcome.summary) is None:
+        return facts
+    of_map = {"tissue_mm2": summary.map.tissue_area_um2 / 1e6, "areas_mm2": summary.areas_mm2}
+    return {**facts, "tiles": summary.tiles, **of_map, "seconds": summary.seconds, "notes": summary.map.notes}
 
 
 def _print_outcome(outcome: "SlideOutcome", context: typer.Context) -> None:

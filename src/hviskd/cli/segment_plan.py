@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from hviskd.cli.answers import Answer
 from hviskd.cli.spelling import say
 from hviskd.cli.status import Status
 
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
     from hviskd.segmentation import CohortPlan
 
 
-def print_plan(plan: "CohortPlan", context: typer.Context) -> None:
-    """Print a plan, and end with status 1 if a sampled slide cannot be segmented."""
+def print_plan(plan: "CohortPlan", context: typer.Context) -> Answer:
+    """Print a plan, and return it."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Column, Table
@@ -29,5 +30,5 @@ def print_plan(plan: "CohortPlan", context: typer.Context) -> None:
     (console if console.is_terminal else Console(width=100)).print(table)
     for statement in plan.statements():
         typer.echo(statement)
-    if plan.failed:
-        raise typer.Exit(Status.PARTLY)
+    totals = {"tiles": plan.tiles, "map_bytes": plan.map_bytes, "seconds": plan.seconds}
+    return Answer({"slides": len(plan.sizes), **totals, "plan": plan}, Status.partly(plan.failed))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.running_options import Retries, Scheduler, cluster
 from hviskd.cli.slide_options import Icc, MppCsv, Recursive, SlideMpp, SlidesArgument
 from hviskd.cli.spelling import say
@@ -24,6 +25,7 @@ def _top() -> None:
 
 
 @slides_app.command()
+@answering
 def info(
     context: typer.Context,
     slides: SlidesArgument,
@@ -45,7 +47,7 @@ def info(
     tissue_min_area_um2: TissueArea = TissueRule.min_area_um2,
     tissue_min_hole_um2: TissueHole = TissueRule.min_hole_um2,
     tissue_keep_ink: KeepInk = TissueRule.keep_ink,
-) -> None:
+) -> Answer:
     """Show size, µm/px, magnification and levels of slides, and list those that cannot be used.
 
     With -o, writes a PNG of each slide with its tissue outlined and a scale bar. The exit status is 1 if any slide
@@ -77,8 +79,10 @@ def info(
     _print_reports(reports, context, icc=icc)
     if output is not None:
         typer.echo(f"{sum(report.picture is not None for report in reports)} images in {output}")
-    if any(report.problem for report in reports):
-        raise typer.Exit(Status.PARTLY)
+    return Answer(
+        {"output": output, "slides": reports, "notes": reports.notes},
+        Status.partly(any(report.problem for report in reports)),
+    )
 
 
 def _print_reports(reports: "Survey", context: typer.Context, *, icc: bool) -> None:

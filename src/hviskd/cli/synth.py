@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 
+
+@answering
 def synth(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the cohort.")],
     patients: Annotated[int, typer.Option("--patients", help="Number of patients.")] = 6,
@@ -20,7 +23,7 @@ def synth(
         int | None, typer.Option("--workers", help="Number of processes.", show_default="one per core")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing cohort.")] = False,
-) -> None:
+) -> Answer:
     """Generate synthetic H&E slides of glioblastoma, with colour masks, QuPath outlines and Labelme vessels.
 
     Stain and nuclear density vary between patients; each slide has most of the eight classes of the Ivy atlas. Slides
@@ -55,3 +58,4 @@ def synth(
     typer.echo(f"patients     {output / 'patients.csv'}")
     typer.echo(f"card         {output / 'cohort.json'}")
     typer.echo(f"done in {time.monotonic() - started:.0f} s")
+    return Answer({"output": output, "slides": drawn})

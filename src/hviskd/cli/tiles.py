@@ -2,10 +2,11 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.count_table import print_counts
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class _By(StrEnum):
 
 
 @tiles_app.command("import")
+@answering
 def import_(
     folder: Annotated[
         Path,
@@ -77,7 +79,7 @@ def import_(
         str | None, typer.Option("--licence", help="Licence of the images, recorded in everything made from them.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing TileSet.")] = False,
-) -> None:
+) -> Answer:
     """Make a TileSet from images (JPEG, PNG, TIFF, WebP) in one subfolder per class.
 
     Images that are damaged, of another size or too large are skipped, counted and listed.
@@ -103,9 +105,11 @@ def import_(
     _print_left_out(tileset)
     _print_splits(tileset)
     typer.echo(f"wrote {tileset.folder}")
+    return Answer(about(tileset))
 
 
 @tiles_app.command("import-cifar")
+@answering
 def import_cifar(
     archive: Annotated[
         Path,
@@ -125,7 +129,7 @@ def import_cifar(
         str | None, typer.Option("--licence", help="Licence of the images, recorded in everything made from them.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing TileSet.")] = False,
-) -> None:
+) -> Answer:
     """Make a TileSet from CIFAR-100, the standard benchmark for distillation methods.
 
     The test split is unchanged; the validation split is drawn from the training images, class by class. Training images
@@ -144,9 +148,11 @@ def import_cifar(
     _print_left_out(tileset)
     _print_splits(tileset)
     typer.echo(f"wrote {tileset.folder}")
+    return Answer(about(tileset))
 
 
 @tiles_app.command()
+@answering
 def split(
     tileset: TileSetArgument,
     by: Annotated[
@@ -158,7 +164,7 @@ def split(
     keep_test: Annotated[
         bool, typer.Option("--keep-test", help="Keep the existing test split and divide the rest.")
     ] = False,
-) -> None:
+) -> Answer:
     """Split a TileSet into training, validation and test tiles, keeping each patient within one split.
 
     Every class comes as close to the requested shares as whole patients allow. An existing split is replaced. Tiles of
@@ -176,9 +182,11 @@ def split(
     divided = split_tiles(opened, by=by.value, val=val, test=test, seed=seed, keep_test=keep_test)
     _print_splits(divided)
     typer.echo(f"wrote {divided.folder}")
+    return Answer(about(divided))
 
 
 @tiles_app.command()
+@answering
 def info(
     tileset: TileSetArgument,
     output: Annotated[
@@ -187,7 +195,7 @@ def info(
             "-o", "--output", help="PNG file for the contact sheet.", show_default="TILESET/contact-sheet.png"
         ),
     ] = None,
-) -> None:
+) -> Answer:
     """Count tiles by class and split, check the splits for data leakage, and draw a contact sheet.
 
     Examples:
@@ -206,7 +214,29 @@ def info(
     )
     _print_left_out(opened)
     _print_splits(opened)
-    typer.echo(f"wrote {draw_contact_sheet(opened, output or opened.folder / 'contact-sheet.png')}")
+    sheet = draw_contact_sheet(opened, output or opened.folder / "contact-sheet.png")
+    typer.echo(f"wrote {sheet}")
+    return Answer({**about(opened), "contact_sheet": sheet})
+
+
+def about(tileset: "TileSet") -> dict[str, Any]:
+    """Return what a program needs to know of a TileSet: size, counts by class and split, leaks, what was left out."""
+    from hviskd.tiles import check_leak, summary_table
+
+    leak, origin = check_leak(tileset), tileset.card.origin
+    return {
+        "output": tileset.folder,
+        "tiles": len(tileset),
+        "tile_px": tileset.tile_px,
+        "mpp": tileset.mpp,
+        "classes": tileset.classes,
+        "licence": origin.licence,
+        "counts": summary_table(tileset).to_dict("index"),
+        "leaks": leak.leaks,
+        "leak": leak.statement,
+        "left_out": origin.dropped,
+        "left_out_files": origin.dropped_files,
+    }
 
 
 def _print_left_out(tileset: "TileSet") -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hviskd.cli.annotation_options import NoCrop, Tolerance
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.count_table import print_counts
 from hviskd.cli.slide_options import Icc, MppCsv, Recursive, SlideMpp, SlidesArgument
 from hviskd.cli.spelling import say
@@ -32,18 +33,21 @@ class _StainMethod(StrEnum):
     reinhard = "reinhard"
 
 
-def _show(output: Path, context: typer.Context) -> None:
-    """Print why slides of a finished TileSet were not cut, and end with status 1 if there are any."""
+def _show(output: Path, context: typer.Context) -> Answer:
+    """Print why slides of a finished TileSet were not cut, and return what it holds."""
+    from hviskd.cli.tiles import about
     from hviskd.cutting import read_report
     from hviskd.file_names import qc_folder
+    from hviskd.tiles import TileSet
 
-    failures = read_report(qc_folder(output)).failed
-    for failed in failures:
+    report = read_report(qc_folder(output))
+    for failed in report.failed:
         say(f"error: {failed.problem}", context, err=True)
-    if failures:
-        raise typer.Exit(Status.PARTLY)
+    content = about(TileSet.open(output))
+    return Answer({**content, "output": output, "slides": report.slides}, Status.partly(report.failed))
 
 
+@answering
 @in_turn(_show)
 def cut(
     context: typer.Context,
@@ -154,7 +158,7 @@ def cut(
     tissue_min_area_um2: TissueArea = TissueRule.min_area_um2,
     tissue_min_hole_um2: TissueHole = TissueRule.min_hole_um2,
     tissue_keep_ink: KeepInk = TissueRule.keep_ink,
-) -> None:
+) -> Answer:
     """Cut tiles of one size and µm/px from annotated slides: the squares of a grid that lie within one class.
 
     If a class has more tiles than the cap, they are drawn evenly from its patients and slides. The folder DIR-qc has a
@@ -212,7 +216,7 @@ def cut(
     typer.echo(f"{len(tileset):,} tiles from {used} of {len(report.slides)} slides")
     typer.echo(f"images and report in {qc_folder(output)}")
     typer.echo(f"wrote {tileset.folder}")
-    _show(output, context)
+    return _show(output, context)
 
 
 def _drawn(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.changes import parse_changes
 from hviskd.cli.option_groups import with_groups
 from hviskd.cli.status import Status
@@ -168,6 +169,7 @@ class TeachingOptions:
     ] = "float32"
 
 
+@answering
 @with_groups
 def train(
     tileset: TilesArgument,
@@ -191,7 +193,7 @@ def train(
     ] = None,
     recipe: RecipeOptions,
     how: TrainingOptions,
-) -> None:
+) -> Answer:
     """Train a teacher, or a student alone, on the training split of a TileSet.
 
     The epoch is selected on the validation split; the test split is not read. If the recipe describes a
@@ -218,9 +220,10 @@ def train(
     if finetune is not None:
         more["start"] = str(finetune)
         recipe = recipe if recipe.recipe or probe else replace(recipe, recipe="finetune")
-    _run(tileset, output, recipe.load("student" if student else "teacher", **more), None, how)
+    return _run(tileset, output, recipe.load("student" if student else "teacher", **more), None, how)
 
 
+@answering
 @with_groups
 def distill(
     tileset: TilesArgument,
@@ -234,7 +237,7 @@ def distill(
     recipe: RecipeOptions,
     teaching: TeachingOptions,
     how: TrainingOptions,
-) -> None:
+) -> Answer:
     """Distil a teacher into a student on the training split of a TileSet.
 
     The epoch is selected on the validation split; the test split is not read. Options override the recipe; the complete
@@ -258,10 +261,10 @@ def distill(
     from hviskd.training import Teaching
 
     taught = Teaching(teacher, **asdict(teaching))
-    _run(tileset, output, recipe.load("distilled student", methods=method), taught, how)
+    return _run(tileset, output, recipe.load("distilled student", methods=method), taught, how)
 
 
-def _run(tileset: Path, output: Path, recipe: "Recipe", teacher: "Teaching | None", how: TrainingOptions) -> None:
+def _run(tileset: Path, output: Path, recipe: "Recipe", teacher: "Teaching | None", how: TrainingOptions) -> Answer:
     from hviskd.tiles import TileSet
     from hviskd.training import Devices
     from hviskd.training import train as fit
@@ -279,8 +282,27 @@ def _run(tileset: Path, output: Path, recipe: "Recipe", teacher: "Teaching | Non
     except KeyboardInterrupt:
         typer.echo(f"interrupted; repeat the command with --resume to continue {output}", err=True)
         raise typer.Exit(Status.INTERRUPTED) from None
-    if _speaks():
-        _summary(run)
+    if not _speaks():
+        return Answer({})
+    _summary(run)
+    return Answer({"output": output, **_about(run)})
+
+
+def _about(run: "Run") -> dict[str, Any]:
+    """Return what a program needs to know of a finished run."""
+    chosen, last = run.chosen(), run.last()
+    models = [
+        {
+            "folder": model.folder,
+            "epoch": model.card.epoch,
+            "selection": model.card.selection,
+            "validation": {name.removeprefix("val_"): value for name, value in model.card.metrics.items()},
+        }
+        for model in (chosen, last)
+    ]
+    facts = {"network": chosen.card.network.name, "parameters": chosen.parameters, "classes": chosen.card.classes}
+    data = {"independence": run.card["independence"], "licences": chosen.card.licences, "log": run.log_file}
+    return {**facts, "models": models, **data}
 
 
 def _speaks() -> bool:

@@ -5,12 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
+from hviskd.cli.answers import Answer, answering
 from hviskd.cli.evaluate import print_table
 from hviskd.cli.option_groups import with_groups
 from hviskd.cli.train import RecipeOptions, TeachingOptions, TilesArgument
 from hviskd.cli.turns import in_turn
 
 
+@answering
 @in_turn()
 @with_groups
 def tune(
@@ -40,7 +42,7 @@ def tune(
     device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
     recipe: RecipeOptions,
     teaching: TeachingOptions,
-) -> None:
+) -> Answer:
     """Choose values of a recipe by short trainings, on the validation split; the test split is not read.
 
     Every combination of values is trained with every seed. The one with the best mean becomes best.yaml, a recipe for
@@ -78,6 +80,8 @@ def tune(
         typer.echo(note)
     for name in ("best.yaml", "tuning.md", "tuning.csv", "tuning.png"):
         typer.echo(f"  {output / name}")
+    facts = {"measure": found.measure, "tried": found.tried, "best": found.best, "notes": found.notes}
+    return Answer({"output": output, "chosen": found.chosen, **facts})
 
 
 def _grid(words: list[str]) -> dict[str, list[Any]]:

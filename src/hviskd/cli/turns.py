@@ -7,10 +7,12 @@ from typing import Any
 
 import typer
 
-_Verb = Callable[..., None]
+from hviskd.cli.answers import Answer
+
+_Verb = Callable[..., Answer]
 
 
-def in_turn(show: Callable[[Path, typer.Context], None] | None = None) -> Callable[[_Verb], _Verb]:
+def in_turn(show: Callable[[Path, typer.Context], Answer] | None = None) -> Callable[[_Verb], _Verb]:
     """Make a verb wait while another process writes its `output`.
 
     Args:
@@ -20,7 +22,7 @@ def in_turn(show: Callable[[Path, typer.Context], None] | None = None) -> Callab
 
     def waiting(verb: _Verb) -> _Verb:
         @wraps(verb)
-        def wait_and_run(*, output: Path, **options: Any) -> None:
+        def wait_and_run(*, output: Path, **options: Any) -> Answer:
             from hviskd.claims import turn
 
             def tell() -> None:
@@ -30,9 +32,8 @@ def in_turn(show: Callable[[Path, typer.Context], None] | None = None) -> Callab
             with turn(output, verb.__name__, str(Path.cwd()), words, waiting=tell) as written:
                 if written and show is not None:
                     typer.echo(f"{output}: written by another process with the same options")
-                    show(output, options["context"])
-                else:
-                    verb(output=output, **options)
+                    return show(output, options["context"])
+                return verb(output=output, **options)
 
         return wait_and_run
 

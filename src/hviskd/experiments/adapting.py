@@ -7,6 +7,7 @@ adaptation.md, adaptation.json, adaptation.png      student, adapted student and
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -71,6 +72,10 @@ class Adaptation:
         """Return header and rows, as text: one row per place."""
         header = ["tiles", "student, %", "adapted, %", "change, points", "teacher, %"]
         return header, [_row("at home", self.home), *([_row("at the new place", self.place)] if self.place else [])]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return both evaluations as plain JSON values."""
+        return {"format_version": 1, "home": self.home.to_dict(), "place": self.place.to_dict() if self.place else None}
 
     def to_markdown(self) -> str:
         """Return the table and every statement as Markdown."""
@@ -197,8 +202,7 @@ def _row(where: str, evaluation: Evaluation) -> list[str]:
 
 
 def _save(found: Adaptation, folder: Path) -> None:
-    content = {"home": found.home.to_dict(), "place": found.place.to_dict() if found.place else None}
-    write_json(folder / "adaptation.json", {"format_version": 1, **content})
+    write_json(folder / "adaptation.json", found.to_dict())
     write_text(folder / "adaptation.md", found.to_markdown())
     save_figure(_draw(found), folder / "adaptation.png")
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -42,6 +43,18 @@ class Outcome:
     comparison: Comparison
     left: int
     failed: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every number and statement; undefined numbers are NaN."""
+        found = self.comparison
+        return {
+            "verdict": found.verdict.to_dict(),
+            "rows": found.to_dataframe().to_dict("records"),
+            "ranks": found.ranks,
+            "notes": list(found.notes),
+            "left": self.left,
+            "failed": self.failed,
+        }
 
     def _repr_html_(self) -> str:
         from hviskd import notebook_html as show
