@@ -39,7 +39,7 @@ def follow(page: str, checkout: Path) -> list[str]:
 def checkout(tmp_path_factory):
     """A copy of the code and its tests in which somebody followed the page."""
     folder = tmp_path_factory.mktemp("newcomer")
-    for part in ("src", "tests"):
+    for part in ("src", "tests", "docs/building"):  # which tests read the commands with
         shutil.copytree(ROOT / part, folder / part)
     for file in ("pyproject.toml", "README.md", "CONTRIBUTING.md"):
         shutil.copy(ROOT / file, folder)
