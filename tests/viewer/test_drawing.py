@@ -227,14 +227,16 @@ def test_letters_turn_and_flip_nothing(opened):
 
 def test_a_region_of_the_map_is_taken_to_correct(hand, opened, folder):
     page = opened.page
+    hand.polygon(*CORNERS)
     page.keyboard.press("c")
-    page.wait_for_selector("#draw-section:not([hidden])")
     row, column = 8, 9
     hand.click((column + 0.5) * CELL, (row + 0.5) * CELL)
     page.wait_for_function("() => hviskd.board.drawing.selected")
     hand.saved()
-    (region,) = drawn(folder)
+    region, by_hand = drawn(folder)
+    assert len(corners_of(by_hand)) == 4  # and counts where they overlap
     assert region.label == ("normal", "rim", "tumour")[labels(0)[row, column]]
+    assert page.get_by_role("radio", name=region.label).get_attribute("aria-checked") == "true"
     rows, columns = np.indices(labels(0).shape)
     inside = shapely.contains(region.geometry, shapely.points((columns + 0.5) * CELL, (rows + 0.5) * CELL))
     assert inside[row, column]

@@ -69,10 +69,10 @@ export class Board {
     return true;
   }
 
-  /** Add a region of the map, to be changed at once. */
+  /** Add a region of the map, to be changed at once. What was drawn by hand counts more: it stays on top. */
   correct(region) {
     this.tools.choose("edit");
-    this.drawing.add(region, region);
+    this.drawing.addBeneath(region);
   }
 
   forget() {

@@ -42,9 +42,14 @@ export class Drawing {
     this.choose(known?.name ?? name);
   }
 
-  /** Add an outline; it is selected only where it is to be changed at once. */
-  add(region, selected = null) {
-    this.step([...this.regions, region], selected);
+  /** Add an outline on top of the others. */
+  add(region) {
+    this.step([...this.regions, region], null);
+  }
+
+  /** Add an outline beneath the others, to be changed at once. */
+  addBeneath(region) {
+    this.step([region, ...this.regions], region);
   }
 
   replace(region, by) {
@@ -96,7 +101,7 @@ export class Drawing {
   step(regions, selected) {
     this.past.push(this.regions);
     if (this.past.length > MOST_STEPS) this.past.shift();
-    Object.assign(this, { regions, selected, corner: null, future: [] });
+    Object.assign(this, { regions, selected, corner: null, future: [], label: selected?.label ?? this.label });
     this.changed(true);
   }
 }
