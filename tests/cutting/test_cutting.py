@@ -1,18 +1,25 @@
 """Cutting end to end: the right tiles from the right places, whatever the slide, and again after any failure."""
 
 import json
+import os
 import shutil
+import signal
 import sys
+import threading
 import time
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from distributed import Client, LocalCluster
 from PIL import Image
+from typer.testing import CliRunner
 
+from hviskd.cli.app import app
 from hviskd.cutting import CutSettings, cut_slides, read_report, slide_cut
 from hviskd.errors import DataError, OutputError
 from hviskd.file_names import AnnotationFolder, qc_folder
+from hviskd.running import Here
 from hviskd.slides import (
     TissueRule,
     find_cohort,
@@ -523,3 +530,46 @@ def test_a_cap_per_slide_limits_each_class_too(cohort):
 def test_annotations_without_a_legend_are_refused(cohort):
     with pytest.raises(DataError, match="`annotations` and `legend` go together"):
         cut_slides(cohort, cohort / "never", annotations=cohort / "masks", legend=None)
+
+
+@pytest.mark.slow
+def test_a_cluster_cuts_the_same_tiles_even_if_a_worker_is_killed(cohort, tmp_path, monkeypatch):
+    slides = shutil.copytree(cohort, tmp_path / "cohort", ignore=shutil.ignore_patterns("tiles*", ".*"))
+    (slides / "broken.svs").write_bytes(b"no slide")
+    shutil.copy(next((slides / "masks").iterdir()), slides / "masks" / "broken_L.png")
+    words = ["tiles", "cut", str(slides), "--masks", str(slides / "masks"), "--legend", str(write_legend(slides))]
+    words += ["--tile-px", "64", "--tissue", "0.3", "--cap", "40"]
+    one = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "one")])
+    monkeypatch.chdir(tmp_path)  # where the command runs, unlike the workers
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs="CRITICAL") as cluster:
+        with Client(cluster, set_as_default=False) as client:
+            (pid,) = client.run(os.getpid).values()
+
+        def kill():
+            while not any((tmp_path / ".parts-many").glob("*.npz")):
+                time.sleep(0.001)
+            os.kill(pid, signal.SIGKILL)  # another takes its place
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        many = CliRunner().invoke(app, [*words, "-o", "many", "--scheduler", cluster.scheduler_address])
+        killer.join()
+    assert (one.exit_code, many.exit_code) == (1, 1), many.output
+    assert "broken.svs" in many.stderr
+    for line in one.stdout.splitlines()[:-2]:  # but for the paths
+        assert line in many.stdout
+    same(TileSet.open(tmp_path / "many"), TileSet.open(tmp_path / "one"))
+    assert (tmp_path / "many" / "pixels.npy").read_bytes() == (tmp_path / "one" / "pixels.npy").read_bytes()
+    reports = [read_report(qc_folder(tmp_path / name)) for name in ("one", "many")]
+    assert reports[0] == reports[1]
+    assert sorted(path.name for path in qc_folder(tmp_path / "many").glob("*.png")) == ["A-1.png", "A-2.png", "B-1.png"]
+    assert not list(tmp_path.glob(".parts*"))
+
+
+def test_threads_and_a_cluster_exclude_each_other(cohort, tmp_path):
+    words = ["tiles", "cut", str(cohort), "--unlabelled", "-o", str(tmp_path / "tiles"), "--workers", "2"]
+    done = CliRunner().invoke(app, [*words, "--scheduler", "local:2"])
+    said = "error: --workers 2: omit it, since each worker of --scheduler uses its own threads\n"
+    assert (done.exit_code, done.stderr) == (2, said)
+    with pytest.raises(DataError, match="must be a number of threads, or a `Dask` cluster"):
+        CutSettings(workers=Here())

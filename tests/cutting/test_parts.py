@@ -57,6 +57,29 @@ def test_all_is_found_again(tmp_path):
     assert np.array_equal(tiles, np.stack([noise(seed, 4) for seed in (1, 2, 3)]))
 
 
+def test_tiles_cut_apart_are_taken_in_turn_unless_something_is_missing(tmp_path):
+    with open_parts(tmp_path) as parts:
+        for key, seeds in (("a", [1]), ("b", [2, 3]), ("c", []), ("d", [4])):
+            with parts.apart(key) as apart:
+                for place, seed in enumerate(seeds):
+                    apart.tiles.put(np.array([place]), noise(seed, 4)[None])
+                apart.picture(key).touch()
+                apart.finish(key, [str(seed) for seed in seeds], ())
+        with pytest.raises(KeyError), parts.apart("e"):
+            raise KeyError  # whoever cut it failed
+        (parts.folder / "apart" / "d" / "pixels.npy").unlink()
+        counts = {"a": 1, "b": 2, "c": 0, "d": 1, "e": 1}
+        assert [key for key, count in counts.items() if parts.is_cut(key, count)] == list("abcd")
+        with parts.tiles:
+            assert parts.take("b", 1) is None  # fewer are wanted now
+            taken = [parts.take(key, count) for key, count in (("b", 2), ("a", 1), ("c", 0), ("d", 1), ("e", 1))]
+    assert taken == [(0, ("2", "3"), ()), (2, ("1",), ()), (3, (), ()), None, None]
+    tiles = np.fromfile(parts.tiles.path, np.uint8)[128:].reshape(-1, 4, 4, 3)
+    assert np.array_equal(tiles, np.stack([noise(seed, 4) for seed in (2, 3, 1)]))
+    assert [path.name for path in (parts.folder / "apart").iterdir()] == ["d"]
+    assert parts.picture("b").is_file()
+
+
 def test_from_the_first_other_slide_on_all_is_cut_anew_and_nothing_stale_is_ever_used(tmp_path):
     first = {"a": [1], "b": [2, 3], "c": [4]}
     other = {"a": [1], "B": [5, 6, 7], "c": [4]}

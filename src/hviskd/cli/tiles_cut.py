@@ -9,6 +9,7 @@ import typer
 from hviskd.cli.annotation_options import NoCrop, Tolerance
 from hviskd.cli.answers import Answer, answering
 from hviskd.cli.count_table import print_counts
+from hviskd.cli.running_options import Retries, Scheduler, cluster
 from hviskd.cli.slide_options import Icc, MppCsv, Recursive, SlideMpp, SlidesArgument
 from hviskd.cli.spelling import say
 from hviskd.cli.status import Status
@@ -151,6 +152,8 @@ def cut(
         int | None, typer.Option("--workers", help="Number of threads.", show_default="one per core")
     ] = None,
     recursive: Recursive = False,
+    scheduler: Scheduler = None,
+    retries: Retries = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing TileSet.")] = False,
     tissue_mpp: TissueMpp = TissueRule.mpp,
     tissue_density: TissueDensity = TissueRule.density,
@@ -174,12 +177,17 @@ def cut(
 
       hviskd tiles cut slides/ --masks masks/ --legend my.yaml --patients "([A-Z]+[0-9]+)_" --tile-px 256 -o tiles
 
+      hviskd tiles cut slides/ --masks masks/ --legend my.yaml -o tiles --scheduler scheduler.json
+
       hviskd tiles cut more/ --unlabelled --cap 20000 --cap-per-slide 500 --patients more.csv -o more-tiles
     """
     from hviskd.cutting import CutSettings, cut_slides, read_report
     from hviskd.file_names import qc_folder
     from hviskd.slides import find_cohort
 
+    if scheduler and workers:
+        raise DataError(f"`workers={workers}`: omit it, since each worker of `scheduler` uses its own threads")
+    on_cluster = cluster(scheduler, retries)
     drawn = _drawn(annotations, masks, outlines, legend, unlabelled=unlabelled)
     tissue = TissueRule(
         tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
@@ -199,7 +207,7 @@ def cut(
         stain=_reference_stain(stain, stain_reference, slide_mpp, mpp_csv, tissue, icc=icc),
         icc=icc,
         licence=licence,
-        workers=workers,
+        workers=on_cluster or workers,
     )
     tileset = cut_slides(
         find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv),

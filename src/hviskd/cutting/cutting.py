@@ -7,7 +7,7 @@ pixels read, of the chosen tiles alone. What is finished is kept beside the outp
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from hviskd.annotations import Legend, load_legend
 from hviskd.cutting.candidates import ANY_TISSUE
+from hviskd.cutting.cutting_job import CuttingJob, cut_on, look_on
 from hviskd.cutting.fair_draw import share_cap
 from hviskd.cutting.parts import PARTS_VERSION, Parts
 from hviskd.cutting.report import REPORT_FILE, CutReport
@@ -23,8 +24,8 @@ from hviskd.cutting.slide_cut import Allotted, Cut, Failed, Job, Listed, LookedA
 from hviskd.cutting.slide_list import list_slides
 from hviskd.errors import DataError
 from hviskd.file_names import AnnotationFolder, qc_folder
-from hviskd.processor import usable_cpus
 from hviskd.progress import Progress, progress_bar
+from hviskd.running import Running
 from hviskd.slides import CohortSlide, find_cohort
 from hviskd.storage import atomic_folder, fingerprint, require_free, write_json
 from hviskd.threads import in_threads
@@ -72,6 +73,7 @@ def cut_slides(
         The TileSet. The tiles of a slide are consecutive, row by row.
 
     Raises:
+        RunningError: A cluster or one of its workers cannot do the work.
         DataError: The output exists, two slides have the same name, no slide gave a tile, or only one of `annotations`
             and `legend` was given.
         OutputError: The disk is full; finished slides are kept, and the same call continues.
@@ -82,8 +84,11 @@ def cut_slides(
     folder = annotations if isinstance(annotations, AnnotationFolder | None) else AnnotationFolder(annotations)
     labelled = legend is not None
     legend = ANY_TISSUE if legend is None else legend if isinstance(legend, Legend) else load_legend(legend)
-    settings = (settings or CutSettings()).under(legend)
+    settings, cluster = _without_cluster((settings or CutSettings()).under(legend))
     cohort = find_cohort(slides)
+    if cluster is not None:  # whose workers have other working directories
+        cohort = cohort.absolute()
+        folder = folder and AnnotationFolder(folder.folder.absolute(), folder.kind)
     listed = list_slides(cohort, folder, patients)
     require_free(output, overwrite=overwrite, replaces=(CARD_FILE, "TileSet"))
     require_free(qc_folder(output), overwrite=True, replaces=(REPORT_FILE, "report of a cutting"))
@@ -93,8 +98,12 @@ def cut_slides(
     shaping = {**asdict(settings), "licence": None, "workers": None}
     made_with = fingerprint(PARTS_VERSION, shaping, legend.model_dump(mode="json"), options["patients"])
     with Parts(output, tile_px=settings.tile_px, made_with=made_with, overwrite=overwrite) as parts:
-        job = Job(settings, legend, parts, settings.workers or usable_cpus(), labelled)
-        allotted = _share_out(job, _look(job, listed, progress))
+        job = Job(settings, legend, parts, settings.threads, labelled)
+        apart = CuttingJob(settings, legend, labelled, output)
+        looked = _look(job, listed, progress) if cluster is None else look_on(cluster, apart, listed, progress)
+        allotted = _share_out(job, looked)
+        if cluster is not None:
+            allotted = cut_on(cluster, apart, allotted, progress)
         with parts.tiles:
             done = _cut(job, allotted, progress)
         report = CutReport(
@@ -105,6 +114,12 @@ def cut_slides(
         )
         _finish(job, done, TileSetWriter(output, card, overwrite=overwrite), output, report)
     return TileSet.open(output)
+
+
+def _without_cluster(settings: CutSettings) -> tuple[CutSettings, Running | None]:
+    """Return the settings for one process, and the cluster if there is one."""
+    cluster = None if isinstance(settings.workers, int | None) else settings.workers
+    return (settings if cluster is None else replace(settings, workers=None)), cluster
 
 
 def _card(

@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -26,12 +26,14 @@ from hviskd.cutting.candidates import Candidates
 from hviskd.errors import DataError
 from hviskd.slides import TileGrid, TissueMask
 from hviskd.slides.tissue_colour import Thresholds
-from hviskd.storage import atomic_file, read_json, write_json, write_text, writing_to
+from hviskd.storage import atomic_file, atomic_folder, read_json, write_json, write_text, writing_to
 from hviskd.tiles.tileset import PIXELS_FILE
 from hviskd.tiles.writing import write_header
 
 _LOCK_FILE = ".lock"
 _MADE_WITH_FILE = "made-with"
+_APART_FOLDER = "apart"
+_COPIED_AT_ONCE = 256  # tiles
 PARTS_VERSION = 6  # higher whenever the same slide and settings would give other parts
 
 
@@ -55,7 +57,57 @@ class FinishedSlide(NamedTuple):
     notes: tuple[str, ...]
 
 
-class Parts:
+class SlideParts:
+    """Where the tiles, pictures and marks of finished slides go.
+
+    Args:
+        folder: The folder.
+        tile_px: Side of the tiles.
+
+    Attributes:
+        folder: The folder.
+        tiles: The tiles of all slides.
+    """
+
+    def __init__(self, folder: Path, tile_px: int) -> None:
+        self.folder = folder
+        self.tiles = TileFile(folder / PIXELS_FILE, tile_px)
+        self._finished: set[str] = set()
+
+    def writing(self) -> contextlib.AbstractContextManager[None]:
+        """Let a full disk stop the cutting, since it is no fault of the slide and would fail the others too."""
+        return writing_to(self.folder, "finished slides are kept: free some space, and repeat the command")
+
+    def picture(self, key: str) -> Path:
+        """Return the path of a slide's image."""
+        return self.folder / f"{key}.png"
+
+    def finish(self, key: str, digests: Sequence[str], notes: Sequence[str]) -> FinishedSlide:
+        """Mark a slide as cut, whose tiles are in the file."""
+        slide = FinishedSlide(self.tiles.count, tuple(digests), tuple(notes))
+        with self.writing():
+            self.tiles.keep(len(digests))
+            write_json(self._mark(key), slide._asdict())
+        self._finished.add(key)
+        return slide
+
+    def slide(self, key: str) -> FinishedSlide:
+        """Return a finished slide.
+
+        Raises:
+            DataError: Its mark has been taken away or is damaged.
+        """
+        content = read_json(self._mark(key))
+        try:
+            return FinishedSlide(int(content["first"]), tuple(map(str, content["digests"])), tuple(content["notes"]))
+        except (TypeError, KeyError, ValueError) as error:
+            raise DataError(f"{self._mark(key)}: damaged; delete {self.folder} and cut again") from error
+
+    def _mark(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+
+class Parts(SlideParts):
     """The folder of finished parts, `.parts-NAME` beside the output NAME; a context manager, for one cutting at a time.
 
     Args:
@@ -64,19 +116,14 @@ class Parts:
         made_with: A fingerprint of the settings; only parts that were made with the same are gone on with.
         overwrite: Throw away parts that were made with others.
 
-    Attributes:
-        folder: The folder.
-        tiles: The tiles of all slides.
-
     Raises:
         DataError: There are parts that were made with other settings, and `overwrite` is not set; or another cutting
             is at work there.
     """
 
     def __init__(self, output: Path, *, tile_px: int, made_with: str, overwrite: bool) -> None:
-        self.folder = output.parent / f".parts-{output.name}"
-        self.tiles = TileFile(self.folder / PIXELS_FILE, tile_px)
-        self._finished: set[str] = set()
+        super().__init__(output.parent / f".parts-{output.name}", tile_px)
+        self._tile_px = tile_px
         self._made_with = made_with
         self._overwrite = overwrite
         self._goes_on = False
@@ -110,10 +157,6 @@ class Parts:
     ) -> None:
         self._opened.__exit__(kind, error, trace)
 
-    def writing(self) -> contextlib.AbstractContextManager[None]:
-        """Let a full disk stop the cutting, since it is no fault of the slide and would fail the others too."""
-        return writing_to(self.folder, "finished slides are kept: free some space, and repeat the command")
-
     def remove(self) -> None:
         """Delete the folder; the cutting is finished."""
         for path in self.folder.iterdir():
@@ -129,10 +172,6 @@ class Parts:
         except (OSError, UnicodeDecodeError):
             return False
 
-    def picture(self, key: str) -> Path:
-        """Return the path of a slide's image."""
-        return self.folder / f"{key}.png"
-
     def candidates(self, key: str) -> Candidates | None:
         """Return a slide's candidates; None if there are none yet, or the file is damaged."""
         try:
@@ -146,15 +185,6 @@ class Parts:
         path = self.folder / f"{key}.npz"
         with self.writing(), atomic_file(path) as partial, partial.open("wb") as stream:
             np.savez_compressed(stream, allow_pickle=False, **_pack(found))
-
-    def finish(self, key: str, digests: Sequence[str], notes: Sequence[str]) -> FinishedSlide:
-        """Mark a slide as cut, whose tiles are in the file."""
-        slide = FinishedSlide(self.tiles.count, tuple(digests), tuple(notes))
-        with self.writing():
-            self.tiles.keep(len(digests))
-            write_json(self._mark(key), slide._asdict())
-        self._finished.add(key)
-        return slide
 
     def finished(self, key: str, count: int) -> FinishedSlide | None:
         """Return a slide whose `count` tiles were cut before; None if it has to be cut now.
@@ -177,20 +207,43 @@ class Parts:
         self._goes_on = False
         return None
 
-    def slide(self, key: str) -> FinishedSlide:
-        """Return a finished slide.
+    @contextlib.contextmanager
+    def apart(self, key: str) -> Iterator[SlideParts]:
+        """Yield parts for one slide alone, which another process cuts; they are whole or not there.
 
-        Raises:
-            DataError: Its mark has been taken away or is damaged.
+        They need no lock: of two processes that cut a slide, the last to finish replaces what is the same.
         """
-        content = read_json(self._mark(key))
-        try:
-            return FinishedSlide(int(content["first"]), tuple(map(str, content["digests"])), tuple(content["notes"]))
-        except (TypeError, KeyError, ValueError) as error:
-            raise DataError(f"{self._mark(key)}: damaged; delete {self.folder} and cut again") from error
+        with atomic_folder(self._apart(key), overwrite=True) as partial:
+            parts = SlideParts(partial, self._tile_px)
+            with parts.tiles:
+                yield parts
 
-    def _mark(self, key: str) -> Path:
-        return self.folder / f"{key}.json"
+    def is_cut(self, key: str, count: int) -> bool:
+        """Whether `count` tiles of a slide have been cut before, here or apart."""
+        for parts in (self, SlideParts(self._apart(key), self._tile_px)):
+            with contextlib.suppress(DataError):  # there is no mark
+                if len(parts.slide(key).digests) == count:
+                    return True
+        return False
+
+    def take(self, key: str, count: int) -> FinishedSlide | None:
+        """Take the `count` tiles of a slide that was cut apart into the file; None if there are none."""
+        apart = SlideParts(self._apart(key), self._tile_px)
+        try:
+            slide = apart.slide(key)
+            if len(slide.digests) != count or not (apart.picture(key).is_file() and apart.tiles.path.is_file()):
+                return None
+            with self.writing():
+                self.tiles.copy(apart.tiles.path, count)
+                shutil.copyfile(apart.picture(key), self.picture(key))
+        except (DataError, ValueError):  # there is no mark, or too few tiles
+            return None
+        slide = self.finish(key, slide.digests, slide.notes)
+        shutil.rmtree(apart.folder, ignore_errors=True)
+        return slide
+
+    def _apart(self, key: str) -> Path:
+        return self.folder / _APART_FOLDER / key
 
 
 class TileFile:
@@ -239,6 +292,17 @@ class TileFile:
                 self._stream.seek(self._end(first))
                 while left:
                     left = left[self._stream.write(left) :]
+
+    def copy(self, other: Path, count: int) -> None:
+        """Write the `count` tiles of another such file after the kept ones.
+
+        Raises:
+            ValueError: It has fewer.
+        """
+        for first in range(0, count, _COPIED_AT_ONCE):
+            some = min(_COPIED_AT_ONCE, count - first)
+            shape, offset = (some, self._tile_px, self._tile_px, 3), self._start + first * 3 * self._tile_px**2
+            self.put(np.arange(first, first + some), np.memmap(other, np.uint8, "r", offset, shape))
 
     def has(self, more: int) -> bool:
         """Return whether the file is long enough for so many tiles after the kept ones."""

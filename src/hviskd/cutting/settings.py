@@ -6,6 +6,8 @@ from typing import Any
 from hviskd.annotations import DEFAULT_TOLERANCE, Legend
 from hviskd.checks import require_at_least, require_list, require_mpp, require_share
 from hviskd.errors import DataError
+from hviskd.processor import usable_cpus
+from hviskd.running import Running
 from hviskd.slides import Stain, TissueRule
 
 _FARTHEST = 442  # 255 times the root of 3
@@ -35,7 +37,8 @@ class CutSettings:
         icc: Convert pixels to sRGB by each slide's ICC profile, if it has one, before anything else.
         stain: Reference stain of all tiles, for example from `stain_reference`; None: no stain normalisation.
         licence: Licence of the slides, recorded in the TileSet and in everything made from it.
-        workers: Number of threads; by default one per core.
+        workers: Number of threads; by default one per core. Or a cluster such as `Dask("local:4")`, each worker of
+            which does one slide at a time with its own threads; all must see the slides and the output.
 
     Raises:
         DataError: A number is invalid, or `glass` is not a list.
@@ -55,7 +58,7 @@ class CutSettings:
     icc: bool = False
     stain: Stain | None = None
     licence: str | None = None
-    workers: int | None = None
+    workers: int | Running | None = None
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
@@ -68,8 +71,17 @@ class CutSettings:
                 f"`tolerance={self.tolerance:g}`: must be from 0 to {_FARTHEST}, the distance from black to white"
             )
         require_share(purity=self.purity, min_tissue=self.min_tissue)
-        require_at_least(1, cap=self.cap, cap_per_slide=self.cap_per_slide, workers=self.workers)
+        require_at_least(1, cap=self.cap, cap_per_slide=self.cap_per_slide)
+        if isinstance(self.workers, int | None):
+            require_at_least(1, workers=self.workers)
+        elif not self.workers.remote:
+            raise DataError(f"`workers={self.workers}`: must be a number of threads, or a `Dask` cluster")
         require_at_least(0, seed=self.seed)
+
+    @property
+    def threads(self) -> int:
+        """Number of threads of one process."""
+        return self.workers if isinstance(self.workers, int) else usable_cpus()
 
     def under(self, legend: Legend) -> "CutSettings":
         """Determine which classes of a legend need no tissue.

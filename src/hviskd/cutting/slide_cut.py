@@ -13,7 +13,7 @@ from hviskd.annotations import Legend, read_annotation
 from hviskd.arrays import RGB, Ints
 from hviskd.cutting.candidates import Candidates, find_candidates, find_tissue
 from hviskd.cutting.fair_draw import draw_tiles
-from hviskd.cutting.parts import PARTS_VERSION, FinishedSlide, Parts, file_state
+from hviskd.cutting.parts import PARTS_VERSION, FinishedSlide, Parts, SlideParts, file_state
 from hviskd.cutting.picture import draw_cut_tiles
 from hviskd.cutting.report import IMPURE, OVER, THIN, UNLABELLED, SlideReport, by_class
 from hviskd.cutting.settings import CutSettings
@@ -150,16 +150,20 @@ class Allotted:
     looked: LookedAt
     quota: Ints
 
+    @property
+    def report(self) -> SlideReport:
+        """What is known of the slide."""
+        return self.looked.report
+
     def cut(self, job: Job, advance: Advance) -> "Cut | Failed":
         """Read the slide's tiles and draw its image, unless already done."""
         slide, report = self.looked.slide, self.looked.report
         try:
             found, chosen = self.chosen(job)
-            stain = None if job.settings.stain is None else stain_to_json(job.settings.stain)
-            key = fingerprint(PARTS_VERSION, slide.key(job), stain, chosen.tolist())
-            finished = job.parts.finished(key, len(chosen))
+            key = self.key(job, chosen)
+            finished = job.parts.finished(key, len(chosen)) or job.parts.take(key, len(chosen))
             if finished is None:
-                finished = _read(job, slide, found, chosen, key, advance)
+                finished = _read(job, job.parts, slide, found, chosen, key, advance)
             else:
                 advance(len(chosen), note=report.slide)
         except (DataError, OSError) as error:
@@ -171,6 +175,24 @@ class Allotted:
             "notes": (*report.notes, *finished.notes),
         }
         return Cut(self, key, report.model_copy(update=facts))
+
+    def cut_apart(self, job: Job) -> "Allotted | Failed":
+        """Read the slide's tiles and draw its image, unless already done, for `cut` to take them in another process."""
+        slide = self.looked.slide
+        try:
+            found, chosen = self.chosen(job)
+            key = self.key(job, chosen)
+            if not job.parts.is_cut(key, len(chosen)):
+                with job.parts.apart(key) as parts:
+                    _read(job, parts, slide, found, chosen, key, lambda *_, **__: None)
+        except (DataError, OSError) as error:
+            return Failed.because_of(error, self.looked.report)
+        return self
+
+    def key(self, job: Job, chosen: Ints) -> str:
+        """Return the name under which the slide's tiles are stored."""
+        stain = None if job.settings.stain is None else stain_to_json(job.settings.stain)
+        return fingerprint(PARTS_VERSION, self.looked.slide.key(job), stain, chosen.tolist())
 
     def chosen(self, job: Job) -> tuple[Candidates, Ints]:
         """Return the slide's candidates and the positions of those to cut."""
@@ -213,18 +235,20 @@ def _opened(job: Job, listed: Listed) -> Slide:
     return open_slide(listed.path, slide_mpp=listed.slide_mpp, icc=job.settings.icc)
 
 
-def _read(job: Job, listed: Listed, found: Candidates, chosen: Ints, key: str, advance: Advance) -> FinishedSlide:
-    """Read a slide's chosen tiles into the parts' file, and draw its image."""
+def _read(
+    job: Job, parts: SlideParts, listed: Listed, found: Candidates, chosen: Ints, key: str, advance: Advance
+) -> FinishedSlide:
+    """Read a slide's chosen tiles into the file of these parts, and draw its image."""
     settings, digests = job.settings, [""] * len(chosen)
     with _opened(job, listed) as slide, ThreadPoolExecutor(1) as beside:
-        drawn = beside.submit(_draw, job, slide, found, chosen, key)
+        drawn = beside.submit(_draw, job, parts, slide, found, chosen, key)
         transfer = _transfer(settings, slide, found)
 
         def keep(places: Ints, tiles: RGB) -> Ints:
             if transfer is not None:
                 transfer(tiles, out=tiles)
-            with job.parts.writing():
-                job.parts.tiles.put(places, tiles)
+            with parts.writing():
+                parts.tiles.put(places, tiles)
             for place, tile in zip(places.tolist(), tiles, strict=True):
                 digests[place] = digest_of(tile)
             return places
@@ -245,12 +269,12 @@ def _read(job: Job, listed: Listed, found: Candidates, chosen: Ints, key: str, a
         drawn.result()
     give_back_memory()
     notes = (f"stain not normalised: {transfer.problem}",) if transfer and transfer.problem else ()
-    return job.parts.finish(key, digests, notes)
+    return parts.finish(key, digests, notes)
 
 
-def _draw(job: Job, slide: Slide, found: Candidates, chosen: Ints, key: str) -> None:
-    with job.parts.writing():
-        draw_cut_tiles(slide, found, chosen, job.legend, job.parts.picture(key))
+def _draw(job: Job, parts: SlideParts, slide: Slide, found: Candidates, chosen: Ints, key: str) -> None:
+    with parts.writing():
+        draw_cut_tiles(slide, found, chosen, job.legend, parts.picture(key))
 
 
 def _transfer(settings: CutSettings, slide: Slide, found: Candidates) -> StainTransfer | None:
