@@ -9,7 +9,6 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-import scipy.ndimage as ndimage
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
@@ -18,7 +17,6 @@ from hviskd.arrays import RGB, Bools
 from hviskd.attention import attention_maps, scaled_maps
 from hviskd.models.input_step import InputStep
 from hviskd.segmentation import heat_map
-from hviskd.slides import Slide
 
 PICTURE = Path(__file__).parent / "hviskd.png"
 LEGEND = """\
@@ -31,8 +29,7 @@ none: [[255, 255, 255]]
 """
 COLOURS = {"tumour": (213, 94, 0), "necrosis": (60, 60, 60), "brain": (0, 114, 178)}  # Okabe and Ito 2008, and a grey
 TILE_PX, STRIDE_PX, MPP = 48, 12, 1.0  # µm/px of slides and tiles alike
-GLASS = 225  # mean brightness of an area that is no tissue
-WIDTH, GAP, MARGIN, HEADING = 540, 20, 20, 48
+WIDTH, GAP, MARGIN, HEADING = 520, 20, 20, 48
 INK, SOFT = (26, 31, 36), (86, 97, 107)
 
 
@@ -69,7 +66,8 @@ def draw(work: Path) -> Image.Image:
         tall = round(WIDTH * height / width)
         thumbnail = Image.fromarray(slide.read(0, 0, width, height)).resize((WIDTH, tall), Image.Resampling.LANCZOS)
         tissue = Image.fromarray(hviskd.tissue_mask(slide).tissue).resize((WIDTH, tall), Image.Resampling.NEAREST)
-        squares = [_looking(slide, slide_map, hviskd.load_model(work / "student"), name) for name in COLOURS]
+    tiles, model = hviskd.TileSet.open(work / "tiles"), hviskd.load_model(work / "student")
+    squares = [_looking(tiles, model, name) for name in COLOURS]
     side = (tall - GAP) // 3
     right = [[Image.fromarray(one).resize((side, side), Image.Resampling.LANCZOS) for one in row] for row in squares]
     page = Image.new("RGB", (2 * MARGIN + 2 * WIDTH + 2 * GAP + 2 * side + 8, 2 * MARGIN + HEADING + tall), "white")
@@ -93,15 +91,12 @@ def _mapped(slide_map: hviskd.SlideMap, thumbnail: Image.Image, tissue: Bools) -
     return Image.alpha_composite(thumbnail.convert("L").convert("RGBA"), Image.fromarray(layer)).convert("RGB")
 
 
-def _looking(slide: Slide, slide_map: hviskd.SlideMap, model: hviskd.Model, name: str) -> tuple[RGB, RGB]:
-    """Return the surest tile of a class that is all tissue, and the same under the student's attention."""
-    which = slide_map.card.classes.index(name)
-    for place in np.argsort(-slide_map.probabilities[:, which]):
-        x, y = (int(value) * STRIDE_PX for value in (slide_map.column[place], slide_map.row[place]))
-        tile = slide.read(x, y, TILE_PX, TILE_PX)
-        if ndimage.uniform_filter(tile.mean(axis=2), 9).max() < GLASS:
-            break
-    images = InputStep(model.card.normalisation)(torch.from_numpy(tile[None]))
+def _looking(tiles: hviskd.TileSet, model: hviskd.Model, name: str) -> tuple[RGB, RGB]:
+    """Return the surest tile of a class in the test split, and the same under the student's attention."""
+    rows = np.array([row for row in tiles.rows("test") if tiles.table["class"].iloc[row] == name])
+    which = model.card.classes.index(name)
+    tile = tiles.pixels[rows[model.predict(tiles.pixels[rows])[:, which].argmax()]]
+    images = InputStep(model.card.normalisation)(torch.from_numpy(tile[None].copy()))
     found = scaled_maps(attention_maps(model.network, images, torch.tensor([which])), TILE_PX)[0].detach().numpy()
     heat = mpl.colormaps["inferno"](found)[..., :3] * 255
     strength = 0.15 + 0.6 * found[..., None]
@@ -127,5 +122,5 @@ if __name__ == "__main__":
     work.mkdir(parents=True, exist_ok=True)
     if not (work / "slide.txt").is_file():
         train(work)
-    draw(work).quantize(160).save(PICTURE, optimize=True)
+    draw(work).quantize(180, kmeans=2).save(PICTURE, optimize=True)
     print(f"{PICTURE}: {PICTURE.stat().st_size / 1000:.0f} kB")

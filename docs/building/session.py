@@ -24,6 +24,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,7 @@ STEP = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _SHOWN = re.compile(r"<!-- shows: (.*?) -->")
+_WIDTH = 110  # of sentences
 _SURROUNDINGS = {
     "COLUMNS": "98",
     "MPLBACKEND": "agg",
@@ -117,8 +119,9 @@ def _python(text: str, names: dict[str, object]) -> str:
 
 
 def _tidy(said: str) -> str:
-    """Leave out blank lines at the edges and spaces at the ends of lines, which tables have."""
+    """Leave out blank lines at the edges and spaces at the ends of lines, which tables have; break long sentences."""
     lines = [line.rstrip() for line in said.splitlines()]
+    lines = [line if set(line) & set("│┃━") else textwrap.fill(line, _WIDTH) for line in lines]
     return "\n".join(lines).strip("\n") + "\n"
 
 
