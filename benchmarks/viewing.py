@@ -359,6 +359,8 @@ def beside(slide: Path, work: Path, repeats: int) -> list[tuple[str, str]]:
             )
             ended.set()
             used_s = server.cpu_s() - cpu
+            if looks:
+                looking.join()  # lest the server ends before it
         summary = json.loads((output / "slide" / "summary.json").read_text(encoding="utf-8"))
         spent = summary["seconds"]["read"] + summary["seconds"]["network"]
         rates[looks].append(summary["tiles"] / spent)
