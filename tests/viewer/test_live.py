@@ -113,21 +113,13 @@ def test_only_what_changes_is_told():
 
 
 @pytest.mark.slow
-def test_a_map_that_fills_is_told_and_ends_as_a_map_like_any_other(model, cohort):
+def test_a_map_that_fills_is_told_and_shown_and_ends_as_a_map_like_any_other(model, cohort, look):
     with segmenting(model, cohort) as go_on, open_viewer(cohort / "slides", OnSlides((cohort / "maps",))) as viewer:
         keys = {row["name"]: row["key"] for row in ask(viewer, "/slides").json["slides"]}
+        opened = look(viewer.address)
         with listening(viewer) as until:
-            told = until(lambda _, told: told["now"].get(keys["A.svs"], {}).get("done"))
-            states = {name: told["rows"][key]["state"] for name, key in keys.items()}
-            assert states["A.svs"] == "working"
-            assert states["C.svs"] == "waiting"
-            now = told["now"][keys["A.svs"]]
-            assert (now["model"], now["classes"]) == ("student", list(CLASSES))
-            assert 0 < now["done"] < now["tiles"]
-            assert now["tiles_per_s"] > 0
-            answer = ask(viewer, f"/slides/{keys['A.svs']}/live")
-            cells = np.frombuffer(gzip.decompress(answer.body), np.uint8).reshape(now["rows"], now["columns"])
-            assert ask(viewer, f"/slides/{keys['C.svs']}/live").status == 404
+            now, cells = told_as_it_fills(viewer, keys, until)
+            shown_as_it_fills(viewer, opened)
             go_on()
             until(lambda _, told: not told["rows"])
         final = load_slide_map(cohort / "maps" / "A").class_grid()
@@ -137,20 +129,83 @@ def test_a_map_that_fills_is_told_and_ends_as_a_map_like_any_other(model, cohort
         assert [len(rows[name]["maps"]) for name in ("A.svs", "B.svs", "C.svs")] == [1, 0, 1]
         assert rows["B.svs"]["problem"].startswith("B.svs: damaged")
         assert ask(viewer, f"/slides/{keys['A.svs']}/layers/0-classes").status == 200
+        shown_as_any_other(opened)
+        opened.page.close()
+
+
+def told_as_it_fills(viewer, keys, until):
+    told = until(lambda _, told: told["now"].get(keys["A.svs"], {}).get("done"))
+    states = {name: told["rows"][key]["state"] for name, key in keys.items()}
+    assert states["A.svs"] == "working"
+    assert states["C.svs"] == "waiting"
+    now = told["now"][keys["A.svs"]]
+    assert (now["model"], now["classes"]) == ("student", list(CLASSES))
+    assert 0 < now["done"] < now["tiles"]
+    assert now["tiles_per_s"] > 0
+    answer = ask(viewer, f"/slides/{keys['A.svs']}/live")
+    cells = np.frombuffer(gzip.decompress(answer.body), np.uint8).reshape(now["rows"], now["columns"])
+    assert ask(viewer, f"/slides/{keys['C.svs']}/live").status == 404
+    return now, cells
+
+
+def shown_as_it_fills(viewer, opened):
+    page = opened.page
+    page.wait_for_function("() => hviskd.live?.picture?.canvas && hviskd.live.picture.done > 24", timeout=60_000)
+    assert page.inner_text("#live-title") == "Being mapped by student"
+    assert "tiles/s" in page.inner_text("#live-told")
+    states = page.locator("#slide-list .state").all_inner_texts()
+    assert states[0].startswith("being mapped: ")
+    assert states[2] == "waiting to be mapped"
+    assert page.locator("#legend-section").is_hidden()
+    painted, cells = opened.overlay(), live_cells(viewer, opened)
+    step, left, top = opened.place()
+    cell = page.evaluate("hviskd.live.picture.cellPx")
+    for row, column in np.ndindex(cells.shape):
+        across, down = (((at + 0.5) * cell - edge) / step for at, edge in ((column, left), (row, top)))
+        colour = painted[round(down), round(across)]
+        assert (colour[3] > 0) == (cells[row, column] != 255)
+        if colour[3]:
+            assert np.abs(colour[:3].astype(int) - COLOURS[cells[row, column]]).max() <= 3
+    page.uncheck("#live-shown")
+    opened.drawn_anew()
+    assert not opened.overlay()[..., 3].any()
+
+
+def shown_as_any_other(opened):
+    page = opened.page
+    page.wait_for_function("() => hviskd.panes.facts.maps.length && !Object.keys(hviskd.live.told.rows).length")
+    opened.settled()
+    assert page.locator("#live-section").is_hidden()
+    assert page.inner_text("#legend-title") == "Map by student"
+    assert page.locator("#tool-region").is_enabled()
+    assert page.locator("#slide-list .state").all_inner_texts() == ["", "", ""]
+    assert page.locator("#slide-list .warn").all_inner_texts()[0].startswith("failed: B.svs: damaged")
+    assert opened.overlay()[..., 3].any()
 
 
 @pytest.mark.slow
-def test_slides_are_segmented_from_the_page_as_by_the_command(model, cohort):
+def test_slides_without_a_map_are_mapped_by_a_button_as_by_the_command_and_cancelled_by_another(model, cohort, look):
     shown = OnSlides((cohort / "new",), models=(model,))  # a folder that is not there yet
     with open_viewer(cohort / "slides", shown) as viewer, listening(viewer) as until:
         assert until(lambda *_: True)["models"] == [{"name": "student", "slides": 3}]
-        assert post(viewer, "/segment", {"model": "student"}).json == {"model": "student", "problem": ""}
+        page = look(viewer.address).page
+        page.get_by_role("button", name="Map 3 slides with student").click()
+        page.get_by_role("button", name="Cancel mapping").click()
+        page.get_by_role("button", name="Map 3 slides with student").wait_for(timeout=30_000)
+        page.get_by_role("button", name="Map 3 slides with student").click()
+        page.wait_for_function(
+            "() => document.getElementById('segment-told').textContent.startsWith('Mapping with student')"
+        )
         again = post(viewer, "/segment", {"model": "student"})
         assert (again.status, "already" in again.json["problem"]) == (409, True)
         ended = until(lambda _, told: told["models"][0]["slides"] == 1 and not told["job"]["model"])
         assert ended["job"]["problem"] == ""
+        page.get_by_role("button", name="Map 1 slide with student").wait_for(timeout=90_000)
+        assert page.inner_text("#legend-title") == "Map by student"
+        assert len(page.locator("#slide-list .bar").all()) == 2
         rows = {row["name"]: row for row in ask(viewer, "/slides").json["slides"]}
         assert [len(rows[name]["maps"]) for name in ("A.svs", "B.svs", "C.svs")] == [1, 0, 1]
+        page.close()
     segment_cohort(model, cohort / "slides" / "A.svs", cohort / "by-hand", compute=Compute())
     one, other = (load_slide_map(cohort / place / "A") for place in ("new", "by-hand"))
     assert np.array_equal(one.class_index, other.class_index)
@@ -161,7 +216,7 @@ def test_it_is_cancelled_and_ends_with_the_viewer(model, cohort):
     shown = OnSlides((cohort / "maps",), models=(model,))
     for cancel in (lambda viewer: post(viewer, "/segment/cancel", {}), lambda viewer: viewer.close()):
         with open_viewer(cohort / "slides", shown) as viewer:
-            post(viewer, "/segment", {"model": "student"})
+            assert post(viewer, "/segment", {"model": "student"}).json == {"model": "student", "problem": ""}
             process = viewer._answers._live._job._running.process
             began = time.monotonic()
             cancel(viewer)
@@ -204,65 +259,11 @@ def test_who_listens_is_told_of_the_end_and_too_many_are_refused(cohort, monkeyp
         assert time.monotonic() - began < 2
 
 
-@pytest.mark.slow
-def test_the_page_shows_the_map_as_it_fills_and_then_as_a_map_like_any_other(model, cohort, look):
-    with segmenting(model, cohort) as go_on, open_viewer(cohort / "slides", OnSlides((cohort / "maps",))) as viewer:
-        opened = look(viewer.address)
-        page = opened.page
-        page.wait_for_function("() => hviskd.live?.picture?.canvas && hviskd.live.picture.done > 24", timeout=60_000)
-        assert page.inner_text("#live-title") == "Being mapped by student"
-        assert "tiles/s" in page.inner_text("#live-told")
-        states = page.locator("#slide-list .state").all_inner_texts()
-        assert states[0].startswith("being mapped: ")
-        assert states[2] == "waiting to be mapped"
-        assert page.locator("#legend-section").is_hidden()
-        painted, cells = opened.overlay(), live_cells(viewer, opened)
-        step, left, top = opened.place()
-        cell = page.evaluate("hviskd.live.picture.cellPx")
-        for row, column in np.ndindex(cells.shape):
-            across, down = (((at + 0.5) * cell - edge) / step for at, edge in ((column, left), (row, top)))
-            colour = painted[round(down), round(across)]
-            assert (colour[3] > 0) == (cells[row, column] != 255)
-            if colour[3]:
-                assert np.abs(colour[:3].astype(int) - COLOURS[cells[row, column]]).max() <= 3
-        page.uncheck("#live-shown")
-        page.wait_for_timeout(100)
-        assert not opened.overlay()[..., 3].any()
-        page.screenshot(path=str(cohort / "live.png"))
-        go_on()
-        page.wait_for_function("() => hviskd.panes.facts.maps.length && !Object.keys(hviskd.live.told.rows).length")
-        opened.settled()
-        assert page.locator("#live-section").is_hidden()
-        assert page.inner_text("#legend-title") == "Map by student"
-        assert page.locator("#tool-region").is_enabled()
-        assert page.locator("#slide-list .state").all_inner_texts() == ["", "", ""]
-        assert page.locator("#slide-list .warn").all_inner_texts()[0].startswith("failed: B.svs: damaged")
-        assert opened.overlay()[..., 3].any()
-        page.close()
-
-
 def live_cells(viewer, opened):
     key = opened.evaluate("hviskd.panes.facts.key")
     now = opened.evaluate(f"hviskd.live.told.now['{key}']")
     answer = ask(viewer, f"/slides/{key}/live")
     return np.frombuffer(gzip.decompress(answer.body), np.uint8).reshape(now["rows"], now["columns"])
-
-
-@pytest.mark.slow
-def test_slides_without_a_map_are_mapped_by_a_button_and_cancelled_by_another(model, cohort, look):
-    with open_viewer(cohort / "slides", OnSlides((cohort / "new",), models=(model,))) as viewer:
-        page = look(viewer.address).page
-        page.get_by_role("button", name="Map 3 slides with student").click()
-        page.get_by_role("button", name="Cancel mapping").click()
-        page.get_by_role("button", name="Map 3 slides with student").wait_for(timeout=30_000)
-        page.get_by_role("button", name="Map 3 slides with student").click()
-        page.wait_for_function(
-            "() => document.getElementById('segment-told').textContent.startsWith('Mapping with student')"
-        )
-        page.get_by_role("button", name="Map 1 slide with student").wait_for(timeout=90_000)
-        assert page.inner_text("#legend-title") == "Map by student"
-        assert len(page.locator("#slide-list .bar").all()) == 2
-        page.close()
 
 
 def test_what_a_killed_process_left_is_not_believed(cohort):
