@@ -4,14 +4,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import LocalCluster
 from PIL import Image
 from shapely import box
 from typer.testing import CliRunner
 
 from hviskd.agreement import AgreementSettings, agree, save_agreement
+from hviskd.agreement.tables import mean_rows
 from hviskd.annotations import Outlines, Region, write_geojson
 from hviskd.cli.app import app
 from hviskd.errors import DataError
+from hviskd.progress import silent
+from hviskd.running import Dask
 from hviskd.segmentation import save_slide_map
 from hviskd.slides.slide_files import slide_fingerprint
 from tests.agreement.rectangles import WHOLE, halves_map
@@ -193,3 +197,17 @@ def test_a_mask_without_a_legend_asks_for_one(cohort: Path) -> None:
     assert "needs a legend" in words
     assert "1 more problem" in " ".join(words.split())
     assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_cluster_measures_the_same_maps(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(cohort)
+    (cohort / "maps" / "c").mkdir()
+    (cohort / "maps" / "c" / "map.npz").write_bytes(b"half")
+    (cohort / "drawn" / "a.geojson").write_text('{"type": "FeatureCollection", "features": [')
+    here = agree("maps", "drawn")
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs="CRITICAL") as cluster:
+        there = agree("maps", "drawn", running=Dask(cluster.scheduler_address), progress=silent)
+    assert [one.slide for one in there.maps] == [one.slide for one in here.maps] == ["b.svs"]
+    np.testing.assert_array_equal(mean_rows(there.means()), mean_rows(here.means()))
+    assert there.failed.keys() == here.failed.keys() == {"a.svs", "c"}

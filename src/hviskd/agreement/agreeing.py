@@ -1,18 +1,21 @@
 """Compares maps with experts' annotations of their slides, one after the other."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Self
 
 from hviskd.agreement.boundary import distance_edges_um
 from hviskd.agreement.pairs import Drawn, Pair, map_folders, pair_up
 from hviskd.agreement.result import Agreement
 from hviskd.agreement.slide_agreement import DEFAULT_REACH_UM, SlideAgreement
 from hviskd.annotations import DEFAULT_TOLERANCE, Legend, load_legend
+from hviskd.arrays import Floats
 from hviskd.errors import DataError
 from hviskd.file_names import Paths, list_paths
 from hviskd.progress import Progress, progress_bar
+from hviskd.running import Here, Running
 from hviskd.segmentation import MapCard, read_summary
 
 
@@ -36,6 +39,55 @@ class AgreementSettings:
     unlabelled_is_other: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """What came of a pair: its agreement, or why there is none."""
+
+    folder: Path
+    agreement: SlideAgreement | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _AgreeingJob:
+    """What applies to all maps: the bin edges of the profiles. Nothing is written."""
+
+    edges_um: Floats
+    output: ClassVar[None] = None
+    pieces: ClassVar[str] = "maps"
+    memory_bytes: ClassVar[int] = 2**30
+
+    def run(self, items: Sequence[Pair], told: Callable[[_Measured], None], progress: Progress | None) -> None:
+        """Measure pairs one after the other."""
+        with progress_bar("maps", len(items), progress) as advance:
+            for pair in items:
+                try:
+                    told(_Measured(pair.folder, pair.measure(self.edges_um)))
+                except DataError as error:
+                    told(_Measured(pair.folder, None, str(error)))
+                advance(note=pair.card.slide)
+
+    def size(self, item: Pair) -> int:
+        """Return the area of a map's tissue, in µm²."""
+        return int(item.card.tissue_area_um2)
+
+    def name(self, item: Pair) -> str:
+        """Return the map's folder."""
+        return str(item.folder)
+
+    def with_threads(self, threads: int) -> Self:
+        """Return the job as it is: a map is measured by one thread."""
+        return self
+
+    def obstacle(self) -> str:
+        """Return nothing: a map or annotation that is not seen says so itself."""
+        return ""
+
+    def lost(self, item: Pair, problem: str) -> _Measured:
+        """Return the result of a map that no worker survived."""
+        return _Measured(item.folder, None, f"{item.folder}: {problem}")
+
+
 def agree(
     maps: Paths,
     annotations: Path | str,
@@ -43,6 +95,7 @@ def agree(
     legend: Legend | Path | str | None = None,
     slides: Path | str | None = None,
     settings: AgreementSettings | None = None,
+    running: Running | None = None,
     progress: Progress | None = None,
 ) -> Agreement:
     """Compare maps with the annotations of their slides; one that cannot be compared does not stop the others.
@@ -55,12 +108,15 @@ def agree(
         legend: The classes: a Legend, the name of a built-in one, or a YAML file; a mask needs one.
         slides: The slide, or a folder that contains the slides at any depth, to show them in the figures.
         settings: Settings of the comparison; see `AgreementSettings`.
+        running: Where to do it; by default in this process, or `Dask("local:4")` for workers of a cluster.
         progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
         DataError: Nothing could be compared; a length is invalid; two maps of a slide are identical, or one annotation
             is given for several slides.
+        RunningError: A cluster or one of its workers cannot do the work.
     """
+    running = running or Here()
     settings = settings or AgreementSettings()
     drawn = Drawn(
         Path(annotations),
@@ -83,12 +139,16 @@ def agree(
         edges_um = distance_edges_um(widest_um if settings.bin_um is None else settings.bin_um, settings.reach_um)
     except ValueError as error:
         raise DataError(f"`bin_um={settings.bin_um}`, `reach_um={settings.reach_um}`: {error}") from error
+    if running.remote:
+        pairs = [pair.absolute() for pair in pairs]
     found: list[tuple[Pair, SlideAgreement]] = []
-    with progress_bar("maps", len(pairs), progress) as advance:
-        for pair in pairs:
-            with _told(pair.card.slide, failed):
-                found.append((pair, pair.measure(edges_um)))
-            advance(note=pair.card.slide)
+    measured = {one.folder: one for one in running.run(_AgreeingJob(edges_um), pairs, progress)}
+    for pair in pairs:
+        one = measured[pair.folder]
+        if one.agreement is None:
+            failed[pair.card.slide] = one.problem
+        else:
+            found.append((pair, one.agreement))
     if not found:
         raise _nothing(failed)
     return Agreement(tuple(one for _, one in found), tuple(pair for pair, _ in found), failed)

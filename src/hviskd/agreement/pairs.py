@@ -2,7 +2,7 @@
 
 import glob
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hviskd.agreement.slide_agreement import Compared, SlideAgreement, agree_on_slide, compared_again
@@ -35,6 +35,11 @@ class Drawn:
     unlabelled_is_other: bool = False
     slides: Path | None = None
 
+    def absolute(self) -> "Drawn":
+        """Return the same with absolute paths, for processes with other working directories."""
+        slides = None if self.slides is None else self.slides.absolute()
+        return replace(self, annotations=self.annotations.absolute(), slides=slides)
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -51,6 +56,10 @@ class Pair:
     card: MapCard
     model: str
     drawn: Drawn
+
+    def absolute(self) -> "Pair":
+        """Return the same with absolute paths, for processes with other working directories."""
+        return replace(self, folder=self.folder.absolute(), drawn=self.drawn.absolute())
 
     def measure(self, edges_um: Floats) -> SlideAgreement:
         """Compare map and annotation; `edges_um` are the bin edges of the profiles.

@@ -7,6 +7,7 @@ import typer
 
 from hviskd.cli.annotation_options import NoCrop, Tolerance
 from hviskd.cli.answers import Answer, answering
+from hviskd.cli.running_options import Retries, Scheduler, cluster
 from hviskd.cli.spelling import say
 from hviskd.cli.status import Status
 from hviskd.cli.turns import in_turn
@@ -68,6 +69,8 @@ def agree(
     reach_um: Annotated[
         float, typer.Option("--reach-um", help="Largest distance from the outline in the profile, in µm.")
     ] = 1000.0,
+    scheduler: Scheduler = None,
+    retries: Retries = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
 ) -> Answer:
     """Compare slide maps with an expert's annotation: Dice, precision, recall, border distance, boundary profile.
@@ -87,6 +90,8 @@ def agree(
       hviskd agree maps --annotations masks --legend ivygap --slides slides -o agreement
 
       hviskd agree maps --annotations normal-tissue --unlabelled-is-other -o agreement
+
+      hviskd agree maps --annotations qupath --scheduler scheduler.json -o agreement
     """
     from hviskd.agreement import AgreementSettings, save_agreement
     from hviskd.agreement import agree as compare
@@ -96,8 +101,9 @@ def agree(
     from hviskd.storage import require_free
 
     require_free(output, overwrite=overwrite, replaces=AGREEMENT)
+    on_cluster = cluster(scheduler, retries)
     settings = AgreementSettings(tolerance, bin_um, reach_um, no_crop, unlabelled_is_other)
-    found = compare(maps, annotations, legend=legend, slides=slides, settings=settings)
+    found = compare(maps, annotations, legend=legend, slides=slides, settings=settings, running=on_cluster)
     save_agreement(found, output, overwrite=overwrite)
     print_table((list(MEAN_HEADER), mean_rows(found.means())))
     count = len(found.slides)
