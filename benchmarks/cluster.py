@@ -51,7 +51,7 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="+", choices=MEASURES)
-    parser.add_argument("--slides", type=int, help="of a cohort: 40, of `kills` 150; of `overhead` 10,000")
+    parser.add_argument("--slides", type=int, help="how many: of `kills` 150; pieces 10,000 and 1,280; seeds 10")
     parser.add_argument("--width-px", type=int, default=4000, help="of the slides of `workers`; height is 3/4 of it")
     parser.add_argument("--network", default="mobilenet_v2", help="of `workers`")
     parser.add_argument("--repeats", type=int, default=3, help="of `workers`")
@@ -199,7 +199,7 @@ def kills_compare(work: Path, options: argparse.Namespace) -> list[str]:
     design = Design(
         pairs=(str(work / "tiny.yaml"),),
         arms=("plain", "kd"),
-        seeds=tuple(range(10)),
+        seeds=tuple(range(options.slides or 10)),
         baselines=False,
         settings={"epochs": 6, "batch_size": 32},
         allow_weak_teacher=True,
@@ -212,7 +212,7 @@ def kills_compare(work: Path, options: argparse.Namespace) -> list[str]:
     )
     same = sum(file_digest(work / "one" / path) == file_digest(work / "many" / path) for path in weights)
     assert not outcome.failed, outcome.failed
-    return death.told("An experiment of 21 trainings", "Models", len(weights), same)
+    return death.told(f"An experiment of {2 * len(design.seeds) + 1} trainings", "Models", len(weights), same)
 
 
 def cohort(work: Path, network: str, width_px: int, count: int) -> Path:
