@@ -148,7 +148,7 @@ def test_on_a_tablet_nothing_is_cut_off_and_the_list_is_a_drawer(viewer, look, k
     opened = look(f"{viewer.address}#slide={keys['one.svs']}", viewport=tablet, has_touch=True)
     page = opened.page
     assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for selector in ("#powers", "#panel", "#scale", "#notice"):
+    for selector in ("#title", "#powers", "#save", "#keys", "#panel", "#scale", "#notice"):
         box = page.locator(selector).bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= tablet["width"]
