@@ -15,7 +15,7 @@ from hviskd.annotations import Outlines, Region, write_geojson
 from hviskd.cli.app import app
 from hviskd.errors import DataError
 from hviskd.progress import silent
-from hviskd.running import Dask
+from hviskd.running import Dask, Part
 from hviskd.segmentation import save_slide_map
 from hviskd.slides.slide_files import slide_fingerprint
 from tests.agreement.rectangles import WHOLE, halves_map
@@ -211,3 +211,8 @@ def test_a_cluster_measures_the_same_maps(cohort: Path, monkeypatch: pytest.Monk
     assert [one.slide for one in there.maps] == [one.slide for one in here.maps] == ["b.svs"]
     np.testing.assert_array_equal(mean_rows(there.means()), mean_rows(here.means()))
     assert there.failed.keys() == here.failed.keys() == {"a.svs", "c"}
+    (cohort / "maps" / "c" / "map.npz").unlink()
+    parts = [Part(number, 3) for number in (1, 2, 3)]  # of the two maps, of equal size
+    with pytest.raises(DataError, match="no maps in this part"):
+        agree("maps", "drawn", running=parts[2])
+    assert agree("maps", "drawn", running=parts[1]).slides == here.slides

@@ -97,7 +97,7 @@ def test_a_cluster_looks_at_the_same_slides_and_draws_the_same_pictures(tmp_path
     write_svs(Path("slides/a.svs"), stained((300, 300), 1, 0.6))
     Path("slides/b.svs").write_bytes(b"no slide")
     write_svs(Path("slides/c.svs"), patterned(300, 300))
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs="CRITICAL") as cluster:
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs="CRITICAL") as cluster:
         words = ["slides", "info", "slides"]
         here = [CliRunner().invoke(app, [*words, *more]) for more in ([], ["-o", "here"])]
         address = ["--scheduler", cluster.scheduler_address]

@@ -144,7 +144,9 @@ def agree(
     found: list[tuple[Pair, SlideAgreement]] = []
     measured = {one.folder: one for one in running.run(_AgreeingJob(edges_um), pairs, progress)}
     for pair in pairs:
-        one = measured[pair.folder]
+        one = measured.get(pair.folder)
+        if one is None:  # it is of another part
+            continue
         if one.agreement is None:
             failed[pair.card.slide] = one.problem
         else:
@@ -164,5 +166,7 @@ def _told(name: str, failed: dict[str, str]) -> Iterator[None]:
 
 def _nothing(failed: Mapping[str, str]) -> DataError:
     """Return the reason why no map could be compared."""
+    if not failed:
+        return DataError("no maps in this part")
     first, *others = failed.values()
     return DataError(f"{first} (and {len(others)} more problems)" if others else first)
