@@ -20,6 +20,13 @@ ROOMS = {
     "Experiments and reports": ("experiments", "reports"),
     "Installation": ("installation",),
 }
+_PLAINER = (  # what Python makes of the types in a signature, and what its author wrote
+    (r"<factory>|<[^<>]*>", "…"),
+    (r"(?:\w+\.)+(?=[A-Za-z_])", ""),
+    (r"(: |-> )'([^']*)'", r"\1\2"),
+    (r"ndarray\[tuple\[[^]]*\], dtype\[(\w+)\]\]", r"ndarray[\1]"),
+    (r"Callable\[\[int, int, str\], None\]", "Progress"),
+)
 _ERRORS = ("HviskdError", "DataError", "LeakError", "OutputError", "RecipeError", "ModelError", "TrainingError",
            "DivergedError", "RunningError")  # fmt: skip
 
@@ -122,5 +129,6 @@ def _signature(thing: object) -> str:
     signature = inspect.signature(thing)  # type: ignore[arg-type]
     kept = [each for name, each in signature.parameters.items() if name not in ("self", "cls")]
     shown = str(signature.replace(parameters=kept))
-    shown = re.sub(r"(?:\w+\.)+(?=[A-Za-z_])", "", re.sub(r"<factory>|<[^<>]*>", "…", shown))
+    for pattern, plainer in _PLAINER:
+        shown = re.sub(pattern, plainer, shown)
     return shown if inspect.isclass(thing) is False else re.sub(r" -> .*$", "", shown)

@@ -8,13 +8,15 @@ import typer
 
 from hviskd.cli.app import app
 
+_FIRST = ("slides", "annotations", "tiles")  # as in a person's work; the others are in the order of `hviskd --help`
 _VALUE = re.compile(r"<([^<>]+)>")
 _AFTER = re.compile(r"  \[(?P<extra>(?:default|required|x[<>]|\d)[^\n]*)\]$")
 
 
 def commands_page() -> str:
     """Return one section per command: what it does, its arguments and options, examples."""
-    return "\n\n".join("\n".join(_section(path, command)) for path, command in walk())
+    ordered = sorted(walk(), key=lambda found: found[0][0] not in _FIRST)
+    return "\n\n".join("\n".join(_section(path, command)) for path, command in ordered)
 
 
 def walk(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -34,7 +36,8 @@ def _section(path: tuple[str, ...], command: Any) -> Iterator[str]:
     yield f"## hviskd {words}\n"
     yield escaped(said) + "\n"
     yield "```sh"
-    yield f"hviskd {words} {' '.join(command.collect_usage_pieces(context))}"
+    usage = " ".join(command.collect_usage_pieces(context))
+    yield f"hviskd {words} {re.sub(r'[{}]', '', usage).replace('......', '...')}"
     yield "```\n"
     panels: dict[str | None, list[Any]] = {}
     for parameter in command.params:
@@ -52,6 +55,8 @@ def _section(path: tuple[str, ...], command: Any) -> Iterator[str]:
 
 def _definition(record: tuple[str, str]) -> Iterator[str]:
     names, text = record
+    if not names.startswith("-"):
+        names = _VALUE.sub("", names).strip()  # of an argument, the name says what it is
     after = _AFTER.search(text)
     extra = after["extra"] if after else ""
     text = text[: after.start()] if after else text
@@ -61,8 +66,8 @@ def _definition(record: tuple[str, str]) -> Iterator[str]:
 
 
 def _plain(value: re.Match[str]) -> str:
-    kind = value[1].removesuffix(" range")
-    return {"str": "TEXT", "int": "N", "float": "X"}.get(kind, kind.upper())
+    kind = re.sub(r"^list\[(.*)\]$", r"\1", value[1].removesuffix(" range"))
+    return {"str": "TEXT", "int": "N", "float": "X"}.get(kind, kind if "|" in kind else kind.upper())
 
 
 def _facts(extra: str) -> str:

@@ -38,7 +38,7 @@ STEP = re.compile(
 )
 _SHOWN = re.compile(r"<!-- shows: (.*?) -->")
 _WIDTH = 110  # of sentences
-_SURROUNDINGS = {
+SURROUNDINGS = {
     "COLUMNS": "98",
     "MPLBACKEND": "agg",
     "OMP_NUM_THREADS": "1",
@@ -74,7 +74,7 @@ def keep(page: str) -> None:
     shutil.rmtree(KEPT, ignore_errors=True)
     KEPT.mkdir()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        os.environ |= _SURROUNDINGS | {"HVISKD_CACHE": str(Path(folder, ".cache"))}
+        os.environ |= SURROUNDINGS | {"HVISKD_CACHE": str(Path(folder, ".cache"))}
         outputs = list(_run(page))
     place.write_text(json.dumps({"key": key, "printed": outputs}, ensure_ascii=False), encoding="utf-8")
 
