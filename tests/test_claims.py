@@ -1,5 +1,6 @@
 """Several processes at one output: each piece is done by one, and nothing is held by one that was killed."""
 
+import os
 import subprocess
 import sys
 
@@ -90,6 +91,24 @@ def test_an_output_from_before_is_not_taken_for_what_was_waited_for(tmp_path):
         assert not written
     with turn(tmp_path / "out", "x") as written:
         assert not written
+
+
+def test_a_folder_that_another_removes_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    real, removed = os.mkdir, []
+
+    def mkdir(path, *mode):
+        if not removed:
+            removed.append(path)
+            raise FileExistsError(path)  # as it was then; it is gone when one looks at what is there
+        real(path, *mode)
+
+    monkeypatch.setattr("os.mkdir", mkdir)
+    with Claims(tmp_path / "claims") as claims:
+        assert claims.take("a piece")
+    assert removed == [tmp_path / "claims"]
+    (tmp_path / "a-file").touch()
+    with Claims(tmp_path / "a-file") as claims, pytest.raises(FileExistsError):
+        claims.take("a piece")
 
 
 def test_file_systems_without_locks_let_everyone_work(tmp_path, monkeypatch):

@@ -54,10 +54,10 @@ class Claims:
         path = self.folder / fingerprint(name)
         lock = FileLock(path, thread_local=False)  # a piece may be released in another thread
         while True:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             try:
                 locked = _locked(lock)
-            except FileNotFoundError:  # the last process has just removed the folder
+            except (FileNotFoundError, FileExistsError):  # the last process has just removed the folder
                 continue
             if locked is False:
                 return False
@@ -81,6 +81,15 @@ class Claims:
             yield
         finally:
             self.release(name)
+
+    def _make_folder(self) -> None:
+        """Make the folder, which the last process to leave may remove at any moment: also while it is being made."""
+        while True:
+            try:
+                return self.folder.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:  # it was there, and a moment later it was not
+                if self.folder.is_file() or self.folder.is_symlink():
+                    raise
 
     def _clear(self) -> None:
         """Remove the folder if no process holds anything in it."""
