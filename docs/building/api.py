@@ -113,12 +113,15 @@ def _told(told: docstrings.Docstring) -> Iterator[str]:
             yield f"**{section}** {_plain(' '.join(entries.values()))}\n"
     if entries := told.sections.get("Raises"):
         yield "**Raises**\n"
-        yield from (f"- {_error(name)}: {_plain(text)}" for name, text in entries.items())
+        yield from (f"- {_errors(name)}: {_plain(text)}" for name, text in entries.items())
         yield ""
 
 
-def _error(name: str) -> str:
-    return f"{{py:exc}}`{name} <hviskd.errors.{name}>`" if name in _ERRORS else f"`{name}`"
+def _errors(names: str) -> str:
+    linked = (
+        f"{{py:exc}}`{name} <hviskd.errors.{name}>`" if name in _ERRORS else f"`{name}`" for name in names.split(", ")
+    )
+    return ", ".join(linked)
 
 
 def _plain(text: str) -> str:
