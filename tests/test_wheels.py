@@ -10,6 +10,7 @@ import pytest
 from building.commands import walk
 
 ROOT = Path(__file__).parent.parent
+VERBS = dict(walk())
 
 
 def script(name):
@@ -22,8 +23,7 @@ def script(name):
 @pytest.mark.parametrize("step", script("smoke").STEPS)
 def test_each_step_is_a_command_with_its_options(step):
     words = shlex.split(step)
-    verbs = dict(walk())
-    verb = verbs.get(tuple(words[:2])) or verbs[words[0],]
+    verb = VERBS.get(tuple(words[:2])) or VERBS[words[0],]
     options = {option for parameter in verb.params for option in parameter.opts}
     assert {word for word in words if word.startswith("-")} <= options
 

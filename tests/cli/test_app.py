@@ -1,5 +1,6 @@
 """The command line: help with examples, a mistake is one line and exit status 2, a bug is exit status 3."""
 
+import json
 import subprocess
 import sys
 from importlib.metadata import version
@@ -143,3 +144,7 @@ def test_networks_of_timm_are_listed_by_a_pattern():
     nothing = hviskd("networks", "--timm", "resnot*")
     assert nothing.exit_code == 1
     assert "no architecture that matches 'resnot*'" in nothing.output
+    told = json.loads(hviskd("networks", "--timm", "regnetx_00[24]", "--json").stdout)
+    assert told == {"networks": [{"name": "timm:regnetx_002"}, {"name": "timm:regnetx_004"}]}
+    nothing = hviskd("networks", "--timm", "resnot*", "--json")
+    assert (nothing.exit_code, json.loads(nothing.stdout)) == (1, {"networks": []})

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hviskd.evaluation.relation_files import save_relations
     from hviskd.evaluation.relation_quality import RelationQuality, examine_relations
     from hviskd.evaluation.result import Difference, Evaluation, ModelResult
+    from hviskd.evaluation.verdict import Verdict
 
 _HOMES = {
     "Difference": "result",
@@ -29,6 +30,7 @@ _HOMES = {
     "RelationQuality": "relation_quality",
     "Robustness": "corrupted_tiles",
     "Scorer": "metrics",
+    "Verdict": "verdict",
     "bootstrap_weights": "intervals",
     "calibrate": "calibration",
     "evaluate": "measuring",
@@ -53,6 +55,7 @@ __all__ = [
     "RelationQuality",
     "Robustness",
     "Scorer",
+    "Verdict",
     "bootstrap_weights",
     "calibrate",
     "evaluate",
