@@ -52,4 +52,4 @@ wheels: $(VENV)/.installed
 	$(BIN)/python packaging/try_wheels.py
 
 clean:
-	rm -rf $(VENV) $(DEMO) $(SITE)
+	rm -rf $(VENV) $(DEMO) $(SITE) docs/_session
