@@ -21,7 +21,7 @@ from ..browser import look_at
 pytestmark = pytest.mark.slow
 
 
-SMALL = CohortSettings(patients=6, width_px=800, height_px=600, mpp=1.0)
+SMALL = CohortSettings(patients=8, width_px=560, height_px=420, mpp=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def demo(tmp_path_factory):
     told = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hviskd.synthesis.cohort.usable_cpus", lambda: 1)  # to start processes takes longer than to draw
-        made = run_demo(folder, cohort=SMALL, cap=16, epochs=1, device="cpu", progress=lambda *at: told.append(at[2]))
+        made = run_demo(folder, cohort=SMALL, cap=32, epochs=1, device="cpu", progress=lambda *at: told.append(at[2]))
     stages = {what.split(":")[0] for what in told}
     assert {"train teacher", "train hviskd", "classify with hviskd", "resample"} <= stages
     assert len(stages) > 8  # draw, cut and map, too
@@ -38,11 +38,11 @@ def demo(tmp_path_factory):
 
 
 def test_it_leaves_what_it_says(demo):
-    assert set(demo.runs) == {"teacher", "alone", "kd", "hviskd"}
+    assert set(demo.runs) == {"teacher", "alone", "kd", "hviskd", "kd-unlabelled"}
     assert all(run.finished for run in demo.runs.values())
     for picture in (
         "tiles/contact-sheet.png",
-        "tiles-qc/P03-1.png",
+        "tiles-qc/P04-1.png",
         "evaluation/comparison.png",
         "runs/hviskd/curves.png",
     ):
@@ -54,18 +54,18 @@ def test_it_leaves_what_it_says(demo):
 def test_its_tiles_are_squares_of_its_slides_in_the_classes_of_their_masks(demo):
     assert not read_report(qc_folder(demo.tileset.folder)).failed
     assert demo.tileset.classes == tuple(tissue.name for tissue in TISSUE_CLASSES)
-    assert set(demo.tileset.table["slide"]) == {slide.slide for slide in demo.cohort.slides}
+    assert set(demo.tileset.table["slide"]) == {slide.slide for slide in demo.cohort.slides[3:]}
     trained = demo.tileset.table.iloc[demo.tileset.rows("train")]
     assert set(trained["class"]) == set(demo.tileset.classes)
     number = int(demo.tileset.rows("test")[0])
     row = demo.tileset.table.iloc[number]
     with open_slide(demo.cohort.folder / "slides" / f"{row['slide']}.svs") as slide:
-        square = slide.read(row["x_px"], row["y_px"], 64, 64)
+        square = slide.read(row["x_px"], row["y_px"], 32, 32)
     assert (square == demo.tileset.pixels[number]).all()
     colour = demo.tileset.card.colours[demo.tileset.classes.index(row["class"])]
     with Image.open(demo.cohort.folder / "masks" / f"{row['slide']}_L.png") as mask:
-        part = mask.convert("RGB").crop((row["x_px"], row["y_px"], row["x_px"] + 64, row["y_px"] + 64))
-    share = sum(count for count, found in part.getcolors() if found == colour) / 64**2
+        part = mask.convert("RGB").crop((row["x_px"], row["y_px"], row["x_px"] + 32, row["y_px"] + 32))
+    share = sum(count for count, found in part.getcolors() if found == colour) / 32**2
     assert share > 0.7
 
 
@@ -75,7 +75,15 @@ def test_it_measures_on_patients_apart(demo):
     assert report.known_by == "patient"
     assert demo.evaluation.unit == "patient"
     names = [model.name for model in demo.evaluation.models]
-    assert names == ["alone", "alone-last", "kd", "kd-last", "hviskd", "hviskd-last", "teacher", "teacher-last"]
+    trained = ("alone", "kd", "hviskd", "kd-unlabelled", "teacher")
+    assert names == [name + part for name in trained for part in ("", "-last")]
+
+
+def test_no_patient_teaches_here_and_there_or_is_measured_where_it_taught(demo):
+    sets = [set(tiles.table["patient"]) for tiles in (demo.elsewhere, demo.unlabelled, demo.tileset)]
+    assert [len(patients) for patients in sets] == [2, 1, 5]
+    assert len(set.union(*sets)) == 8
+    assert not demo.unlabelled.labelled
 
 
 def test_it_maps_the_slides_of_unseen_patients(demo):
@@ -88,12 +96,12 @@ def test_its_report_opens_without_network_or_complaint(demo, tmp_path):
     path = tmp_path / "report.html"
     told = []
     write_report(str(demo.folder), str(path), progress=lambda *at: told.append(at))
-    assert told[-1][0] == told[-1][1] == 6  # four runs, the evaluation and the maps
+    assert told[-1][0] == told[-1][1] == 7  # five runs, the evaluation and the maps
     seen = look_at(path)
     assert seen.requests == [path.as_uri()]
     assert seen.complaints == []
     assert all(width > 200 for width in seen.picture_widths)
-    assert len(seen.picture_widths) == 1 + 2 + 2 * 4 + len(demo.maps)  # curves; shared; ROC, confusion; maps
+    assert len(seen.picture_widths) == 1 + 2 + 2 * 5 + len(demo.maps)  # curves; shared; ROC, confusion; maps
     assert demo.evaluation.verdict.sentences[0] in seen.text
     assert seen.headings == [
         "In short",
@@ -114,14 +122,20 @@ def test_a_reports_recipe_repeats_the_training(demo):
 
 
 def test_students_are_told_apart_by_their_methods_alone(demo):
-    recipes = {name: demo.runs[name].recipe for name in ("alone", "kd", "hviskd")}
+    recipes = {name: demo.runs[name].recipe for name in demo.runs if name != "teacher"}
     assert [list(recipes[name].methods) for name in recipes] == [
         ["cross_entropy"],
         ["cross_entropy", "kd"],
         ["cross_entropy", "kd", "hviskd"],
+        ["cross_entropy", "kd"],
     ]
-    budgets = [recipe.model_dump(exclude={"methods"}) for recipe in recipes.values()]
-    assert budgets[0] == budgets[1] == budgets[2]
+    budgets = [recipe.model_dump(exclude={"methods", "epochs"}) for recipe in recipes.values()]
+    assert all(budget == budgets[0] for budget in budgets)
+
+
+def test_students_make_the_same_number_of_steps(demo):
+    logs = {name: run.log for name, run in demo.runs.items() if name != "teacher"}
+    assert [len(log) for log in logs.values()] == [2, 2, 2, 1]  # an epoch of half as many labelled tiles a batch
 
 
 def test_an_earlier_demo_is_not_replaced_unasked(demo):

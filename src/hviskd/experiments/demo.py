@@ -1,7 +1,11 @@
-"""The whole workflow on synthetic slides: tiles, teacher, students, table, maps."""
+"""The whole workflow on synthetic slides: tiles, teacher, students, table, maps.
+
+It plays the case that distilling is for: another hospital's teacher saw many outlined slides; here, few slides are
+outlined and some are not. All students learn from the former, one of them from the latter, too.
+"""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +24,13 @@ from hviskd.version import __version__
 
 RECIPE = "demo"
 MARK = "demo.json"  # what tells a demo's folder from a person's own work
-TILE_PX = 64
-COHORT = CohortSettings(patients=20, width_px=1800, height_px=1350, mpp=1.0)
+TILE_PX = 32
+COHORT = CohortSettings(patients=24, width_px=900, height_px=675, mpp=2.0)
 PURITY = 0.75  # at 1, hardly a tile would fit into the palisades and tufts of so small a section
-STUDENTS = {"alone": "plain", "kd": "kd", "hviskd": "hviskd"}
+MORE = 2  # times as many tiles of each class for the teacher
+KD = {"cross_entropy": {}, "kd": {"temperature": 2.0, "weight": 1.0}}
+STUDENTS = {"alone": "plain", "kd": KD, "hviskd": "hviskd", "kd-unlabelled": KD}
+WITH_UNLABELLED = "kd-unlabelled"
 
 
 @dataclass(frozen=True)
@@ -33,15 +40,19 @@ class Demo:
     Attributes:
         folder: Everything it wrote.
         cohort: The drawn slides, one a patient, with their masks.
-        tileset: The tiles cut from them, split by patient.
+        elsewhere: The tiles that the teacher learned from, of patients that are in no other set.
+        tileset: The few outlined tiles of here, split by patient.
+        unlabelled: Tiles of further patients of here, whose slides are not outlined.
         runs: The teacher's and the students' runs, by name.
         evaluation: All of them on the test patients; the student alone is the reference.
-        maps: The test patients' slides, mapped by the student that HVisKD taught.
+        maps: The test patients' slides, mapped by the student that learned from the unlabelled tiles, too.
     """
 
     folder: Path
     cohort: SyntheticCohort
+    elsewhere: TileSet
     tileset: TileSet
+    unlabelled: TileSet
     runs: dict[str, Run]
     evaluation: Evaluation
     maps: CohortMaps
@@ -58,20 +69,25 @@ def run_demo(
     folder: str | Path,
     *,
     cohort: CohortSettings = COHORT,
-    cap: int = 200,
+    cap: int = 100,
     epochs: int | None = None,
     device: str = "auto",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Demo:
-    """Generate and cut slides, split by patient, train a teacher and three students, evaluate, and map unseen patients.
+    """Generate and cut slides, train a teacher and four students, evaluate them, and map unseen patients.
+
+    A third of the patients are another hospital's: the teacher learns from their tiles alone. Of a sixth there are
+    slides without outlines; the other half is split by patient into train, val and test. All students make
+    the same number of steps.
 
     In a script, call it under `if __name__ == "__main__":`, since slides are generated in child processes.
 
     Args:
-        folder: Folder for everything: `cohort`, `tiles`, `tiles-qc`, `runs`, `evaluation`, `maps`.
-        cohort: The synthetic slides; tiles are cut at their µm/px.
-        cap: Maximum number of tiles per class.
+        folder: Folder for everything: `cohort`, `elsewhere`, `tiles`, `unlabelled`, each with its `-qc`, `runs`,
+            `evaluation`, `maps`.
+        cohort: The synthetic slides, of six patients at least; tiles are cut at their µm/px.
+        cap: Maximum number of tiles per class, of the students' labelled tiles and of the teacher's.
         epochs: Number of epochs instead of the recipe's.
         device: Compute device.
         overwrite: Replace an existing demo.
@@ -84,47 +100,75 @@ def run_demo(
     folder = Path(folder)
     _make_room(folder, overwrite=overwrite)
     drawn = draw_cohort(folder / "cohort", cohort, progress=progress)
-    settings = CutSettings(tile_px=TILE_PX, mpp=cohort.mpp, purity=PURITY, cap=cap, licence="Apache-2.0")
-    tileset = _cut(drawn, folder / "tiles", settings, progress)
-    changes = {} if epochs is None else {"epochs": epochs}
-    taught = partial(train, tileset=tileset, device=device, progress=progress)
-    recipe = load_recipe(RECIPE, changes, role="teacher")
-    runs = {"teacher": taught(recipe, folder=folder / "runs" / "teacher")}
-    for name, method in STUDENTS.items():
-        recipe = load_recipe(RECIPE, {"methods": method, **changes}, role="distilled student")
-        # With few epochs the teacher may be no better than a guess: the demo then says so and goes on.
-        teacher = None if method == "plain" else Teaching(runs["teacher"], allow_weak=True)
-        runs[name] = taught(recipe, folder=folder / "runs" / name, teacher=teacher)
+    elsewhere, tileset, unlabelled = _cut(drawn, folder, cohort.mpp, cap, progress)
+    runs = _train(folder / "runs", elsewhere, tileset, unlabelled, epochs, device, progress)
     compute = Compute(device=device)
     evaluation = evaluate([runs[name] for name in (*STUDENTS, "teacher")], tileset, compute=compute, progress=progress)
     save_evaluation(evaluation, folder / "evaluation")
     unseen = set(tileset.table.iloc[tileset.rows("test")]["patient"])
     slides = [drawn.folder / slide.file for slide in drawn.slides if slide.patient in unseen]
-    maps = segment_cohort(runs["hviskd"], slides, folder / "maps", compute=compute, progress=progress)
-    return Demo(folder, drawn, tileset, runs, evaluation, maps)
+    maps = segment_cohort(runs[WITH_UNLABELLED], slides, folder / "maps", compute=compute, progress=progress)
+    return Demo(folder, drawn, elsewhere, tileset, unlabelled, runs, evaluation, maps)
 
 
-def _cut(cohort: SyntheticCohort, output: Path, settings: CutSettings, progress: Progress | None) -> TileSet:
-    """Cut tiles from the cohort with its masks, and split them by patient."""
-    cut = cut_slides(
-        [cohort.folder / slide.file for slide in cohort.slides],
-        output,
-        annotations=cohort.folder / "masks",
-        legend=LEGEND,
+def _cut(
+    cohort: SyntheticCohort, folder: Path, mpp: float, cap: int, progress: Progress | None
+) -> tuple[TileSet, TileSet, TileSet]:
+    """Cut the teacher's tiles and the outlined ones of here with their masks, and the others without."""
+    slides = [cohort.folder / slide.file for slide in cohort.slides]
+    there, rest = len(slides) // 3, len(slides) // 6
+    cut = partial(
+        cut_slides,
         patients=cohort.folder / "patients.csv",
-        settings=settings,
         overwrite=True,  # what a killed demo had cut so far is of no use
         progress=progress,
     )
-    # Seven patients in the test split: with six, no corrected test could show a gain of either of two students.
-    tileset = split_tiles(cut, by="patient", val=0.15, test=0.35)
-    draw_contact_sheet(tileset, output / "contact-sheet.png")
-    return tileset
+    outlined = partial(cut, annotations=cohort.folder / "masks", legend=LEGEND)
+    few = CutSettings(tile_px=TILE_PX, mpp=mpp, purity=PURITY, cap=cap, licence="Apache-2.0")
+    many = replace(few, cap=MORE * cap)
+    theirs = outlined(slides[:there], folder / "elsewhere", settings=many)
+    elsewhere = split_tiles(theirs, by="patient", val=0.25, test=0)
+    ours = outlined(slides[there + rest :], folder / "tiles", settings=few)
+    # Eight patients in the test split: with fewer, no corrected test could show a gain of one of three students.
+    tileset = split_tiles(ours, by="patient", val=1 / 6, test=2 / 3)
+    more = replace(few, cap=2 * MORE * cap)  # it counts tiles, not tiles of each class
+    unlabelled = cut(slides[there : there + rest], folder / "unlabelled", annotations=None, legend=None, settings=more)
+    draw_contact_sheet(tileset, tileset.folder / "contact-sheet.png")
+    return elsewhere, tileset, unlabelled
+
+
+def _train(
+    folder: Path,
+    elsewhere: TileSet,
+    tileset: TileSet,
+    unlabelled: TileSet,
+    epochs: int | None,
+    device: str,
+    progress: Progress | None,
+) -> dict[str, Run]:
+    """Train the teacher on its own tiles, and every student with as many steps as any other."""
+    taught = partial(train, device=device, progress=progress)
+    changes = {} if epochs is None else {"epochs": epochs}
+    recipe = load_recipe(RECIPE, changes, role="teacher")
+    recipe = recipe.model_copy(update={"epochs": -(-recipe.epochs // 2)})  # each has many times the students' tiles
+    runs = {"teacher": taught(recipe, elsewhere, folder / "teacher")}
+    for name, methods in STUDENTS.items():
+        recipe = load_recipe(RECIPE, {"methods": methods, **changes}, role="distilled student")
+        teacher = None
+        if methods != "plain":
+            # With few epochs the teacher may be no better than a guess: the demo then says so and goes on.
+            more = unlabelled if name == WITH_UNLABELLED else None
+            teacher = Teaching(runs["teacher"], allow_weak=True, unlabelled=more)
+        if name != WITH_UNLABELLED:  # half of whose batches are unlabelled: an epoch takes it twice the steps
+            recipe = recipe.model_copy(update={"epochs": 2 * recipe.epochs})
+        runs[name] = taught(recipe, tileset, folder / name, teacher=teacher)
+    return runs
 
 
 def _make_room(folder: Path, *, overwrite: bool) -> None:
-    tiles = folder / "tiles"
-    places = (folder / "cohort", tiles, qc_folder(tiles), folder / "runs", folder / "evaluation", folder / "maps")
+    cut = [folder / name for name in ("elsewhere", "tiles", "unlabelled")]
+    made = [folder / name for name in ("cohort", "runs", "evaluation", "maps")]
+    places = [*made, *cut, *map(qc_folder, cut)]
     taken = [place for place in places if place.exists()]
     if taken and not (folder / MARK).is_file():
         raise DataError(f"{folder}: contains {taken[0].name}, which is not from a demo; choose another folder")
