@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -66,6 +67,13 @@ def test_whatever_a_verb_has_becomes_json_and_the_undefined_null():
     assert read["sheet"] == {"1": {"µm": None}}
     with pytest.raises(TypeError, match="no form in JSON"):
         json_text({"what": object()})
+
+
+def test_a_name_that_is_no_utf_8_is_told_and_leads_to_the_file():
+    path = Path(os.fsdecode(b"slides/a\xe4.svs"))
+    text = json_text({"slide": path})
+    assert text.encode()  # it can be printed
+    assert json.loads(text)["slide"] == str(path)
 
 
 @pytest.fixture

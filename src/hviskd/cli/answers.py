@@ -56,8 +56,12 @@ def answering(verb: Callable[..., Answer]) -> Callable[..., None]:
 
 
 def json_text(content: Mapping[str, Any]) -> str:
-    """Return JSON as every program reads it: NaN and infinity are null, paths and names of an enumeration are text."""
-    return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+    """Return JSON as every program reads it: NaN and infinity are null, paths and names of an enumeration are text.
+
+    Bytes of a file's name that are no UTF-8 become JSON's escapes, by which Python's `json` gives the same path again.
+    """
+    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _plain(value: Any) -> Any:
