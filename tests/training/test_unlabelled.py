@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch.nn.functional import mse_loss
 
 from hviskd.cli.app import app
+from hviskd.cli.train import speaks
 from hviskd.errors import DataError, LeakError, RecipeError, TrainingError
 from hviskd.evaluation import evaluate
 from hviskd.models.admission import cautions
@@ -220,6 +221,15 @@ def on_one_computer(words, place):
     declare_operators_of_torchvision()
     os.environ.update(place)
     app(words)
+
+
+def test_one_of_several_processes_speaks_and_so_does_whoever_trains_alone(monkeypatch):
+    for name, number in (("RANK", ""), ("LOCAL_RANK", ""), ("SLURM_PROCID", "3")):
+        monkeypatch.setenv(name, number)
+    assert not speaks(4)
+    assert speaks(1)  # beside three others that train something else
+    monkeypatch.setenv("RANK", "0")
+    assert speaks(4)
 
 
 def test_processes_are_shared_evenly_by_computers():

@@ -282,7 +282,7 @@ def _run(tileset: Path, output: Path, recipe: "Recipe", teacher: "Teaching | Non
     except KeyboardInterrupt:
         typer.echo(f"interrupted; repeat the command with --resume to continue {output}", err=True)
         raise typer.Exit(Status.INTERRUPTED) from None
-    if not _speaks():
+    if not speaks(how.processes):
         return Answer({})
     _summary(run)
     return Answer({"output": output, **_about(run)})
@@ -305,8 +305,13 @@ def _about(run: "Run") -> dict[str, Any]:
     return {**facts, "models": models, **data}
 
 
-def _speaks() -> bool:
-    """Whether this is the first of several processes, as torchrun, Fabric or SLURM number them."""
+def speaks(processes: int) -> bool:
+    """Whether this is the first of the processes of a training, as torchrun, Fabric or SLURM number them.
+
+    One that trains alone speaks whatever its number is: a queue numbers those that have nothing to do with each other.
+    """
+    if processes == 1:
+        return True
     ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
     return next(filter(None, ranks), "0") == "0"
 

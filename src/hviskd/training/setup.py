@@ -233,7 +233,10 @@ class Devices:
         """Reject invalid values."""
         require_at_least(1, processes=self.processes, nodes=self.nodes)
         if self.processes % self.nodes:
-            raise DataError(f"`processes={self.processes}`: not divisible by `nodes={self.nodes}`; count those of all")
+            raise DataError(
+                f"`processes={self.processes}`: not divisible by `nodes={self.nodes}`; count the processes of all "
+                "computers together"
+            )
 
 
 def open_fabric(recipe: Recipe, devices: Devices) -> Fabric:
