@@ -120,6 +120,21 @@ def test_workers_share_the_slides_and_the_last_slide_is_waited_for():
     assert nothing.seconds_on(2).expected == 0
 
 
+def test_the_largest_slides_are_begun_first():
+    plan = made_up([100, 100, 200], range(3), [1.0, 1.0, 2.0])
+    assert plan.seconds_on(2).expected == pytest.approx(2)
+
+
+def test_large_numbers_are_written_out():
+    hours = made_up([10**9] * 20_000, range(20_000), [1800.0] * 20_000)
+    assert hours.rows()[2][1] == "10,000 h"
+    assert hours.rows()[1][1] == "2 TB"
+    assert made_up([9_996_000_000], [0], [5760.0]).rows()[1:3] == [
+        ("maps", "1,000 MB", "unknown"),
+        ("time on this computer", "1.6 h", "unknown"),
+    ]
+
+
 @pytest.mark.parametrize("minutes", [0, -1.0, float("nan")])
 def test_a_sample_without_time_is_refused(model, slides, minutes):
     with pytest.raises(DataError, match=f"`minutes={minutes}`: must be above 0"):

@@ -97,13 +97,14 @@ class CohortPlan:
     def seconds_on(self, workers: int) -> Estimate:
         """Return the seconds until the last of so many workers has finished, each on a computer like this one.
 
-        Whoever is free takes the next slide, so that no worker waits before the last slides.
+        Whoever is free takes the largest slide that is left, so that no worker waits before the last slides.
         """
         total = self.seconds
         free_at = [0.0] * min(workers, len(self.sizes))
-        each = [total.expected * weight / sum(self._weights) for weight in self._weights]
-        for seconds in each:
-            heapq.heapreplace(free_at, free_at[0] + seconds)
+        weights = sorted(self._weights, reverse=True)
+        second = total.expected / sum(weights)
+        for weight in weights:
+            heapq.heapreplace(free_at, free_at[0] + weight * second)
         last = max(free_at)
         on_one = total.expected or 1.0
         found = total.times(last / on_one)
@@ -174,11 +175,15 @@ class CohortPlan:
 def _bytes(number: float) -> str:
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return f"{number / 1e3:.3g} kB"
+            return f"{_three_digits(number / size)} {unit}"
+    return f"{_three_digits(number / 1e3)} kB"
 
 
 def _time(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.3g} h"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{_three_digits(seconds / 3600)} h"
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:,.0f}" if number >= 99.5 else f"{number:.3g}"
