@@ -131,7 +131,8 @@ def _flat(name: str) -> str:
 
 def _key(page: str) -> str:
     digest = hashlib.sha256(page.encode())
-    for path in sorted([*ROOT.glob("src/hviskd/**/*.py"), Path(__file__)]):
+    code = (path for kind in ("py", "yaml") for path in ROOT.glob(f"src/hviskd/**/*.{kind}"))  # recipes are YAML
+    for path in sorted([*code, Path(__file__)]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
