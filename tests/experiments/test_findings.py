@@ -97,9 +97,9 @@ def test_what_a_gain_costs_is_told():
     gain = (0.04, 0.02, 0.06, 0.01, 0.002)
     paid = row("crd", 0.79, over_student=gain, last=0.72, balanced_accuracy=0.69, macro_auroc=0.6, student_passes=2.0)
     assert findings_of([TEACHER, ALONE, paid], BASIS).costs == (
-        "at the last epoch it is −2.0 points",
-        "its balanced accuracy is −0.010",
-        "its macro AUROC is −0.100",
+        "at the last epoch the difference is −2.0 points",
+        "its balanced accuracy is 0.010 lower",
+        "its macro AUROC is 0.100 lower",
         "it took 2 × the student's forward passes",
     )
 

@@ -8,7 +8,17 @@ import numpy as np
 from hviskd.evaluation.result import Evaluation, ModelResult
 from hviskd.evaluation.significance import clustered_p, holm
 from hviskd.evaluation.tables import TITLES
-from hviskd.evaluation.verdict import Claim, Findings, best_of, percent, points, sampling_doubts, tested_on, too_few
+from hviskd.evaluation.verdict import (
+    Claim,
+    Findings,
+    best_of,
+    lower,
+    percent,
+    points,
+    sampling_doubts,
+    tested_on,
+    too_few,
+)
 
 _LAST = "-last"
 _CLASS_LOSS = 0.05  # of recall; smaller losses of a class come and go with any training
@@ -23,9 +33,7 @@ def findings_of(evaluation: Evaluation) -> Findings:
     reference, *others = evaluation.models
     names = {model.name for model in evaluation.models}
     taught_by = {model.taught_by for model in evaluation.models}
-    rivals = [
-        model for model in others if not _is_last(model.name, names) and model.fingerprint not in (taught_by - {""})
-    ]
+    rivals = [model for model in others if not _is_last(model.name, names) and model.weights not in (taught_by - {""})]
     where = tested_on(len(evaluation.labels), evaluation.split, evaluation.clusters, evaluation.unit)
     doubts = _doubts(evaluation, reference, compared=bool(rivals))
     if not rivals:
@@ -103,7 +111,7 @@ def _costs(evaluation: Evaluation, best: ModelResult, reference: ModelResult) ->
     named = {model.name: model for model in evaluation.models}
     last = [named.get(f"{model.name}{_LAST}") for model in (best, reference)]
     if last[0] and last[1] and (change := last[0].metrics.top1 - last[1].metrics.top1) <= 0:
-        said.append(f"at the last epoch it is {points(change)} points")
+        said.append(f"at the last epoch the difference is {points(change)} points")
     if best.val_top1 is not None and reference.val_top1 is not None and best.val_top1 <= reference.val_top1:
         said.append(
             f"on the validation tiles it was not better ({percent(best.val_top1)}, {reference.name} "
@@ -112,8 +120,8 @@ def _costs(evaluation: Evaluation, best: ModelResult, reference: ModelResult) ->
     for each in evaluation.differences:
         if each.model != best.name:
             continue
-        if each.metric in ("balanced_accuracy", "macro_f1", "macro_auroc") and each.value < 0:
-            said.append(f"its {TITLES[each.metric]} is {each.value:+.3f}".replace("-", "−"))
+        if each.metric in ("balanced_accuracy", "macro_f1", "macro_auroc"):
+            said += lower(TITLES[each.metric], each.value)
         if each.metric == "ece" and each.interval is not None and each.interval.low > 0:
             said.append(f"its probabilities are further off (calibration error {each.value:+.3f})")
     losses = best.metrics.recall - reference.metrics.recall
@@ -133,7 +141,7 @@ def _doubts(evaluation: Evaluation, reference: ModelResult, *, compared: bool) -
         teachers = {model.taught_by for model in evaluation.models}
         for model in evaluation.models:
             weak = model.metrics.top1 <= reference.metrics.top1
-            if model.fingerprint in teachers and not reference.taught_by and model is not reference and weak:
+            if model.weights in teachers - {""} and not reference.taught_by and model is not reference and weak:
                 said.append(
                     f"the teacher, {model.name}, is no better ({percent(model.metrics.top1)}) than {reference.name} "
                     f"({percent(reference.metrics.top1)})"

@@ -143,9 +143,17 @@ def _result(
     variant = model.card.int8 if int8 else None
     fingerprint = model.fingerprint if variant is None else variant.sha256
     teacher, val_top1 = model.card.teacher, model.card.metrics.get("val_top1")
-    taught_by = "" if teacher is None else teacher.fingerprint
     return ModelResult(
-        name, Path(model.folder), fingerprint, metrics, overall, per_class, probabilities, taught_by, val_top1
+        name,
+        Path(model.folder),
+        fingerprint,
+        metrics,
+        overall,
+        per_class,
+        probabilities,
+        weights=model.fingerprint,
+        taught_by="" if teacher is None else teacher.fingerprint,
+        val_top1=val_top1,
     )
 
 

@@ -27,7 +27,8 @@ class ModelResult:
         intervals: 95 % interval of every one-number metric by name; None where there is none.
         class_intervals: The same for the metrics with a value a class, K each.
         probabilities: Class probabilities of the N tiles, float32 (N, K), columns in the order of the tile set.
-        taught_by: Fingerprint of its teacher; empty if it had none.
+        weights: SHA-256 of its weights, also where its int8 variant, which has a fingerprint of its own, was measured.
+        taught_by: SHA-256 of the weights of its teacher; empty if it had none.
         val_top1: Its top-1 on the validation tiles, as its card records it; None if it does not.
     """
 
@@ -38,6 +39,7 @@ class ModelResult:
     intervals: dict[str, Interval | None]
     class_intervals: dict[str, list[Interval | None]]
     probabilities: NDArray[np.float32]
+    weights: str = ""
     taught_by: str = ""
     val_top1: float | None = None
 

@@ -145,6 +145,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def lower(metric: str, change: float) -> list[str]:
+    """Say that a metric fell, as `its macro-F1 is 0.021 lower`; nothing of a fall that three decimals do not show."""
+    return [f"its {metric} is {-change:.3f} lower"] if round(change, 3) < 0 else []
+
+
 def points(difference: float) -> str:
     """Return a difference of shares as `+3.1`, in percentage points."""
     return f"{100 * difference:+.1f}".replace("-", "−")

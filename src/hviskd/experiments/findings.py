@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from hviskd.evaluation.significance import LEAST_PAIRS
 from hviskd.evaluation.tables import TITLES
-from hviskd.evaluation.verdict import Claim, Findings, best_of, percent, points, sampling_doubts, tested_on, too_few
+from hviskd.evaluation.verdict import (
+    Claim,
+    Findings,
+    best_of,
+    lower,
+    percent,
+    points,
+    sampling_doubts,
+    tested_on,
+    too_few,
+)
 from hviskd.experiments.comparison import Row
 from hviskd.experiments.design import KD, STUDENT
 
@@ -89,12 +99,9 @@ def _costs(best: Row, rows: Sequence[Row]) -> tuple[str, ...]:
             said.append(f"{row.arm}, {why}, reached as much ({percent(row.chosen['top1'].mean)})")
     if (alone := own.get(STUDENT)) is not None:
         if (change := best.last["top1"].mean - alone.last["top1"].mean) <= 0:
-            said.append(f"at the last epoch it is {points(change)} points")
-        changes = {
-            metric: best.chosen[metric].mean - alone.chosen[metric].mean
-            for metric in ("balanced_accuracy", "macro_auroc")
-        }
-        said += [f"its {TITLES[metric]} is −{-change:.3f}" for metric, change in changes.items() if change < 0]
+            said.append(f"at the last epoch the difference is {points(change)} points")
+        for metric in ("balanced_accuracy", "macro_auroc"):
+            said += lower(TITLES[metric], best.chosen[metric].mean - alone.chosen[metric].mean)
     if best.student_passes > 1.005:
         said.append(f"it took {best.student_passes:.2g} × the student's forward passes")
     return tuple(said)
