@@ -216,7 +216,8 @@ def test_it_is_cancelled_and_ends_with_the_viewer(model, cohort):
     shown = OnSlides((cohort / "maps",), models=(model,))
     for cancel in (lambda viewer: post(viewer, "/segment/cancel", {}), lambda viewer: viewer.close()):
         with open_viewer(cohort / "slides", shown) as viewer:
-            assert post(viewer, "/segment", {"model": "student"}).json == {"model": "student", "problem": ""}
+            started = {"model": "student", "problem": "", "started": 1}
+            assert post(viewer, "/segment", {"model": "student"}).json == started
             process = viewer._answers._live._job._running.process
             began = time.monotonic()
             cancel(viewer)

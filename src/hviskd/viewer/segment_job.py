@@ -42,7 +42,7 @@ class SegmentJob:
         self._maps = maps
         self._models = {card.name: (card, source) for card, source in opinions.models if isinstance(source, Path)}
         self._running: _Running | None = None
-        self._problem, self._cancelled = "", False
+        self._problem, self._cancelled, self._started = "", False, 0
         self._lock = threading.Lock()
 
     @property
@@ -51,11 +51,15 @@ class SegmentJob:
         return [name for name in self._models if self._folder(name) is not None]
 
     def told(self) -> dict[str, Any]:
-        """Return whether it runs, with which Model, and why the last one ended before it was done."""
+        """Return whether it runs, with which Model, why the last one ended before it was done, and how many began.
+
+        Their number tells of one that began and ended between two looks exactly as the one before it.
+        """
         with self._lock:
             self._gather()
             running = self._running
-            return {"model": None if running is None else running.model, "problem": self._problem}
+            model = None if running is None else running.model
+            return {"model": model, "problem": self._problem, "started": self._started}
 
     def start(self, model: str, slides: Sequence[ShelfSlide]) -> None:
         """Segment slides with a Model by name.
@@ -74,6 +78,7 @@ class SegmentJob:
                 raise DataError(f"every slide has a map by {model}")
             self._problem, self._cancelled = "", False
             self._running = _started(model, self._models[model][1], slides, output)
+            self._started += 1
 
     def cancel(self) -> None:
         """End it, as Ctrl+C does; slides that are finished keep their maps."""
