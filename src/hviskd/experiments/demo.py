@@ -129,7 +129,8 @@ def _cut(
     theirs = outlined(slides[:there], folder / "elsewhere", settings=many)
     elsewhere = split_tiles(theirs, by="patient", val=0.25, test=0)
     ours = outlined(slides[there + rest :], folder / "tiles", settings=few)
-    # Eight patients in the test split: with fewer, no corrected test could show a gain of one of three students.
+    # Eight patients in the test split: fewer than seven, and no corrected test could show a gain of one of three
+    # students.
     tileset = split_tiles(ours, by="patient", val=1 / 6, test=2 / 3)
     more = replace(few, cap=2 * MORE * cap)  # it counts tiles, not tiles of each class
     unlabelled = cut(slides[there : there + rest], folder / "unlabelled", annotations=None, legend=None, settings=more)
