@@ -89,6 +89,9 @@ def test_another_slide_is_opened_only_when_all_is_saved(second):
     second.page.locator("#slide-list button", has_text="B.svs").click()
     second.page.wait_for_function("() => hviskd.board.tools.name === 'edit'")  # as where a slide cannot be left
     assert second.page.title().startswith("A.svs")
+    second.page.evaluate("location.hash = 'views=2'")  # nor is a kept address, which would change the views
+    second.page.wait_for_function("() => location.hash.includes('slide=')")
+    assert second.evaluate("hviskd.panes.list.length") == 1
     second.page.locator("#draw-theirs").click()
     second.page.wait_for_selector("#draw-conflict", state="hidden")
     second.page.locator("#slide-list button", has_text="B.svs").click()

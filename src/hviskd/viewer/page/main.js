@@ -164,7 +164,8 @@ async function start() {
   by("notice").textContent = notice;
   list = new SlideList(slides, (key) => show(key, {}));
   await showKept();
-  addEventListener("hashchange", showKept); // an address that was kept is opened in this page
+  // An address that was kept is opened in this page, unless something drawn is not saved: then this one stays.
+  addEventListener("hashchange", async () => { await (await board.leave() ? showKept() : keep()); });
   if (mayGrow) live = new Live(list, panes, maps, announce);
 }
 
