@@ -303,7 +303,7 @@ def test_every_core_trains_as_far_as_memory_goes():
 def test_a_cell_that_cannot_be_trained_is_named_and_the_others_finish(outcome):
     result, _ = outcome
     assert sorted(result.failed) == [f"tiny · huge, seed {seed} · fold 0" for seed in (0, 1)]
-    assert all("batch_size 4096" in problem for problem in result.failed.values())
+    assert all("`batch_size=4096`" in problem for problem in result.failed.values())
     assert next(row for row in result.comparison.rows if row.arm == "huge").trainings == 0
     assert any("Failed" in note for note in result.comparison.notes)
 
