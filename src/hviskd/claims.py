@@ -140,6 +140,24 @@ def is_claimed(folder: Path, name: str) -> bool | None:
     return None if locked is None else not locked
 
 
+def any_claimed(folder: Path) -> bool:
+    """Return whether some process holds a claim in a folder, or may, where the file system knows no locks.
+
+    Args:
+        folder: Of the lock files; it need not exist.
+    """
+    try:
+        locks = [FileLock(path, thread_local=False) for path in folder.iterdir()]
+    except FileNotFoundError:
+        return False
+    for lock in locks:
+        locked = _locked(lock)
+        if not locked:
+            return True
+        lock.release()
+    return False
+
+
 def _locked(lock: FileLock) -> bool | None:
     """Lock a file unless another process holds it; None where the file system knows no locks.
 

@@ -30,6 +30,7 @@ from hviskd.slides import (
     stain_transfer,
     tissue_mask,
 )
+from hviskd.slides.slide_files import slide_state
 from hviskd.slides.tile_reading import read_tiles
 from hviskd.storage import fingerprint
 from hviskd.tiles.tileset import digest_of
@@ -130,7 +131,10 @@ class Listed:
     def key(self, job: Job) -> str:
         """Return the name under which the candidates are stored, which depends on everything that shapes them."""
         settings = {k: v for k, v in job.settings.on_card().items() if k not in _OF_THE_DRAW}
-        files = file_state(self.path), None if self.annotation is None else file_state(self.annotation)
+        files = (
+            [str(self.path.resolve()), *slide_state(self.path)],
+            None if self.annotation is None else file_state(self.annotation),
+        )
         return fingerprint(PARTS_VERSION, *files, self.slide_mpp, settings, job.legend.model_dump(mode="json"))
 
 

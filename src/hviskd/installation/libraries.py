@@ -78,6 +78,12 @@ EXTRAS = (
     ),
     Extra("dicom", {"pydicom": "pydicom"}, "annotations in DICOM", ("tiles cut", "agree", "annotations", "view")),
     Extra("dask", {"dask": "dask", "distributed": "distributed"}, "work on a Dask cluster", ("segment",)),
+    Extra(
+        "remote",
+        {"aiohttp": "aiohttp", "fsspec": "fsspec", "s3fs": "s3fs"},
+        "slides on servers, s3:// and https://",
+        ("segment", "slides info", "tiles cut", "view"),
+    ),
     Extra("tensorboard", {"tensorboard": "tensorboard"}, "the log for TensorBoard", ("train", "distill")),
 )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from hviskd.csv_table import decimal, read_csv
 from hviskd.errors import DataError
 from hviskd.slides.finding import each_once, find_slides
+from hviskd.slides.remote_path import RemotePath, as_remote
 from hviskd.slides.resolution import mpp_of, read_mpp_csv
 
 
@@ -49,8 +50,9 @@ def find_cohort(
 ) -> Cohort:
     """List slides among files, in folders, and in CSVs with the column slide and optionally mpp.
 
-    A path in a CSV is relative to the CSV. A slide listed in a CSV need not exist: it fails later, without stopping the
-    others. The `notes` of the result list what looks like a slide but is not used.
+    A path in a CSV is relative to the CSV. All may be URLs, too (`s3://`, `gs://`, `https://`; no folders on the last).
+    A slide listed in a CSV need not exist: it fails later, without stopping the others. The `notes` of
+    the result list what looks like a slide but is not used.
 
     Args:
         paths: A slide, a folder of slides or a `.csv` file, or any number of them; already listed slides are
@@ -68,13 +70,14 @@ def find_cohort(
         if isinstance(given, CohortSlide):
             listed.append((given.path, given))
             continue
-        path = Path(given)
+        path = as_remote(given) or Path(given)
         if path.suffix.lower() == ".csv":
             listed += [(path, slide) for slide in _read_list(path)]
         else:
             found = find_slides([path], recursive=recursive)
             listed += [(path, CohortSlide(slide)) for slide in found]
             notes += found.notes
+    _require_readers(slide.path for _, slide in listed)
     table = {} if mpp_csv is None else read_mpp_csv(Path(mpp_csv), [slide.path for _, slide in listed])
     scales: dict[Path, float | None] = {}
     for path, slide in listed:
@@ -89,16 +92,47 @@ def find_cohort(
     return Cohort(slides, [*dict.fromkeys([*notes, *links])])
 
 
+def _require_readers(paths: Iterable[Path]) -> None:
+    """Say before the first slide if a library is missing that reads from servers."""
+    kinds = {path.scheme: path for path in paths if isinstance(path, RemotePath)}
+    if kinds:
+        from hviskd.slides.remote_files import require_reader
+
+        for path in kinds.values():
+            require_reader(path)
+
+
+def _at(place: str, path: Path, name: str) -> Path:
+    """Return the path of a slide that a CSV names by a URL, or by a path relative to the CSV."""
+    try:
+        return as_remote(name) or as_remote(str(path.parent / name)) or path.parent / name
+    except DataError as error:
+        raise DataError(f"{place}: {error}") from None
+
+
+def _rows(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
+    """Return the rows of a CSV, which may be on a server, too."""
+    if not isinstance(path, RemotePath):
+        return read_csv(path, "slide")
+    from hviskd.slides.slide_cache import borrow
+
+    copy, give_back = borrow(path)
+    try:
+        return list(read_csv(copy, "slide"))
+    finally:
+        give_back()
+
+
 def _read_list(path: Path) -> list[CohortSlide]:
     slides = []
-    for place, row in read_csv(path, "slide"):
+    for place, row in _rows(path):
         name, mpp = row["slide"], row.get("mpp", "")
         if not name or "\0" in name:
             raise DataError(f"{place}: lists no slide")
         slide_mpp = decimal(mpp) if mpp else None
         if slide_mpp is not None and math.isnan(slide_mpp):
             raise DataError(f"{place}: {mpp!r} is not a number of µm/px")
-        slides.append(CohortSlide(path.parent / name, slide_mpp))
+        slides.append(CohortSlide(_at(place, path, name), slide_mpp))
     if not slides:
         raise DataError(f"{path}: lists no slides")
     return slides

@@ -9,6 +9,7 @@ from hviskd.errors import DataError
 from hviskd.file_names import FLAT_SUFFIXES, MASK_ENDINGS, WHOLE_SLIDE_SUFFIXES, Paths, list_paths, slide_names
 from hviskd.slides.dicom_files import one_of_each_series
 from hviskd.slides.foreign import foreign_notes, is_foreign
+from hviskd.slides.remote_path import RemotePath, as_remote
 from hviskd.version import DRAWN_BY
 
 _RESULTS = ("map.npz", "tileset.json")  # mark a folder of images as written by hviskd
@@ -41,7 +42,11 @@ def find_slides(paths: Paths, *, recursive: bool = False) -> FoundSlides:
     foreign: list[Path] = []
     notes: list[str] = []
     for path in list_paths(paths):
-        if path.is_dir() and not is_foreign(path):
+        if (remote := as_remote(path)) is not None:
+            inside = _on_server(remote, recursive)
+            found += inside.slides
+            notes += inside.notes
+        elif path.is_dir() and not is_foreign(path):
             inside = _slides_in(path, recursive)
             if not inside.slides:
                 deeper = "" if recursive else " (subfolders were not searched; pass `recursive=True`)"
@@ -115,6 +120,32 @@ def _slides_in(folder: Path, recursive: bool) -> _Inside:
     inside.slides = [
         path for path in inside.slides if path.parent not in results and not (_is_mask(path, stems) or _is_drawn(path))
     ]
+    return inside
+
+
+def _on_server(path: RemotePath, recursive: bool) -> _Inside:
+    """Return the slide of a URL that is named like one; else those in the folder. Files in parts are left out."""
+    inside = _Inside()
+    if path.suffix.lower() in WHOLE_SLIDE_SUFFIXES + FLAT_SUFFIXES:
+        inside.slides.append(path)
+        return inside
+    from hviskd.slides.remote_files import list_folder
+
+    named = [
+        file
+        for file in list_folder(path, recursive=recursive)
+        if file.suffix.lower() in WHOLE_SLIDE_SUFFIXES + FLAT_SUFFIXES
+    ]
+    stems = {str(file.with_name(name)) for file in named for name in slide_names(file)}
+    inside.slides += [file for file in named if not file.in_parts and not _is_mask(file, stems)]
+    in_parts = sum(file.in_parts for file in named)
+    if in_parts:
+        inside.notes.append(
+            f"{path}: files of slides that consist of several are not read from servers: {in_parts:,} of .mrxs, .dcm, …"
+        )
+    if not inside.slides:
+        deeper = "" if recursive else " (subfolders were not searched; pass `recursive=True`)"
+        raise DataError(f"{path}: contains no slides{deeper}{''.join(f'; {note}' for note in inside.notes)}")
     return inside
 
 

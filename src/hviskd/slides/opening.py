@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from hviskd.errors import DataError
 from hviskd.slides.foreign import foreign_kind
+from hviskd.slides.remote_path import RemotePath, as_remote
 
 if TYPE_CHECKING:
     from hviskd.slides.slide import Slide
@@ -14,7 +15,8 @@ def open_slide(path: Path | str, *, slide_mpp: float | None = None, icc: bool = 
     """Open a slide: any format of OpenSlide, an OME-TIFF or tiled TIFF, or a flat JPEG, PNG or TIFF of at most 2 Gpx.
 
     Args:
-        path: The file; of a DICOM slide any of its files, of a MIRAX slide the `.mrxs`.
+        path: The file; of a DICOM slide any of its files, of a MIRAX slide the `.mrxs`. Or a URL: `s3://`, `gs://` or
+            `https://`, of which a copy is kept in the user's cache folder.
         slide_mpp: µm/px at level 0, for files whose metadata lacks it or is wrong. It takes precedence over the file's;
             a difference of more than 5 % is reported in the slide's `notes`.
         icc: Convert pixels to sRGB by the file's ICC profile, if it has one; see `Slide.convert_to_srgb`.
@@ -22,10 +24,26 @@ def open_slide(path: Path | str, *, slide_mpp: float | None = None, icc: bool = 
     Raises:
         DataError: The file is missing, damaged or not a slide; or its µm/px is missing or absurd (below 0.05 or above
             20) and not given.
+        OSError: The server of a URL cannot be read, or the copy not be written.
     """
-    slide = _opened(Path(path), slide_mpp)
+    remote = as_remote(path)
+    slide = _opened(Path(path), slide_mpp) if remote is None else _borrowed(remote, slide_mpp)
     if icc:
         slide.convert_to_srgb()
+    return slide
+
+
+def _borrowed(path: RemotePath, slide_mpp: float | None) -> "Slide":
+    """Open the copy of a slide on a server, which stays in the cache at least until the slide is closed."""
+    from hviskd.slides.slide_cache import borrow
+
+    copy, give_back = borrow(path)
+    try:
+        slide = _opened(copy, slide_mpp)
+    except BaseException:
+        give_back()
+        raise
+    slide.when_closed = give_back
     return slide
 
 

@@ -5,7 +5,7 @@ A reader subclasses `Slide` and returns pixels of its levels; geometry, resampli
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self, TypedDict
 
@@ -95,6 +95,7 @@ class Slide(ABC):
         self._profile = icc
         self._to_srgb: SrgbConversion | None = None
         self._closed = False
+        self.when_closed: Callable[[], None] = lambda: None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -233,6 +234,7 @@ class Slide(ABC):
         """Close the file."""
         self._closed = True
         self._release()
+        self.when_closed()
 
     @abstractmethod
     def _release(self) -> None:

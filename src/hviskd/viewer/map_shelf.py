@@ -15,7 +15,7 @@ from hviskd.segmentation.cohort import SLIDES_CSV
 from hviskd.segmentation.live_file import live_states
 from hviskd.segmentation.mapping_job import CLAIMS
 from hviskd.segmentation.outputs import MAP, SUMMARY
-from hviskd.slides.slide_files import changed_at, place_digest, slide_fingerprint
+from hviskd.slides.slide_files import changed_at, place_digest, slide_fingerprint, slide_state
 from hviskd.viewer.kept import Kept
 from hviskd.viewer.shelf import ShelfSlide
 
@@ -75,8 +75,7 @@ class MapShelf:
         if candidates is None:
             return ()
         try:
-            stat = slide.path.stat()
-            state = stat.st_size, stat.st_mtime_ns
+            state = slide_state(slide.path)
             with self._lock:
                 known = self._found.get(slide.path)
             if known is not None and known[0] == state:
