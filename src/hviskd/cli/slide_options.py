@@ -8,7 +8,10 @@ import typer
 Icc = Annotated[bool, typer.Option("--icc", help="Convert pixels to sRGB by each slide's ICC colour profile.")]
 SlidesArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="SLIDE...", help="Slides, folders of slides, or a CSV with the columns slide[,mpp]."),
+    typer.Argument(
+        metavar="SLIDE...",
+        help="Slides, folders of slides, a CSV with the columns slide[,mpp], or s3://, gs:// or https:// URLs.",
+    ),
 ]
 SlideMpp = Annotated[
     float | None,

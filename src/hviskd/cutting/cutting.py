@@ -27,6 +27,7 @@ from hviskd.file_names import AnnotationFolder, qc_folder
 from hviskd.progress import Progress, progress_bar
 from hviskd.running import Running
 from hviskd.slides import CohortSlide, find_cohort
+from hviskd.slides.remote_path import as_remote
 from hviskd.storage import atomic_folder, fingerprint, require_free, write_json
 from hviskd.threads import in_threads
 from hviskd.tiles.card import CARD_FILE, Origin, TileSetCard
@@ -125,7 +126,9 @@ def _without_cluster(settings: CutSettings) -> tuple[CutSettings, Running | None
 def _card(
     listed: Sequence[Listed | Failed], legend: Legend | None, settings: CutSettings, options: dict[str, Any]
 ) -> TileSetCard:
-    source = ", ".join(sorted({str(Path(slide.report.path).parent) for slide in listed}))
+    source = ", ".join(
+        sorted({str((as_remote(slide.report.path) or Path(slide.report.path)).parent) for slide in listed})
+    )
     return new_card(
         legend.names if legend else (),
         colours=legend.colours if legend else (),
