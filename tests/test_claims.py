@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hviskd.claims import Claims, is_claimed, turn
+from hviskd.claims import Claims, any_claimed, is_claimed, turn
 
 HOLD = """
 import sys, time
@@ -70,6 +70,19 @@ def test_one_may_wait_for_a_piece(another, tmp_path):
     another("claim", 0.3)
     with Claims(tmp_path) as claims, claims.holding("a"):
         assert not Claims(tmp_path).take("a")
+
+
+def test_a_folder_is_claimed_as_long_as_something_in_it_is(tmp_path):
+    folder = tmp_path / "claims"
+    assert not any_claimed(folder)
+    with Claims(folder) as claims, Claims(folder) as others:
+        claims.take("a")
+        others.take("b")
+        assert any_claimed(folder)
+        claims.release("a")
+        assert any_claimed(folder)
+        others.release("b")
+        assert not any_claimed(folder)
 
 
 @pytest.mark.parametrize(("request_", "killed", "done"), [("x", False, True), ("y", False, False), ("x", True, False)])

@@ -151,7 +151,10 @@ def any_claimed(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     for lock in locks:
-        locked = _locked(lock)
+        try:
+            locked = _locked(lock)
+        except FileNotFoundError:  # the last process has just removed the folder
+            return False
         if not locked:
             return True
         lock.release()

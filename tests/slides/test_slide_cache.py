@@ -186,6 +186,14 @@ def test_a_full_disk_is_one_line(bucket, monkeypatch):
     assert copies() == []
 
 
+def test_a_cache_that_cannot_be_written_is_one_line(bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("HVISKD_CACHE", str(tmp_path / "file"))
+    (tmp_path / "file").write_bytes(b"")
+    report = survey([bucket("a.svs")])[0]
+    assert report.problem.startswith(f"s3://slides/a.svs: cannot be copied to {slides_folder()} (")
+    assert report.problem.endswith("or set HVISKD_CACHE to another folder")
+
+
 @pytest.mark.parametrize("said", ["0", "-1", "nan", "many", "inf"])
 def test_a_size_must_be_a_size(bucket, monkeypatch, said):
     monkeypatch.setenv("HVISKD_SLIDE_CACHE_GB", said)
