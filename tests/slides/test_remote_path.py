@@ -9,7 +9,7 @@ import pytest
 
 from hviskd.errors import DataError
 from hviskd.file_names import slide_names
-from hviskd.slides import find_cohort, find_slides, open_slide
+from hviskd.slides import CohortSlide, find_cohort, find_slides, open_slide
 from hviskd.slides.remote_path import RemotePath, as_remote
 from hviskd.slides.slide_files import known_bytes, place_digest
 
@@ -69,7 +69,9 @@ def test_the_place_of_a_url_is_the_same_from_every_folder(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("url", SECRET_URLS)
-@pytest.mark.parametrize("use", [find_cohort, find_slides, open_slide, lambda url: find_cohort(Path(url))])
+@pytest.mark.parametrize(
+    "use", [find_cohort, find_slides, open_slide, lambda url: find_cohort([CohortSlide(Path(url))])]
+)
 def test_a_secret_in_a_url_is_refused_and_not_told(url, use):
     with pytest.raises(DataError) as raised:
         use(url)

@@ -68,7 +68,7 @@ def find_cohort(
     notes = list(paths.notes) if isinstance(paths, Cohort) else []
     for given in [paths] if isinstance(paths, Path | str) else paths:
         if isinstance(given, CohortSlide):
-            listed.append((given.path, given))
+            listed.append((given.path, replace(given, path=as_remote(given.path) or given.path)))
             continue
         path = as_remote(given) or Path(given)
         if path.suffix.lower() == ".csv":
