@@ -48,7 +48,8 @@ def train(work: Path) -> None:
         settings=hviskd.CutSettings(tile_px=TILE_PX, mpp=MPP, purity=0.8, cap=500, stain=reference),
     )
     tiles = hviskd.split_tiles(tiles, by="patient", val=0.2, test=0.2)
-    recipe = hviskd.load_recipe("demo", {"epochs": 18, "stain_jitter": 0.1}, role="student")
+    changes = {"batch_size": 32, "epochs": 18, "stain_jitter": 0.1}
+    recipe = hviskd.load_recipe("laptop", changes, role="student")
     run = hviskd.train(recipe, tiles, work / "student")
     patient = tiles.table.iloc[tiles.rows("test")]["patient"].iloc[0]
     slide = work / "cohort" / "slides" / f"{patient}-1.svs"

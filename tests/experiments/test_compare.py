@@ -242,16 +242,22 @@ def test_a_cluster_trains_the_same_weights_even_if_a_worker_is_killed(
         with Client(cluster, set_as_default=False) as client:
             (pid,) = client.run(os.getpid).values()
 
+        over, killed = threading.Event(), []
+
         def kill():
-            while not any(tmp_path.glob("out/students/*/*/run.json")):
+            while not (over.is_set() or any(tmp_path.glob("out/students/*/*/run.json"))):
                 time.sleep(0.002)
-            os.kill(pid, signal.SIGKILL)  # another takes its place
+            if not over.is_set():
+                os.kill(pid, signal.SIGKILL)  # another takes its place
+                killed.append(pid)
 
         killer = threading.Thread(target=kill)
         killer.start()
         words = f"compare few.yaml --tiles {tileset.folder} -o out --set seeds=[0] --device cpu --threads 1".split()
         done = CliRunner().invoke(app, [*words, "--scheduler", cluster.scheduler_address])
+        over.set()
         killer.join()
+    assert killed
     assert done.exit_code == 1, done.output
     assert f"failed: tiny · huge, seed 0 · fold 0: {of_reference.failed['tiny · huge, seed 0 · fold 0']}" in done.output
     trained = sorted(path.relative_to("out") for path in Path("out").rglob("weights.safetensors"))

@@ -104,9 +104,10 @@ def train_on(running: Running, bench: Bench, threads: int | None, progress: Prog
         progress: As for `compare`.
     """
     folders = tuple(tileset.folder for tileset in bench.tilesets)
-    job = TrainingJob(bench.design, bench.folder, folders, bench.device, threads)
     problems: dict[str, str] = {}
     for cells in (bench.teachers(), list(bench.students())):
+        # One for each round: what a job has read of the tiles would go along, to workers that may not see them.
+        job = TrainingJob(bench.design, bench.folder, folders, bench.device, threads)
         missing = [cell for cell in cells if not bench.done(cell)]
         ready = [cell for cell in missing if bench.ready(cell)]
         problems |= {cell.title: LOST_TEACHER for cell in missing if cell not in ready}
