@@ -51,4 +51,4 @@ def test_verbs_that_share_a_group_have_the_same_options(verb):
     names = [parameter.name for parameter in command.params]
     shared = ["recipe", "network", "head", "epochs", "batch_size", "learning_rate", "precision", "seed", "changes"]
     assert [name for name in names if name in shared] == shared
-    assert names[-5:] == ["resume", "allow_leak", "device", "processes", "json_"]
+    assert names[-6:] == ["resume", "allow_leak", "device", "processes", "nodes", "json_"]
