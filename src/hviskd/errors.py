@@ -22,6 +22,11 @@ def first_problem(error: _ValidationProblems, *where: str) -> str:
     return f"{path}: {said}" if path else str(said)
 
 
+def in_words(error: Exception, path: object) -> str:
+    """Return what is wrong with a file: of the system's errors, its path and the reason; of ours, what they say."""
+    return f"{path}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+
+
 class DataError(HviskdError):
     """A data file or folder is missing, damaged or invalid."""
 

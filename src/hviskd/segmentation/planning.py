@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from hviskd.arrays import Floats32
-from hviskd.errors import DataError
+from hviskd.errors import DataError, in_words
 from hviskd.models import AnyModel, find_model
 from hviskd.models.compute import Compute, LateEngine
 from hviskd.progress import Progress, progress_bar
@@ -123,8 +123,7 @@ class _Probe:
                 with clock.running():
                     map_bytes = self._write(prepared, probabilities)
         except (DataError, OSError) as error:
-            text = str(error) if isinstance(error, DataError) else f"{slide.path}: {error.strerror or error}"
-            return SampledSlide(slide.path, size, problem=" ".join(writable(text).split()))
+            return SampledSlide(slide.path, size, problem=" ".join(writable(in_words(error, slide.path)).split()))
         return SampledSlide(slide.path, size, len(prepared), classified, clock.seconds + seconds, map_bytes)
 
     def _classify(self, prepared: PreparedSlide) -> tuple[Floats32, int, float]:

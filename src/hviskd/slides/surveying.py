@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from hviskd.errors import DataError
+from hviskd.errors import DataError, in_words
 from hviskd.progress import Progress, progress_bar
 from hviskd.running import Here, Running
 from hviskd.slides.cohort import CohortSlide, find_cohort
@@ -110,8 +110,7 @@ class _SurveyJob:
                 try:
                     report = _look_at(item.slide, item.picture, self.tissue_rule, icc=self.icc)
                 except (DataError, OSError) as error:
-                    problem = str(error) if isinstance(error, DataError) else f"{path}: {error.strerror or error}"
-                    report = SlideReport(path, problem=" ".join(problem.split()))
+                    report = SlideReport(path, problem=" ".join(in_words(error, path).split()))
                 if item.picture is not None and (number % _PICTURES_AT_ONCE == 0 or number == len(items)):
                     gc.collect()  # a figure and its parts refer to each other, and would pile up for dozens of slides
                 told(report)

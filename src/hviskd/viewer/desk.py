@@ -11,7 +11,7 @@ from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from hviskd.errors import HviskdError
+from hviskd.errors import HviskdError, in_words
 from hviskd.processor import usable_cpus
 from hviskd.viewer.cut_tiles import CutTiles
 from hviskd.viewer.drawings import Drawings
@@ -91,8 +91,7 @@ class Desk:
 
     def problem(self, which: ShelfSlide, error: Exception) -> str:
         """Return what is wrong with a slide in one line, with names of files but not where they lie."""
-        said = f"{which.path}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
-        return self.worded(said)
+        return self.worded(in_words(error, which.path))
 
     def worded(self, said: str) -> str:
         """Return a message for the page: spelled, and without the folders of what is shown or of another computer."""
