@@ -1,10 +1,11 @@
 """The README on a package index: its links lead into the repository, or are plain words where no address is known."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+
+from .scripts import script
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -12,10 +13,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def on_index():
-    spec = importlib.util.spec_from_file_location("readme_on_index", ROOT / "packaging" / "readme_on_index.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.on_index
+    return script("readme_on_index").on_index
 
 
 def test_without_an_address_no_link_leads_nowhere_and_no_word_is_lost(on_index):

@@ -1,6 +1,5 @@
 """A release whose tag, version, changelog and citation do not agree is refused."""
 
-import importlib.util
 import shutil
 from pathlib import Path
 
@@ -8,16 +7,15 @@ import pytest
 
 from hviskd import __version__
 
+from .scripts import script
+
 ROOT = Path(__file__).parent.parent
 FILES = ("src/hviskd/version.py", "CHANGELOG.md", "CITATION.cff", "CODE_OF_CONDUCT.md", "SECURITY.md")
 
 
 @pytest.fixture(scope="module")
 def problems():
-    spec = importlib.util.spec_from_file_location("check_release", ROOT / "packaging" / "check_release.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.problems
+    return script("check_release").problems
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What is run with a built wheel can be run: every step's command and options are those of this version."""
 
-import importlib.util
 import os
 import shlex
 from pathlib import Path
@@ -9,15 +8,10 @@ import pytest
 
 from building.commands import walk
 
+from .scripts import script
+
 ROOT = Path(__file__).parent.parent
 VERBS = dict(walk())
-
-
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "packaging" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("step", script("smoke").STEPS)

@@ -46,6 +46,17 @@ def write_slide(path: Path, image: np.ndarray | None = None, *, mpp: float = 0.5
     return write_svs(path, tissue_on_glass() if image is None else image, mpp=mpp, **{"quality": None, **svs})
 
 
+def write_cohort(folder: Path, names: str) -> list[Path]:
+    """Write slides of falling size, a letter a name; the last is cut off in the middle."""
+    paths = [
+        write_slide(folder / f"{name}.svs", tissue_on_glass(800 - 100 * seed, 400, seed=seed))
+        for seed, name in enumerate(names)
+    ]
+    content = paths[-1].read_bytes()
+    paths[-1].write_bytes(content[: len(content) // 2])
+    return paths
+
+
 def map_card(**facts: object) -> MapCard:
     """Give the card of a map of a slide of 640 × 448 px at 0.25 µm/px, in tiles of 32 px at 0.5 µm/px."""
     content = {

@@ -12,7 +12,7 @@ from hviskd.models import Compute
 from hviskd.running import Part
 from hviskd.segmentation import MapSettings, collect_parts, load_slide_map, segment_cohort
 from tests.processes import start_hviskd, wait_until
-from tests.segmentation.make import tissue_on_glass, write_slide
+from tests.segmentation.make import write_cohort
 from tests.segmentation.sameness import content_of
 
 pytestmark = pytest.mark.usefixtures("empty_overviews")
@@ -23,14 +23,7 @@ BARE = MapSettings(write=())
 @pytest.fixture(scope="module")
 def slides(tmp_path_factory):
     """Four slides of falling size; the last is cut off in the middle."""
-    folder = tmp_path_factory.mktemp("slides")
-    paths = [
-        write_slide(folder / f"{name}.svs", tissue_on_glass(800 - 100 * seed, 400, seed=seed))
-        for seed, name in enumerate("ABCD")
-    ]
-    content = paths[3].read_bytes()
-    paths[3].write_bytes(content[: len(content) // 2])
-    return paths
+    return write_cohort(tmp_path_factory.mktemp("slides"), "ABCD")
 
 
 @pytest.fixture(scope="module")

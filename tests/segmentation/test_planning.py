@@ -14,7 +14,7 @@ from hviskd.models import Compute
 from hviskd.progress import silent
 from hviskd.segmentation import MapSettings, load_slide_map, plan_cohort, segment_cohort
 from hviskd.segmentation.plan import CohortPlan, SampledSlide
-from tests.segmentation.make import tissue_on_glass, write_slide
+from tests.segmentation.make import write_cohort
 
 PLAIN = Compute("torch", threads=1, workers=1)
 BARE = MapSettings(write=())
@@ -23,13 +23,7 @@ BARE = MapSettings(write=())
 @pytest.fixture(scope="module")
 def slides(tmp_path_factory):
     """Three slides of falling size; the last is cut off in the middle."""
-    folder = tmp_path_factory.mktemp("slides")
-    paths = [
-        write_slide(folder / f"{name}.svs", tissue_on_glass(800 - 100 * seed, 400, seed=seed))
-        for seed, name in enumerate("ABC")
-    ]
-    paths[2].write_bytes(paths[2].read_bytes()[:20_000])
-    return paths
+    return write_cohort(tmp_path_factory.mktemp("slides"), "ABC")
 
 
 @pytest.mark.slow
