@@ -2,6 +2,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from hviskd.models.card import NetworkChoice
+from hviskd.networks import create_network
 from hviskd.networks.resnet import BasicBlock, build
 
 
@@ -35,3 +37,22 @@ def test_depth_counts_the_layers_on_the_way():
         backbone = build(depth, (16, 16, 32, 64))
         on_the_way = 1 + sum(2 * len(stage) for stage in backbone.stages) + 1  # stem, two a block, classifier
         assert on_the_way == depth
+
+
+def test_a_stem_with_a_stride_makes_every_map_smaller_and_the_rest_of_the_network_stays():
+    usual, strided = create_network("resnet8", 5), create_network("resnet8", 5, arguments={"stem_stride": 4})
+    assert [maps[1:] for maps in strided.shapes(64).stages] == [(16, 16), (16, 16), (8, 8), (4, 4)]
+    assert [maps[1:] for maps in usual.shapes(64).stages] == [(64, 64), (64, 64), (32, 32), (16, 16)]
+    others = [
+        {name: tensor.shape for name, tensor in network.state_dict().items() if not name.startswith("stem")}
+        for network in (usual, strided)
+    ]
+    assert others[0] == others[1]
+    assert strided.stem[0].weight.shape == (16, 3, 7, 7)
+
+
+def test_the_stride_of_a_stem_is_said_where_it_is_not_the_usual_one():
+    assert create_network("resnet20", 3, arguments={"stem_stride": 1}).arguments == {}
+    chosen = NetworkChoice(name="resnet20", arguments={"stem_stride": 2})
+    assert chosen.settled(chosen.build(3, 64)) == chosen
+    assert chosen.slug != NetworkChoice(name="resnet20").slug

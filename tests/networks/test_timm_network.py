@@ -251,7 +251,10 @@ def test_equal_seeds_give_equal_networks():
         ("timm:convnext_atto", {"img_size": 4}, "from 8"),
         ("timm:convnext_atto", {"reg_tokens": 4}, "cannot build it"),
         ("timm:vit_tiny_patch16_224", {"embed_dim": 50}, "cannot build it"),
-        ("resnet8", {"depth": 14}, "takes no arguments"),
+        ("resnet8", {"depth": 14}, "takes only stem_stride"),
+        ("resnet8", {"stem_stride": 3}, "must be one of 1, 2, 4"),
+        ("resnet8", {"stem_stride": True}, "must be one of 1, 2, 4"),
+        ("vgg8", {"stem_stride": 2}, "takes no arguments"),
     ],
 )
 def test_what_cannot_be_built_is_refused_in_one_line(name, arguments, message):

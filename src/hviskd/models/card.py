@@ -36,7 +36,7 @@ class NetworkChoice(_Card):
     Attributes:
         projector: Channels and reduction of the projector before a classifier that is the teacher's; None where the
             network has its own head.
-        arguments: What a network of timm was built with, where its name does not say all.
+        arguments: What the network was built with, where its name does not say all.
         own_input: What such a network does with an image first; None before it is built, and for networks of the zoo.
     """
 
@@ -321,7 +321,9 @@ class ModelCard(_Card):
         told += [] if stain is None else [stain.method, stain.vectors, stain.max_concentrations]
         told += [] if stain is None else [stain.lab_mean, stain.lab_sd, stain.problem]
         told += ["sRGB by ICC profile"] if self.icc else []
-        told += [] if network.own_input is None else [network.arguments, network.own_input.model_dump(mode="json")]
+        if network.arguments or network.own_input is not None:
+            own_input = None if network.own_input is None else network.own_input.model_dump(mode="json")
+            told += [network.arguments, own_input]
         return sha256(json.dumps(told).encode()).hexdigest()
 
     def settle_mpp(self, given: float | None) -> float | None:

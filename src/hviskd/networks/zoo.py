@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _NARROW = (16, 16, 32, 64)
 _FOURFOLD = (32, 64, 128, 256)
 
+# module in this room → the arguments that its `build` takes from a user, and their values, the usual one first
+_ARGUMENTS: dict[str, dict[str, tuple[object, ...]]] = {"resnet": {"stem_stride": (1, 2, 4)}}
+
 # name → the module in this room whose `build` makes the parts, and its arguments
 _ZOO: dict[str, tuple[str, dict[str, object]]] = {
     **{f"resnet{n}": ("resnet", {"depth": n, "widths": _NARROW}) for n in (8, 14, 20, 32, 44, 56, 110)},
@@ -68,7 +71,8 @@ def create_network(
             network's own neck; for a classifier that was trained on another network's feature maps.
         tile_px: Side of the tiles it is meant for. One of timm's whose input size is fixed resizes them to the nearest
             size that it can divide; its usual size if None. Other networks take tiles of any size.
-        arguments: What differs from timm's named architecture, for example `{"img_size": 224, "reg_tokens": 4}`.
+        arguments: What differs from the named architecture: `{"stem_stride": 4}` for a residual network of the zoo,
+            and for one of timm's for example `{"img_size": 224, "reg_tokens": 4}`.
         own_input: The input of a network of timm that was built before, in place of what `tile_px` and timm say.
 
     Raises:
@@ -97,10 +101,26 @@ def _of_zoo(name: str, num_classes: int, head: HeadKind, arguments: Mapping[str,
         raise RecipeError(
             f"network {name!r}: unknown; {hint}choose one of {', '.join(_ZOO)}, or `timm:` and a name of timm's"
         )
-    if arguments:
-        raise RecipeError(f"network {name!r}: takes no arguments; only networks of timm do")
     from hviskd.networks.base import StagedNetwork
 
     module, fixed = _ZOO[name]
+    given = {} if arguments is None else _checked(name, arguments, _ARGUMENTS.get(module, {}))
     build: Callable[..., Backbone] = import_module(f"hviskd.networks.{module}").build
-    return StagedNetwork(build(**fixed), num_classes, head)
+    network = StagedNetwork(build(**fixed, **given), num_classes, head)
+    network.arguments = given
+    return network
+
+
+def _checked(name: str, arguments: Mapping[str, Any], allowed: Mapping[str, tuple[object, ...]]) -> dict[str, Any]:
+    """Return the arguments that differ from what is usual.
+
+    Raises:
+        RecipeError: The network takes no such argument, or not with this value.
+    """
+    for key, value in arguments.items():
+        where = f"network {name!r}: `network_arguments={{{key!r}: {value!r}}}`"
+        if key not in allowed:
+            raise RecipeError(f"{where}: takes " + (f"only {', '.join(allowed)}" if allowed else "no arguments"))
+        if type(value) is not int or value not in allowed[key]:
+            raise RecipeError(f"{where}: must be one of {', '.join(map(str, allowed[key]))}")
+    return {key: value for key, value in arguments.items() if value != allowed[key][0]}

@@ -29,7 +29,8 @@ class Recipe(BaseModel):
         weights: Weights trained elsewhere that the network starts from: a file, a folder, or `hf-hub:OWNER/NAME`. As a
             place on one computer it is no part of the written recipe; the card tells the file's name and SHA-256.
         weights_licence: Their licence, for example apache-2.0, if neither folder nor name tells it.
-        network_arguments: What differs from timm's named architecture, for example {img_size: 224, reg_tokens: 4}.
+        network_arguments: What differs from the named architecture: {stem_stride: 4} for a residual network of the zoo
+            on larger tiles, {img_size: 224, reg_tokens: 4} for one of timm's.
         start: A finished Run or Model of the same network, whose weights the training starts from; None
             starts from random ones.
         probe: Whether only the classifier is fitted, as a linear probe on the network's features; then the keys below
