@@ -49,7 +49,7 @@ run)
   export PYTHONPATH=$root/src:$output/site${PYTHONPATH:+:$PYTHONPATH} HVISKD_CACHE=$output/cache
   exec "$python" "$root/benchmarks/protocol.py" --data "$folder/data" --work "$output/work" -o "$output/results" \
     --only crc5-500 glands-500 --arms student kd memory shuffled kd-more memory-more --tile-px 64 --teacher-px 128 \
-    --student resnet20 --device "${DEVICE:-auto}" --jobs "${JOBS:-6}" --minutes "${MINUTES:-10}" ${STEPS:+--steps "$STEPS"}
+    --student resnet20 --stem-stride 1 --device "${DEVICE:-auto}" --jobs "${JOBS:-6}" --minutes "${MINUTES:-10}" ${STEPS:+--steps "$STEPS"}
   ;;
 *)
   sed -n '2,8p' "$0" | cut -c3- >&2

@@ -83,6 +83,7 @@ def parse() -> argparse.Namespace:
     larger.add_argument("--tile-px", type=int, default=32)
     larger.add_argument("--teacher-px", type=int, default=64)
     larger.add_argument("--student", default="resnet8")
+    larger.add_argument("--stem-stride", type=int, default=4)
     larger.add_argument("--device", default="cpu")
     return parser.parse_args()
 
@@ -319,7 +320,8 @@ def write_part(whole, rows, folder: Path) -> None:
 def pair_file(options: argparse.Namespace) -> Path:
     """Return the recipe of the student, written on the first call; its teacher is always given."""
     path = options.work / "student.yaml"
-    lines = ["teacher: {name: resnet20}", f"student: {{name: {options.student}}}", "epochs: 20"]
+    lines = ["teacher: {name: resnet20}", "epochs: 20"]
+    lines += [f"student: {{name: {options.student}, arguments: {{stem_stride: {options.stem_stride}}}}}"]
     lines += [f"batch_size: {BATCH}", "learning_rate: 0.05", "nesterov: true", "momentum: 0.9"]
     lines += ["weight_decay: 0.0005", "schedule: cosine", "warm_up: 0.05", "clip: 3", "augmentation: turn_and_flip"]
     lines += ["choose_by: balanced_accuracy", "unlabelled_share: 0.5"]
