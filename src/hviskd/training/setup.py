@@ -1,6 +1,7 @@
 """Checks recipe, tiles and teacher before the first step, and builds everything the training loop needs."""
 
 import platform
+import warnings
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, cast
@@ -252,13 +253,16 @@ def open_fabric(recipe: Recipe, devices: Devices) -> Fabric:
     else:
         strategy = "auto"
     chosen = [where.index] if processes == 1 and where.index is not None else processes // devices.nodes
-    fabric = Fabric(
-        accelerator=where.type,
-        devices=chosen,
-        num_nodes=devices.nodes,
-        strategy=strategy,
-        precision=recipe.precision,
-    )
+    with warnings.catch_warnings():
+        if processes == 1:  # where a queue's srun is installed, one process does not need it
+            warnings.filterwarnings("ignore", "The `srun` command is available")
+        fabric = Fabric(
+            accelerator=where.type,
+            devices=chosen,
+            num_nodes=devices.nodes,
+            strategy=strategy,
+            precision=recipe.precision,
+        )
     fabric.launch()
     return fabric
 
