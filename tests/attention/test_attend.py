@@ -2,24 +2,29 @@
 
 import json
 import tracemalloc
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from distributed import LocalCluster
 from PIL import Image
 from typer.testing import CliRunner
 
 from hviskd.attention import AttentionSettings, attending
-from hviskd.attention.attending import CHANCE, EDGES, attend
+from hviskd.attention.attending import attend
 from hviskd.attention.attention_files import save_attention
+from hviskd.attention.looking import CHANCE, EDGES, LookingJob, Piece
 from hviskd.attention.maps import attention_maps
 from hviskd.attention.overlap import measure_tile
 from hviskd.attention.overlays import overlay
 from hviskd.cli.app import app
-from hviskd.errors import DataError, HviskdError, ModelError
+from hviskd.errors import DataError, HviskdError, ModelError, RecipeError, RunningError
 from hviskd.models import InputStep
+from hviskd.progress import silent
+from hviskd.running import Dask
 from hviskd.tiles import ImportSettings, TileSet, TileSetWriter, TileSource, import_folder, new_card, split_tiles
 from hviskd.tiles.card import Origin
 from tests.counting import counting
@@ -67,7 +72,7 @@ def load(place):
 def test_maps_are_those_of_each_tile_s_own_class(place, monkeypatch):
     monkeypatch.setattr(attending, "_BATCH", 5)  # not all tiles fit into one, and the last is not full
     models, tileset = load(place)
-    found = attend(models, tileset, split="train")
+    found = attend(models, tileset, settings=AttentionSettings(split="train"))
     rows = tileset.rows("train")
     images = InputStep(models[0].card.normalisation)(torch.from_numpy(np.array(tileset.pixels[rows])))
     classes = [("b", "a").index(tileset.classes[label]) for label in tileset.labels[rows]]
@@ -83,7 +88,7 @@ def test_maps_are_those_of_each_tile_s_own_class(place, monkeypatch):
 @pytest.mark.slow
 def test_tiles_without_an_outline_are_left_out_and_every_other_is_measured(place):
     models, tileset = load(place)
-    found = attend(models, tileset, annotations=place / "masks", split="train")
+    found = attend(models, tileset, annotations=place / "masks", settings=AttentionSettings(split="train"))
     rows = tileset.rows("train")
     files = tileset.table["file"].iloc[rows]
     left_out = int(files.str.contains("tile5.png").sum())
@@ -98,7 +103,7 @@ def test_tiles_without_an_outline_are_left_out_and_every_other_is_measured(place
 
 def test_a_class_is_looked_for_in_its_own_tiles(place):
     models, tileset = load(place)
-    found = attend(models[0], tileset, split="train", settings=AttentionSettings(class_name="b", kind="cam"))
+    found = attend(models[0], tileset, settings=AttentionSettings("train", class_name="b", kind="cam"))
     assert set(found.classes) == {"b"}
     assert len(found.files) == int((tileset.labels[tileset.rows("train")] == tileset.classes.index("b")).sum())
 
@@ -182,6 +187,34 @@ def many_tiles(folder, tiles):
 
 
 @pytest.mark.slow
+def test_a_cluster_looks_at_the_same_tiles(place, monkeypatch):
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(attending, "_BATCH", 5)
+    asked = (["model0", "model1"], "tiles"), {"annotations": "masks", "allow_leak": True, "progress": silent}
+    here = attend(*asked[0], **asked[1])
+    seen: list[object] = []
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs="CRITICAL") as cluster:
+        running = Dask(cluster.scheduler_address, report=seen.append)
+        there = attend(*asked[0], **asked[1], running=running)
+        with pytest.raises(RecipeError, match="no such stage|only has stages"):
+            attend(*asked[0], **asked[1], running=running, settings=AttentionSettings(stage=99))
+    assert len(seen) == -(-len(here) // 5)
+    for name, maps in here.maps.items():
+        np.testing.assert_allclose(there.maps[name], maps, rtol=1e-5, atol=1e-7)
+    pd.testing.assert_frame_equal(there.comparison.tiles, here.comparison.tiles)
+    assert there.notes == here.notes
+
+
+def test_a_worker_that_cannot_look_says_why_and_a_lost_piece_ends_the_comparison(place):
+    models, tileset = load(place)
+    job = LookingJob({"a": models[0]}, tileset, None, AttentionSettings(), "cpu").for_workers()
+    assert job.obstacle() == ""
+    assert "not a TileSet" in replace(job, tiles=place / "elsewhere").obstacle()
+    with pytest.raises(RunningError, match="tiles 33 to 35: two workers died"):
+        job.lost(Piece(32, np.arange(3), np.array(["p", "p", "q"])), "two workers died")
+
+
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_tiles(place, tmp_path, monkeypatch):
     models, _ = load(place)
     # Pictures are made, not laid out and painted: that takes as much memory for any number of tiles, and most time.
@@ -221,7 +254,7 @@ def test_an_overlay_is_the_tile_under_its_map_and_the_outline_a_line():
 @pytest.mark.slow
 def test_single_tiles_are_drawn_for_each_model(place, tmp_path):
     models, tileset = load(place)
-    found = attend(models, tileset, annotations=place / "masks", split="train")
+    found = attend(models, tileset, annotations=place / "masks", settings=AttentionSettings(split="train"))
     save_attention(found, tmp_path / "some", overlays=3)
     for name in found.names:
         pictures = sorted((tmp_path / "some" / "overlays" / name).iterdir())

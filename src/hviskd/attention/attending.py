@@ -1,34 +1,29 @@
 """Computes where Models look in the tiles of a TileSet, and compares this with an expert's outlines."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from numpy.typing import NDArray
 
-from hviskd.arrays import RGB, Bools, Floats32, Ints
-from hviskd.attention.baselines import edge_map, random_map
+from hviskd.arrays import Floats32, Ints
 from hviskd.attention.comparing import AttentionComparison, compare_attention
 from hviskd.attention.expert import Outlines
-from hviskd.attention.maps import attention_maps
-from hviskd.attention.overlap import measure_tile
+from hviskd.attention.looking import Looked, LookingJob, Piece
 from hviskd.attention.resemblance import resemblance_table
-from hviskd.attention.result import Attention, scaled_map
+from hviskd.attention.result import Attention
 from hviskd.attention.settings import AttentionSettings
 from hviskd.errors import DataError
-from hviskd.models import AnyModels, InputStep, Model, load_models, pick_device
+from hviskd.models import AnyModels, load_models
 from hviskd.models.admission import cautions, require_fit
 from hviskd.models.naming import model_names
-from hviskd.progress import Progress, progress_bar
+from hviskd.progress import Progress
+from hviskd.running import Dask, Here
 from hviskd.tiles import TileSet
 
-CHANCE, EDGES = "random map", "edges"  # what stands beside the models
 _BATCH = 32  # tiles in memory at a time
-Look = Callable[[RGB, Ints], Floats32]  # tiles (B, H, W, 3) and labels (B,) → maps (B, h, w)
 
 
 def attend(
@@ -36,10 +31,10 @@ def attend(
     tileset: TileSet | Path | str,
     *,
     annotations: Path | str | None = None,
-    split: str = "test",
     settings: AttentionSettings | None = None,
     device: str = "auto",
     allow_leak: bool = False,
+    running: Here | Dask | None = None,
     progress: Progress | None = None,
 ) -> Attention:
     """Compute attention maps, and compare them with an expert's outlines.
@@ -51,10 +46,10 @@ def attend(
             the reference of the tests.
         tileset: The tiles; they must suit every model.
         annotations: Folder of the expert's outlines, as for `Outlines`; tiles without one are left out.
-        split: Split of the tiles.
-        settings: Settings of the maps and measures; by default those of `AttentionSettings`.
+        settings: Which tiles, settings of the maps and measures; by default those of `AttentionSettings`.
         device: "auto", "cpu", "cuda" or "mps".
         allow_leak: Continue if a model was trained on these tiles with another split; the notes say so.
+        running: Where to do it; by default in this process, or `Dask("local:4")` for workers of a cluster.
         progress: Called with done, total and what is being done; a bar by default.
 
     Raises:
@@ -62,20 +57,25 @@ def attend(
         LeakError: A model was trained on these tiles with another split.
         ModelError: A model does not suit the tiles, or there is none.
         RecipeError: The kind of map does not suit a network.
+        RunningError: A cluster or one of its workers cannot do the work.
     """
     settings, tileset, loaded = settings or AttentionSettings(), TileSet.open(tileset), load_models(models, last=False)
     for model in loaded:
         require_fit(model, tileset)
     names = model_names(loaded)
-    rows, outlines, left_out = _tiles_of(tileset, split, settings.class_name), None, 0
-    seen = cautions(loaded, names, tileset, split, allow_leak=allow_leak)
+    rows, outlines, left_out = _tiles_of(tileset, settings.split, settings.class_name), None, 0
+    seen = cautions(loaded, names, tileset, settings.split, allow_leak=allow_leak)
     if annotations is not None:
         outlines = Outlines(Path(annotations), tileset.tile_px)
         kept = outlines.drawn([str(file) for file in tileset.table["file"].iloc[rows]])
         rows, left_out = rows[kept], int((~kept).sum())
-    looks = {name: look_of(model, tileset.classes, settings, device) for name, model in zip(names, loaded, strict=True)}
+    job = LookingJob(dict(zip(names, loaded, strict=True)), tileset, outlines, settings, device)
     unit, owner = tileset.clusters(rows)
-    maps, measured = _look_at(tileset, rows, owner, looks, outlines, settings, progress)
+    pieces = [
+        Piece(start, rows[start : start + _BATCH], owner[start : start + _BATCH])
+        for start in range(0, len(rows), _BATCH)
+    ]
+    maps, measured = _look_at(job, pieces, running or Here(), progress)
     comparison = None if measured is None else compare_attention(measured, names[0])
     resemblance = resemblance_table(maps, owner) if len(maps) > 1 else None
     notes = _notes(maps, settings, len(rows), left_out)
@@ -101,74 +101,30 @@ def _tiles_of(tileset: TileSet, split: str, class_name: str | None) -> Ints:
     return rows
 
 
-def look_of(model: Model, classes: Sequence[str], settings: AttentionSettings, device: str = "auto") -> Look:
-    """Return the function that draws a Model's maps, for labels that are positions in `classes`, all of them its own.
-
-    Raises, when it is called:
-        RecipeError: The kind of map does not suit the network.
-    """
-    where = pick_device(device)
-    network, step = model.network.to(where), InputStep(model.card.normalisation).to(where)
-    own = torch.tensor([model.card.classes.index(name) for name in classes], device=where)
-
-    def look(tiles: RGB, labels: Ints) -> Floats32:
-        images = step(torch.from_numpy(tiles).to(where))
-        classes = own[torch.from_numpy(labels).to(where)]
-        maps = attention_maps(network, images, classes, kind=settings.kind, stage=settings.stage)
-        drawn: Floats32 = maps.cpu().numpy()
-        return drawn
-
-    return look
-
-
 def _look_at(
-    tileset: TileSet,
-    rows: Ints,
-    owner: NDArray[np.str_],
-    looks: dict[str, Look],
-    outlines: Outlines | None,
-    settings: AttentionSettings,
-    progress: Progress | None,
+    job: LookingJob, pieces: Sequence[Piece], running: Here | Dask, progress: Progress | None
 ) -> tuple[dict[str, Floats32], pd.DataFrame | None]:
     """Draw every map into a file, and with outlines measure it and both baselines, some tiles at a time."""
+    count = sum(len(piece.rows) for piece in pieces)
     maps: dict[str, Floats32] = {}
-    measured: list[pd.DataFrame] = []
-    files, labels = tileset.table["file"].iloc[rows], tileset.labels[rows]
-    with progress_bar(f"{settings.kind} of {', '.join(looks)}", len(rows), progress) as advance:
-        for start in range(0, len(rows), _BATCH):
-            batch = slice(start, start + _BATCH)
-            tiles = np.asarray(tileset.pixels[rows[batch]])
-            for name, look in looks.items():
-                drawn = look(tiles, labels[batch])
-                if name not in maps:
-                    maps[name] = _file_of(len(rows), *drawn.shape[1:])
-                maps[name][batch] = drawn
-            if outlines is not None:
-                found: list[dict[str, Any]] = []
-                for position, tile in enumerate(tiles, start):
-                    outline = outlines.of(str(files.iloc[position]))
-                    assert outline is not None  # tiles without one were left out
-                    own = {name: drawn[position] for name, drawn in maps.items()}
-                    whose = {"tile": int(rows[position]), "patient": owner[position]}
-                    found += [
-                        {"model": name, **whose, **numbers}
-                        for name, numbers in _measure(tile, outline, own, settings, position)
-                    ]
-                measured.append(pd.DataFrame(found))
-            advance(len(tiles))
-    return maps, pd.concat(measured, ignore_index=True) if measured else None
+    measured: dict[int, pd.DataFrame] = {}
 
+    def take(looked: Looked) -> None:
+        """Keep a piece's maps in the files; they are not held in memory until all are there."""
+        start = looked.piece.start
+        for name in job.models:
+            drawn = looked.maps.pop(name)
+            if name not in maps:
+                maps[name] = _file_of(count, *drawn.shape[1:])
+            maps[name][start : start + len(drawn)] = drawn
+        if looked.measured is not None:
+            measured[start] = looked.measured
 
-def _measure(
-    tile: RGB, outline: Bools, maps: dict[str, Floats32], settings: AttentionSettings, position: int
-) -> Iterator[tuple[str, dict[str, float]]]:
-    """Measure a tile's maps, and both baselines, against its outline."""
-    side = len(tile)
-    shown = {name: scaled_map(own, side) for name, own in maps.items()}
-    shown[CHANCE] = random_map(side, np.random.default_rng((settings.seed, position)))
-    shown[EDGES] = edge_map(tile)
-    for name, one in shown.items():
-        yield name, measure_tile(one, outline, area_share=settings.area_share, level=settings.level)
+        if running.report is not None:
+            running.report(looked)
+
+    replace(running, report=take).run(job.for_workers() if running.remote else job, pieces, progress)
+    return maps, pd.concat([measured[piece.start] for piece in pieces], ignore_index=True) if measured else None
 
 
 def _file_of(*shape: int) -> Floats32:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hviskd.attention.attending import CHANCE, EDGES
+from hviskd.attention.looking import CHANCE, EDGES
 from hviskd.attention.comparing import AttentionComparison
 from hviskd.attention.overlap import MEASURES
 from hviskd.attention.overlays import COLOURS, OUTLINE, SHADE, spread

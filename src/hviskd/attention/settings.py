@@ -15,6 +15,7 @@ class AttentionSettings:
     """Which maps to draw, and how they are measured.
 
     Attributes:
+        split: Split of the tiles.
         class_name: Explain this class, on its tiles only; if None, explain every tile's own class.
         kind: `grad-cam`, `hires-cam` or `cam`.
         stage: Stage of the network, 0 for the stem; None for the last.
@@ -27,6 +28,7 @@ class AttentionSettings:
         DataError: A number is invalid.
     """
 
+    split: str = "test"
     class_name: str | None = None
     kind: MapKind = "grad-cam"
     stage: int | None = None

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hviskd.cli.answers import Answer, answering
+from hviskd.cli.running_options import Retries, Scheduler, cluster
 from hviskd.cli.spelling import say
 from hviskd.cli.turns import in_turn
 
@@ -55,6 +56,8 @@ def attend(
         bool, typer.Option("--allow-leak", help="Continue even if a model may have been trained on the tiles.")
     ] = False,
     device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
+    scheduler: Scheduler = None,
+    retries: Retries = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
 ) -> Answer:
     """Show where models look in tiles, and how well this agrees with an expert's outlines.
@@ -77,10 +80,10 @@ def attend(
         models,
         tiles,
         annotations=annotations,
-        split=split,
-        settings=AttentionSettings(class_name, kind, stage),  # type: ignore[arg-type]  # it checks the kind
+        settings=AttentionSettings(split, class_name, kind, stage),  # type: ignore[arg-type]  # it checks the kind
         device=device,
         allow_leak=allow_leak,
+        running=cluster(scheduler, retries),
     )
     save_attention(found, output, overlays=overlays, overwrite=overwrite)
     if found.comparison is not None:

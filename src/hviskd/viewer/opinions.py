@@ -196,7 +196,7 @@ class Opinions:
     def _looked(self, place: int, tile: RGB, label: int) -> Floats32:
         """Return a Model's Grad-CAM map of a tile, (h, w)."""
         from hviskd.attention import AttentionSettings
-        from hviskd.attention.attending import look_of
+        from hviskd.attention.looking import look_of
 
         with self._lock:
             model = self._model(place)
