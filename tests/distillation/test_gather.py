@@ -1,11 +1,14 @@
 """Every method that relates tiles to each other gives two processes the loss and gradient of the joint batch."""
 
+import time
+
 import pytest
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hviskd.distillation import Batch, Setting, build_methods, resolve_methods
+from hviskd.distillation.gather import Gathering
 from tests.distillation.conftest import SHAPES_STUDENT, SHAPES_TEACHER, FakeShapes, FakeTrace, draw_trace
 from tests.processes import free_port, start
 
@@ -14,6 +17,7 @@ RELATING = (
     {"cc": {"variant": "public"}},
 )
 TILES = 8
+LATE_S = 1.0
 
 
 class Learner(nn.Module):
@@ -69,10 +73,46 @@ def one_of_two(rank, port, results):
     for wanted in RELATING:
         learner = Learner(wanted)
         found.append(measured(learner, DistributedDataParallel(learner, find_unused_parameters=True), rows))
+    found.append({"waited": waited(rank)})
     if rank == 0:
         torch.save(found, results)
     distributed.barrier()
     distributed.destroy_process_group()
+
+
+def waited(rank):
+    """Return whether a process waited for the other's part while it started, was at its own work, and at the end."""
+    own = torch.ones(2, 3, requires_grad=True)
+    there, back = [], []
+    distributed.barrier()
+    if rank:
+        time.sleep(LATE_S)
+    begun = time.monotonic()
+    gathering = Gathering(own)
+    there.append(time.monotonic() - begun)
+    between = Between.apply(own, back)
+    joint = gathering.joint()
+    there.append(time.monotonic() - begun)
+    if rank:
+        time.sleep(LATE_S)
+    begun = time.monotonic()
+    (between.sum() + (2 * joint).sum()).backward()
+    assert own.grad.tolist() == [[5.0] * 3] * 2  # 1 of its own, and 2 from each of two processes
+    return torch.tensor([*there, back[0] - begun, time.monotonic() - begun])
+
+
+class Between(torch.autograd.Function):
+    """Work between start and end of a gathering, which notes when it is differentiated."""
+
+    @staticmethod
+    def forward(ctx, own, back):
+        ctx.back = back
+        return own.view_as(own)
+
+    @staticmethod
+    def backward(ctx, grad):
+        ctx.back.append(time.monotonic())
+        return grad, None
 
 
 @pytest.mark.slow
@@ -82,7 +122,11 @@ def test_two_processes_equal_one(tmp_path):
     for process in both:
         process.join()
     assert [process.exitcode for process in both] == [0, 0]
-    for two, wanted in zip(torch.load(tmp_path / "rank0.pt", weights_only=True), RELATING, strict=True):
+    *losses, last = torch.load(tmp_path / "rank0.pt", weights_only=True)
+    begun, there, between, back = last["waited"].tolist()
+    assert begun < LATE_S / 2 < there  # it starts at once, and goes on; only the end needs the other process
+    assert between < LATE_S / 2 < back
+    for two, wanted in zip(losses, RELATING, strict=True):
         learner = Learner(wanted)
         one = measured(learner, learner, torch.arange(TILES))
         assert two.keys() == one.keys()

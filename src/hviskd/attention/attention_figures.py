@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hviskd.attention.looking import CHANCE, EDGES
 from hviskd.attention.comparing import AttentionComparison
+from hviskd.attention.looking import CHANCE, EDGES
 from hviskd.attention.overlap import MEASURES
 from hviskd.attention.overlays import COLOURS, OUTLINE, SHADE, spread
 from hviskd.attention.result import Attention

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from hviskd.distillation.features import pooled_at, regions_at, token_at, vectors_and_regions_at
-from hviskd.distillation.gather import gather_batch, joint_norm
+from hviskd.distillation.gather import Gathering, joint_norm
 from hviskd.distillation.grouping import cluster_groups, grouped_relation, top_groups
 from hviskd.distillation.method import Batch, Method, Options, Place, Reads, Setting, Shape, Trace, paired_shapes
 from hviskd.distillation.precision import full_precision
@@ -154,13 +154,12 @@ class HVisKD(Method):
         """Return the two losses of each level that counts."""
         assert teacher is not None
         losses: dict[str, list[Tensor]] = {term: [] for term in self.weights}
+        under_way: list[tuple[Gathering, Gathering]] = []
         for position, (of_teacher, of_student) in enumerate(self.options.stages):
             vectors_t, cells_t = self._read(teacher, of_teacher)
             vectors_s, cells_s = self._read(student, of_student)
             if vectors_t is not None and vectors_s is not None:
-                relation, feature = self._sample_losses(vectors_t, vectors_s, self.sample_adapters[position])
-                losses["sample_relation"].append(relation)
-                losses["sample_feature"].append(feature)
+                under_way.append((Gathering(vectors_t), Gathering(vectors_s)))
             if cells_t is not None and cells_s is not None:
                 adapter = self.region_adapters[position]
                 if self.options.regions == "grid":
@@ -170,6 +169,10 @@ class HVisKD(Method):
                     relation, feature = self._group_losses(cells_t, cells_s, groupings, adapter)
                 losses["region_relation"].append(relation)
                 losses["region_feature"].append(feature)
+        for (theirs, ours), adapter in zip(under_way, self.sample_adapters if under_way else (), strict=True):
+            relation, feature = self._sample_losses(theirs.joint(), ours.joint(), adapter)
+            losses["sample_relation"].append(relation)
+            losses["sample_feature"].append(feature)
         return {term: torch.stack(parts).sum() for term, parts in losses.items()}
 
     def reads(self) -> Reads:
@@ -207,8 +210,8 @@ class HVisKD(Method):
             scales["beta"] = self.region_scale().item()
         return scales
 
-    def _sample_losses(self, teacher: Tensor, student: Tensor, adapter: nn.Module) -> tuple[Tensor, Tensor]:
-        theirs, ours = (gather_batch(vectors) for vectors in (teacher, student))
+    def _sample_losses(self, theirs: Tensor, ours: Tensor, adapter: nn.Module) -> tuple[Tensor, Tensor]:
+        """Return the losses between the samples of the joint batch."""
         options = self.options
         how = (options.normalisation, options.relation, options.temperature)
         relation_t, aware_t = sample_relation(theirs, self.sample_scale.for_teacher(), *how)
