@@ -6,6 +6,9 @@ field read at its own µm/px, both from opening the file on; the files take turn
 plain pyramid's. `OpenSlide alone` makes the same thumbnail of the same files by its own `get_thumbnail`: it knows no
 levels below a scan.
 
+A scanner's SVS in JPEG 2000, drawn or given, is read in tiles of 150 px by one and by two threads, by OpenSlide's own
+`read_region` and as `hviskd segment` reads it.
+
     python benchmarks/formats.py --work DIR -o benchmarks/results/formats.md
 """
 
@@ -17,16 +20,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import openslide
 import tifffile
 
 from hviskd.slides import open_slide
+from hviskd.slides.tile_reading import read_tiles
 
-TILE_PX, LEVELS, THUMBNAIL_PX, FIELD_PX = 256, 5, 1024, 1024
+TILE_PX, LEVELS, THUMBNAIL_PX, FIELD_PX, READ_PX = 256, 5, 1024, 1024, 150
 OTHERS = ("zlib", "lzw", "zstd", "webp", "jpeg2000")
 
 
@@ -35,13 +41,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=8000, help="px a side")
     parser.add_argument("--repeats", type=int, default=5, help="how often each file is read")
+    parser.add_argument("--jpeg-2000", type=Path, help="a slide of Aperio's in JPEG 2000; one is drawn if not given")
     parser.add_argument("--work", type=Path, help="where there is room for the files, 1 GB at the default side")
     parser.add_argument("-o", "--output", type=Path, help="also write the table here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.work) as work:
-        files = write_files(Path(work), tissue(options.side))
+        image = tissue(options.side)
+        files = write_files(Path(work), image)
         sizes = {name: path.stat().st_size for name, path in files.items()}
         report = render(sizes, measure(files, options.repeats), options.side)
+        report += render_tiles(
+            measure_tiles(options.jpeg_2000 or write_jpeg_2000(Path(work) / "aperio.svs", image), options.repeats)
+        )
     print(report)
     if options.output:
         options.output.write_text(report, encoding="utf-8")
@@ -80,6 +91,74 @@ def write_files(folder: Path, image: np.ndarray) -> dict[str, Path]:
                 writer.write(level, **tiled, **below, compression=compression, metadata=said)
         files[f"OME-TIFF, {compression}"] = path
     return files
+
+
+def write_jpeg_2000(path: Path, image: np.ndarray) -> Path:
+    """Write the picture as Aperio's scanners do, in JPEG 2000 at a tenth of its size."""
+    whole = image[: len(image) // TILE_PX * TILE_PX, : image.shape[1] // TILE_PX * TILE_PX]
+    rows = (whole[top : top + TILE_PX] for top in range(0, len(whole), TILE_PX))
+    tiles = (
+        imagecodecs.jpeg2k_encode(np.ascontiguousarray(row[:, left : left + TILE_PX]), level=38, codecformat="j2k")
+        for row in rows
+        for left in range(0, whole.shape[1], TILE_PX)
+    )
+    note = f"Aperio Image Library v11.0.37\r\n{whole.shape[1]}x{len(whole)} (256x256) J2K/KDU Q=70|MPP = 0.5"
+    stored = {"shape": whole.shape, "dtype": np.uint8, "tile": (TILE_PX, TILE_PX), "photometric": "rgb"}
+    tifffile.imwrite(path, tiles, **stored, compression=33005, description=note, metadata=None, software=False)
+    return path
+
+
+def measure_tiles(path: Path, repeats: int) -> dict[str, list[tuple[float, float, int]]]:
+    """Read all tiles of a slide in turn; seconds on the clock, of the CPUs, and tiles, by who read."""
+    readers = {"OpenSlide": tiles_by_openslide, "hviskd": tiles_by_hviskd}
+    taken: dict[str, list[tuple[float, float, int]]] = {}
+    for _ in range(repeats):
+        for name, read in readers.items():
+            for threads in (1, 2):
+                began, spent = time.perf_counter(), time.process_time()
+                count = read(path, threads)
+                seconds = time.perf_counter() - began, time.process_time() - spent, count
+                taken.setdefault(f"{name}, {threads} thread{'s' * (threads > 1)}", []).append(seconds)
+    return taken
+
+
+def tiles_by_openslide(path: Path, threads: int) -> int:
+    """Read tile by tile, row by row."""
+    with openslide.OpenSlide(path) as slide, ThreadPoolExecutor(threads) as pool:
+        width, height = (side // READ_PX for side in slide.dimensions)
+
+        def read(number: int) -> None:
+            corner = number % width * READ_PX, number // width * READ_PX
+            np.asarray(slide.read_region(corner, 0, (READ_PX, READ_PX)).convert("RGB"))
+
+        return len(list(pool.map(read, range(width * height))))
+
+
+def tiles_by_hviskd(path: Path, threads: int) -> int:
+    """Read as a map is made."""
+    with open_slide(path, slide_mpp=0.5) as slide:
+        width, height = (side // READ_PX for side in slide.size)
+        row, column = (axis.ravel() * READ_PX for axis in np.indices((height, width)))
+        options = {"tile_px": READ_PX, "mpp": slide.mpp, "threads": threads}
+        return sum(read_tiles(slide, column, row, **options, then=lambda which, _: len(which)))
+
+
+def render_tiles(taken: dict[str, list[tuple[float, float, int]]]) -> str:
+    """Put the medians into a Markdown table, beside those of OpenSlide with as many threads."""
+    lines = [
+        "",
+        "| JPEG 2000 of Aperio | tiles/s | OpenSlide's × | CPU ms a tile | OpenSlide's / |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    middle = {
+        name: [statistics.median(values) for values in zip(*((s / n, c / n) for s, c, n in runs), strict=True)]
+        for name, runs in taken.items()
+    }
+    for name, (seconds, spent) in middle.items():
+        theirs = middle[f"OpenSlide, {name.partition(', ')[2]}"]
+        ratios = f"{theirs[0] / seconds:.2f}", f"{theirs[1] / spent:.2f}"
+        lines.append(f"| {name} | {1 / seconds:.0f} | {ratios[0]} | {1000 * spent:.2f} | {ratios[1]} |")
+    return "\n".join([*lines, ""])
 
 
 def measure(files: dict[str, Path], repeats: int) -> dict[str, dict[str, list[float]]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from hviskd.slides.tiff_tiles import find_tiled_jpegs
+from hviskd.slides.tiff_tiles import find_ordinary_tiles
 from tests.slides.make import patterned, write_svs
 
 
@@ -34,7 +34,7 @@ def test_places_and_sizes_are_those_that_tifffile_finds(tmp_path, options):
         for side in (700, 350):
             image = patterned(side, side - 90)
             writer.write(image, tile=(128, 256), photometric="rgb", compression="jpeg", metadata=None)
-    found = find_tiled_jpegs(path)
+    found = find_ordinary_tiles(path)
     with tifffile.TiffFile(path) as tiff:
         assert len(found) == len(tiff.pages) == 2
         for picture, page in zip(found, tiff.pages, strict=True):
@@ -55,7 +55,7 @@ def test_places_and_sizes_are_those_that_tifffile_finds(tmp_path, options):
 )
 def test_what_is_not_in_jpeg_tiles_is_left_alone(tmp_path, options):
     tifffile.imwrite(tmp_path / "other.tif", patterned(300, 300), photometric="rgb", **options)
-    assert find_tiled_jpegs(tmp_path / "other.tif") == []
+    assert find_ordinary_tiles(tmp_path / "other.tif") == []
 
 
 def test_grey_or_separate_channels_are_left_alone(tmp_path):
@@ -63,13 +63,13 @@ def test_grey_or_separate_channels_are_left_alone(tmp_path):
     jpeg = {"compression": "jpeg", "tile": (128, 128), "metadata": None}
     tifffile.imwrite(tmp_path / "grey.tif", image[..., 0], **jpeg)
     tifffile.imwrite(tmp_path / "planes.tif", np.moveaxis(image, -1, 0), photometric="rgb", planarconfig=2, **jpeg)
-    assert find_tiled_jpegs(tmp_path / "grey.tif") == find_tiled_jpegs(tmp_path / "planes.tif") == []
+    assert find_ordinary_tiles(tmp_path / "grey.tif") == find_ordinary_tiles(tmp_path / "planes.tif") == []
 
 
 @pytest.mark.parametrize("content", [b"", b"II", b"II*\0", b"MM\0*\0\0\0\x08", b"\xff\xd8\xff", b"II+\0\x08\0\0\0"])
 def test_what_is_no_tiff_has_no_tiles(tmp_path, content):
     (tmp_path / "no.tif").write_bytes(content)
-    assert find_tiled_jpegs(tmp_path / "no.tif") == []
+    assert find_ordinary_tiles(tmp_path / "no.tif") == []
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_is_no_tiff_has_no_tiles(tmp_path, content):
 )
 def test_a_lying_number_costs_the_picture_alone(svs, tag, content):
     overwrite(svs, tag, content)
-    assert [picture.size for picture in find_tiled_jpegs(svs)] == [(350, 250), (175, 125)]
+    assert [picture.size for picture in find_ordinary_tiles(svs)] == [(350, 250), (175, 125)]
 
 
 @pytest.mark.parametrize("tag", ["TileOffsets", "BitsPerSample", "ImageWidth"])
@@ -96,7 +96,7 @@ def test_a_tag_that_claims_four_billion_values_is_not_read(svs, tag):
     with svs.open("r+b") as stream:
         stream.truncate(2**34)  # sparse: room for all that it claims
     tracemalloc.start()
-    found = find_tiled_jpegs(svs)
+    found = find_ordinary_tiles(svs)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(found) == 2
@@ -110,7 +110,7 @@ def test_directories_in_a_circle_end(svs):
     with svs.open("r+b") as stream:
         stream.seek(place)
         stream.write(struct.pack("<I", first))
-    found = find_tiled_jpegs(svs)
+    found = find_ordinary_tiles(svs)
     assert {picture.size for picture in found} == {(700, 500), (350, 250), (175, 125)}
     assert len(found) <= 64
 
@@ -126,7 +126,7 @@ def test_whatever_stands_in_a_header_nothing_is_raised_and_no_tile_lies_outside_
         for place in rng.integers(0, head, 3):
             content[place] = rng.choice([0, 1, 127, 255, rng.integers(256)])
         damaged.write_bytes(content)
-        found = find_tiled_jpegs(damaged)
+        found = find_ordinary_tiles(damaged)
         counts.append(len(found))
         for picture in found:
             assert picture.offsets.min() > 0

@@ -19,11 +19,11 @@ from hviskd.errors import DataError
 from hviskd.rgb_images import on_white
 from hviskd.slides.compressions import compression_name
 from hviskd.slides.glass import glass_of
-from hviskd.slides.jpeg_tiles import JpegLevel
+from hviskd.slides.ordinary_tiles import OrdinaryLevel
 from hviskd.slides.pyramid import pyramid_levels
 from hviskd.slides.resolution import settle_mpp
 from hviskd.slides.slide import Level, Slide
-from hviskd.slides.tiff_tiles import find_tiled_jpegs, has_growing_grid, longest_tile
+from hviskd.slides.tiff_tiles import find_ordinary_tiles, has_growing_grid, longest_tile
 
 CACHE_BYTES = 128 * 2**20  # four times OpenSlide's own: two rows of 256 px tiles across a slide of 60,000 px
 _GRID_PX = 512
@@ -70,7 +70,9 @@ class OpenSlideFile(Slide):
         except DataError:
             _probe(path, levels)  # of a truncated file, say that it is damaged, not what it lacks
             raise
-        self._jpeg_levels = _jpeg_levels(path, self._handle) if vendor in _PLAIN_VENDORS else [None] * len(levels)
+        self._ordinary_levels = (
+            _ordinary_levels(path, self._handle) if vendor in _PLAIN_VENDORS else [None] * len(levels)
+        )
         super().__init__(
             path,
             levels=levels,
@@ -93,20 +95,20 @@ class OpenSlideFile(Slide):
 
     def _release(self) -> None:
         self._handle.close()
-        for level in self._jpeg_levels:
+        for level in self._ordinary_levels:
             if level is not None:
                 level.forget()
 
     def _stored_px(self, level: int) -> int | None:
-        stored = self._jpeg_levels[level]
+        stored = self._ordinary_levels[level]
         return None if stored is None else stored.jpeg_px
 
     def _stored_jpeg(self, level: int, column: int, row: int) -> bytes | None:
-        stored = self._jpeg_levels[level]
+        stored = self._ordinary_levels[level]
         return None if stored is None else stored.jpeg(column, row)
 
     def _level_region(self, level: int, x: int, y: int, width: int, height: int) -> RGB:
-        decoded = self._jpeg_levels[level]
+        decoded = self._ordinary_levels[level]
         pixels = None if decoded is None else decoded.region(x, y, width, height)
         return np.asarray(self._drawn(level, x, y, width, height)) if pixels is None else pixels
 
@@ -178,14 +180,14 @@ def _probe(path: Path, levels: Sequence[Level]) -> None:
         raise _damaged(path, error) from error
 
 
-def _jpeg_levels(path: Path, handle: openslide.OpenSlide) -> list[JpegLevel | None]:
+def _ordinary_levels(path: Path, handle: openslide.OpenSlide) -> list[OrdinaryLevel | None]:
     """Find the levels that can be decoded without OpenSlide: those with exactly one image of their size and tiles."""
-    found = find_tiled_jpegs(path)
-    levels: list[JpegLevel | None] = []
+    found = find_ordinary_tiles(path)
+    levels: list[OrdinaryLevel | None] = []
     for number, size in enumerate(handle.level_dimensions):
         tile_size = _tile_size(handle, number)
         same = [picture for picture in found if (picture.size, picture.tile_size) == (size, tile_size)]
-        levels.append(JpegLevel(path, same[0]) if len(same) == 1 else None)
+        levels.append(OrdinaryLevel(path, same[0]) if len(same) == 1 else None)
     return levels
 
 

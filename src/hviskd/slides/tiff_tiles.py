@@ -1,4 +1,4 @@
-"""Finds the JPEG tiles of a TIFF pyramid that need no OpenSlide, and what would end OpenSlide's process.
+"""Finds the tiles of a TIFF pyramid that need no OpenSlide, and what would end OpenSlide's process.
 
 Whatever a damaged header claims, it takes little memory and gives, at worst, no tiles. What is unusual is left to
 OpenSlide.
@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from hviskd.slides.compressions import JPEG
+from hviskd.slides.compressions import APERIO_JPEG_2000_RGB, JPEG
 from hviskd.slides.tiff_images import MOST_PIECES, StoredImage, stored_image
 from hviskd.tiff_directories import Directory, directories
 
@@ -18,8 +18,8 @@ _FAULTS = (struct.error, OSError, OverflowError, ValueError)  # of damaged heade
 _WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT, _BYTE_COUNTS = 256, 257, 322, 323, 325
 
 
-def find_tiled_jpegs(path: Path) -> list[StoredImage]:
-    """List the images of a TIFF or BigTIFF that are divided into complete, ordinary JPEG tiles of RGB.
+def find_ordinary_tiles(path: Path) -> list[StoredImage]:
+    """List the images of a TIFF or BigTIFF that are divided into complete, ordinary tiles of RGB, in JPEG or JPEG 2000.
 
     Returns:
         Those found until the file's end, or until it makes no more sense; none where it is no TIFF at all.
@@ -64,7 +64,7 @@ def _is_ordinary(image: StoredImage, file_bytes: int) -> bool:
     return (
         image.tiled
         and max(image.tile_size) <= _MAX_TILE_SIDE_PX
-        and image.compression == JPEG
+        and image.compression in (JPEG, APERIO_JPEG_2000_RGB)
         and image.bits == (8, 8, 8)
         and not image.planar
         and image.colours is not None
@@ -75,7 +75,7 @@ def _is_ordinary(image: StoredImage, file_bytes: int) -> bool:
 def _are_present(image: StoredImage, file_bytes: int) -> bool:
     """Return whether no tile is missing, since each scanner fills its place in another way, and none is too long."""
     width, height = image.tile_size
-    most_bytes = 4 * width * height + 2**16  # no JPEG is longer
+    most_bytes = 4 * width * height + 2**16  # no JPEG is longer, nor a JPEG 2000
     if image.offsets.min() <= 0 or image.byte_counts.min() <= 0 or image.byte_counts.max() > most_bytes:
         return False
     return not (image.offsets > file_bytes - image.byte_counts).any()

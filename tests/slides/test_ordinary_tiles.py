@@ -14,15 +14,17 @@ import tifffile
 
 from hviskd.errors import DataError
 from hviskd.slides import open_slide
-from hviskd.slides.jpeg_tiles import JpegLevel
+from hviskd.slides.ordinary_tiles import OrdinaryLevel
 from hviskd.slides.piece_level import _decoded_pieces, _Kept
-from hviskd.slides.tiff_tiles import find_tiled_jpegs
+from hviskd.slides.tiff_tiles import find_ordinary_tiles
 from tests.data import DATA, REAL, name, present
 from tests.slides.make import patterned, reduce_by, write_svs
 
+JPEG_2000 = REAL / "slides/TCGA-CR-7395-01A-01-TS1.svs"
 
-def levels_of(path: Path) -> list[JpegLevel]:
-    return [JpegLevel(path, picture) for picture in find_tiled_jpegs(path)]
+
+def levels_of(path: Path) -> list[OrdinaryLevel]:
+    return [OrdinaryLevel(path, picture) for picture in find_ordinary_tiles(path)]
 
 
 def write_jpegs(
@@ -65,6 +67,19 @@ def write_jpegs(
                 extratags=[(347, 7, len(tables), tables, True)] if shared else [],
                 metadata=None,
             )
+    return path
+
+
+def write_jpeg_2000(path: Path, image: np.ndarray) -> Path:
+    """Write a slide as Aperio's scanners do, in tiles of 256 px in JPEG 2000, of which the image has whole ones."""
+    tiles = [
+        imagecodecs.jpeg2k_encode(np.ascontiguousarray(tile), level=32, codecformat="j2k", mct=True)
+        for row in np.split(image, len(image) // 256)
+        for tile in np.split(row, row.shape[1] // 256, axis=1)
+    ]
+    note = f"Aperio Image Library v11.0.37\r\n{image.shape[1]}x{image.shape[0]} (256x256) J2K/KDU Q=70|MPP = 0.5"
+    stored = {"shape": image.shape, "dtype": np.uint8, "tile": (256, 256), "compression": 33005, "photometric": "rgb"}
+    tifffile.imwrite(path, iter(tiles), **stored, description=note, metadata=None, software=False)
     return path
 
 
@@ -137,6 +152,23 @@ def test_a_level_of_rounded_size_has_the_files_own_pixels(tmp_path):
             assert np.abs(whole.astype(int) - page.asarray()).max() <= 1  # tifffile's libjpeg is told another way
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("path", present([DATA / "scan_jpeg2000.svs", JPEG_2000]), ids=name)
+def test_pixels_in_jpeg_2000_are_openslides_and_the_files_own(path):
+    with tifffile.TiffFile(path) as tiff, open_slide(path, slide_mpp=0.5) as slide:
+        pages = [page for page in tiff.pages if page.compression == 33005]
+        for page, level, decoded in zip(pages, slide.levels, levels_of(path), strict=True):
+            x, y, width, height = level.width_px - 500, level.height_px - 300, 500, 300
+            ours = decoded.region(x, y, width, height)
+            assert np.array_equal(ours, page.asarray()[y : y + height, x : x + width])
+            corner = round(x * level.downsample), round(y * level.downsample)
+            assert np.array_equal(ours, slide.read(*corner, width, height, slide.mpp * level.downsample))
+            if level.downsample == 1:  # at others OpenSlide interpolates, for their sizes are rounded
+                with openslide.OpenSlide(path) as theirs:
+                    drawn = np.asarray(theirs.read_region((x, y), 0, (width, height)))
+                assert np.array_equal(ours, drawn[..., :3])
+
+
 def test_beyond_the_slide_all_is_white_and_the_border_is_not(tmp_path):
     path = write_jpegs(tmp_path / "slide.tif", np.full((300, 300, 3), 90, np.uint8), levels=1)
     with open_slide(path, slide_mpp=0.5) as slide:
@@ -168,7 +200,7 @@ def test_what_is_read_can_be_written_to_without_harm(tmp_path):
 
 def test_a_tile_that_claims_to_be_huge_takes_no_memory_and_is_an_error(tmp_path):
     path = write_jpegs(tmp_path / "slide.tif", patterned(512, 512), levels=1)
-    place = int(find_tiled_jpegs(path)[0].offsets[0])
+    place = int(find_ordinary_tiles(path)[0].offsets[0])
     content = path.read_bytes()
     at = content.index(struct.pack(">BHH", 8, 256, 256), place)
     path.write_bytes(content[:at] + struct.pack(">BHH", 8, 65500, 65500) + content[at + 5 :])
@@ -181,6 +213,31 @@ def test_a_tile_that_claims_to_be_huge_takes_no_memory_and_is_an_error(tmp_path)
         assert slide.read(300, 300, 100, 100).shape == (100, 100, 3)
         with pytest.raises(DataError, match="damaged at x 0, y 0 px, level 0"):
             slide.read(0, 0, 100, 100)
+
+
+@pytest.mark.parametrize(
+    ("at", "content"),
+    [
+        (8, struct.pack(">II", 65_500, 65_500)),  # width and height
+        (40, struct.pack(">H", 4)),  # channels
+        (42, b"\x0f"),  # 16 bits
+        (43, b"\x02"),  # subsampled
+        (0, b"\x00"),
+    ],
+)
+def test_a_tile_in_jpeg_2000_that_claims_to_be_another_is_not_decoded(tmp_path, at, content):
+    path = write_jpeg_2000(tmp_path / "slide.svs", patterned(512, 256))
+    (level,) = levels_of(path)
+    assert level.region(0, 0, 512, 256) is not None
+    with path.open("r+b") as stream:
+        stream.seek(int(find_ordinary_tiles(path)[0].offsets[0]) + at)
+        stream.write(content)
+    (level,) = levels_of(path)
+    tracemalloc.start()
+    assert level.region(0, 0, 100, 100) is None
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
+    assert level.region(256, 0, 256, 256) is not None
 
 
 def test_a_missing_tile_is_as_openslide_has_it(tmp_path):
@@ -199,13 +256,31 @@ def test_a_missing_tile_is_as_openslide_has_it(tmp_path):
 
 @pytest.mark.slow
 def test_damage_within_a_tile_ends_as_it_does_with_openslide_alone(tmp_path):
-    path = write_svs(tmp_path / "slide.svs", patterned(256, 256), levels=1)
-    (picture,) = find_tiled_jpegs(path)
+    path, rng = write_svs(tmp_path / "slide.svs", patterned(256, 256), levels=1), np.random.default_rng(0)
+    (picture,) = find_ordinary_tiles(path)
     first, size = int(picture.offsets[0]), int(picture.byte_counts[0])
-    sound, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
-    for _ in range(150):
+    # mostly a marker, where none may be
+    changes = [[(first + rng.integers(600, size - 2), 0xFF)] for _ in range(150)]
+    assert 50 < refused_as_by_openslide(path, changes) < 150
+
+
+@pytest.mark.slow
+def test_damage_within_a_tile_in_jpeg_2000_ends_as_it_does_with_openslide_alone(tmp_path):
+    path, rng = write_jpeg_2000(tmp_path / "slide.svs", patterned(256, 256)), np.random.default_rng(0)
+    (picture,) = find_ordinary_tiles(path)
+    first, size = int(picture.offsets[0]), int(picture.byte_counts[0])
+    within_header = [[(first + place, value)] for place in range(4, 120, 6) for value in (0, 255)]
+    anywhere = [[(first + rng.integers(120, size), rng.integers(256)) for _ in range(3)] for _ in range(15)]
+    assert 5 < refused_as_by_openslide(path, within_header + anywhere) < 50
+
+
+def refused_as_by_openslide(path: Path, changes: list[list[tuple[int, int]]]) -> int:
+    """Change bytes of a slide of 256 px, hold what is read against OpenSlide's, and count how often it is refused."""
+    sound, refused = path.read_bytes(), 0
+    for changed in changes:
         content = bytearray(sound)
-        content[first + rng.integers(600, size - 2)] = 0xFF  # mostly a marker, where none may be
+        for place, value in changed:
+            content[place] = value
         path.write_bytes(content)
         with openslide.OpenSlide(path) as theirs:
             try:
@@ -219,7 +294,7 @@ def test_damage_within_a_tile_ends_as_it_does_with_openslide_alone(tmp_path):
                     slide.read(0, 0, 256, 256)
             else:
                 assert np.array_equal(slide.read(0, 0, 256, 256), expected)
-    assert 50 < refused < 150
+    return refused
 
 
 def test_a_file_that_is_taken_away_is_left_to_openslide(tmp_path):
