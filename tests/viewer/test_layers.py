@@ -214,6 +214,37 @@ def test_controls_are_named_and_work_with_the_keyboard(opened):
     assert "1.58 bits" in page.inner_text("#layer-list")
 
 
+def test_every_layer_that_is_on_shows_what_its_colours_mean(opened):
+    page = opened.page
+    kinds = opened.evaluate("hviskd.layers.kinds.map(({id}) => id)")
+    opened.set_layers(*kinds, unsureBelow=0.7)
+    page.wait_for_selector("#layer-list .key:has-text('Tumour')")  # when the outlines have come
+    keys = {}
+    for line in page.locator("#layer-list li").all():
+        key = line.locator(".key, .scale-key")
+        keys[line.locator("label").first.inner_text()] = key.inner_text().split("\n") if key.count() else None
+    assert keys.pop("Classes") is None  # the legend is its key
+    assert page.is_visible("#legend")
+    assert keys["Unsure"] == ["top probability below 0.7"]
+    assert keys["Tile grid"] == ["borders of classified cells"]
+    assert keys["Expert's outlines"] == ["Tumour", "rim"]
+    assert page.locator(".swatch.hollow").evaluate_all("all => all.map((each) => each.style.borderColor)") == [
+        f"rgb({', '.join(map(str, colour))})" for colour in ((0, 0, 0), COLOURS[2], COLOURS[1])
+    ]
+    assert len(keys) == len(kinds) - 1
+    assert all(keys.values())
+
+
+def test_the_focus_stays_when_a_layer_s_key_comes_later(opened):
+    page = opened.page
+    page.get_by_role("checkbox", name="Expert's outlines").focus()
+    for _ in range(2):  # off and on again
+        page.keyboard.press("Space")
+    page.wait_for_selector("#layer-list .key:has-text('Tumour')")
+    opened.settled()
+    assert opened.evaluate("document.activeElement.id") == "layer-outlines"
+
+
 def test_a_kept_address_brings_the_layers_back(opened, look, mapped):
     opened.set_layers("class", "grid", shownClass=2, map=1, smooth=True, unsureBelow=0.45)
     opened.page.wait_for_function("() => location.hash.includes('unsureBelow=0.45')")

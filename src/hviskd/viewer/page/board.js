@@ -51,6 +51,7 @@ export class Board {
   watch({ view, layers }) {
     this.tools.watch(view);
     layers.drawnOver = () => this.paints && this.keeping.shown;
+    layers.beingDrawn = () => (this.paints ? this.drawing.regions : []);
   }
 
   /** Take a slide that was opened. */

@@ -1,8 +1,8 @@
 // A layer's line in the panel: a switch, what is chosen, the opacity and the key.
 
 import { css } from "./colouring.js";
-import { keyOfTiles } from "./tile_boxes.js";
-import { element, plain } from "./words.js";
+import { keyOf } from "./layer_key.js";
+import { element } from "./words.js";
 
 /** Make the controls of a layer; they change the state of `layers` and ask it to show itself anew. */
 export function layerControl(kind, layers) {
@@ -11,7 +11,7 @@ export function layerControl(kind, layers) {
   if (!state.on) return line;
   line.append(slider(kind, layers));
   const key = keyOf(kind, layers);
-  if (key) line.append(key);
+  if (key) line.append(key.scale ? scaleKey(kind, key.scale, layers) : rowsKey(key));
   return line;
 }
 
@@ -20,7 +20,6 @@ function toggle({ id, title }, layers) {
   box.addEventListener("change", () => {
     layers.state[id].on = box.checked;
     layers.show();
-    document.getElementById(`layer-${id}`).focus();
   });
   return element("label", { for: `layer-${id}` }, box, title);
 }
@@ -28,7 +27,8 @@ function toggle({ id, title }, layers) {
 function slider({ id, title }, layers) {
   const state = layers.state[id];
   const range = element("input", {
-    type: "range", min: 0, max: 100, step: 5, value: Math.round(100 * state.opacity), "aria-label": `Opacity of ${title}`,
+    type: "range", min: 0, max: 100, step: 5, value: Math.round(100 * state.opacity), id: `opacity-${id}`,
+    "aria-label": `Opacity of ${title}`,
   });
   const said = element("span", { class: "number" }, `${range.value} %`);
   range.addEventListener("input", () => {
@@ -41,7 +41,7 @@ function slider({ id, title }, layers) {
 
 function choice({ id }, layers) {
   if (id === "class") {
-    const select = element("select", { "aria-label": "Class whose probability is shown" });
+    const select = element("select", { id: "shown-class", "aria-label": "Class whose probability is shown" });
     select.append(...layers.map.classes.map((name, place) => new Option(name, place)));
     select.value = layers.state.shownClass;
     select.addEventListener("change", () => layers.choose({ shownClass: Number(select.value) }));
@@ -49,7 +49,7 @@ function choice({ id }, layers) {
   }
   if (id === "unsure") {
     const number = element("input", {
-      type: "number", min: 0, max: 1, step: 0.05, value: layers.unsureBelow,
+      type: "number", min: 0, max: 1, step: 0.05, value: layers.unsureBelow, id: "unsure-below",
       "aria-label": "Threshold of the top probability",
     });
     number.addEventListener("change", () => {
@@ -62,37 +62,23 @@ function choice({ id }, layers) {
   return [];
 }
 
-function keyOf({ id, smooths }, layers) {
-  if (smooths) return scaleKey(id, layers);
-  if (id === "tiles") return tilesKey(layers.made.get("tiles"));
-  const words = {
-    tissue: [["pink", "tissue"], ["green", "marker ink, left out"]],
-    disagreement: [["sky", "map and expert agree"], ["vermilion", "they do not"]],
-  }[id];
-  if (!words) return null;
-  return element("p", { class: "key" }, ...words.map(([name, text]) => element("span", {}, element("i", { class: `swatch ${name}` }), text)));
-}
-
-function tilesKey(boxes) {
-  if (!boxes?.drawing) return null;
-  const { words, splits } = keyOfTiles(boxes);
-  const parts = words.map(([colour, text]) => {
-    const swatch = element("i", { class: "swatch" });
-    swatch.style.background = css(colour);
+function rowsKey({ rows, words }) {
+  const parts = rows.map(({ colour, text, line }) => {
+    const swatch = element("i", { class: line ? "swatch hollow" : "swatch" });
+    swatch.style[line ? "borderColor" : "background"] = css(colour);
     return element("span", {}, swatch, text);
   });
-  return element("p", { class: "key" }, ...parts, element("span", {}, splits));
+  return element("p", { class: "key" }, ...parts, words ? element("span", {}, words) : "");
 }
 
-function scaleKey(id, layers) {
-  const bar = element("canvas", { width: 256, height: 1, "aria-hidden": true });
+function scaleKey({ id }, { colours, least, most }, layers) {
+  const bar = element("canvas", { width: colours.length, height: 1, "aria-hidden": true });
   const context = bar.getContext("2d");
-  layers.scale?.forEach((colour, at) => {
+  colours.forEach((colour, at) => {
     context.fillStyle = css(colour);
     context.fillRect(at, 0, 1, 1);
   });
-  const most = id === "class" ? "1" : `${plain(Math.log2(layers.map.classes.length))} bits`;
-  const smooth = element("input", { type: "checkbox", checked: layers.state.smooth });
+  const smooth = element("input", { type: "checkbox", id: `smooth-${id}`, checked: layers.state.smooth });
   smooth.addEventListener("change", () => layers.choose({ smooth: smooth.checked }));
-  return element("div", { class: "scale-key" }, element("span", {}, "0"), bar, element("span", {}, most), element("label", {}, smooth, "Smooth"));
+  return element("div", { class: "scale-key" }, element("span", {}, least), bar, element("span", {}, most), element("label", {}, smooth, "Smooth"));
 }

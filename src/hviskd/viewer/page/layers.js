@@ -1,9 +1,10 @@
 // The layers of a slide: which there are, which are on, how each is coloured; and their controls in the panel.
 
 import { ask } from "./asking.js";
-import { belowTable, classTable, listTable, paletteColour, scaleTable } from "./colouring.js";
+import { belowTable, classTable, listTable, scaleTable } from "./colouring.js";
 import { GridLayer } from "./grid_layer.js";
 import { layerControl } from "./layer_controls.js";
+import { meantColours } from "./layer_key.js";
 import { OutlineLayer, drawTileGrid, forgetDrawing } from "./line_layers.js";
 import { Overlay } from "./overlay.js";
 import { TileBoxes } from "./tile_boxes.js";
@@ -40,6 +41,7 @@ export class Layers {
     this.scale = null;
     this.above = null; // draws on top of all layers
     this.drawnOver = () => false; // whether the outlines are drawn there
+    this.beingDrawn = () => []; // outlines that are
     this.overlay = new Overlay(view, (context, place) => this.paint(context, place));
   }
 
@@ -107,9 +109,18 @@ export class Layers {
   show() {
     if (this.controlled) {
       const list = document.getElementById("layer-list");
+      const focused = list.contains(document.activeElement) && document.activeElement.id;
       list.replaceChildren(...this.kinds.map((kind) => layerControl(kind, this)));
+      if (focused) document.getElementById(focused)?.focus();
     }
     this.update();
+  }
+
+  /** The classes of the outlines on the screen, with the colours of their lines. */
+  outlined() {
+    const known = this.drawnOver() ? [] : this.made.get("outlines")?.drawing?.classes ?? [];
+    const all = [...known, ...this.beingDrawn().map(({ label, colour }) => ({ name: label, colour }))];
+    return [...new Map(all.map((each) => [each.name, each])).values()];
   }
 
   /** Draw the layers anew, and tell of the change. */
@@ -152,8 +163,8 @@ export class Layers {
   coloursOf(id) {
     if (id === "classes" || id === "grid") return classTable(this.map.colours, this.hidden);
     if (id === "unsure") return belowTable(this.unsureBelow, this.map.unsure_colour);
-    if (id === "disagreement") return listTable(paletteColour("sky"), paletteColour("vermilion"));
-    if (id === "tissue") return listTable(paletteColour("pink"), paletteColour("green"));
+    const meant = meantColours(id);
+    if (meant) return listTable(...meant);
     this.scaleAsked ??= ask("/scale").then((scale) => {
       this.scale = scale;
       if (this.facts) this.show();
@@ -168,7 +179,7 @@ export class Layers {
     if (!layer || layer.madeOf !== path) {
       const Kind = MADE_BY[id] ?? GridLayer;
       layer = new Kind(path, () => this.overlay.redraw());
-      if (id === "tiles") layer.ready.then(() => this.facts && this.show(), () => {}); // its key needs them
+      if (MADE_BY[id]) layer.ready.then(() => this.facts && this.show(), () => {}); // the key needs its content
       layer.madeOf = path;
       layer.setColours?.(this.coloursOf(id));
       layer.ready.catch((error) => {
