@@ -133,13 +133,17 @@ def test_a_kept_address_brings_all_views_back(opened, look, mapped):
     assert places(again) == [pytest.approx([600, 500, 15], rel=1e-3)] * 2
 
 
+def saved_picture(opened, folder):
+    """Save the views, and return the file's name and px."""
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("button", name="Save PNG").click()
+    download.value.save_as(folder / "view.png")
+    return download.value.suggested_filename, np.asarray(Image.open(folder / "view.png").convert("RGB")).astype(int)
+
+
 def test_a_saved_picture_has_the_views_their_legends_and_the_notice(opened, tmp_path):
-    page = opened.page
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Save PNG").click()
-    assert download.value.suggested_filename == "A-view.png"
-    download.value.save_as(tmp_path / "view.png")
-    saved = np.asarray(Image.open(tmp_path / "view.png").convert("RGB")).astype(int)
+    name, saved = saved_picture(opened, tmp_path)
+    assert name == "A-view.png"
     height = opened.evaluate("document.getElementById('panes').clientHeight")
     assert saved.shape[1] == opened.evaluate("document.getElementById('panes').clientWidth")
     assert saved.shape[0] > height + 60
@@ -157,6 +161,28 @@ def test_a_saved_picture_has_the_views_their_legends_and_the_notice(opened, tmp_
     assert written[-20:].any()  # the notice is the last line
     for colour in load_colours(opened):
         assert (np.abs(saved[height:] - colour).max(axis=-1) == 0).any()  # in the legend
+
+
+def test_a_saved_picture_of_shares_has_their_scale_and_keys_of_lines(mapped, turn, mapped_keys, tmp_path):
+    layers = "layers=entropy:100&views=2&layers-2=unsure:100,outlines:100"
+    opened = turn(f"{mapped.address}#slide={mapped_keys['A.svs']}&{layers}")
+    _, saved = saved_picture(opened, tmp_path)
+    below = saved[opened.evaluate("document.getElementById('panes').clientHeight") :]
+    first, second = np.split(below, [below.shape[1] // 2], axis=1)
+
+    def columns_of(part, colour):
+        return np.flatnonzero((part == colour).all(axis=-1).any(axis=0))
+
+    scale = opened.evaluate("hviskd.panes.list[0].layers.scale")
+    least, most = columns_of(first, scale[0]), columns_of(first, scale[-1])
+    assert 100 < most.max() - least.min() < 200
+    normal, rim, tumour = load_colours(opened)
+    for colour in (scale[0], scale[-1], normal):
+        assert not columns_of(second, colour).size
+    for colour in (rim, tumour):  # of the outlines there are
+        assert columns_of(second, colour).size
+        assert not columns_of(first, colour).size
+    assert (second == 150).all(axis=-1).sum() > 80  # the square of what is unsure
 
 
 def load_colours(opened):

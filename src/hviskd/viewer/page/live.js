@@ -122,7 +122,7 @@ export class Live {
 
   async fetchCells(key, now) {
     if (this.picture?.key === key && this.picture.done === now.done) return;
-    this.picture = { key, done: now.done, canvas: this.picture?.key === key ? this.picture.canvas : null, cellPx: now.cell_px };
+    this.picture = { key, now, done: now.done, canvas: this.picture?.key === key ? this.picture.canvas : null, cellPx: now.cell_px };
     const mine = this.picture;
     try {
       const cells = await askBytes(`/slides/${key}/live`);
@@ -136,10 +136,15 @@ export class Live {
     for (const { layers } of this.panes.list) layers.overlay.redraw();
   }
 
+  /** The map that fills on the slide, or null. */
+  get shown() {
+    return this.picture?.canvas && by("live-shown").checked ? this.picture.now : null;
+  }
+
   /** Draw the map so far on the slide. */
   paint(context, { left, top, scale }) {
-    const canvas = this.picture?.canvas;
-    if (!canvas || !by("live-shown").checked) return;
+    if (!this.shown) return;
+    const { canvas } = this.picture;
     const side = this.picture.cellPx * scale;
     context.globalAlpha = OPACITY;
     context.imageSmoothingEnabled = false;

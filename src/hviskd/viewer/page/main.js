@@ -132,7 +132,7 @@ function makeControls() {
     return button;
   });
   by("views").replaceChildren(...buttons);
-  by("save").addEventListener("click", () => panes.facts && savePicture(panes, by("notice").textContent));
+  by("save").addEventListener("click", () => panes.facts && savePicture(panes, by("notice").textContent, live?.shown));
   helpWithKeys(by("keys"));
   by("open-slides").addEventListener("click", () => openSlides(!by("slides").classList.contains("open")));
   document.addEventListener("keydown", (event) => {

@@ -1,20 +1,22 @@
 // Saves what is on the screen as a PNG, with legend, scale bar and what the program is not for.
 
 import { css } from "./colouring.js";
+import { keyOf, titleOf } from "./layer_key.js";
 import { roundLength } from "./scale_bar.js";
 import { area, length } from "./words.js";
 
-const MARGIN = 16, LINE = 20, FONT = "13px system-ui, sans-serif";
+const MARGIN = 16, LINE = 20, FONT = "13px system-ui, sans-serif", SOFT = "#555555";
+const SCALE = 160; // px, the longest
 
-/** Draw the views with all that a reader needs on a canvas, white as paper. */
-export function drawPicture(panes, notice) {
+/** Draw the views with all that a reader needs on a canvas, white as paper; `growing` is the map that fills on them. */
+export function drawPicture(panes, notice, growing = null) {
   const ratio = devicePixelRatio;
   const boxes = panes.list.map(({ element }) => element.getBoundingClientRect());
   const left = Math.min(...boxes.map((box) => box.left)), top = Math.min(...boxes.map((box) => box.top));
   const width = Math.max(...boxes.map((box) => box.right)) - left;
   const height = Math.max(...boxes.map((box) => box.bottom)) - top;
-  const legends = panes.list.map(({ layers }) => legendOf(layers));
-  const below = MARGIN + LINE * (3.5 + Math.max(...legends.map(({ rows }) => rows.length), 0));
+  const legends = panes.list.map(({ layers }) => legendOf(layers, growing));
+  const below = MARGIN + LINE * (2.5 + Math.max(...legends.map((rows) => rows.length)));
   const canvas = document.createElement("canvas");
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round((height + below) * ratio);
@@ -34,43 +36,75 @@ export function drawPicture(panes, notice) {
   context.fillStyle = "black";
   context.fillText(panes.facts.name, MARGIN + 200, height + MARGIN);
   const step = (width - 2 * MARGIN) / legends.length;
-  legends.forEach((legend, place) => drawLegend(context, legend, MARGIN + place * step, height + MARGIN + 1.5 * LINE));
-  context.fillStyle = "#555555";
+  legends.forEach((rows, place) => {
+    drawLegend(context, rows, { x: MARGIN + place * step, y: height + MARGIN + 1.5 * LINE, width: step - MARGIN });
+  });
+  context.fillStyle = SOFT;
   context.fillText(notice, MARGIN, height + below - LINE / 2);
   return canvas;
 }
 
 /** Save the picture under the slide's name. */
-export function savePicture(panes, notice) {
+export function savePicture(panes, notice, growing) {
   const link = document.createElement("a");
   link.download = `${panes.facts.name.replace(/\.[^.]+$/, "")}-view.png`;
-  link.href = drawPicture(panes, notice).toDataURL("image/png");
+  link.href = drawPicture(panes, notice, growing).toDataURL("image/png");
   link.click();
 }
 
-function legendOf(layers) {
+/** What a view shows, in words and colours: a title, then for each layer that is on its name and its key. */
+function legendOf(layers, growing) {
   const map = layers.shownMap;
-  if (!map) return { title: "slide", rows: [] };
-  const total = map.areas_mm2.reduce((sum, each) => sum + each, 0);
-  const rows = map.classes.map((name, place) => ({
-    name, colour: map.colours[place], mm2: map.areas_mm2[place], share: total ? map.areas_mm2[place] / total : 0,
-    hidden: layers.hidden.has(place),
-  }));
-  return { title: `map by ${map.name}`, rows: rows.filter(({ hidden, mm2 }) => !hidden && mm2 > 0) };
+  const on = layers.kinds.filter(({ id }) => layers.state[id].on);
+  const parts = on.flatMap((kind) => {
+    if (kind.id === "classes") return classRows(layers);
+    const key = keyOf(kind, layers);
+    if (!key) return [];
+    const { rows, scale, words } = key;
+    return [{ text: titleOf(kind, layers), heading: true }, ...(scale ? [scale] : rows), ...(words ? [{ text: words }] : [])];
+  });
+  if (growing) parts.push({ text: `being mapped by ${growing.model}`, heading: true }, ...classRows({ map: growing, hidden: new Set() }));
+  return [{ text: map ? `map by ${map.name}` : "slide" }, ...parts];
 }
 
-function drawLegend(context, { title, rows }, x, y) {
-  context.fillStyle = "black";
-  context.fillText(title, x, y);
-  rows.forEach(({ name, colour, mm2, share }, place) => {
-    const middle = y + LINE * (place + 1);
-    context.fillStyle = css(colour);
-    context.fillRect(x, middle - 6, 12, 12);
-    context.strokeStyle = "#999999";
-    context.strokeRect(x, middle - 6, 12, 12);
-    context.fillStyle = "black";
-    context.fillText(`${name}  ${area(mm2)} mm² (${(100 * share).toFixed(1)} %)`, x + 20, middle);
+function classRows({ map, hidden }) {
+  const total = map.areas_mm2.reduce((sum, each) => sum + each, 0);
+  const rows = map.classes.map((name, place) => ({ name, place, colour: map.colours[place], mm2: map.areas_mm2[place] }));
+  return rows.filter(({ place, mm2 }) => !hidden.has(place) && mm2 > 0).map(({ name, colour, mm2 }) => (
+    { colour, text: `${name}  ${area(mm2)} mm² (${((100 * mm2) / total).toFixed(1)} %)` }));
+}
+
+function drawLegend(context, rows, { x, y, width }) {
+  rows.forEach((row, place) => {
+    const box = { x, y: y + LINE * place, width };
+    if (row.colours) drawScale(context, row, box);
+    else drawRow(context, row, box);
   });
+}
+
+function drawRow(context, { text, colour, line, heading }, { x, y, width }) {
+  if (colour) {
+    context.fillStyle = context.strokeStyle = css(colour);
+    context.lineWidth = 3;
+    if (line) context.strokeRect(x + 1.5, y - 4.5, 9, 9);
+    else context.fillRect(x, y - 6, 12, 12);
+    context.lineWidth = 1;
+    context.strokeStyle = "#999999";
+    if (!line) context.strokeRect(x, y - 6, 12, 12);
+  }
+  context.fillStyle = heading ? SOFT : "black";
+  context.fillText(text, x + (colour ? 20 : 0), y, width - (colour ? 20 : 0));
+}
+
+function drawScale(context, { colours, least, most }, { x, y, width }) {
+  const left = Math.round(x) + 14, long = Math.round(Math.min(SCALE, width - 80));
+  for (let at = 0; at < long; at += 1) {
+    context.fillStyle = css(colours[Math.round((at * (colours.length - 1)) / (long - 1))]);
+    context.fillRect(left + at, y - 6, 1, 12);
+  }
+  context.fillStyle = "black";
+  context.fillText(least, x, y);
+  context.fillText(most, left + long + 6, y);
 }
 
 function drawBar(context, view, y) {
