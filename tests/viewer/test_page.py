@@ -125,8 +125,17 @@ def test_a_damaged_slide_says_why_and_another_one_opens(viewer, turn, keys):
 
 @pytest.mark.slow
 def test_an_address_with_nonsense_shows_the_first_slide(viewer, turn):
-    opened = turn(f"{viewer.address}#slide=../../x&x=NaN&y=1e999&power=<b>")
-    assert opened.page.inner_text("#title") or opened.page.inner_text("#problem")
+    opened = turn(f"{viewer.address}#slide=../../x&x=600&y=500&power=20")
+    first = opened.page.locator("#slide-list button").first
+    assert first.get_attribute("aria-current") == "true"
+    assert opened.page.inner_text("#problem").startswith(f"{first.locator('.name').inner_text()}: ")
+
+
+@pytest.mark.slow
+def test_an_address_with_a_place_that_makes_no_sense_shows_the_whole_slide(viewer, turn, keys):
+    opened = turn(f"{viewer.address}#slide={keys['one.svs']}&x=NaN&y=1e999&power=<b>&views=99&layers=<i>:-1")
+    assert opened.page.inner_text("#title") == "one.svs"
+    assert opened.evaluate("[hviskd.panes.list.length, hviskd.view.isHome]") == [1, True]
 
 
 @pytest.mark.slow
