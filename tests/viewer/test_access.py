@@ -1,6 +1,7 @@
 """Who may ask the viewer: the browser of its user, on this computer; and its own page alone, to write."""
 
 import http.client
+import logging
 import socket
 import time
 import webbrowser
@@ -183,6 +184,16 @@ def test_no_answer_waits_for_the_client_to_acknowledge_its_headers(viewer):
         took.append(time.perf_counter() - began)
     connection.close()
     assert min(took[5:]) < 0.03  # of a busy machine, the quickest
+
+
+def test_log_files_of_the_session_stay_open(tmp_path):
+    """Libraries keep handlers, too: absl's closes the stream that was the error stream when it was imported."""
+    log = logging.FileHandler(tmp_path / "session.log", mode="w")
+    bound = bind(0)
+    Listener(Guard(None, Access(bound.getsockname()[1])), bound).close()
+    log.emit(logging.makeLogRecord({"msg": "still there"}))
+    log.close()
+    assert (tmp_path / "session.log").read_text() == "still there\n"
 
 
 class TestSlowClients:

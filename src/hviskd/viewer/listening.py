@@ -46,12 +46,14 @@ class Listener:
     """A server that runs in a thread of its own until it is closed."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket, *, patience_s: float = _PATIENCE_S) -> None:
+        # uvicorn's own settings of logging close every handler of the process, a user's log file among them.
         config = uvicorn.Config(
             app,
             http=_impatient(patience_s),
             ws="none",
             loop="asyncio",
             lifespan="off",
+            log_config=None,
             log_level="error",
             access_log=False,
             server_header=False,
