@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib import metadata
 
 import pytest
 from distributed import Client, LocalCluster
@@ -15,6 +16,8 @@ from hviskd.errors import DataError, RunningError
 from hviskd.processor import usable_cpus
 from hviskd.progress import silent
 from hviskd.running import Dask
+from hviskd.running.dask_worker import Desk
+from hviskd.running.on_dask import _require_version
 from tests.running.piecework import Piecework
 
 pytestmark = pytest.mark.slow
@@ -99,6 +102,27 @@ def test_a_worker_that_cannot_do_the_job_is_named_before_any_piece_is_begun(clie
             Dask(client).run(job, range(3), silent)
     assert not list(tmp_path.glob("*.begun.*"))
     assert set(map(tuple, client.run(jobs_known).values())) == {()}
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ("0.0.1", "has hviskd 0.0.1, and this computer .*; install the same"),
+        (metadata.PackageNotFoundError("hviskd"), "has no hviskd; install version"),
+    ],
+)
+def test_a_worker_with_another_version_is_named(answer, problem):
+    with pytest.raises(RunningError, match=f"worker tcp://there:1: {problem}"):
+        _require_version("tcp://there:1", answer)
+    _require_version("tcp://there:1", metadata.version("hviskd"))
+
+
+def test_a_worker_that_does_not_see_the_output_folder_says_so(tmp_path):
+    desk = Desk(Piecework(tmp_path), ())
+    desk._memory_bytes = None
+    assert "does not see" in desk.obstacle(tmp_path / "elsewhere" / ".workers-1")
+    (tmp_path / ".workers-1").touch()
+    assert desk.obstacle(tmp_path / ".workers-1") == ""
 
 
 def test_what_goes_wrong_in_a_worker_as_a_fault_of_the_program_is_raised_here(client, tmp_path):

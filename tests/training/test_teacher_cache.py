@@ -4,6 +4,7 @@ import errno
 import gc
 import json
 import os
+import re
 import signal
 import weakref
 
@@ -133,8 +134,9 @@ def test_a_filling_that_stopped_goes_on_where_it_was(teacher, tileset, tmp_path,
     assert cache.missing
     with (cache.folder / "logits.npy.partial").open("ab") as stream:
         stream.write(b"half a row")
-    told = []
-    cache.prepare(CPU, lambda done, *_: told.append(done))
+    told, said = [], []
+    cache.prepare(CPU, lambda done, _, what: (told.append(done), said.append(what)))
+    assert re.search(r"[0-9] MiB on the disk, in about 0:0[0-9]:[0-9]{2}$", said[1 + 8])  # after the first batch
     assert told[0] == 3 * 8 * 8
     assert told[-1] == 72 * 8
     assert not list(cache.folder.glob("*.partial"))

@@ -13,11 +13,14 @@ and not mapped into memory, of which a training so needs no more for a large cac
 """
 
 import json
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from hashlib import sha256
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -180,12 +183,16 @@ class TeacherCache:
             size_of_batch = _TILES.get(device.type, _TILES_ELSEWHERE)
             bar = progress_bar(f"store teacher ({size})", count * self.views, progress, done=done * self.views)
             advance = stack.enter_context(bar)
+            begun_s = time.monotonic()
             for start in range(done, count, size_of_batch):
                 index = torch.arange(start, min(start + size_of_batch, count))
                 seen = []
                 for view in range(self.views):
                     seen.append(self._run(index, torch.full_like(index, view), missing, device))
                     advance(len(index))
+                if start == done and start + size_of_batch < count:  # whoever has no time or disk for it stops here
+                    needed = timedelta(seconds=ceil((time.monotonic() - begun_s) * (count - done) / len(index)))
+                    advance(0, note=f"{size} on the disk, in about {needed}")
                 for name, array in growing.items():
                     content = torch.stack([one[name] for one in seen], dim=1).numpy()
                     array.append(content[max(0, array.rows - start) :])  # some had more rows than others
