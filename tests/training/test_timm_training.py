@@ -10,12 +10,26 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from hviskd.cli.app import app
-from hviskd.distillation import METHODS, Batch, Objective, Setting, build_methods
+from hviskd.distillation import (
+    METHODS,
+    Batch,
+    Objective,
+    Reads,
+    Setting,
+    build_methods,
+    pooled_at,
+    regions_at,
+    token_at,
+)
 from hviskd.errors import RecipeError, TrainingError
-from hviskd.models import NetworkChoice, load_model, save_model
+from hviskd.models import InputStep, NetworkChoice, load_model, save_model
 from hviskd.networks import create_network
+from hviskd.progress import silent
 from hviskd.storage import file_digest
+from hviskd.tiles.augmentation import vary
 from hviskd.training import load_recipe, train
+from hviskd.training.teacher_cache import Source, TeacherCache
+from hviskd.training.varied_views import told_views, views_of
 from tests.timm_samples import TIMM, small
 
 QUICK = ["--epochs", "1", "--batch-size", "16", "--learning-rate", "0.005"]
@@ -71,6 +85,52 @@ def test_every_method_runs_between_networks_of_all_kinds(teacher_name, student_n
         objective.remember(lambda: torch.randn(64, setting.teacher.last[0]).split(32))
         objective(batch).total.backward()
         assert all(p.grad is None or p.grad.isfinite().all() for p in objective.parameters()), name
+
+
+@pytest.mark.parametrize("regions", ["grid", "clusters", "scales", "top"])
+def test_hviskd_relates_a_transformer_s_tokens_to_another_s(regions):
+    torch.manual_seed(0)
+    teacher, student = small("timm:vit_small_patch14_reg4_dinov2"), small("timm:vit_tiny_patch16_224")
+    setting = Setting(student.shapes(32), teacher.shapes(32), 3, torch.arange(32) % 3)
+    options = METHODS["hviskd"].Options(
+        stages=[[1, 2], ["last", "last"]], regions=regions, grid=2, levels=[1, 2], groups=2, scales=[2, 3]
+    )
+    objective = Objective(student, build_methods({"hviskd": options}, setting), teacher)
+    step = objective(Batch(torch.randn(8, 3, 32, 32), torch.arange(8) % 3, torch.arange(8)))
+    assert set(step.losses) == {
+        f"hviskd/{what}_{of}" for what in ("sample", "region") for of in ("relation", "feature")
+    }
+    assert all(loss > 0 for loss in step.losses.values())
+    step.total.backward()
+    for stage in (1, 2):  # what lies before the related stages learns
+        assert student.parts()[stage][0].grad.abs().sum() > 0
+
+
+@pytest.mark.slow
+def test_what_is_stored_of_a_transformer_is_what_it_says(tileset, teacher_run, tmp_path):
+    choice = NetworkChoice(name="timm:vit_tiny_patch16_224", arguments=TIMM["timm:vit_tiny_patch16_224"])
+    torch.manual_seed(0)
+    network, card = choice.build(3, tileset.tile_px), teacher_run.chosen().card
+    teacher = save_model(network, card.model_copy(update={"network": choice.settled(network)}), tmp_path / "model")
+    recipe, rows = load_recipe(None, {"network": "resnet8"}, role="distilled student"), tileset.rows("train")
+    source = Source(tileset, rows, views_of(recipe, len(rows)), told_views(recipe))
+    reads = Reads(embedding=True, pooled=frozenset({2}), regions=frozenset({(3, 2)}), tokens=frozenset({3}))
+    cache = TeacherCache(tmp_path / "caches", teacher, source, reads, "float32")
+    cache.prepare(torch.device("cpu"), silent)
+    index, view = torch.tensor([4, 40]), torch.tensor([6, 1])
+    stored = cache.read(index, view, torch.device("cpu"))
+    tiles = torch.from_numpy(tileset.pixels[rows[index.numpy()]])
+    images = InputStep(card.normalisation)(vary(tiles, source.views.at(view, index)))
+    with torch.no_grad():
+        live = teacher.network.eval().trace(images)
+    for place in (
+        lambda trace: trace.logits,
+        lambda trace: trace.embedding,
+        lambda trace: pooled_at(trace, 2),
+        lambda trace: regions_at(trace, 3, 2),
+        lambda trace: token_at(trace, 3),
+    ):
+        torch.testing.assert_close(place(stored), place(live), rtol=1e-4, atol=1e-5)
 
 
 def test_the_classifier_of_a_network_that_norms_after_pooling_is_not_reused(tileset, teacher_run, tmp_path):
