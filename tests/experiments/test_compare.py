@@ -28,7 +28,7 @@ from hviskd.models import load_model
 from hviskd.models.folder import CARD, INT8
 from hviskd.processor import memory_bytes, usable_cpus
 from hviskd.running import Part
-from hviskd.storage import file_digest
+from hviskd.storage import file_digest, read_json
 from hviskd.tiles import TileSet, split_tiles
 from tests.conftest import write_tiles
 from tests.counting import counting
@@ -147,6 +147,12 @@ def test_every_cell_is_counted_and_the_exploded_ones_are_named(outcome):
     assert rows["simkd"].parameters > rows["kd"].parameters
     assert rows["simkd"].multiply_adds > rows["kd"].multiply_adds == rows["student"].multiply_adds > 1e6
     assert (folder / "table.md").read_text().count("| tiny |") == 7
+
+
+def test_all_arms_and_seeds_read_one_cache_of_their_teacher(outcome):
+    _, folder = outcome
+    (card,) = (read_json(path) for path in folder.glob("cache/*/card.json"))  # the untrained ones store nothing
+    assert card["teacher"] == "resnet8-gap-fold0"
 
 
 def test_a_cell_never_holds_the_test_split_in_memory(experiment, tmp_path):
