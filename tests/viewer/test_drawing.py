@@ -103,6 +103,31 @@ def test_freehand_follows_the_mouse(hand, opened, folder):
     assert len(corners_of(region)) < 80
 
 
+def test_freehand_draws_with_keys_alone(opened, folder):
+    page = opened.page
+    page.keyboard.press("f")
+    page.wait_for_selector("#draw-section:not([hidden])")
+    middle = "(({x, y}) => [x, y])(hviskd.view.centre)"
+    begin, step = np.array(opened.evaluate(middle)), opened.place()[0]
+    page.keyboard.press("Enter")
+    for key, times in (("Shift+ArrowRight", 3), ("ArrowDown", 4), ("Shift+ArrowDown", 3), ("Shift+ArrowLeft", 3)):
+        for _ in range(times):
+            page.keyboard.press(key)
+    assert opened.evaluate(middle) == pytest.approx(begin + (0, 34 * step))
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => !hviskd.board.keeping.unsaved")
+    (region,) = drawn(folder)
+    path = shapely.Polygon(begin + np.array([(0, 0), (30, 0), (30, 34), (0, 34)]) * step)
+    assert shapely.hausdorff_distance(region.geometry.exterior, path.exterior) < 0.1
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Escape")  # gives up what was begun
+    page.keyboard.press("ArrowUp")  # and arrows pan again
+    opened.settled()
+    assert opened.evaluate(middle)[1] < begin[1] + 10 * step
+    assert opened.evaluate("[hviskd.board.tools.name, hviskd.board.drawing.regions.length]") == ["freehand", 1]
+
+
 def test_corners_are_moved_added_and_removed(hand, opened, folder):
     page = opened.page
     hand.polygon(*CORNERS)

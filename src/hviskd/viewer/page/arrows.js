@@ -1,4 +1,4 @@
-// Arrow keys within a group of buttons, as toolbars and groups of choices have them.
+// Arrow keys: on the slide, and within a group of buttons, as toolbars and groups of choices have them.
 
 const STEPS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
 
@@ -14,4 +14,10 @@ export function arrowsWithin(group, chooses = false) {
     buttons[next].focus();
     if (chooses) buttons[next].click();
   });
+}
+
+/** How many px of the screen an arrow goes across and down: one, or ten. */
+export function arrowStep(key, far) {
+  const step = far ? 10 : 1;
+  return { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[key];
 }

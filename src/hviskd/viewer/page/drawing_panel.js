@@ -8,7 +8,7 @@ import { area, element } from "./words.js";
 const MOST_LISTED = 300;
 const HINTS = {
   polygon: "Click from corner to corner; double-click, or click the first one, to close. Drag to pan.",
-  freehand: "Draw round a region with the button held down.",
+  freehand: "Draw round a region with the button held down, or a finger. With keys: Enter, arrows, and Enter to close.",
   edit: "Click an outline to select it. Drag a corner, or the border for a new one; Delete removes.",
   region: "Click the map to take the region there as an outline, and correct it. It lies under those that are drawn.",
 };

@@ -1,5 +1,6 @@
 // The tool that selects an outline and moves, adds and removes its corners.
 
+import { arrowStep } from "./arrows.js";
 import { boundsOf, corners, inserted, inside, moved, nearestBorder, nearestCorner, without } from "./geometry.js";
 
 const REACH_PX = 10; // of the screen
@@ -88,9 +89,8 @@ export class EditTool {
   arrow(key, event, view) {
     const { selected, corner } = this.drawing;
     if (!corner) return false;
-    const step = (event.shiftKey ? 10 : 1) / view.scale;
-    const [across, down] = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[key];
-    const place = [corner.x + across, corner.y + down];
+    const [across, down] = arrowStep(key, event.shiftKey);
+    const place = [corner.x + across / view.scale, corner.y + down / view.scale];
     this.change(moved(selected, corner, ...place), corner);
     return true;
   }

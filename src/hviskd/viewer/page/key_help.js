@@ -27,6 +27,8 @@ const GROUPS = [
     ["Corner, or end of the ruler, at the cross in the middle", "Enter"],
     ["Close the polygon", "Shift + Enter"],
     ["Remove the last corner", "⌫"],
+    ["Freehand: begin at the cross, and close", "Enter"],
+    ["… draw by a px of the screen, or by ten", "← ↑ ↓ →", "Shift + ← ↑ ↓ →"],
     ["Give up what was begun", "Esc"],
     ["Undo and redo", "Ctrl + Z", "Ctrl + Y"],
   ]],

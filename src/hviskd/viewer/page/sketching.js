@@ -1,6 +1,7 @@
 // The tools that make an outline: corner by corner, in one stroke, or as the region of the map at a place.
 
 import { ask } from "./asking.js";
+import { arrowStep } from "./arrows.js";
 import { ringOf, simplified } from "./geometry.js";
 
 export const CLOSE_PX = 10; // of the screen, as the others
@@ -83,8 +84,15 @@ export class PolygonTool extends Sketch {
   }
 }
 
+/** Draws in one stroke: with the pointer, or with arrows after Enter has put the pen down at the cross. */
 export class FreehandTool extends Sketch {
+  constructor(...given) {
+    super(...given);
+    this.down = false; // whether the pen is, by Enter
+  }
+
   press({ x, y }) {
+    this.down = false;
     this.points = [[x, y]];
   }
 
@@ -105,6 +113,29 @@ export class FreehandTool extends Sketch {
 
   release() {
     if (this.points.length < 3) this.leave();
+  }
+
+  leave() {
+    this.down = false;
+    super.leave();
+  }
+
+  /** Put the pen down, or lift it, which closes the outline. */
+  enter({ x, y, px }, { repeat }) {
+    if (repeat) return;
+    this.down = !this.down;
+    if (this.down) this.points = [[x, y]];
+    else this.drop({ px });
+  }
+
+  /** Draw a px of the screen with the pen that is down, or ten: the slide moves beneath it. */
+  arrow(key, { shiftKey }, view) {
+    if (!this.down) return false;
+    view.move(...arrowStep(key, shiftKey));
+    const { x, y } = view.centre;
+    this.points.push([x, y]);
+    this.redraw();
+    return true;
   }
 }
 

@@ -122,6 +122,13 @@ export class SlideView {
     this.lookAt((left + right) / 2, (top + bottom) / 2, Math.min((BASE_UM * scale) / this.facts.mpp, this.highestPower));
   }
 
+  /** Move the middle by px of the screen, at once. */
+  move(across, down) {
+    const { viewport } = this.osd;
+    viewport.panBy(viewport.deltaPointsFromPixels(new OpenSeadragon.Point(across, down)), true);
+    viewport.applyConstraints(true);
+  }
+
   /** Show what another view of the slide shows. */
   follow(other) {
     if (!this.facts || !other.facts) return;
