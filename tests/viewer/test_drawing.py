@@ -113,7 +113,7 @@ def test_freehand_draws_with_keys_alone(opened, folder):
     for key, times in (("Shift+ArrowRight", 3), ("ArrowDown", 4), ("Shift+ArrowDown", 3), ("Shift+ArrowLeft", 3)):
         for _ in range(times):
             page.keyboard.press(key)
-    assert opened.evaluate(middle) == pytest.approx(begin + (0, 34 * step))
+    assert opened.evaluate(middle) == pytest.approx(begin + np.array([0, 34 * step]))
     page.keyboard.press("Enter")
     page.wait_for_function("() => !hviskd.board.keeping.unsaved")
     (region,) = drawn(folder)

@@ -60,6 +60,11 @@ export class EditTool {
     if (!this.held?.moved) this.held = null;
   }
 
+  pinch() {
+    this.held = null;
+    this.redraw();
+  }
+
   /** Select a corner, or the uppermost outline at a place. */
   click({ x, y, px }) {
     const { selected, regions } = this.drawing;

@@ -39,6 +39,10 @@ export class RulerTool {
     return true;
   }
 
+  pinch() {
+    if (this.dragging) this.leave();
+  }
+
   /** The first click sets one end, the second the other, the third begins anew. */
   click({ x, y }) {
     if (this.open) Object.assign(this, { ends: [this.ends[0], [x, y]], open: false });

@@ -120,6 +120,11 @@ export class FreehandTool extends Sketch {
     super.leave();
   }
 
+  /** A second finger moves the slide: what the first has begun is no stroke. */
+  pinch() {
+    this.leave();
+  }
+
   /** Put the pen down, or lift it, which closes the outline. */
   enter({ x, y, px }, { repeat }) {
     if (repeat) return;

@@ -28,7 +28,7 @@ export class SlideView {
       minZoomImageRatio: 0.7,
       maxZoomPixelRatio: 4,
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
-      gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: true },
+      gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: true, dblClickDragToZoom: false }, // a drag soon after a tap pans
       gestureSettingsPen: { clickToZoom: false },
     });
     this.osd.addHandler("update-viewport", () => this.facts && moved(this));

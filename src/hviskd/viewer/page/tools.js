@@ -58,8 +58,9 @@ export class Tools {
   /** Give the gestures on a view to the tool. A place is level-0 px, with how many of them a px of the screen is. */
   watch(view) {
     const { osd } = view;
+    let pinched = false; // by two fingers, of which the first has begun a gesture
     const give = (gesture, also) => (event) => {
-      if (!this.current || !view.facts || !this.ready()) return;
+      if (pinched || !this.current || !view.facts || !this.ready()) return;
       this.byKeys = false;
       const taken = this.current[gesture]?.(placeOf(view, event.position), event);
       if (taken || also) event.preventDefaultAction = true;
@@ -67,7 +68,12 @@ export class Tools {
     let pressed = null;
     osd.addHandler("canvas-press", (event) => {
       pressed = event.position;
+      pinched = false;
       give("press")(event);
+    });
+    osd.addHandler("canvas-pinch", () => {
+      if (!pinched) this.current?.pinch?.();
+      pinched = true;
     });
     osd.addHandler("canvas-drag", give("drag"));
     osd.addHandler("canvas-drag-end", give("drop"));
