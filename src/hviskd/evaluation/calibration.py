@@ -18,6 +18,7 @@ from hviskd.evaluation.metrics import measure
 from hviskd.models import AnyModel, Compute, load_model, save_model
 from hviskd.models.admission import cautions, require_fit
 from hviskd.models.card import CalibrationRecord
+from hviskd.models.coarse_to_fine import coarse_to_fine_record
 from hviskd.models.folder import CARD
 from hviskd.models.prediction import predict_rows
 from hviskd.progress import Progress
@@ -115,7 +116,8 @@ def calibrate(
     """Write a copy of a Model with calibrated probabilities and a threshold below which it is unsure.
 
     The classifier's weights are divided by the temperature, so that every engine and export gives the calibrated
-    probabilities; no tile's class changes. An int8 variant is left out, since its probabilities are uncalibrated.
+    probabilities; no tile's class changes. An int8 variant is left out, since its probabilities are uncalibrated;
+    the threshold of a first pass at low power is found again.
 
     Args:
         model: The Model.
@@ -145,14 +147,20 @@ def calibrate(
     cautions([model], [model.card.name], tileset, "val", allow_leak=allow_leak)
     rows = tileset.require_split("val")
     labels = tileset.labels[rows]
-    before = predict_rows(model, tileset, rows, Compute(device=device), progress=progress)
+    compute = Compute(device=device)
+    before = predict_rows(model, tileset, rows, compute, progress=progress)
     record = _record(tileset, labels, before, accuracy)
+    coarse = None
+    if model.card.coarse_to_fine is not None:
+        first = predict_rows(model, tileset, rows, compute, low_power=True, progress=progress)
+        both = (tempered(each, record.temperature).astype(np.float32) for each in (first, before))
+        coarse = coarse_to_fine_record(*both, data=record.data, data_fingerprint=record.data_fingerprint)
     network = copy.deepcopy(model.network).cpu()
     with torch.no_grad():
         for weight in network.head.classifier.parameters():
             weight.div_(record.temperature)
     name = f"{model.card.name}-calibrated"
-    card = model.card.model_copy(update={"name": name, "calibration": record, "int8": None})
+    card = model.card.model_copy(update={"name": name, "calibration": record, "int8": None, "coarse_to_fine": coarse})
     return save_model(network, card, output, overwrite=overwrite)
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from hviskd.checks import require_mpp
 from hviskd.errors import ModelError
 from hviskd.file_names import safe_name
+from hviskd.models.coarse_to_fine import CoarseToFineRecord
 from hviskd.networks import HeadKind, NetworkInput, create_network
 from hviskd.networks.network_input import IMAGENET_DEVIATION, IMAGENET_MEAN
 from hviskd.networks.weights_report import WeightsReport
@@ -285,6 +286,8 @@ class ModelCard(_Card):
         calibration: How its probabilities were calibrated; None if they were not.
         pretrained: The weights that its training started from; None if those were drawn at random.
         adaptation: How it was adapted to another place; None if it was not.
+        coarse_to_fine: From which probability on its class at low power stands for that at full power; None if it does
+            not read low power.
     """
 
     format_version: Literal[1] = 1
@@ -311,6 +314,7 @@ class ModelCard(_Card):
     calibration: CalibrationRecord | None = None
     pretrained: WeightsReport | None = None
     adaptation: AdaptationRecord | None = None
+    coarse_to_fine: CoarseToFineRecord | None = None
 
     @property
     def meaning(self) -> str:
@@ -325,6 +329,11 @@ class ModelCard(_Card):
             own_input = None if network.own_input is None else network.own_input.model_dump(mode="json")
             told += [network.arguments, own_input]
         return sha256(json.dumps(told).encode()).hexdigest()
+
+    def at_low_power(self) -> "ModelCard":
+        """Return the card of the same weights as they read tiles at low power: half the px, twice the µm/px."""
+        mpp = None if self.mpp is None else 2 * self.mpp
+        return self.model_copy(update={"tile_px": self.tile_px // 2, "mpp": mpp, "int8": None})
 
     def settle_mpp(self, given: float | None) -> float | None:
         """Return the µm/px of the tiles: the card's, or, where it records none, the one that a user gives.

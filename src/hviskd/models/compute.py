@@ -47,8 +47,8 @@ class Compute:
         """Number of threads that read."""
         return self.workers or min(_MOST_READERS, usable_cpus())
 
-    def open(self, model: "Model | Path") -> "Engine":
-        """Load the Model into the engine.
+    def open(self, model: "Model | Path", *, low_power: bool = False) -> "Engine":
+        """Load the Model into the engine, for tiles at low power if asked to.
 
         Raises:
             ModelError: The Model is damaged, or the engine cannot run it.
@@ -62,6 +62,7 @@ class Compute:
             device=self.device,
             batch_size=self.batch_size,
             threads=self.threads,
+            low_power=low_power,
         )
 
 
@@ -74,16 +75,16 @@ class LateEngine:
         compute: How to compute.
     """
 
-    def __init__(self, compute: Compute, model: "Model | Path") -> None:
+    def __init__(self, compute: Compute, model: "Model | Path", *, low_power: bool = False) -> None:
         self.compute = compute
-        self._model = model
+        self._model, self._low_power = model, low_power
         self._pool = ThreadPoolExecutor(1)
         self._opening: Future[Engine] | None = None
 
     def start(self) -> None:
         """Start opening it, unless that has started; only one thread at a time may call this."""
         if self._opening is None:
-            self._opening = self._pool.submit(self.compute.open, self._model)
+            self._opening = self._pool.submit(self.compute.open, self._model, low_power=self._low_power)
 
     def __call__(self) -> "Engine":
         """Wait for it.

@@ -48,6 +48,10 @@ class Model:
         """Return the Model with a network that has shapes but no content, for whoever needs only what its card says."""
         return replace(self, network=self.network.hollow())
 
+    def at_low_power(self) -> "Model":
+        """Return the Model with the same network, which `predict` shows tiles at low power, of half the px."""
+        return replace(self, card=self.card.at_low_power())
+
     def int8_onnx(self) -> bytes:
         """Return the int8 variant, an ONNX file from uint8 tiles to probabilities.
 
@@ -66,7 +70,11 @@ class Model:
         card = self.card
         reads = f"{card.tile_px} px tiles at {card.mpp:g} µm/px" if card.mpp else f"{card.tile_px} px tiles"
         taught = f"distilled from {card.teacher.name}" if card.teacher else ""
-        variants = ("calibrated" if card.calibration else "", "with an int8 variant" if card.int8 else "")
+        variants = (
+            "calibrated" if card.calibration else "",
+            "with an int8 variant" if card.int8 else "",
+            "calibrated for coarse to fine" if card.coarse_to_fine else "",
+        )
         network = f"{card.network.name} with {self.parameters:,} parameters"
         measured = [f"{name} {value:.3f}" for name, value in card.metrics.items() if value is not None]
         legend = [(show.swatch(colour), name) for name, colour in zip(card.classes, card.colours, strict=True)]

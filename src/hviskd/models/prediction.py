@@ -12,6 +12,7 @@ from hviskd.arrays import Floats32, Ints
 from hviskd.errors import ModelError
 from hviskd.models.compute import Compute
 from hviskd.progress import Progress, progress_bar
+from hviskd.tiles.low_power import at_low_power
 
 if TYPE_CHECKING:
     from hviskd.models.model import Model
@@ -69,19 +70,22 @@ def predict_rows(
     rows: Ints,
     compute: Compute | None = None,
     *,
+    low_power: bool = False,
     progress: Progress | None = None,
 ) -> Floats32:
-    """Return a Model's probabilities for rows of a TileSet, float32 (N, K), batch by batch.
+    """Return a Model's probabilities for rows of a TileSet, float32 (N, K), batch by batch; at low power if asked to.
 
     Raises:
         ModelError: Its outputs contain NaN or infinity.
     """
     compute = compute or Compute()
+    model = model.at_low_power() if low_power else model
     predict, batch_size = predictor(model, compute), batch_of(compute)
     probabilities = np.empty((len(rows), len(tileset.classes)), np.float32)
     with progress_bar(f"classify with {model.card.name}", len(rows), progress) as advance:
         for start in range(0, len(rows), batch_size):
             batch = tileset.pixels[rows[start : start + batch_size]]
+            batch = at_low_power(batch) if low_power else batch
             probabilities[start : start + len(batch)] = classify(model, tileset.classes, batch, predict)
             advance(len(batch))
     return probabilities

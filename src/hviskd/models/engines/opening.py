@@ -28,21 +28,23 @@ _DIFFERENCE, _FASTEST = "largest_difference_to_torch", "fastest"  # the findings
 
 
 class _Source:
-    """A Model, or the folder it is loaded from as soon as torch is needed."""
+    """A Model, or the folder it is loaded from as soon as torch is needed; with `low_power` as it reads such tiles."""
 
-    def __init__(self, model: AnyModel) -> None:
-        self._found, self.card = find_model(model)
+    def __init__(self, model: AnyModel, *, low_power: bool) -> None:
+        self._found, self._own = find_model(model)
+        self._low_power = low_power
+        self.card = self._own.at_low_power() if low_power else self._own
         self.folder = self._found if isinstance(self._found, Path) else self._found.folder
 
     def load(self) -> "Model":
         """Return the Model with its network."""
         self._found = load_model(self._found)
-        return self._found
+        return self._found.at_low_power() if self._low_power else self._found
 
     def onnx(self, precision: str) -> bytes:
         """Return the network as ONNX: its int8 variant, or its conversion, which is made where none is kept."""
         if isinstance(self._found, Path):
-            require_whole(self.folder, self.card)
+            require_whole(self.folder, self._own)
         content = read_int8(self.folder, self.card) if precision == "int8" else kept_onnx(self.card)
         if content is None:
             from hviskd.models.engines.conversion import onnx_of
@@ -70,6 +72,7 @@ def open_engine(
     device: str = "auto",
     batch_size: int | None = None,
     threads: int | None = None,
+    low_power: bool = False,
 ) -> Engine:
     """Open the fastest engine for a Model on this computer, or one by name, and check it against torch.
 
@@ -85,6 +88,7 @@ def open_engine(
         device: `auto`, `cpu`, `cuda` or `mps`; all but `cpu` are torch's.
         batch_size: Number of tiles per batch; suited to the device if None.
         threads: On the CPU; all that this process may use if None.
+        low_power: For tiles at low power, of half the px; never in int8, whose variant reads tiles at full power.
 
     Raises:
         ModelError: The Model is damaged, or the engine differs from torch by too much, does not run what is asked for,
@@ -93,7 +97,7 @@ def open_engine(
         HviskdError: The device is not known, or not there.
     """
     require_at_least(1, batch_size=batch_size, threads=threads)
-    source = _Source(model)
+    source = _Source(model, low_power=low_power)
     plans = possible_plans(source.card, engine, precision, device, batch_size, threads)
     record = CheckRecord(source.card)
     if len(plans) == 1:
