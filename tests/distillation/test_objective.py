@@ -56,6 +56,21 @@ class Rotations(Method):
         return {"rotated": F.mse_loss(view.student.logits, view.teacher.logits)}
 
 
+class Darker(Method):
+    """Both networks also look at darker images."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = {"darker": 1.0}
+
+    def views(self, images):
+        return {"dark": images / 2}
+
+    def forward(self, batch, student, teacher):
+        view = batch.views["dark"]
+        return {"darker": F.mse_loss(view.student.logits, view.teacher.logits)}
+
+
 class Memory(Method):
     """As CRD: a bank with one row a training tile, written through the batch's index."""
 
@@ -123,6 +138,29 @@ def test_the_total_is_the_weighted_sum_and_columns_name_their_method():
     weights = {"imitation": 1, "peers/student_from_peer": 1, "peers/peer_from_student": 1, "rotations/rotated": 2}
     expected = sum(weights[name] * loss.item() for name, loss in step.losses.items())
     assert step.total.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_student_alone_sees_low_power_with_the_same_losses():
+    generator = torch.Generator().manual_seed(2)
+    images = torch.randn(4, 3, 64, 64, generator=generator)
+    tiles = Batch(images, torch.arange(4) % CLASSES, torch.arange(4))
+    objective = objective_of(imitation=Imitation(), darker=Darker())
+    objective.low_power = 0.25
+    step = objective(tiles)
+    student, teacher = objective.student, objective.teacher
+    small = images.unflatten(3, (32, 2)).unflatten(2, (32, 2)).mean(dim=(3, 5))
+    expected = {
+        "imitation": F.mse_loss(student(images), teacher(images)),
+        "darker": F.mse_loss(student(images / 2), teacher(images / 2)),
+        "low_power/imitation": F.mse_loss(student(small), teacher(images)),
+        "low_power/darker": F.mse_loss(student(small / 2), teacher(images / 2)),
+    }
+    assert step.losses.keys() == expected.keys()
+    for name, loss in step.losses.items():
+        assert loss.item() == pytest.approx(expected[name].item(), rel=1e-4), name
+    full, low = (expected[f"{at}imitation"] + expected[f"{at}darker"] for at in ("", "low_power/"))
+    assert step.total.item() == pytest.approx((0.75 * full + 0.25 * low).item(), rel=1e-4)
+    assert torch.allclose(step.logits, student(images), atol=1e-5)
 
 
 def test_a_memory_is_written_and_kept_with_the_checkpoint():

@@ -23,6 +23,7 @@ Output = Annotated[
     Path, typer.Option("-o", "--output", help="Folder for the run; must be new, unless --resume is given.")
 ]
 _FROM_RECIPE = "from the recipe"
+_NO_THRESHOLD = "no threshold was found for coarse to fine: at low power, too many validation tiles change class"
 
 
 @dataclass(frozen=True)
@@ -297,6 +298,7 @@ def _about(run: "Run") -> dict[str, Any]:
             "epoch": model.card.epoch,
             "selection": model.card.selection,
             "validation": {name.removeprefix("val_"): value for name, value in model.card.metrics.items()},
+            "coarse_to_fine": model.card.coarse_to_fine,
         }
         for model in (chosen, last)
     ]
@@ -335,6 +337,8 @@ def _summary(run: "Run") -> None:
             ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in val.items()) or "no validation split"
         )
         typer.echo(f"epoch {model.card.epoch} ({model.card.selection}): {shown}")
+        if model.card.recipe.get("low_power"):
+            typer.echo(f"  {model.card.coarse_to_fine or _NO_THRESHOLD}")
         typer.echo(f"  {model.folder}")
     typer.echo(f"log {run.log_file}, curves {run.curves_file}")
     typer.echo(

@@ -73,8 +73,17 @@ class Contrast(nn.Module):
         positive = self.by_class[(start[:, 0] + (drawn[:, 0] * size[:, 0]).long())] if same_class else index
         return torch.cat([positive[:, None], others], dim=1)
 
-    def forward(self, teacher: Tensor, student: Tensor, index: Tensor, rows: Tensor, temperature: float) -> Tensor:
-        """Return the contrastive loss of embeddings (B, width) against memory rows (B, 1 + n), and update the memories.
+    def forward(
+        self,
+        teacher: Tensor,
+        student: Tensor,
+        index: Tensor,
+        rows: Tensor,
+        temperature: float,
+        *,
+        remember: bool = True,
+    ) -> Tensor:
+        """Return the contrastive loss of embeddings (B, width) against memory rows (B, 1 + n), and `remember` them.
 
         For both anchors a (the student against the teacher's memory, and the other way round), with x = a · row / τ:
         h = eˣ/Z / (eˣ/Z + n/N) and −log h(positive) − Σ log(1 − h(negative)), mean over the batch, added up.
@@ -85,7 +94,8 @@ class Contrast(nn.Module):
                 ((student, self.teacher_memory.clone()), (teacher, self.student_memory.clone()))
             )
         ]
-        self._remember(teacher, student, index)
+        if remember:
+            self._remember(teacher, student, index)
         return losses[0] + losses[1]
 
     def _against(self, anchor: Tensor, memory: Tensor, side: int, rows: Tensor, temperature: float) -> Tensor:
@@ -156,13 +166,15 @@ class ContrastMethod(Method):
     def forward(self, batch: Batch, student: Trace, teacher: Trace | None) -> dict[str, Tensor]:
         """Return the method's losses and update the memories."""
         assert teacher is not None
-        return self._losses(teacher.embedding, student.embedding, batch.index, batch.labels)
+        return self._losses(teacher.embedding, student.embedding, batch)
 
     @full_precision
-    def _losses(self, teacher: Tensor, student: Tensor, index: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def _losses(self, teacher: Tensor, student: Tensor, batch: Batch) -> dict[str, Tensor]:
+        index, labels, temperature = batch.index, batch.labels, self.options.temperature
         rows = self.contrast.draw(index, labels, self.negatives, same_class=self.options.positive == "class")
         theirs, ours = self.contrast.embedded(teacher, student)
-        return self.losses(theirs, ours, self.contrast(theirs, ours, index, rows, self.options.temperature))
+        contrast = self.contrast(theirs, ours, index, rows, temperature, remember=not batch.again)
+        return self.losses(theirs, ours, contrast)
 
     def embed(self, length: int, width: int) -> nn.Module:
         """Make the linear map from a network's vector to its embedding."""

@@ -92,6 +92,7 @@ class Batch:
         progress: Share of the training that is done, from 0 to below 1.
         teacher: What was stored of the teacher's Trace of these tiles; None if the teacher runs with the student.
         labelled: How many tiles have labels, the first of the batch; None: all.
+        again: Whether these tiles were seen in this step before, at full power, so that no memory takes them twice.
     """
 
     images: Tensor
@@ -101,6 +102,7 @@ class Batch:
     progress: float = 0.0
     teacher: Trace | None = None
     labelled: int | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)

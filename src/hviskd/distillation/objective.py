@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from hviskd.distillation.features import changed
 from hviskd.distillation.labelled import labelled_part
@@ -48,13 +49,24 @@ class Objective(nn.Module):
         methods: nn.ModuleDict,
         teacher: nn.Module | None,
         options: Mapping[str, Options] | None = None,
+        *,
+        low_power: float = 0.0,
     ) -> None:
-        """Join them; `options` say in which part of the training each method is active (default: all of it)."""
+        """Join them.
+
+        Args:
+            student: The student.
+            methods: The methods, by name.
+            teacher: The teacher, if there is one.
+            options: In which part of the training each method is active; by default in all of it.
+            low_power: Weight of the losses of the same batch at low power, as the student alone sees it; 0: never.
+        """
         super().__init__()
         self.student = student
         self.methods = methods
         self.teacher = teacher
         self.progress = 0.0  # share of the training that is done; the loop sets it
+        self.low_power = low_power
         self._options = options or {}
         self._needs = frozenset().union(*(method.needs for method in self._methods().values()))
         if teacher is not None and not self.teacher_learns:
@@ -84,13 +96,34 @@ class Objective(nn.Module):
         return self
 
     def forward(self, batch: Batch) -> Step:
-        """Return the losses of one batch; fills `batch.views` with the views that the methods request."""
+        """Return the losses of one batch; fills `batch.views` with the views that the methods request.
+
+        With `low_power`, the student also sees all of it at low power; the teacher does not.
+        """
         counting = self._counting()
         named = {name: images for method in counting.values() for name, images in method.views(batch.images).items()}
         views = {name: View(images, self._student(images), self._teacher(images)) for name, images in named.items()}
         batch = replace(batch, views=views, progress=self.progress)
         student = self._student(batch.images)
         teacher = self._teacher(batch.images) if batch.teacher is None else batch.teacher
+        step = self._losses(counting, batch, student, teacher)
+        if not self.low_power:
+            return step
+        low = self._losses(counting, *self._at_low_power(batch), teacher)
+        total = (1 - self.low_power) * step.total + self.low_power * low.total
+        return Step(total, step.losses | {f"low_power/{name}": loss for name, loss in low.losses.items()}, step.logits)
+
+    def _at_low_power(self, batch: Batch) -> tuple[Batch, Trace]:
+        """Return a batch and its views as the student sees them at low power, each px the mean of four."""
+        images = F.avg_pool2d(batch.images, 2)
+        views = {
+            name: View(small := F.avg_pool2d(view.images, 2), self._student(small), view.teacher)
+            for name, view in batch.views.items()
+        }
+        return replace(batch, images=images, views=views, again=True), self._student(images)
+
+    def _losses(self, counting: Mapping[str, Method], batch: Batch, student: Trace, teacher: Trace | None) -> Step:
+        """Return every method's losses, and their weighted sum."""
         # A peer is taught by the methods that call it one; to all others it is a teacher, and gets no gradient.
         still = (batch, student, teacher)
         if self.teacher_learns:

@@ -11,6 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from hviskd.figure_text import fit, wrap
 from hviskd.pictures import DASHES, line_style, new_figure, save_figure
 
+_LOW_POWER = "loss_low_power/"
+
 
 def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None = None, note: str = "") -> Path:
     """Plot accuracy, every loss term, the learned scales and the learning rate against the epoch.
@@ -23,15 +25,16 @@ def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None
         note: What a reader must know, under the title.
     """
     columns = [str(name) for name in log.columns]
-    terms = [name for name in columns if name.startswith("loss_") and name != "loss_total"]
-    known = {"epoch", "learning_rate", "seconds", "loss_total", *terms}
+    losses = [name for name in columns if name.startswith("loss_")]
+    terms = [name for name in losses if name != "loss_total" and not name.startswith(_LOW_POWER)]
+    known = {"epoch", "learning_rate", "seconds", *losses}
     learned = [name for name in columns if name not in known and not name.startswith(("train_", "val_"))]
     rows = 1 + -(-(len(terms) + 1 + bool(learned)) // 3)
     heading = fit(title, 10.6, 12)
     heading += f"\n{wrap(note, 10.6, 12)}" if note else ""
     figure, grid = _panels(rows, heading)
     accuracy = figure.add_subplot(grid[0, :2])
-    shown = ("train_top1", "val_top1", "val_balanced_accuracy")
+    shown = ("train_top1", "val_top1", "val_balanced_accuracy", "val_low_power_balanced_accuracy")
     _curves(accuracy, log, [name for name in shown if name in columns], percent=True)
     accuracy.set_ylabel("accuracy (%)")
     accuracy.set_title("accuracy", y=1)  # given where, matplotlib need not look for a place above the ticks
@@ -39,6 +42,10 @@ def draw_curves(log: pd.DataFrame, path: Path, *, title: str, chosen: int | None
     _curves(total, log, ["loss_total"], legend=False)
     total.set_title("weighted sum of losses", y=1)
     panels = [([term], term.removeprefix("loss_").replace("_", " ") + ", unweighted") for term in terms]
+    for names, _ in panels:
+        low = names[0].replace("loss_", _LOW_POWER, 1)
+        if low in losses:
+            names.append(low)
     if "val_cross_entropy" in columns and "loss_cross_entropy" in terms:
         panels[terms.index("loss_cross_entropy")][0].append("val_cross_entropy")
     panels += [(learned, "learned scales")] if learned else []

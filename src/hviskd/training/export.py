@@ -20,6 +20,7 @@ from hviskd.models import (
 )
 from hviskd.models.folder import CHOSEN, LAST
 from hviskd.tiles import TileSet, UnlabelledTiles
+from hviskd.training.low_power import calibrate_low_power
 from hviskd.training.recipe import Recipe
 from hviskd.training.run import Run
 from hviskd.training.setup import Independence, Learner
@@ -64,6 +65,10 @@ def export_models(
         )
         network = choice.build(len(tileset.classes), tileset.tile_px)
         network.load_state_dict(weights)
+        if recipe.low_power and not recipe.probe:
+            model = Model(network.eval(), card, run.folder / place)
+            record = calibrate_low_power(model, tileset, learner.fabric.device.type)
+            card = card.model_copy(update={"coarse_to_fine": record})
         save_model(network, card, run.folder / place, overwrite=True)
 
 
@@ -87,7 +92,8 @@ def _selection(recipe: Recipe, tileset: TileSet, row: Mapping[str, float]) -> st
         return "last epoch (no validation split)"
     unseen = tileset.missing_classes().get("val")
     lacking = f", which has no tile of {', '.join(unseen)}" if unseen else ""
-    best = f"epoch with the best {recipe.choose_by.replace('_', ' ')} on the validation split{lacking}"
+    powers = " at full and at low power" if recipe.low_power else ""
+    best = f"epoch with the best {recipe.choose_by.replace('_', ' ')}{powers} on the validation split{lacking}"
     return best if row["epoch"] else f"{best}: the Model it started from, which no epoch improved upon"
 
 

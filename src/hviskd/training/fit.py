@@ -22,6 +22,7 @@ from hviskd.training.batches import TileBatches
 from hviskd.training.boards import tensorboard
 from hviskd.training.curves import draw_curves, draw_probes
 from hviskd.training.export import export_models
+from hviskd.training.low_power import epoch_worth, keep_statistics
 from hviskd.training.optimizers import rate_at, set_rate
 from hviskd.training.probe import run_probe
 from hviskd.training.recipe import Recipe
@@ -199,6 +200,8 @@ def _train_epoch(
     generator = torch.Generator().manual_seed(order_seed)
     learner.objective.train()
     learner.objective.progress = learner.epoch / recipe.epochs
+    if recipe.low_power:
+        keep_statistics(learner.student, learner.objective.progress)
     tally = LossTally(learner.epoch + 1, every=1 if fabric.device.type == "cpu" else _LOOK_EVERY)
     counts = _no_counts(learner)
     parts = zip(split.shuffled(order_seed), unlabelled_parts(joining, order_seed, len(split)), strict=True)
@@ -238,7 +241,7 @@ def _validate(learner: Learner, split: TileBatches, input_step: InputStep) -> di
     """Evaluate the student on the validation split, if there is one."""
     if not len(split.rows):
         return {}
-    fabric, counts = learner.fabric, _no_counts(learner)
+    fabric, counts, small = learner.fabric, _no_counts(learner), _no_counts(learner)
     loss = torch.zeros((), device=fabric.device)
     learner.objective.eval()
     learner.kept.eval()
@@ -247,19 +250,25 @@ def _validate(learner: Learner, split: TileBatches, input_step: InputStep) -> di
             buffer.copy_(fabric.broadcast(buffer))
     with torch.inference_mode(), fabric.autocast():
         for batch in split.in_order():
-            logits = learner.kept(input_step(batch.tiles)).float()
+            images = input_step(batch.tiles)
+            logits = learner.kept(images).float()
             loss += F.cross_entropy(logits, batch.labels, reduction="sum")
             counts += confusion(logits, batch.labels)
+            if learner.recipe.low_power:
+                small += confusion(learner.kept(F.avg_pool2d(images, 2)), batch.labels)
     counts, loss = _over_processes(learner, counts), _over_processes(learner, loss)
     measured = {"cross_entropy": (loss / counts.sum()).item(), **accuracies(counts)}
+    if learner.recipe.low_power:
+        at_low_power = accuracies(_over_processes(learner, small))
+        measured |= {f"low_power_{name}": value for name, value in at_low_power.items()}
     return {f"val_{name}": value for name, value in measured.items()}
 
 
 def _keep(learner: Learner, run: Run) -> None:
     """Save the epoch: first the selected weights, then the checkpoint that refers to them, then the log."""
     row, fabric = learner.history[-1], learner.fabric
-    by = f"val_{learner.recipe.choose_by}"  # which no row has where the last epoch is selected
-    if by not in row or not learner.chosen or row[by] > learner.chosen[by]:
+    worth, best = (epoch_worth(each, learner.recipe) for each in (row, learner.chosen))
+    if worth is None or best is None or worth > best:  # None where the last epoch is selected
         learner.chosen = {name: value for name, value in row.items() if name == "epoch" or name.startswith("val_")}
         if fabric.is_global_zero:
             with atomic_file(run.chosen_file(learner.epoch)) as partial:

@@ -57,6 +57,9 @@ class Recipe(BaseModel):
             flip of every other tile, as is usual for CIFAR. `none`.
         stain_jitter: Variation of haematoxylin and eosin of the training tiles: each is multiplied by a factor
             between exp(−stain_jitter) and exp(stain_jitter), tile by tile.
+        low_power: Weight, from 0 to below 1, of the losses of the same tiles at low power, as the student alone sees
+            them: the same field at twice the µm/px, each px the mean of four. So one Model reads both, and `segment`
+            need look closely only where low power does not suffice. 0: never.
         cache_views: Number of fixed views per tile to draw from, where `shift_and_flip` or `stain_jitter` would make a
             new one each time, so that a teacher's answers to them can be stored. 0: new ones each time.
         balance: How rare classes are balanced. `weights`: in the cross-entropies with the
@@ -95,6 +98,7 @@ class Recipe(BaseModel):
     decay: float = Field(default=0.1, gt=0, le=1)
     augmentation: Augmentation = "turn_and_flip"
     stain_jitter: float = Field(default=0.0, ge=0, le=2, allow_inf_nan=False)
+    low_power: float = Field(default=0.0, ge=0, lt=1)
     cache_views: int = Field(default=0, ge=0, le=1000)
     balance: Literal["none", "weights", "sampling"] = "none"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
@@ -234,6 +238,8 @@ def parse_value(text: str) -> Any:
 
 def _of_pair(content: dict[str, Any], role: Role, where: str) -> dict[str, Any]:
     shared = dict(content)
+    if role == "teacher":  # it reads full power, also where its student learns to read less
+        shared.pop("low_power", None)
     choices = {}
     for side in ("teacher", "student"):
         if side not in shared:

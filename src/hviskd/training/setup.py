@@ -25,6 +25,7 @@ from hviskd.networks.weight_matching import take_weights
 from hviskd.networks.weights_report import WeightsReport
 from hviskd.progress import Progress
 from hviskd.tiles import TileSet, UnlabelledTiles, require_no_leak
+from hviskd.training.low_power import require_low_power
 from hviskd.training.optimizers import build_optimizer, moving_average
 from hviskd.training.recipe import Recipe
 from hviskd.training.teacher_cache import Source
@@ -142,6 +143,8 @@ def build_learner(
     if start is not None:
         choice = choice.completed_by(start.card.network)
     choice, student, started_from = _start(recipe, choice, tileset)
+    if recipe.low_power and not recipe.probe:
+        require_low_power(choice, tileset.tile_px)
     if guide is not None and choice.projector is not None:
         student.head.classifier.load_state_dict(guide.head.classifier.state_dict())
         student.head.classifier.requires_grad_(requires_grad=False)
@@ -156,7 +159,9 @@ def build_learner(
         labels=labels,
         label_weights=label_weights(labels, len(tileset.classes)) if recipe.balance == "weights" else None,
     )
-    objective = Objective(student, build_methods(recipe.methods, setting), guide, recipe.methods)
+    objective = Objective(
+        student, build_methods(recipe.methods, setting), guide, recipe.methods, low_power=recipe.low_power
+    )
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     step, optimizer = fabric.setup(objective, build_optimizer(recipe, objective))
     average = moving_average(student, recipe.ema) if recipe.ema else None

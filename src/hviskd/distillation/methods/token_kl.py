@@ -77,14 +77,15 @@ class TokenKL(Method):
         assert teacher is not None
         means = pooled_at(teacher, "last").detach(), pooled_at(student, "last")
         return {
-            "embedding": self._embedding_loss(*means),
+            "embedding": self._embedding_loss(*means, remember=not batch.again),
             "tokens": self._token_loss(regions_at(teacher, "last", self.side).detach(), student.last),
         }
 
     @full_precision
-    def _embedding_loss(self, teacher: Tensor, student: Tensor) -> Tensor:
+    def _embedding_loss(self, teacher: Tensor, student: Tensor, *, remember: bool) -> Tensor:
         theirs, ours = unit(teacher), unit(self.vectors(student))
-        self._remember(gather_batch(theirs))
+        if remember:
+            self._remember(gather_batch(theirs))
         empty = torch.arange(len(self.queue), device=ours.device) >= self.seen
         scores = [rows @ self.queue.T / self.options.temperature for rows in (theirs, ours)]
         return row_divergence(*(row.masked_fill(empty, -math.inf) for row in scores))
