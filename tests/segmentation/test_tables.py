@@ -96,6 +96,9 @@ def header(text):
 
 COUNT = 20
 HOSTILE = {
+    "a first pass that the card does not know": ("looked_closely", as_npy(np.zeros(COUNT, bool))),
+    "a first pass of other tiles": ("looked_closely", as_npy(np.zeros(COUNT + 1, bool))),
+    "a first pass in numbers": ("looked_closely", as_npy(np.zeros(COUNT, np.int32))),
     "pickled objects": ("row", as_npy(np.array([{}] * COUNT, dtype=object), allow_pickle=True)),
     "another number type": ("row", as_npy(np.zeros(COUNT))),
     "another length": ("row", as_npy(np.zeros(COUNT + 1, np.int32))),

@@ -96,6 +96,14 @@ def segment(
             show_default="as the Model's tiles",
         ),
     ] = None,
+    coarse_to_fine: Annotated[
+        bool,
+        typer.Option(
+            "--coarse-to-fine",
+            help="Look at all tiles at low power first, and at full power only where the Model is unsure or classes "
+            "meet; for Models trained with low_power.",
+        ),
+    ] = False,
     write: Annotated[
         list[_Written] | None,
         typer.Option(
@@ -168,6 +176,8 @@ def segment(
 
       hviskd segment slides/ -m runs/student -o maps --write overview --write table
 
+      hviskd segment slides/ -m runs/student -o maps --coarse-to-fine
+
       hviskd segment slides/ -m runs/student -o maps --plan
 
       hviskd segment slides/ -m runs/student -o maps --part 3/20
@@ -193,7 +203,7 @@ def segment(
     tissue = TissueRule(
         tissue_mpp, tissue_density, tissue_saturation, tissue_min_area_um2, tissue_min_hole_um2, tissue_keep_ink
     )
-    settings = MapSettings(mpp, stride_px, min_tissue, tissue, unsure_below, icc)
+    settings = MapSettings(mpp, stride_px, min_tissue, tissue, unsure_below, icc, coarse_to_fine)
     if write:
         settings = replace(settings, write=tuple(dict.fromkeys(each.value for each in write)))
     compute = Compute(engine.value, precision.value, device, batch_size, threads, workers)
@@ -239,7 +249,16 @@ def _about(outcome: "SlideOutcome") -> dict[str, Any]:
     if (summary := outcome.summary) is None:
         return facts
     of_map = {"tissue_mm2": summary.map.tissue_area_um2 / 1e6, "areas_mm2": summary.areas_mm2}
-    return {**facts, "tiles": summary.tiles, **of_map, "seconds": summary.seconds, "notes": summary.map.notes}
+    first_pass = summary.map.first_pass
+    closely = {} if first_pass is None else {"looked_closely": first_pass.closely}
+    return {
+        **facts,
+        "tiles": summary.tiles,
+        **closely,
+        **of_map,
+        "seconds": summary.seconds,
+        "notes": summary.map.notes,
+    }
 
 
 def _print_outcome(outcome: "SlideOutcome", context: typer.Context) -> None:
@@ -253,6 +272,8 @@ def _print_outcome(outcome: "SlideOutcome", context: typer.Context) -> None:
     tissue_mm2 = summary.map.tissue_area_um2 / 1e6
     rate = summary.tiles / max(1e-9, sum(summary.seconds.get(stage, 0.0) for stage in ("read", "network")))
     speed = f" at {rate:,.0f} tiles/s" if summary.tiles else ""
+    if summary.map.first_pass is not None:
+        speed += f", {summary.map.first_pass.closely:,} of them looked at closely"
     typer.echo(
         f"{outcome.slide.name}: {tissue_mm2:.3g} mm² of tissue, {summary.tiles:,} tiles{speed}: {outcome.folder}"
     )

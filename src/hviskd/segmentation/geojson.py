@@ -41,7 +41,8 @@ def write_geojson(
     Args:
         slide_map: A map.
         path: Where to write.
-        tiles: Write every tile as a `tile`, with `prob_CLASS` and `entropy_bits` as measurements.
+        tiles: Write every tile as a `tile`, with `prob_CLASS` and `entropy_bits` as measurements,
+            and `looked_closely`, 0 or 1, after a first pass at low power.
         regions: Write each class as one locked `annotation` along the borders of the class grid, with `area_mm2` and
             `mean_prob` (of the class; of the most probable one where unsure).
         min_probability: What is less probable, tile or cell, is left out.
@@ -84,14 +85,22 @@ def _tiles(slide_map: SlideMap, labels: Labels, min_probability: float) -> Itera
         edges = np.concatenate([place.from_level0(np.stack(end, axis=1)) for end in ends], axis=1).astype(np.int64)
         probabilities = slide_map.probabilities[chosen].astype(np.float64).round(_DECIMALS)
         columns = (row, column, edges, probabilities, entropies[chosen], labels.of_tiles[chosen])
-        for r, c, (x0, y0, x1, y1), shares, entropy, label in zip(*(part.tolist() for part in columns), strict=True):
+        parts = (*(part.tolist() for part in columns), _closely(slide_map, chosen))
+        for r, c, (x0, y0, x1, y1), shares, entropy, label, more in zip(*parts, strict=True):
             measured = ",".join(f"{key}:{share}" for key, share in zip(keys, shares, strict=True))
             yield (
                 f'{{"type":"Feature","id":"{uuid.uuid5(identity, f"tile {r} {c}")}","geometry":{{"type":"Polygon",'
                 f'"coordinates":[[[{x0},{y0}],[{x1},{y0}],[{x1},{y1}],[{x0},{y1}],[{x0},{y0}]]]}},"properties":'
                 f'{{"objectType":"tile","isLocked":true,"classification":{classes[label]},'
-                f'"measurements":{{{measured},"entropy_bits":{entropy}}}}}}}'
+                f'"measurements":{{{measured},"entropy_bits":{entropy}{more}}}}}}}'
             )
+
+
+def _closely(slide_map: SlideMap, chosen: Ints) -> list[str]:
+    """Return the JSON that tells of each chosen tile whether it was looked at closely; empty without a first pass."""
+    if slide_map.looked_closely is None:
+        return [""] * len(chosen)
+    return [f',"looked_closely":{int(closely)}' for closely in slide_map.looked_closely[chosen].tolist()]
 
 
 def _span_px(slide_map: SlideMap, steps: Ints) -> tuple[Ints, Ints]:
@@ -146,4 +155,5 @@ def _identity(slide_map: SlideMap) -> uuid.UUID:
     card = slide_map.card
     facts = [card.slide_fingerprint, card.model_fingerprint, card.tile_px, card.mpp, card.stride_px, card.stain]
     facts += [card.icc] if card.icc else []
+    facts += [card.first_pass.unsure_below] if card.first_pass else []
     return uuid.uuid5(_NAMESPACE, json.dumps(facts))

@@ -54,7 +54,7 @@ class LiveSlide(BaseModel):
 
     Attributes:
         place: Of its row.
-        done: Tiles so far.
+        done: Tiles so far; what is looked at closely after a first pass counts once.
         tiles: All of them.
         seconds: Since the first was asked for.
         rows: Of the class grid.
@@ -203,7 +203,7 @@ class _Classifying:
         for down in range(self._reach):
             for across in range(self._reach):
                 self._cells[row + down, column + across] = best
-        self._done += len(places)
+        self._done = min(self._done + len(places), len(self._row))  # a second look at a tile is none more
 
     def told(self) -> LiveSlide:
         rows, columns = self._cells.shape

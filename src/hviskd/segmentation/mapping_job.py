@@ -16,13 +16,13 @@ from hviskd.claims import LOOK_S, Claims, Unclaimed
 from hviskd.errors import DataError, ModelError
 from hviskd.models import find_model
 from hviskd.models.card import ModelCard
-from hviskd.models.compute import Compute, LateEngine
+from hviskd.models.compute import Compute
 from hviskd.progress import Progress, progress_bar
 from hviskd.segmentation.live_file import LiveFile, LiveRow
 from hviskd.segmentation.outcomes import SlideOutcome, writable
 from hviskd.segmentation.outputs import SUMMARY, Summary, file_names, read_summary, write_files, write_summary
 from hviskd.segmentation.preparing import PreparedSlide, prepare_slide
-from hviskd.segmentation.segmenting import classify
+from hviskd.segmentation.segmenting import MapEngines, classify
 from hviskd.segmentation.settings import MapSettings, Request
 from hviskd.segmentation.slide_map import SlideMap
 from hviskd.slides import CohortSlide
@@ -103,8 +103,8 @@ class MappingJob:
     memory_bytes: ClassVar[int] = 2**30  # what a process needs: libraries, network and tiles being read
 
     def __post_init__(self) -> None:
-        """Reject settings that do not suit the Model."""
-        _ = self.request
+        """Reject settings that do not suit the Model or each other."""
+        self.request.suited(self.compute)
 
     @cached_property
     def request(self) -> Request:
@@ -123,14 +123,15 @@ class MappingJob:
             request.unsure_below,
             self.compute.engine,
             self.compute.precision,
-            self.card.model_dump(mode="json", exclude={"icc"}),
+            self.card.model_dump(mode="json", exclude={"icc", "coarse_to_fine"}),
             *(["icc"] if request.icc else []),  # so that maps from before this choice existed still count as done
+            *([] if request.first_unsure_below is None else ["coarse to fine", request.first_unsure_below]),
         ]
 
     @cached_property
-    def engine(self) -> LateEngine:
-        """The engine, kept for all slides that this process maps."""
-        return LateEngine(self.compute, self.source)
+    def engines(self) -> MapEngines:
+        """The engines, kept for all slides that this process maps."""
+        return MapEngines(self.compute, self.source, self.request)
 
     def name(self, item: SlideTask) -> str:
         """Return the name of a slide's folder."""
@@ -164,7 +165,7 @@ class MappingJob:
             live = LiveFile(self.output, claims, self.card, [_row(task) for task in items])
             if self.claiming:  # whoever looks knows by the claim whether the process is still there
                 shown.enter_context(live.shown())
-            hand = _Hand(self, self.engine, claims, live, progress)
+            hand = _Hand(self, self.engines, claims, live, progress)
 
             def finish(work: SlideOutcome | _Classified) -> None:
                 outcome = work if isinstance(work, SlideOutcome) else _write(work, self.settings)
@@ -181,7 +182,7 @@ class _Hand:
     """One call of a job."""
 
     job: MappingJob
-    engine: LateEngine
+    engines: MapEngines
     claims: Claims
     live: LiveFile
     progress: Progress | None
@@ -222,7 +223,7 @@ class _Hand:
             kept = None if overwrite else _finished(task.folder, made_of, job.settings)
             if kept is not None:
                 return SlideOutcome(path, task.folder, "kept", kept)
-            prepared = prepare_slide(path, job.request, slide_mpp=slide_mpp, when_open=self.engine.start)
+            prepared = prepare_slide(path, job.request, slide_mpp=slide_mpp, when_open=self.engines.start)
         except (DataError, OSError) as error:
             return _failed(task, error)
         return _Begun(task, made_of, prepared)
@@ -232,7 +233,7 @@ class _Hand:
         try:
             with prepared.slide:
                 seen = self.live.begin(task.place, prepared)
-                done = classify(prepared, self.engine, title=task.title, progress=self.progress, classified=seen)
+                done = classify(prepared, self.engines, title=task.title, progress=self.progress, classified=seen)
                 return _Classified(begun, done)
         except (DataError, OSError) as error:
             return _failed(task, error)

@@ -91,6 +91,11 @@ def _caption(slide_map: SlideMap, unsure_below: float | None, width_in: float) -
         f"tissue {card.tissue_area_um2 / 1e6:.3g} mm²{ink}. "
         "Class area: grid cells with this class as the most probable.",
     ]
+    if card.first_pass is not None:
+        lines.append(
+            f"Looked at closely: {card.first_pass.closely:,} of {len(slide_map):,} tiles; the others at "
+            f"{card.first_pass.mpp:.3g} µm/px."
+        )
     if unsure_below is not None:
         lines.append(f"Unsure: top probability below {unsure_below:.3g}.")
     return wrap_lines("\n".join([*lines, DISCLAIMER]), width_in, _CAPTION_PT)

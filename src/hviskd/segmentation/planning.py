@@ -6,22 +6,26 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hviskd.arrays import Floats32
 from hviskd.errors import DataError, in_words
 from hviskd.models import AnyModel, find_model
 from hviskd.models.compute import Compute, LateEngine
-from hviskd.progress import Progress, progress_bar
+from hviskd.progress import Progress, progress_bar, silent
 from hviskd.segmentation.outcomes import writable
 from hviskd.segmentation.outputs import Summary, write_files, write_summary
 from hviskd.segmentation.plan import CohortPlan, SampledSlide
 from hviskd.segmentation.preparing import PreparedSlide, prepare_slide
-from hviskd.segmentation.segmenting import map_of
+from hviskd.segmentation.segmenting import MapEngines, classify, map_of
 from hviskd.segmentation.settings import MapSettings, Request
+from hviskd.segmentation.slide_map import SlideMap
 from hviskd.slides import CohortSlide, find_cohort
 from hviskd.slides.slide_files import known_bytes
+
+if TYPE_CHECKING:
+    from hviskd.models.engines import Engine
 
 _SLIDES_AT_LEAST = 20  # for which the time suffices if nothing but classifying takes any
 
@@ -38,8 +42,8 @@ def plan_cohort(
 ) -> CohortPlan:
     """Estimate what segmenting a cohort takes: tiles, hours here and on several workers, and bytes of the maps.
 
-    Slides are drawn at random, and each is segmented as `segment_cohort` would, but only a part of a large one, and
-    its map is deleted. Slides that are finished count like all others.
+    Slides are drawn at random, and each is segmented as `segment_cohort` would, but only a part of a large one (coarse
+    to fine all of it), and its map is deleted. Slides that are finished count like all others.
 
     Args:
         model: As for `segment_cohort`.
@@ -59,8 +63,9 @@ def plan_cohort(
     source, card = find_model(model)
     settings = settings or MapSettings()
     cohort = find_cohort(slides)
-    engine = LateEngine(compute or Compute(), source)
-    probe = _Probe(Request.of(card, settings), settings, engine, 60 * minutes / _SLIDES_AT_LEAST)
+    request = Request.of(card, settings)
+    engines = MapEngines(compute or Compute(), source, request)
+    probe = _Probe(request, settings, engines, 60 * minutes / _SLIDES_AT_LEAST)
     ordered = sorted(cohort, key=lambda slide: slide.path.as_posix())
     drawn = [ordered[place] for place in np.random.default_rng(seed).permutation(len(ordered))]
     sample: list[SampledSlide] = []
@@ -98,7 +103,7 @@ class _Probe:
     Attributes:
         request: What to map.
         settings: Which files to write.
-        engine: The engine.
+        engines: The engines.
         most_s: Seconds of classifying a slide, after which the rest of its tiles is taken to be alike.
         engine_name: What the engine turned out to be; empty before the first tile.
         start_s: Seconds from the first slide's opening to a warm engine.
@@ -106,7 +111,7 @@ class _Probe:
 
     request: Request
     settings: MapSettings
-    engine: LateEngine
+    engines: MapEngines
     most_s: float
     engine_name: str = ""
     start_s: float = 0.0
@@ -119,41 +124,58 @@ class _Probe:
             with clock.running():
                 prepared = prepare_slide(slide.path, self.request, slide_mpp=slide.slide_mpp)
             with prepared.slide:
-                probabilities, classified, seconds = self._classify(prepared)
+                slide_map, classified, seconds = self._classify(prepared)
                 with clock.running():
-                    map_bytes = self._write(prepared, probabilities)
+                    map_bytes = self._write(prepared, slide_map)
         except (DataError, OSError) as error:
             return SampledSlide(slide.path, size, problem=" ".join(writable(in_words(error, slide.path)).split()))
         return SampledSlide(slide.path, size, len(prepared), classified, clock.seconds + seconds, map_bytes)
 
-    def _classify(self, prepared: PreparedSlide) -> tuple[Floats32, int, float]:
-        """Return the probabilities of all tiles, how many are their own, and the seconds that all would take."""
+    def _classify(self, prepared: PreparedSlide) -> tuple[SlideMap, int, float]:
+        """Return the map of a slide, how many tiles were classified for it, and the seconds that all would take."""
+        if self.engines.low is not None and len(prepared):
+            return self._classify_all(prepared, self.engines.low)
         count = len(prepared)
         probabilities = np.zeros((count, len(prepared.request.card.classes)), np.float32)
         if not count:
-            return probabilities, 0, 0.0
+            return map_of(prepared, probabilities, "none"), 0, 0.0
         began = time.perf_counter()
-        run = self.engine()
+        run = self.engines.full()
         own = np.zeros(count, bool)
         clock = _Clock()
-        with closing(prepared.batches(run.batch_size, self.engine.compute.readers)) as batches:
+        with closing(prepared.batches(run.batch_size, self.engines.compute.readers)) as batches:
             while not own.all() and clock.seconds < self.most_s:
                 with clock.running():
                     places, tiles = next(batches)
                 if not self.engine_name:  # the first batch of an engine takes longer than any other
                     run(tiles)
-                    self.engine_name = f"{run.name}, {run.precision} on {run.device}"
-                    self.start_s = time.perf_counter() - began
+                    self._began(run, began)
                 with clock.running():
                     probabilities[places] = run(tiles)
                 own[places] = True
         known = np.flatnonzero(own)
         before = np.maximum(np.searchsorted(known, np.arange(count), side="right") - 1, 0)
-        return probabilities[known[before]], len(known), clock.seconds * count / len(known)
+        slide_map = map_of(prepared, probabilities[known[before]], self.engine_name)
+        return slide_map, len(known), clock.seconds * count / len(known)
 
-    def _write(self, prepared: PreparedSlide, probabilities: Floats32) -> int:
+    def _classify_all(self, prepared: PreparedSlide, low: LateEngine) -> tuple[SlideMap, int, float]:
+        """Classify all tiles: how many have to be looked at closely is not known before."""
+        if not self.engine_name:
+            began = time.perf_counter()
+            for run in (low(), self.engines.full()):
+                run(np.zeros((run.batch_size, run.tile_px, run.tile_px, 3), np.uint8))
+            self._began(run, began)
+        clock = _Clock()
+        with clock.running():
+            slide_map = classify(prepared, self.engines, progress=silent)
+        return slide_map, len(prepared), clock.seconds
+
+    def _began(self, run: "Engine", began_s: float) -> None:
+        self.engine_name = f"{run.name}, {run.precision} on {run.device}"
+        self.start_s = time.perf_counter() - began_s
+
+    def _write(self, prepared: PreparedSlide, slide_map: SlideMap) -> int:
         """Write the files of a map, and return their size; tiles not classified look like those before them."""
-        slide_map = map_of(prepared, probabilities, self.engine_name)
         with TemporaryDirectory(prefix="hviskd-plan-") as folder:
             files = write_files(slide_map, Path(folder), prepared.thumbnail, self.settings.write)
             write_summary(Path(folder), Summary.of(slide_map, files))

@@ -3,6 +3,7 @@
 `segment` and cohorts call it, a cohort for the next slide while the one before is still being classified.
 """
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hviskd.arrays import RGB
+from hviskd.arrays import RGB, Ints
 from hviskd.processor import give_back_memory
 from hviskd.segmentation.own_scale import at_own_scale, own_scale_notes
 from hviskd.segmentation.settings import Request
@@ -27,8 +28,10 @@ from hviskd.slides import (
     tissue_mask,
 )
 from hviskd.slides.tile_reading import read_tiles
+from hviskd.tiles.low_power import at_low_power
 
 THUMBNAIL_PX = 1050  # the most that a panel of the overview shows
+_COARSER = 1.01  # a level this little coarser counts as the same
 
 
 @dataclass
@@ -106,8 +109,16 @@ class PreparedSlide:
             found.append(f"no tile has at least {self.request.min_tissue:.0%} tissue")
         return tuple(found)
 
-    def batches(self, batch_size: int, workers: int) -> Generator[tuple[NDArray[np.int64], RGB], None, None]:
-        """Read all tiles in threads, and yield them in full batches, except the last; once closed, stop reading.
+    def batches(
+        self, batch_size: int, workers: int, *, which: Ints | None = None, low_power: bool = False
+    ) -> Generator[tuple[Ints, RGB], None, None]:
+        """Read tiles in threads, and yield them in full batches, except the last; once closed, stop reading.
+
+        Args:
+            batch_size: Tiles of a batch.
+            workers: Threads that read.
+            which: Positions of the tiles; all if not given.
+            low_power: Read half the px at twice the µm/px.
 
         Yields:
             Positions (B,), and their tiles, uint8 (B, tile_px, tile_px, 3); each position once.
@@ -115,17 +126,20 @@ class PreparedSlide:
         Raises:
             DataError: The slide is damaged.
         """
-        side = self.request.card.tile_px
-        stacks = read_tiles(
-            self.slide,
-            self.x_px,
-            self.y_px,
-            tile_px=side,
-            mpp=self.request.mpp,
-            threads=workers,
-            then=lambda which, tiles: (which, tiles if self.transfer is None else self.transfer(tiles, out=tiles)),
-        )
+        which = np.arange(len(self)) if which is None else which
+        tile_px, mpp = self.request.card.tile_px, self.request.mpp
+        side = tile_px // 2 if low_power else tile_px
+        shrink = low_power and not self._reads_low_power
+        if low_power and not shrink:
+            tile_px, mpp = side, 2 * mpp
+
+        def seen(places: Ints, tiles: RGB) -> tuple[Ints, RGB]:
+            tiles = at_low_power(tiles) if shrink else tiles  # first, for stain is costly and the order changes little
+            return which[places], tiles if self.transfer is None else self.transfer(tiles, out=tiles)
+
         places, tiles = np.empty(0, np.int64), np.empty((0, side, side, 3), np.uint8)
+        x_px, y_px = self.x_px[which], self.y_px[which]
+        stacks = read_tiles(self.slide, x_px, y_px, tile_px=tile_px, mpp=mpp, threads=workers, then=seen)
         for more_places, more_tiles in stacks:
             places, tiles = np.concatenate([places, more_places]), np.concatenate([tiles, more_tiles])
             while len(places) >= batch_size:
@@ -133,6 +147,18 @@ class PreparedSlide:
                 places, tiles = places[batch_size:], tiles[batch_size:]
         if len(places):
             yield places, tiles
+
+    @property
+    def _reads_low_power(self) -> bool:
+        """Whether to read low power from the slide, and not full power to be averaged as for training.
+
+        That is cheaper where a coarser level has it, or where full power would have to be resampled, too. Otherwise a
+        neighbourhood of tiles is read at once and as it is.
+        """
+        slide, mpp = self.slide, self.request.mpp
+        if not math.isclose(mpp, slide.mpp, rel_tol=1e-6):
+            return True
+        return any(_COARSER < level.downsample <= 2 * _COARSER for level in slide.levels)
 
 
 def prepare_slide(

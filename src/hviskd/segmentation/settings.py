@@ -1,11 +1,12 @@
 """Settings of a map: what the user requests, completed from a Model's card."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hviskd.checks import require_at_least, require_list, require_mpp, require_share
 from hviskd.errors import DataError, ModelError
 from hviskd.models import ModelCard
+from hviskd.models.compute import Compute
 from hviskd.segmentation.slide_map import MAX_CLASSES
 from hviskd.slides import TissueRule
 
@@ -26,6 +27,8 @@ class MapSettings:
         unsure_below: Tiles with a lower top probability are marked as unsure; None uses the Model's threshold, if it
             is calibrated, and 0 marks none.
         icc: Convert pixels to sRGB by the slide's ICC profile, if it has one; None: as the Model's tiles were.
+        coarse_to_fine: Look at all tiles at low power first, and at full power only where that leaves the class open or
+            classes meet; for Models that were trained for it.
         write: Which files are written beside `map.npz` and `summary.json`: any of `overview`, `qupath`, `table` and
             `ome-tiff`.
 
@@ -39,6 +42,7 @@ class MapSettings:
     tissue: TissueRule = field(default_factory=TissueRule)
     unsure_below: float | None = None
     icc: bool | None = None
+    coarse_to_fine: bool = False
     write: tuple[str, ...] = WRITTEN
 
     def __post_init__(self) -> None:
@@ -64,6 +68,8 @@ class Request:
         tissue: What counts as tissue.
         unsure_below: Tiles whose top probability is lower are drawn as unsure; None draws every class.
         icc: Convert pixels to sRGB by the slide's ICC profile, if it has one.
+        first_unsure_below: In a first pass at low power, tiles whose top probability is lower are looked at closely;
+            None: there is no first pass.
     """
 
     card: ModelCard
@@ -73,13 +79,15 @@ class Request:
     tissue: TissueRule
     unsure_below: float | None
     icc: bool
+    first_unsure_below: float | None = None
 
     @classmethod
     def of(cls, card: ModelCard, settings: MapSettings) -> "Request":
         """Complete the settings from a card.
 
         Raises:
-            ModelError: The Model does not know its µm/px and none is given, or another is; or it has too many classes.
+            ModelError: The Model does not know its µm/px and none is given, or another is; or it has too many classes,
+                or is not calibrated for a first pass.
             DataError: The step does not suit the Model's tiles.
         """
         if len(card.classes) > MAX_CLASSES:
@@ -98,4 +106,27 @@ class Request:
         if unsure_below is None and card.calibration is not None:
             unsure_below = card.calibration.unsure_below
         icc = card.icc if settings.icc is None else settings.icc
-        return cls(card, mpp, stride_px, settings.min_tissue, settings.tissue, unsure_below or None, icc)
+        first_below = _first_unsure_below(card) if settings.coarse_to_fine else None
+        return cls(card, mpp, stride_px, settings.min_tissue, settings.tissue, unsure_below or None, icc, first_below)
+
+    def suited(self, compute: Compute) -> Compute:
+        """Return how to compute what is wanted: two passes in the same floating point, for int8 reads full power alone.
+
+        Raises:
+            DataError: Two passes in int8 are asked for.
+        """
+        if self.first_unsure_below is None:
+            return compute
+        if compute.precision == "int8":
+            raise DataError("`precision='int8'`: omit it, since `coarse_to_fine=True` computes in floating point")
+        undecided = compute.precision == "auto" and self.card.int8 is not None
+        return replace(compute, precision="float32") if undecided else compute
+
+
+def _first_unsure_below(card: ModelCard) -> float:
+    if card.coarse_to_fine is None:
+        raise ModelError(
+            f"{card.name}: has no threshold for a first pass at low power; train it with `low_power=0.5` in the "
+            "recipe, on tiles with a validation split, or omit `coarse_to_fine=True`"
+        )
+    return card.coarse_to_fine.unsure_below

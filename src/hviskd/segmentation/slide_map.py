@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hviskd.arrays import NO_CLASS_BYTE, RGB, Colour
+from hviskd.arrays import NO_CLASS_BYTE, RGB, Bools, Colour
+from hviskd.segmentation.coarse_to_fine import FirstPass
 from hviskd.slide_frame import Glass, SlideFrame
 from hviskd.slides import TileGrid, TissueRule
 
@@ -49,6 +50,7 @@ class MapCard(BaseModel):
         unsure_below: Tiles whose most probable class is less probable are drawn as unsure; None draws every class.
         icc: Whether pixels were converted to sRGB by the slide's ICC profile.
         stain: What was done to the slide's stain, such as `macenko` or `none`.
+        first_pass: How tiles were read that were not looked at closely; None where all were read at full power.
         engine: What computed the probabilities.
         tissue_area_um2: Area of the tissue found.
         ink_area_um2: Area excluded as marker ink.
@@ -80,6 +82,7 @@ class MapCard(BaseModel):
     unsure_below: float | None = Field(default=None, ge=0, le=1)
     icc: bool = False
     stain: str = "none"
+    first_pass: FirstPass | None = None
     engine: str
     tissue_area_um2: float = Field(ge=0)
     ink_area_um2: float = Field(default=0.0, ge=0)
@@ -119,12 +122,15 @@ class SlideMap:
         column: int32 (N,), position on the grid; the tile begins at level-0 px `column` × `stride0_px`.
         row: int32 (N,), the same for y. Tiles are in row order, each place once.
         probabilities: float32 (N, K); each row sums to 1.
+        looked_closely: (N,): which tiles were read at full power after a first pass at low power; None where all were,
+            without one.
     """
 
     card: MapCard
     column: NDArray[np.int32]
     row: NDArray[np.int32]
     probabilities: NDArray[np.float32]
+    looked_closely: Bools | None = None
 
     def __post_init__(self) -> None:
         """Check that the parts match each other and the slide.
@@ -137,6 +143,7 @@ class SlideMap:
             raise ValueError(f"rows of shape {self.row.shape} and columns of shape {self.column.shape}")
         if self.probabilities.shape != (count, len(self.card.classes)):
             raise ValueError(f"probabilities of shape {self.probabilities.shape} for {count} tiles")
+        _check_first_pass(self.card.first_pass, self.looked_closely, count)
         if not count:
             return
         rows, columns = self.tile_grid.rows, self.tile_grid.columns
@@ -254,7 +261,10 @@ class SlideMap:
         return {name: float(count * area) for name, count in zip(self.classes, cells, strict=False)}
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Return one row per tile: slide, row, column, x_px, y_px, side_px, class, entropy_bits, prob_CLASS …."""
+        """Return one row per tile: slide, row, column, x_px, y_px, side_px, class, entropy_bits, prob_CLASS ….
+
+        After a first pass at low power, `looked_closely` stands before the probabilities.
+        """
         import pandas as pd
 
         columns = self.columns()
@@ -272,6 +282,7 @@ class SlideMap:
             "side_px": np.full(len(self), self.tile0_px),
             "class": [self.classes[place] for place in self.class_index.tolist()],
             "entropy_bits": self.entropy,
+            **({} if self.looked_closely is None else {"looked_closely": self.looked_closely}),
             **{f"prob_{name}": self.probabilities[:, place] for place, name in enumerate(self.classes)},
         }
 
@@ -301,6 +312,17 @@ class SlideMap:
         palette = np.full((NO_CLASS_BYTE + 1, 3), 255, np.uint8)
         palette[: len(self.colours)] = self.colours
         return palette[cells[np.ix_(row, column)]]
+
+
+def _check_first_pass(first_pass: FirstPass | None, looked_closely: Bools | None, count: int) -> None:
+    if (first_pass is None) != (looked_closely is None):
+        raise ValueError("the card and the tiles differ on whether there was a first pass")
+    if first_pass is None or looked_closely is None:
+        return
+    if looked_closely.shape != (count,) or looked_closely.dtype != np.bool_:
+        raise ValueError(f"looked_closely of shape {looked_closely.shape} for {count} tiles")
+    if np.count_nonzero(looked_closely) != first_pass.closely:
+        raise ValueError(f"the card says that {first_pass.closely} tiles were looked at closely")
 
 
 def entropy_bits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:

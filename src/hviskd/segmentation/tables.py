@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 2**31  # of an array unpacked; ten million tiles of eight classes are a sixth of that
 _CARD_BYTES = 2**22
 _HEADER_BYTES = 4096
+_CLOSELY = "looked_closely"  # the array that only a map with a first pass has
 _CARD_KEY = b"hviskd.map"
 _FAULTS = (  # of damaged files
     *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
@@ -40,12 +41,14 @@ class MapArrays(NamedTuple):
         row: int32 (N,), position of each tile on the grid, downwards.
         column: int32 (N,), likewise to the right.
         probabilities: float32 (N, K).
+        looked_closely: bool (N,), after a first pass at low power; None without one.
     """
 
     card: str
     row: NDArray[np.int32]
     column: NDArray[np.int32]
     probabilities: NDArray[np.float32]
+    looked_closely: NDArray[np.bool_] | None = None
 
 
 def write_parquet(slide_map: SlideMap, path: Path) -> Path:
@@ -69,13 +72,15 @@ def _arrow(column: list[str] | NDArray[np.generic]) -> "pa.Array":
         ends = np.cumsum([0, *map(len, texts)], dtype=np.int64)
         parts = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))]
         return pa.Array.from_buffers(pa.large_string(), len(texts), parts)
-    numbers = np.ascontiguousarray(column)
-    return pa.Array.from_buffers(pa.from_numpy_dtype(numbers.dtype), len(numbers), [None, pa.py_buffer(numbers)])
+    is_flag = column.dtype == np.bool_  # of which Arrow packs eight into a byte
+    content = np.packbits(column.astype(np.bool_), bitorder="little") if is_flag else np.ascontiguousarray(column)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [None, pa.py_buffer(content)])
 
 
 def write_npz(slide_map: SlideMap, path: Path) -> Path:
     """Write a map so that `read_npz` returns it bit for bit; the same map gives the same bytes."""
     card = np.frombuffer(slide_map.card.model_dump_json().encode(), np.uint8)
+    closely = slide_map.looked_closely
     with atomic_file(path) as partial, partial.open("wb") as stream:
         np.savez_compressed(
             stream,
@@ -83,6 +88,7 @@ def write_npz(slide_map: SlideMap, path: Path) -> Path:
             row=slide_map.row.astype("<i4"),
             column=slide_map.column.astype("<i4"),
             probabilities=slide_map.probabilities.astype("<f4"),
+            **({} if closely is None else {_CLOSELY: closely}),  # type: ignore[arg-type]
         )
     return path
 
@@ -99,7 +105,7 @@ def read_npz(path: Path) -> SlideMap:
     except ValidationError as error:
         raise DataError(f"{path}: its card is not that of a map ({first_problem(error)}); segment again") from error
     try:
-        return SlideMap(card, arrays.column, arrays.row, arrays.probabilities)
+        return SlideMap(card, arrays.column, arrays.row, arrays.probabilities, arrays.looked_closely)
     except ValueError as error:
         raise DataError(f"{path}: not a map ({error}); segment again") from error
 
@@ -121,9 +127,12 @@ def read_map_arrays(path: Path, *, most_bytes: int = MAX_BYTES) -> MapArrays:
             card = _read(archive, "card", np.uint8, 1, _CARD_BYTES)
             row, column = (_read(archive, name, np.int32, 1, most_bytes) for name in ("row", "column"))
             probabilities = _read(archive, "probabilities", np.float32, 2, most_bytes)
-            if not len(row) == len(column) == len(probabilities):
+            closely = None
+            if f"{_CLOSELY}.npy" in archive.namelist():
+                closely = _read(archive, _CLOSELY, np.bool_, 1, most_bytes)
+            if not len(row) == len(column) == len(probabilities) == len(row if closely is None else closely):
                 raise ValueError("its arrays have different lengths")
-            return MapArrays(card.tobytes().decode(), row, column, probabilities)
+            return MapArrays(card.tobytes().decode(), row, column, probabilities, closely)
     except _FAULTS as error:
         raise DataError(f"{path}: not a readable map ({error}); copy it again or segment again") from error
 
