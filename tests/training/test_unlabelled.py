@@ -185,10 +185,7 @@ def test_without_labels_nothing_is_trained_or_measured(more, run, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_on_two_computers_train_the_weights_of_one(tileset, teacher_run, more, tmp_path):
-    """As `torchrun --nnodes 2` starts them: each knows its place from its environment.
-
-    The network normalises nothing by the batch; where one does, each process does so for its own part.
-    """
+    """As `torchrun --nnodes 2` starts them: each knows its place from its environment."""
     settings = {"epochs": 1, "batch_size": 16, "learning_rate": 0.005, "network": "timm:vit_tiny_patch16_224"}
     size = {"depth": 4, "embed_dim": 48, "num_heads": 2}
     changes = [f"--{key.replace('_', '-')}={value}" for key, value in settings.items()]

@@ -78,6 +78,11 @@ class Objective(nn.Module):
         """Whether a method trains the teacher as a peer."""
         return "trained_teacher" in self._needs
 
+    def learning(self) -> list[nn.Module]:
+        """Return the parts that learn: student, methods, and a teacher that is a peer."""
+        peer = [self.teacher] if self.teacher is not None and self.teacher_learns else []
+        return [self.student, self.methods, *peer]
+
     def _methods(self) -> dict[str, Method]:
         return dict(self.methods.items())  # type: ignore[arg-type]
 

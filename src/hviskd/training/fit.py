@@ -245,7 +245,7 @@ def _validate(learner: Learner, split: TileBatches, input_step: InputStep) -> di
     loss = torch.zeros((), device=fabric.device)
     learner.objective.eval()
     learner.kept.eval()
-    if fabric.world_size > 1:  # each process normalised by its own part of the batches; the first one's is what is kept
+    if fabric.world_size > 1:  # a normalisation of timm's own kind saw its process's part; the first one's is kept
         for buffer in learner.kept.buffers():
             buffer.copy_(fabric.broadcast(buffer))
     with torch.inference_mode(), fabric.autocast():

@@ -25,6 +25,7 @@ from hviskd.networks.weight_matching import take_weights
 from hviskd.networks.weights_report import WeightsReport
 from hviskd.progress import Progress
 from hviskd.tiles import TileSet, UnlabelledTiles, require_no_leak
+from hviskd.training.joint_norm import join_batch_norms
 from hviskd.training.low_power import require_low_power
 from hviskd.training.optimizers import build_optimizer, moving_average
 from hviskd.training.recipe import Recipe
@@ -162,6 +163,9 @@ def build_learner(
     objective = Objective(
         student, build_methods(recipe.methods, setting), guide, recipe.methods, low_power=recipe.low_power
     )
+    if fabric.world_size > 1:
+        for part in objective.learning():
+            join_batch_norms(part, fabric.device)
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     step, optimizer = fabric.setup(objective, build_optimizer(recipe, objective))
     average = moving_average(student, recipe.ema) if recipe.ema else None
