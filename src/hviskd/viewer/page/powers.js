@@ -32,5 +32,8 @@ export function markPower(view) {
 }
 
 export function disablePowers() {
-  for (const button of document.querySelectorAll("#powers button")) button.disabled = true;
+  for (const button of document.querySelectorAll("#powers button")) {
+    button.disabled = true;
+    button.removeAttribute("aria-pressed");
+  }
 }
