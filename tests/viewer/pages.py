@@ -134,3 +134,11 @@ def pixels(url):
     canvas = Image.new("RGBA", image.size, "white")
     canvas.alpha_composite(image)
     return np.asarray(canvas.convert("RGB"))
+
+
+def expected(slide, opened, shape, *, aside_px=0):
+    """What the screen should show, read from the slide at the place and scale that the page says it shows."""
+    scale = opened.evaluate("hviskd.view.scale")
+    x, y = opened.evaluate("(({x, y}) => [x, y])(hviskd.view.centre)")
+    height, width = shape[:2]
+    return slide.read(x - width / 2 / scale + aside_px, y - height / 2 / scale, width, height, slide.mpp / scale)

@@ -10,12 +10,17 @@ from PIL import Image
 
 from hviskd.agreement import agree_on_slide
 from hviskd.annotations import read_annotation
-from hviskd.segmentation import load_slide_map
+from hviskd.models import Compute
+from hviskd.progress import silent
+from hviskd.segmentation import load_slide_map, save_slide_map, segment
 from hviskd.segmentation.heat_maps import paint_heat_map
 from hviskd.slides import open_slide, tissue_mask
-from tests.segmentation.make import CLASSES, COLOURS
+from hviskd.synthesis import CohortSettings, draw_cohort
+from hviskd.viewer import DrawnBy, OnSlides, open_viewer
+from tests.segmentation.make import CLASSES, COLOURS, write_model
 
 from .mapped import CELL, COLUMNS, ROWS
+from .pages import expected
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +71,27 @@ def test_classes_lie_where_the_map_s_own_picture_has_them(opened, kd, power):
     assert like(picture, opened, kd.card.slide_size) > 0.97  # the picture is coarser than the screen, at borders
     for aside in ((CELL, 0), (-CELL, 0), (0, CELL), (0, -CELL)):
         assert like(picture, opened, kd.card.slide_size, aside=aside) < 0.7  # one cell off is another map
+
+
+def test_map_and_slide_of_a_drawn_section_lie_on_each_other(look, tmp_path):
+    section = CohortSettings(patients=1, width_px=900, height_px=700)
+    drawn = draw_cohort(tmp_path / "cohort", section, workers=1, progress=silent)
+    path = drawn.folder / drawn.slides[0].file
+    made = segment(write_model(tmp_path / "student"), path, compute=Compute(engine="torch", threads=1))
+    save_slide_map(made, tmp_path / "maps" / "section")
+    shown = OnSlides((tmp_path / "maps",), DrawnBy(drawn.folder / "annotations"))
+    with open_viewer(path, shown) as viewer, open_slide(path) as slide:
+        opened = look(f"{viewer.address}#x=400&y=300&power=20")
+        seen = opened.picture().astype(int)
+        here, aside = (np.abs(seen - expected(slide, opened, seen.shape, aside_px=px)).mean() for px in (0, 4))
+        assert here < aside / 2  # OpenSeadragon draws each tile a px of the screen too wide, lest gaps are seen
+        opened.set_layers("classes")
+        picture = own_picture(made)
+        assert like(picture, opened, slide.size) > 0.97
+        for aside in ((CELL, 0), (-CELL, 0), (0, CELL), (0, -CELL)):
+            assert like(picture, opened, slide.size, aside=aside) < 0.9
+        opened.set_layers("outlines")
+        assert opened.overlay()[..., 3].any()
 
 
 def test_probabilities_have_the_colours_of_the_map_s_heat_maps_cell_by_cell(opened, kd):

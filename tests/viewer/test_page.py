@@ -9,16 +9,9 @@ from hviskd.slides.slide_picture import round_length
 from hviskd.viewer import open_viewer
 from tests.slides.make import patterned
 from tests.viewer.asking import ask
+from tests.viewer.pages import expected
 
 TABLETS = [{"width": 1024, "height": 768}, {"width": 820, "height": 1180}]
-
-
-def expected(slide, opened, shape):
-    """What the screen should show, read from the slide at the place and scale that the page says it shows."""
-    scale = opened.evaluate("hviskd.view.scale")
-    x, y = opened.evaluate("(({x, y}) => [x, y])(hviskd.view.centre)")
-    height, width = shape[:2]
-    return slide.read(x - width / 2 / scale, y - height / 2 / scale, width, height, slide.mpp / scale)
 
 
 @pytest.mark.slow
@@ -43,7 +36,7 @@ def test_the_picture_is_the_slide_at_that_place(viewer, turn, keys, slides):
     seen = opened.picture().astype(int)
     with open_slide(slides / "one.svs") as slide:
         right = expected(slide, opened, seen.shape)
-        off = expected_at_distance(slide, opened, seen.shape, 4)
+        off = expected(slide, opened, seen.shape, aside_px=4)
     assert np.abs(seen - right).mean() < 2.5  # what JPEG loses
     assert np.abs(seen - off).mean() > 6  # four px aside
 
@@ -62,13 +55,6 @@ def test_the_file_s_own_tiles_have_their_colours(look, tmp_path, colours):
         opened = look(f"{viewer.address}#x=700&y=500&power=20")
         seen = opened.picture().astype(int)
         assert np.abs(seen - expected(slide, opened, seen.shape)).mean() < 1.5  # edge tiles are compressed again
-
-
-def expected_at_distance(slide, opened, shape, px):
-    scale = opened.evaluate("hviskd.view.scale")
-    x, y = opened.evaluate("(({x, y}) => [x, y])(hviskd.view.centre)")
-    height, width = shape[:2]
-    return slide.read(x - width / 2 / scale + px, y - height / 2 / scale, width, height, slide.mpp / scale)
 
 
 @pytest.mark.slow
