@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from hviskd.cli.app import app
 from hviskd.errors import RecipeError
+from hviskd.evaluation.calibration import calibrate
 from hviskd.models import NetworkChoice
 from hviskd.models.coarse_to_fine import coarse_to_fine_record
 from hviskd.networks.network_input import NetworkInput
@@ -87,6 +88,19 @@ def test_the_teacher_of_a_pair_reads_full_power_alone(tmp_path):
     pair.write_text("teacher: {name: resnet14}\nstudent: {name: resnet8}\nlow_power: 0.5\n")
     powers = [load_recipe(pair, role=role).low_power for role in ("teacher", "student", "distilled student")]
     assert powers == [0, 0.5, 0.5]
+
+
+@pytest.mark.slow
+def test_calibrating_probabilities_finds_the_threshold_again(run, tiles, tmp_path):
+    loud = run.last()
+    calm = calibrate(loud, tiles, tmp_path / "calm", accuracy=0.2)
+    pixels = np.asarray(tiles.pixels[tiles.rows("val")])
+    first, full = calm.at_low_power().predict(at_low_power(pixels)), calm.predict(pixels)
+    expected = coarse_to_fine_record(first, full, data="tiles", data_fingerprint=tiles.fingerprint)
+    found = calm.card.coarse_to_fine
+    assert (found.closely, found.agreement) == (expected.closely, expected.agreement)
+    assert found.unsure_below == pytest.approx(expected.unsure_below, abs=1e-5)
+    assert found.unsure_below != pytest.approx(loud.card.coarse_to_fine.unsure_below, abs=1e-5)
 
 
 @pytest.mark.slow

@@ -71,6 +71,8 @@ def calibrate(
             f"unsure below {record.unsure_below:.3f}: {record.sure_share:.0%} of the validation tiles are above, and "
             f"at least {accuracy:.0%} of these are correct"
         )
+    if loaded.card.coarse_to_fine is not None:
+        typer.echo(made.card.coarse_to_fine or "no threshold was found for coarse to fine any more")
     if loaded.card.int8 is not None:
         typer.echo(
             "the int8 variant was left out, since its probabilities are uncalibrated; run `hviskd quantize` again"
