@@ -1,36 +1,51 @@
 """Draws docs/evidence.png: every difference with its interval that docs/evidence.md speaks of, by what was tried.
 
-By hand: `python docs/draw_evidence.py`. Each group names the table in benchmarks/results/ that its numbers stand in.
+By hand: `python docs/draw_evidence.py`. The numbers are read from the tables in benchmarks/results/.
 """
 
+import re
 from pathlib import Path
 
 from hviskd.colours import PALETTE
 from hviskd.pictures import new_figure, save_figure
 
 PICTURE = Path(__file__).parent / "evidence.png"
-# Points of accuracy and their 95 % interval.
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+ADAPTING, PRETRAINED = "adapting_crc5.md", "pretrained_teacher.md"
+# Where a difference stands: its table, how the row begins, and the column.
 GROUPS = {
-    "tiles without labels, at another laboratory": {  # adapting_crc5.md
-        "resnet8, teacher of varied stains": (14.1, 4.6, 23.6),
-        "resnet8, plain teacher": (7.4, -0.3, 15.2),
-        "the price at home, teacher of varied stains": (-0.8, -4.9, 3.3),
-        "the price at home, plain teacher": (-0.8, -2.1, 0.5),
+    "tiles without labels, at another laboratory": {
+        "resnet8, teacher of varied stains": (ADAPTING, "| stain jitter | 3 |", 4),
+        "resnet8, plain teacher": (ADAPTING, "| plain | 3 |", 4),
+        "the price at home, teacher of varied stains": (ADAPTING, "| stain jitter | 3 |", 9),
+        "the price at home, plain teacher": (ADAPTING, "| plain | 3 |", 9),
     },
-    "a pretrained teacher, over the student alone": {  # pretrained_teacher.md
-        "resnet8, KD": (-4.7, -8.2, -1.4),
-        "resnet8, HVisKD": (-7.2, -10.4, -4.4),
-        "resnet8, token KL": (2.0, -1.9, 5.5),
-        "mobilenet_v2, KD": (2.6, -1.4, 6.5),
-        "mobilenet_v2, HVisKD": (2.5, -1.3, 6.2),
-        "mobilenet_v2, token KL": (-0.6, -6.4, 5.3),
+    "a pretrained teacher, over the student alone": {
+        "resnet8, KD": (PRETRAINED, "| crc5 | resnet8 | KD |", 8),
+        "resnet8, HVisKD": (PRETRAINED, "| crc5 | resnet8 | HVisKD |", 8),
+        "resnet8, token KL": (PRETRAINED, "| crc5 | resnet8 | token KL |", 8),
+        "mobilenet_v2, KD": (PRETRAINED, "| crc5 | mobilenet_v2 | KD |", 8),
+        "mobilenet_v2, HVisKD": (PRETRAINED, "| crc5 | mobilenet_v2 | HVisKD |", 8),
+        "mobilenet_v2, token KL": (PRETRAINED, "| crc5 | mobilenet_v2 | token KL |", 8),
     },
-    "a teacher no better than its student, over KD": {  # crc5_two_cores.md, crc5_strongest.md
-        "resnet8, 20 epochs, HVisKD": (0.4, -2.4, 2.8),
-        "resnet8, 10 epochs, HVisKD": (-0.3, -2.3, 1.4),
-        "resnet8, 10 epochs, CAT-KD, the highest": (1.6, -1.7, 5.0),
+    "a teacher no better than its student, over KD": {
+        "resnet8, 20 epochs, HVisKD": ("crc5_two_cores.md", "| laptop | hviskd-shared |", 4),
+        "resnet8, 10 epochs, HVisKD": ("crc5_strongest.md", "| laptop | hviskd |", 8),
+        "resnet8, 10 epochs, CAT-KD, the highest": ("crc5_strongest.md", "| laptop | cat-kd |", 8),
     },
 }
+_DIFFERENCE = re.compile(r"(\S+) [(\[](\S+?)(?: to|,) (\S+?)[)\]]")
+
+
+def difference(table: str, row: str, column: int) -> tuple[float, float, float]:
+    """Return a difference in points and the ends of its 95 % interval, as they stand in a table of results."""
+    lines = (RESULTS / table).read_text(encoding="utf-8").splitlines()
+    (line,) = (line for line in lines if line.startswith(row))
+    found = _DIFFERENCE.fullmatch(line.strip("|").split("|")[column].strip())
+    if found is None:
+        raise ValueError(f"{table}: no difference with its interval in column {column} of {line}")
+    value, low, high = (float(number.replace("−", "-")) for number in found.groups())
+    return value, low, high
 
 
 def main() -> None:
@@ -42,7 +57,8 @@ def main() -> None:
     for number, (heading, differences) in enumerate(GROUPS.items()):
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # over the line at zero
         axes.text(-11.4, place, heading, fontsize=9, weight="bold", va="center", bbox=box)
-        for name, (value, low, high) in differences.items():
+        for name, where in differences.items():
+            value, low, high = difference(*where)
             place += 1
             shown = low > 0 or high < 0
             axes.plot([low, high], [place, place], color=PALETTE[number], linewidth=2, solid_capstyle="butt")
