@@ -1,6 +1,7 @@
 """Finds a Model folder, reads its card and checks that its files belong together, all without torch."""
 
 import json
+from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,7 +14,18 @@ from hviskd.storage import read_json
 WEIGHTS, CARD = "weights.safetensors", "model.json"
 INT8 = "int8.onnx"
 MEANING = "meaning"  # in the header of the weights: the card's, for names could be swapped there unseen
-CHOSEN, LAST = "model", "model-last"  # the two Models inside a finished Run
+_OF_LAST = "-last"
+CHOSEN, LAST = "model", f"model{_OF_LAST}"  # the two Models inside a finished Run
+
+
+def name_of_last(name: str) -> str:
+    """Return what the Model of a run's last epoch is called, where that of the selected one is called `name`."""
+    return f"{name}{_OF_LAST}"
+
+
+def is_last(name: str, names: Collection[str]) -> bool:
+    """Return whether a Model is that of a run's last epoch, and that of the selected one is among these names, too."""
+    return name.endswith(_OF_LAST) and name.removesuffix(_OF_LAST) in names
 
 
 def resolve_models(path: str | Path) -> list[Path]:

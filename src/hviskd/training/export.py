@@ -18,7 +18,7 @@ from hviskd.models import (
     UnlabelledRecord,
     save_model,
 )
-from hviskd.models.folder import CHOSEN, LAST
+from hviskd.models.folder import CHOSEN, LAST, name_of_last
 from hviskd.tiles import TileSet, UnlabelledTiles
 from hviskd.training.low_power import calibrate_low_power
 from hviskd.training.recipe import Recipe
@@ -30,7 +30,7 @@ from hviskd.version import __version__
 def export_models(
     run: Run, learner: Learner, teacher: Model | None, independence: Independence, *, weak: str = ""
 ) -> None:
-    """Write `model` (the selected epoch) and `model-last` (the last one) into a run's folder, all epochs done.
+    """Write the Models of the selected and of the last epoch into a run's folder, all epochs done.
 
     `weak` says why the teacher is no better than a guess, if it is not.
     """
@@ -40,7 +40,7 @@ def export_models(
     chosen = load_file(run.chosen_file(int(learner.chosen["epoch"])))
     for place, name, selection, weights, row in (
         (CHOSEN, run.folder.name, selected, chosen, learner.chosen),
-        (LAST, f"{run.folder.name}-last", last, learner.kept.state_dict(), last_row),
+        (LAST, name_of_last(run.folder.name), last, learner.kept.state_dict(), last_row),
     ):
         card = ModelCard(
             name=name,

@@ -4,6 +4,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from hviskd.evaluation.tables import EACH_LEVEL
+from hviskd.models.folder import is_last
 from hviskd.reports.figures.sources import is_evaluation, read_evaluation_card
 from hviskd.reports.section import Picture, Section, name_of, pictures_there, text_of, verdict_in, without_verdict
 from hviskd.tiles.leaks import without_names
@@ -45,7 +46,7 @@ def describe(folder: Path) -> Section:
     card = read_evaluation_card(folder)
     names = [model.name for model in card.models]
     # What a run's last epoch did stands in the tables; its pictures would say little more.
-    first = [name for name in names if not (name.endswith("-last") and name.removesuffix("-last") in names)]
+    first = [name for name in names if not is_last(name, names)]
     shown = first[:SHOWN]
     tiles = f"{card.tiles:,} tiles of {len(card.classes)} classes"
     lead = [f"{len(names)} model{'s' * (len(names) != 1)} on the {card.split} split, {tiles}."]
