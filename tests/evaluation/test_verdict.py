@@ -61,11 +61,21 @@ def test_a_loss_is_no_gain_and_is_told():
 def test_where_no_test_could_show_a_gain_none_is_denied():
     few = too_few(4, "patient", 1)
     assert few == "4 patients are too few for any test to show it"
-    verdict = said(Claim("kd", "alone", 0.8, 0.05, 0.01, 0.1, 0.125), untestable=few)
+    verdict = said(
+        Claim("kd", "alone", 0.8, 0.05, 0.01, 0.1, 0.125), untestable={"alone": few}, doubts=("only 4 patients",)
+    )
     assert verdict.outcome == "untold"
     unknown = "it cannot be told whether anything was gained over alone: kd reached 80.0 % top-1, +5.0 points (95 %"
     assert unknown in verdict.sentences[0]
     assert verdict.sentences[0].endswith(f"and {few}.")
+    assert verdict.sentences[1] == "Keep in mind: only 4 patients."  # nothing was claimed that it could speak against
+
+
+def test_a_test_over_one_reference_may_be_possible_where_one_over_another_is_not():
+    over_kd = Claim("hviskd", "KD", 0.782, 0.023, -0.01, 0.04, 0.2)
+    verdict = said(CHANCE, over_kd, untestable={"alone": "9 patients are too few for any test to show it", "KD": ""})
+    assert verdict.outcome == "untold"
+    assert verdict.sentences[1].startswith("There, nothing was gained over KD that can be told from chance")
 
 
 def test_how_many_patients_a_test_needs_follows_from_its_least_p():

@@ -78,6 +78,10 @@ def test_few_patients_for_so_many_arms_cannot_tell():
     few = Basis(tiles=100, unit="patient", clusters=8)  # 2 / 2^8 × 10 arms
     assert verdict_of(TEACHER, ALONE, KD, *others, basis=few).outcome == "untold"
     assert verdict_of(TEACHER, ALONE, KD, basis=few).outcome == "nothing"
+    both = row("crd", 0.79, over_student=(0.04, -0.02, 0.06, 0.1, 0.2), over_kd=(0.03, -0.001, 0.05, 0.2, 0.1))
+    verdict = verdict_of(TEACHER, ALONE, KD, *others, both, basis=few)
+    assert "it cannot be told whether anything was gained over the student alone" in verdict.sentences[0]
+    assert "nothing was gained over KD that can be told from chance" in verdict.sentences[1]  # one arm, one test
 
 
 def test_what_does_as_well_without_that_teacher_speaks_against_a_gain():
@@ -131,5 +135,5 @@ def test_where_nothing_has_finished_nothing_was_compared():
     assert verdict.sentences == (
         "On 412 test tiles of 14 patients, nothing was compared: no arm with a teacher has finished beside the student "
         "alone.",
-        "Against it speaks: 3 trainings are missing.",
+        "Keep in mind: 3 trainings are missing.",
     )

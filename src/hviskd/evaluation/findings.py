@@ -19,8 +19,8 @@ from hviskd.evaluation.verdict import (
     tested_on,
     too_few,
 )
+from hviskd.models.folder import is_last, name_of_last
 
-_LAST = "-last"
 _CLASS_LOSS = 0.05  # of recall; smaller losses of a class come and go with any training
 
 
@@ -33,7 +33,7 @@ def findings_of(evaluation: Evaluation) -> Findings:
     reference, *others = evaluation.models
     names = {model.name for model in evaluation.models}
     taught_by = {model.taught_by for model in evaluation.models}
-    rivals = [model for model in others if not _is_last(model.name, names) and model.weights not in (taught_by - {""})]
+    rivals = [model for model in others if not is_last(model.name, names) and model.weights not in (taught_by - {""})]
     where = tested_on(len(evaluation.labels), evaluation.split, evaluation.clusters, evaluation.unit)
     doubts = _doubts(evaluation, reference, compared=bool(rivals))
     if not rivals:
@@ -43,7 +43,7 @@ def findings_of(evaluation: Evaluation) -> Findings:
     return Findings(
         where,
         claims,
-        too_few(evaluation.clusters, evaluation.unit, len(rivals)),
+        {reference.name: too_few(evaluation.clusters, evaluation.unit, len(rivals))},
         costs=_costs(evaluation, best, reference),
         doubts=doubts,
     )
@@ -109,7 +109,7 @@ def _costs(evaluation: Evaluation, best: ModelResult, reference: ModelResult) ->
     """Say what is worse of the best model than of the reference, and where else its gain does not show."""
     said = []
     named = {model.name: model for model in evaluation.models}
-    last = [named.get(f"{model.name}{_LAST}") for model in (best, reference)]
+    last = [named.get(name_of_last(model.name)) for model in (best, reference)]
     if last[0] and last[1] and (change := last[0].metrics.top1 - last[1].metrics.top1) <= 0:
         said.append(f"at the last epoch the difference is {points(change)} points")
     if best.val_top1 is not None and reference.val_top1 is not None and best.val_top1 <= reference.val_top1:
@@ -154,8 +154,3 @@ def _doubts(evaluation: Evaluation, reference: ModelResult, *, compared: bool) -
     if compared:
         said.append("one training each, so that another seed may tell otherwise")
     return tuple(said)
-
-
-def _is_last(name: str, names: set[str]) -> bool:
-    """Return whether a model is the last epoch of a run whose selected epoch is evaluated, too."""
-    return name.endswith(_LAST) and name.removesuffix(_LAST) in names

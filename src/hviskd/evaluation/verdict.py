@@ -5,8 +5,8 @@ They say what was gained on what, how sure that is, and what speaks against it. 
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from hviskd.evaluation.intervals import FEW_CLUSTERS
@@ -55,7 +55,7 @@ class Findings:
     Attributes:
         where: On what was measured, as `On 412 test tiles of 6 patients`.
         claims: The differences, those from the most important reference first.
-        untestable: Why no test could show a gain, such as too few patients; empty if one could.
+        untestable: Why no test could show a gain over a reference, such as too few patients; empty if one could.
         measured: Sentences about a model that is compared with no other; used where there are no claims.
         costs: What the best arm paid for its gain, or what else the gain may come from.
         doubts: What speaks against any conclusion, the gravest first.
@@ -63,7 +63,7 @@ class Findings:
 
     where: str
     claims: tuple[Claim, ...] = ()
-    untestable: str = ""
+    untestable: Mapping[str, str] = field(default_factory=dict)
     measured: tuple[str, ...] = ()
     costs: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
@@ -102,15 +102,16 @@ UNJUDGED = Verdict("measured", ())
 def judge(findings: Findings) -> Verdict:
     """Make the verdict."""
     if not findings.claims:
-        return Verdict("measured", (*findings.measured, *_against(findings.doubts)))
-    sentences = []
-    for number, reference in enumerate(dict.fromkeys(claim.reference for claim in findings.claims)):
-        said = _said([claim for claim in findings.claims if claim.reference == reference], findings.untestable)
-        sentences.append(f"{'There' if number else findings.where}, {said}.")
-    first = [claim for claim in findings.claims if claim.reference == findings.claims[0].reference]
-    outcome = _outcome(first, findings.untestable)
+        return Verdict("measured", (*findings.measured, *_doubted("measured", findings.doubts)))
+    sentences, outcomes = [], []
+    for reference in dict.fromkeys(claim.reference for claim in findings.claims):
+        claims = [claim for claim in findings.claims if claim.reference == reference]
+        untestable = findings.untestable.get(reference, "")
+        sentences.append(f"{'There' if sentences else findings.where}, {_said(claims, untestable)}.")
+        outcomes.append(_outcome(claims, untestable))
+    outcome = outcomes[0]
     doubts = (*findings.costs, *findings.doubts) if outcome == "gained" else findings.doubts
-    return Verdict(outcome, (*sentences, *_against(doubts)), findings.claims)
+    return Verdict(outcome, (*sentences, *_doubted(outcome, doubts)), findings.claims)
 
 
 def best_of(claims: Iterable[Claim]) -> Claim:
@@ -196,8 +197,9 @@ def _losses(lost: Sequence[Claim]) -> str:
     return f"; {lost[0].arm} lost {points(-lost[0].value).removeprefix('+')} points{_evidence(lost[0])}{more}"
 
 
-def _against(doubts: Sequence[str]) -> tuple[str, ...]:
-    return (f"Against it speaks: {'; '.join(doubts)}.",) if doubts else ()
+def _doubted(outcome: Outcome, doubts: Sequence[str]) -> tuple[str, ...]:
+    told = "Against it speaks" if outcome in ("gained", "lost") else "Keep in mind"  # where nothing was claimed
+    return (f"{told}: {'; '.join(doubts)}.",) if doubts else ()
 
 
 def _counted(count: int, unit: str) -> str:

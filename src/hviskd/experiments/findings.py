@@ -62,13 +62,11 @@ def findings_of(rows: Sequence[Row], basis: Basis, doubts: Sequence[str] = ()) -
     if not claims:
         said = f"{where}, nothing was compared: no arm with a teacher has finished beside {_SPOKEN[STUDENT]}."
         return Findings(where, measured=(said,), doubts=(*_unfinished(rows), *doubts))
-    reference = next(name for name, spoken in _SPOKEN.items() if any(claim.reference == spoken for claim in claims))
-    first = [claim for claim in claims if claim.reference == _SPOKEN[reference]]
-    tests = sum(reference in row.gains for row in rows)  # corrected for all, also those without a teacher
+    first = [claim for claim in claims if claim.reference == next(iter(claims)).reference]
     return Findings(
         where,
         tuple(claims),
-        _untestable(counts, basis, tests),
+        {spoken: _untestable(name, rows, basis) for name, spoken in _SPOKEN.items()},
         costs=_costs(claims[best_of(first)], rows),
         doubts=(*_doubts(rows, basis, counts), *doubts),
     )
@@ -81,10 +79,11 @@ def _claim(row: Row, reference: str, several: bool) -> Claim:
     return Claim(name, _SPOKEN[reference], row.chosen["top1"].mean, gain.value, gain.low, gain.high, p)
 
 
-def _untestable(counts: Sequence[int], basis: Basis, tests: int) -> str:
-    if counts[-1] < LEAST_PAIRS:
+def _untestable(reference: str, rows: Sequence[Row], basis: Basis) -> str:
+    tested = [row for row in rows if reference in row.gains]  # p is corrected for all, also those without a teacher
+    if max((row.trainings for row in tested if row.teacher == "trained"), default=0) < LEAST_PAIRS:
         return f"fewer than {LEAST_PAIRS} trainings per arm allow no test over trainings"
-    return too_few(basis.clusters, basis.unit, tests)
+    return too_few(basis.clusters, basis.unit, len(tested))
 
 
 def _costs(best: Row, rows: Sequence[Row]) -> tuple[str, ...]:
