@@ -3,6 +3,8 @@
 A message names the file or parameter, says what is wrong, and says what to do.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 
@@ -23,8 +25,11 @@ def first_problem(error: _ValidationProblems, *where: str) -> str:
 
 
 def in_words(error: Exception, path: object) -> str:
-    """Return what is wrong with a file: of the system's errors, its path and the reason; of ours, what they say."""
-    return f"{path}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+    """Return what is wrong with a file: of ours, what they say; of the system's errors, the file and the reason.
+
+    `path` is the file where the system does not name it.
+    """
+    return f"{error.filename or path}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
 
 
 class DataError(HviskdError):
@@ -36,7 +41,22 @@ class OutputError(HviskdError):
 
 
 class LeakError(DataError):
-    """A patient, slide, neighbouring tile or identical image appears in more than one split."""
+    """A patient, slide, neighbouring tile or identical image appears in more than one split.
+
+    What is wrong may be followed, as a second argument, by how a caller with `allow_leak` can go on nevertheless.
+    """
+
+    def __str__(self) -> str:
+        return "".join(map(str, self.args))
+
+
+@contextmanager
+def without_allow_leak() -> Iterator[None]:
+    """Let leaks be told without the way to go on, by functions that have no parameter `allow_leak`."""
+    try:
+        yield
+    except LeakError as error:
+        raise LeakError(error.args[0]) from error
 
 
 class RecipeError(HviskdError):

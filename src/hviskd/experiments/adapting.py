@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from hviskd.colours import PALETTE
-from hviskd.errors import RecipeError
+from hviskd.errors import RecipeError, without_allow_leak
 from hviskd.evaluation import Evaluation, evaluate
 from hviskd.evaluation.tables import Table, markdown_table
 from hviskd.figure_text import fit
@@ -87,6 +87,7 @@ class Adaptation:
         return show.table(*self.summary_table()) + "".join(map(show.paragraph, self.statements))
 
 
+@without_allow_leak()
 def adapt(
     student: AnyModel,
     tileset: TileSet | Path | str,

@@ -7,7 +7,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from hviskd.checks import require_at_least
-from hviskd.errors import DataError, RecipeError, TrainingError
+from hviskd.errors import DataError, RecipeError, TrainingError, without_allow_leak
 from hviskd.experiments.cells import Bench, Cell
 from hviskd.experiments.comparison import Comparison
 from hviskd.experiments.comparison_files import write_comparison
@@ -64,6 +64,7 @@ class Outcome:
         return left + failed + self.comparison._repr_html_()
 
 
+@without_allow_leak()
 def compare(
     design: Design,
     tileset: TileSet | Path | str,

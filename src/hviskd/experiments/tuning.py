@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hviskd.colours import PALETTE
-from hviskd.errors import DataError, DivergedError, RecipeError
+from hviskd.errors import DataError, DivergedError, RecipeError, without_allow_leak
 from hviskd.evaluation.tables import Table, markdown_table
 from hviskd.figure_text import fit
 from hviskd.file_names import safe_name
@@ -109,6 +109,7 @@ class Tuning:
         return show.table(*self.summary_table()) + "".join(map(show.paragraph, self.notes))
 
 
+@without_allow_leak()
 def tune(
     recipe: Recipe,
     tileset: TileSet | Path | str,

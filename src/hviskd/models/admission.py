@@ -111,7 +111,8 @@ def _familiarity(model: "Model", tileset: "TileSet", split: str, *, allow_leak: 
         if not allow_leak:
             raise LeakError(
                 f"{model.folder}: trained on {tileset.folder} with another split, so possibly on the "
-                "tiles to be evaluated; restore that split, or pass `allow_leak=True` to continue"
+                "tiles to be evaluated; restore that split",
+                ", or pass `allow_leak=True` to continue",
             )
         return "trained on this TileSet with another split, so possibly on the tiles evaluated here."
     if split == "train":

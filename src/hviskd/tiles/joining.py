@@ -8,7 +8,7 @@ import pandas as pd
 
 from hviskd.arrays import Ints
 from hviskd.errors import DataError, LeakError
-from hviskd.tiles.leaks import HELD_OUT, crossings
+from hviskd.tiles.leaks import ALLOWING, HELD_OUT, crossings
 from hviskd.tiles.tileset import TileSet
 
 _SAME_MPP = 0.05  # relative; scanners state their pixel size no better than this
@@ -69,10 +69,7 @@ def join_unlabelled(tileset: TileSet, other: TileSet | Path | str, *, allow_leak
         return UnlabelledTiles(other, rows, _independent(held, joining), leaks=False)
     statement = f"LEAK: {'; '.join(map(str, found))}."
     if not allow_leak:
-        raise LeakError(
-            f"{other.folder}: {statement} Cut them from slides of other patients, or pass `allow_leak=True` to "
-            "continue; every output will then say so"
-        )
+        raise LeakError(f"{other.folder}: {statement} Cut them from slides of other patients", ALLOWING)
     return UnlabelledTiles(other, rows, statement, leaks=True)
 
 

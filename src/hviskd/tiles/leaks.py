@@ -19,6 +19,7 @@ from hviskd.tiles.rows import SPLITS
 from hviskd.tiles.tileset import TileSet
 
 HELD_OUT = "both in the val or test split and among the unlabelled tiles"
+ALLOWING = ", or pass `allow_leak=True` to continue; every output will then say so"
 _NAMES_KEPT = 10
 _NAMES_SAID = 3
 
@@ -144,8 +145,8 @@ def require_no_leak(tileset: TileSet, *, allow_leak: bool = False) -> LeakReport
     if report.leaks and not allow_leak:
         way = f"by {report.known_by}" if report.known_by else "at random"
         raise LeakError(
-            f"{tileset.folder}: {report.statement} {_before_splitting(report)} the tiles again {way}, "
-            "or pass `allow_leak=True` to continue; every output will then say so"
+            f"{tileset.folder}: {report.statement} {_before_splitting(report)} the tiles again {way}",
+            ALLOWING,
         )
     return report
 

@@ -337,7 +337,7 @@ def independence_of(
                 f"The {role} was trained on other tiles ({theirs.name}); whether it saw these patients is unknown."
             )
     if reasons and not allow_leak:
-        raise LeakError(f"{tileset.folder}: {reasons[0]}; train one on this split, or pass `allow_leak=True`")
+        raise LeakError(f"{tileset.folder}: {reasons[0]}; train one on this split", ", or pass `allow_leak=True`")
     told = [*(f"LEAK: {reason}." for reason in reasons), report.statement, *notes]
     return Independence(" ".join(told), leaks=report.leaks or bool(reasons))
 
