@@ -173,6 +173,9 @@ def test_a_teacher_no_better_than_the_student_alone_is_told():
     models = (model("alone", 6), kd, model("teacher", 8))
     told = verdict_of(*models, top1=[(-0.1, 0.1), (-0.2, 0.0)]).sentences[-1]
     assert "the teacher, teacher, is no better (60.0 %) than alone (70.0 %)" in told
+    last = model("teacher-last", 8, weights="teacher")
+    both = verdict_of(*models, last, top1=[(-0.1, 0.1), (-0.2, 0.0), (-0.2, 0.0)]).sentences[-1]
+    assert both.count("is no better") == 1
     assert "the teacher" not in str(verdict_of(model("alone", 6), kd, model("teacher", 1), top1=[(0, 0.1)] * 2))
 
 

@@ -139,7 +139,10 @@ def _doubts(evaluation: Evaluation, reference: ModelResult, *, compared: bool) -
         said.append(f"{evaluation.split} tiles took part in the training or in choosing its epoch")
     if compared:
         teachers = {model.taught_by for model in evaluation.models}
+        names = {model.name for model in evaluation.models}
         for model in evaluation.models:
+            if is_last(model.name, names):
+                continue
             weak = model.metrics.top1 <= reference.metrics.top1
             if model.weights in teachers - {""} and not reference.taught_by and model is not reference and weak:
                 said.append(

@@ -103,7 +103,8 @@ def judge(findings: Findings) -> Verdict:
     """Make the verdict."""
     if not findings.claims:
         return Verdict("measured", (*findings.measured, *_doubted("measured", findings.doubts)))
-    sentences, outcomes = [], []
+    sentences: list[str] = []
+    outcomes: list[Outcome] = []
     for reference in dict.fromkeys(claim.reference for claim in findings.claims):
         claims = [claim for claim in findings.claims if claim.reference == reference]
         untestable = findings.untestable.get(reference, "")
