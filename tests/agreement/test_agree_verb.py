@@ -210,7 +210,10 @@ def test_a_cluster_measures_the_same_maps(cohort: Path, monkeypatch: pytest.Monk
         there = agree("maps", "drawn", running=Dask(cluster.scheduler_address), progress=silent)
     assert [one.slide for one in there.maps] == [one.slide for one in here.maps] == ["b.svs"]
     np.testing.assert_array_equal(mean_rows(there.means()), mean_rows(here.means()))
-    assert there.failed.keys() == here.failed.keys() == {"a.svs", "c"}
+    assert there.failed == here.failed
+    assert there.failed.keys() == {"a.svs", "c"}
+    assert there.failed["a.svs"].startswith("drawn/a.geojson: ")
+    assert [pair.folder for pair in there.pairs] == [Path("maps/b")]
     (cohort / "maps" / "c" / "map.npz").unlink()
     parts = [Part(number, 3) for number in (1, 2, 3)]  # of the two maps, of equal size
     with pytest.raises(DataError, match="no maps in this part"):

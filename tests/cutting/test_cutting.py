@@ -534,17 +534,19 @@ def test_a_cluster_cuts_the_same_tiles(cohort, tmp_path, monkeypatch):
     slides = shutil.copytree(cohort, tmp_path / "cohort", ignore=shutil.ignore_patterns("tiles*", ".*"))
     (slides / "broken.svs").write_bytes(b"no slide")
     shutil.copy(next((slides / "masks").iterdir()), slides / "masks" / "broken_L.png")
-    words = ["tiles", "cut", str(slides), "--masks", str(slides / "masks"), "--legend", str(write_legend(slides))]
-    words += ["--tile-px", "64", "--tissue", "0.3", "--cap", "40"]
-    one = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "one")])
     monkeypatch.chdir(tmp_path)
+    words = ["tiles", "cut", "cohort", "--masks", "cohort/masks", "--legend", str(write_legend(slides))]
+    words += ["--tile-px", "64", "--tissue", "0.3", "--cap", "40"]
+    one = CliRunner().invoke(app, [*words, "-o", "one"])
     with LocalCluster(n_workers=2, processes=False, dashboard_address=":0", silence_logs="CRITICAL") as cluster:
         many = CliRunner().invoke(app, [*words, "-o", "many", "--scheduler", cluster.scheduler_address])
     assert (one.exit_code, many.exit_code) == (1, 1), many.output
-    assert "broken.svs" in many.stderr
+    assert "error: cohort/broken.svs: " in many.stderr
+    assert many.stderr == one.stderr
     for line in one.stdout.splitlines()[:-2]:  # but for the paths
         assert line in many.stdout
     same(TileSet.open(tmp_path / "many"), TileSet.open(tmp_path / "one"))
+    assert TileSet.open("many").card.origin == TileSet.open("one").card.origin
     assert (tmp_path / "many" / "pixels.npy").read_bytes() == (tmp_path / "one" / "pixels.npy").read_bytes()
     reports = [read_report(qc_folder(tmp_path / name)) for name in ("one", "many")]
     assert reports[0] == reports[1]

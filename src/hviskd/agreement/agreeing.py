@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from hviskd.agreement.boundary import distance_edges_um
 from hviskd.agreement.pairs import Drawn, Pair, map_folders, pair_up
@@ -15,7 +15,7 @@ from hviskd.arrays import Floats
 from hviskd.errors import DataError
 from hviskd.file_names import Paths, list_paths
 from hviskd.progress import Progress, progress_bar
-from hviskd.running import Here, Running
+from hviskd.running import Here, Running, Undemanding
 from hviskd.segmentation import MapCard, read_summary
 
 
@@ -49,7 +49,7 @@ class _Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class _AgreeingJob:
+class _AgreeingJob(Undemanding):
     """What applies to all maps: the bin edges of the profiles. Nothing is written."""
 
     edges_um: Floats
@@ -74,14 +74,6 @@ class _AgreeingJob:
     def name(self, item: Pair) -> str:
         """Return the map's folder."""
         return str(item.folder)
-
-    def with_threads(self, threads: int) -> Self:
-        """Return the job as it is: a map is measured by one thread."""
-        return self
-
-    def obstacle(self) -> str:
-        """Return nothing: a map or annotation that is not seen says so itself."""
-        return ""
 
     def lost(self, item: Pair, problem: str) -> _Measured:
         """Return the result of a map that no worker survived."""
@@ -139,16 +131,15 @@ def agree(
         edges_um = distance_edges_um(widest_um if settings.bin_um is None else settings.bin_um, settings.reach_um)
     except ValueError as error:
         raise DataError(f"`bin_um={settings.bin_um}`, `reach_um={settings.reach_um}`: {error}") from error
-    if running.remote:
-        pairs = [pair.absolute() for pair in pairs]
+    sent = [pair.absolute() for pair in pairs] if running.remote else pairs
     found: list[tuple[Pair, SlideAgreement]] = []
-    measured = {one.folder: one for one in running.run(_AgreeingJob(edges_um), pairs, progress)}
-    for pair in pairs:
-        one = measured.get(pair.folder)
+    measured = {one.folder: one for one in running.run(_AgreeingJob(edges_um), sent, progress)}
+    for pair, where in zip(pairs, sent, strict=True):
+        one = measured.get(where.folder)
         if one is None:  # it is of another part
             continue
         if one.agreement is None:
-            failed[pair.card.slide] = one.problem
+            failed[pair.card.slide] = pair.respelled(one.problem)
         else:
             found.append((pair, one.agreement))
     if not found:

@@ -61,6 +61,13 @@ class Pair:
         """Return the same with absolute paths, for processes with other working directories."""
         return replace(self, folder=self.folder.absolute(), drawn=self.drawn.absolute())
 
+    def respelled(self, said: str) -> str:
+        """Return what a process said of the pair that has absolute paths, with the paths as they were given."""
+        places = [self.folder, self.drawn.annotations, *([self.drawn.slides] if self.drawn.slides else [])]
+        for place in places:
+            said = said.replace(str(place.absolute()), str(place))
+        return said
+
     def measure(self, edges_um: Floats) -> SlideAgreement:
         """Compare map and annotation; `edges_um` are the bin edges of the profiles.
 

@@ -87,9 +87,6 @@ def cut_slides(
     legend = ANY_TISSUE if legend is None else legend if isinstance(legend, Legend) else load_legend(legend)
     settings, cluster = _without_cluster((settings or CutSettings()).under(legend))
     cohort = find_cohort(slides)
-    if cluster is not None:  # whose workers have other working directories
-        cohort = cohort.absolute()
-        folder = folder and AnnotationFolder(folder.folder.absolute(), folder.kind)
     listed = list_slides(cohort, folder, patients)
     require_free(output, overwrite=overwrite, replaces=(CARD_FILE, "TileSet"))
     require_free(qc_folder(output), overwrite=True, replaces=(REPORT_FILE, "report of a cutting"))

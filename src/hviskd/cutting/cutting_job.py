@@ -12,7 +12,7 @@ from hviskd.cutting.settings import CutSettings
 from hviskd.cutting.slide_cut import Allotted, Failed, Job, Listed, LookedAt
 from hviskd.errors import DataError
 from hviskd.progress import Progress
-from hviskd.running import Running
+from hviskd.running import Running, Undemanding
 from hviskd.slides.slide_files import known_bytes
 
 Step = Listed | Allotted
@@ -20,7 +20,7 @@ Taken = LookedAt | Allotted | Failed
 
 
 @dataclass(frozen=True)
-class CuttingJob:
+class CuttingJob(Undemanding):
     """What a process needs to look at a slide, or to cut one whose number of tiles is known.
 
     Attributes:
@@ -68,10 +68,6 @@ class CuttingJob:
         """Return the job for a worker that has so many threads; what the user gave stands."""
         return replace(self, settings=replace(self.settings, workers=self.settings.workers or threads))
 
-    def obstacle(self) -> str:
-        """Return nothing: a slide or annotation that is not seen says so itself."""
-        return ""
-
     def lost(self, item: Step, problem: str) -> Failed:
         """Return the result of a slide that no worker survived."""
         return Failed.because_of(DataError(f"{item.report.path}: {problem}"), item.report)
@@ -92,6 +88,24 @@ def cut_on(
 
 
 def _on(cluster: Running, job: CuttingJob, slides: Sequence[Step | Failed], progress: Progress | None) -> list[Any]:
+    """Do the next step of slides; workers, who have other working directories, are given absolute paths."""
     items = [slide for slide in slides if not isinstance(slide, Failed)]
-    done = {taken.report.slide: taken for taken in cluster.run(job, items, progress)} if items else {}
-    return [slide if isinstance(slide, Failed) else done[slide.report.slide] for slide in slides]
+    sent = [item.absolute() for item in items]
+    done = {taken.report.slide: taken for taken in cluster.run(job, sent, progress)} if items else {}
+    return [slide if isinstance(slide, Failed) else _as_given(done[slide.report.slide], slide) for slide in slides]
+
+
+def _as_given(taken: Taken, item: Step) -> Taken:
+    """Return what became of an item, with the paths as the user spelled them."""
+    if isinstance(taken, Allotted):
+        assert isinstance(item, Allotted)
+        return item
+    given, there = item.report, taken.report
+    report = there.model_copy(update={"path": given.path, "annotation": given.annotation})
+    if isinstance(taken, LookedAt):
+        assert isinstance(item, Listed)
+        return replace(taken, slide=item, report=report)
+    problem = there.problem or ""
+    for name in filter(None, (given.path, given.annotation)):
+        problem = problem.replace(str(Path(name).absolute()), name)
+    return Failed(report.model_copy(update={"problem": problem}))

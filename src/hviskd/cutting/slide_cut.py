@@ -6,7 +6,7 @@ held in memory between them, so that a cohort may have any number of slides.
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hviskd.annotations import Legend, read_annotation
@@ -17,7 +17,7 @@ from hviskd.cutting.parts import PARTS_VERSION, FinishedSlide, Parts, SlideParts
 from hviskd.cutting.picture import draw_cut_tiles
 from hviskd.cutting.report import IMPURE, OVER, THIN, UNLABELLED, SlideReport, by_class
 from hviskd.cutting.settings import CutSettings
-from hviskd.errors import DataError
+from hviskd.errors import DataError, in_words
 from hviskd.processor import give_back_memory
 from hviskd.progress import Advance
 from hviskd.slides import (
@@ -60,8 +60,7 @@ class Failed:
     @classmethod
     def because_of(cls, error: Exception, report: SlideReport) -> "Failed":
         """Give up on a slide, for the reason of an error, with what is known for the report."""
-        text = f"{error.filename or report.path}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        return cls(report.model_copy(update={"problem": " ".join(text.split())}))
+        return cls(report.model_copy(update={"problem": " ".join(in_words(error, report.path).split())}))
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,11 @@ class Listed:
         """What is known of the slide before it is opened; its tiles are named after its file, without suffix."""
         annotation = None if self.annotation is None else str(self.annotation)
         return SlideReport(slide=self.path.stem, path=str(self.path), patient=self.patient, annotation=annotation)
+
+    def absolute(self) -> "Listed":
+        """Return the same with absolute paths."""
+        annotation = None if self.annotation is None else self.annotation.absolute()
+        return replace(self, path=self.path.absolute(), annotation=annotation)
 
     def look(self, job: Job) -> "LookedAt | Failed":
         """Find the slide's candidates, unless they are stored, and count them."""
@@ -158,6 +162,10 @@ class Allotted:
     def report(self) -> SlideReport:
         """What is known of the slide."""
         return self.looked.report
+
+    def absolute(self) -> "Allotted":
+        """Return the same with absolute paths; what is known stays as it was given."""
+        return replace(self, looked=replace(self.looked, slide=self.looked.slide.absolute()))
 
     def cut(self, job: Job, advance: Advance) -> "Cut | Failed":
         """Read the slide's tiles and draw its image, unless already done."""

@@ -5,8 +5,8 @@ itself is imported when a cluster is used.
 """
 
 from hviskd.running.here import Here
-from hviskd.running.job import Job, Running
+from hviskd.running.job import Job, Running, Undemanding
 from hviskd.running.on_dask import Dask
 from hviskd.running.part import Part
 
-__all__ = ["Dask", "Here", "Job", "Part", "Running"]
+__all__ = ["Dask", "Here", "Job", "Part", "Running", "Undemanding"]

@@ -63,6 +63,18 @@ class RemoteJob(Job[_Item, _Result], Protocol[_Item, _Result]):
         """Return the result of a piece that no worker survived."""
 
 
+class Undemanding:
+    """Of a job: any process can do it, each piece by one thread; what it cannot read, the piece itself says."""
+
+    def with_threads(self, threads: int) -> Self:
+        """Return the job as it is."""
+        return self
+
+    def obstacle(self) -> str:
+        """Return nothing."""
+        return ""
+
+
 class Running(Protocol):
     """A place where the pieces of jobs are done.
 

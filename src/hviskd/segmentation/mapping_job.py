@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from hviskd.claims import LOOK_S, Claims, Unclaimed
-from hviskd.errors import DataError, ModelError
+from hviskd.errors import DataError, ModelError, in_words
 from hviskd.models import find_model
 from hviskd.models.card import ModelCard
 from hviskd.models.compute import Compute
@@ -244,12 +244,10 @@ def _row(task: SlideTask) -> LiveRow:
 
 
 def _failed(task: SlideTask, error: DataError | OSError) -> SlideOutcome:
-    text = str(error)
     if isinstance(error, DataError):
         with suppress(OSError):  # a map from before, of another slide, Model or setting, must not pass for this one
             (task.folder / SUMMARY).rename(task.folder / OUTDATED)
-    else:
-        text = f"{error.filename or task.slide.path}: {error.strerror or error}"
+    text = in_words(error, task.slide.path)
     return SlideOutcome(task.slide.path, task.folder, "failed", problem=" ".join(writable(text).split()))
 
 

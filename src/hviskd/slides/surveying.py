@@ -4,11 +4,11 @@ import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from hviskd.errors import DataError, in_words
 from hviskd.progress import Progress, progress_bar
-from hviskd.running import Here, Running
+from hviskd.running import Here, Running, Undemanding
 from hviskd.slides.cohort import CohortSlide, find_cohort
 from hviskd.slides.opening import open_slide
 from hviskd.slides.slide import SlideFacts
@@ -93,7 +93,7 @@ class _Looked:
 
 
 @dataclass(frozen=True)
-class _SurveyJob:
+class _SurveyJob(Undemanding):
     """What applies to all slides of a survey: the folder of pictures, tissue detection, colours."""
 
     output: Path | None
@@ -123,14 +123,6 @@ class _SurveyJob:
     def name(self, item: _Looked) -> str:
         """Return the path of a slide."""
         return str(item.slide.path)
-
-    def with_threads(self, threads: int) -> Self:
-        """Return the job as it is: a slide is looked at by one thread."""
-        return self
-
-    def obstacle(self) -> str:
-        """Return nothing: whoever sees the slides can look at them, and each says itself if it is not seen."""
-        return ""
 
     def lost(self, item: _Looked, problem: str) -> SlideReport:
         """Return the report of a slide that no worker survived."""
