@@ -12,6 +12,7 @@ teacher in memory; every step reads other tiles in other views. `plain` is the s
     python benchmarks/training_step.py --against plain --arms kd hviskd hviskd+cache --pairs vgg19-shufflenet_v1
     python benchmarks/training_step.py --arms all --pairs resnet32x4-resnet8x4 vgg19-shufflenet_v1
     python benchmarks/training_step.py --pairs laptop --arms dkd crd --tile-px 64 --batch-size 8 --repeats 3
+    python benchmarks/training_step.py --profile --pairs laptop --arms plain kd --tile-px 32 --batch-size 64
 """
 
 import argparse
@@ -32,6 +33,12 @@ LINEAR = "hviskd-linear"  # HVisKD with the authors' full linear region adapters
 OWN = {LINEAR: {"cross_entropy": {}, "kd": {}, "hviskd": {"region_adapter": "linear"}}}
 CLASSES, TRAIN_TILES, PROGRESS = 8, 20_000, 0.6
 CACHED = "+cache"
+KINDS = {  # by parts of the names that torch gives its operations
+    "convolutions": ("conv",),
+    "batch norms": ("batch_norm",),
+    "ReLUs": ("relu", "threshold"),
+    "optimizer": ("_foreach", "optimizer", "Optimizer"),
+}
 
 let_threads_sleep()  # as the command line does
 keep_freed_memory()  # as a training does
@@ -40,6 +47,9 @@ keep_freed_memory()  # as a training does
 def main() -> None:
     """Measure every pair and arm, and write one table."""
     options = parse()
+    if options.profile:
+        print("\n".join(profile(pair, arm, options) for pair in options.pairs for arm in options.arms))
+        return
     if options.child:
         measure = {"time": measure_time, "memory": measure_memory, "fill": fill}[options.child]
         print(json.dumps(measure(options.arms[0], options)))
@@ -72,6 +82,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, help="counted steps of each arm: 30 on a GPU, 5 on a CPU")
     parser.add_argument("-o", "--output", type=Path, help="also write the table here")
     parser.add_argument("--stored-tiles", type=int, default=32, help="tiles of a cache; each has eight views")
+    parser.add_argument("--profile", action="store_true", help="only print where a step's seconds go")
     parser.add_argument("--child", choices=("time", "memory", "fill"), help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -266,6 +277,26 @@ def measure_memory(arm: str, options: argparse.Namespace) -> dict:
     if options.device == "cuda":
         return {"peak_mb": torch.cuda.max_memory_allocated() / 1e6}
     return {"peak_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e6}
+
+
+def profile(pair: str, arm: str, options: argparse.Namespace) -> str:
+    """Say what share of the time of an arm's steps each kind of operation takes."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as recorded
+
+    step, _, _ = build(pair, arm, options)
+    for _ in range(3):
+        step()
+    with recorded(activities=[ProfilerActivity.CPU]) as steps:
+        for _ in range(options.repeats):
+            step()
+    spent: dict[str, float] = {}
+    for event in steps.key_averages():
+        kind = next((name for name, parts in KINDS.items() if any(part in event.key for part in parts)), "other")
+        spent[kind] = spent.get(kind, 0.0) + event.self_cpu_time_total
+    total = sum(spent.values())
+    shares = ", ".join(f"{kind} {spent.get(kind, 0.0) / total:.0%}" for kind in (*KINDS, "other"))
+    return f"{pair} {arm}: {total / 1e6 / options.repeats:.3f} s a step; {shares}"
 
 
 def render(rows: list[dict], options: argparse.Namespace) -> str:
