@@ -212,14 +212,15 @@ def _draw_slide(order: _Order) -> SyntheticSlide:
     section_rng = np.random.default_rng(section_seed)
     class_map = lay_out_section(settings.width_px, settings.height_px, mpp=settings.mpp, rng=section_rng)
     look = draw_patient(settings.seed * 10_000 + order.patient)
-    pixels = draw_tissue(class_map, look, mpp=settings.mpp, rng=np.random.default_rng(tissue_seed))
+    tissue_rng = np.random.default_rng(tissue_seed)
+    layout = lay_out(class_map, settings.mpp, tissue_rng)
+    pixels = draw_tissue(class_map, look, mpp=settings.mpp, rng=tissue_rng, layout=layout)
     write_svs(order.folder / svs, pixels, mpp=settings.mpp)
     del pixels
     legend = load_legend(LEGEND)
     mask = section_mask(class_map, legend)
     write_mask(mask, order.folder / mask_png, legend)
     write_geojson(section_outlines(mask, legend), order.folder / geojson)
-    layout = lay_out(class_map, settings.mpp, np.random.default_rng(tissue_seed))  # the first that the drawing does
     with open_slide(order.folder / svs) as slide:
         tiles = write_vessel_tiles(
             slide,

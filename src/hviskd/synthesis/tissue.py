@@ -109,7 +109,12 @@ def draw_tile(
 
 
 def draw_tissue(
-    class_map: NDArray[np.integer], look: PatientLook, *, mpp: float = 0.5, rng: np.random.Generator
+    class_map: NDArray[np.integer],
+    look: PatientLook,
+    *,
+    mpp: float = 0.5,
+    rng: np.random.Generator,
+    layout: Layout | None = None,
 ) -> NDArray[np.uint8]:
     """Draw the tissue of a map of classes.
 
@@ -118,6 +123,7 @@ def draw_tissue(
         look: The patient.
         mpp: µm a pixel, from 0.1 to 4.
         rng: The only source of chance: from the same state it draws the same picture.
+        layout: What `lay_out` made of the map with this `rng`, if the caller has it.
 
     Returns:
         uint8 RGB (H, W, 3). It is drawn in bands of rows: beside it, memory holds one band and a plan of the
@@ -127,7 +133,9 @@ def draw_tissue(
         DataError: A class index is out of range, the map is empty or not two-dimensional, or `mpp` is out of range.
     """
     _check(class_map, mpp)
-    scene = _Scene.plan(class_map, look, mpp, rng)
+    if layout is None:
+        layout = lay_out(class_map, mpp, rng)
+    scene = _Scene.plan(layout, class_map.shape, look, mpp, rng)
     picture = np.empty((*class_map.shape, 3), np.uint8)
     for first_row in range(0, len(picture), _BAND_ROWS):
         rows = picture[first_row : first_row + _BAND_ROWS]
@@ -162,8 +170,9 @@ class _Scene:
     shape: tuple[int, ...]
 
     @classmethod
-    def plan(cls, class_map: NDArray[np.integer], look: PatientLook, mpp: float, rng: np.random.Generator) -> Self:
-        layout = lay_out(class_map, mpp, rng)
+    def plan(
+        cls, layout: Layout, shape: tuple[int, ...], look: PatientLook, mpp: float, rng: np.random.Generator
+    ) -> Self:
         noise = rng.standard_normal(layout.along_x.shape, np.float32)
         return cls(
             layout=layout,
@@ -174,7 +183,7 @@ class _Scene:
             streaks=_along_fibres(_grain(noise, 0.8), layout.along_y, layout.along_x, 0.7, 3),
             seed=int(rng.integers(2**62)),
             mpp=mpp,
-            shape=class_map.shape,
+            shape=shape,
         )
 
     def band(self, first_row: int, count: int, look: PatientLook) -> NDArray[np.uint8]:
