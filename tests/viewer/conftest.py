@@ -56,12 +56,15 @@ def window(browser):
 
 @pytest.fixture
 def look(browser, window):
-    """A function that opens an address in a page of its own; a complaint in the console fails the test."""
+    """A function that opens an address in a page of its own; a complaint in the console fails the test.
+
+    Another device than the window's takes a process of its own, two seconds.
+    """
     opened = []
 
-    def look(address, **context):
-        own = browser.new_context(**{**SETTINGS, **context}) if context else window
-        opened.append(one := Opened(own, address))
+    def look(address, device=None, **emulated):
+        own = browser.new_context(**SETTINGS | device) if device else window
+        opened.append(one := Opened(own, address, **emulated))
         return one
 
     yield look

@@ -13,9 +13,23 @@ _TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimatio
 class Opened:
     """A page that is open; it notes what it asked for and what the console said."""
 
-    def __init__(self, context, address):
+    def __init__(self, context, address, *, screen=None, touched=False, **media):
+        """Open an address.
+
+        Args:
+            context: The browser's window, of which all pages share one process.
+            address: What to open.
+            screen: The page's width and height, if they are not the window's.
+            touched: It is a touch screen.
+            media: What the system prefers, as Playwright names it.
+        """
         self.context = context
         self.page = context.new_page()
+        self.page.emulate_media(**media)
+        if screen:
+            self.page.set_viewport_size(screen)
+        if touched:
+            context.new_cdp_session(self.page).send("Emulation.setTouchEmulationEnabled", {"enabled": True})
         self.complaints, self.requests = [], []
         self.page.on("console", self._heard)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))

@@ -156,9 +156,9 @@ def test_every_answer_forbids_what_is_foreign(viewer, keys):
         assert "access-control-allow-origin" not in headers
 
 
-def test_the_page_in_a_frame_of_another_page_stays_empty(viewer, browser, tmp_path):
+def test_the_page_in_a_frame_of_another_page_stays_empty(viewer, window, tmp_path):
     (tmp_path / "evil.html").write_text(f"<iframe src='{viewer.address}'></iframe><img src='{viewer.address}'>")
-    page = browser.new_page()
+    page = window.new_page()
     page.goto((tmp_path / "evil.html").as_uri())
     page.wait_for_timeout(500)
     assert not any(frame.query_selector("#stage") for frame in page.frames)

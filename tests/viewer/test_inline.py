@@ -51,14 +51,14 @@ def notebook(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_a_notebook_shows_the_page_inline_and_holds_no_lasting_token(mapped, cohort, notebook, tmp_path, browser, name):
+def test_a_notebook_shows_the_page_inline_and_holds_no_lasting_token(mapped, cohort, notebook, tmp_path, window, name):
     with hviskd.view(cohort / "slides", maps=cohort / "kd") as viewer:
         shown = viewer._repr_html_()
         assert viewer.address.partition("token=")[2] not in shown
         (tmp_path / "notebook.html").write_text(
             f"<!doctype html><title>notebook</title><link rel='icon' href='data:,'>{shown}"
         )
-        page = browser.new_context(viewport={"width": 1200, "height": 800}).new_page()
+        page = window.new_page()
         complaints = []
         page.on("console", lambda message: complaints.append(message.text))
         page.goto(notebook(name))
@@ -66,11 +66,11 @@ def test_a_notebook_shows_the_page_inline_and_holds_no_lasting_token(mapped, coh
         inside.locator("#told", has_text="A.svs is open").wait_for(timeout=20_000)
         inside.locator("#legend button").first.wait_for()
         assert complaints == []
-        page.context.close()
+        page.close()
 
 
 @pytest.mark.slow
-def test_another_page_cannot_frame_it_even_then(cohort, notebook, tmp_path, browser):
+def test_another_page_cannot_frame_it_even_then(cohort, notebook, tmp_path, window):
     with hviskd.view(cohort / "slides") as viewer:
         viewer._repr_html_()
         policy = ask(viewer, "/").headers["content-security-policy"]
@@ -79,7 +79,7 @@ def test_another_page_cannot_frame_it_even_then(cohort, notebook, tmp_path, brow
         assert ask(viewer, "/", Sec_Fetch_Site="same-site", Sec_Fetch_Dest="image").status == 403
         assert ask(viewer, "/", Sec_Fetch_Site="cross-site", Sec_Fetch_Dest="iframe").status == 403
         (tmp_path / "evil.html").write_text(f"<iframe src='{viewer.address}'></iframe>")
-        page = browser.new_page()
+        page = window.new_page()
         page.goto((tmp_path / "evil.html").as_uri())
         page.wait_for_timeout(500)
         assert not any(frame.query_selector("#stage") for frame in page.frames)

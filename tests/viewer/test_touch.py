@@ -60,7 +60,7 @@ class Fingers:
 
 @pytest.fixture
 def opened(to_draw_on, look, folder):
-    opened = look(to_draw_on.address, **TABLET)
+    opened = look(to_draw_on.address, TABLET)
     opened.evaluate("hviskd.view.lookAt(640, 480, 12)")
     opened.settled()
     return opened
