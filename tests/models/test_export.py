@@ -1,8 +1,8 @@
 """What is exported gives the Model's probabilities in programs that know nothing of hviskd."""
 
 import json
-import subprocess
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -16,19 +16,13 @@ from hviskd.models.export import export_formats, export_model
 from hviskd.models.quantization import QuantizeSettings, quantize
 from hviskd.slides.stain import Stain
 from tests.models.make import make_model
+from tests.processes import start
 
 needs_openvino = pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
 FORMATS = [pytest.param(name, marks=needs_openvino) if name == "openvino" else name for name in export_formats()]
 
-# Each is run by itself, in a process where hviskd cannot be imported: sys.argv is what was exported, the tiles (.npy
-# or a folder of PNG) and where to put the probabilities.
-ALONE = """
-import sys; sys.modules["hviskd"] = None
-import numpy as np
-exported, tiles, output = sys.argv[1:]
-{code}
-np.save(output, np.concatenate(probabilities))
-"""
+# Each is run by itself, in a process where nothing of hviskd can be imported: `exported` and `tiles` (.npy or a folder
+# of PNG) are paths, `probabilities` is what it gets.
 READERS = {
     "onnx": """
 import onnxruntime
@@ -79,6 +73,16 @@ def random_tiles(count=5, tile_px=64):
     return np.random.default_rng(3).integers(0, 256, (count, tile_px, tile_px, 3), dtype=np.uint8)
 
 
+def alone(code, exported, tiles, output):
+    """Run another program in this process."""
+    warnings.simplefilter("ignore")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "hviskd"]:
+        sys.modules[name] = None
+    names = {"np": np, "exported": exported, "tiles": tiles}
+    exec(code, names)
+    np.save(output, np.concatenate(names["probabilities"]))
+
+
 def run_alone(form, exported, tiles, folder):
     """Give the probabilities that another program gets from what was exported."""
     given = folder / "tiles"
@@ -89,9 +93,10 @@ def run_alone(form, exported, tiles, folder):
     else:
         given = given.with_suffix(".npy")
         np.save(given, tiles)
-    words = [ALONE.format(code=READERS[form]), str(exported), str(given), str(folder / "out.npy")]
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    said = folder / "said.txt"
+    process = start(alone, READERS[form], str(exported), str(given), folder / "out.npy", says=said)
+    process.join()
+    assert process.exitcode == 0, said.read_text()
     return np.load(folder / "out.npy")
 
 

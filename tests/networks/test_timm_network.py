@@ -1,6 +1,4 @@
 import copy
-import os
-import subprocess
 import sys
 
 import pytest
@@ -11,6 +9,7 @@ from hviskd.errors import RecipeError
 from hviskd.networks import NetworkInput, create_network
 from hviskd.networks.timm_body import check_arguments, import_timm, timm_names
 
+from ..processes import start
 from ..timm_samples import TIMM, WITH_CLASS_TOKEN, small
 
 FIXED = ["vit_tiny_patch16_224", "eva02_tiny_patch14_224", "swin_tiny_patch4_window7_224"]
@@ -299,15 +298,17 @@ def test_only_one_line_is_said_where_timm_is_missing(monkeypatch):
         create_network("timm:regnetx_002", 3)
 
 
-@pytest.mark.slow
+def name_timm_s_networks(first_on_the_path):
+    sys.path.insert(0, first_on_the_path)
+    timm_names("*")
+
+
 def test_a_torchvision_that_does_not_match_torch_is_one_line_too(tmp_path):
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('operator does not exist\\nmore')")
-    code = "from hviskd.networks.timm_body import timm_names; timm_names('*')"
-    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    said = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}
-    ).stderr.splitlines()[-1]
+    process = start(name_timm_s_networks, str(tmp_path), says=tmp_path / "said.txt")
+    process.join()
+    said = (tmp_path / "said.txt").read_text().splitlines()[-1]
     assert said.startswith(
         "hviskd.errors.RecipeError: networks of timm need timm and a torchvision that matches torch ("
     )

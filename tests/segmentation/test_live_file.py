@@ -1,9 +1,6 @@
 """What a running cohort shows of itself: true at every moment, gone at the end, known as stale once it was killed."""
 
 import base64
-import signal
-import subprocess
-import sys
 import time
 import tracemalloc
 import zlib
@@ -20,6 +17,7 @@ from hviskd.segmentation.live_file import LiveSlide, live_states
 from hviskd.segmentation.mapping_job import CLAIMS
 from hviskd.slides import CohortSlide
 from hviskd.slides.slide_files import place_digest
+from tests.processes import start, wait_until
 from tests.segmentation.make import CLASSES, COLOURS, TILE_PX, tissue_on_glass, write_slide
 
 pytestmark = pytest.mark.usefixtures("empty_overviews")
@@ -93,20 +91,16 @@ def test_what_is_finished_already_is_told(model, slides, tmp_path, monkeypatch):
     assert state.slides[0].state == "kept"
 
 
+def segment_for_ever(model, slide, maps):
+    segment_cohort(model, slide, maps, compute=PLAIN, progress=lambda *_: time.sleep(60))
+
+
 def test_a_killed_process_leaves_a_file_that_nobody_believes_and_the_next_one_removes(model, slides, tmp_path):
     maps = tmp_path / "maps"
-    code = (
-        "import sys, time; from hviskd.models import Compute; from hviskd.segmentation import segment_cohort;"
-        "segment_cohort(*sys.argv[1:], compute=Compute('torch', threads=1, workers=1, batch_size=8),"
-        "progress=lambda *_: time.sleep(60))"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, str(model), str(slides[0]), str(maps)]) as process:
-        until = time.monotonic() + 90
-        while not live_states(maps, maps / CLAIMS):
-            assert process.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
+    process = start(segment_for_ever, model, slides[0], maps)
+    wait_until(lambda: live_states(maps, maps / CLAIMS), process)
+    process.kill()
+    process.join()
     (left,) = maps.glob(".progress-*")
     left.with_name(f".partial-{left.name}").write_text("{")  # as if killed while it was replaced
     assert live_states(maps, maps / CLAIMS) == []

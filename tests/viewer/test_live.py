@@ -4,8 +4,6 @@ import gzip
 import http.client
 import json
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ import pytest
 
 from hviskd.claims import Claims
 from hviskd.models import Compute
-from hviskd.segmentation import load_slide_map, segment_cohort
+from hviskd.segmentation import live_file, load_slide_map, segment_cohort
 from hviskd.segmentation.mapping_job import CLAIMS
 from hviskd.slides import CohortSlide
 from hviskd.viewer import OnSlides, open_viewer
@@ -24,21 +22,9 @@ from hviskd.viewer.at_work import AtWork
 from hviskd.viewer.live_answers import changes
 from hviskd.viewer.map_shelf import MapShelf
 from hviskd.viewer.shelf import put_up
+from tests.processes import start
 from tests.segmentation.make import CLASSES, COLOURS, tissue_on_glass, write_model, write_slide
 from tests.viewer.asking import ask, post
-
-SLOWLY = """
-import sys, time
-from pathlib import Path
-from hviskd.models import Compute
-from hviskd.segmentation import live_file, segment_cohort
-live_file._EVERY_S = live_file._REST = 0.0
-model, slides, maps, go = sys.argv[1:]
-def wait(done, total, what):
-    while not Path(go).exists() and done > total // 3:
-        time.sleep(0.05)
-segment_cohort(model, slides, maps, compute=Compute("torch", threads=1, workers=1, batch_size=8), progress=wait)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +43,26 @@ def cohort(tmp_path):
     return tmp_path
 
 
+def segment_slowly(model, slides, maps, go):
+    live_file._EVERY_S = live_file._REST = 0.0
+
+    def wait(done, total, _what):
+        while not go.exists() and done > total // 3:
+            time.sleep(0.05)
+
+    segment_cohort(model, slides, maps, compute=Compute("torch", threads=1, workers=1, batch_size=8), progress=wait)
+
+
 @contextmanager
 def segmenting(model, folder):
     """Run another process that stops in the middle of the first slide; yields what lets it go on."""
     go = folder / "go"
-    command = [sys.executable, "-c", SLOWLY, str(model), str(folder / "slides"), str(folder / "maps"), str(go)]
-    with subprocess.Popen(command) as process:
-        try:
-            yield lambda: (go.touch(), process.wait(120))
-        finally:
-            process.kill()
+    process = start(segment_slowly, model, folder / "slides", folder / "maps", go)
+    try:
+        yield lambda: (go.touch(), process.join(120))
+    finally:
+        process.kill()
+        process.join()
 
 
 @contextmanager
