@@ -56,45 +56,49 @@ def run(checkout, *words):
     return done.stdout
 
 
-def passes(checkout, *tests):
-    told = run(checkout, "pytest", "-p", "no:cacheprovider", "-rN", *tests)
-    assert "skipped" not in told
-    return int(re.search(r"(\d+) passed", told)[1])
+OF_ITS_OWN = (
+    *("test_it_learns", "test_its_losses_are_those_of_the_live_teacher_where_that_was_stored"),
+    *("test_it_goes_beside_kd_and_hviskd", "test_without_a_teacher_it_says_so"),
+    "test_weight_scales_all_that_a_method_adds_to_the_learning",
+)
+BESIDE_OTHERS = (
+    "test_nothing_stays_on_the_processor_when_all_is_elsewhere",
+    "test_mixed_precision_keeps_the_losses_in_full",
+    "test_a_student_that_is_its_teacher_costs_nothing",
+    "test_what_reads_no_label_gives_the_same_whatever_the_labels_are",
+)
+OF_METHODS = (
+    *(f"{EVERY_METHOD}::{test}[mimic]" for test in OF_ITS_OWN),
+    *(f"{EVERY_METHOD}::{test}[mixture 1]" for test in BESIDE_OTHERS),
+    f"{EVERY_METHOD}::test_every_method_is_run_by_a_preset_and_by_a_mixture",
+    "tests/distillation/test_registry.py::test_every_module_of_a_method_is_known_by_the_name_it_gives_itself",
+)
 
 
-@pytest.mark.slow
-def test_the_method_passes_what_every_method_passes(checkout):
-    of_its_own = (
-        *("test_it_learns", "test_its_losses_are_those_of_the_live_teacher_where_that_was_stored"),
-        *("test_it_goes_beside_kd_and_hviskd", "test_without_a_teacher_it_says_so"),
-        "test_weight_scales_all_that_a_method_adds_to_the_learning",
-    )
-    beside_others = (
-        "test_nothing_stays_on_the_processor_when_all_is_elsewhere",
-        "test_mixed_precision_keeps_the_losses_in_full",
-        "test_a_student_that_is_its_teacher_costs_nothing",
-        "test_what_reads_no_label_gives_the_same_whatever_the_labels_are",
-    )
-    passed = passes(
-        checkout,
-        *(f"{EVERY_METHOD}::{test}[mimic]" for test in of_its_own),
-        *(f"{EVERY_METHOD}::{test}[mixture 1]" for test in beside_others),
-        f"{EVERY_METHOD}::test_every_method_is_run_by_a_preset_and_by_a_mixture",
-        "tests/distillation/test_registry.py::test_every_module_of_a_method_is_known_by_the_name_it_gives_itself",
-        "tests/distillation/methods/test_mimic.py",
-    )
-    assert passed == len(of_its_own) + len(beside_others) + 3
-
-
-@pytest.mark.slow
-def test_the_reader_opens_its_file_and_names_damage(checkout):
-    assert passes(checkout, "tests/annotations/test_circles.py") == 6
-
-
-@pytest.mark.slow
-def test_the_verb_runs_and_its_help_is_like_the_others(checkout):
+@pytest.fixture(scope="module")
+def passed(checkout):
+    """The tests that pass in the checkout, all run by one process, which takes seconds to start."""
+    files = ("tests/distillation/methods/test_mimic.py", "tests/annotations/test_circles.py", "tests/cli/test_count.py")
     shown = "tests/cli/test_app.py::test_every_verb_has_examples[count]"
-    assert passes(checkout, "tests/cli/test_count.py", shown) == 3
+    told = run(checkout, "pytest", "-p", "no:cacheprovider", "-rp", *OF_METHODS, *files, shown)
+    assert "skipped" not in told
+    return re.findall(r"^PASSED (.+)$", told, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_method_passes_what_every_method_passes(passed):
+    assert set(OF_METHODS) < set(passed)
+    assert sum(test.startswith("tests/distillation/") for test in passed) == len(OF_METHODS) + 1
+
+
+@pytest.mark.slow
+def test_the_reader_opens_its_file_and_names_damage(passed):
+    assert sum(test.startswith("tests/annotations/test_circles.py") for test in passed) == 6
+
+
+@pytest.mark.slow
+def test_the_verb_runs_and_its_help_is_like_the_others(passed):
+    assert sum(test.startswith("tests/cli/") for test in passed) == 3
 
 
 @pytest.mark.slow
