@@ -14,11 +14,12 @@ from hviskd.networks import create_network
 from hviskd.progress import silent
 from hviskd.training import load_recipe
 
+pytestmark = pytest.mark.usefixtures("without_curves")
 RECIPE = {"network": "resnet8", "epochs": 1, "batch_size": 16, "methods": "plain", "seed": 7}
 
 
 @pytest.fixture(scope="module")
-def tuned(tileset, tmp_path_factory):
+def tuned(tileset, without_curves, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tuned") / "out"
     grid = {"learning_rate": [1e-9, 0.02], "methods.cross_entropy.label_smoothing": [0.0, 0.1]}
     return tune(load_recipe(None, RECIPE), tileset, folder, grid=grid, seeds=[1, 2], progress=silent), folder
