@@ -1,9 +1,8 @@
 """Small real things that several rooms' tests use: a TileSet, a trained teacher."""
 
 import os
-from importlib.metadata import version
-from importlib.util import find_spec
 
+from building.operators import declare_operators_of_torchvision
 from hviskd.processor import collect_garbage_rarely, let_threads_sleep
 
 let_threads_sleep()  # both as the command line does
@@ -20,7 +19,6 @@ settings.load_profile("busy")
 
 CLASSES = ("pale", "middle", "dark")
 _SLOW_TO_MAKE = {"look", "turn", "teacher_run"}  # a page, a training
-_OPERATORS = []  # which live as long as the tests
 
 
 def pytest_sessionstart(session):
@@ -30,16 +28,6 @@ def pytest_sessionstart(session):
     os.fsync = lambda _: None  # what tests write may be lost with the machine: nobody need wait for the disk
     declare_operators_of_torchvision()
     _turn_every_answer_into_json()
-
-
-def declare_operators_of_torchvision():
-    """Let timm import a torchvision whose wheel on the package index needs a torch with CUDA for two operators."""
-    import torch
-
-    if find_spec("torchvision") and "+cpu" in torch.__version__ and "+cpu" not in version("torchvision"):
-        _OPERATORS.append(library := torch.library.Library("torchvision", "FRAGMENT"))
-        for operator in ("nms", "qnms"):  # none of them is called
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
 def _turn_every_answer_into_json():

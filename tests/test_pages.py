@@ -1,7 +1,7 @@
 """What the pages show is possible: commands, options, Python names, recipes and links are those of this version.
 
-Nothing is run here: `make docs` runs the first tutorial, and the pages on Python, on drawing, CONTRIBUTING and the
-README have tests that run them.
+Nothing is run here: `make docs` runs the tutorials, and the page on Python, CONTRIBUTING and the README have tests that
+run them.
 """
 
 import ast

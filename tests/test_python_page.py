@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import hviskd
-from tests.conftest import declare_operators_of_torchvision
+from building.operators import declare_operators_of_torchvision
 from tests.cutting.samples import BG, halves, tissue_slide, write_legend, write_mask
 from tests.processes import start
 from tests.slides.make import stained, write_svs

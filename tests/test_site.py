@@ -1,19 +1,22 @@
 """What builds the site: the reference leaves nothing out; a tutorial that does otherwise and a dead link are found."""
 
+import json
 import re
 
 import pytest
 
 import hviskd
-from building import session
+from building import hand, session
 from building.api import api_page
 from building.check import problems
 from building.commands import commands_page, walk
 from building.keys import experiment_keys, method_options, preset_table, recipe_keys
+from building.steps import parts
 from hviskd.distillation import METHODS
 from hviskd.distillation.registry import PRESETS
 from hviskd.experiments.design import Arm, Design
 from hviskd.training import Recipe
+from tests.pages import ROOT
 
 
 def test_the_reference_of_commands_has_every_option_of_every_verb():
@@ -38,12 +41,27 @@ def test_the_reference_of_recipes_has_every_key_preset_and_method():
     assert re.findall(r"^### (\w+)$", method_options(), re.MULTILINE) == list(METHODS)
 
 
-PAGE = """
+PAGE = """# Recipes
+
+There are [some](recipes.md).
+
+```
+hviskd demo
+```
+
 ```sh
 hviskd recipes
 ```
 
 <!-- prints: {} -->
+
+```sh
+hviskd recipes \\
+    nothing
+```
+
+<!-- ends with: 2 -->
+<!-- prints: not a built-in recipe -->
 
 ```yaml
 name: three
@@ -57,6 +75,8 @@ print(open("three.yaml").read())
 
 <!-- prints: three -->
 <!-- shows: three.yaml -->
+
+The end.
 """
 
 
@@ -71,18 +91,70 @@ def kept(tmp_path, monkeypatch):
 
 def test_a_tutorial_shows_what_its_blocks_print_and_draw(kept):
     page = PAGE.format("laptop")
-    session.keep(page)
-    shown = session.printed(page)
+    session.keep({"a": page})
+    shown = session.printed("a", page)
     assert "laptop\n" in shown.partition("```text")[2]
     assert "name: three\n```" in shown.rpartition("```text")[2]
-    assert "(_session/three.yaml)" in shown
+    assert "(_session/a-three.yaml)" in shown
     assert "<!--" not in shown
-    assert (kept / "three.yaml").is_file()
+    assert shown.startswith("# Recipes\n\n{download}`")
+    assert shown.endswith("\n\nThe end.\n")
+    assert (kept / "a-three.yaml").is_file()
+
+
+def test_a_tutorial_is_a_notebook_with_the_same_outputs(kept):
+    page = PAGE.format("laptop")
+    session.keep({"a": page})
+    cells = json.loads((kept / "a.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert [cell["source"] for cell in cells] == [
+        "# Recipes\n\nThere are some.\n\n```\nhviskd demo\n```",
+        "!hviskd recipes",
+        "!hviskd recipes nothing",
+        "%%writefile three.yaml\nname: three\n",
+        'print(open("three.yaml").read())',
+        "The end.",
+    ]
+    assert [cell["cell_type"] for cell in cells] == ["markdown", *["code"] * 4, "markdown"]
+    printed, refused, saved, read = (cell["outputs"] for cell in cells[1:-1])
+    assert "laptop" in printed[0]["text"]
+    assert "not a built-in recipe" in refused[0]["text"]
+    assert saved == []
+    assert read[0] == {"output_type": "stream", "name": "stdout", "text": "name: three\n"}
+
+
+def test_tutorials_go_on_in_one_folder_and_run_again_only_when_one_changes(kept):
+    made = "# A\n\n```yaml\nname: one\n```\n\n<!-- saved as: a.yaml -->\n"
+    read = "# B\n\n```python\nprint(open('a.yaml').read())\n```\n\n<!-- prints: one -->\n"
+    session.keep({"a": made, "b": read})
+    (kept / "b.ipynb").unlink()
+    session.keep({"a": made, "b": read})
+    assert not (kept / "b.ipynb").is_file()
+    session.keep({"a": made, "b": f"{read}\nMore.\n"})
+    assert (kept / "b.ipynb").is_file()
 
 
 def test_a_tutorial_that_prints_something_else_fails(kept):
-    with pytest.raises(session.UnlikeError, match="and not\ndesktop"):
-        session.keep(PAGE.format("desktop"))
+    with pytest.raises(session.UnlikeError, match=r"docs/a.md: hviskd recipes\n(.|\n)*and not\ndesktop"):
+        session.keep({"a": PAGE.format("desktop")})
+
+
+def test_a_command_that_ends_otherwise_than_the_page_says_fails(kept):
+    with pytest.raises(session.UnlikeError, match="ended with 2"):
+        session.keep({"a": PAGE.format("laptop").replace("<!-- ends with: 2 -->\n", "")})
+
+
+@pytest.mark.parametrize("name", session.TUTORIALS)
+def test_every_step_of_a_tutorial_says_what_is_expected_of_it(name):
+    page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    steps = [part for part in parts(page) if not isinstance(part, str)]
+    assert len(steps) >= 5
+    for step in steps:
+        assert step.note("saved as" if step.kind == "yaml" else "prints"), step.text
+        assert all(line.startswith("hviskd ") for line in step.commands if step.kind == "sh")
+        assert hand.at_work(step.note("meanwhile"))
+    text = "".join(part for part in parts(page) if isinstance(part, str))
+    assert "<!--" not in text, "a comment that belongs to no block"
+    assert not re.search(r"^```(sh|python)$", text, re.MULTILINE), "a block that nobody runs"
 
 
 def test_what_a_site_loads_from_elsewhere_and_a_dead_link_are_found(tmp_path):

@@ -28,7 +28,9 @@ def filled(text: str) -> str:
 
 
 def _fill(_app: Any, name: str, source: list[str]) -> None:
-    source[0] = session.printed(source[0]) if name == "docs/first" else filled(source[0])
+    folder, _, page = name.rpartition("/")
+    tutorial = folder == "docs" and page in session.TUTORIALS
+    source[0] = session.printed(page, source[0]) if tutorial else filled(source[0])
     if name.startswith("benchmarks/results/"):  # linked to from the pages of evidence, and too many for the side bar
         source[0] = f"---\norphan: true\n---\n\n{source[0]}"
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.functional import mse_loss
 
+from building.operators import declare_operators_of_torchvision
 from hviskd.cli.app import app
 from hviskd.cli.train import speaks
 from hviskd.errors import DataError, LeakError, RecipeError, TrainingError
@@ -18,7 +19,7 @@ from hviskd.tiles import Origin, TileSet, TileSetWriter, TileSource, join_unlabe
 from hviskd.tiles.rows import write_rows
 from hviskd.training import Devices, Run, Teaching, fit, load_recipe, train
 from hviskd.training.unlabelled import UnlabelledBatches, unlabelled_per_batch
-from tests.conftest import declare_operators_of_torchvision, write_tiles
+from tests.conftest import write_tiles
 from tests.processes import free_port, start
 
 CPU = torch.device("cpu")
