@@ -28,22 +28,19 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import SimpleQueue
 
 from cutting import make_slide
 from segmentation import write_model
+from viewing_server import Connection, Server, follow, look_at_all, look_on, viewer
 
 HERE = Path(__file__).parent
 PATH = HERE / "viewing_path.json"
 WIDTH_PX, HEIGHT_PX = 15_000, 12_000
-CONNECTIONS = 6  # of a browser to one server
 VIEWERS, CLICKS = 10, 30
 MOVES = 150
 SIDES = (("x", "width"), ("y", "height"))
-PACE_S = 0.5  # between two moves of somebody who looks at what is shown
 DEEP_ZOOM = """
 import sys
 from io import BytesIO
@@ -68,67 +65,6 @@ def tile(level, col, row):
 
 app.run("127.0.0.1", int(sys.argv[2]), threaded=True)
 """
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running server: its process, its port, the cookie it wants, and where its tiles are."""
-
-    process: subprocess.Popen
-    port: int
-    cookie: str
-    tile: Callable[[str], str]
-    up: float = 0.0
-
-    def cpu_s(self) -> float:
-        """Return its user and system time."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def peak_mib(self) -> float:
-        """Return its largest resident set so far."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
-
-
-class Connection:
-    """A connection that stays open as long as the server lets it."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.stream = None
-
-    def get(self, target: str) -> bytes:
-        """Return the body at a target.
-
-        Raises:
-            RuntimeError: It was not served.
-        """
-        if self.stream is None:
-            self.socket = socket.create_connection(("127.0.0.1", self.server.port))
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.stream = self.socket.makefile("rb")
-        lines = [f"GET {target} HTTP/1.1", f"Host: 127.0.0.1:{self.server.port}", f"Cookie: {self.server.cookie}"]
-        self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
-        status, length, closes = self.stream.readline(), 0, False
-        closes = status.startswith(b"HTTP/1.0")
-        while (line := self.stream.readline().lower()) not in (b"\r\n", b""):
-            if line.startswith(b"content-length:"):
-                length = int(line.partition(b":")[2])
-            closes |= line.startswith(b"connection: close")
-        body = self.stream.read(length)
-        if closes:
-            self.close()
-        if status.split()[1:2] != [b"200"] or len(body) < length:
-            raise RuntimeError(f"{target}: {status!r}")
-        return body
-
-    def close(self) -> None:
-        """Close it."""
-        if self.stream is not None:
-            self.stream.close()
-            self.socket.close()
-            self.stream = None
 
 
 def main() -> None:
@@ -173,26 +109,6 @@ def steps() -> list[list[str]]:
 
 
 @contextmanager
-def viewer(slide: Path, *given: object) -> Iterator[Server]:
-    """Run `hviskd view` on a slide."""
-    command = [sys.executable, "-m", "hviskd", "view", str(slide), "--no-browser", *map(str, given)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            found = None
-            while found is None:
-                line = process.stdout.readline()
-                if not line:
-                    sys.exit("hviskd view ended before it printed its address")
-                found = re.search(r"127\.0\.0\.1:(\d+)/\?token=(\S+)", line)
-            up = time.perf_counter()
-            server = Server(process, int(found[1]), f"hviskd-{found[1]}={found[2]}", str)
-            key = json.loads(Connection(server).get("/slides"))["slides"][0]["key"]
-            yield Server(process, server.port, server.cookie, lambda tile: f"/slides/{key}/tiles/{tile}", up)
-        finally:
-            process.terminate()
-
-
-@contextmanager
 def deep_zoom(slide: Path) -> Iterator[Server]:
     """Run OpenSlide's example on a slide."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -211,41 +127,6 @@ def deep_zoom(slide: Path) -> Iterator[Server]:
             yield Server(process, port, "", lambda tile: "/slide_files/{}/{}_{}.jpeg".format(*tile.split("/")))
         finally:
             process.terminate()
-
-
-def follow(server: Server, path: list[list[str]], *, pace_s: float = 0.0) -> list[float]:
-    """Ask for the tiles of a path, step after step, and return the seconds of each."""
-    waiting: SimpleQueue[str | None] = SimpleQueue()
-    came: SimpleQueue[float | Exception] = SimpleQueue()
-
-    def ask() -> None:
-        connection = Connection(server)
-        while (tile := waiting.get()) is not None:
-            began = time.perf_counter()
-            try:
-                connection.get(server.tile(tile))
-                came.put(time.perf_counter() - began)
-            except (OSError, RuntimeError) as error:
-                came.put(error)
-        connection.close()
-
-    threads = [threading.Thread(target=ask, daemon=True) for _ in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    took = []
-    for step in path:
-        began = time.perf_counter()
-        for tile in step:
-            waiting.put(tile)
-        for _ in step:
-            found = came.get()
-            if isinstance(found, Exception):
-                raise found
-            took.append(found)
-        time.sleep(max(0.0, pace_s - (time.perf_counter() - began)))
-    for _ in threads:
-        waiting.put(None)
-    return took
 
 
 def tiles(slide: Path, _work: Path, repeats: int) -> list[tuple[str, str]]:
@@ -283,14 +164,27 @@ def tiles(slide: Path, _work: Path, repeats: int) -> list[tuple[str, str]]:
 
 
 def memory(slide: Path, _work: Path, _repeats: int) -> list[tuple[str, str]]:
-    """Let ten follow the path at a time, each from another step on."""
+    """Let ten look at a time, each from another step of the path on: at the slide alone, then at all there is."""
     path = steps()
-    with viewer(slide) as server:
-        before = server.peak_mib()
-        begins = [len(path) * number // VIEWERS for number in range(VIEWERS)]
-        with ThreadPoolExecutor(VIEWERS) as pool:
-            list(pool.map(lambda begin: follow(server, path[begin:] + path[:begin]), begins))
-        return [(f"peak memory, {VIEWERS} viewers on one slide", f"{server.peak_mib():.0f} MiB; one: {before:.0f} MiB")]
+    begins = [len(path) * number // VIEWERS for number in range(VIEWERS)]
+    model = model_beside(slide)
+    maps = maps_beside(slide, model)
+    drawn = maps / slide.stem / f"{slide.stem}.geojson"
+
+    def peak(look: Callable[[Server, list[list[str]]], object], *given: object) -> str:
+        with viewer(slide, *given) as server:
+            before = server.peak_mib()
+            with ThreadPoolExecutor(VIEWERS) as pool:
+                list(pool.map(lambda begin: look(server, path[begin:] + path[:begin]), begins))
+            return f"{server.peak_mib():.0f} MiB; before they came {before:.0f} MiB"
+
+    return [
+        (f"peak memory, {VIEWERS} viewers on one slide", peak(follow)),
+        (
+            "the same with a map's layers, outlines, events, and a Model that answers clicks",
+            peak(look_at_all, "-m", model, "--maps", maps, "--annotations", drawn),
+        ),
+    ]
 
 
 def first(slide: Path, _work: Path, repeats: int) -> list[tuple[str, str]]:
@@ -313,6 +207,15 @@ def model_beside(slide: Path) -> Path:
     if not (slide.parent / "model").is_dir():
         write_model(argparse.Namespace(work=slide.parent, network="mobilenet_v2", int8=False))
     return slide.parent / "model"
+
+
+def maps_beside(slide: Path, model: Path) -> Path:
+    """Return the folder of a map of the slide that lies beside it, made by the Model if it is not there."""
+    maps = slide.parent / "maps"
+    if not (maps / slide.stem / "summary.json").is_file():
+        command = [sys.executable, "-m", "hviskd", "segment", str(slide), "-m", str(model), "-o", str(maps)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return maps
 
 
 def click(slide: Path, _work: Path, _repeats: int) -> list[tuple[str, str]]:
@@ -348,7 +251,7 @@ def beside(slide: Path, work: Path, repeats: int) -> list[tuple[str, str]]:
         looks = bool(number % 2)
         with viewer(slide) as server:
             ended = threading.Event()
-            looking = threading.Thread(target=look_on, args=(server, ended), daemon=True)
+            looking = threading.Thread(target=look_on, args=(server, steps(), ended), daemon=True)
             cpu = server.cpu_s()
             if looks:
                 looking.start()
@@ -373,16 +276,6 @@ def beside(slide: Path, work: Path, repeats: int) -> list[tuple[str, str]]:
         ("segment while somebody scrolls", f"{both:.0f} tiles/s: {both / alone - 1:+.1%}"),
         ("the viewer's share of two cores then", f"{statistics.median(viewed_s) / 2:.1%}"),
     ]
-
-
-def look_on(server: Server, ended: threading.Event) -> None:
-    """Follow the path at a human pace until something else has ended."""
-    path = steps()
-    while not ended.is_set():
-        for step in path:
-            if ended.is_set():
-                break
-            follow(server, [step], pace_s=PACE_S)
 
 
 SERVERS = {"hviskd": viewer, "deep zoom": deep_zoom}
