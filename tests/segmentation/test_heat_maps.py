@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from scipy import ndimage
 
 from hviskd.segmentation import SlideMap
-from hviskd.segmentation.heat_maps import draw_heat_map, heat_map, paint_heat_map
+from hviskd.segmentation.heat_colours import paint_heat_map
+from hviskd.segmentation.heat_maps import draw_heat_map, heat_map
 
 from .make import CLASSES
 from .maps import map_of, maps, no_tiles, random_map

@@ -13,7 +13,7 @@ from hviskd.annotations import read_annotation
 from hviskd.models import Compute
 from hviskd.progress import silent
 from hviskd.segmentation import load_slide_map, save_slide_map, segment
-from hviskd.segmentation.heat_maps import paint_heat_map
+from hviskd.segmentation.heat_colours import paint_heat_map
 from hviskd.slides import open_slide, tissue_mask
 from hviskd.synthesis import CohortSettings, draw_cohort
 from hviskd.viewer import DrawnBy, OnSlides, open_viewer

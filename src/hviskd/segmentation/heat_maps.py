@@ -7,7 +7,6 @@ convolution; Knutsson and Westin 1993), so glass beside tissue does not pale it,
 """
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -18,10 +17,8 @@ from scipy.special import ndtr
 from hviskd.arrays import RGB, Floats
 from hviskd.figure_text import fit, wrap
 from hviskd.pictures import new_figure
-from hviskd.segmentation.drawing import (
-    described,
-    fit_panel,
-)
+from hviskd.segmentation.drawing import described, fit_panel
+from hviskd.segmentation.heat_colours import SCALE, paint_heat_map
 from hviskd.segmentation.slide_map import SlideMap
 from hviskd.slides.slide_picture import draw_scale_bar, show_slide
 from hviskd.version import DISCLAIMER
@@ -74,21 +71,6 @@ def heat_map(
     return np.divide(share, total, out=np.full(share.shape, np.nan), where=inside).astype(np.float32)
 
 
-def paint_heat_map(values: NDArray[np.float32], *, opacity: float = 0.7) -> RGB:
-    """Colour a heat map to overlay on a slide: violet for 0, yellow for 1, transparent without a tile.
-
-    Args:
-        values: float32 (height, width) as `heat_map` gives them.
-        opacity: Of what has a value, 0 to 1.
-
-    Returns:
-        RGBA, uint8 (height, width, 4).
-    """
-    colours: RGB = colormaps["viridis"](np.nan_to_num(values), bytes=True)
-    colours[..., 3] = np.where(np.isnan(values), 0, round(255 * opacity))
-    return colours
-
-
 def draw_heat_map(slide_map: SlideMap, class_name: str, thumbnail: RGB, *, sigma_um: float | None = None) -> Figure:
     """Draw the smoothed probability of a class over the slide, with a colour scale and a scale bar.
 
@@ -107,7 +89,7 @@ def draw_heat_map(slide_map: SlideMap, class_name: str, thumbnail: RGB, *, sigma
     painted = paint_heat_map(heat_map(slide_map, class_name, size, sigma_um=sigma_um))
     axes.imshow(painted, extent=(0, card.slide_width_px, card.slide_height_px, 0), interpolation="none")
     draw_scale_bar(axes, card.slide_width_px, card.slide_mpp)
-    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), "viridis"), ax=axes, shrink=0.8, alpha=0.7)
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), SCALE), ax=axes, shrink=0.8, alpha=0.7)
     height_in = 0.7 * figure.get_figheight()
     bar.set_label(fit(f"probability of {class_name}", height_in, 8, lines=2), fontsize=8)
     bar.ax.tick_params(labelsize=7)

@@ -128,7 +128,7 @@ def least_sure(slide_map: SlideMap) -> list[dict[str, Any]]:
 @cache
 def _colour_scale() -> list[list[int]]:
     """Return the 256 colours of the scale from 0 to 1, as a map's heat maps have them."""
-    from hviskd.segmentation.heat_maps import paint_heat_map
+    from hviskd.segmentation.heat_colours import paint_heat_map
 
     steps = np.linspace(0, 1, 256, dtype=np.float32)[None]
     return [list(colour) for colour in paint_heat_map(steps)[0, :, :3].tolist()]
