@@ -53,14 +53,12 @@ class Connection:
         Raises:
             RuntimeError: It was not served.
         """
-        if self.stream is None:
-            self.socket = socket.create_connection(("127.0.0.1", self.server.port))
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.stream = self.socket.makefile("rb")
-        lines = [f"GET {target} HTTP/1.1", f"Host: 127.0.0.1:{self.server.port}", f"Cookie: {self.server.cookie}"]
-        self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
-        status, length, closes = self.stream.readline(), 0, False
-        closes = status.startswith(b"HTTP/1.0")
+        kept = self.stream is not None
+        status = self._asked(target)
+        if kept and not status:  # the server closes what was not used for some seconds; a browser asks again, too
+            self.close()
+            status = self._asked(target)
+        length, closes = 0, status.startswith(b"HTTP/1.0")
         while (line := self.stream.readline().lower()) not in (b"\r\n", b""):
             if line.startswith(b"content-length:"):
                 length = int(line.partition(b":")[2])
@@ -71,6 +69,19 @@ class Connection:
         if status.split()[1:2] != [b"200"] or len(body) < length:
             raise RuntimeError(f"{target}: {status!r}")
         return body
+
+    def _asked(self, target: str) -> bytes:
+        """Ask, and return the line that says how it went; empty where the server has closed the connection."""
+        if self.stream is None:
+            self.socket = socket.create_connection(("127.0.0.1", self.server.port))
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.stream = self.socket.makefile("rb")
+        lines = [f"GET {target} HTTP/1.1", f"Host: 127.0.0.1:{self.server.port}", f"Cookie: {self.server.cookie}"]
+        try:
+            self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
+            return self.stream.readline()
+        except ConnectionError:
+            return b""
 
     def close(self) -> None:
         """Close it."""
