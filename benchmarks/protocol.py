@@ -254,7 +254,26 @@ class Setting:
                     )
                 row["other_stain"] = measures(other.labels, np.load(kept, allow_pickle=False))["top1"]
             rows.append(row)
-        return rows
+        return [*rows, self.teacher_cell(labelled, other)]
+
+    def teacher_cell(self, labelled, other) -> dict:
+        """Return the row of the teacher, which is one training, in the form of a student's."""
+        from hviskd import load_model
+        from hviskd.models import Compute
+        from hviskd.models.prediction import predict_rows
+        from hviskd.progress import silent
+
+        teacher, compute = load_model(self.teacher()), Compute(device=self.options.device, engine="torch")
+
+        def measured(tiles, places) -> dict[str, float]:
+            return measures(tiles.labels[places], predict_rows(teacher, tiles, places, compute, progress=silent))
+
+        row = {"set": self.set, "labels": self.labels, "arm": "teacher", "seed": 0}
+        row |= measured(labelled, labelled.rows("test"))
+        row |= {"top1_chosen": row["top1"], "val": teacher.card.metrics["val_balanced_accuracy"]}
+        if other is not None:
+            row["other_stain"] = measured(other, np.arange(len(other.table)))["top1"]
+        return row
 
 
 def fine_tuned(tiles, probe: Path, tuned: Path, changes: dict, options: argparse.Namespace) -> Path:
@@ -383,7 +402,8 @@ def render(cells: list[dict], options: argparse.Namespace) -> str:
         lines += [table_row(arm, found, arms, len(options.seeds)) for arm, found in arms.items()]
     lines += ["", "## The tests", "", *primary(groups, options)]
     stamp = f"{platform.machine()}, torch {torch.__version__}, {datetime.now(UTC):%Y-%m-%d}"
-    lines += ["", f"{stamp}; `python benchmarks/protocol.py {' '.join(sys.argv[1:])}`"]
+    only = f" --only {' '.join(options.only)}" if options.only else ""
+    lines += ["", f"{stamp}; `python benchmarks/protocol.py --data DATA --work WORK{only} --jobs {options.jobs}`"]
     return "\n".join(lines) + "\n"
 
 
