@@ -11,16 +11,28 @@ from hviskd.pictures import new_figure, save_figure
 
 PICTURE = Path(__file__).parent / "evidence.png"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+PROTOCOL = "protocol.md"
 ADAPTING, PRETRAINED = "adapting_crc5.md", "pretrained_teacher.md"
 # Where a difference stands: its table, how the row begins, and the column.
 GROUPS = {
+    "few labels and a pretrained teacher, over the student alone": {
+        "token KL, tiles without labels": (PROTOCOL, "| token-kl-more |", 3),
+        "memory, tiles without labels": (PROTOCOL, "| memory-more |", 3),
+        "KD, tiles without labels": (PROTOCOL, "| kd-more |", 3),
+        "token KL": (PROTOCOL, "| token-kl |", 3),
+        "CAT-KD": (PROTOCOL, "| cat-kd |", 3),
+        "HVisKD as published": (PROTOCOL, "| paper-0.05 |", 3),
+        "memory": (PROTOCOL, "| memory |", 3),
+        "KD": (PROTOCOL, "| kd |", 3),
+        "DKD": (PROTOCOL, "| dkd |", 3),
+    },
     "tiles without labels, at another laboratory": {
         "resnet8, teacher of varied stains": (ADAPTING, "| stain jitter | 3 |", 4),
         "resnet8, plain teacher": (ADAPTING, "| plain | 3 |", 4),
         "the price at home, teacher of varied stains": (ADAPTING, "| stain jitter | 3 |", 9),
         "the price at home, plain teacher": (ADAPTING, "| plain | 3 |", 9),
     },
-    "a pretrained teacher, over the student alone": {
+    "a pretrained teacher, 10 epochs, another stain, over the student alone": {
         "resnet8, KD": (PRETRAINED, "| crc5 | resnet8 | KD |", 8),
         "resnet8, HVisKD": (PRETRAINED, "| crc5 | resnet8 | HVisKD |", 8),
         "resnet8, token KL": (PRETRAINED, "| crc5 | resnet8 | token KL |", 8),
