@@ -40,6 +40,7 @@ let_threads_sleep()  # as the command line does
 
 FULL, FIRST, CARD, NOTHING = "full pass", "first pass alone", "threshold of the card", "nothing"
 ONE_THREAD = ("--threads", "1", "--workers", "1")
+NO_TISSUE = ("--tissue-density", "0.99", "--tissue-saturation", "0.99")
 TARGETS = "targets: cost ratio 2.5 or more, same class 99 % or more, lowest Dice difference −0.005 or better"
 MEASURED = (
     "import json, resource, subprocess, sys; "
@@ -204,7 +205,7 @@ def measure(one: Experiment, options: argparse.Namespace) -> dict[str, Measured]
         cpu = hviskd(*given, "-o", maps, code=code)
         found[name] = Measured(cpu, maps_of(maps))
         print(one.name, name, cpu, file=sys.stderr, flush=True)
-    nothing = hviskd(*words, "-o", options.work / one.name / "maps" / "nothing", "--tissue-density", 3.0)
+    nothing = hviskd(*words, "-o", options.work / one.name / "maps" / "nothing", *NO_TISSUE)
     return found | {NOTHING: Measured(nothing, [])}
 
 
@@ -216,7 +217,7 @@ def cost(options: argparse.Namespace) -> str:
         words = ["segment", work / "slide.svs", "-m", work / "both", "-o", work / "maps", *ONE_THREAD]
         for slide_mpp in (0.5, 0.25):
             asked = [*words, "--overwrite", "--slide-mpp", slide_mpp]
-            full, fixed = hviskd(*asked), hviskd(*asked, "--tissue-density", 3.0)
+            full, fixed = hviskd(*asked), hviskd(*asked, *NO_TISSUE)
             for every in (None, *options.open):
                 cpu = hviskd(*asked, "--coarse-to-fine", code=OPEN_COLUMNS.format(every or 1, int(every is not None)))
                 (one,) = maps_of(work / "maps")
