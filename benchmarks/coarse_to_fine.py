@@ -38,7 +38,7 @@ from hviskd.processor import let_threads_sleep
 
 let_threads_sleep()  # as the command line does
 
-FULL, FIRST, CARD, NOTHING = "full pass", "first pass alone", "threshold of the card", "nothing"
+FULL, FIRST, CARD, NOTHING = "full pass", "first pass", "card", "nothing"
 ONE_THREAD = ("--threads", "1", "--workers", "1")
 NO_TISSUE = ("--tissue-density", "0.99", "--tissue-saturation", "0.99")
 TARGETS = "targets: cost ratio 2.5 or more, same class 99 % or more, lowest Dice difference −0.005 or better"
@@ -190,10 +190,6 @@ def trained(work: Path, options: argparse.Namespace) -> Path:
 
 def measure(one: Experiment, options: argparse.Namespace) -> dict[str, Measured]:
     """Map by the full pass, by the first pass alone, and coarse to fine at the threshold of the Model's card."""
-    from hviskd.models import read_model_card
-
-    if read_model_card(one.model).coarse_to_fine is None:
-        raise SystemExit(f"{one.model}: no threshold was found; train for longer")
     words = ["segment", one.cohort, "-m", one.model, "--overwrite", *ONE_THREAD]
     coarse = [*words, "--coarse-to-fine"]
     asked = {FULL: (words, None), FIRST: (coarse, OPEN_COLUMNS.format(1, 0)), CARD: (coarse, None)}
@@ -292,20 +288,21 @@ def render(one: Experiment, found: dict[str, Measured], options: argparse.Namesp
             assert np.mean(given == classes) > 0.999  # what was composed is what the command gives
             cpu, mark = found[CARD].cpu, ""
         least = int(np.nanargmin(change))
+        left = "–" if closely.all() else f"{same[~closely].mean():.2%}"
         name = f"**{threshold:.3f}** (card)" if threshold == record.unsure_below else f"{threshold:.3f}"
         rows.append(
             f"| {name} | {closely.mean():.1%} | {mark}{cpu:.1f} | {whole / cpu:.2f} | "
-            f"{(whole - fixed) / (cpu - fixed):.2f} | {same.mean():.2%} | {same[~closely].mean():.2%} | "
+            f"{(whole - fixed) / (cpu - fixed):.2f} | {same.mean():.2%} | {left} | "
             f"{change[least]:+.4f} ({card.classes[least]}) |"
         )
-    right = f"{card.metrics['val_top1']:.1%} of validation tiles right at full power"
-    right += f" and {card.metrics['val_low_power_top1']:.1%} at low power"
+    at_full, at_low = (card.metrics[f"val_{power}top1"] for power in ("", "low_power_"))
     return "\n".join(
         [
             f"## {one.name}",
             "",
             f"{one.told}, {len(full):,} tiles of {card.tile_px} px at {options.mpp:g} µm/px; {card.network.name}, "
-            f"{right}. {str(record).capitalize()}. CPU seconds: full pass {whole:.1f}, first pass alone "
+            f"{at_full:.1%} of validation tiles right at full power, {at_low:.1%} at low power. "
+            f"{str(record).capitalize()}. CPU seconds: full pass {whole:.1f}, first pass alone "
             f"{found[FIRST].cpu:.1f}, whatever is no tile {fixed:.1f}.",
             "",
             "| unsure below | looked at closely | CPU s | ratio | without the fixed part | same class | of those left "
