@@ -222,6 +222,14 @@ def test_it_is_cancelled_and_ends_with_the_viewer(model, cohort):
         assert not list((cohort / "maps").glob(".progress-*"))
 
 
+def test_one_that_heeds_no_interrupt_is_killed_and_told_of_no_more(model, cohort, monkeypatch):
+    monkeypatch.setattr("hviskd.viewer.segment_job._END_S", 0.0)
+    with open_viewer(cohort / "slides", OnSlides((cohort / "maps",), models=(model,))) as viewer:
+        post(viewer, "/segment", {"model": "student"})
+        post(viewer, "/segment/cancel", {})
+        assert viewer._answers._live._job.told() == {"model": None, "problem": "", "started": 1}
+
+
 @pytest.mark.slow
 def test_why_it_ended_is_told(model, cohort):
     shutil.copytree(model, cohort / "damaged")

@@ -7,7 +7,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -87,9 +86,11 @@ class SegmentJob:
         if running is None:
             return
         running.process.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
+        try:
             running.process.wait(_END_S)
-        running.process.kill()  # does nothing to one that has ended
+        except subprocess.TimeoutExpired:
+            running.process.kill()
+            running.process.wait()  # or it would be told of as running, a moment after it was killed
         self.told()
 
     def lacking(self, model: str, slides: Sequence[ShelfSlide]) -> list[ShelfSlide]:
