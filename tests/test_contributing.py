@@ -43,6 +43,8 @@ def checkout(tmp_path_factory):
         shutil.copytree(ROOT / part, folder / part)
     for file in ("pyproject.toml", "README.md", "CONTRIBUTING.md"):
         shutil.copy(ROOT / file, folder)
+    for file in ROOT.glob("docs/*.py"):  # which tests import, too
+        shutil.copy(file, folder / "docs")
     made = follow(PAGE, folder)
     assert len([path for path in made if path.startswith("src/")]) == 3
     return folder
