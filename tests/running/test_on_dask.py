@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from importlib import metadata
+from types import SimpleNamespace
 
 import pytest
 from distributed import Client, LocalCluster
@@ -17,7 +18,7 @@ from hviskd.processor import usable_cpus
 from hviskd.progress import silent
 from hviskd.running import Dask
 from hviskd.running.dask_worker import Desk
-from hviskd.running.on_dask import _require_version
+from hviskd.running.on_dask import _require_version, _Round
 from tests.running.piecework import Piecework
 
 pytestmark = pytest.mark.slow
@@ -102,6 +103,35 @@ def test_a_worker_that_cannot_do_the_job_is_named_before_any_piece_is_begun(clie
             Dask(client).run(job, range(3), silent)
     assert not list(tmp_path.glob("*.begun.*"))
     assert set(map(tuple, client.run(jobs_known).values())) == {()}
+
+
+class Answered:
+    """A piece that was done, by a worker that is dead before its answer is fetched."""
+
+    key, status = "piece-3", "finished"
+
+    def __init__(self, crew):
+        self.crew, self.asked, self.cancelled = crew, 0, False
+
+    def result(self, timeout):
+        self.asked += 1
+        if self.asked == 2:
+            self.crew.there.clear()
+        raise TimeoutError
+
+    def cancel(self):
+        self.cancelled = True
+
+
+def test_an_answer_that_died_with_its_worker_is_not_waited_for(tmp_path):
+    crew, told = SimpleNamespace(there={"tcp://gone:1"}, look=lambda: None), []
+    future, again = Answered(crew), _Round(crew, Piecework(tmp_path), 1, told.append)
+    for expected in ([3], []):  # once more, as after any death; then it is given up
+        crew.there.add("tcp://gone:1")
+        future.asked, again._at = 0, {future.key: ("tcp://gone:1", future, 3)}
+        assert again._end(future) == expected
+    assert future.cancelled
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize(

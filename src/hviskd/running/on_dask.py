@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _LOOK_S = 0.5  # how often it is asked which workers there are
 _SAY_S = 60.0
+_DIED_WITH_IT = object()  # in place of the answer of a worker
 _GPUS = Path("/proc/driver/nvidia/gpus")
 
 
@@ -246,7 +247,9 @@ class _Round(Generic[Item, Result]):
             return []
         address, _, item = self._at.pop(future.key)
         if future.status == "finished":
-            result = future.result()
+            result = self._answer(address, future)
+            if result is _DIED_WITH_IT:
+                return self._again(item)
             if isinstance(result, Obstacle):
                 self._crew.refuse(address, result.said)
                 return [item]
@@ -258,6 +261,21 @@ class _Round(Generic[Item, Result]):
                 raise error
             return self._again(item)
         raise _lost(f"the work given to it is {future.status}")
+
+    def _answer(self, address: str, future: "Future[Any]") -> Any:
+        """Fetch what a worker answered, while it lives.
+
+        An answer stays with its worker until it is fetched. Dask would have one that was lost done again, but by this
+        worker alone, and so wait for ever.
+        """
+        while True:
+            try:
+                return future.result(timeout=_LOOK_S)
+            except TimeoutError:
+                self._crew.look()
+                if address not in self._crew.there:
+                    future.cancel()
+                    return _DIED_WITH_IT
 
     def _of_the_dead(self) -> list[Item]:
         """Return the pieces of workers that are no longer there and that are tried again."""
