@@ -65,6 +65,7 @@ class Answers:
 
     def close(self) -> None:
         """Close the slides, when nobody is answered any more."""
+        self._desk.close()
         self._contents.slides.close()
 
     async def _index(self, _request: Request) -> Response:

@@ -2,12 +2,14 @@
 
 import os
 import re
+from asyncio import wait, wrap_future
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -60,7 +62,7 @@ class Desk:
     """Takes requests on a slide, and has them worked on in a few threads, so that many clients take little memory.
 
     What takes long, such as tracing a mask, and what Models compute are each done in one more thread, so that a slide's
-    tiles never wait for either.
+    tiles never wait for either. Each has threads of its own, since every thread keeps memory for what it has done.
 
     Args:
         contents: What is shown.
@@ -71,12 +73,14 @@ class Desk:
         self.contents = contents
         self._spell = spell
         self._folders = sorted(map(str, contents.folders()), key=len, reverse=True)  # the innermost first
-        quick = CapacityLimiter(max(2, usable_cpus()))
-        self._queues: dict[Queue, CapacityLimiter] = {
-            "quick": quick,
-            "long": CapacityLimiter(1),
-            "models": CapacityLimiter(1),
-        }
+        threads: dict[Queue, int] = {"quick": max(2, usable_cpus()), "long": 1, "models": 1}
+        self._queues = {queue: CapacityLimiter(count) for queue, count in threads.items()}
+        self._threads = {queue: ThreadPoolExecutor(count, f"hviskd {queue}") for queue, count in threads.items()}
+
+    def close(self) -> None:
+        """End the threads."""
+        for threads in self._threads.values():
+            threads.shutdown(wait=False)
 
     def slide(self, request: Request) -> ShelfSlide:
         """Return the slide that a request names.
@@ -108,7 +112,10 @@ class Desk:
         async with self._queues[queue]:
             if await request.is_disconnected():
                 raise HTTPException(_GONE, "the client has left")
-            return await to_thread.run_sync(work)
+            made = wrap_future(self._threads[queue].submit(work))
+            with CancelScope(shield=True):  # the thread is not free before
+                await wait([made])
+            return made.result()
 
     async def done_on(
         self, request: Request, which: ShelfSlide, work: Callable[[], _Made | None], queue: Queue = "quick"
