@@ -4,10 +4,12 @@ Two source trees are compared in one run, each measurement of one beside the sam
 system) of all processes, the interpreter's start included: other programs lengthen those far less than seconds on a
 clock. The slides are mosaics of tissue, as in `cutting.py`; the network has drawn weights, as in `segmentation.py`, and
 is converted and checked before anything is measured. Each number is the median of the repeats. Peak memory is the
-largest resident set of the process.
+largest resident set of the process. Large slides, which `--only` must name, are mapped with all cores by a Model that
+has an int8 variant; the engine of each is told.
 
     git worktree add /tmp/before COMMIT
     python benchmarks/start.py --before /tmp/before/src
+    python benchmarks/start.py --before /tmp/before/src --repeats 1 --only "large, float32" "large, int8" "large, auto"
 """
 
 import argparse
@@ -19,9 +21,12 @@ import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 CORE_PX, SMALL_PX, SECTION_PX = (900, 900), (2100, 2100), (3100, 3150)  # 36, 196 and 420 tiles of 150 px
+LARGE_PX = (15_360, 12_288)  # 8,262 tiles
+LARGE = {f"large, {precision}": precision for precision in ("float32", "int8", "auto")}
 MOST_SLIDES = 40
 FIRST_TILE = """
 import os, sys, time
@@ -50,12 +55,15 @@ def main() -> None:
     options = parse()
     trees = {"before": options.before.resolve(), "after": options.after.resolve()}
     with tempfile.TemporaryDirectory(dir=options.work) as work:
-        data = prepare(Path(work), options.network, options.slides)
+        large = [precision for name, precision in LARGE.items() if name in (options.only or ())]
+        data = prepare(Path(work), options.network, options.slides, large=bool(large))
         for tree, source in trees.items():
             Tree(source, data, tree).segment(data / "small" / "slide.svs")  # converts the network
+            for precision in large:  # so do these, and the last tries which is faster
+                Tree(source, data, tree).segment(data / "small" / "slide.svs", precision=precision)
         found: dict[str, dict[str, list[dict]]] = {}
         for name, measure in MEASURES.items():
-            if options.only and name not in options.only:
+            if name in LARGE if options.only is None else name not in options.only:
                 continue
             for _ in range(options.repeats):
                 for tree, source in trees.items():
@@ -82,7 +90,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare(work: Path, network: str, slides: int) -> Path:
+def prepare(work: Path, network: str, slides: int, *, large: bool) -> Path:
     """Draw the slides and write the Model, with the code that is being measured."""
     from cutting import make_slide
     from segmentation import write_model
@@ -91,6 +99,9 @@ def prepare(work: Path, network: str, slides: int) -> Path:
     make_slide(work / "small", *SMALL_PX)
     make_slide(work / "core", *CORE_PX)
     write_model(argparse.Namespace(work=work / "section", network=network, int8=False))
+    if large:
+        make_slide(work / "large", *LARGE_PX)
+        write_model(argparse.Namespace(work=work / "large", network=network, int8=True))
     for kind, cohort in (("small", "cohort"), ("core", "cores")):
         (work / cohort).mkdir()
         for number in range(slides):
@@ -107,14 +118,16 @@ class Tree:
         self.environment.pop("COLUMNS", None)
 
     def run(self, *words: object, code: str | None = None) -> dict:
-        """Run a verb, and return its CPU seconds, its peak in MiB, and what it printed."""
+        """Run a verb, and return its CPU seconds, its seconds, its peak in MiB, and what it printed."""
         command = [sys.executable, *(["-m", "hviskd"] if code is None else ["-c", code]), *map(str, words)]
         measured = (
-            "import json, resource, subprocess, sys; "
+            "import json, resource, subprocess, sys, time; "
+            "began = time.perf_counter(); "
             "done = subprocess.run(sys.argv[1:], capture_output=True, text=True); "
+            "seconds = time.perf_counter() - began; "
             "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
-            "print(json.dumps([done.returncode, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, done.stdout, "
-            "done.stderr]))"
+            "print(json.dumps([done.returncode, used.ru_utime + used.ru_stime, seconds, used.ru_maxrss / 1024, "
+            "done.stdout, done.stderr]))"
         )
         done = subprocess.run(
             [sys.executable, "-c", measured, *command],
@@ -123,18 +136,17 @@ class Tree:
             check=True,
             text=True,
         )
-        code_, cpu, peak, out, error = json.loads(done.stdout)
+        code_, cpu, seconds, peak, out, error = json.loads(done.stdout)
         if code_:
             raise SystemExit(f"{' '.join(command)}: {error}")
-        return {"cpu": cpu, "peak": peak, "out": out}
+        return {"cpu": cpu, "seconds": seconds, "peak": peak, "out": out}
 
-    def segment(self, *slides: Path, code: str | None = None) -> dict:
-        """Map slides with one thread for the network."""
+    def segment(self, *slides: Path, code: str | None = None, precision: str | None = None) -> dict:
+        """Map slides with one thread for the network, or in a precision by the Model that has all, with all cores."""
         output = self.data / "maps"
         shutil.rmtree(output, ignore_errors=True)
-        return self.run(
-            "segment", *slides, "-m", self.data / "section" / "model", "-o", output, "--threads", 1, code=code
-        )
+        kind, how = ("section", ("--threads", 1)) if precision is None else ("large", ("--precision", precision))
+        return self.run("segment", *slides, "-m", self.data / kind / "model", "-o", output, *how, code=code)
 
 
 def first_tile(tree: Tree) -> dict:
@@ -143,6 +155,13 @@ def first_tile(tree: Tree) -> dict:
     line = next(line for line in found["out"].splitlines() if line.startswith("cpu "))
     seconds, loaded = line.removeprefix("cpu ").split(" ", 1)
     return {"cpu": float(seconds), "loaded": loaded}
+
+
+def large_slide(tree: Tree, precision: str) -> dict:
+    """Map a large slide in a precision, and tell which engine did it."""
+    found = tree.segment(tree.data / "large" / "slide.svs", precision=precision)
+    summary = json.loads((tree.data / "maps" / "slide" / "summary.json").read_text(encoding="utf-8"))
+    return found | {"loaded": summary["map"]["engine"]}
 
 
 MEASURES = {
@@ -155,6 +174,7 @@ MEASURES = {
     "slides info": lambda tree: tree.run("slides", "info", tree.data / "small" / "slide.svs"),
     "slides info -o, 6 slides": lambda tree: pictures(tree, 6),
     "slides info -o, all slides": lambda tree: pictures(tree, MOST_SLIDES),
+    **{name: partial(large_slide, precision=precision) for name, precision in LARGE.items()},
 }
 
 
@@ -175,18 +195,28 @@ def render(found: dict, trees: dict[str, Path], options: argparse.Namespace) -> 
         "",
         f"Medians of {options.repeats}; {options.network}, one thread for the network; cohorts of {options.slides}.",
         "",
-        "| what | CPU s before | CPU s after | ratio | peak MiB before | after |",
-        "|---|--:|--:|--:|--:|--:|",
+        "| what | CPU s before | CPU s after | ratio | s before | s after | ratio | peak MiB before | after |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name, measured in found.items():
-        before, after = (statistics.median(got["cpu"] for got in measured[tree]) for tree in trees)
-        peaks = [statistics.median(got.get("peak", float("nan")) for got in measured[tree]) for tree in trees]
-        shown = " | ".join("" if peak != peak else f"{peak:.0f}" for peak in peaks)
-        lines.append(f"| {name} | {before:.2f} | {after:.2f} | {before / after:.2f} | {shown} |")
+        before, after = (middle(measured[tree], "cpu") for tree in trees)
+        line = f"| {name} | {before:.2f} | {after:.2f} | {before / after:.2f} "
+        if "seconds" in measured["after"][0]:
+            seconds, peaks = ([middle(measured[tree], what) for tree in trees] for what in ("seconds", "peak"))
+            line += f"| {seconds[0]:.2f} | {seconds[1]:.2f} | {seconds[0] / seconds[1]:.2f} "
+            line += f"| {peaks[0]:.0f} | {peaks[1]:.0f} |"
+        else:
+            line += "| | | | | |"
+        lines.append(line)
         if "loaded" in measured["after"][0]:
             told = ", ".join(f"{tree} {measured[tree][0]['loaded']}" for tree in trees)
-            lines.append(f"| loaded by then: {told} | | | | | |")
+            lines.append(f"| {'engine' if name in LARGE else 'loaded by then'}: {told} | | | | | | | | |")
     return "\n".join([*lines, ""])
+
+
+def middle(runs: list[dict], what: str) -> float:
+    """Return the median of one number of several runs."""
+    return statistics.median(run[what] for run in runs)
 
 
 def cpu() -> str:
