@@ -89,7 +89,13 @@ def features_of(
 
 
 def fit_path(
-    features: Floats, labels: Ints, classes: int, penalties: Sequence[float], *, balanced: bool
+    features: Floats,
+    labels: Ints,
+    classes: int,
+    penalties: Sequence[float],
+    *,
+    balanced: bool,
+    axes: tuple[Floats, Floats] | None = None,
 ) -> Iterator[Linear]:
     """Minimise the mean cross-entropy plus λ ‖W‖² / 2 for each penalty λ, by L-BFGS in float64.
 
@@ -103,20 +109,21 @@ def fit_path(
         classes: K.
         penalties: Each λ; biases are not penalised.
         balanced: Whether a tile counts in inverse proportion to the tiles of its class.
+        axes: `principal_axes` of the features, where they are known.
     """
     counts = np.bincount(labels, minlength=classes)
     shares = (1 / (classes * counts))[labels] if balanced else np.full(len(labels), 1 / len(labels))
-    axes, variances = _principal_axes(features)
-    turned = features @ axes
+    directions, variances = principal_axes(features) if axes is None else axes
+    turned = features @ directions
     weights, biases = np.zeros((classes, len(variances))), np.zeros(classes)
     for penalty in penalties:
         scale = 1 / np.sqrt(variances / 2 + penalty)
         weights, biases = _minimise(turned * scale, labels, shares, penalty * scale**2, weights / scale, biases)
         weights = weights * scale
-        yield Linear(weights @ axes.T, biases)
+        yield Linear(weights @ directions.T, biases)
 
 
-def _principal_axes(features: Floats) -> tuple[Floats, Floats]:
+def principal_axes(features: Floats) -> tuple[Floats, Floats]:
     """Return the axes (D, R) along which features (N, D) vary, and their variances (R,); R is at most N and D."""
     tiles, width = features.shape
     if width <= tiles:
@@ -172,10 +179,11 @@ def probe_rows(
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     deviation = np.where(deviation > 0, deviation, 1.0)
     standard = (features - mean) / deviation
+    axes = principal_axes(standard)
     with progress_bar("fit probes", 2 * len(PENALTIES), progress) as advance:
         number, started = 0, time.perf_counter()
         for balanced in (False, True):
-            path = fit_path(standard, labels, classes, PENALTIES, balanced=balanced)
+            path = fit_path(standard, labels, classes, PENALTIES, balanced=balanced, axes=axes)
             for penalty, of_standard in zip(PENALTIES, path, strict=True):
                 fitted, number = of_standard.before(mean, deviation), number + 1
                 row = {"epoch": float(number), "penalty": penalty, "balanced": float(balanced)}
