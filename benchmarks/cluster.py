@@ -375,7 +375,9 @@ def dying_workers(options: argparse.Namespace, files: Callable[[], Iterator[Path
             death.look(files)
             if kill_at is None and len(death.first) > finished:  # only those that work are worth killing
                 kill_at = time.monotonic() + moments.uniform(0, 2)
-            nannies = [nanny for nanny in local.workers.values() if nanny.pid]
+            # A nanny whose worker dies while it starts gives up, and nobody would be left in the end.
+            known = set(local.scheduler.workers)
+            nannies = [nanny for nanny in local.workers.values() if nanny.pid and nanny.worker_address in known]
             if death.killed < options.kills and nannies and kill_at is not None and time.monotonic() > kill_at:
                 psutil.Process(nannies[moments.integers(len(nannies))].pid).kill()
                 death.killed, finished, kill_at = death.killed + 1, len(death.first), None

@@ -16,7 +16,11 @@ from pathlib import Path
 import numpy as np
 from start import commit, cpu
 
-from hviskd.training.probe import probe_rows
+from hviskd.processor import let_threads_sleep
+
+let_threads_sleep()  # as the command line does, before torch is loaded
+
+from hviskd.training.probe import probe_rows  # noqa: E402
 
 CLASSES = 5
 
