@@ -31,6 +31,8 @@ from typing import ClassVar
 import numpy as np
 import psutil
 
+from hviskd.running import Undemanding
+
 KILLS = 20
 IDEAL_WORKERS = 64
 
@@ -248,7 +250,7 @@ def tiles(folder: Path):
 
 
 @dataclass
-class Sleeping:
+class Sleeping(Undemanding):
     """A job whose pieces sleep, each for its own time."""
 
     output: Path
@@ -269,14 +271,6 @@ class Sleeping:
     def name(self, item: int) -> str:
         """Its number."""
         return str(item)
-
-    def with_threads(self, threads: int) -> "Sleeping":
-        """Sleep needs none."""
-        return self
-
-    def obstacle(self) -> str:
-        """Nothing is in the way of sleep."""
-        return ""
 
     def lost(self, item: int, problem: str) -> int:
         """Stop the measurement."""

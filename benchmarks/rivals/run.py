@@ -139,7 +139,7 @@ def arms(work: Path, options: argparse.Namespace) -> list[Arm]:
         if python.exists() and (options.only is None or rival in options.only):
             for workers in options.workers if rival != "wsinfer" else filter(None, options.workers):  # needs one
                 command = [str(python), str(script), str(work), "{output}", str(workers)]
-                found.append(Arm(f"{rival}, {workers} workers", command, {"PYTHONPATH": ""}))
+                found.append(Arm(f"{rival}, {workers} workers", command, {"PYTHONPATH": str(ROOT / "docs")}))
     return found
 
 

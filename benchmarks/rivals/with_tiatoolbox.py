@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from torchvision_operators import declare_operators_of_torchvision
+from building.operators import declare_operators_of_torchvision
 
 work, output, workers = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 

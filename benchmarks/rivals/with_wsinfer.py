@@ -4,7 +4,7 @@ import csv
 import sys
 from pathlib import Path
 
-from torchvision_operators import declare_operators_of_torchvision
+from building.operators import declare_operators_of_torchvision
 
 work, output, workers = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 

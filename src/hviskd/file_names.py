@@ -3,7 +3,7 @@
 import json
 import mmap
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -44,6 +44,13 @@ Paths: TypeAlias = Path | str | Sequence[Path | str]
 def list_paths(paths: Paths) -> list[Path]:
     """Return one path or several, each a `str` or a `Path`, as a list."""
     return [Path(path) for path in ([paths] if isinstance(paths, Path | str) else paths)]
+
+
+def as_given(said: str, places: Iterable[Path | str]) -> str:
+    """Return what a process that was given absolute paths said, with each place spelled as the user gave it."""
+    for place in places:
+        said = said.replace(str(Path(place).absolute()), str(place))
+    return said
 
 
 def slide_names(slide: Path) -> tuple[str, ...]:

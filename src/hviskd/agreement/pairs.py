@@ -9,7 +9,7 @@ from hviskd.agreement.slide_agreement import Compared, SlideAgreement, agree_on_
 from hviskd.annotations import DEFAULT_TOLERANCE, Annotation, Legend, read_annotation
 from hviskd.arrays import RGB, Floats
 from hviskd.errors import DataError
-from hviskd.file_names import AnnotationFolder, is_of_many
+from hviskd.file_names import AnnotationFolder, as_given, is_of_many
 from hviskd.segmentation import MapCard, SlideMap, load_slide_map
 
 THUMBNAIL_PX = 800
@@ -63,10 +63,7 @@ class Pair:
 
     def respelled(self, said: str) -> str:
         """Return what a process said of the pair that has absolute paths, with the paths as they were given."""
-        places = [self.folder, self.drawn.annotations, *([self.drawn.slides] if self.drawn.slides else [])]
-        for place in places:
-            said = said.replace(str(place.absolute()), str(place))
-        return said
+        return as_given(said, filter(None, (self.folder, self.drawn.annotations, self.drawn.slides)))
 
     def measure(self, edges_um: Floats) -> SlideAgreement:
         """Compare map and annotation; `edges_um` are the bin edges of the profiles.

@@ -119,7 +119,6 @@ def _look_at(
             maps[name][start : start + len(drawn)] = drawn
         if looked.measured is not None:
             measured[start] = looked.measured
-
         if running.report is not None:
             running.report(looked)
 

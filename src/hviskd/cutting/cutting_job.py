@@ -11,6 +11,7 @@ from hviskd.cutting.parts import Parts
 from hviskd.cutting.settings import CutSettings
 from hviskd.cutting.slide_cut import Allotted, Failed, Job, Listed, LookedAt
 from hviskd.errors import DataError
+from hviskd.file_names import as_given
 from hviskd.progress import Progress
 from hviskd.running import Running, Undemanding
 from hviskd.slides.slide_files import known_bytes
@@ -105,7 +106,5 @@ def _as_given(taken: Taken, item: Step) -> Taken:
     if isinstance(taken, LookedAt):
         assert isinstance(item, Listed)
         return replace(taken, slide=item, report=report)
-    problem = there.problem or ""
-    for name in filter(None, (given.path, given.annotation)):
-        problem = problem.replace(str(Path(name).absolute()), name)
+    problem = as_given(there.problem or "", filter(None, (given.path, given.annotation)))
     return Failed(report.model_copy(update={"problem": problem}))
