@@ -87,8 +87,8 @@ class Opened:
                 if (tiles.some((tile) => !tile.cells)) return false;
                 if (!layer.tiles && !layer.drawing) return false;
               }
-              return view.osd.viewport.zoomSpring.isAtTargetValue()
-                && view.osd.viewport.centerSpringX.isAtTargetValue();
+              const {zoomSpring, centerSpringX, centerSpringY} = view.osd.viewport;
+              return [zoomSpring, centerSpringX, centerSpringY].every((spring) => spring.isAtTargetValue());
             }"""
         )
         self.drawn_anew()

@@ -122,9 +122,9 @@ def test_freehand_draws_with_keys_alone(opened, folder):
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Escape")  # gives up what was begun
-    page.keyboard.press("ArrowUp")  # and arrows pan again
-    opened.settled()
-    assert opened.evaluate(middle)[1] < begin[1] + 10 * step
+    page.keyboard.down("ArrowUp")  # and arrows pan again, for as long as they are held
+    page.wait_for_function("most => hviskd.view.centre.y < most", arg=float(begin[1] + 10 * step))
+    page.keyboard.up("ArrowUp")
     assert opened.evaluate("[hviskd.board.tools.name, hviskd.board.drawing.regions.length]") == ["freehand", 1]
 
 
