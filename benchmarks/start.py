@@ -56,7 +56,7 @@ def main() -> None:
     trees = {"before": options.before.resolve(), "after": options.after.resolve()}
     with tempfile.TemporaryDirectory(dir=options.work) as work:
         large = [precision for name, precision in LARGE.items() if name in (options.only or ())]
-        data = prepare(Path(work), options.network, options.slides, large=bool(large))
+        data = prepare(Path(work), options, large=bool(large))
         for tree, source in trees.items():
             Tree(source, data, tree).segment(data / "small" / "slide.svs")  # converts the network
             for precision in large:  # so do these, and the last tries which is faster
@@ -90,23 +90,36 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare(work: Path, network: str, slides: int, *, large: bool) -> Path:
-    """Draw the slides and write the Model, with the code that is being measured."""
+def prepare(work: Path, options: argparse.Namespace, *, large: bool) -> Path:
+    """Draw the slides, and write the Models with the code of before: what is older reads no newer card."""
     from cutting import make_slide
-    from segmentation import write_model
 
     make_slide(work / "section", *SECTION_PX)
     make_slide(work / "small", *SMALL_PX)
     make_slide(work / "core", *CORE_PX)
-    write_model(argparse.Namespace(work=work / "section", network=network, int8=False))
+    write_model(work / "section", options)
     if large:
         make_slide(work / "large", *LARGE_PX)
-        write_model(argparse.Namespace(work=work / "large", network=network, int8=True))
+        write_model(work / "large", options, int8=True)
     for kind, cohort in (("small", "cohort"), ("core", "cores")):
         (work / cohort).mkdir()
-        for number in range(slides):
+        for number in range(options.slides):
             shutil.copyfile(work / kind / "slide.svs", work / cohort / f"slide{number:02d}.svs")
     return work
+
+
+def write_model(work: Path, options: argparse.Namespace, *, int8: bool = False) -> None:
+    """Let `segmentation.py` write a Model beside a slide."""
+    code = (
+        "import sys; from argparse import Namespace; from pathlib import Path; from segmentation import write_model; "
+        "write_model(Namespace(work=Path(sys.argv[1]), network=sys.argv[2], int8=bool(int(sys.argv[3]))))"
+    )
+    python_path = os.pathsep.join([str(options.before.resolve()), str(Path(__file__).parent)])
+    subprocess.run(
+        [sys.executable, "-c", code, str(work), options.network, str(int(int8))],
+        env=os.environ | {"PYTHONPATH": python_path},
+        check=True,
+    )
 
 
 class Tree:
