@@ -91,6 +91,19 @@ def test_the_slide_shows_tissue_where_the_mask_says_so(cohort):
     assert np.mean((ndimage.gaussian_filter(saturation.astype(float), 3) < 20) == glass) > 0.97
 
 
+def test_structures_are_the_vessels_by_which_the_slide_was_drawn(cohort):
+    section_seed, tissue_seed = np.random.SeedSequence([0, 2, 1]).spawn(2)
+    class_map = lay_out_section(600, 450, mpp=0.5, rng=np.random.default_rng(section_seed))
+    layout = lay_out(class_map, 0.5, np.random.default_rng(tissue_seed))
+    y_um, x_um = ((np.arange(side, dtype=np.float32) + 0.5) * 0.5 for side in class_map.shape)
+    vessel = layout.enlarge(layout.maps["vessel"], y_um, x_um) > 0.5
+    outlines = read_annotation(cohort.folder / cohort.slides[1].structures, size=(600, 450))
+    drawn = outlines.rasterise(0, 0, 600, 450, 1) >= 0
+    assert vessel.mean() > 0.005
+    assert np.mean(drawn != vessel) < 0.05 * vessel.mean()
+    assert np.mean(class_map[drawn] == VASCULAR) > 0.9
+
+
 @pytest.mark.slow
 def test_patients_differ_in_colour_more_than_their_own_slides(tmp_path: Path):
     size = {"width_px": 300, "height_px": 240, "mpp": 2.0}
@@ -132,8 +145,8 @@ def test_a_seed_gives_the_same_files_whatever_the_number_of_processes(tmp_path: 
         for folder in folders
     )
     assert one == two
-    slides = [path for path in one if path.suffix in (".svs", ".png", ".geojson")]
-    assert len(slides) == 6
+    slides = [path for path in one if path.suffix in (".svs", ".png", ".geojson") and path.parts[0] != "structures"]
+    assert len(slides) == 6  # so small a section has no vessel
     assert all(one[path] != other[path] for path in slides)
 
 
@@ -148,7 +161,7 @@ def vascular():
 
 def test_the_lumina_outlined_are_the_bright_and_red_places_of_the_drawing(vascular):
     _, pixels, layout = vascular
-    vessels = vessel_outlines(layout, 50, 40, 300, 0.5)
+    vessels = vessel_outlines(layout, 50, 40, (300, 300), 0.5)
     labels = vessels.rasterise(0, 0, 300, 300, 1)
     tile = pixels[40:340, 50:350].astype(int)
     # Empty lumen is bright, red cells are red, and hardly anything in tumour is either.

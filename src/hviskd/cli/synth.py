@@ -24,7 +24,7 @@ def synth(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing cohort.")] = False,
 ) -> Answer:
-    """Generate synthetic H&E slides of glioblastoma, with colour masks, QuPath outlines and Labelme vessels.
+    """Generate synthetic H&E slides of glioblastoma, with colour masks and outlines of regions and vessels.
 
     Stain and nuclear density vary between patients; each slide has most of the eight classes of the Ivy atlas. Slides
     are Aperio SVS with three levels (1, 1/4, 1/16). Generating takes about 15 seconds per slide and core. Synthetic
@@ -54,6 +54,7 @@ def synth(
     typer.echo(f"slides       {output / 'slides'} ({len(drawn)} SVS of {width_px} × {height_px} px, {mpp:g} µm/px)")
     typer.echo(f"masks        {output / 'masks'} (same size as the slides; legend ivygap-paper)")
     typer.echo(f"annotations  {output / 'annotations'} (QuPath GeoJSON)")
+    typer.echo(f"structures   {output / 'structures'} (QuPath GeoJSON of the vessels, for hviskd attend)")
     typer.echo(f"vessels      {output / 'vessels'} ({tiles} CTmvp tiles of 150 px with Labelme outlines)")
     typer.echo(f"patients     {output / 'patients.csv'}")
     typer.echo(f"card         {output / 'cohort.json'}")

@@ -24,7 +24,7 @@ from hviskd.slides import open_slide, write_svs
 from hviskd.storage import atomic_folder, require_free, write_json, write_text
 from hviskd.synthesis import TISSUE_CLASSES, draw_patient, draw_tissue, lay_out_section
 from hviskd.synthesis.layout import lay_out, require_drawable
-from hviskd.synthesis.outlines import section_mask, section_outlines, write_vessel_tiles
+from hviskd.synthesis.outlines import section_mask, section_outlines, vessel_outlines, write_vessel_tiles
 from hviskd.version import __version__
 
 CARD = "cohort.json"
@@ -45,6 +45,7 @@ class SyntheticSlide:
         file: The SVS.
         mask: Its classes in the legend's colours, one px of the mask a px of the slide.
         outlines: The same as QuPath GeoJSON, in px of the slide.
+        structures: Its vessels and their lumina as QuPath GeoJSON, in px of the slide.
         vessel_tiles: Labelme files, each with its tile, a PNG of the same name.
         area_mm2: By class.
     """
@@ -54,6 +55,7 @@ class SyntheticSlide:
     file: str
     mask: str
     outlines: str
+    structures: str
     vessel_tiles: tuple[str, ...]
     area_mm2: dict[str, float]
 
@@ -137,8 +139,9 @@ def draw_cohort(
     """Generate slides of glioblastoma, with stain and nuclear density varying between patients, and their annotations.
 
     In the folder: `slides/P01-1.svs`, `masks/P01-1_L.png` (same size as the slide), `annotations/P01-1.geojson`,
-    `vessels/P01-1_x1200_y900.png` and `.json` (Labelme: vessels and their lumina), `patients.csv` and the card
-    `cohort.json`. The folder is complete or absent. The same settings give the same masks, outlines and pixels.
+    `structures/P01-1.geojson` (vessels and their lumina), `vessels/P01-1_x1200_y900.png` and `.json` (the same of
+    single tiles, for Labelme), `patients.csv` and the card `cohort.json`. The folder is complete or absent. The same
+    settings give the same masks, outlines and pixels.
 
     Args:
         folder: The folder to write.
@@ -208,6 +211,7 @@ def _draw_slide(order: _Order) -> SyntheticSlide:
     settings, patient = order.settings, f"P{order.patient:02d}"
     name = f"{patient}-{order.number}"
     svs, mask_png, geojson = f"slides/{name}.svs", f"masks/{name}_L.png", f"annotations/{name}.geojson"
+    structures = f"structures/{name}.geojson"
     section_seed, tissue_seed = np.random.SeedSequence([settings.seed, order.patient, order.number]).spawn(2)
     section_rng = np.random.default_rng(section_seed)
     class_map = lay_out_section(settings.width_px, settings.height_px, mpp=settings.mpp, rng=section_rng)
@@ -221,6 +225,8 @@ def _draw_slide(order: _Order) -> SyntheticSlide:
     mask = section_mask(class_map, legend)
     write_mask(mask, order.folder / mask_png, legend)
     write_geojson(section_outlines(mask, legend), order.folder / geojson)
+    whole = settings.width_px, settings.height_px
+    write_geojson(vessel_outlines(layout, 0, 0, whole, settings.mpp), order.folder / structures)
     with open_slide(order.folder / svs) as slide:
         tiles = write_vessel_tiles(
             slide,
@@ -236,6 +242,7 @@ def _draw_slide(order: _Order) -> SyntheticSlide:
         file=svs,
         mask=mask_png,
         outlines=geojson,
+        structures=structures,
         vessel_tiles=tuple(path.relative_to(order.folder).as_posix() for path in tiles),
         area_mm2=_areas(class_map, settings.mpp),
     )

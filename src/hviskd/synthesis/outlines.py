@@ -1,4 +1,4 @@
-"""Outlines synthetic tissue as an expert would: the regions of a section, and the vessels of single tiles.
+"""Outlines synthetic tissue as an expert would: the regions of a section, its vessels, and those of single tiles.
 
 `synthetic_cohort` writes them beside its slides. Nothing is looked for in pixels: the outlines come from the map of
 classes and from the layout that the tissue was drawn by.
@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 from shapely import Polygon
 
 from hviskd.annotations import LabelMask, Legend, Outlines, Region, to_outlines, write_labelme
@@ -70,20 +71,30 @@ def vascular_windows(class_map: NDArray[np.uint8], tile_px: int) -> Iterator[tup
         y_px, x_px = y_px[apart], x_px[apart]
 
 
-def vessel_outlines(layout: Layout, x_px: int, y_px: int, tile_px: int, mpp: float) -> Outlines:
-    """Outline the vessels of a tile, and the lumen of each, in px of the tile."""
-    y_um, x_um = (((first + np.arange(tile_px) + 0.5) * mpp).astype(np.float32) for first in (y_px, x_px))
+def vessel_outlines(layout: Layout, x_px: int, y_px: int, size: tuple[int, int], mpp: float) -> Outlines:
+    """Outline the vessels of a window of this width and height, and the lumen of each, in px of the window."""
+    x_um, y_um = (
+        ((first + np.arange(side) + 0.5) * mpp).astype(np.float32)
+        for first, side in zip((x_px, y_px), size, strict=True)
+    )
     regions = [
         Region(label, line, colour=colour)
         for label, colour in (_VESSEL, _LUMEN)
         for line in _contours(layout.enlarge(layout.maps[label], y_um, x_um) > 0.5, _MIN_AREA_UM2 / mpp**2)
     ]
-    return Outlines.of(regions, source="vessels", size=(tile_px, tile_px))
+    return Outlines.of(regions, source="vessels", size=size)
 
 
 def _contours(inside: NDArray[np.bool_], min_area_px: float) -> list[Polygon]:
-    """Outline a mask by smooth lines, without specks."""
-    pieces = np.array([piece for piece in trace(inside) if piece.area >= min_area_px], dtype=object)
+    """Outline a mask by smooth lines, without specks; each piece is traced by itself, since a slide has thousands."""
+    numbers, _ = ndimage.label(inside)
+    found = []
+    for number, box in enumerate(ndimage.find_objects(numbers), start=1):
+        (piece,) = trace(numbers[box] == number)
+        if piece.area >= min_area_px:
+            corner = np.array([box[1].start, box[0].start])
+            found.append(shapely.transform(piece, corner.__add__))
+    pieces = np.array(found, dtype=object)
     return [piece for piece in shapely.coverage_simplify(pieces, _SMOOTHING_PX).tolist() if not piece.is_empty]
 
 
@@ -95,7 +106,7 @@ def write_vessel_tiles(
     for x_px, y_px in vascular_windows(class_map, tile_px):
         if len(written) == most:
             break
-        vessels = vessel_outlines(layout, x_px, y_px, tile_px, slide.mpp)
+        vessels = vessel_outlines(layout, x_px, y_px, (tile_px, tile_px), slide.mpp)
         lumen_px = sum(region.geometry.area for region in vessels.regions if region.label == _LUMEN[0])
         if lumen_px < _MIN_LUMEN * tile_px**2:
             continue
