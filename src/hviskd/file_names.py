@@ -101,6 +101,22 @@ class AnnotationFolder:
         Raises:
             DataError: There is none, or more than one that fits equally well.
         """
+        if (found := self.find(slide)) is not None:
+            return found
+        wanted = [
+            slide.stem + ending + suffix
+            for names in _NAMES[self.kind]
+            for ending, suffixes in names
+            for suffix in (suffixes[:3] if suffixes == OUTLINE_SUFFIXES else (".png",))
+        ]
+        raise DataError(f"{slide}: has no {self._word} in {self.folder}; name it {' or '.join(wanted)}")
+
+    def find(self, slide: Path) -> Path | None:
+        """Return the annotation of a slide; None if there is none.
+
+        Raises:
+            DataError: There is more than one that fits equally well.
+        """
         called = slide_names(slide)
         for names, stems in product(_NAMES[self.kind], (called[:2], called[2:])):  # without `.ome` only for lack of it
             found = [
@@ -118,15 +134,7 @@ class AnnotationFolder:
                 )
             if found:
                 return found[0]
-        if self.kind != "masks" and (shared := self._shared_by(called)) is not None:
-            return shared
-        wanted = [
-            slide.stem + ending + suffix
-            for names in _NAMES[self.kind]
-            for ending, suffixes in names
-            for suffix in (suffixes[:3] if suffixes == OUTLINE_SUFFIXES else (".png",))
-        ]
-        raise DataError(f"{slide}: has no {self._word} in {self.folder}; name it {' or '.join(wanted)}")
+        return None if self.kind == "masks" else self._shared_by(called)
 
     @cached_property
     def _shared(self) -> list[Path]:

@@ -45,7 +45,8 @@ def attend(
         models: One or several Models, their folders, or finished Runs, whose selected Model is used; the first is
             the reference of the tests.
         tileset: The tiles; they must suit every model.
-        annotations: Folder of the expert's outlines, as for `Outlines`; tiles without one are left out.
+        annotations: Folder of the expert's outlines, of tiles or of the slides they were cut from, as for `Outlines`;
+            tiles in which nothing is outlined are left out.
         settings: Which tiles, settings of the maps and measures; by default those of `AttentionSettings`.
         device: "auto", "cpu", "cuda" or "mps".
         allow_leak: Continue if a model was trained on these tiles with another split; the notes say so.
@@ -66,8 +67,8 @@ def attend(
     rows, outlines, left_out = _tiles_of(tileset, settings.split, settings.class_name), None, 0
     seen = cautions(loaded, names, tileset, settings.split, allow_leak=allow_leak)
     if annotations is not None:
-        outlines = Outlines(Path(annotations), tileset.tile_px)
-        kept = outlines.drawn([str(file) for file in tileset.table["file"].iloc[rows]])
+        outlines = Outlines(Path(annotations), tileset, settings.legend)
+        kept = outlines.drawn(rows.tolist())
         rows, left_out = rows[kept], int((~kept).sum())
     job = LookingJob(dict(zip(names, loaded, strict=True)), tileset, outlines, settings, device)
     unit, owner = tileset.clusters(rows)
@@ -79,8 +80,8 @@ def attend(
     comparison = None if measured is None else compare_attention(measured, names[0])
     resemblance = resemblance_table(maps, owner) if len(maps) > 1 else None
     notes = _notes(maps, settings, len(rows), left_out)
-    if comparison is not None:
-        notes += _comparison_notes(comparison, settings, unit)
+    if comparison is not None and outlines is not None:
+        notes += _comparison_notes(comparison, settings, unit, outlines)
     wanted = tuple(tileset.classes[label] for label in tileset.labels[rows])
     notes = [*notes, *seen]
     return Attention(
@@ -145,11 +146,19 @@ def _notes(maps: dict[str, Floats32], settings: AttentionSettings, tiles: int, l
     return notes
 
 
-def _comparison_notes(comparison: AttentionComparison, settings: AttentionSettings, unit: str) -> list[str]:
+def _comparison_notes(
+    comparison: AttentionComparison, settings: AttentionSettings, unit: str, outlines: Outlines
+) -> list[str]:
     notes = [
         f"Dice at a fixed share: the hottest {settings.area_share:.0%} of the tile; at a fixed level: "
         f"{settings.level:g} times the maximum."
     ]
+    if settings.legend is not None:
+        notes.append(f"Inside is what is outlined as the tile's class, by the legend {settings.legend.name}.")
+    if lost := len(outlines.slides.without_slide):
+        notes.append(
+            f"{lost} slides are not where they were cut from: outlines are taken to count from the slide's corner."
+        )
     if unit != "patient":
         notes.append(f"Patients are unknown: the tests treat every {unit} as a patient.")
     return [*notes, *comparison.notes]

@@ -87,7 +87,9 @@ class LookingJob:
 
     @cached_property
     def _outlines(self) -> Outlines | None:
-        return Outlines(self.outlines, self._tileset.tile_px) if isinstance(self.outlines, Path) else self.outlines
+        if isinstance(self.outlines, Path):
+            return Outlines(self.outlines, self._tileset, self.settings.legend)
+        return self.outlines
 
     @cached_property
     def _looks(self) -> dict[str, Look]:
@@ -112,13 +114,12 @@ class LookingJob:
         maps = {name: look(tiles, labels) for name, look in self._looks.items()}
         if self._outlines is None:
             return Looked(piece, maps, None)
-        files = tileset.table["file"].iloc[piece.rows]
         found: list[dict[str, Any]] = []
-        for at, (tile, file) in enumerate(zip(tiles, files, strict=True)):
-            outline = self._outlines.of(str(file))
+        for at, (tile, row) in enumerate(zip(tiles, piece.rows.tolist(), strict=True)):
+            outline = self._outlines.of(row)
             assert outline is not None  # tiles without one were left out
             own = {name: drawn[at] for name, drawn in maps.items()}
-            whose = {"tile": int(piece.rows[at]), "patient": piece.owners[at]}
+            whose = {"tile": row, "patient": piece.owners[at]}
             measured = _measure(tile, outline, own, self.settings, piece.start + at)
             found += [{"model": name, **whose, **numbers} for name, numbers in measured]
         return Looked(piece, maps, pd.DataFrame(found))

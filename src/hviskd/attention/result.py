@@ -66,7 +66,7 @@ class Attention:
 
     def outline(self, position: int) -> Bools | None:
         """Read what the expert outlined in a tile, bool (tile_px, tile_px); None without an expert."""
-        return None if self.outlines is None else self.outlines.of(self.files[position])
+        return None if self.outlines is None else self.outlines.of(int(self.rows[position]))
 
     def scaled(self, name: str, position: int) -> Floats32:
         """Return one map enlarged to the tile, divided by its maximum: (tile_px, tile_px)."""

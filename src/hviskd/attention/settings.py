@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from hviskd.annotations import Legend
 from hviskd.attention.overlap import AREA_SHARE, LEVEL
 from hviskd.checks import require_at_least, require_positive_share
 from hviskd.errors import RecipeError
@@ -22,6 +23,8 @@ class AttentionSettings:
         area_share: Share of the tile for the Dice at a fixed share.
         level: Threshold as a share of the map's maximum, for the Dice at a fixed level.
         seed: Random seed of the random maps.
+        legend: Classes of the annotations: only what is outlined as the tile's class is inside. If None, whatever is
+            outlined is inside.
 
     Raises:
         RecipeError: There is no such kind.
@@ -35,6 +38,7 @@ class AttentionSettings:
     area_share: float = AREA_SHARE
     level: float = LEVEL
     seed: int = 0
+    legend: Legend | None = None
 
     def __post_init__(self) -> None:
         """Reject invalid values."""

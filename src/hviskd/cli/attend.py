@@ -32,7 +32,18 @@ def attend(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for maps, tables and figures.")],
     annotations: Annotated[
         Path | None,
-        typer.Option("--annotations", metavar="DIR", help="Expert's masks or outlines, named like the tile files."),
+        typer.Option(
+            "--annotations", metavar="DIR", help="Expert's masks or outlines, named like the tile files or the slides."
+        ),
+    ] = None,
+    legend: Annotated[
+        str | None,
+        typer.Option(
+            "--legend",
+            metavar="NAME|FILE",
+            help="Classes of the annotations; only what is outlined as the tile's class counts.",
+            show_default="whatever is outlined counts",
+        ),
     ] = None,
     class_name: Annotated[
         str | None,
@@ -69,7 +80,10 @@ def attend(
       hviskd attend runs/student --tiles tiles -o results/attention
 
       hviskd attend runs/kd/model runs/hviskd/model --tiles tiles --class CTmvp --annotations vessels -o results/vessels
+
+      hviskd attend runs/student --tiles tiles --annotations qupath --legend lesion.yaml -o results/lesions
     """
+    from hviskd.annotations import load_legend
     from hviskd.attention import AttentionSettings, save_attention
     from hviskd.attention import attend as look
     from hviskd.cli.evaluate import print_table
@@ -80,7 +94,13 @@ def attend(
         models,
         tiles,
         annotations=annotations,
-        settings=AttentionSettings(split, class_name, kind, stage),  # type: ignore[arg-type]  # it checks the kind
+        settings=AttentionSettings(
+            split,
+            class_name,
+            kind,  # type: ignore[arg-type]  # it checks the kind
+            stage,
+            legend=None if legend is None else load_legend(legend),
+        ),
         device=device,
         allow_leak=allow_leak,
         running=cluster(scheduler, retries),
