@@ -17,7 +17,8 @@ from hviskd.evaluation import evaluate
 from hviskd.models.admission import cautions
 from hviskd.tiles import Origin, TileSet, TileSetWriter, TileSource, join_unlabelled, new_card
 from hviskd.tiles.rows import write_rows
-from hviskd.training import Devices, Run, Teaching, fit, load_recipe, train
+from hviskd.training import Devices, Run, Teaching, load_recipe, train
+from hviskd.training.keeping import Keeper
 from hviskd.training.unlabelled import UnlabelledBatches, unlabelled_per_batch
 from tests.conftest import write_tiles
 from tests.processes import free_port, start
@@ -124,17 +125,17 @@ def test_the_cache_covers_them(run, tileset, teacher_run, more, tmp_path):
 def test_a_resumed_training_ends_the_same_and_other_tiles_are_refused(
     run, tileset, teacher_run, more, tmp_path, monkeypatch
 ):
-    keep, folder = fit._keep, tmp_path / "killed"
+    ended, folder = Keeper.epoch_ended, tmp_path / "killed"
     teaching = Teaching(teacher_run, cache=False, unlabelled=more)
 
-    def keep_and_die(learner, own):
-        keep(learner, own)
+    def end_and_die(keeper):
+        ended(keeper)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit, "_keep", keep_and_die)
+    monkeypatch.setattr(Keeper, "epoch_ended", end_and_die)
     with pytest.raises(KeyboardInterrupt):
         train(recipe_of(), tileset, folder, teacher=teaching)
-    monkeypatch.setattr(fit, "_keep", keep)
+    monkeypatch.setattr(Keeper, "epoch_ended", ended)
     with pytest.raises(TrainingError, match="cannot resume, since the unlabelled tiles changed"):
         train(recipe_of(), tileset, folder, teacher=Teaching(teacher_run, cache=False), resume=True)
     resumed = train(recipe_of(), tileset, folder, teacher=teaching, resume=True)

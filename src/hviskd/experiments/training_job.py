@@ -56,7 +56,7 @@ class TrainingJob:
         return Bench(self.design, self.output, [TileSet.open(folder) for folder in self.tiles], self.device)
 
     def run(self, items: Sequence[Cell], told: Callable[[Ended], None], progress: Progress | None) -> None:
-        """Train cells one after the other; one that fails is tried once more, from its last finished epoch."""
+        """Train cells one after the other; one that fails is tried once more, from the last epoch saved."""
         torch.set_num_threads(self.threads or 1)
         for cell in items:
             problem: str | None = LOST_TEACHER

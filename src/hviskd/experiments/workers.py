@@ -23,7 +23,7 @@ def train_all(bench: Bench, *, jobs: int, threads: int, minutes: float | None, t
     """Train all unfinished cells, teachers before the students that need them, and return those that failed.
 
     Every process trains one cell after the other. One that dies takes only its own cell with it; a cell that fails or
-    dies is tried once more, going on from its last finished epoch.
+    dies is tried once more, going on from the last epoch saved.
 
     Args:
         bench: The experiment's cells.

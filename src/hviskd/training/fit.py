@@ -12,17 +12,17 @@ from torch.nn import functional as F
 
 from hviskd.distillation import Batch
 from hviskd.errors import DivergedError, HviskdError, RecipeError
-from hviskd.models import IMAGENET, AnyModel, InputStep, Model, load_model, write_weights
+from hviskd.models import IMAGENET, AnyModel, InputStep, Model, load_model
 from hviskd.processor import keep_freed_memory
 from hviskd.progress import Advance, Progress, progress_bar
-from hviskd.storage import atomic_file
 from hviskd.tiles import TileSet, join_unlabelled
 from hviskd.tiles.augmentation import vary
 from hviskd.training.batches import TileBatches
 from hviskd.training.boards import tensorboard
 from hviskd.training.curves import draw_curves, draw_probes
 from hviskd.training.export import export_models
-from hviskd.training.low_power import epoch_worth, keep_statistics
+from hviskd.training.keeping import Keeper
+from hviskd.training.low_power import keep_statistics
 from hviskd.training.optimizers import rate_at, set_rate
 from hviskd.training.probe import run_probe
 from hviskd.training.recipe import Recipe
@@ -66,9 +66,9 @@ def train(
     """Train a network on a TileSet's training split, and select the epoch on its validation split.
 
     Without a teacher, this trains a teacher, or a student alone; with one, it distils. If killed at any moment, the
-    training continues with `resume` after its last finished epoch and, on a CPU, ends with the weights of an
-    uninterrupted one. Several processes are started by running the calling script once more for each, or have been by
-    torchrun or SLURM.
+    training continues with `resume` after the last epoch that was saved (`keeping.py` says which are) and, on a CPU,
+    ends with the weights of an uninterrupted one. Several processes are started by running the calling script once more
+    for each, or have been by torchrun or SLURM.
 
     Args:
         recipe: The network, and how to train it.
@@ -146,15 +146,16 @@ def _learn(learner: Learner, run: Run, progress: Progress | None) -> None:
         _bar(learner, run, len(train_split), progress) as advance,
         tensorboard(run.folder / "tensorboard", wanted=fabric.is_global_zero, after_epoch=learner.epoch) as board,
     ):
+        keeper = Keeper(learner, run)
         if learner.start is not None and not learner.history and len(val_split.rows):
             learner.history.append({"epoch": 0} | _validate(learner, val_split, input_step))
-            _keep(learner, run)  # what training does not improve upon is what is selected
+            keeper.epoch_ended()  # what training does not improve upon is what is selected
         while learner.epoch < recipe.epochs:
             row = _train_epoch(learner, train_split, joining, input_step, advance)
             _require_finite(learner)
             row |= _validate(learner, val_split, input_step)
             learner.history.append(row)
-            _keep(learner, run)
+            keeper.epoch_ended()
             board(row)
             drowning = largest_share(learner.objective, learner.history) if learner.epoch == 1 else ""
             advance(0, note=" — ".join(filter(None, (_said(row, recipe), drowning))))
@@ -264,28 +265,12 @@ def _validate(learner: Learner, split: TileBatches, input_step: InputStep) -> di
     return {f"val_{name}": value for name, value in measured.items()}
 
 
-def _keep(learner: Learner, run: Run) -> None:
-    """Save the epoch: first the selected weights, then the checkpoint that refers to them, then the log."""
-    row, fabric = learner.history[-1], learner.fabric
-    worth, best = (epoch_worth(each, learner.recipe) for each in (row, learner.chosen))
-    if worth is None or best is None or worth > best:  # None where the last epoch is selected
-        learner.chosen = {name: value for name, value in row.items() if name == "epoch" or name.startswith("val_")}
-        if fabric.is_global_zero:
-            with atomic_file(run.chosen_file(learner.epoch)) as partial:
-                write_weights(learner.kept.state_dict(), partial)
-    with atomic_file(run.checkpoint_file) if fabric.is_global_zero else nullcontext(run.checkpoint_file) as partial:
-        fabric.save(partial, learner.state())
-    if fabric.is_global_zero:
-        run.keep_chosen(int(learner.chosen["epoch"]))
-        run.write_log(learner.history)
-
-
 def _require_finite(learner: Learner) -> None:
     """Check the weights after an epoch's last step, which no loss has tested yet."""
     for name, value in learner.kept.state_dict().items():
         if value.is_floating_point() and not value.isfinite().all():
             raise DivergedError(
-                f"epoch {learner.epoch}: {name} is NaN or infinite after the last step; the previous epoch's "
+                f"epoch {learner.epoch}: {name} is NaN or infinite after the last step; the last "
                 f"checkpoint is kept: lower the learning rate in a new run"
             )
 
@@ -306,7 +291,7 @@ def _in_first_process(fabric: Fabric, action: Callable[[], None]) -> None:
 
 
 def _restore(learner: Learner, run: Run) -> None:
-    """Return to the last finished epoch, if there is one."""
+    """Return to the last epoch that was saved, if there is one."""
     if run.checkpoint_file.is_file():
         state = learner.state()
         learner.fabric.load(run.checkpoint_file, state, weights_only=True)

@@ -4,7 +4,7 @@ run.json          state (running, finished), data, teacher, machine, versions
 recipe.yaml       the complete resolved recipe
 log.csv           one row an epoch; row 0 is the Model that was started from, if there was one
 curves.png        the log as pictures
-checkpoint.ckpt   the last finished epoch; gone when the run is finished
+checkpoint.ckpt   the last epoch saved; gone when the run is finished
 chosen-7.safetensors  the weights of the chosen epoch so far; gone when the run is finished
 model/            the Model of the epoch chosen on the validation split
 model-last/       the Model of the last epoch
@@ -59,7 +59,7 @@ class Run:
 
     @property
     def checkpoint_file(self) -> Path:
-        """Everything needed to resume after the last finished epoch."""
+        """Everything needed to resume after the last epoch saved."""
         return self.folder / "checkpoint.ckpt"
 
     def chosen_file(self, epoch: int) -> Path:
