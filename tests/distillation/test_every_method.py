@@ -11,6 +11,7 @@ from functools import cache
 
 import pytest
 import torch
+from torch import nn
 
 from hviskd.distillation import (
     METHODS,
@@ -50,7 +51,8 @@ DRAWS = {
     "multi_level",
     "memory",
 }  # negatives, views or anchors at random, which each device draws for itself
-COUNTED_IN = (0.05, 0.6)  # shares of a training; every stage before the main one is met
+EARLY, LATER = 0.05, 0.6  # shares of a training, in the stage before the main one, if there is one, and in the main one
+PREPARING = {"sskd", "ft", "tofd"}  # what has a stage before the main one, as `test_it_learns` holds
 # One changes the student's head, the other lets the teacher learn: for all methods beside it, too.
 FOR_THEMSELVES = ("simkd", "dml")
 
@@ -121,6 +123,16 @@ def run(objective, tiles, progress=0.5):
     return step
 
 
+def in_each_stage(objective):
+    """Give a share of a training for each stage; in the first, the methods alone that then do something else."""
+    every = objective.methods
+    if first := {name: method for name, method in every.items() if name in PREPARING}:
+        objective.methods = nn.ModuleDict(first)
+        yield EARLY
+        objective.methods = every
+    yield LATER
+
+
 def is_finite(step, objective):
     assert step.total.isfinite()
     assert all(loss.isfinite() for loss in step.losses.values()), step.losses
@@ -148,29 +160,27 @@ STORABLE = (
 
 
 @pytest.mark.slow
-def test_every_method_says_what_it_reads_of_a_teacher():
-    assert [name for name in PRESETS if build(name).reads() is not None] == [
-        name for name in PRESETS if name in STORABLE
-    ]
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("preset", STORABLE)
 def test_its_losses_are_those_of_the_live_teacher_where_that_was_stored(preset):
-    with_teacher, without = build(preset), build(preset)
-    tiles = batch(tile_px=48)
-    with torch.no_grad():
-        seen = stored(with_teacher.teacher.trace(tiles.images), without.reads())
-    without.teacher = None
-    torch.manual_seed(5)  # for those that draw
-    live = run(with_teacher, tiles)
-    torch.manual_seed(5)
-    again = run(without, replace(tiles, teacher=seen))
-    assert again.losses.keys() == live.losses.keys()
-    for term, loss in live.losses.items():
-        torch.testing.assert_close(again.losses[term], loss, rtol=1e-5, atol=0.0)
-    for ours, theirs in zip(without.student.parameters(), with_teacher.student.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
+    objective, tiles = build(preset), batch(tile_px=48)
+    before = copy.deepcopy(objective.state_dict())
+    found = []
+    for _ in ("live", "stored"):
+        torch.manual_seed(5)  # for those that draw
+        losses = run(objective, tiles).losses
+        found.append((losses, [weight.grad for weight in objective.student.parameters()]))
+        objective.zero_grad()
+        objective.load_state_dict(before, strict=False)
+        if objective.teacher is not None:
+            with torch.no_grad():
+                seen = stored(objective.teacher.trace(tiles.images), objective.reads())
+            tiles, objective.teacher = replace(tiles, teacher=seen), None
+    (live, ours), (again, theirs) = found
+    assert again.keys() == live.keys()
+    for term, loss in live.items():
+        torch.testing.assert_close(again[term], loss, rtol=1e-5, atol=0.0)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
 
 
 def needing_teacher():
@@ -181,14 +191,20 @@ def needing_teacher():
 @pytest.mark.parametrize("preset", PRESETS)
 def test_it_learns(preset):
     objective = build(preset)
+    assert (objective.reads() is not None) == (preset in STORABLE)
     teacher = copy.deepcopy(objective.teacher.state_dict())
     optimizer = torch.optim.SGD(learns(objective), lr=1e-4)
     before = {name: weight.detach().clone() for name, weight in objective.named_parameters()}
-    for progress in COUNTED_IN:
+    terms = {name: [] for name in objective.methods}
+    for progress in (EARLY, LATER):
         step = run(objective, batch(), progress)
         is_finite(step, objective)
+        for name in terms:
+            terms[name].append({term for term in step.losses if term.split("/")[0] == name})
         optimizer.step()
         optimizer.zero_grad()
+    changing = {name for name, (early, later) in terms.items() if early and later and early != later}
+    assert changing == PREPARING & terms.keys()
     for name, weight in objective.methods.named_parameters():
         if weight.requires_grad and weight.ndim > 1:  # a bias before a normalisation has no gradient
             assert not torch.equal(weight, before[f"methods.{name}"]), name
@@ -204,8 +220,8 @@ def test_its_adapters_fit_and_learn_on_every_pair(mixture, pair):
     absent = {name for name, pairs in (UNFIT | LEFT_OUT).items() if pair in pairs}
     objective = build({name: mixture[name] for name in mixture if name not in absent}, pair)
     learned, met = set(), set()
-    for progress in COUNTED_IN:
-        step = run(objective, batch(samples=5), progress)
+    for progress in in_each_stage(objective):
+        step = run(objective, batch(samples=3), progress)
         is_finite(step, objective)
         met |= {term.split("/")[0] for term in step.losses}
         learned |= {name for name, weight in objective.methods.named_parameters() if weight.grad is not None}
@@ -244,7 +260,7 @@ def test_nothing_stays_on_the_processor_when_all_is_elsewhere(mixture):
     """On a device without content, which refuses operands of two devices as a GPU does and cannot be read back."""
     objective, tiles = build(mixture, pair="same").to("meta"), batch()
     there = Batch(tiles.images.to("meta"), tiles.labels.to("meta"), tiles.index.to("meta"))
-    for progress in COUNTED_IN:
+    for progress in in_each_stage(objective):
         step = run(objective, there, progress)
         assert all(loss.is_meta for loss in (step.total, *step.losses.values()))
     assert all(weight.grad is None or weight.grad.is_meta for weight in objective.parameters())
@@ -257,7 +273,7 @@ def test_a_gpu_gives_the_losses_of_the_processor(preset):
     there = copy.deepcopy(here).cuda()
     tiles = batch()
     moved = Batch(tiles.images.cuda(), tiles.labels.cuda(), tiles.index.cuda())
-    for progress in COUNTED_IN:
+    for progress in (EARLY, LATER):
         ours, theirs = run(here, tiles, progress), run(there, moved, progress)
         assert all(weight.grad is None or weight.grad.isfinite().all() for weight in there.parameters())
         for term, loss in ours.losses.items():
@@ -267,13 +283,12 @@ def test_a_gpu_gives_the_losses_of_the_processor(preset):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tile_px", [47, 150])
 @every_mixture_of_maps
-def test_tiles_may_be_of_any_size(mixture, tile_px):
-    objective = build(mixture, tile_px=tile_px)
-    objective.low_power = 0.5 if tile_px == 96 else 0.0  # then the student alone sees 48 px, too
-    for progress in COUNTED_IN[: 1 if tile_px > 47 else 2]:
-        is_finite(run(objective, batch(tile_px, samples=3), progress), objective)
+def test_tiles_may_be_of_any_size(mixture):
+    """Of 43 px, maps have sides of 43, 22 and 11 px: odd and even, and none divides another."""
+    objective = build(mixture, tile_px=43)
+    for progress in in_each_stage(objective):
+        is_finite(run(objective, batch(43, samples=3), progress), objective)
 
 
 IMITATED = mixtures(IMITATING)
@@ -285,13 +300,10 @@ def test_a_student_that_is_its_teacher_costs_nothing(mixture):
     objective.student.load_state_dict(objective.teacher.state_dict())
     objective.eval()  # as the teacher is, or the two would normalise differently
     apart = build(mixture)
-    imitated = set()
-    for progress in COUNTED_IN:
-        alike, other = (run(each, batch(), progress).losses for each in (objective, apart))
-        for name in alike.keys() - {"cross_entropy"}:
-            imitated.add(name.split("/")[0])
-            assert abs(alike[name].item()) < 1e-5 * abs(other[name].item()), name
-    assert imitated == mixture.keys() - {"cross_entropy"}
+    alike, other = (run(each, batch(), LATER).losses for each in (objective, apart))
+    for name in alike.keys() - {"cross_entropy"}:
+        assert abs(alike[name].item()) < 1e-5 * abs(other[name].item()), name
+    assert {name.split("/")[0] for name in alike} - {"cross_entropy"} == mixture.keys() - {"cross_entropy"}
 
 
 @pytest.mark.slow
@@ -300,15 +312,15 @@ def test_a_student_that_is_its_teacher_costs_nothing(mixture):
 def test_a_batch_in_which_the_classes_and_tiles_are_all_alike_is_finite(mixture, value):
     objective = build(mixture)
     same = Batch(torch.full((4, 3, 32, 32), value), torch.zeros(4, dtype=torch.int64), torch.arange(4))
-    for progress in COUNTED_IN:
+    for progress in in_each_stage(objective):
         is_finite(run(objective, same, progress), objective)
 
 
 @pytest.mark.slow
 @every_mixture
 def test_mixed_precision_keeps_the_losses_in_full(mixture):
-    objective = build(mixture)
-    for progress in COUNTED_IN:
+    objective = build(mixture, pair="same")
+    for progress in in_each_stage(objective):
         objective.progress = progress
         with torch.autocast("cpu", torch.bfloat16):
             step = objective(batch(samples=2))  # many processors convolve bfloat16 slowly
@@ -322,7 +334,7 @@ def test_mixed_precision_keeps_the_losses_in_full(mixture):
 def test_what_a_checkpoint_restores_goes_on_as_if_nothing_had_happened(mixture):
     first = build(mixture)
     optimizer = torch.optim.SGD(learns(first), lr=1e-5, momentum=0.9)
-    for progress in COUNTED_IN:
+    for progress in in_each_stage(first):
         torch.manual_seed(7)
         run(first, batch(), progress)
         optimizer.step()
