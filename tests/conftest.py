@@ -1,6 +1,9 @@
 """Small real things that several rooms' tests use: a TileSet, a trained teacher."""
 
+import functools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from building.operators import declare_operators_of_torchvision
 from hviskd.processor import collect_garbage_rarely, let_threads_sleep
@@ -13,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 settings.register_profile("busy", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("busy")
@@ -28,6 +32,14 @@ def pytest_sessionstart(session):
     os.fsync = lambda _: None  # what tests write may be lost with the machine: nobody need wait for the disk
     declare_operators_of_torchvision()
     _turn_every_answer_into_json()
+    _build_each_command_line_once()
+
+
+def _build_each_command_line_once():
+    """Let `CliRunner` keep the commands of an app: Typer builds them anew for each call, all verbs in 30 ms."""
+    from typer import testing
+
+    testing._get_command = functools.cache(testing._get_command)
 
 
 def _turn_every_answer_into_json():
@@ -92,6 +104,27 @@ def teacher_run(tileset, tmp_path_factory):
 
     changes = {"network": "resnet8", "epochs": 2, "batch_size": 8, "learning_rate": 0.01}
     return train(load_recipe(None, changes, role="teacher"), tileset, tmp_path_factory.mktemp("runs") / "teacher")
+
+
+@contextmanager
+def figures_unpainted() -> Iterator[None]:
+    """Let figures be made, but neither laid out nor painted, where no test looks at them; their files are there."""
+    from matplotlib.figure import Figure
+
+    def blank(_figure, file, **_):
+        Image.new("RGB", (8, 8)).save(file, "png")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "get_layout_engine", lambda _: None)
+        patch.setattr(Figure, "savefig", blank)
+        yield
+
+
+@pytest.fixture
+def unpainted():
+    """As `figures_unpainted`, in one test."""
+    with figures_unpainted():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -28,21 +28,31 @@ def test_every_name_has_an_example(name):
         assert any(re.search(rf"\bhviskd\.{name}\b", block) for block in CODE)
 
 
+def write_quick_recipe(changes):
+    laptop = yaml.safe_load(hviskd.built_in_recipes()["laptop"])
+    Path("quick.yaml").write_text(yaml.safe_dump(laptop | changes), encoding="utf-8")
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("unpainted")
 def test_the_session_runs(tmp_path, monkeypatch, capsys):
+    """As it stands, but for a recipe with the smallest teacher."""
     monkeypatch.chdir(tmp_path)
+    write_quick_recipe({"teacher": {"name": "resnet8"}})
     monkeypatch.setattr(
         "hviskd.installation.examining.probe",  # the tests of doctor try everything
         lambda _what, names, _seconds: {name: {"problem": None} for name in names},
     )
     names: dict[str, object] = {}
     for number, block in enumerate(CODE, start=1):
+        block = block.replace('load_recipe("laptop"', 'load_recipe("quick.yaml"')
         exec(compile(block, f"block {number} of docs/python.md", "exec"), names)
     assert "mm² of tissue" in capsys.readouterr().out
     assert (tmp_path / "report.html").is_file()
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unpainted")
 def test_the_readme_s_python_runs(tmp_path, monkeypatch):
     """As it stands, but for a recipe of two epochs and the smallest teacher, which learns glass from tissue in them."""
     monkeypatch.chdir(tmp_path)
@@ -55,9 +65,7 @@ def test_the_readme_s_python_runs(tmp_path, monkeypatch):
         write_mask(Path(f"drawn/P{patient}-1_L.png"), classes)
     write_legend(Path()).rename("my.yaml")
     Path("patients.csv").write_text("slide,patient\n" + "".join(f"P{n}-1,P{n}\n" for n in range(5)))
-    small = {"epochs": 2, "batch_size": 8, "teacher": {"name": "resnet8"}}
-    laptop = yaml.safe_load(hviskd.built_in_recipes()["laptop"])
-    Path("quick.yaml").write_text(yaml.safe_dump(laptop | small), encoding="utf-8")
+    write_quick_recipe({"epochs": 2, "batch_size": 8, "teacher": {"name": "resnet8"}})
     (code,) = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     exec(compile(code.replace('"laptop"', '"quick.yaml"'), "README.md", "exec"), {})
     assert len(list(Path("maps").glob("*/summary.json"))) == 5

@@ -89,6 +89,7 @@ def test_a_coco_file_outlines_a_whole_cohort(cohort: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unpainted")
 def test_one_slide_has_no_band(cohort: Path) -> None:
     status, _ = _run(cohort / "maps" / "a", "--annotations", cohort / "drawn" / "a.geojson", "-o", cohort / "one")
     assert status == 0
@@ -114,6 +115,7 @@ def test_nothing_foreign_is_replaced_and_nothing_half_done_is_left(cohort: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unpainted")
 def test_models_with_other_classes_are_measured_on_what_they_know(cohort: Path) -> None:
     other = halves_map(slide="a.svs", model="other", classes=("left", "bone"))
     save_slide_map(other, cohort / "other" / "a", THUMBNAIL)
@@ -148,6 +150,7 @@ def test_the_slide_itself_stands_in_the_picture_if_it_is_the_one_that_was_mapped
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unpainted")
 def test_a_slide_that_cannot_be_compared_does_not_stop_the_others(cohort: Path) -> None:
     (cohort / "drawn" / "a.geojson").write_text('{"type": "FeatureCollection", "features": [')
     (cohort / "maps" / "c").mkdir()
@@ -163,6 +166,7 @@ def test_a_slide_that_cannot_be_compared_does_not_stop_the_others(cohort: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unpainted")
 def test_the_same_from_python_and_drawn_when_asked(cohort: Path) -> None:
     told: list[tuple[int, int, str]] = []
     found = agree(str(cohort / "maps"), str(cohort / "drawn"), progress=lambda *at: told.append(at))

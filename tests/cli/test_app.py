@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import version
 from itertools import pairwise
 
@@ -32,9 +33,14 @@ def in_a_process(*arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
+@cache
+def help_of(*verb):
+    return hviskd(*verb, "--help", terminal_width=80, env={"COLUMNS": "80"})
+
+
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
 def test_every_verb_has_examples(verb):
-    shown = hviskd(*verb, "--help")
+    shown = help_of(*verb)
     assert shown.exit_code == 0
     assert "Examples:" in shown.output
     assert f"hviskd {' '.join(verb)}" in shown.output.partition("Examples:")[2]
@@ -42,7 +48,7 @@ def test_every_verb_has_examples(verb):
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
 def test_the_sentences_of_a_help_fill_the_width(verb):
-    words = hviskd(*verb, "--help", terminal_width=80, env={"COLUMNS": "80"}).output.partition("Examples:")[0]
+    words = help_of(*verb).output.partition("Examples:")[0]
     lines = [line.strip() for line in words.splitlines()]
     for line, after in pairwise(lines):
         assert not line or not after or len(line) + 1 + len(after.split()[0]) > 78

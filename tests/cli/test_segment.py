@@ -12,6 +12,8 @@ from hviskd.cli.app import app
 from hviskd.segmentation import load_slide_map
 from tests.segmentation.make import tissue_on_glass, write_model, write_slide
 
+pytestmark = pytest.mark.usefixtures("unpainted")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

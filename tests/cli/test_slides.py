@@ -28,6 +28,7 @@ def test_good_slides_are_shown_and_drawn(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unpainted")
 def test_what_counts_as_tissue_can_be_said(tmp_path):
     write_svs(tmp_path / "a.svs", stained((300, 400), 1, 0.6))
     area = "1e9"

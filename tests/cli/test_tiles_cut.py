@@ -15,6 +15,8 @@ from hviskd.slides import stain_reference
 from hviskd.tiles import TileSet
 from tests.cutting.samples import RED, UNKNOWN, add_slide, halves, write_legend
 
+pytestmark = pytest.mark.usefixtures("unpainted")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

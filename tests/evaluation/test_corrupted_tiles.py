@@ -13,7 +13,13 @@ from tests.html_tables import read_tables
 
 
 @pytest.fixture(scope="module")
-def found(tileset):
+def told():
+    """What `found` told of its progress."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def found(tileset, told):
     from dataclasses import replace
 
     from .conftest import colour_model
@@ -23,7 +29,8 @@ def found(tileset):
         replace(colour_model(tileset, name="green"), channels=(1,), fingerprint="1" * 64),
     ]
     evaluation = evaluate(models, tileset, replicates=100)
-    return models, robustness(evaluation, models, tileset, corruptions=["stain", "brightness"], replicates=60)
+    more = {"corruptions": ["stain", "brightness"], "replicates": 60}
+    return models, robustness(evaluation, models, tileset, **more, progress=lambda *at: told.append(at))
 
 
 def row_of(table, **wanted):
@@ -97,19 +104,14 @@ def test_tables_and_pictures_are_written(found, tmp_path):
     text = (tmp_path / "robustness.md").read_text()
     assert "green − colours" in text
     assert text.count("| colours |") == 1 + 3 * 2
-    for name in ("robustness.png", "robustness-tiles.png"):
+    for name in ("robustness.png", "robustness-tiles.png", "confidence.png"):
         with Image.open(tmp_path / name) as picture:
             assert np.asarray(picture.convert("RGB")).std() > 10
 
 
-@pytest.mark.slow
-def test_it_tells_how_far_it_is(found, tileset):
+def test_it_tells_how_far_it_is(found, told):
     models, result = found
-    told = []
-    robustness(
-        result.evaluation, models, tileset, corruptions=["stain"], replicates=60, progress=lambda *at: told.append(at)
-    )
-    done = len(result.evaluation.labels) * len(models) * 5
+    done = len(result.evaluation.labels) * len(models) * 2 * 5
     assert (done, done, "classify corrupted tiles") in told
     assert told[-1] == (60, 60, "resample")
 

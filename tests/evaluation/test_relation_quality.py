@@ -15,7 +15,7 @@ from hviskd.evaluation.relation_quality import distance, examine_relations, same
 from hviskd.models import NetworkChoice, save_model
 from hviskd.models.card import untrained_card
 from hviskd.networks import create_network
-from tests.conftest import write_tiles
+from tests.conftest import figures_unpainted, write_tiles
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,8 @@ def test_the_verb_prints_and_writes_them(teacher, tileset, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["relations.csv", "relations.md", "relations.png"]
     assert "regions 4 × 4" in (folder / "relations.md").read_text()
     assert CliRunner().invoke(app, words).exit_code == 2
-    assert CliRunner().invoke(app, [*words, "--overwrite"]).exit_code == 0
+    with figures_unpainted():
+        assert CliRunner().invoke(app, [*words, "--overwrite"]).exit_code == 0
 
 
 def test_what_cannot_be_measured_is_said(teacher, tileset):

@@ -12,6 +12,7 @@ import pytest
 
 from hviskd.errors import DataError
 from hviskd.evaluation import evaluate, save_evaluation
+from tests.conftest import figures_unpainted
 from tests.html_tables import read_tables
 
 from .conftest import colour_model, write_tiles
@@ -27,7 +28,8 @@ def evaluation(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def saved(evaluation, tmp_path_factory):
-    return save_evaluation(evaluation, tmp_path_factory.mktemp("evaluation") / "results")
+    with figures_unpainted():
+        return save_evaluation(evaluation, tmp_path_factory.mktemp("evaluation") / "results")
 
 
 @pytest.mark.slow
@@ -40,6 +42,7 @@ def test_save_writes_every_file(saved):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unpainted")
 def test_one_model_has_nothing_to_compare(tileset, model, tmp_path):
     folder = save_evaluation(evaluate(model, tileset, replicates=100), str(tmp_path / "results"))
     assert not (folder / "comparison.png").exists()
@@ -59,6 +62,7 @@ def test_saving_over_something_must_be_asked_for(evaluation, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unpainted")
 def test_an_earlier_evaluation_is_replaced_on_request(evaluation, saved, tmp_path):
     shutil.copytree(saved, tmp_path / "results")
     (tmp_path / "results" / "old.txt").write_text("old")

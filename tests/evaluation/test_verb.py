@@ -1,8 +1,6 @@
 """`hviskd evaluate` measures real model folders on a real tile set and prints what it found and where it is."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -13,6 +11,8 @@ from hviskd.models import save_model
 from hviskd.networks import create_network
 
 from .conftest import colour_model, write_tiles
+
+pytestmark = pytest.mark.usefixtures("unpainted")
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +73,3 @@ def test_a_failure_leaves_nothing_behind(work):
     failed = call(work / "alone", "--tiles", work / "tiles", "--split", "val", "-o", work / "new")
     assert "hviskd tiles split" in failed.stderr
     assert sorted(path.name for path in work.iterdir()) == before
-
-
-@pytest.mark.slow
-def test_the_help_shows_examples_and_the_verb_starts_light():
-    assert "hviskd evaluate" in call("--help").output
-    probe = (
-        "import sys, hviskd.cli.evaluate; "
-        "sys.exit(' '.join({'torch', 'pandas', 'pydantic', 'matplotlib'} & set(sys.modules)) or 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
