@@ -57,6 +57,7 @@ def test_an_earlier_model_gives_the_probabilities_that_were_stored(earlier):
     assert len(pd.unique(found.argmax(axis=1))) > 1
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_an_earlier_comparison_is_continued_without_training_again(earlier, monkeypatch):
     monkeypatch.chdir(earlier)  # the experiment names its pair's file, tiny.yaml
     trained = (earlier / "comparison" / "students" / "tiny" / "kd-fold0-seed0" / "run.json").read_bytes()

@@ -41,10 +41,13 @@ def by_shapely(annotation, x_px, y_px, rows, columns, px_per_cell) -> np.ndarray
     """Rasterise by asking shapely of every cell centre, polygon by polygon, later over earlier."""
     x = x_px + (np.arange(columns) + 0.5) * px_per_cell
     y = y_px + (np.arange(rows) + 0.5) * px_per_cell
-    x, y = np.meshgrid(x, y)
     image = np.full((rows, columns), -1)
     for region in annotation.regions:
-        image[shapely.contains_xy(region.geometry, x, y)] = annotation.classes.index(region.label)
+        left, top, right, bottom = region.geometry.bounds
+        near = np.ix_((y >= top) & (y <= bottom), (x >= left) & (x <= right))
+        shapely.prepare(region.geometry)
+        inside = shapely.contains_xy(region.geometry, *np.meshgrid(x[near[1][0]], y[near[0][:, 0]]))
+        image[near] = np.where(inside, annotation.classes.index(region.label), image[near])
     return image
 
 

@@ -11,7 +11,7 @@ from tests.timm_samples import TIMM, WITH_CLASS_TOKEN, small
 NETWORKS = ("resnet8", "wrn_16_1", "vgg8", "mobilenet_v2", "shufflenet_v1", "shufflenet_v2")
 
 
-def drawn(name, head="gap", side=64):
+def drawn(name, head="gap", side=32):
     """A network in double precision whose normalisations have seen something."""
     torch.manual_seed(0)
     network = create_network(name, 4, head).double()
@@ -20,18 +20,19 @@ def drawn(name, head="gap", side=64):
     return network.eval()
 
 
-def batch(samples=5, side=64):
+def batch(samples=5, side=32):
     generator = torch.Generator().manual_seed(1)
     images = torch.randn(samples, 3, side, side, generator=generator, dtype=torch.float64)
     return images, torch.tensor([0, 3, 1, 2, 0])[:samples]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["gap", "grid"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    ("name", "head"), [*((name, "gap") for name in NETWORKS), ("resnet8", "grid"), ("shufflenet_v2", "grid")]
+)
 def test_grad_cam_is_captums_on_every_stage(name, head):
-    network = drawn(name, head, side=32)
-    images, classes = batch(samples=2, side=32)
+    network = drawn(name, head)
+    images, classes = batch(samples=2)
     stages = dict(enumerate(network.activations))
     layers = {None: network.head.neck, **(stages if head == "gap" else {0: stages[0]})}  # no stage knows the head
     for stage, layer in layers.items():
@@ -148,7 +149,7 @@ def test_networks_of_timm_have_maps_at_every_stage(name, head):
     images = torch.randn(2, 3, 32, 32)
     shapes = network.shapes(32)
     for stage, expected in ((None, shapes.last[1:]), (0, shapes.stages[0][1:]), (2, shapes.stages[2][1:])):
-        for kind in ("grad-cam", "hires-cam"):
+        for kind in ("grad-cam", "hires-cam") if stage is None else ("grad-cam",):
             maps = attention_maps(network, images, torch.tensor([0, 2]), kind=kind, stage=stage)
             assert maps.shape == (2, *expected)
             assert maps.isfinite().all()

@@ -37,7 +37,7 @@ def test_the_temperature_that_spoiled_probabilities_is_found(temperature):
     found = fit_temperature(labels, spoiled)
     assert found == pytest.approx(temperature, rel=0.03)
     assert np.abs(tempered(spoiled, temperature) - honest).max() < 1e-4
-    grid = [negative_log_likelihood(labels, tempered(spoiled, t)) for t in np.linspace(0.3, 5, 200)]
+    grid = [negative_log_likelihood(labels, tempered(spoiled, t)) for t in np.linspace(0.3, 5, 48)]
     assert negative_log_likelihood(labels, tempered(spoiled, found)) <= min(grid) + 1e-9
 
 
