@@ -1,6 +1,7 @@
 """Counts the colours of masks, and compares them with a legend."""
 
 import csv
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hviskd.annotations.code_counts import CodeCounts
 from hviskd.annotations.colours import TRANSPARENT
 from hviskd.annotations.decoders import DEFAULT_TOLERANCE, ColourDecoder, decoder_of
 from hviskd.annotations.legend import Legend
@@ -17,8 +19,6 @@ from hviskd.arrays import NO_CLASS_BYTE, Bools, Ints
 from hviskd.errors import DataError
 from hviskd.file_names import FLAT_SUFFIXES, Paths, list_paths
 from hviskd.storage import atomic_file
-
-SMALL_PX = 1_000_000  # below this, sorting the pixels is faster than walking through all colours there are
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,10 +172,7 @@ def _has_class(decode: ColourDecoder, seen: Ints, area_px: Ints) -> Bools:
 def _count(mask: Path, *, numbers: bool) -> tuple[Ints, Ints]:
     """Return the codes of a mask (K,) and the px of each (K,)."""
     pixels = MaskPixels(mask, numbers=numbers)
-    if pixels.size[0] * pixels.size[1] <= SMALL_PX:
-        return np.unique(np.concatenate([codes.ravel() for *_, codes in pixels.blocks()]), return_counts=True)
-    counts = np.zeros(TRANSPARENT + 1, dtype=np.int64)  # pages never touched take no memory
+    counts = CodeCounts(math.prod(pixels.size))
     for *_, codes in pixels.blocks():
-        np.add.at(counts, codes, 1)
-    seen = np.flatnonzero(counts)
-    return seen, counts[seen]
+        counts.add(codes)
+    return counts.found()

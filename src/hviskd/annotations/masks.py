@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hviskd.annotations.annotation import Annotation, LabelMask
+from hviskd.annotations.code_counts import CodeCounts
 from hviskd.annotations.colours import OTHER, TRANSPARENT
 from hviskd.annotations.decoders import DEFAULT_TOLERANCE, ColourDecoder, decoder_of
 from hviskd.annotations.label_blocks import LabelBlocks
@@ -89,8 +90,8 @@ class _Decoded(NamedTuple):
 
 def _decoded(pixels: MaskPixels, decode: ColourDecoder) -> _Decoded:
     indices = LabelBlocks(pixels.size[::-1])
-    counts = np.zeros(TRANSPARENT + 1, dtype=np.int64)  # pages never touched take no memory
-    known_px = unlisted_px = 0
+    unlisted = CodeCounts(math.prod(pixels.size))
+    known_px = 0
     for row, column, codes in pixels.blocks():
         classes = decode(codes)
         try:
@@ -98,11 +99,10 @@ def _decoded(pixels: MaskPixels, decode: ColourDecoder) -> _Decoded:
         except ValueError as error:
             raise DataError(f"{pixels.path}: cannot be kept as a mask of regions ({error}); save it smaller") from error
         known_px += int(np.count_nonzero(classes != NO_CLASS_BYTE))
-        unlisted = codes[~decode.lists(codes)]
-        unlisted_px += unlisted.size
-        np.add.at(counts, unlisted, 1)
-    seen = np.flatnonzero(counts[:TRANSPARENT]) if unlisted_px else np.empty(0, np.int64)
-    return _Decoded(indices, seen, counts[seen], known_px, int(counts[TRANSPARENT]))
+        unlisted.add(codes[~decode.lists(codes)])
+    seen, area_px = unlisted.found()
+    shown = seen != TRANSPARENT
+    return _Decoded(indices, seen[shown], area_px[shown], known_px, int(area_px[~shown].sum()))
 
 
 def _remarks(decoded: _Decoded, decode: ColourDecoder, pixels: MaskPixels) -> dict[str, int]:
