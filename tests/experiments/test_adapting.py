@@ -113,6 +113,7 @@ def test_the_last_epoch_counts(adapted):
     assert all(torch.equal(ours[name], last[name]) for name in ours)
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_labels_of_the_new_place_are_not_read(adapted, tileset, student, teacher_run, place, tmp_path):
     """The same tiles with other labels give the same weights."""
     found, _, kept = adapted
@@ -129,6 +130,7 @@ def test_labels_of_the_new_place_are_not_read(adapted, tileset, student, teacher
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_a_repeated_call_trains_nothing_again(adapted, tileset, student):
     found, folder, kept = adapted
     written = [folder / "adapted" / name for name in ("log.csv", "model/weights.safetensors")]
@@ -165,6 +167,7 @@ def run_verb(student, tileset, teacher_run, output, *more):
     return CliRunner().invoke(app, list(map(str, words)))
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_the_verb_adapts_without_labelled_tiles_of_the_place(tileset, student, teacher_run, place, tmp_path):
     given = student, tileset, teacher_run, tmp_path / "out", "--unlabelled", place["learn"]
     done = run_verb(*given)
@@ -176,6 +179,7 @@ def test_the_verb_adapts_without_labelled_tiles_of_the_place(tileset, student, t
         assert "are for --slides" in run_verb(*given, *ignored).output
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_slides_are_cut_like_the_tiles_at_home(student, tileset, teacher_run, tmp_path):
     cohort = draw_cohort(tmp_path / "cohort", CohortSettings(patients=1, width_px=600, height_px=400))
     given = student, tileset, teacher_run, tmp_path / "out", "--slides", cohort.folder / "slides", "--cap", 32

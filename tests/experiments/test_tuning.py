@@ -53,6 +53,7 @@ def test_the_best_mean_over_seeds_is_chosen(tuned):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unpainted")
 def test_what_is_finished_is_not_trained_again(tuned, tileset, monkeypatch):
     found, folder = tuned
     trained = []
@@ -86,6 +87,7 @@ def test_what_cannot_be_tried_is_refused_before_the_first_training(grid, error, 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unpainted")
 def test_values_of_any_kind_come_back_as_they_were_given(tileset, tmp_path):
     torch.manual_seed(0)
     torch.save(create_network("resnet8", 3).state_dict(), tmp_path / "w.pth")
@@ -102,6 +104,7 @@ def test_values_of_any_kind_come_back_as_they_were_given(tileset, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unpainted")
 def test_what_diverges_is_last_and_the_others_are_trained(tileset, tmp_path, monkeypatch):
     train = tuning.train
 
@@ -127,6 +130,7 @@ def test_seeds_differ(tileset, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unpainted")
 def test_the_verb_tunes_kd_and_its_recipe_distils(tileset, teacher_run, tmp_path):
     words = ["tune", str(tileset.folder), "-o", str(tmp_path / "t"), "--teacher", str(teacher_run.folder)]
     words += ["--network", "resnet8", "--epochs", "1", "--batch-size", "16", "--method", "kd"]
