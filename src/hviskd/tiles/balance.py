@@ -13,6 +13,8 @@ _STEPS = 3000  # starts times groups: many starts for few groups, few starts for
 _MOST_STARTS = 200
 _MOST_GROUPS_SWAPPED = 96  # pairs grow with the square; above it single moves are fine enough
 
+_Mended = tuple[NDArray[np.int64], float]
+
 
 def share_out(counts: NDArray[np.int64], fractions: NDArray[np.float64], *, seed: int) -> NDArray[np.int64]:
     """Assign a split to every group.
@@ -32,9 +34,10 @@ def share_out(counts: NDArray[np.int64], fractions: NDArray[np.float64], *, seed
     order = rng.permutation(len(counts))  # which of several equal groups goes where is left to chance
     cost = _Cost(counts[order], fractions)
     best, lowest = np.zeros(len(counts), dtype=np.int64), np.inf
+    mended: dict[bytes, _Mended] = {}
     for start in range(int(np.clip(_STEPS // len(counts), 2, _MOST_STARTS))):
         by_chance = rng.choice(len(fractions), size=len(counts), p=fractions)
-        splits, total = _mend(cost, by_chance if start else _largest_first(cost))
+        splits, total = _mend(cost, by_chance if start else _largest_first(cost), mended)
         if total < lowest:
             best[order], lowest = splits, total
     return best
@@ -81,11 +84,17 @@ def _largest_first(cost: _Cost) -> NDArray[np.int64]:
     return splits
 
 
-def _mend(cost: _Cost, splits: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
-    """Apply the best single move, or else the best swap, until neither lowers the cost; return splits and cost."""
+def _mend(cost: _Cost, splits: NDArray[np.int64], mended: dict[bytes, _Mended]) -> _Mended:
+    """Apply the best single move, or else the best swap, until neither lowers the cost; return splits and cost.
+
+    What becomes of divisions of few groups is kept in `mended`, since many starts come to the same ones.
+    """
+    few = len(splits) <= _MOST_GROUPS_SWAPPED
+    ways = (_moved, _swapped) if few else (_moved,)
+    passed = []
     lowest = cost.total(splits)
-    ways = (_moved, _swapped) if len(splits) <= _MOST_GROUPS_SWAPPED else (_moved,)
-    while True:
+    while (found := mended.get(splits.tobytes())) is None:
+        passed += [splits.tobytes()] if few else []
         for way in ways:
             changed = way(cost, splits)
             total = cost.total(changed)
@@ -93,7 +102,10 @@ def _mend(cost: _Cost, splits: NDArray[np.int64]) -> tuple[NDArray[np.int64], fl
                 splits, lowest = changed, total
                 break
         else:
-            return splits, lowest
+            found = splits, lowest
+            break
+    mended |= dict.fromkeys(passed, found)
+    return found
 
 
 def _moved(cost: _Cost, splits: NDArray[np.int64]) -> NDArray[np.int64]:
