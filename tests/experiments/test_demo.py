@@ -9,6 +9,7 @@ from hviskd.cutting import read_report
 from hviskd.errors import DataError
 from hviskd.experiments import run_demo
 from hviskd.file_names import qc_folder
+from hviskd.pictures import new_figure
 from hviskd.reports.report import write_report
 from hviskd.slides import open_slide
 from hviskd.synthesis import TISSUE_CLASSES, CohortSettings
@@ -30,6 +31,8 @@ def demo(tmp_path_factory):
     told = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hviskd.synthesis.cohort.usable_cpus", lambda: 1)  # to start processes takes longer than to draw
+        for of_each_model in ("roc_figure", "confusion_figure"):  # of ten models; looked at by the tests of figures
+            patch.setattr(f"hviskd.evaluation.files.{of_each_model}", lambda *_, **__: new_figure(3, 3, arranged=False))
         made = run_demo(folder, cohort=SMALL, cap=32, epochs=1, device="cpu", progress=lambda *at: told.append(at[2]))
     stages = {what.split(":")[0] for what in told}
     assert {"train teacher", "train hviskd", "classify with hviskd", "resample"} <= stages
