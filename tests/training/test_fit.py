@@ -1,10 +1,9 @@
 """The training loop on real tiles: it learns, repeats itself, survives a kill, and says clearly why it stops."""
 
-import os
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +28,11 @@ from hviskd.training import Run, Teaching, load_recipe, train
 from hviskd.training.setup import build_learner
 from tests.conftest import write_tiles
 from tests.html_tables import read_tables
-from tests.processes import start_hviskd, wait_until
+from tests.processes import start, start_hviskd, wait_until
 from tests.tiles.cifar_samples import write_cifar
 
-QUICK = {"network": "resnet8", "epochs": 3, "batch_size": 16, "learning_rate": 0.005}
+STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
+QUICK = {"network": "resnet8", "network_arguments": STRIDE, "epochs": 3, "batch_size": 16, "learning_rate": 0.005}
 
 
 def weights(run: Run, which="model-last"):
@@ -122,10 +122,15 @@ def test_the_card_tells_where_the_student_comes_from(student_run, teacher_run, t
 def test_the_same_recipe_gives_the_same_weights(student_run, tileset, teacher_run, tmp_path):
     again = train(student_run.recipe, tileset, tmp_path / "again", teacher=teacher_run.chosen())
     assert equal(weights(again), weights(student_run))
-    other = train(
-        student_run.recipe.model_copy(update={"seed": 1}), tileset, tmp_path / "b", teacher=teacher_run.chosen()
-    )
-    assert not equal(weights(other), weights(student_run))
+    other = student_run.recipe.model_copy(update={"seed": 1})
+
+    def after_an_epoch(done, total, what):
+        if logged(tmp_path / "other"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(other, tileset, tmp_path / "other", teacher=teacher_run.chosen(), progress=after_an_epoch)
+    assert Run(tmp_path / "other").log["loss_total"][0] != pytest.approx(student_run.log["loss_total"][0], rel=1e-4)
 
 
 @pytest.mark.slow
@@ -179,24 +184,27 @@ def logged(folder: Path) -> int:
     return file.read_text().count("\n") - 1 if file.is_file() else 0
 
 
+def as_from_a_shell(words):
+    """Run a command that starts others as `python -m hviskd` would."""
+    sys.argv = ["hviskd", *words]
+    sys.modules["__main__"].__spec__ = find_spec("hviskd.__main__")
+    app(words)
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_student(tileset, teacher_run, tmp_path):
-    changes = [f"--{key.replace('_', '-')}={value}" for key, value in (QUICK | {"epochs": 2}).items()]
-    arguments = ["distill", tileset.folder, "-o", tmp_path / "two", "--teacher", teacher_run.folder, *changes]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "hviskd", *map(str, arguments), "--processes", "2", "--device", "cpu"]
-    subprocess.run(command, check=True, env=environment, capture_output=True)
+    recipe = load_recipe(None, QUICK | {"epochs": 2}, role="distilled student")
+    (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
+    words = ["distill", tileset.folder, "-o", tmp_path / "two", "--teacher", teacher_run.folder]
+    words += ["--recipe", tmp_path / "recipe.yaml", "--processes", "2", "--device", "cpu"]
+    both = start(as_from_a_shell, [str(word) for word in words], says=tmp_path / "said.txt")
+    one = train(recipe, tileset, tmp_path / "one", teacher=teacher_run.chosen(), device="cpu")
+    both.join()
+    assert both.exitcode == 0, (tmp_path / "said.txt").read_text()
     run = Run(tmp_path / "two")
     assert run.finished
     assert len(run.log) == 2
     assert run.card["machine"]["processes"] == 2
-    one = train(
-        load_recipe(None, QUICK | {"epochs": 2}, role="distilled student"),
-        tileset,
-        tmp_path / "one",
-        teacher=teacher_run.chosen(),
-        device="cpu",
-    )
     ours, theirs = (load_file(each.folder / "model-last" / "weights.safetensors") for each in (run, one))
     for name, weight in ours.items():  # among them what its batch normalisations saw
         torch.testing.assert_close(weight, theirs[name], rtol=1e-3, atol=1e-3)
@@ -234,18 +242,25 @@ def test_val_measurements_on_the_cards_are_those_of_the_saved_weights(student_ru
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("augmentation", "strength"), [("turn_and_flip", 0.0), ("shift_and_flip", 0.2), ("none", 0.0)])
-def test_the_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path, augmentation, strength):
-    """Three epochs of two steps: order, augmentation, momentum, weight decay and the decay of the learning rate."""
-    changes = QUICK | {"batch_size": 32, "decay_at": [0.5], "weight_decay": 0.01}
-    changes |= {"augmentation": augmentation, "stain_jitter": strength}
+@pytest.mark.parametrize(
+    ("augmentation", "strength", "rates"),
+    [
+        ("turn_and_flip", 0.0, [0.005, 0.005, 0.0005]),
+        ("shift_and_flip", 0.2, [0.005, 0.0005]),
+        ("none", 0.0, [0.005, 0.0005]),
+    ],
+)
+def test_the_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path, augmentation, strength, rates):
+    """Epochs of two steps: order, augmentation, momentum, weight decay and the decay of the learning rate."""
+    changes = QUICK | {"network_arguments": {}, "batch_size": 32, "decay_at": [0.5], "weight_decay": 0.01}
+    changes |= {"augmentation": augmentation, "stain_jitter": strength, "epochs": len(rates)}
     recipe = load_recipe(None, changes, role="student")
     run = train(recipe, tileset, tmp_path / "run", device="cpu")
     torch.manual_seed(recipe.seed)
     network = create_network("resnet8", 3).to(memory_format=torch.channels_last)
     speed = {name: torch.zeros_like(weight) for name, weight in network.named_parameters()}
     rows = tileset.rows("train")
-    for epoch, rate in enumerate((0.005, 0.005, 0.0005)):
+    for epoch, rate in enumerate(rates):
         seed = epoch * 7_919 + 1
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
         generator = torch.Generator().manual_seed(seed)
@@ -259,7 +274,7 @@ def test_the_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path, augmen
                 for name, weight in network.named_parameters():
                     speed[name] = 0.9 * speed[name] + weight.grad + 0.01 * weight
                     weight -= rate * speed[name]
-    assert list(run.log["learning_rate"]) == pytest.approx([0.005, 0.005, 0.0005])
+    assert list(run.log["learning_rate"]) == pytest.approx(rates)
     for name, value in network.state_dict().items():
         torch.testing.assert_close(weights(run)[name], value, rtol=1e-3, atol=1e-5)
 
@@ -280,7 +295,7 @@ def test_a_method_may_count_for_a_part_of_the_training_only(tileset, teacher_run
 @pytest.mark.slow
 def test_a_pair_is_distilled_on_cifar_and_every_output_says_what_it_is(tmp_path):
     tiles = import_cifar(write_cifar(tmp_path), tmp_path / "tiles")
-    quick = {"epochs": 1, "batch_size": 16, "network": "resnet8"}
+    quick = {"epochs": 1, "batch_size": 16, "network": "resnet8", "network_arguments": STRIDE}
     teacher = train(load_recipe("cifar100", quick, role="teacher"), tiles, tmp_path / "teacher")
     run = train(
         load_recipe("cifar100", quick, role="distilled student"),
@@ -300,7 +315,7 @@ def test_a_pair_is_distilled_on_cifar_and_every_output_says_what_it_is(tmp_path)
 
 @pytest.mark.slow
 def test_two_trainings_never_share_a_folder(tileset, tmp_path):
-    recipe = load_recipe(None, QUICK, role="student")
+    recipe = load_recipe(None, QUICK | {"epochs": 1}, role="student")
     with Run(tmp_path / "run").locked(), pytest.raises(TrainingError, match="another training is using this folder"):
         train(recipe, tileset, tmp_path / "run")
     assert train(recipe, tileset, tmp_path / "run").finished
@@ -322,7 +337,7 @@ def test_a_teacher_that_saw_the_student_s_test_patients_is_a_leak(teacher_run, t
 
 @pytest.mark.slow
 def test_licences_of_teacher_and_student_data_are_both_kept(teacher_run, tmp_path):
-    own = write_tiles(tmp_path / "tiles", seed=9)  # another set in a folder of the same name
+    own = write_tiles(tmp_path / "tiles", patients=6, seed=9)  # another set in a folder of the same name
     recipe = load_recipe(None, QUICK | {"epochs": 1}, role="distilled student")
     run = train(recipe, own, tmp_path / "run", teacher=teacher_run.chosen())
     assert len(run.chosen().card.licences) == 2
@@ -331,7 +346,7 @@ def test_licences_of_teacher_and_student_data_are_both_kept(teacher_run, tmp_pat
 
 @pytest.mark.slow
 def test_a_run_killed_in_its_first_moment_can_be_started_again(tileset, tmp_path):
-    recipe = load_recipe(None, QUICK, role="student")
+    recipe = load_recipe(None, QUICK | {"epochs": 1}, role="student")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "recipe.yaml").write_text(recipe.to_yaml())
     assert train(recipe, tileset, tmp_path / "run", resume=True).finished
@@ -360,7 +375,7 @@ def test_resuming_a_finished_run_changes_nothing(student_run, tileset, teacher_r
 
 @pytest.mark.slow
 def test_a_leaking_split_trains_only_when_asked_and_says_so_everywhere(tmp_path):
-    tiles = write_tiles(tmp_path / "tiles")
+    tiles = write_tiles(tmp_path / "tiles", patients=6)
     leaking = split_tiles(tiles, by="random", val=0.2, test=0.2)
     recipe = load_recipe(None, QUICK | {"epochs": 1}, role="student")
     with pytest.raises(LeakError, match="`allow_leak=True`"):
@@ -402,7 +417,7 @@ def test_what_does_not_fit_is_said_before_the_first_step(tileset, teacher_run, t
 
 @pytest.mark.slow
 def test_without_a_val_split_the_last_epoch_is_the_chosen_one(tmp_path):
-    tiles = write_tiles(tmp_path / "tiles")
+    tiles = write_tiles(tmp_path / "tiles", patients=6, tiles_per_class=2)
     tiles = split_tiles(tiles, by="patient", val=0, test=0.3)
     run = train(load_recipe(None, QUICK, role="student"), tiles, tmp_path / "run")
     assert run.chosen().card.epoch == 3

@@ -24,7 +24,8 @@ from tests.conftest import write_tiles
 from tests.processes import free_port, start
 
 CPU = torch.device("cpu")
-QUICK = {"network": "resnet8", "epochs": 2, "batch_size": 16, "learning_rate": 0.005}
+STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
+QUICK = {"network": "resnet8", "network_arguments": STRIDE, "epochs": 2, "batch_size": 16, "learning_rate": 0.005}
 
 
 @pytest.fixture(autouse=True)
