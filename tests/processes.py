@@ -8,16 +8,22 @@ import multiprocessing
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hviskd.cli.app import app
+
+if TYPE_CHECKING:
+    from distributed import LocalCluster
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
     [
+        "distributed",
         "hviskd.agreement.folder",
         "hviskd.cli.app",
         "hviskd.cutting.cutting",
@@ -40,6 +46,19 @@ def start(function: Callable[..., None], *arguments: Any, says: Path | str = os.
 def start_hviskd(*words: object, says: Path | str = os.devnull, **environment: str) -> ForkServerProcess:
     """Run a command of `hviskd` in a process of its own, with these variables beside our environment."""
     return start(_hviskd, [str(word) for word in words], environment, says=says)
+
+
+@contextmanager
+def dask_cluster(*, workers: int, threads: int) -> "Iterator[LocalCluster]":
+    """Yield a Dask cluster on this computer; its workers, too, are forked, and those that replace the dead."""
+    import dask
+    from distributed import LocalCluster
+
+    forkserver.ensure_running()  # with what we want it to import
+    forked = {"distributed.worker.multiprocessing-method": "forkserver"}
+    quiet = {"dashboard_address": ":0", "silence_logs": "CRITICAL"}
+    with dask.config.set(forked), LocalCluster(n_workers=workers, threads_per_worker=threads, **quiet) as cluster:
+        yield cluster
 
 
 def free_port() -> int:

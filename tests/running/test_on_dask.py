@@ -10,8 +10,9 @@ import time
 from importlib import metadata
 from types import SimpleNamespace
 
+import dask
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
 from hviskd.errors import DataError, RunningError
 from hviskd.processor import usable_cpus
@@ -19,6 +20,7 @@ from hviskd.progress import silent
 from hviskd.running import Dask
 from hviskd.running.dask_worker import Desk
 from hviskd.running.on_dask import _require_version, _Round
+from tests.processes import dask_cluster
 from tests.running.piecework import Piecework
 
 pytestmark = pytest.mark.slow
@@ -26,10 +28,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def client():
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=3, dashboard_address=":0", silence_logs="CRITICAL") as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    with dask_cluster(workers=2, threads=3) as cluster, Client(cluster, set_as_default=False) as client:
         yield client
 
 
@@ -123,15 +122,26 @@ class Answered:
         self.cancelled = True
 
 
-def test_an_answer_that_died_with_its_worker_is_not_waited_for(tmp_path):
-    crew, told = SimpleNamespace(there={"tcp://gone:1"}, look=lambda: None), []
+@pytest.mark.parametrize("status", ["finished", "lost"])  # as the client knows it: the death is told a moment later
+def test_an_answer_that_died_with_its_worker_is_not_waited_for(tmp_path, status):
+    client = SimpleNamespace(status="running")
+    crew, told = SimpleNamespace(there={"tcp://gone:1"}, look=lambda: None, client=client), []
     future, again = Answered(crew), _Round(crew, Piecework(tmp_path), 1, told.append)
+    future.status = status
     for expected in ([3], []):  # once more, as after any death; then it is given up
         crew.there.add("tcp://gone:1")
         future.asked, again._at = 0, {future.key: ("tcp://gone:1", future, 3)}
         assert again._end(future) == expected
     assert future.cancelled
     assert len(told) == 1
+
+
+def test_work_that_is_lost_with_the_scheduler_is_not_tried_again(tmp_path):
+    crew = SimpleNamespace(client=SimpleNamespace(status="connecting"))
+    future, again = Answered(crew), _Round(crew, Piecework(tmp_path), 1, print)
+    future.status, again._at = "lost", {future.key: ("tcp://gone:1", future, 3)}
+    with pytest.raises(RunningError, match="the Dask scheduler no longer answers"):
+        again._end(future)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +173,8 @@ def test_what_goes_wrong_in_a_worker_as_a_fault_of_the_program_is_raised_here(cl
 
 def test_workers_of_this_computer_share_its_cores_and_gpus(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    results = Dask("local:2").run(Piecework(tmp_path, seconds=0.2), range(4), silent)
+    with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}):  # as anywhere but here
+        results = Dask("local:2").run(Piecework(tmp_path, seconds=0.2), range(4), silent)
     assert {result[3] for result in results} == {max(1, usable_cpus() // 2)}
     assert {result[4] for result in results} == {"3", "5"}
 

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 from typer.testing import CliRunner
 
 from hviskd.cli.app import app
@@ -15,7 +15,7 @@ from hviskd.models import Compute, load_model
 from hviskd.progress import silent
 from hviskd.running import Dask
 from hviskd.segmentation import MapSettings, segment_cohort
-from tests.processes import start_hviskd
+from tests.processes import dask_cluster, start_hviskd
 from tests.segmentation.make import tissue_on_glass, write_model, write_slide
 from tests.segmentation.sameness import content_of
 
@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster():
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs="CRITICAL") as cluster:
+    with dask_cluster(workers=2, threads=1) as cluster:
         yield cluster
 
 

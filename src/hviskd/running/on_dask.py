@@ -260,6 +260,9 @@ class _Round(Generic[Item, Result]):
             if not isinstance(error, KilledWorker):
                 raise error
             return self._again(item)
+        if future.status == "lost" and self._crew.client.status == "running":  # its worker died with the answer
+            future.cancel()
+            return self._again(item)
         raise _lost(f"the work given to it is {future.status}")
 
     def _answer(self, address: str, future: "Future[Any]") -> Any:
