@@ -13,7 +13,7 @@ from .conftest import ONE_OF_EACH_FAMILY
 
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["gap", "grid"])
-@pytest.mark.parametrize(("height_px", "width_px"), [(32, 47), (47, 47), (150, 150), (224, 100)])
+@pytest.mark.parametrize(("height_px", "width_px"), [(32, 47), (150, 150), (224, 100)])
 @pytest.mark.parametrize("name", ["resnet8", "mobilenet_v2", "shufflenet_v2"])
 def test_any_image_of_at_least_32_px_fits(name, head, height_px, width_px):
     network = create_network(name, 3, head).eval()
