@@ -8,8 +8,14 @@ from hviskd.models.card import untrained_card
 from hviskd.networks import create_network
 
 
-def make_model(folder, network="resnet8", *, head="gap", tile_px=64, mpp=0.5, classes=("a", "b", "c", "d"), seed=0):
-    """A Model whose normalisations have seen some noise, so that its probabilities are neither 0 nor 1."""
+def make_model(
+    folder, network="resnet8", *, head="gap", tile_px=64, mpp=0.5, classes=("a", "b", "c", "d"), seed=0, shortened=False
+):
+    """A Model whose normalisations have seen some noise, so that its probabilities are neither 0 nor 1.
+
+    Shortened, each stage of a ShuffleNet has its first two blocks alone, since the others are like the second; of this
+    its folder knows nothing.
+    """
     torch.manual_seed(seed)
     built = create_network(network, len(classes), head)
     for module in built.modules():
@@ -21,4 +27,7 @@ def make_model(folder, network="resnet8", *, head="gap", tile_px=64, mpp=0.5, cl
         built.train()(torch.randn(8, 3, tile_px, tile_px))
     card = untrained_card(NetworkChoice(name=network, head=head), classes, tile_px, mpp)
     named = {"name": f"{network} drawn", "licences": (Licence(what="tiles none", licence="CC0"),)}
-    return save_model(built, card.model_copy(update=named), folder)
+    model = save_model(built, card.model_copy(update=named), folder)
+    for stage in model.network.stages if shortened and network.startswith("shufflenet") else ():
+        del stage.blocks[2:]
+    return model

@@ -137,7 +137,7 @@ def test_it_says_what_it_is_and_names_no_folder_of_the_user(model, tmp_path, for
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["mobilenet_v2", "shufflenet_v1", "shufflenet_v2", "wrn_16_1"])
 def test_the_other_families_are_traced_rightly(tmp_path, network):
-    model = make_model(tmp_path / "model", network, head="grid", tile_px=75)
+    model = make_model(tmp_path / "model", network, head="grid", tile_px=75, shortened=True)
     written = export_model(model, "wsinfer", tmp_path / "exported")  # checked with 8 tiles, traced with 2
     assert written.largest_difference < 1e-4
 
@@ -230,7 +230,7 @@ def test_an_int8_variant_is_exported_where_the_format_holds_it(teacher_run, tile
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", [form for form in FORMATS if form != "torchscript"])  # a file as onnx is
 def test_what_stands_there_is_replaced_only_when_asked(model, tmp_path, form):
     path = export_model(model, form, tmp_path / "exported").path
     before = everything_in(path)

@@ -18,8 +18,8 @@ from hviskd.models.engines.by_openvino import has_openvino
 from hviskd.models.engines.conversion import convert, onnx_of
 from hviskd.models.engines.kept import keep_onnx
 from hviskd.models.engines.trial import fastest
-from hviskd.processor import cpu_kind
 from tests.models.make import make_model
+from tests.processes import start
 
 ENGINES = [
     "onnxruntime",
@@ -62,7 +62,7 @@ def test_an_engine_gives_what_torch_gives(model, name):
     ],
 )
 def test_every_family_of_networks_converts(tmp_path, network, head, tile_px):
-    model = make_model(tmp_path / "model", network, head=head, tile_px=tile_px)
+    model = make_model(tmp_path / "model", network, head=head, tile_px=tile_px, shortened=True)
     tiles = random_tiles(3, tile_px)
     expected = model.predict(tiles, device="cpu")
     np.testing.assert_allclose(open_engine(model, "onnxruntime", threads=1)(tiles), expected, atol=1e-4)
@@ -201,43 +201,47 @@ def test_a_recorded_difference_is_trusted_only_if_it_would_pass(model, own_cache
     assert json.loads(record.read_text()) == content
 
 
-OPEN = """
-import sys
+# Opens a Model that was opened before, with batches of another size too, and as if on another CPU.
+OPEN_AGAIN = """
+import json, sys
 from pathlib import Path
 from hviskd.models.engines import open_engine
-engine = open_engine(Path(sys.argv[1]), "onnxruntime", batch_size=int(sys.argv[2]))
-print("torch" in sys.modules, engine.largest_difference)
+from hviskd.processor import cpu_kind
+
+folder, record = map(Path, sys.argv[1:])
+again, by_three = (open_engine(folder, "onnxruntime", batch_size=count).largest_difference for count in (4, 3))
+content = json.loads(record.read_text())
+ours = content["largest_difference_to_torch"]
+assert len(ours) == 2
+moved = {what.replace(cpu_kind(), "another"): 0.5 for what in ours}
+record.write_text(json.dumps(content | {"largest_difference_to_torch": moved}))
+elsewhere = open_engine(folder, "onnxruntime", batch_size=4).largest_difference
+print("torch" in sys.modules, again, elsewhere)
 """
 
 
-def opened(folder, batch_size=4):
-    """Whether a process of its own loads torch to open an engine, quietly, and what it then knows."""
-    command = [sys.executable, "-c", OPEN, str(folder), str(batch_size)]
-    done = subprocess.run(command, capture_output=True, check=True, text=True)
-    loads_torch, difference = done.stdout.split()
-    assert done.stderr == ""
-    return loads_torch == "True", float(difference)
+def convert_and_tell(folder, file):
+    file.write_text(str(open_engine(folder, "onnxruntime", batch_size=4).largest_difference))
 
 
 @pytest.mark.slow
-def test_a_conversion_is_quiet_and_its_check_trusted_without_torch_until_something_changes(model, own_cache):
-    first, again = opened(model.folder), opened(model.folder)
-    assert (first[0], again[0]) == (True, False)
-    assert again[1] == first[1] < 1e-5
-    assert not opened(model.folder, batch_size=3)[0]  # checked again, by the answers that torch gave
+def test_a_conversion_is_quiet_and_its_check_trusted_without_torch_until_something_changes(model, own_cache, tmp_path):
+    process = start(convert_and_tell, model.folder, tmp_path / "first", says=tmp_path / "said")
+    process.join()
+    assert (process.exitcode, (tmp_path / "said").read_text()) == (0, "")
+    first = float((tmp_path / "first").read_text())
+    assert first < 1e-5
     (record,) = own_cache.glob("*.checks.json")
     content = json.loads(record.read_text())
-    assert len(content["largest_difference_to_torch"]) == 2
-
-    def difference_on_another_cpu():
-        ours = content["largest_difference_to_torch"]
-        moved = {what.replace(cpu_kind(), "another"): 0.5 for what in ours}
-        record.write_text(json.dumps(content | {"largest_difference_to_torch": moved}))
-        return opened(model.folder)
-
-    assert difference_on_another_cpu() == (False, pytest.approx(first[1], abs=1e-6))
+    command = [sys.executable, "-c", OPEN_AGAIN, str(model.folder), str(record)]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert done.stderr == ""
+    loads_torch, *differences = done.stdout.split()
+    assert loads_torch == "False"
+    assert [float(each) for each in differences] == [first, pytest.approx(first, abs=1e-6)]
     record.write_text("damaged")
-    assert opened(model.folder)[0]
+    assert open_engine(model.folder, "onnxruntime", batch_size=4).largest_difference == first
+    assert json.loads(record.read_text()) == content
 
 
 @pytest.mark.slow
