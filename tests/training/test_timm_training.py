@@ -59,8 +59,9 @@ def test_a_transformer_is_taught_by_a_cnn_and_teaches_one(tileset, teacher_run, 
         "distill", tileset.folder, "-o", tmp_path / "cnn", "--teacher", tmp_path / "vit", "--network", "resnet8", *QUICK
     )
     assert load_model(tmp_path / "cnn").card.teacher.network == card.network
-    hviskd("evaluate", tmp_path / "vit", tmp_path / "cnn", "--tiles", tileset.folder, "-o", tmp_path / "evaluation")
-    hviskd("attend", tmp_path / "vit", "--tiles", tileset.folder, "-o", tmp_path / "attention")
+    measured = ["--tiles", tileset.folder, "-o", tmp_path / "evaluation", "--replicates", "100"]
+    hviskd("evaluate", tmp_path / "vit", tmp_path / "cnn", *measured)
+    hviskd("attend", tmp_path / "vit", "--tiles", tileset.folder, "-o", tmp_path / "attention", "--overlays", "1")
 
 
 @pytest.mark.slow
@@ -174,10 +175,11 @@ def test_weights_and_their_licence_reach_the_student_s_card(tileset, tmp_path):
 
 @pytest.mark.slow
 def test_a_training_from_other_weights_is_not_resumed(tileset, tmp_path):
-    recipe = {"network": "timm:regnetx_002", "epochs": 1, "batch_size": 16, "weights_licence": "mit"}
+    name = "timm:convnext_atto"
+    recipe = {"network": name, "network_arguments": TIMM[name], "epochs": 1, "batch_size": 16, "weights_licence": "mit"}
     for seed in (1, 2):
         torch.manual_seed(seed)
-        torch.save(small("timm:regnetx_002").body.state_dict(), tmp_path / f"{seed}.pth")
+        torch.save(small(name).body.state_dict(), tmp_path / f"{seed}.pth")
     first = load_recipe(None, recipe | {"weights": str(tmp_path / "1.pth")})
     run = train(first, tileset, tmp_path / "run")
     assert run.chosen().card.pretrained.licence == "mit"
