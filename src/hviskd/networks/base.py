@@ -15,6 +15,7 @@ from hviskd.networks.network_input import HeadKind, NetworkInput
 from hviskd.networks.projector import build_projector
 
 _ZOO_HEADS = ("gap", "grid")
+_OF_NO_SHAPE = (nn.BatchNorm2d, nn.ReLU, nn.ReLU6)  # they change none, and without content take longer than to convolve
 Module = TypeVar("Module", bound=nn.Module)
 Shape = tuple[int, int, int]
 MIN_IMAGE_PX = 32  # below this the deepest stages would see only padding
@@ -176,8 +177,8 @@ class Network(nn.Module):
         """
         empty = self.hollow()
         for module in empty.modules():
-            if type(module) is nn.BatchNorm2d:  # changes no shape, and takes half the time without content
-                module.forward = nn.Identity().forward  # type: ignore[method-assign]
+            if type(module) in _OF_NO_SHAPE:
+                module.forward = nn.Identity().forward
         with torch.no_grad():
             trace = empty.trace(torch.empty(1, 3, image_px, image_px, device="meta"), blocks=True)
         assert trace.blocks is not None
