@@ -34,6 +34,8 @@ def test_grad_cam_is_captums_on_every_stage(name, head):
     network = drawn(name, head)
     images, classes = batch(samples=2)
     stages = dict(enumerate(network.activations))
+    if name != "resnet8":  # all are counted alike
+        stages = {stage: stages[stage] for stage in (0, len(stages) - 1)}
     layers = {None: network.head.neck, **(stages if head == "gap" else {0: stages[0]})}  # no stage knows the head
     for stage, layer in layers.items():
         theirs = LayerGradCam(network, layer).attribute(images, target=classes, relu_attributions=True)
