@@ -103,7 +103,9 @@ def teacher_run(tileset, tmp_path_factory):
     from hviskd.training import load_recipe, train
 
     changes = {"network": "resnet8", "epochs": 2, "batch_size": 8, "learning_rate": 0.01}
-    return train(load_recipe(None, changes, role="teacher"), tileset, tmp_path_factory.mktemp("runs") / "teacher")
+    folder = tmp_path_factory.mktemp("runs") / "teacher"
+    with curves_undrawn():
+        return train(load_recipe(None, changes, role="teacher"), tileset, folder)
 
 
 @contextmanager
@@ -127,9 +129,17 @@ def unpainted():
         yield
 
 
+@contextmanager
+def curves_undrawn() -> Iterator[None]:
+    """Let trainings draw no curves: for these, one epoch of the smallest network takes less than its picture."""
+    with pytest.MonkeyPatch.context() as patch:
+        for drawing in ("draw_curves", "draw_probes"):
+            patch.setattr(f"hviskd.training.fit.{drawing}", lambda *_, **__: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def without_curves():
-    """Trainings that draw no curves: for these, one epoch of the smallest network takes less than its picture."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hviskd.training.fit.draw_curves", lambda *_, **__: None)
+    """As `curves_undrawn`, in one module."""
+    with curves_undrawn():
         yield

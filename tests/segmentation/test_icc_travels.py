@@ -78,6 +78,7 @@ def test_a_slide_is_read_for_mapping_as_it_was_for_training(cohort, tiles, tmp_p
             assert (seen[corner] == tiles.pixels[row]).all()
 
 
+@pytest.mark.usefixtures("without_curves")
 def test_the_model_trained_on_them_says_so_and_maps_by_it_do_the_same(tiles, cohort, tmp_path):
     tileset = split_tiles(TileSet.open(shutil.copytree(tiles.folder, tmp_path / "tiles")), by="slide", val=0.4)
     changes = {"network": "resnet8", "epochs": 1, "batch_size": 16}

@@ -14,6 +14,7 @@ from tests.slides.make import stained
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_curves")
 def test_the_stain_of_the_tiles_is_on_the_card_of_the_model_trained_on_them(tileset, tmp_path):
     stain = fit_macenko(stained((200, 200), 0.9, 0.7))
     folder = shutil.copytree(tileset.folder, tmp_path / "tiles")

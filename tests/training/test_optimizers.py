@@ -15,6 +15,7 @@ from hviskd.tiles.augmentation import augment
 from hviskd.training import load_recipe, train
 from hviskd.training.optimizers import build_optimizer, moving_average, parameter_groups, rate_at, set_rate
 
+pytestmark = pytest.mark.usefixtures("without_curves")
 STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
 QUICK = {"network": "resnet8", "network_arguments": STRIDE, "epochs": 2, "batch_size": 16, "learning_rate": 0.005}
 
@@ -100,8 +101,7 @@ def test_the_average_is_the_sum_written_out():
 
 
 @pytest.mark.slow
-def test_a_training_with_all_of_it_resumes_as_if_never_stopped(tileset, tmp_path, monkeypatch):
-    monkeypatch.setattr("hviskd.training.fit.draw_curves", lambda *_, **__: None)
+def test_a_training_with_all_of_it_resumes_as_if_never_stopped(tileset, tmp_path):
     how = {"optimizer": "adamw", "schedule": "cosine", "warm_up": 0.2, "layer_decay": 0.7, "clip": 1.0, "ema": 0.9}
     recipe = recipe_of(**how, epochs=3)
     whole = train(recipe, tileset, tmp_path / "whole", progress=silent)
@@ -121,8 +121,7 @@ def test_a_training_with_all_of_it_resumes_as_if_never_stopped(tileset, tmp_path
 
 
 @pytest.mark.slow
-def test_clipping_bounds_a_step(tileset, tmp_path, monkeypatch):
-    monkeypatch.setattr("hviskd.training.fit.draw_curves", lambda *_, **__: None)
+def test_clipping_bounds_a_step(tileset, tmp_path):
     how = {"epochs": 1, "momentum": 0, "weight_decay": 0, "learning_rate": 0.1, "batch_size": 72}
     moved = []
     for clip in (0.01, 0):
@@ -138,9 +137,8 @@ def test_clipping_bounds_a_step(tileset, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_fine_tuning_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path, monkeypatch):
+def test_fine_tuning_steps_are_those_of_a_loop_written_by_hand(tileset, tmp_path):
     """AdamW with rates by layer, cosine after a warm-up, clipping and a moving average: two epochs of two steps."""
-    monkeypatch.setattr("hviskd.training.fit.draw_curves", lambda *_, **__: None)
     fine = {"optimizer": "adamw", "learning_rate": 1e-3, "schedule": "cosine", "warm_up": 0.25, "layer_decay": 0.5}
     fine["batch_size"] = 32
     recipe = recipe_of(**fine, weight_decay=0.1, clip=0.5, ema=0.9, seed=3)

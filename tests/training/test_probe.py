@@ -14,9 +14,11 @@ from hviskd.networks import create_network
 from hviskd.progress import silent
 from hviskd.tiles import split_tiles
 from hviskd.training import load_recipe, train
+from hviskd.training.curves import draw_probes
 from hviskd.training.probe import PENALTIES, Linear, best_row, fit_path, probe_rows
 from tests.conftest import write_tiles
 
+pytestmark = pytest.mark.usefixtures("without_curves")
 STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
 PROBE = {"network": "resnet8", "network_arguments": STRIDE, "probe": True}
 
@@ -77,7 +79,9 @@ def test_the_best_on_validation_is_chosen_and_a_constant_feature_does_no_harm():
 
 @pytest.fixture(scope="module")
 def probe_run(tileset, tmp_path_factory):
-    return train(load_recipe(None, PROBE), tileset, tmp_path_factory.mktemp("runs") / "probe", progress=silent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hviskd.training.fit.draw_probes", draw_probes)  # its picture is looked for
+        return train(load_recipe(None, PROBE), tileset, tmp_path_factory.mktemp("runs") / "probe", progress=silent)
 
 
 def test_a_probe_is_an_ordinary_run_whose_network_did_not_change(probe_run, tileset):

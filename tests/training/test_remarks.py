@@ -9,6 +9,8 @@ from hviskd.training import Teaching, load_recipe, train
 from hviskd.training.remarks import hardly_better, largest_share
 from tests.distillation.conftest import SHAPES_STUDENT, SHAPES_TEACHER, FakeShapes
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 
 def objective(wanted):
     setting = Setting(FakeShapes(SHAPES_STUDENT), FakeShapes(SHAPES_TEACHER), 5, torch.arange(60) % 5)

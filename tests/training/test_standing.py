@@ -19,6 +19,7 @@ from hviskd.progress import silent
 from hviskd.training import Teaching, load_recipe, train
 from hviskd.training.standing import Standing, least_accuracy, standing_of
 
+pytestmark = pytest.mark.usefixtures("without_curves")
 STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
 QUICK = {"network": "resnet8", "network_arguments": STRIDE, "epochs": 1, "batch_size": 16, "methods": "kd"}
 

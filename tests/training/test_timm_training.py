@@ -32,14 +32,10 @@ from hviskd.training.teacher_cache import Source, TeacherCache
 from hviskd.training.varied_views import told_views, views_of
 from tests.timm_samples import TIMM, small
 
+pytestmark = pytest.mark.usefixtures("without_curves")
 QUICK = ["--epochs", "1", "--batch-size", "16", "--learning-rate", "0.005"]
 SMALL_VIT = ["--network", "timm:vit_tiny_patch16_224", "--set", "network_arguments.depth=4"]
 SMALL_VIT += ["--set", "network_arguments.embed_dim=48", "--set", "network_arguments.num_heads=2"]
-
-
-@pytest.fixture(autouse=True)
-def without_curves(monkeypatch):
-    monkeypatch.setattr("hviskd.training.fit.draw_curves", lambda *_, **__: None)
 
 
 def hviskd(*words):

@@ -23,14 +23,10 @@ from hviskd.training.unlabelled import UnlabelledBatches, unlabelled_per_batch
 from tests.conftest import write_tiles
 from tests.processes import free_port, start
 
+pytestmark = pytest.mark.usefixtures("without_curves")
 CPU = torch.device("cpu")
 STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
 QUICK = {"network": "resnet8", "network_arguments": STRIDE, "epochs": 2, "batch_size": 16, "learning_rate": 0.005}
-
-
-@pytest.fixture(autouse=True)
-def without_curves(monkeypatch):
-    monkeypatch.setattr("hviskd.training.fit.draw_curves", lambda *_, **__: None)
 
 
 @pytest.fixture(scope="module")
