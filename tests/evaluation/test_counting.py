@@ -1,3 +1,5 @@
+from functools import cache
+
 import pytest
 import torch
 from torch import nn
@@ -18,10 +20,10 @@ LEAST_DEEP = ["resnet8", "resnet8x4", "wrn_16_1", "wrn_16_2", "vgg8", "mobilenet
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LEAST_DEEP)
 def test_multiply_adds_are_half_of_the_operations_torch_counts(name):
-    network = create_network(name, 8).eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.hollow()(torch.empty(1, 3, 96, 96, device="meta"))
-    assert complexity(network, 96).multiply_adds * 2 == counter.get_total_flops()
+    network = create_network(name, 8)
+    with FlopCounterMode(display=False) as counter:  # of the one pass in which ours are counted
+        found = complexity(network, 96)
+    assert found.multiply_adds * 2 == counter.get_total_flops() > 0
 
 
 def test_attention_is_counted():
@@ -36,9 +38,9 @@ def test_attention_is_counted():
 @pytest.mark.parametrize("name", TIMM)
 def test_networks_of_timm_are_counted_as_torch_counts_them(name):
     network = small(name)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.hollow()(torch.empty(1, 3, 32, 32, device="meta"))
-    assert complexity(network, 32).multiply_adds * 2 == counter.get_total_flops()
+    with FlopCounterMode(display=False) as counter:
+        found = complexity(network, 32)
+    assert found.multiply_adds * 2 == counter.get_total_flops() > 0
 
 
 def test_a_network_counted_by_hand():
@@ -58,15 +60,19 @@ def test_a_network_counted_by_hand():
     assert found.weight_bytes == sum(one.numel() * one.element_size() for one in network.state_dict().values())
 
 
+@cache
+def in_the_paper(name):
+    return complexity(create_network(name, 8, "grid"), 150)
+
+
 @pytest.mark.parametrize("name", ["resnet20", "resnet8x4", "shufflenet_v1", "shufflenet_v2"])
 def test_the_paper_s_figures_are_multiply_adds(name):
-    assert complexity(create_network(name, 8, "grid"), 150).multiply_adds / 1e6 == pytest.approx(PAPER[name], rel=0.02)
+    assert in_the_paper(name).multiply_adds / 1e6 == pytest.approx(PAPER[name], rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["resnet20", "resnet8x4", "mobilenet_v2"])
 def test_the_paper_s_figures_are_met_more_closely_where_other_layers_count_too(name):
-    found = complexity(create_network(name, 8, "grid"), 150)
-    assert found.layer_operations / 1e6 == pytest.approx(PAPER[name], rel=0.003)
+    assert in_the_paper(name).layer_operations / 1e6 == pytest.approx(PAPER[name], rel=0.003)
 
 
 def test_the_network_is_left_as_it_was():
