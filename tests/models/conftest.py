@@ -5,6 +5,7 @@ import pytest
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from hviskd.models.engines import conversion, kept
+from hviskd.models.quantization import QuantizeSettings, quantize
 from tests.models.make import make_model
 
 
@@ -46,3 +47,10 @@ def one_table_of_operators():
 def model(tmp_path_factory):
     """A resnet8 of four classes that reads tiles of 64 px at 0.5 µm/px; its weights are drawn."""
     return make_model(tmp_path_factory.mktemp("model") / "resnet8")
+
+
+@pytest.fixture(scope="session")
+def int8(teacher_run, tileset, tmp_path_factory):
+    """The shared teacher with an int8 variant."""
+    folder = tmp_path_factory.mktemp("int8") / "model"
+    return quantize(teacher_run.chosen(), tileset, folder, settings=QuantizeSettings(64, 5))

@@ -13,7 +13,6 @@ from PIL import Image
 from hviskd.errors import DataError, ModelError
 from hviskd.models.engines.by_openvino import has_openvino
 from hviskd.models.export import export_formats, export_model
-from hviskd.models.quantization import QuantizeSettings, quantize
 from hviskd.slides.stain import Stain
 from tests.models.make import make_model
 from tests.processes import start
@@ -219,14 +218,13 @@ def test_a_stain_an_icc_profile_and_an_unknown_licence_are_remarked(model, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["onnx", pytest.param("openvino", marks=needs_openvino)])
-def test_an_int8_variant_is_exported_where_the_format_holds_it(teacher_run, tileset, tmp_path, form):
-    model = quantize(teacher_run.chosen(), tileset, tmp_path / "int8", settings=QuantizeSettings(64, 100))
-    written = export_model(model, form, tmp_path / "exported")
+def test_an_int8_variant_is_exported_where_the_format_holds_it(int8, tileset, tmp_path, form):
+    written = export_model(int8, form, tmp_path / "exported")
     assert written.precision == "int8"
     tiles = np.asarray(tileset.pixels[:20])
     given = run_alone(form, written.path, tiles, tmp_path)
-    assert 1e-5 < np.abs(given - model.predict(tiles, device="cpu")).max() < 0.15
-    assert export_model(model, "torchscript", tmp_path / "t.pt").precision == "float32"
+    assert 1e-5 < np.abs(given - int8.predict(tiles, device="cpu")).max() < 0.15
+    assert export_model(int8, "torchscript", tmp_path / "t.pt").precision == "float32"
 
 
 @pytest.mark.slow

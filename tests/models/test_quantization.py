@@ -25,12 +25,6 @@ pytestmark = pytest.mark.slow
 INT8 = Compute(precision="int8")
 
 
-@pytest.fixture(scope="module")
-def int8(teacher_run, tileset, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("int8") / "model"
-    return quantize(teacher_run.chosen(), tileset, folder, settings=QuantizeSettings(64, 5))
-
-
 @pytest.fixture
 def copied(int8, tmp_path):
     return shutil.copytree(int8.folder, tmp_path / "copy")

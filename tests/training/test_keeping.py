@@ -9,7 +9,8 @@ from hviskd.progress import silent
 from hviskd.training import keeping, load_recipe, train
 
 pytestmark = pytest.mark.usefixtures("without_curves")
-RECIPE = {"network": "resnet8", "epochs": 5, "batch_size": 36, "learning_rate": 0.02}
+STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
+RECIPE = {"network": "resnet8", "network_arguments": STRIDE, "epochs": 5, "batch_size": 36, "learning_rate": 0.02}
 
 
 class Watched(keeping.Keeper):
