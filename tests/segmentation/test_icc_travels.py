@@ -18,7 +18,7 @@ from hviskd.segmentation.settings import Request
 from hviskd.tiles import TileSet, split_tiles
 from hviskd.training import load_recipe, train
 from tests.cutting.samples import add_slide, halves, write_legend
-from tests.segmentation.make import write_model, write_slide
+from tests.segmentation.make import tissue_on_glass, write_model, write_slide
 from tests.slides.profiles import ADOBE_RGB, PROPHOTO_RGB
 from tests.slides.test_icc import in_srgb
 
@@ -88,8 +88,9 @@ def test_the_model_trained_on_them_says_so_and_maps_by_it_do_the_same(tiles, coh
 
 
 def test_maps_say_whether_their_pixels_were_converted(tmp_path):
-    with_one = write_slide(tmp_path / "with.svs", icc=ADOBE_RGB)
-    without = write_slide(tmp_path / "without.svs")
+    image = tissue_on_glass(500, 400)
+    with_one = write_slide(tmp_path / "with.svs", image, icc=ADOBE_RGB)
+    without = write_slide(tmp_path / "without.svs", image)
     trained, plain = write_model(tmp_path / "trained", icc=True), write_model(tmp_path / "plain")
     unlike = "unlike for the model's training tiles"
     for model, slide, icc, converted, said in (
@@ -106,9 +107,10 @@ def test_maps_say_whether_their_pixels_were_converted(tmp_path):
     assert (maps[0].probabilities != maps[1].probabilities[: len(maps[0])]).any()
 
 
+@pytest.mark.usefixtures("empty_overviews")
 def test_the_command_counts_slides_without_a_profile_and_repeats_those_of_the_other_choice(tmp_path):
-    write_slide(tmp_path / "slides" / "with.svs", icc=ADOBE_RGB)
-    write_slide(tmp_path / "slides" / "without.svs")
+    write_slide(tmp_path / "slides" / "with.svs", tissue_on_glass(500, 400), icc=ADOBE_RGB)
+    write_slide(tmp_path / "slides" / "without.svs", tissue_on_glass(500, 400))
     model = write_model(tmp_path / "model", icc=True)
     given = ["segment", str(tmp_path / "slides"), "-m", str(model.folder), "-o", str(tmp_path / "maps")]
     given += ["--engine", "torch"]
