@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
     [
-        "distributed",
         "hviskd.agreement.folder",
         "hviskd.cli.app",
         "hviskd.cutting.cutting",
@@ -50,14 +48,13 @@ def start_hviskd(*words: object, says: Path | str = os.devnull, **environment: s
 
 @contextmanager
 def dask_cluster(*, workers: int, threads: int) -> "Iterator[LocalCluster]":
-    """Yield a Dask cluster on this computer; its workers, too, are forked, and those that replace the dead."""
-    import dask
+    """Yield a Dask cluster on this computer."""
     from distributed import LocalCluster
 
-    forkserver.ensure_running()  # with what we want it to import
-    forked = {"distributed.worker.multiprocessing-method": "forkserver"}
+    # Workers forked from the server of the other test processes would start in a tenth of the time, but one that was
+    # killed was once never replaced.
     quiet = {"dashboard_address": ":0", "silence_logs": "CRITICAL"}
-    with dask.config.set(forked), LocalCluster(n_workers=workers, threads_per_worker=threads, **quiet) as cluster:
+    with LocalCluster(n_workers=workers, threads_per_worker=threads, **quiet) as cluster:
         yield cluster
 
 

@@ -10,7 +10,6 @@ import time
 from importlib import metadata
 from types import SimpleNamespace
 
-import dask
 import pytest
 from distributed import Client
 
@@ -104,6 +103,12 @@ def test_a_worker_that_cannot_do_the_job_is_named_before_any_piece_is_begun(clie
     assert set(map(tuple, client.run(jobs_known).values())) == {()}
 
 
+def test_an_answer_may_travel_for_longer_than_it_is_waited_for_at_a_time(client, tmp_path, monkeypatch):
+    monkeypatch.setattr("hviskd.running.on_dask._LOOK_S", 1e-4)  # less than any takes
+    results = Dask(client).run(Piecework(tmp_path), range(8), silent)
+    assert sorted(result[0] for result in results) == list(range(8))
+
+
 class Answered:
     """A piece that was done, by a worker that is dead before its answer is fetched."""
 
@@ -125,7 +130,8 @@ class Answered:
 @pytest.mark.parametrize("status", ["finished", "lost"])  # as the client knows it: the death is told a moment later
 def test_an_answer_that_died_with_its_worker_is_not_waited_for(tmp_path, status):
     client = SimpleNamespace(status="running")
-    crew, told = SimpleNamespace(there={"tcp://gone:1"}, look=lambda: None, client=client), []
+    crew = SimpleNamespace(there={"tcp://gone:1"}, look=lambda: None, client=client, fetch=lambda future: future)
+    told = []
     future, again = Answered(crew), _Round(crew, Piecework(tmp_path), 1, told.append)
     future.status = status
     for expected in ([3], []):  # once more, as after any death; then it is given up
@@ -173,8 +179,7 @@ def test_what_goes_wrong_in_a_worker_as_a_fault_of_the_program_is_raised_here(cl
 
 def test_workers_of_this_computer_share_its_cores_and_gpus(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}):  # as anywhere but here
-        results = Dask("local:2").run(Piecework(tmp_path, seconds=0.2), range(4), silent)
+    results = Dask("local:2").run(Piecework(tmp_path, seconds=0.2), range(4), silent)
     assert {result[3] for result in results} == {max(1, usable_cpus() // 2)}
     assert {result[4] for result in results} == {"3", "5"}
 

@@ -4,11 +4,13 @@ Each worker does one piece at a time and keeps what is costly between them. Whic
 here, piece by piece, so that a worker that dies takes only its own piece with it.
 """
 
+import asyncio
 import os
 import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -167,6 +169,15 @@ class _Crew:
         self.there.discard(address)
         self._advance(0, note=f"worker {address} is not used: {said}")
 
+    def fetch(self, future: "Future[Any]") -> "futures.Future[Any]":
+        """Begin to fetch the answer of a piece.
+
+        With the timeout of Dask's own future, an answer that takes longer to travel leaves the client unable to fetch
+        that or any other (distributed 2026.8.0).
+        """
+        loop: Any = self.client.loop  # one of tornado, around asyncio's
+        return asyncio.run_coroutine_threadsafe(self.client.gather(future, asynchronous=True), loop.asyncio_loop)
+
     def _dismiss(self) -> None:
         """Let the workers forget the job, whether it was done or not."""
         if self.client.status == "running":  # without a scheduler, nobody is left to tell them
@@ -271,9 +282,10 @@ class _Round(Generic[Item, Result]):
         An answer stays with its worker until it is fetched. Dask would have one that was lost done again, but by this
         worker alone, and so wait for ever.
         """
+        answer = self._crew.fetch(future)
         while True:
             try:
-                return future.result(timeout=_LOOK_S)
+                return answer.result(timeout=_LOOK_S)
             except TimeoutError:
                 self._crew.look()
                 if address not in self._crew.there:
