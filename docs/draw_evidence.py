@@ -34,6 +34,9 @@ def protocol(section: str) -> dict[str, tuple[str, str, int]]:
 GROUPS = {
     "500 labels and a pretrained teacher, over the student alone: colorectal tiles": protocol("crc5, 500 labels"),
     "the same: glands, patients apart": protocol("glands, 500 labels"),
+    "all labels: colorectal tiles": {
+        name: at for name, at in protocol("crc5, all labels").items() if "tiles" not in name
+    },
     "tiles without labels, at another laboratory": {
         "resnet8, teacher of varied stains": (ADAPTING, "| stain jitter | 3 |", 4),
         "resnet8, plain teacher": (ADAPTING, "| plain | 3 |", 4),
