@@ -220,7 +220,7 @@ def test_memory_does_not_grow_with_the_tiles(place, tmp_path, monkeypatch):
     # Pictures are made, not laid out and painted: that takes as much memory for any number of tiles, and most time.
     monkeypatch.setattr("hviskd.attention.attention_files.save_figure", lambda _figure, path: path.write_bytes(b""))
     peaks = {}
-    for tiles in (40, 72):
+    for tiles in (48, 112):
         (tmp_path / str(tiles)).mkdir()
         tileset = many_tiles(tmp_path / str(tiles), tiles)
         counted = counting(tileset)
@@ -231,7 +231,7 @@ def test_memory_does_not_grow_with_the_tiles(place, tmp_path, monkeypatch):
         tracemalloc.stop()
         assert len(found) == tiles
         assert counted.pixels.most <= 32
-    grown = (peaks[72] - peaks[40]) / (72 - 40)
+    grown = (peaks[112] - peaks[48]) / (112 - 48)
     assert grown < PX * PX  # bytes a tile: less than its outline alone, and a third of its pixels
 
 

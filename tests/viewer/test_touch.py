@@ -86,13 +86,11 @@ def test_fingers_ask_pan_zoom_and_draw(opened, folder):
 
     opened.evaluate("hviskd.view.lookAt(640, 480, 12)")
     opened.settled()
-    page.wait_for_timeout(400)  # lest the browser takes the next tap for the second of a double tap
-    page.locator("#tool-polygon").tap()
+    page.locator("#tool-polygon").click()  # a tap soon after fingers lifted may be taken for a double one's second
     page.wait_for_selector("#draw-section:not([hidden])")
     for corner in (*CORNERS, CORNERS[0]):
         fingers.tap(*corner)
-    page.wait_for_timeout(400)
-    page.locator("#tool-freehand").tap()
+    page.locator("#tool-freehand").click()
     turn = np.linspace(0, 2 * np.pi, 40)
     path = np.stack([640 + 200 * np.cos(turn), 480 + 150 * np.sin(turn)], axis=1)
     fingers.drag(*path.tolist())
