@@ -172,8 +172,8 @@ class _Crew:
     def fetch(self, future: "Future[Any]") -> "futures.Future[Any]":
         """Begin to fetch the answer of a piece.
 
-        With the timeout of Dask's own future, an answer that takes longer to travel leaves the client unable to fetch
-        that or any other (distributed 2026.8.0).
+        With the timeout of Dask's own future, an answer that takes longer to travel can leave the client unable to
+        fetch that or any other (distributed 2026.8.0).
         """
         loop: Any = self.client.loop  # one of tornado, around asyncio's
         return asyncio.run_coroutine_threadsafe(self.client.gather(future, asynchronous=True), loop.asyncio_loop)
