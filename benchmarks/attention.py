@@ -34,7 +34,6 @@ Amended for want of processor time, also before any result: of the five seeds as
 
 import argparse
 import platform
-import subprocess
 import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -193,18 +192,15 @@ def look(bench, study: Study, fold: int, seed: int, options: argparse.Namespace)
 def untrained(model, tileset, seed: int):
     """Give the same network with random weights, whose normalisations have seen some training tiles."""
     import torch
+    from segmentation import show_to_normalisations
 
     from hviskd.models import InputStep
 
     torch.manual_seed(1_000_003 + seed)
     network = model.card.network.build(len(model.card.classes), model.card.tile_px)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # the mean over all batches, here one
     images = torch.from_numpy(np.asarray(tileset.pixels[tileset.rows("train")[::4]]))
-    with torch.no_grad():
-        network.train()(InputStep(model.card.normalisation)(images))
-    return replace(model, network=network.eval(), card=model.card.model_copy(update={"name": UNTRAINED}))
+    show_to_normalisations(network, InputStep(model.card.normalisation)(images))
+    return replace(model, network=network, card=model.card.model_copy(update={"name": UNTRAINED}))
 
 
 def measured(found) -> pd.DataFrame:
@@ -251,6 +247,8 @@ def chosen(found, places):
 
 def report(against, questions, table: str, options: argparse.Namespace) -> str:
     """Give means, tests and conditions as Markdown."""
+    from start import commit
+
     from hviskd.attention.comparing import TESTS
     from hviskd.attention.overlap import MEASURES as TOLD
     from hviskd.evaluation.tables import markdown_table
@@ -271,11 +269,9 @@ def report(against, questions, table: str, options: argparse.Namespace) -> str:
     said = ["", "difference (95 % interval)", "d_z", "rank-biserial", *(name.replace("_", " ") for name in TESTS)]
     alike = questions[0].means.to_dict("records")
     alike = [[row["model"], interval(row, "mean", "+"), str(row["tiles"])] for row in alike]
-    git = ["/usr/bin/env", "git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, cwd=HERE, capture_output=True, text=True, check=True).stdout
     where = (
         f"{platform.machine()}, {options.workers} trainings at once, {options.threads} threads each; "
-        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit.strip()}; "
+        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit(HERE)}; "
         f"`python benchmarks/attention.py {' '.join(sys.argv[1:])}`"
     )
     blocks = [table.rstrip(), f"# {options.kind} against the experts' outlines", " ".join(against["kd"].notes)]

@@ -112,12 +112,7 @@ def write_model(options: argparse.Namespace) -> dict:
     network = create_network(options.network, len(CLASSES))
     images = InputStep(IMAGENET)(torch.from_numpy(tiles))
     with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.momentum = None  # take this batch's mean and variance as they are
-        network.train()
-        network(images[:128])
-        network.eval()
+        show_to_normalisations(network, images[:128])
         logits = network(images)
         last = [module for module in network.modules() if isinstance(module, torch.nn.Linear)][-1]
         scale = 4 / logits.std(dim=0)
@@ -128,6 +123,18 @@ def write_model(options: argparse.Namespace) -> dict:
     if options.int8:
         quantize_on(tiles, float_model, options.work)
     return {}
+
+
+def show_to_normalisations(network, images) -> None:
+    """Let drawn weights normalise by what they see in some images (B, 3, H, W), as if trained; for evaluation then."""
+    import torch
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # take this batch's mean and variance as they are
+    with torch.no_grad():
+        network.train()(images)
+    network.eval()
 
 
 def quantize_on(tiles, model, work: Path) -> None:

@@ -23,20 +23,19 @@ ARMS = {
     "kd": "KD",
     "dkd": "DKD",
 }
+OF_LABELLED_TILES = {arm: name for arm, name in ARMS.items() if not arm.endswith("-more")}
 
 
-def protocol(section: str) -> dict[str, tuple[str, str, int]]:
-    """Return where the differences from the student alone stand of one set and number of labels."""
-    return {name: (f"protocol.md#{section}", f"| {arm} |", 3) for arm, name in ARMS.items()}
+def protocol(section: str, arms: dict[str, str] = ARMS) -> dict[str, tuple[str, str, int]]:
+    """Return where the differences of some arms from the student alone stand, of one set and number of labels."""
+    return {name: (f"protocol.md#{section}", f"| {arm} |", 3) for arm, name in arms.items()}
 
 
 # Where a difference stands: its table (and the section of it), how the row begins, and the column.
 GROUPS = {
     "500 labels and a pretrained teacher, over the student alone: colorectal tiles": protocol("crc5, 500 labels"),
     "the same: glands, patients apart": protocol("glands, 500 labels"),
-    "all labels: colorectal tiles": {
-        name: at for name, at in protocol("crc5, all labels").items() if "tiles" not in name
-    },
+    "all labels: colorectal tiles": protocol("crc5, all labels", OF_LABELLED_TILES),
     "tiles without labels, at another laboratory": {
         "resnet8, teacher of varied stains": (ADAPTING, "| stain jitter | 3 |", 4),
         "resnet8, plain teacher": (ADAPTING, "| plain | 3 |", 4),

@@ -22,6 +22,7 @@ settings.register_profile("busy", deadline=None)  # a busy machine is no fault o
 settings.load_profile("busy")
 
 CLASSES = ("pale", "middle", "dark")
+STRIDE = {"stem_stride": 2}  # arguments of a residual network: a quarter of the arithmetic
 _SLOW_TO_MAKE = {"look", "turn", "teacher_run"}  # a page, a training
 
 

@@ -147,6 +147,23 @@ def test_tiles_cut_from_a_slide_have_the_part_of_its_outlines_that_lies_in_their
     assert outlines.slides.without_slide == set()
 
 
+def test_a_coco_file_outlines_many_slides(cut, tmp_path):
+    tileset = TileSet.open(cut / "tiles")
+    sides = {"width": 480, "height": 320}
+    images = [{"id": n, "file_name": name, **sides} for n, name in enumerate(("other.svs", "S.1.svs"))]
+    drawn = [{"image_id": 1, "category_id": 1, "segmentation": [], "bbox": [96, 62, 208, 132]}]
+    document = {"images": images, "annotations": drawn, "categories": [{"id": 1, "name": "gland"}]}
+    (tmp_path / "all.json").write_text(json.dumps(document))
+    outlines = Outlines(tmp_path, tileset)
+    for row, tile in enumerate(tileset.table.to_dict("records")):
+        centres = (np.arange(40) + 0.5) * tile["side_px"] / 40
+        x_px, y_px = np.meshgrid(tile["x_px"] + centres, tile["y_px"] + centres)
+        inside = shapely.contains_xy(shapely.box(96, 62, 304, 194), x_px, y_px)
+        np.testing.assert_array_equal(outlines.of(row), inside)
+    (tmp_path / "all.json").write_text(json.dumps(document | {"images": images[:1], "annotations": []}))
+    assert Outlines(tmp_path, tileset).of(0) is None
+
+
 def test_outlines_of_slides_are_placed_by_the_slide_itself_where_it_is_still_there(cut, tmp_path):
     tileset = TileSet.open(cut / "tiles")
     expected = Outlines(cut / "drawn", tileset, LEGEND).of(0)

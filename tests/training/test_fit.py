@@ -26,12 +26,11 @@ from hviskd.tiles import TileSet, import_cifar, split_tiles
 from hviskd.tiles.augmentation import augment
 from hviskd.training import Run, Teaching, load_recipe, train
 from hviskd.training.setup import build_learner
-from tests.conftest import write_tiles
+from tests.conftest import STRIDE, write_tiles
 from tests.html_tables import read_tables
 from tests.processes import start, start_hviskd, wait_until
 from tests.tiles.cifar_samples import write_cifar
 
-STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
 QUICK = {"network": "resnet8", "network_arguments": STRIDE, "epochs": 3, "batch_size": 16, "learning_rate": 0.005}
 
 

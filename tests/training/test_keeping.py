@@ -7,9 +7,9 @@ from safetensors.torch import load_file
 
 from hviskd.progress import silent
 from hviskd.training import keeping, load_recipe, train
+from tests.conftest import STRIDE
 
 pytestmark = pytest.mark.usefixtures("without_curves")
-STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
 RECIPE = {"network": "resnet8", "network_arguments": STRIDE, "epochs": 5, "batch_size": 36, "learning_rate": 0.02}
 
 

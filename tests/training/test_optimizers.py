@@ -14,9 +14,9 @@ from hviskd.progress import silent
 from hviskd.tiles.augmentation import augment
 from hviskd.training import load_recipe, train
 from hviskd.training.optimizers import build_optimizer, moving_average, parameter_groups, rate_at, set_rate
+from tests.conftest import STRIDE
 
 pytestmark = pytest.mark.usefixtures("without_curves")
-STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
 QUICK = {"network": "resnet8", "network_arguments": STRIDE, "epochs": 2, "batch_size": 16, "learning_rate": 0.005}
 
 

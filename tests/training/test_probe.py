@@ -16,10 +16,9 @@ from hviskd.tiles import split_tiles
 from hviskd.training import load_recipe, train
 from hviskd.training.curves import draw_probes
 from hviskd.training.probe import PENALTIES, Linear, best_row, fit_path, probe_rows
-from tests.conftest import write_tiles
+from tests.conftest import STRIDE, write_tiles
 
 pytestmark = pytest.mark.usefixtures("without_curves")
-STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
 PROBE = {"network": "resnet8", "network_arguments": STRIDE, "probe": True}
 
 

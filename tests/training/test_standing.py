@@ -18,9 +18,9 @@ from hviskd.networks import create_network
 from hviskd.progress import silent
 from hviskd.training import Teaching, load_recipe, train
 from hviskd.training.standing import Standing, least_accuracy, standing_of
+from tests.conftest import STRIDE
 
 pytestmark = pytest.mark.usefixtures("without_curves")
-STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
 QUICK = {"network": "resnet8", "network_arguments": STRIDE, "epochs": 1, "batch_size": 16, "methods": "kd"}
 
 

@@ -24,9 +24,9 @@ from hviskd.training import Teaching, load_recipe, train
 from hviskd.training.growing_arrays import GrowingArray, RowReader
 from hviskd.training.teacher_cache import Source, TeacherCache
 from hviskd.training.varied_views import told_views, views_of
+from tests.conftest import STRIDE
 from tests.processes import start, wait_until
 
-STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
 QUICK = {"network": "resnet8", "network_arguments": STRIDE, "epochs": 3, "batch_size": 16, "learning_rate": 0.005}
 READS = Reads(embedding=True, pooled=frozenset({1, "last"}), regions=frozenset({(3, 2)}))
 CPU = torch.device("cpu")

@@ -20,12 +20,11 @@ from hviskd.tiles.rows import write_rows
 from hviskd.training import Devices, Run, Teaching, load_recipe, train
 from hviskd.training.keeping import Keeper
 from hviskd.training.unlabelled import UnlabelledBatches, unlabelled_per_batch
-from tests.conftest import write_tiles
+from tests.conftest import STRIDE, write_tiles
 from tests.processes import free_port, start
 
 pytestmark = pytest.mark.usefixtures("without_curves")
 CPU = torch.device("cpu")
-STRIDE = {"stem_stride": 2}  # a quarter of the arithmetic
 QUICK = {"network": "resnet8", "network_arguments": STRIDE, "epochs": 2, "batch_size": 16, "learning_rate": 0.005}
 
 

@@ -1,5 +1,6 @@
 """Reads an expert's outlines of whole slides, for the tiles that were cut from them."""
 
+from functools import cache
 from pathlib import Path
 
 from hviskd.annotations import DEFAULT_TOLERANCE, Annotation, Legend, read_annotation
@@ -14,7 +15,9 @@ from hviskd.tiles import TileSet
 
 
 class SlideOutlines:
-    """Annotations of the slides of a TileSet, in a folder as `cut_slides` takes it; one is in memory at a time.
+    """Annotations of the slides of a TileSet, in a folder as `cut_slides` takes it.
+
+    One slide's is in memory at a time, and files that outline many slides.
 
     Some programs count from the corner of the scanned part, and masks are scaled: only the slide itself tells. It is
     looked for where the tiles were cut from, in the report beside the TileSet.
@@ -37,6 +40,7 @@ class SlideOutlines:
         slides = read_report(report).slides if (report / REPORT_FILE).is_file() else ()
         self._slides = {slide.slide: slide for slide in slides}
         self._last: tuple[str, Annotation | None] | None = None
+        self._read_coco = cache(read_coco)  # one file may outline all slides
 
     def of(self, slide: str) -> Annotation | None:
         """Read what is drawn on a slide, in its level-0 px; None if nothing is.
@@ -52,13 +56,18 @@ class SlideOutlines:
         cut = self._slides.get(name)
         slide = Path(cut.path if cut else f"{name}.svs")  # any ending, for the name to be what stands before it
         path = self._folder.find(slide)
-        if path is None or (is_of_many(path) and not read_coco(path).has(slide_names(slide))):
+        if path is None:
+            return None
+        shared = self._read_coco(path) if is_of_many(path) else None
+        if shared is not None and not shared.has(slide_names(slide)):
             return None
         frame = self._frame(slide, None if cut is None else cut.mpp)
         if frame is None:
             self.without_slide.add(name)
             if path.suffix.lower() not in OUTLINE_SUFFIXES:
                 raise DataError(f"{path}: a mask needs its slide, and {slide} is missing; put it back, or cut again")
+        if shared is not None:
+            return shared.outlines(slide_names(slide), legend=self._legend, frame=frame)
         tolerance = self._options.get("tolerance", DEFAULT_TOLERANCE)
         assert isinstance(tolerance, int | float)
         return read_annotation(path, legend=self._legend, frame=frame, slide=slide.name, tolerance=tolerance)

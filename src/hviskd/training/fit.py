@@ -66,9 +66,9 @@ def train(
     """Train a network on a TileSet's training split, and select the epoch on its validation split.
 
     Without a teacher, this trains a teacher, or a student alone; with one, it distils. If killed at any moment, the
-    training continues with `resume` after the last epoch that was saved (`keeping.py` says which are) and, on a CPU,
-    ends with the weights of an uninterrupted one. Several processes are started by running the calling script once more
-    for each, or have been by torchrun or SLURM.
+    training continues with `resume` after the last epoch that was saved (the first, and then each that ends two seconds
+    or more after the one saved before) and, on a CPU, ends with the weights of an uninterrupted one. Several processes
+    are started by running the calling script once more for each, or have been by torchrun or SLURM.
 
     Args:
         recipe: The network, and how to train it.
@@ -270,8 +270,8 @@ def _require_finite(learner: Learner) -> None:
     for name, value in learner.kept.state_dict().items():
         if value.is_floating_point() and not value.isfinite().all():
             raise DivergedError(
-                f"epoch {learner.epoch}: {name} is NaN or infinite after the last step; the last "
-                f"checkpoint is kept: lower the learning rate in a new run"
+                f"epoch {learner.epoch}: {name} is NaN or infinite after the last step; the last checkpoint is kept: "
+                f"lower the learning rate in a new run"
             )
 
 
