@@ -3,7 +3,8 @@
     python benchmarks/protocol.py --data ../shared/data --work runs/protocol --jobs 2 --minutes 120
     python benchmarks/protocol.py --data ../shared/data --work runs/protocol --only crc5-500 --report
 
-It may be killed at any moment; the same command goes on, and with --report nothing is trained. In a folder of its own,
+It may be killed at any moment; the same command goes on, and with --report nothing is trained. What was done on another
+computer is taken from the table of cells, which is written to again. In a folder of its own,
 `--seeds 20 21 22 23 24 --arms student kd kd-more` repeats a result. Exit status 3: not done yet.
 """
 
@@ -45,11 +46,12 @@ def main() -> None:
     """Go through the settings in their order until the time is up, and write the report of what there is."""
     options = parse()
     started, left = time.monotonic(), 0
-    cells = []
+    table = options.output / "protocol_cells.csv"
+    elsewhere, cells = read_cells(table), []
     for name in SETTINGS:
         setting = Setting(name, options)
         if options.only and name not in options.only:
-            cells += setting.cells()
+            cells += setting.cells() or elsewhere[name]
             continue
         rest = None if options.minutes is None else options.minutes - (time.monotonic() - started) / 60
         if not options.report and (rest is None or rest > 0):
@@ -57,7 +59,7 @@ def main() -> None:
         elif not options.report:
             left += 1
         cells += setting.cells()
-    write_cells(cells, options.output / "protocol_cells.csv")
+    write_cells(cells, table)
     report = render(cells, options)
     (options.output / "protocol.md").write_text(report, encoding="utf-8")
     print(report)
@@ -368,6 +370,20 @@ def measures(labels, probabilities) -> dict[str, float]:
         "ece": overall["ece"],
         "worst_recall": worst,
     }
+
+
+def read_cells(path: Path) -> dict[str, list[dict]]:
+    """Return the lines of a table that `write_cells` wrote, by setting; none if there is no table."""
+    found = defaultdict(list)
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as stream:
+            for line in csv.DictReader(stream):
+                name, labels, arm, seed = (line.pop(key) for key in ("set", "labels", "arm", "seed"))
+                measured = {key: float(value) for key, value in line.items() if value}
+                found[f"{name}-{labels}"].append(
+                    {"set": name, "labels": labels, "arm": arm, "seed": int(seed), **measured}
+                )
+    return found
 
 
 def write_cells(cells: list[dict], path: Path) -> None:
