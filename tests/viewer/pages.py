@@ -72,26 +72,32 @@ class Opened:
         self.page.evaluate(_TWO_FRAMES)
 
     def settled(self):
-        """Wait until the slide stands still with all its tiles, or a problem is told."""
-        self.drawn_anew()
+        """Wait until the slide stands still with all its tiles for some frames, or a problem is told.
+
+        One frame would not do: a layer asks for its cells only when it is drawn for the first time.
+        """
+        self.page.evaluate(f"(globalThis.framesStill = 0, {_TWO_FRAMES})")
         self.page.wait_for_function(
             """() => {
-              if (!document.getElementById("problem").hidden) return true;
-              const panes = globalThis.hviskd?.panes;
-              if (!panes?.facts) return false;
-              for (const {view} of panes.list) if (!view.osd.world.getItemAt(0)?.getFullyLoaded()) return false;
-              const {view} = panes.first;
-              for (const layer of panes.list.flatMap(({layers}) => [...layers.made.values()])) {
-                const tiles = [...(layer.tiles?.values() ?? [])];
-                if (layer.tiles && (!layer.geometry || !layer.colours)) return false;
-                if (tiles.some((tile) => !tile.cells)) return false;
-                if (!layer.tiles && !layer.drawing) return false;
-              }
-              const {zoomSpring, centerSpringX, centerSpringY} = view.osd.viewport;
-              return [zoomSpring, centerSpringX, centerSpringY].every((spring) => spring.isAtTargetValue());
+              const still = () => {
+                if (!document.getElementById("problem").hidden) return true;
+                const panes = globalThis.hviskd?.panes;
+                if (!panes?.facts) return false;
+                for (const {view} of panes.list) if (!view.osd.world.getItemAt(0)?.getFullyLoaded()) return false;
+                const {view} = panes.first;
+                for (const layer of panes.list.flatMap(({layers}) => [...layers.made.values()])) {
+                  const tiles = [...(layer.tiles?.values() ?? [])];
+                  if (layer.tiles && (!layer.geometry || !layer.colours)) return false;
+                  if (tiles.some((tile) => !tile.cells)) return false;
+                  if (!layer.tiles && !layer.drawing) return false;
+                }
+                const {zoomSpring, centerSpringX, centerSpringY} = view.osd.viewport;
+                return [zoomSpring, centerSpringX, centerSpringY].every((spring) => spring.isAtTargetValue());
+              };
+              framesStill = still() ? framesStill + 1 : 0;
+              return framesStill > 2;
             }"""
         )
-        self.drawn_anew()
 
     def press(self, name):
         """Press the button of this name."""
