@@ -72,7 +72,8 @@ def tiles(options: argparse.Namespace):
 def teacher_of(name: str, home, options: argparse.Namespace) -> Path:
     """Return the folder of a fine-tuned teacher, trained on the first call."""
     tuned = options.work / f"teacher-{name.replace(' ', '-')}"
-    return fine_tuned(home, options.work / "probe", tuned, TEACHERS[name], options)
+    where = {"side_px": options.teacher_px, "device": options.device}
+    return fine_tuned(home, options.work / "probe", tuned, TEACHERS[name], **where)
 
 
 def student_of(seed: int, home, options: argparse.Namespace) -> Path:
