@@ -107,9 +107,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder with slides/ and crc5/, for the experiment `real`")
     parser.add_argument("--only", choices=["cost", "synthetic", "real"])
     parser.add_argument("--network", default="resnet20", help="of the students")
-    parser.add_argument(
-        "--pretrained", action="store_true", help="fine-tune EfficientNet-Lite0 instead, with ImageNet weights"
-    )
     parser.add_argument("--networks", nargs="+", default=["mobilenet_v2", "resnet20"], help="of the experiment `cost`")
     parser.add_argument("--side-px", type=int, default=6000, help="of its slide")
     parser.add_argument(
@@ -183,14 +180,8 @@ def real(options: argparse.Namespace) -> Experiment:
 
 def trained(work: Path, options: argparse.Namespace) -> Path:
     """Return a student of both powers, trained alone where it is missing."""
-    from hviskd import TileSet, load_recipe, train
+    from hviskd import load_recipe, train
 
-    if options.pretrained:
-        from protocol import fine_tuned
-
-        changes = {"epochs": options.epochs, "low_power": 0.5}
-        tiles, probe = TileSet.open(work / "tiles"), work / "probe"
-        return fine_tuned(tiles, probe, work / "fine-tuned", changes, side_px=options.tile_px) / "model"
     run = work / options.network
     changes = {"network": options.network, "epochs": options.epochs, "batch_size": 32, "low_power": 0.5}
     changes |= {"learning_rate": 0.03, "schedule": "cosine", "warm_up": 0.05, "nesterov": True, "clip": 3.0}
