@@ -58,7 +58,7 @@ def main() -> None:
             left += setting.run(rest)
         elif not options.report:
             left += 1
-        cells += setting.cells()
+        cells += setting.cells() or elsewhere[name]
     write_cells(cells, table)
     report = render(cells, options)
     (options.output / "protocol.md").write_text(report, encoding="utf-8")
