@@ -30,10 +30,13 @@ def new_figure(width_in: float, height_in: float, *, arranged: bool = True) -> F
 
 
 def line_style(position: int) -> dict[str, Any]:
-    """Return colour and dash pattern of curve number `position`; the first 36 are all different."""
+    """Return colour and dash pattern of curve number `position`.
+
+    The first 36 are all different, and neighbours differ in both, so that of curves that coincide both are seen.
+    """
     return {
         "color": PALETTE[position % len(PALETTE)],
-        "linestyle": DASHES[position // len(PALETTE) % len(DASHES)],
+        "linestyle": DASHES[position % len(DASHES)],
     }
 
 

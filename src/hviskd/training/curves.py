@@ -9,7 +9,7 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import MaxNLocator
 
 from hviskd.figure_text import fit, wrap
-from hviskd.pictures import DASHES, line_style, new_figure, save_figure
+from hviskd.pictures import line_style, new_figure, save_figure
 
 _LOW_POWER = "loss_low_power/"
 
@@ -105,9 +105,6 @@ def _curves(axes: Axes, log: pd.DataFrame, names: list[str], *, percent: bool = 
     for position, name in enumerate(names):
         label = name.replace("loss_", "train_").replace("_", " ")
         values = log[name] * (100 if percent else 1)
-        style = line_style(position) | {
-            "linestyle": DASHES[position % len(DASHES)]
-        }  # curves that coincide still show both
-        axes.plot(log["epoch"], values, label=label, marker="." if len(log) < 40 else "", **style)
+        axes.plot(log["epoch"], values, label=label, marker="." if len(log) < 40 else "", **line_style(position))
     if legend:
         axes.legend(fontsize=8)

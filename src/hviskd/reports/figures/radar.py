@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hviskd.errors import DataError
 from hviskd.figure_text import fit, with_note
 from hviskd.file_names import Paths, list_paths
-from hviskd.pictures import DASHES, line_style, new_figure
+from hviskd.pictures import line_style, new_figure
 from hviskd.reports.figures.sources import choose, read_comparisons, read_evaluations
 
 CLASS_METRICS = {"recall": "recall", "precision": "precision", "f1": "F1", "auroc": "AUROC"}
@@ -111,9 +111,8 @@ def draw_radar(
     angles = 2 * math.pi * np.arange(len(spokes)) / len(spokes)
     around = np.append(angles, angles[0])
     for position, (name, row) in enumerate(zip(names, values, strict=True)):
-        style = line_style(position) | {"linestyle": DASHES[position % len(DASHES)]}  # coinciding polygons still show
         axes.plot(around, np.append(row, row[0]), marker="os^Dv"[position % 5], markersize=4.5, linewidth=1.5,
-                  label=fit(name, 2.2, 9, lines=3), **style)  # fmt: skip
+                  label=fit(name, 2.2, 9, lines=3), **line_style(position))  # fmt: skip
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
     axes.set_ylim(centre, 1)
