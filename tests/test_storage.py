@@ -24,6 +24,14 @@ def test_an_error_leaves_the_old_file_and_no_litter(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["card.json"]
 
 
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
+def test_a_place_that_cannot_be_written_to_is_named_and_not_the_temporary_one(atomic, tmp_path):
+    path = tmp_path / ("n" * 250)  # is a name that any disk takes, but not with what is put before it
+    with pytest.raises(OSError, match=path.name) as caught, atomic(path):
+        pass
+    assert caught.value.filename == str(path)
+
+
 def test_the_partial_file_keeps_the_suffix_that_some_writers_go_by(tmp_path):
     with atomic_file(tmp_path / "picture.png") as partial:
         assert partial.suffix == ".png"

@@ -15,7 +15,7 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from hviskd.storage import fingerprint, write_text
+from hviskd.storage import fingerprint, naming, write_text
 
 LOOK_S = 0.1  # how often a process that waits looks again
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of file systems that know none
@@ -86,7 +86,8 @@ class Claims:
         """Make the folder, which the last process to leave may remove at any moment: also while it is being made."""
         while True:
             try:
-                return self.folder.mkdir(parents=True, exist_ok=True)
+                with naming(self.folder.parent):
+                    return self.folder.mkdir(parents=True, exist_ok=True)
             except FileExistsError:  # it was there, and a moment later it was not
                 if self.folder.is_file() or self.folder.is_symlink():
                     raise

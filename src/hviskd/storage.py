@@ -27,7 +27,8 @@ os.umask(_UMASK)
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; if the block ends without an error, it is renamed to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".partial-{path.name}-", suffix=path.suffix, dir=path.parent)
+    with naming(path):
+        handle, name = tempfile.mkstemp(prefix=f".partial-{path.name}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     partial = Path(name)
     try:
@@ -48,7 +49,8 @@ def atomic_folder(path: Path, *, overwrite: bool = False, replaces: tuple[str, s
     """
     require_free(path, overwrite=overwrite, replaces=replaces)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
+    with naming(path):
+        partial = Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
     try:
         yield partial
         partial.chmod(0o777 & ~_UMASK)
@@ -65,6 +67,16 @@ def atomic_folder(path: Path, *, overwrite: bool = False, replaces: tuple[str, s
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     _flush(path.parent)
+
+
+@contextmanager
+def naming(place: Path) -> Iterator[None]:
+    """Let an OSError about a temporary name tell of the place that it stands for, which the user knows."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(place)
+        raise
 
 
 def require_free(path: Path, *, overwrite: bool = False, replaces: tuple[str, str] | None = None) -> None:
@@ -173,7 +185,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not valid JSON ({error})") from error
+        raise DataError(f"{path}: not valid JSON ({error}); copy or make it again") from error
 
 
 def require_smaller(path: Path, limit_bytes: int, otherwise: str) -> None:

@@ -1,6 +1,7 @@
 """The command line: help with examples, a mistake is one line and exit status 2, a bug is exit status 3."""
 
 import json
+import os
 import subprocess
 import sys
 from functools import cache
@@ -121,6 +122,15 @@ def test_a_full_or_forbidden_disk_is_one_line(tmp_path, tileset):
     assert done.exit_code == 2
     assert done.stderr.startswith("error: ")
     assert "Not a directory" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden here")
+def test_a_forbidden_folder_is_named_with_what_to_do(tmp_path, tileset):
+    folder = tmp_path / "forbidden"
+    folder.mkdir(mode=0o555)
+    done = hviskd("train", tileset.folder, "-o", folder / "run", "--network", "resnet8", "--epochs", "1")
+    said = f"error: {folder / 'run'}: Permission denied; change its permissions, or choose another place\n"
+    assert (done.exit_code, done.stderr) == (2, said)
 
 
 def test_version():

@@ -1,5 +1,6 @@
 """The command `hviskd`: registers the verbs, and prints a user's mistake as one line with exit status 2."""
 
+import errno
 import inspect
 import sys
 import traceback
@@ -41,6 +42,9 @@ from hviskd.processor import collect_garbage_rarely, let_threads_sleep
 from hviskd.version import DISCLAIMER, __version__
 
 _CONTINUING = ("adapt", "compare", "cut", "segment", "tune")  # verbs that keep what is finished without being asked
+_NO_ACCESS = "; change its permissions, or choose another place"
+_NO_ROOM = "; free some space, or choose another disk"
+_REMEDIES = {errno.EACCES: _NO_ACCESS, errno.EPERM: _NO_ACCESS, errno.EROFS: _NO_ACCESS, errno.ENOSPC: _NO_ROOM}
 _WORDS = "hviskd.words"  # under which a context keeps the words of its command line
 
 
@@ -154,7 +158,8 @@ def _how_to_go_on(verb: Any) -> str:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, HviskdError):
-        return f"{error.filename or 'file system'}: {error.strerror}"
+        remedy = _REMEDIES.get(error.errno or 0, "")
+        return f"{error.filename or 'file system'}: {error.strerror}{remedy}"
     return " ".join("".join(letter if letter.isprintable() else " " for letter in str(error)).split())
 
 
