@@ -178,7 +178,7 @@ def _finish(learner: Learner, run: Run, teacher: Model | None, independence: Ind
     export_models(run, learner, teacher, independence, weak=standing.weak)
     remarks = [standing.note, learner.use.note, largest_share(learner.objective, learner.history)]
     if teacher is not None and not standing.weak:
-        remarks.append(hardly_better(teacher.card.name, standing.accuracy, learner.chosen))
+        remarks.append(hardly_better(standing.accuracy, learner.chosen))
     said = " ".join(filter(None, remarks))
     told = {"teacher": said} if said else {}
     seconds = sum(row.get("seconds", 0) for row in learner.history)

@@ -32,18 +32,17 @@ def largest_share(objective: Objective, history: Sequence[Mapping[str, float]]) 
     return f"{largest} is {shares[largest]:.0%} of the first epoch's weighted losses and may drown the rest."
 
 
-def hardly_better(teacher: str, known: float | None, row: Mapping[str, float]) -> str:
+def hardly_better(known: float | None, row: Mapping[str, float]) -> str:
     """Say that a teacher is less than two points above its student on the validation split; empty if it is more.
 
     Args:
-        teacher: Its name.
-        known: Its balanced accuracy there; None if it was not measured.
+        known: The teacher's balanced accuracy there; None if it was not measured.
         row: The student's chosen epoch.
     """
     ours = row.get("val_balanced_accuracy")
     if known is None or ours is None or known - ours >= _WORTH:
         return ""
     return (
-        f"On the validation split the teacher {teacher} has a balanced accuracy of {known:.3f}, this student "
-        f"{ours:.3f}: it has little more to teach; a better teacher or tiles without labels may help."
+        f"On the validation split the teacher's balanced accuracy is {known:.3f}, this student's {ours:.3f}: the "
+        "teacher has little more to teach; a better teacher or tiles without labels may help."
     )
