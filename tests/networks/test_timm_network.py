@@ -300,7 +300,7 @@ def test_a_head_that_a_network_cannot_have_is_answered_with_those_it_can(name, h
 
 def test_only_one_line_is_said_where_timm_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(RecipeError, match=r"^networks of timm need .*pip install 'hviskd\[timm\]'$"):
+    with pytest.raises(RecipeError, match=r"^networks of timm need .*pip install 'hviskd\[timm\]', and .*$"):
         create_network("timm:regnetx_002", 3)
 
 
@@ -318,7 +318,9 @@ def test_a_torchvision_that_does_not_match_torch_is_one_line_too(tmp_path):
     assert said.startswith(
         "hviskd.errors.RecipeError: networks of timm need timm and a torchvision that matches torch ("
     )
-    assert said.endswith("(operator does not exist); pip install 'hviskd[timm]'")
+    assert said.endswith(
+        "(operator does not exist); pip install 'hviskd[timm]', and torchvision from the package index of torch"
+    )
 
 
 def test_timm_s_names_are_found_by_a_pattern():

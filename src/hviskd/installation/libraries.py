@@ -67,7 +67,7 @@ EXTRAS = (
     Extra(
         "timm",
         {"timm": "timm", "torchvision": "torchvision"},
-        "networks named timm:…, foundation models among them",
+        "networks named timm:…, foundation models among them, with torchvision from the package index of torch",
         ("train", "distill", "adapt", "compare", "tune", "networks"),
     ),
     Extra(

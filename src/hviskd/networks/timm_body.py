@@ -57,7 +57,8 @@ def import_timm() -> ModuleType:
     except (ImportError, RuntimeError, AttributeError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RecipeError(
-            f"networks of timm need timm and a torchvision that matches torch ({reason}); pip install 'hviskd[timm]'"
+            f"networks of timm need timm and a torchvision that matches torch ({reason}); pip install 'hviskd[timm]', "
+            "and torchvision from the package index of torch"
         ) from error
     return timm
 
