@@ -16,7 +16,7 @@ def demo(
     device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing demo.")] = False,
 ) -> Answer:
-    """Run the whole workflow on synthetic slides: about 5½ minutes of processor time, four on two cores.
+    """Run the whole workflow on synthetic slides: 4½ minutes of processor time, under three on two idle cores.
 
     Few slides are outlined here, some are not; another hospital's teacher has seen many. Generates the slides of 24
     patients with masks of eight classes, cuts tiles, trains the teacher and four students (alone, with KD, with HVisKD,
