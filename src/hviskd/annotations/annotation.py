@@ -155,8 +155,11 @@ class Outlines(Annotation):
                 else:
                     kept.append(Region(legend.names[index], region.geometry, region.name, region.colour))
             if regions and not kept:
-                labels = ", ".join(sorted({region.label for region in regions})[:5])
-                raise DataError(f"{source}: no label of it ({labels}) is in legend {legend.name}; choose another")
+                labels = sorted({region.label for region in regions})
+                listed = ", ".join(labels[:5]) + ", …" * (len(labels) > 5)
+                raise DataError(
+                    f"{source}: none of its labels ({listed}) is in legend {legend.name}; choose another legend"
+                )
         classes = legend.names if legend else tuple(sorted({region.label for region in kept}))
         if len(classes) > np.iinfo(np.int16).max:
             raise DataError(f"{source}: {len(classes)} different labels; these are names, not classes")

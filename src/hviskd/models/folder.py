@@ -40,7 +40,7 @@ def resolve_models(path: str | Path) -> list[Path]:
     if (path / CHOSEN / CARD).is_file() and (path / LAST / CARD).is_file():
         return [path / CHOSEN, path / LAST]
     if (path / "run.json").is_file():
-        raise ModelError(f"{path}: this run is not finished; finish it with `resume=True`")
+        raise ModelError(f"{path}: this run is not finished; resume its training first")
     raise ModelError(f"{path}: not a Model; give a folder with {CARD}, or a finished run")
 
 
