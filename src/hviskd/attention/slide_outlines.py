@@ -17,7 +17,7 @@ from hviskd.tiles import TileSet
 class SlideOutlines:
     """Annotations of the slides of a TileSet, in a folder as `cut_slides` takes it.
 
-    One slide's is in memory at a time, and files that outline many slides.
+    In memory are the annotation of one slide at a time, and files that outline many slides.
 
     Some programs count from the corner of the scanned part, and masks are scaled: only the slide itself tells. It is
     looked for where the tiles were cut from, in the report beside the TileSet.

@@ -12,7 +12,8 @@ from hviskd.training.low_power import epoch_worth
 from hviskd.training.run import Run
 from hviskd.training.setup import Learner
 
-# Seconds of training that a kill may cost. To flush each of many short epochs to the disk took a third of their time.
+# A kill may cost these seconds of training, and the epoch under way. To flush each of many short epochs to the disk
+# took a third of their time.
 KEEP_EVERY = 2.0
 
 
