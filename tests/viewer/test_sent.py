@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import contextmanager
 
 import pytest
 from pydantic import BaseModel, ConfigDict
@@ -20,9 +21,10 @@ class Sent(BaseModel):
     places: list[float]
 
 
-@pytest.fixture(scope="module")
-def port():
-    inbox = Inbox(patience_s=0.5)
+@contextmanager
+def taking(**patience):
+    """Yield the port of a server that takes what is sent."""
+    inbox = Inbox(**patience)
 
     async def take(request):
         return JSONResponse((await inbox.read(request, Sent)).places)
@@ -35,6 +37,12 @@ def port():
     running = Listener(app, bound)
     yield bound.getsockname()[1]
     running.close()
+
+
+@pytest.fixture(scope="module")
+def port():
+    with taking() as port:
+        yield port
 
 
 def talk(port, body, *, stated=None, kind="application/json"):
@@ -87,6 +95,7 @@ def test_what_is_huge_or_of_unknown_size_is_not_read(port, stated):
     assert talk(port, b"", stated=stated)[0] in (400, 413)
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(port):
-    status, said = talk(port, b'{"pla', stated=100)
-    assert (status, json.loads(said)["problem"]) == (408, "not sent within 0.5 s")
+def test_a_body_that_does_not_come_is_not_waited_for():
+    with taking(patience_s=0.1) as port:
+        status, said = talk(port, b'{"pla', stated=100)
+    assert (status, json.loads(said)["problem"]) == (408, "not sent within 0.1 s")
