@@ -14,12 +14,13 @@ from tests.slides.make import stained, write_svs
 JOB = """
 import hviskd
 tiles, teacher = hviskd.TileSet.open("tiles"), hviskd.load_model("teacher/model")
-changes = {"epochs": 1, "batch_size": 16, "network": "resnet8"}
+changes = {"epochs": 1, "batch_size": 16, "network": "resnet8", "network_arguments": {"stem_stride": 2}}
 run = hviskd.train(hviskd.load_recipe(None, changes), tiles, "run")
 hviskd.quantize(teacher, tiles, "int8", settings=hviskd.QuantizeSettings(tolerance_points=100))
 maps = hviskd.MapSettings(mpp=1.0)
-for engine in ("onnxruntime", "openvino"):
-    hviskd.segment_cohort("int8", "slides", f"maps-{engine}", settings=maps, compute=hviskd.Compute(engine=engine))
+for engine, precision in (("onnxruntime", "float32"), ("openvino", "int8")):
+    compute = hviskd.Compute(engine=engine, precision=precision)
+    hviskd.segment_cohort("int8", "slides", f"maps-{engine}", settings=maps, compute=compute)
 hviskd.write_report(["run", "maps-openvino"], "report.html")
 """
 CACHES = {"hviskd", "matplotlib"}
