@@ -312,6 +312,7 @@ def test_a_slide_that_another_process_claims_is_done_when_that_lets_go_of_it(mod
 def test_two_processes_share_a_cohort_and_each_slide_is_done_once(model, tmp_path):
     paths = [write_slide(tmp_path / "slides" / f"{n}.svs", tissue_on_glass(500, 400, seed=n)) for n in range(3)]
     command = ["segment", tmp_path / "slides", "-m", model, "-o", tmp_path / "maps", "--engine", "torch"]
+    command += ["--write", "table"]
     files = [tmp_path / "first.txt", tmp_path / "second.txt"]
     both = [start_hviskd(*command, "--threads", "1", says=file) for file in files]
     for process in both:

@@ -14,7 +14,7 @@ import pytest
 
 from hviskd.claims import Claims
 from hviskd.models import Compute
-from hviskd.segmentation import live_file, load_slide_map, segment_cohort
+from hviskd.segmentation import MapSettings, live_file, load_slide_map, segment_cohort
 from hviskd.segmentation.mapping_job import CLAIMS
 from hviskd.slides import CohortSlide
 from hviskd.viewer import OnSlides, open_viewer
@@ -25,6 +25,12 @@ from hviskd.viewer.shelf import put_up
 from tests.processes import start
 from tests.segmentation.make import CLASSES, COLOURS, tissue_on_glass, write_model, write_slide
 from tests.viewer.asking import ask, post
+
+
+@pytest.fixture(autouse=True)
+def told_soon(monkeypatch):
+    """A viewer looks five times a second what is going on, not once."""
+    monkeypatch.setattr("hviskd.viewer.live_answers._STEP_S", 0.05)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +56,8 @@ def segment_slowly(model, slides, maps, go):
         while not go.exists() and done > total // 3:
             time.sleep(0.05)
 
-    segment_cohort(model, slides, maps, compute=Compute("torch", threads=1, workers=1, batch_size=8), progress=wait)
+    compute = Compute("torch", threads=1, workers=1, batch_size=8)
+    segment_cohort(model, slides, maps, settings=MapSettings(write=()), compute=compute, progress=wait)
 
 
 @contextmanager
@@ -202,7 +209,7 @@ def test_slides_without_a_map_are_mapped_by_a_button_as_by_the_command_and_cance
         rows = {row["name"]: row for row in ask(viewer, "/slides").json["slides"]}
         assert [len(rows[name]["maps"]) for name in ("A.svs", "B.svs", "C.svs")] == [1, 0, 1]
         page.close()
-    segment_cohort(model, cohort / "slides" / "A.svs", cohort / "by-hand", compute=Compute())
+    segment_cohort(model, cohort / "slides" / "A.svs", cohort / "by-hand", settings=MapSettings(write=()))
     one, other = (load_slide_map(cohort / place / "A") for place in ("new", "by-hand"))
     assert np.array_equal(one.class_index, other.class_index)
 
