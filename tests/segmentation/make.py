@@ -9,6 +9,7 @@ from hviskd.models import Model, ModelCard, NetworkChoice, save_model
 from hviskd.models.card import untrained_card
 from hviskd.networks import create_network
 from hviskd.segmentation import MapCard, SlideMap
+from tests.conftest import STRIDE
 from tests.slides.make import drawn_once, glass, stained, write_svs
 
 CLASSES = ("normal", "rim", "tumour")
@@ -19,13 +20,13 @@ TILE_PX = 64
 def write_model(folder: Path, *, seed: int = 0, mpp: float | None = 0.5, **facts: object) -> Model:
     """Write a resnet8 with random weights, whose classes are made as unlike as those of a trained one."""
     torch.manual_seed(seed)
-    network = create_network("resnet8", len(CLASSES))
+    network = create_network("resnet8", len(CLASSES), arguments=STRIDE)
     with torch.no_grad():
         for name, weight in network.named_parameters():
             if name.startswith("head") and weight.ndim == 2:
                 weight -= weight.mean(dim=0)
                 weight *= 200
-    card = untrained_card(NetworkChoice(name="resnet8"), CLASSES, TILE_PX, mpp)
+    card = untrained_card(NetworkChoice(name="resnet8", arguments=STRIDE), CLASSES, TILE_PX, mpp)
     content = {**dict(card), "name": folder.name, "colours": COLOURS}
     return save_model(network, ModelCard.model_validate(content | facts), folder, overwrite=True)
 

@@ -85,7 +85,7 @@ def test_a_slide_within_1_percent_of_the_models_mpp_is_read_as_it_is(model, tmp_
 
 @pytest.mark.slow
 def test_a_coarser_level_within_1_percent_is_read_as_it_is(model, tmp_path):
-    image = np.repeat(np.repeat(tissue_on_glass(), 4, axis=0), 4, axis=1)
+    image = np.repeat(np.repeat(tissue_on_glass(500, 400), 4, axis=0), 4, axis=1)
     path = write_slide(tmp_path / "fine.svs", image, mpp=0.126)
     with open_slide(path) as slide:
         downsamples = [level.downsample for level in slide.levels]
