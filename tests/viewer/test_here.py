@@ -27,11 +27,11 @@ def opened(viewer, turn):
     return opened
 
 
-def click(opened, x, y):
-    """Click where a place in level-0 px is on the screen."""
+def click(opened, x, y, *, held_ms=0):
+    """Click where a place in level-0 px is on the screen, however long the button is held."""
     step, left, top = opened.place()
     box = opened.page.locator("#picture").bounding_box()
-    opened.page.mouse.click(box["x"] + (x - left) / step, box["y"] + (y - top) / step)
+    opened.page.mouse.click(box["x"] + (x - left) / step, box["y"] + (y - top) / step, delay=held_ms)
     opened.page.wait_for_function("() => document.getElementById('here-section').ariaBusy === 'false'")
 
 
@@ -116,7 +116,7 @@ def test_a_drag_asks_nothing_and_another_slide_closes_the_answer(opened):
     opened.drawn_anew()
     assert not page.is_visible("#here-section")
     opened.settled()
-    click(opened, 5.5 * CELL, 6.5 * CELL)
+    click(opened, 5.5 * CELL, 6.5 * CELL, held_ms=400)
     assert page.is_visible("#here-section")
     page.locator("#slide-list button", has_text="B.svs").click()
     page.wait_for_function("() => document.title.startsWith('B.svs')")
