@@ -6,6 +6,8 @@ By hand: `python docs/draw_evidence.py`. The numbers are read from the tables in
 import re
 from pathlib import Path
 
+from matplotlib.axes import Axes
+
 from hviskd.colours import PALETTE
 from hviskd.pictures import new_figure, save_figure
 
@@ -31,18 +33,24 @@ def protocol(section: str, arms: dict[str, str] = ARMS) -> dict[str, tuple[str, 
     return {name: (f"protocol.md#{section}", f"| {arm} |", 3) for arm, name in arms.items()}
 
 
-# Where a difference stands: its table (and the section of it), how the row begins, and the column.
-GROUPS = {
-    "500 labels and a pretrained teacher, over the student alone: colorectal tiles": protocol("crc5, 500 labels"),
-    "the same: glands, patients apart": protocol("glands, 500 labels"),
-    "all labels: colorectal tiles": protocol("crc5, all labels", OF_LABELLED_TILES),
-    "tiles without labels, at another laboratory": {
+# Where a difference stands, by column of the picture and what was tried: its table (and the section of it), how the row
+# begins, and the column.
+COLORECTAL = {
+    "colorectal tiles, 500 labels, pretrained teacher": protocol("crc5, 500 labels"),
+    "all labels": protocol("crc5, all labels", OF_LABELLED_TILES),
+    "100 labels, a teacher worse than the student": protocol("crc5, 100 labels"),
+    "adapted to another laboratory, over before": {
         "resnet8, teacher of varied stains": (ADAPTING, "| stain jitter | 3 |", 4),
         "resnet8, plain teacher": (ADAPTING, "| plain | 3 |", 4),
-        "the price at home, teacher of varied stains": (ADAPTING, "| stain jitter | 3 |", 9),
-        "the price at home, plain teacher": (ADAPTING, "| plain | 3 |", 9),
+        "price at home, varied stains": (ADAPTING, "| stain jitter | 3 |", 9),
+        "price at home, plain teacher": (ADAPTING, "| plain | 3 |", 9),
     },
-    "a pretrained teacher, 10 epochs, another stain, over the student alone": {
+}
+GLANDS_AND_OTHERS = {
+    "glands, patients apart, 500 labels": protocol("glands, 500 labels"),
+    "all labels": protocol("glands, all labels", OF_LABELLED_TILES),
+    "100 labels": protocol("glands, 100 labels"),
+    "colorectal, pretrained teacher, 10 epochs, another stain": {
         "resnet8, KD": (PRETRAINED, "| crc5 | resnet8 | KD |", 8),
         "resnet8, HVisKD": (PRETRAINED, "| crc5 | resnet8 | HVisKD |", 8),
         "resnet8, token KL": (PRETRAINED, "| crc5 | resnet8 | token KL |", 8),
@@ -53,9 +61,10 @@ GROUPS = {
     "a teacher no better than its student, over KD": {
         "resnet8, 20 epochs, HVisKD": ("crc5_two_cores.md", "| laptop | hviskd-shared |", 4),
         "resnet8, 10 epochs, HVisKD": ("crc5_strongest.md", "| laptop | hviskd |", 8),
-        "resnet8, 10 epochs, CAT-KD, the highest": ("crc5_strongest.md", "| laptop | cat-kd |", 8),
+        "resnet8, CAT-KD, the highest": ("crc5_strongest.md", "| laptop | cat-kd |", 8),
     },
 }
+COLUMNS = (COLORECTAL, GLANDS_AND_OTHERS)
 _DIFFERENCE = re.compile(r"(\S+) [(\[](\S+?)(?: to|,) (\S+?)[)\]]")
 
 
@@ -73,33 +82,39 @@ def difference(table: str, row: str, column: int) -> tuple[float, float, float]:
     return value, low, high
 
 
-def main() -> None:
-    """Draw it."""
-    rows = sum(len(group) + 1.4 for group in GROUPS.values())
-    figure = new_figure(8.6, 0.27 * rows + 0.6)
-    axes = figure.add_subplot()
+def draw(axes: Axes, groups: dict[str, dict[str, tuple[str, str, int]]]) -> float:
+    """Draw one column of the picture, and return how many rows it has."""
     place, ticks, names = 0.0, [], []
-    for number, (heading, differences) in enumerate(GROUPS.items()):
+    for colour, (heading, differences) in zip(PALETTE, groups.items(), strict=False):
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # over the line at zero
-        axes.text(-11.4, place, heading, fontsize=9, weight="bold", va="center", bbox=box)
+        axes.text(-12.6, place, heading, fontsize=9, weight="bold", va="center", bbox=box)
         for name, where in differences.items():
             value, low, high = difference(*where)
             place += 1
-            shown = low > 0 or high < 0
-            axes.plot([low, high], [place, place], color=PALETTE[number], linewidth=2, solid_capstyle="butt")
-            face = PALETTE[number] if shown else "white"
-            axes.plot(value, place, "o", color=PALETTE[number], markerfacecolor=face, markersize=6)
+            face = colour if low > 0 or high < 0 else "white"
+            axes.plot([low, high], [place, place], color=colour, linewidth=2, solid_capstyle="butt")
+            axes.plot(value, place, "o", color=colour, markerfacecolor=face, markersize=6)
             ticks.append(place)
             names.append(name)
         place += 1.4
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(ticks, names, fontsize=9)
-    axes.set_ylim(place - 0.6, -0.8)
-    axes.set_xlim(-11.8, 25)
-    axes.set_xlabel("points of accuracy on test tiles, 95 % interval; filled: the interval leaves zero out")
+    axes.set_xlim(-13, 25)
+    axes.set_xlabel("points of accuracy, 95 % interval")
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="x", alpha=0.25)
+    return place
+
+
+def main() -> None:
+    """Draw it."""
+    figure = new_figure(13.5, 9.2)
+    both = figure.subplots(1, len(COLUMNS))
+    rows = max(draw(axes, groups) for axes, groups in zip(both, COLUMNS, strict=True))
+    for axes in both:
+        axes.set_ylim(rows - 0.6, -0.8)
+    figure.suptitle("Over the student alone, on test tiles; filled: the interval leaves zero out", fontsize=10)
     print(save_figure(figure, PICTURE))
 
 

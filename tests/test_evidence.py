@@ -2,9 +2,14 @@
 
 import pytest
 
-from draw_evidence import GROUPS, difference
+from draw_evidence import COLUMNS, difference
 
-WHERE = {f"{heading}: {name}": where for heading, group in GROUPS.items() for name, where in group.items()}
+WHERE = {
+    f"{number}, {heading}: {name}": where
+    for number, column in enumerate(COLUMNS)
+    for heading, group in column.items()
+    for name, where in group.items()
+}
 
 
 @pytest.mark.parametrize("which", WHERE)
