@@ -252,22 +252,28 @@ class TestSlowClients:
     def test_an_answer_that_is_taken_slowly_is_finished(self, listener):
         with self.connect() as client:
             client.sendall(self.request())
-            taken = len(client.recv(1))
+            client.recv(1)
             (connection,) = self.connections
             unsent = connection.transport.get_write_buffer_size
+            wait_until(unsent)
 
             async def look():
                 connection._look()
 
-            for _ in range(5):  # as when time has passed, in which some was taken
+            for _ in range(4):  # as when time has passed, in which some was taken
                 before = unsent()
-                while unsent() == before:
-                    taken += len(client.recv(2**20))
+                take(client, 8_000_000)
+                wait_until(lambda before=before: unsent() < before)
                 asyncio.run_coroutine_threadsafe(look(), connection.loop).result()
-            while taken < 50_000_000:
-                part = client.recv(2**20)
-                assert part, f"ended after {taken} bytes"
-                taken += len(part)
+            take(client, 50_000_000 - 4 * 8_000_000)
+
+
+def take(client, count):
+    """Receive so many bytes."""
+    while count:
+        part = client.recv(min(count, 2**20))
+        assert part, f"ended {count} bytes too early"
+        count -= len(part)
 
 
 class TestOtherComputers:
