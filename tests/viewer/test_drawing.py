@@ -320,6 +320,23 @@ def test_what_was_drawn_last_is_saved_when_another_slide_is_opened(hand, opened,
     assert not (folder / "slides" / "B.geojson").exists()
 
 
+def test_outlines_that_come_when_the_slide_was_left_are_not_taken_for_the_next_one_s(opened):
+    page, waiting = opened.page, []
+    page.route("**/drawing", lambda route: waiting.append(route))
+    with page.expect_request("**/drawing"):
+        page.keyboard.press("d")
+    with page.expect_request("**/drawing"):
+        page.locator("#slide-list button", has_text="B.svs").click()
+    with page.expect_response("**/drawing"):
+        waiting[0].continue_()
+    opened.drawn_anew()
+    assert not page.is_visible("#draw-section")
+    waiting[1].continue_()
+    page.unroute("**/drawing")
+    page.wait_for_selector("#draw-section:not([hidden])")
+    assert page.inner_text("#draw-note") == "Will be saved in B.geojson"
+
+
 def test_what_was_drawn_is_the_expert_s_from_then_on(hand, opened):
     page = opened.page
     hand.polygon(*CORNERS)

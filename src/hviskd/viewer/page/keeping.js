@@ -16,7 +16,7 @@ export class Keeping {
 
   clear() {
     clearTimeout(this.waiting);
-    Object.assign(this, { path: null, file: "", revision: null, kept: null, shown: true, waiting: 0, sending: null, note: "", conflict: "" });
+    Object.assign(this, { asked: null, path: null, file: "", revision: null, kept: null, shown: true, waiting: 0, sending: null, note: "", conflict: "" });
   }
 
   /** Whether the file does not have all that is drawn. */
@@ -24,10 +24,12 @@ export class Keeping {
     return Boolean(this.path) && this.drawing.regions !== this.kept;
   }
 
-  /** Begin with the outlines of a slide. */
+  /** Begin with the outlines of a slide, unless it was left before they came. */
   async open(key) {
     const path = `/slides/${encodeURIComponent(key)}/drawing`;
+    const asked = this.asked = {};
     const there = await ask(path);
+    if (this.asked !== asked) return;
     this.clear();
     Object.assign(this, { path, file: there.file, revision: there.revision, kept: there.regions, shown: there.shown });
     this.note = there.regions.length ? `From ${there.file}` : `Will be saved in ${there.file}`;
