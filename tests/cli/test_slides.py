@@ -22,7 +22,7 @@ def test_good_slides_are_shown_and_drawn(tmp_path):
     write_svs(tmp_path / "a.svs", stained((300, 400), 1, 0.6))
     done = info(tmp_path, "-o", tmp_path / "out")
     assert done.exit_code == 0
-    for said in ("a.svs", "aperio", "400 × 300", "20×", "1 2 4", "mm²", f"1 images in {tmp_path / 'out'}"):
+    for said in ("a.svs", "aperio", "400 × 300", "20×", "1 2 4", "mm²", f"1 image in {tmp_path / 'out'}"):
         assert said in done.output
     Image.open(tmp_path / "out/a.svs.png").verify()
 

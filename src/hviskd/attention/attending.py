@@ -157,7 +157,7 @@ def _comparison_notes(
         notes.append(f"Inside is what is outlined as the tile's class, by the legend {settings.legend.name}.")
     if lost := len(outlines.slides.without_slide):
         notes.append(
-            f"{lost} slides are not where they were cut from: outlines are taken to count from the slide's corner."
+            f"Slides not where they were cut from: {lost}. Their outlines are taken to count from their corner."
         )
     if unit != "patient":
         notes.append(f"Patients are unknown: the tests treat every {unit} as a patient.")

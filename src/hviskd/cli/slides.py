@@ -77,8 +77,8 @@ def info(
     found = find_cohort(slides, recursive=recursive, slide_mpp=slide_mpp, mpp_csv=mpp_csv)
     reports = survey(found, pictures=output, tissue_rule=rule, icc=icc, running=on_cluster)
     _print_reports(reports, context, icc=icc)
-    if output is not None:
-        typer.echo(f"{sum(report.picture is not None for report in reports)} images in {output}")
+    if pictures := sum(report.picture is not None for report in reports):
+        typer.echo(f"{pictures} image{'s' * (pictures > 1)} in {output}")
     return Answer(
         {"output": output, "slides": reports, "notes": reports.notes},
         Status.partly(any(report.problem for report in reports)),
