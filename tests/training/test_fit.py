@@ -409,8 +409,13 @@ def test_what_does_not_fit_is_said_before_the_first_step(tileset, teacher_run, t
             device="cpu",
         )
     lacking = write_tiles(tmp_path / "lacking", patients=6, classes=("pale", "middle", "dark", "none"), empty=("none",))
-    with pytest.raises(DataError, match="no training tiles of class none"):
+    with pytest.raises(DataError, match="no tiles of class none in any split; look whether the legend"):
         train(load_recipe(None, QUICK, role="student"), lacking, tmp_path / "run")
+    table = write_tiles(tmp_path / "uneven", patients=6).table
+    splits = table["split"].mask(table["class"] == "dark", "val")
+    table.assign(split=splits).to_parquet(tmp_path / "uneven" / "tiles.parquet")
+    with pytest.raises(DataError, match="no training tiles of class dark; split it again"):
+        train(load_recipe(None, QUICK), TileSet.open(tmp_path / "uneven"), tmp_path / "run", allow_leak=True)
     assert not (tmp_path / "run").exists()
 
 

@@ -302,6 +302,11 @@ def check_fit(recipe: Recipe, tileset: TileSet, teacher: Model | None, processes
     if recipe.batch_size % processes:
         raise RecipeError(f"batch_size {recipe.batch_size} is not divisible by {processes} processes")
     missing = sorted(set(tileset.classes) - set(tileset.table["class"].iloc[train]))
+    if nowhere := sorted(set(missing) - set(tileset.table["class"])):
+        raise DataError(
+            f"{tileset.folder}: no tiles of class {', '.join(nowhere)} in any split; look whether the legend and the "
+            "annotations have it, and make the tiles again"
+        )
     if missing:
         raise DataError(f"{tileset.folder}: no training tiles of class {', '.join(missing)}; split it again")
     if teacher is None:
