@@ -72,8 +72,7 @@ def tiles(options: argparse.Namespace):
 def teacher_of(name: str, home, options: argparse.Namespace) -> Path:
     """Return the folder of a fine-tuned teacher, trained on the first call."""
     tuned = options.work / f"teacher-{name.replace(' ', '-')}"
-    where = {"side_px": options.teacher_px, "device": options.device}
-    return fine_tuned(home, options.work / "probe", tuned, TEACHERS[name], **where)
+    return fine_tuned(home, options.work / "probe", tuned, TEACHERS[name], options)
 
 
 def student_of(seed: int, home, options: argparse.Namespace) -> Path:

@@ -1,5 +1,6 @@
 """The command line: help with examples, a mistake is one line and exit status 2, a bug is exit status 3."""
 
+import errno
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from functools import cache
 from importlib.metadata import version
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -124,12 +126,28 @@ def test_a_full_or_forbidden_disk_is_one_line(tmp_path, tileset):
     assert "Not a directory" in done.stderr
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden here")
-def test_a_forbidden_folder_is_named_with_what_to_do(tmp_path, tileset):
-    folder = tmp_path / "forbidden"
-    folder.mkdir(mode=0o555)
+def test_a_forbidden_folder_is_named_with_what_to_do(tmp_path, tileset, monkeypatch):
+    folder, mkdir = tmp_path / "forbidden", Path.mkdir
+    folder.mkdir()
+
+    def forbidden(path, *args, **kwargs):  # as to any user but root, whom nothing is forbidden
+        if folder in path.parents:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        mkdir(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", forbidden)
     done = hviskd("train", tileset.folder, "-o", folder / "run", "--network", "resnet8", "--epochs", "1")
     said = f"error: {folder / 'run'}: Permission denied; change its permissions, or choose another place\n"
+    assert (done.exit_code, done.stderr) == (2, said)
+
+
+def test_an_error_that_says_what_to_do_gets_no_second_advice(monkeypatch, tmp_path):
+    def refuse(*_args, **_kwargs):
+        raise OSError(errno.EACCES, "access denied; check the credentials in the environment", "s3://slides/a.svs")
+
+    monkeypatch.setattr("hviskd.slides.find_cohort", refuse)
+    done = hviskd("slides", "info", "s3://slides/a.svs")
+    said = "error: s3://slides/a.svs: access denied; check the credentials in the environment\n"
     assert (done.exit_code, done.stderr) == (2, said)
 
 

@@ -37,13 +37,12 @@ from hviskd.cli.tiles_cut import cut
 from hviskd.cli.train import distill, train
 from hviskd.cli.tune import tune
 from hviskd.cli.view import view
-from hviskd.errors import HviskdError
+from hviskd.errors import HviskdError, in_words
 from hviskd.processor import collect_garbage_rarely, let_threads_sleep
 from hviskd.version import DISCLAIMER, __version__
 
 _CONTINUING = ("adapt", "compare", "cut", "segment", "tune")  # verbs that keep what is finished without being asked
-_NO_ACCESS = "; change its permissions, or choose another place"
-_NO_ROOM = "; free some space, or choose another disk"
+_NO_ACCESS, _NO_ROOM = "change its permissions, or choose another place", "free some space, or choose another disk"
 _REMEDIES = {errno.EACCES: _NO_ACCESS, errno.EPERM: _NO_ACCESS, errno.EROFS: _NO_ACCESS, errno.ENOSPC: _NO_ROOM}
 _WORDS = "hviskd.words"  # under which a context keeps the words of its command line
 
@@ -158,8 +157,8 @@ def _how_to_go_on(verb: Any) -> str:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, HviskdError):
-        remedy = _REMEDIES.get(error.errno or 0, "")
-        return f"{error.filename or 'file system'}: {error.strerror}{remedy}"
+        said, remedy = in_words(error, "file system"), _REMEDIES.get(error.errno or 0)
+        return said if remedy is None or "; " in said else f"{said}; {remedy}"  # who raised it may have said what to do
     return " ".join("".join(letter if letter.isprintable() else " " for letter in str(error)).split())
 
 
