@@ -27,7 +27,8 @@ export class SlideView {
       visibilityRatio: 0.2,
       minZoomImageRatio: 0.7,
       maxZoomPixelRatio: 4,
-      clickTimeThreshold: Infinity, // who holds the button long means a click, too; who moves it does not
+      clickTimeThreshold: Infinity, // who holds the button long means a click, too
+      clickDistThreshold: 6, // px of the screen; more is a drag
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
       gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: true, dblClickDragToZoom: false }, // a drag soon after a tap pans
       gestureSettingsPen: { clickToZoom: false },

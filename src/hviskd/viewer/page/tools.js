@@ -3,8 +3,6 @@
 import { arrowsWithin } from "./arrows.js";
 import { inField } from "./words.js";
 
-const CLICK_PX = 6; // of the screen; more is a drag
-
 export const TOOLS = ["look", "polygon", "freehand", "edit", "region", "ruler"];
 
 export class Tools {
@@ -65,9 +63,7 @@ export class Tools {
       const taken = this.current[gesture]?.(placeOf(view, event.position), event);
       if (taken || also) event.preventDefaultAction = true;
     };
-    let pressed = null;
     osd.addHandler("canvas-press", (event) => {
-      pressed = event.position;
       pinched = false;
       give("press")(event);
     });
@@ -78,9 +74,7 @@ export class Tools {
     osd.addHandler("canvas-drag", give("drag"));
     osd.addHandler("canvas-drag-end", give("drop"));
     osd.addHandler("canvas-release", give("release"));
-    osd.addHandler("canvas-click", (event) => {
-      if (pressed?.distanceTo(event.position) < CLICK_PX) give("click")(event); // however long it was pressed
-    });
+    osd.addHandler("canvas-click", (event) => event.quick && give("click")(event));
     osd.addHandler("canvas-double-click", give("double", true));
     osd.addHandler("canvas-key", (event) => {
       const { key } = event.originalEvent;
