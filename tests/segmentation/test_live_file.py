@@ -21,7 +21,7 @@ from tests.processes import start, wait_until
 from tests.segmentation.make import CLASSES, COLOURS, TILE_PX, tissue_on_glass, write_slide
 
 pytestmark = pytest.mark.usefixtures("empty_overviews")
-PLAIN = Compute("torch", threads=1, workers=1, batch_size=8)
+PLAIN = Compute("torch", threads=1, workers=1, batch_size=1)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ class Rate:
         engine: Name of the engine.
         precision: What it calculates with.
         device: Where.
-        single: Tiles a second, one at a time.
+        single: Tiles a second in batches of one.
         best: Tiles a second at the batch size that gave most.
         best_batch: That batch size.
         largest_batch: The largest that was tried: none larger where time was short or nothing was gained.
@@ -153,13 +153,13 @@ def _rate(
 
 
 def _tiles_a_second(engine: Engine, seconds: float) -> float:
-    """Return the median over at least three repeats of one full batch, after a warm-up."""
+    """Return the median over at least three repeats of what is best given at a time, after a warm-up."""
     rng = np.random.default_rng(0)
-    tiles = rng.integers(0, 256, (engine.batch_size, engine.tile_px, engine.tile_px, 3), dtype=np.uint8)
+    tiles = rng.integers(0, 256, (engine.at_a_time, engine.tile_px, engine.tile_px, 3), dtype=np.uint8)
     engine(tiles)
     times: list[float] = []
     while len(times) < _REPEATS or sum(times) < seconds:
         start = time.perf_counter()
         engine(tiles)
         times.append(time.perf_counter() - start)
-    return engine.batch_size / median(times)
+    return engine.at_a_time / median(times)

@@ -24,7 +24,6 @@ from hviskd.models.engines.by_openvino import openvino_runner
 from hviskd.models.engines.conversion import int8_of, onnx_of
 from hviskd.models.engines.engine import Runner
 from hviskd.models.model import Model
-from hviskd.processor import usable_cpus
 from hviskd.storage import write_json
 
 Facts = dict[str, Any]  # what a user of the exported file must know; JSON
@@ -36,7 +35,7 @@ def write_onnx(model: Model, facts: Facts, path: Path) -> Runner:
     network = onnx.load_from_string(_onnx(model))
     onnx.helper.set_model_props(network, {"notice": facts["notice"], "hviskd": json.dumps(facts)})
     path.write_bytes(network.SerializeToString())
-    return onnxruntime_runner(path.read_bytes(), threads=usable_cpus())
+    return onnxruntime_runner(path.read_bytes())
 
 
 def write_openvino(model: Model, facts: Facts, folder: Path) -> Runner:
@@ -47,9 +46,7 @@ def write_openvino(model: Model, facts: Facts, folder: Path) -> Runner:
     network.set_rt_info(facts["notice"], ["hviskd", "notice"])
     openvino.save_model(network, folder / "model.xml", compress_to_fp16=False)
     write_json(folder / "facts.json", facts)
-    return openvino_runner(
-        folder / "model.xml", batch_size=_CHECK_BATCH, tile_px=model.card.tile_px, threads=usable_cpus()
-    )
+    return openvino_runner(folder / "model.xml", batch_size=_CHECK_BATCH, tile_px=model.card.tile_px, at_once=1)
 
 
 def write_torchscript(model: Model, facts: Facts, path: Path) -> Runner:

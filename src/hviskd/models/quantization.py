@@ -28,11 +28,10 @@ from hviskd.models.checking import torch_answers
 from hviskd.models.engines.conversion import onnx_of
 from hviskd.models.engines.engine import INPUT, Engine
 from hviskd.models.engines.opening import cpu_runner, measured, open_engine
-from hviskd.models.engines.plan import Plan, int8_engine
+from hviskd.models.engines.plan import possible_plans
 from hviskd.models.finding import AnyModel, load_model
 from hviskd.models.folder import CARD
 from hviskd.models.model import Model, save_model
-from hviskd.processor import usable_cpus
 from hviskd.progress import Advance, Progress, progress_bar
 from hviskd.storage import require_free
 from hviskd.tiles import TileSet
@@ -102,10 +101,9 @@ def quantize(
     with progress_bar("calibrate", len(rows), progress) as advance:
         onnx = quantized_onnx(onnx_of(model), _batches(tileset, rows, advance))
 
-    threads = threads or usable_cpus()
-    plan = Plan(int8_engine(), "int8", "cpu", _BATCH, threads)
+    (plan,) = possible_plans(model.card, "auto", "int8", "cpu", None, threads)
     int8 = measured(model.card, plan, cpu_runner(plan, onnx, model.card.tile_px), torch_answers(model))
-    exact = open_engine(model, "onnxruntime", precision="float32", batch_size=_BATCH, threads=threads)
+    exact = open_engine(model, "onnxruntime", precision="float32", threads=threads)
     truth = tileset.labels[val]
     from_float, from_int8 = (_named(model, tileset, val, engine, progress) for engine in (exact, int8))
     record = Int8Record(

@@ -13,10 +13,11 @@ import torch
 
 from hviskd.errors import HviskdError, ModelError
 from hviskd.models.device import may_have_gpu
-from hviskd.models.engines import open_engine, trial
+from hviskd.models.engines import open_engine, plan, trial
 from hviskd.models.engines.by_openvino import has_openvino
 from hviskd.models.engines.conversion import convert, onnx_of
 from hviskd.models.engines.kept import keep_onnx
+from hviskd.models.engines.plan import possible_plans
 from hviskd.models.engines.trial import fastest
 from tests.models.make import make_model
 from tests.processes import start
@@ -48,6 +49,26 @@ def test_an_engine_gives_what_torch_gives(model, name):
     np.testing.assert_allclose(engine(tiles[::-2]), expected[::-2], atol=1e-5)  # not contiguous
     np.testing.assert_array_equal(engine(tiles), given)  # nothing of the calls between is left
     assert engine(tiles[:0]).shape == (0, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+def test_batches_that_are_computed_at_once_keep_their_order(model, name):
+    tiles = random_tiles(61)
+    expected = model.predict(tiles, device="cpu")
+    assert np.ptp(expected, axis=0).max() > 0.01
+    engine = open_engine(model, name, device="cpu", batch_size=2, threads=3)
+    assert (engine.at_once, engine.at_a_time) == ((1, 16) if name == "torch" else (3, 48))
+    for _ in range(3):
+        np.testing.assert_allclose(engine(tiles), expected, atol=1e-5)
+
+
+def test_a_cpu_runs_the_fastest_engine_that_is_installed(model, monkeypatch):
+    (chosen,) = possible_plans(model.card, "auto", "auto", "cpu", None, None)
+    assert chosen.name == ("openvino" if has_openvino() else "onnxruntime")
+    monkeypatch.setattr(plan, "has_openvino", lambda: False)
+    (chosen,) = possible_plans(model.card, "auto", "auto", "cpu", None, 2)
+    assert (chosen.name, chosen.precision, chosen.at_once) == ("onnxruntime", "float32", 2)
 
 
 @pytest.mark.slow

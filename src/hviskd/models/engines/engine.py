@@ -7,11 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hviskd.errors import ModelError
+from hviskd.threads import in_threads
 
 INPUT, OUTPUT = "tiles", "probabilities"  # what a network's ONNX file calls them
 
-# One batch: uint8 tiles (B, tile_px, tile_px, 3) lying contiguously, 1 ≤ B ≤ batch_size → float32 (B, K).
+# One batch: uint8 tiles (B, tile_px, tile_px, 3) lying contiguously, 1 ≤ B ≤ batch_size → float32 (B, K), in memory of
+# its own. As many threads may call it as batches are computed at once.
 Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+_BATCHES_A_THREAD = 8  # given at a time, so that a thread seldom waits for the last batch of another
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Engine:
         device: `cpu`, `cuda` or `mps`.
         threads: Threads of the CPU that it takes.
         batch_size: Tiles per batch; other numbers are divided into batches of this size.
+        at_once: Batches that are computed at the same time.
         tile_px: Side of the tiles.
         num_classes: K.
         largest_difference: Of a probability to torch's in float32, on the tiles it was checked with.
@@ -37,6 +42,7 @@ class Engine:
     device: str
     threads: int
     batch_size: int
+    at_once: int
     tile_px: int
     num_classes: int
     largest_difference: float
@@ -54,11 +60,18 @@ class Engine:
                 f"this Model needs uint8 tiles of shape (B, {', '.join(map(str, expected))}), "
                 f"not {tiles.dtype} {tiles.shape}"
             )
-        probabilities = np.empty((len(tiles), self.num_classes), np.float32)
-        for start in range(0, len(tiles), self.batch_size):
-            batch = np.ascontiguousarray(tiles[start : start + self.batch_size])
-            probabilities[start : start + len(batch)] = self.run(batch)
-        return probabilities
+        starts = range(0, len(tiles), self.batch_size)
+        batches = (np.ascontiguousarray(tiles[start : start + self.batch_size]) for start in starts)
+        threads = min(self.at_once, len(starts))
+        answers = (
+            in_threads(self.run, batches, threads=threads, ahead=2 * threads) if threads > 1 else map(self.run, batches)
+        )
+        return np.concatenate([np.empty((0, self.num_classes), np.float32), *answers])
+
+    @property
+    def at_a_time(self) -> int:
+        """How many tiles are best given to it at a time."""
+        return self.batch_size * (_BATCHES_A_THREAD * self.at_once if self.device == "cpu" else 1)
 
     def __str__(self) -> str:
         threads = f", {self.threads} thread{'s' * (self.threads != 1)}" if self.device == "cpu" else ""

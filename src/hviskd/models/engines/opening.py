@@ -76,10 +76,9 @@ def open_engine(
 ) -> Engine:
     """Open the fastest engine for a Model on this computer, or one by name, and check it against torch.
 
-    Which engine: on a GPU torch; on the CPU onnxruntime, or OpenVINO for int8 where it is installed. Which
-    precision: float16 on a GPU; on the CPU float32, or int8 where the Model has an int8 variant and a trial of two
-    seconds shows that it is at least 10 % faster. Results are cached until the Model, engine, its version or the CPU
-    changes.
+    Which engine: on a GPU torch; on the CPU OpenVINO where it is installed, else onnxruntime. Which precision: float16
+    on a GPU; on the CPU float32, or int8 where the Model has an int8 variant and a trial of two seconds shows that it
+    is at least 10 % faster. Results are cached until the Model, engine, its version or the CPU changes.
 
     Args:
         model: The Model, which is not changed.
@@ -87,7 +86,7 @@ def open_engine(
         precision: `auto`, `float32`, `float16` (torch only) or `int8` (onnxruntime and OpenVINO only).
         device: `auto`, `cpu`, `cuda` or `mps`; all but `cpu` are torch's.
         batch_size: Number of tiles per batch; suited to the device if None.
-        threads: On the CPU; all that this process may use if None.
+        threads: On the CPU, each for a batch of its own (torch: all for one); all that this process may use if None.
         low_power: For tiles at low power, of half the px; never in int8, whose variant reads tiles at full power.
 
     Raises:
@@ -108,10 +107,10 @@ def open_engine(
 def cpu_runner(plan: Plan, onnx: bytes, tile_px: int) -> Runner:
     """Return a function that runs batches with an ONNX file on the CPU, by onnxruntime or OpenVINO."""
     if plan.name == "openvino":
-        return openvino_runner(onnx, batch_size=plan.batch_size, tile_px=tile_px, threads=plan.threads)
+        return openvino_runner(onnx, batch_size=plan.batch_size, tile_px=tile_px, at_once=plan.at_once)
     from hviskd.models.engines.by_onnxruntime import onnxruntime_runner
 
-    return onnxruntime_runner(onnx, threads=plan.threads)
+    return onnxruntime_runner(onnx)
 
 
 def measured(card: ModelCard, plan: Plan, run: Runner, answers: Floats32) -> Engine:
@@ -129,7 +128,7 @@ def _faster(source: _Source, plans: Sequence[Plan], record: CheckRecord) -> Engi
         return _opened(source, plans[stated.index(won)], record)
     engines = [_opened(source, plan, record) for plan in plans]
     tile_px = source.card.tile_px
-    place = fastest(engines, np.resize(check_tiles(source.card), (plans[0].batch_size, tile_px, tile_px, 3)))
+    place = fastest(engines, np.resize(check_tiles(source.card), (engines[0].at_a_time, tile_px, tile_px, 3)))
     record.keep(_FASTEST, among, stated[place])
     return engines[place]
 
@@ -178,6 +177,7 @@ def _engine(card: ModelCard, plan: Plan, run: Runner) -> Engine:
         device=plan.device.partition(":")[0],
         threads=plan.threads,
         batch_size=plan.batch_size,
+        at_once=plan.at_once,
         tile_px=card.tile_px,
         num_classes=len(card.classes),
         largest_difference=float("nan"),

@@ -13,16 +13,16 @@ _MARGIN = 1.1  # less is noise, and no reason to leave what comes first
 def fastest(engines: Sequence[Engine], tiles: RGB, *, seconds: float = _SECONDS) -> int:
     """Return which engine is the fastest; the first if tied, or if no other is at least 10 % faster.
 
-    They run in turn, and the fastest batch of each counts: whatever else the computer does only ever adds to it.
+    They run in turn, and the fastest run of each counts: whatever else the computer does only ever adds to it.
 
     Args:
         engines: At least one; first the one to take where speed makes little difference.
-        tiles: A full batch, uint8 (B, tile_px, tile_px, 3).
-        seconds: How long to try; each runs three batches at least.
+        tiles: As many as are given to an engine at a time, uint8 (B, tile_px, tile_px, 3).
+        seconds: How long to try; each runs three times at least.
     """
     spent: list[list[float]] = [[] for _ in engines]
     for engine in engines:
-        engine(tiles)  # the first batch also takes memory and chooses kernels
+        engine(tiles)  # the first run also takes memory and chooses kernels
     while len(spent[-1]) < _FEWEST or sum(map(sum, spent)) < seconds:
         for engine, times in zip(engines, spent, strict=True):
             began = time.perf_counter()
