@@ -109,10 +109,12 @@ def test_every_class_on_the_map_is_numbered_there_and_in_the_legend(monkeypatch)
 
 def test_the_page_itself_shows_slide_map_and_marks(tmp_path):
     some = map_of([[0] * 9] * 9)
-    path = drawn(some).save(tmp_path / "overview.png")
-    with Image.open(path) as picture:
-        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    page = drawn(some)
+    with Image.open(page.save(tmp_path / "overview.png")) as picture:
+        np.testing.assert_array_equal(picture, page.picture)
+        pixels = np.asarray(picture).astype(int)
         assert picture.info["Software"].startswith("hviskd")
+        assert picture.info["dpi"] == pytest.approx((DPI, DPI), abs=0.02)
     painted = (np.abs(pixels - some.colours[0]).max(axis=-1) <= 1).sum()
     assert painted > 0.9 * (4.6 * DPI) ** 2 - 12 * 2000
     assert (pixels.max(axis=-1) < 30).sum() > 1500  # letters, the scale bar and the marks' rims

@@ -111,8 +111,9 @@ def _mapped(slide: RGB, slide_map: SlideMap, labels: Labels) -> RGB:
     """Paint the cells over the faded slide, opaque so that colours match the legend."""
     (x, y), step = slide_map.card.slide_size, slide_map.stride0_px
     sampled = _sampled(labels.of_cells, *(_centres(*sides) / step for sides in zip((y, x), slide.shape, strict=False)))
-    painted = _paint(sampled, labels.colours, unsure=len(slide_map.classes))
-    return np.where((sampled != NO_CLASS)[..., None], painted, faded_slide(slide))
+    painted, bare = _paint(sampled, labels.colours, unsure=len(slide_map.classes)), sampled == NO_CLASS
+    painted[bare] = faded_slide(slide[bare])
+    return painted
 
 
 def _mark_map(
@@ -142,7 +143,7 @@ def _sampled(cells: ClassGrid, y: Floats, x: Floats) -> ClassGrid:
 
 def _paint(picture: ClassGrid, colours: tuple[Colour, ...], *, unsure: int) -> RGB:
     """Colour labels (H, W), darker at class borders and striped where unsure."""
-    shown = np.array(colours, np.uint8)[np.maximum(picture, 0)]
+    shown = np.array(colours, np.uint8).take(picture, axis=0, mode="clip")
     y, x = np.ogrid[: picture.shape[0], : picture.shape[1]]
     shown[(picture == unsure) & ((x + y) // _STRIPE_PX % 2 == 0)] = 235
     line = np.zeros(picture.shape, bool)

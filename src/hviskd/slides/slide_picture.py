@@ -16,7 +16,7 @@ _BAR_SHARE = 0.25  # of the picture's width that the scale bar takes at most
 
 
 def faded_slide(pixels: RGB) -> RGB:
-    """Return a slide in pale grey, so that colours on top keep their meaning."""
+    """Return px of a slide, uint8 (…, 3), in pale grey, so that colours on top keep their meaning."""
     grey = pixels.mean(axis=-1, keepdims=True, dtype=np.float32)
     return np.repeat(255 - _FADE * (255 - grey), 3, axis=-1).astype(np.uint8)
 
