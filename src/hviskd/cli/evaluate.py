@@ -30,7 +30,10 @@ def evaluate(
         int, typer.Option("--replicates", min=100, help="Number of bootstrap replicates for the confidence intervals.")
     ] = 2000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed of the bootstrap.")] = 0,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Number of tiles per batch.")] = 128,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", min=1, help="Number of tiles per batch.", show_default="suited to the device"),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
     int8: Annotated[
         bool, typer.Option("--int8", help="Evaluate the int8 variant of every model that has one, on the CPU.")

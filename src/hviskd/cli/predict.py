@@ -35,7 +35,10 @@ def predict(
             "--resize", help="Resample the largest centred square of each image to the size that MODEL reads."
         ),
     ] = False,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Number of tiles per batch.")] = 128,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", min=1, help="Number of tiles per batch.", show_default="suited to the device"),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
     int8: Annotated[bool, typer.Option("--int8", help="Run MODEL's int8 variant, on the CPU.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,

@@ -35,6 +35,11 @@ def pick_device(wanted: str) -> "torch.device":
     return device
 
 
+def tiles_at_once(device: "torch.device") -> int:
+    """Return how many tiles torch best computes at once: on a CPU few, where more are slower and take more memory."""
+    return 16 if device.type == "cpu" else 64
+
+
 def device_name(wanted: str) -> str:
     """Return the name of what `pick_device` gives, such as `cpu` or `cuda:1`; torch is asked only if it can matter."""
     if wanted == "cpu" or (wanted == "auto" and not may_have_gpu()):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hviskd.errors import ModelError, RecipeError
 from hviskd.models.card import ModelCard
-from hviskd.models.device import pick_device
+from hviskd.models.device import pick_device, tiles_at_once
 from hviskd.models.folder import CARD, INT8, MEANING, WEIGHTS, read_int8, read_model_card, read_part, require_meaning
 from hviskd.models.input_step import InputStep
 from hviskd.networks import Network
@@ -84,10 +84,17 @@ class Model:
             + show.table(("", "class"), legend, html=(0,))
         )
 
-    def predict(self, tiles: NDArray[np.uint8], *, batch_size: int = 128, device: str = "auto") -> NDArray[np.float32]:
+    def predict(
+        self, tiles: NDArray[np.uint8], *, batch_size: int | None = None, device: str = "auto"
+    ) -> NDArray[np.float32]:
         """Return class probabilities (N, K) for uint8 RGB tiles (N, tile_px, tile_px, 3), by torch in float32.
 
         This is what every engine is held against; `hviskd.models.engines` is faster.
+
+        Args:
+            tiles: The tiles, or a memory map of them.
+            batch_size: Tiles that are computed at once; suited to the device if None.
+            device: As for `pick_device`.
 
         Raises:
             ModelError: The tiles do not have the size or type this model reads.
@@ -102,11 +109,11 @@ class Model:
         network = self.network.to(where).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         step = InputStep(self.card.normalisation).to(where)
         probabilities = np.empty((len(tiles), len(self.card.classes)), np.float32)
+        batch_size = batch_size or tiles_at_once(where)
         with torch.inference_mode():
             for start in range(0, len(tiles), batch_size):
-                batch = torch.from_numpy(np.array(tiles[start : start + batch_size])).to(
-                    where
-                )  # a memory map is read here
+                pixels = np.array(tiles[start : start + batch_size])  # a memory map is read here
+                batch = torch.from_numpy(pixels).to(where)
                 logits = network(step(batch)).float()
                 probabilities[start : start + len(batch)] = torch.softmax(logits, dim=1).cpu().numpy()
         return probabilities

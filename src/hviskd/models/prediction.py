@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from hviskd.arrays import Floats32, Ints
 from hviskd.errors import ModelError
 from hviskd.models.compute import Compute
+from hviskd.models.device import device_name
+from hviskd.processor import keep_freed_memory
 from hviskd.progress import Progress, progress_bar
 from hviskd.tiles.low_power import at_low_power
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from hviskd.models.model import Model
     from hviskd.tiles import TileSet
 
-_BATCH = 128  # tiles
+_TILES = 128
 Predict = Callable[[NDArray[np.uint8]], Floats32]  # tiles (N, H, W, 3) → probabilities (N, K)
 
 
@@ -35,15 +37,17 @@ def predictor(model: "Model", compute: Compute) -> Predict:
     elif compute.precision in ("auto", "int8"):  # left to itself, an engine would run any int8 variant there is
         compute = replace(compute, precision="float32")
     if compute.engine in ("auto", "torch") and compute.precision == "float32":
+        if device_name(compute.device) == "cpu":
+            keep_freed_memory()
         if compute.threads is None:
-            return partial(model.predict, batch_size=batch_of(compute), device=compute.device)
+            return partial(model.predict, batch_size=compute.batch_size, device=compute.device)
         compute = replace(compute, engine="torch")
-    return replace(compute, batch_size=batch_of(compute)).open(model)
+    return compute.open(model)
 
 
 def batch_of(compute: Compute) -> int:
-    """Return how many tiles are in memory at a time."""
-    return compute.batch_size or _BATCH
+    """Return how many tiles are given to a `predictor` at a time."""
+    return compute.batch_size or _TILES
 
 
 def classify(model: "Model", classes: Sequence[str], tiles: NDArray[np.uint8], predict: Predict) -> Floats32:

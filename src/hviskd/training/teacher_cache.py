@@ -33,6 +33,7 @@ from hviskd.arrays import Ints
 from hviskd.distillation import Reads, StoredTrace, Trace, pooled_at, regions_at, token_at
 from hviskd.errors import DataError
 from hviskd.models import InputStep, Model
+from hviskd.models.device import tiles_at_once
 from hviskd.progress import Progress, progress_bar
 from hviskd.storage import read_json, write_json, writing_to
 from hviskd.tiles import TileSet
@@ -44,8 +45,6 @@ Precision = Literal["float32", "float16"]
 Parts = Mapping[str, Callable[[Trace], Tensor]]  # by the name of their array
 
 _CARD = "card.json"
-_TILES = {"cpu": 16}  # a batch of the teacher, all in one view; on a CPU more are no faster and take more memory
-_TILES_ELSEWHERE = 64
 _CHECKED = 8  # tiles that are compared with the teacher when a cache is opened
 _TOLERANCE = {"float32": 1e-3, "float16": 1e-2}  # of the largest value; damage and another teacher differ by far more
 
@@ -180,7 +179,7 @@ class TeacherCache:
             for array in growing.values():
                 array.tidy()
             done = min(array.rows for array in growing.values())
-            size_of_batch = _TILES.get(device.type, _TILES_ELSEWHERE)
+            size_of_batch = tiles_at_once(device)  # all in one view
             bar = progress_bar(f"store teacher ({size})", count * self.views, progress, done=done * self.views)
             advance = stack.enter_context(bar)
             begun_s = time.monotonic()
