@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ import torch
 from hviskd.errors import HviskdError, ModelError
 from hviskd.models.device import may_have_gpu
 from hviskd.models.engines import open_engine, plan, trial
-from hviskd.models.engines.by_openvino import has_openvino
+from hviskd.models.engines.by_openvino import has_openvino, openvino_runner
 from hviskd.models.engines.conversion import convert, onnx_of
 from hviskd.models.engines.kept import keep_onnx
 from hviskd.models.engines.plan import possible_plans
@@ -61,6 +62,21 @@ def test_batches_that_are_computed_at_once_keep_their_order(model, name):
     assert (engine.at_once, engine.at_a_time) == ((1, 16) if name == "torch" else (3, 48))
     for _ in range(3):
         np.testing.assert_allclose(engine(tiles), expected, atol=1e-5)
+
+
+@pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
+def test_one_batch_is_over_before_threads_share_an_engine_of_openvino(model, monkeypatch):
+    import openvino
+
+    infer, ran = openvino.InferRequest.infer, []
+
+    def counted(request, *inputs, **how):
+        infer(request, *inputs, **how)
+        ran.append(threading.get_ident())
+
+    monkeypatch.setattr(openvino.InferRequest, "infer", counted)
+    openvino_runner(onnx_of(model), batch_size=2, tile_px=64, at_once=3)
+    assert ran == [threading.get_ident()]
 
 
 def test_a_cpu_runs_the_fastest_engine_that_is_installed(model, monkeypatch):

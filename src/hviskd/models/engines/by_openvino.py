@@ -3,12 +3,17 @@
 from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hviskd.models.engines.engine import Runner
+
+# OpenVINO's very first batch must be over before two threads run batches: where both prepare for arrays of NumPy, they
+# may wait for each other for ever (seen with 2026.4.1, one inside pybind11 with the interpreter's lock).
+_FIRST_USE = Lock()
 
 
 def has_openvino() -> bool:
@@ -53,4 +58,6 @@ def openvino_runner(network: bytes | Path, *, batch_size: int, tile_px: int, at_
             idle.put(request)
         return probabilities
 
+    with _FIRST_USE:
+        run(np.zeros((1, tile_px, tile_px, 3), np.uint8))
     return run
