@@ -15,7 +15,7 @@ from hviskd.models import Model
 from hviskd.models.engines import Engine, open_engine
 from hviskd.processor import cpu_name, usable_cpus
 
-BATCHES = (1, 8, 32, 64, 128)
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 _GAIN = 1.02  # a larger batch must be faster by this much, or no larger one is tried
 _REPEATS = 3
 _LIBRARIES = ("torch", "onnxruntime", "openvino", "numpy")
@@ -132,11 +132,13 @@ def _rate(
     batches: Sequence[int],
 ) -> Rate:
     found: dict[int, float] = {}
+    calls = 1  # batches that are given at a time
     for batch in batches:
         best = max(found.values(), default=0.0)
-        if best and (1 + _REPEATS) * batch / best > seconds:  # it would take too long
+        if best and (1 + _REPEATS) * batch * calls / best > seconds:  # it would take too long
             break
         engine = open_engine(model, name, precision=precision, device=device, batch_size=batch, threads=threads)
+        calls = engine.at_a_time // engine.batch_size
         found[batch] = _tiles_a_second(engine, seconds / len(batches))
         if found[batch] < _GAIN * best:
             break

@@ -79,6 +79,12 @@ def test_one_batch_is_over_before_threads_share_an_engine_of_openvino(model, mon
     assert ran == [threading.get_ident()]
 
 
+@pytest.mark.parametrize(("batch_size", "threads", "wanted"), [(None, 2, 160), (1, 3, 24), (30, 1, 60), (999, 2, 1998)])
+def test_as_many_tiles_are_wanted_at_a_time_as_keep_threads_busy_and_memory_small(model, batch_size, threads, wanted):
+    engine = open_engine(model, "onnxruntime", batch_size=batch_size, threads=threads)
+    assert engine.at_a_time == wanted
+
+
 def test_a_cpu_runs_the_fastest_engine_that_is_installed(model, monkeypatch):
     (chosen,) = possible_plans(model.card, "auto", "auto", "cpu", None, None)
     assert chosen.name == ("openvino" if has_openvino() else "onnxruntime")

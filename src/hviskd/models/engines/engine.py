@@ -15,7 +15,8 @@ INPUT, OUTPUT = "tiles", "probabilities"  # what a network's ONNX file calls the
 # its own. As many threads may call it as batches are computed at once.
 Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
-_BATCHES_A_THREAD = 8  # given at a time, so that a thread seldom waits for the last batch of another
+# Given to a thread at a time, so that it seldom waits for the last batch of another; one batch at least.
+_MOST_BATCHES, _MOST_PX = 8, 360_000
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Engine:
     @property
     def at_a_time(self) -> int:
         """How many tiles are best given to it at a time."""
-        return self.batch_size * (_BATCHES_A_THREAD * self.at_once if self.device == "cpu" else 1)
+        batches = min(_MOST_BATCHES, _MOST_PX // (self.batch_size * self.tile_px**2))
+        return self.batch_size * self.at_once * max(1, batches)
 
     def __str__(self) -> str:
         threads = f", {self.threads} thread{'s' * (self.threads != 1)}" if self.device == "cpu" else ""
