@@ -1,11 +1,15 @@
 """Whichever engine runs a Model, it gives torch's probabilities, for any number of tiles."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +24,7 @@ from hviskd.models.engines.conversion import convert, onnx_of
 from hviskd.models.engines.kept import keep_onnx
 from hviskd.models.engines.plan import possible_plans
 from hviskd.models.engines.trial import fastest
+from hviskd.processor import usable_cpus
 from tests.models.make import make_model
 from tests.processes import start
 
@@ -28,6 +33,8 @@ ENGINES = [
     pytest.param("openvino", marks=pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")),
     "torch",
 ]
+
+THREADS = Path("/proc/self/task")
 
 
 def random_tiles(count, tile_px=64, seed=1):
@@ -77,6 +84,26 @@ def test_one_batch_is_over_before_threads_share_an_engine_of_openvino(model, mon
     monkeypatch.setattr(openvino.InferRequest, "infer", counted)
     openvino_runner(onnx_of(model), batch_size=2, tile_px=64, at_once=3)
     assert ran == [threading.get_ident()]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.skipif(usable_cpus() < 2 or not THREADS.is_dir(), reason="needs two CPUs, and Linux's list of threads")
+def test_no_engine_binds_its_threads_to_one_cpu(model, name):
+    engine, tiles = open_engine(model, name, device="cpu", threads=1), random_tiles(150)
+    seen, done = set(), threading.Event()
+
+    def look():
+        while not done.wait(0.001):
+            for thread in THREADS.iterdir():
+                with suppress(OSError):  # it has ended
+                    seen.add(frozenset(os.sched_getaffinity(int(thread.name))))
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look)
+        engine(tiles)
+        done.set()
+        looking.result()
+    assert seen == {frozenset(os.sched_getaffinity(0))}  # two processes would share the first CPU
 
 
 @pytest.mark.parametrize(("batch_size", "threads", "wanted"), [(None, 2, 160), (1, 3, 24), (30, 1, 60), (999, 2, 1998)])
