@@ -225,7 +225,7 @@ def engine(options: argparse.Namespace) -> dict:
     model = load_model(options.work / "model")
     run = open_engine(model, options.engine, precision=precision(options), device=options.device)
     with open_slide(options.work / "slide.svs") as slide:
-        tiles = np.stack([slide.read(TILE_PX * place, 0, TILE_PX, TILE_PX) for place in range(run.batch_size)])
+        tiles = np.stack([slide.read(TILE_PX * place, 0, TILE_PX, TILE_PX) for place in range(run.tiles_per_call)])
     run(tiles)
     began, done = time.perf_counter(), 0
     while time.perf_counter() - began < ENGINE_SECONDS:

@@ -96,8 +96,8 @@ class Page:
     def save(self, path: Path) -> Path:
         """Write the page as PNG in one step and return its path.
 
-        Pillow tries every filter on each line, and searches for repeats; one filter and runs take a third of the time,
-        and the file is no larger.
+        Pillow tries every filter on each line, and searches for repeats. One filter, and runs of equal bytes alone,
+        take a third of the time, and made overviews of maps 4 % smaller.
         """
         png = imagecodecs.PNG
         packed = imagecodecs.png_encode(

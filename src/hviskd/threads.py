@@ -1,4 +1,4 @@
-"""Runs work in threads and yields the results in order; used for reading tiles."""
+"""Runs work in threads and yields the results in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

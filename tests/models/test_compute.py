@@ -6,7 +6,7 @@ import torch
 
 from hviskd.errors import DataError, HviskdError
 from hviskd.models import Compute, pick_device
-from hviskd.models.prediction import batch_of, predictor
+from hviskd.models.prediction import predictor, tiles_per_call
 from tests.models.make import make_model
 
 
@@ -16,8 +16,18 @@ def test_numbers_below_one_are_refused(name):
         Compute(**{name: 0})
 
 
-def test_a_batch_has_128_tiles_unless_more_or_fewer_are_wanted():
-    assert (batch_of(Compute()), batch_of(Compute(batch_size=7))) == (128, 7)
+@pytest.mark.parametrize(
+    ("compute", "count"),
+    [
+        (Compute(device="cpu"), 128),
+        (Compute(device="cpu", batch_size=7), 7),
+        (Compute("onnxruntime", batch_size=2, threads=3), 48),
+        (Compute("torch", device="cpu", threads=2), 128),
+    ],
+)
+def test_all_threads_of_an_engine_are_given_tiles(tmp_path, compute, count):
+    model = make_model(tmp_path / "model", tile_px=32)
+    assert tiles_per_call(predictor(model, compute), compute) == count
 
 
 @pytest.mark.slow

@@ -125,7 +125,7 @@ def test_a_training_ends_as_with_the_teacher_itself(teacher, tileset, tmp_path, 
 
 
 def test_a_filling_that_stopped_goes_on_where_it_was(teacher, tileset, tmp_path, monkeypatch):
-    monkeypatch.setattr("hviskd.training.teacher_cache.tiles_at_once", lambda _: 8)
+    monkeypatch.setattr("hviskd.training.teacher_cache.tiles_on_cpu", lambda _: 8)
 
     def stop(done, total, what):
         if done > 3 * 8 * 8:

@@ -20,7 +20,7 @@ from hviskd.evaluation.metrics import Metrics, Scorer
 from hviskd.evaluation.result import Evaluation
 from hviskd.evaluation.tables import EACH_LEVEL, TITLES, Table, format_value, markdown_table
 from hviskd.models import AnyModels, Compute, load_models
-from hviskd.models.prediction import batch_of, classify, predictor
+from hviskd.models.prediction import classify, predictor, tiles_per_call
 from hviskd.progress import Progress, progress_bar
 from hviskd.tiles import TileSet
 from hviskd.tiles.corruptions import LEVELS, Corruption, choose_corruptions, corrupt
@@ -132,13 +132,14 @@ def robustness(
     scores: Scores = {
         (place, "", 0): Scorer(evaluation.labels, model.probabilities) for place, model in enumerate(evaluation.models)
     }
-    predicts, batch_size = [predictor(model, compute) for model in loaded], batch_of(compute)
+    predicts = [predictor(model, compute) for model in loaded]
+    count = max(tiles_per_call(predict, compute) for predict in predicts)
     with progress_bar("classify corrupted tiles", len(rows) * len(loaded) * len(chosen) * LEVELS, progress) as advance:
         for corruption in chosen:
             for level in range(1, LEVELS + 1):
                 answers: list[list[NDArray[np.float32]]] = [[] for _ in loaded]
-                for start in range(0, len(rows), batch_size):
-                    batch = rows[start : start + batch_size]
+                for start in range(0, len(rows), count):
+                    batch = rows[start : start + count]
                     worse = corrupt(
                         tileset.pixels[batch], corruption, level, numbers=batch.tolist(), seed=evaluation.seed
                     )

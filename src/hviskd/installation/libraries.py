@@ -73,7 +73,7 @@ EXTRAS = (
     Extra(
         "openvino",
         {"openvino": "openvino"},
-        "the engine openvino, the fastest for int8",
+        "the engine openvino, the fastest on CPUs",
         ("segment", "profile", "quantize"),
     ),
     Extra("dicom", {"pydicom": "pydicom"}, "annotations in DICOM", ("tiles cut", "agree", "annotations", "view")),

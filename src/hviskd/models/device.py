@@ -9,6 +9,8 @@ from hviskd.errors import HviskdError
 if TYPE_CHECKING:
     import torch
 
+_MOST_ON_CPU, _PX_ON_CPU = 16, 360_000  # 16 tiles of 150 px
+
 # What the drivers of GPUs that torch knows put there: NVIDIA's, that of its embedded boards, AMD's, and WSL's.
 _LINUX_GPUS = ("nvidiactl", "nvhost-gpu", "nvmap", "kfd", "dxg")
 
@@ -35,9 +37,9 @@ def pick_device(wanted: str) -> "torch.device":
     return device
 
 
-def tiles_at_once(device: "torch.device") -> int:
-    """Return how many tiles torch best computes at once: on a CPU few, where more are slower and take more memory."""
-    return 16 if device.type == "cpu" else 64
+def tiles_on_cpu(tile_px: int) -> int:
+    """Return how many tiles of a side torch best computes at once on a CPU: more are slower and take more memory."""
+    return min(_MOST_ON_CPU, max(1, _PX_ON_CPU // tile_px**2))
 
 
 def device_name(wanted: str) -> str:

@@ -46,7 +46,9 @@ def write_openvino(model: Model, facts: Facts, folder: Path) -> Runner:
     network.set_rt_info(facts["notice"], ["hviskd", "notice"])
     openvino.save_model(network, folder / "model.xml", compress_to_fp16=False)
     write_json(folder / "facts.json", facts)
-    return openvino_runner(folder / "model.xml", batch_size=_CHECK_BATCH, tile_px=model.card.tile_px, at_once=1)
+    return openvino_runner(
+        folder / "model.xml", batch_size=_CHECK_BATCH, tile_px=model.card.tile_px, parallel_batches=1
+    )
 
 
 def write_torchscript(model: Model, facts: Facts, path: Path) -> Runner:

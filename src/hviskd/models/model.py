@@ -13,11 +13,13 @@ from torch import Tensor
 
 from hviskd.errors import ModelError, RecipeError
 from hviskd.models.card import ModelCard
-from hviskd.models.device import pick_device, tiles_at_once
+from hviskd.models.device import pick_device, tiles_on_cpu
 from hviskd.models.folder import CARD, INT8, MEANING, WEIGHTS, read_int8, read_model_card, read_part, require_meaning
 from hviskd.models.input_step import InputStep
 from hviskd.networks import Network
 from hviskd.storage import atomic_folder, file_digest, write_json
+
+_TILES_ON_GPU = 128
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Model:
         network = self.network.to(where).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         step = InputStep(self.card.normalisation).to(where)
         probabilities = np.empty((len(tiles), len(self.card.classes)), np.float32)
-        batch_size = batch_size or tiles_at_once(where)
+        batch_size = batch_size or (tiles_on_cpu(self.card.tile_px) if where.type == "cpu" else _TILES_ON_GPU)
         with torch.inference_mode():
             for start in range(0, len(tiles), batch_size):
                 pixels = np.array(tiles[start : start + batch_size])  # a memory map is read here

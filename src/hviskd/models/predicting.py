@@ -14,7 +14,7 @@ from hviskd.errors import DataError, ModelError
 from hviskd.models.admission import require_tile_px, strangeness
 from hviskd.models.compute import Compute
 from hviskd.models.finding import AnyModel, load_model
-from hviskd.models.prediction import batch_of, classify, predictor
+from hviskd.models.prediction import classify, predictor, tiles_per_call
 from hviskd.models.prediction_file import PredictionFile, open_prediction_file, require_writable
 from hviskd.progress import Advance, Progress, progress_bar
 from hviskd.threads import in_threads
@@ -159,7 +159,8 @@ class _Findings:
         self.unsure = 0
         self.left_out: dict[str, LeftOut] = {}
         self._model, self._threshold = model, threshold or 0.0
-        self._predict, self._batch_size = predictor(model, compute), batch_of(compute)
+        self._predict = predictor(model, compute)
+        self._count = tiles_per_call(self._predict, compute)
 
     def take(self, items: Iterator[Item], file: PredictionFile, advance: Advance) -> None:
         """Classify everything, and add it to the file."""
@@ -172,7 +173,7 @@ class _Findings:
                 continue
             sources.append(source)
             tiles.append(tile)
-            if len(tiles) == self._batch_size:
+            if len(tiles) == self._count:
                 self._classify(sources, tiles, file)
                 advance(len(tiles))
                 sources, tiles = [], []

@@ -12,6 +12,7 @@ from hviskd.arrays import Floats32, Ints
 from hviskd.errors import ModelError
 from hviskd.models.compute import Compute
 from hviskd.models.device import device_name
+from hviskd.models.engines.engine import Engine
 from hviskd.processor import keep_freed_memory
 from hviskd.progress import Progress, progress_bar
 from hviskd.tiles.low_power import at_low_power
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from hviskd.models.model import Model
     from hviskd.tiles import TileSet
 
-_TILES = 128
+_TILES = 128  # in memory at a time
 Predict = Callable[[NDArray[np.uint8]], Floats32]  # tiles (N, H, W, 3) → probabilities (N, K)
 
 
@@ -45,9 +46,9 @@ def predictor(model: "Model", compute: Compute) -> Predict:
     return compute.open(model)
 
 
-def batch_of(compute: Compute) -> int:
-    """Return how many tiles are given to a `predictor` at a time."""
-    return compute.batch_size or _TILES
+def tiles_per_call(predict: Predict, compute: Compute) -> int:
+    """Return how many tiles are best given to a `predictor` with a call."""
+    return predict.tiles_per_call if isinstance(predict, Engine) else compute.batch_size or _TILES
 
 
 def classify(model: "Model", classes: Sequence[str], tiles: NDArray[np.uint8], predict: Predict) -> Floats32:
@@ -84,11 +85,12 @@ def predict_rows(
     """
     compute = compute or Compute()
     model = model.at_low_power() if low_power else model
-    predict, batch_size = predictor(model, compute), batch_of(compute)
+    predict = predictor(model, compute)
+    count = tiles_per_call(predict, compute)
     probabilities = np.empty((len(rows), len(tileset.classes)), np.float32)
     with progress_bar(f"classify with {model.card.name}", len(rows), progress) as advance:
-        for start in range(0, len(rows), batch_size):
-            batch = tileset.pixels[rows[start : start + batch_size]]
+        for start in range(0, len(rows), count):
+            batch = tileset.pixels[rows[start : start + count]]
             batch = at_low_power(batch) if low_power else batch
             probabilities[start : start + len(batch)] = classify(model, tileset.classes, batch, predict)
             advance(len(batch))

@@ -36,7 +36,7 @@ from hviskd.progress import Advance, Progress, progress_bar
 from hviskd.storage import require_free
 from hviskd.tiles import TileSet
 
-_BATCH = 32
+_BATCH = 32  # tiles whose ranges are taken together
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def quantize(
     val = tileset.require_split("val")
     split, rows = _calibration_rows(tileset, settings)
     with progress_bar("calibrate", len(rows), progress) as advance:
-        onnx = quantized_onnx(onnx_of(model), _batches(tileset, rows, advance))
+        onnx = quantized_onnx(onnx_of(model), _batches(tileset, rows, advance, _BATCH))
 
     (plan,) = possible_plans(model.card, "auto", "int8", "cpu", None, threads)
     int8 = measured(model.card, plan, cpu_runner(plan, onnx, model.card.tile_px), torch_answers(model))
@@ -181,9 +181,9 @@ def _calibration_rows(
     return split, np.sort(drawn)
 
 
-def _batches(tileset: TileSet, rows: NDArray[np.int64], advance: Advance) -> Iterator[NDArray[np.uint8]]:
-    for start in range(0, len(rows), _BATCH):
-        batch = np.asarray(tileset.pixels[rows[start : start + _BATCH]])
+def _batches(tileset: TileSet, rows: NDArray[np.int64], advance: Advance, size: int) -> Iterator[NDArray[np.uint8]]:
+    for start in range(0, len(rows), size):
+        batch = np.asarray(tileset.pixels[rows[start : start + size]])
         yield batch
         advance(len(batch))
 
@@ -194,7 +194,8 @@ def _named(
     """Return the class that an engine finds most probable, as labels of the TileSet (len(rows),)."""
     own = np.array([tileset.classes.index(name) for name in model.card.classes])
     with progress_bar(f"evaluate {engine.precision}", len(rows), progress) as advance:
-        chosen = [engine(batch).argmax(axis=1) for batch in _batches(tileset, rows, advance)]
+        batches = _batches(tileset, rows, advance, engine.tiles_per_call)
+        chosen = [engine(batch).argmax(axis=1) for batch in batches]
     return own[np.concatenate(chosen)]
 
 

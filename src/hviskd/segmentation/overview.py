@@ -143,7 +143,7 @@ def _sampled(cells: ClassGrid, y: Floats, x: Floats) -> ClassGrid:
 
 def _paint(picture: ClassGrid, colours: tuple[Colour, ...], *, unsure: int) -> RGB:
     """Colour labels (H, W), darker at class borders and striped where unsure."""
-    shown = np.array(colours, np.uint8).take(picture, axis=0, mode="clip")
+    shown = np.array(colours, np.uint8).take(picture, axis=0, mode="clip")  # no class is painted over
     y, x = np.ogrid[: picture.shape[0], : picture.shape[1]]
     shown[(picture == unsure) & ((x + y) // _STRIPE_PX % 2 == 0)] = 235
     line = np.zeros(picture.shape, bool)

@@ -143,7 +143,7 @@ class _Probe:
         run = self.engines.full()
         own = np.zeros(count, bool)
         clock = _Clock()
-        with closing(prepared.batches(run.at_a_time, self.engines.compute.readers)) as batches:
+        with closing(prepared.batches(run.tiles_per_call, self.engines.compute.readers)) as batches:
             while not own.all() and clock.seconds < self.most_s:
                 with clock.running():
                     places, tiles = next(batches)
@@ -163,7 +163,7 @@ class _Probe:
         if not self.engine_name:
             began = time.perf_counter()
             for run in (low(), self.engines.full()):
-                run(np.zeros((run.at_a_time, run.tile_px, run.tile_px, 3), np.uint8))
+                run(np.zeros((run.tiles_per_call, run.tile_px, run.tile_px, 3), np.uint8))
             self._began(run, began)
         clock = _Clock()
         with clock.running():

@@ -137,15 +137,21 @@ class PreparedSlide:
             tiles = at_low_power(tiles) if shrink else tiles  # first, for stain is costly and the order changes little
             return which[places], tiles if self.transfer is None else self.transfer(tiles, out=tiles)
 
-        places, tiles = np.empty(0, np.int64), np.empty((0, side, side, 3), np.uint8)
+        pending, count = [(np.empty(0, np.int64), np.empty((0, side, side, 3), np.uint8))], 0
         x_px, y_px = self.x_px[which], self.y_px[which]
         stacks = read_tiles(self.slide, x_px, y_px, tile_px=tile_px, mpp=mpp, threads=workers, then=seen)
-        for more_places, more_tiles in stacks:
-            places, tiles = np.concatenate([places, more_places]), np.concatenate([tiles, more_tiles])
-            while len(places) >= batch_size:
-                yield places[:batch_size], tiles[:batch_size]
-                places, tiles = places[batch_size:], tiles[batch_size:]
-        if len(places):
+        for stack in stacks:
+            pending.append(stack)
+            count += len(stack[0])
+            if count < batch_size:
+                continue
+            places, tiles = map(np.concatenate, zip(*pending, strict=True))
+            whole = count - count % batch_size
+            for start in range(0, whole, batch_size):
+                yield places[start : start + batch_size], tiles[start : start + batch_size]
+            pending, count = [(places[whole:], tiles[whole:])], count - whole
+        if count:
+            places, tiles = map(np.concatenate, zip(*pending, strict=True))
             yield places, tiles
 
     @property

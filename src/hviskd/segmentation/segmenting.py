@@ -152,7 +152,7 @@ class _Look:
                 run = engine()
             self.engine = f"{run.name} {run.version}, {run.precision} on {run.device}"
             began, done = time.perf_counter(), 0
-            batches = self._prepared.batches(run.at_a_time, self._readers, which=which, low_power=low_power)
+            batches = self._prepared.batches(run.tiles_per_call, self._readers, which=which, low_power=low_power)
             while True:
                 with watch.stage("read"):
                     batch = next(batches, None)

@@ -33,7 +33,7 @@ from hviskd.arrays import Ints
 from hviskd.distillation import Reads, StoredTrace, Trace, pooled_at, regions_at, token_at
 from hviskd.errors import DataError
 from hviskd.models import InputStep, Model
-from hviskd.models.device import tiles_at_once
+from hviskd.models.device import tiles_on_cpu
 from hviskd.progress import Progress, progress_bar
 from hviskd.storage import read_json, write_json, writing_to
 from hviskd.tiles import TileSet
@@ -45,6 +45,7 @@ Precision = Literal["float32", "float16"]
 Parts = Mapping[str, Callable[[Trace], Tensor]]  # by the name of their array
 
 _CARD = "card.json"
+_TILES_ON_GPU = 64
 _CHECKED = 8  # tiles that are compared with the teacher when a cache is opened
 _TOLERANCE = {"float32": 1e-3, "float16": 1e-2}  # of the largest value; damage and another teacher differ by far more
 
@@ -179,7 +180,8 @@ class TeacherCache:
             for array in growing.values():
                 array.tidy()
             done = min(array.rows for array in growing.values())
-            size_of_batch = tiles_at_once(device)  # all in one view
+            on_cpu = tiles_on_cpu(self._source.tileset.tile_px)
+            size_of_batch = on_cpu if device.type == "cpu" else _TILES_ON_GPU  # all in one view
             bar = progress_bar(f"store teacher ({size})", count * self.views, progress, done=done * self.views)
             advance = stack.enter_context(bar)
             begun_s = time.monotonic()

@@ -18,7 +18,7 @@ import torch
 
 from hviskd.errors import HviskdError, ModelError
 from hviskd.models.device import may_have_gpu
-from hviskd.models.engines import open_engine, plan, trial
+from hviskd.models.engines import by_openvino, open_engine, plan, trial
 from hviskd.models.engines.by_openvino import has_openvino, openvino_runner
 from hviskd.models.engines.conversion import convert, onnx_of
 from hviskd.models.engines.kept import keep_onnx
@@ -35,6 +35,10 @@ ENGINES = [
 ]
 
 THREADS = Path("/proc/self/task")
+
+
+def raise_error(text):
+    raise RuntimeError(text)
 
 
 def random_tiles(count, tile_px=64, seed=1):
@@ -59,14 +63,26 @@ def test_an_engine_gives_what_torch_gives(model, name):
     assert engine(tiles[:0]).shape == (0, 4)
 
 
-@pytest.mark.slow
+@pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
+def test_openvino_runs_on_after_a_batch_that_failed(model, monkeypatch):
+    import openvino
+
+    engine, tiles = open_engine(model, "openvino", batch_size=2, threads=2), random_tiles(7)
+    expected = engine(tiles)
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="no more"):
+        patched.setattr(openvino.InferRequest, "infer", lambda _: raise_error("no more"))
+        engine(tiles)
+    with ThreadPoolExecutor(1) as pool:
+        np.testing.assert_array_equal(pool.submit(engine, tiles).result(timeout=60), expected)
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_batches_that_are_computed_at_once_keep_their_order(model, name):
     tiles = random_tiles(61)
     expected = model.predict(tiles, device="cpu")
     assert np.ptp(expected, axis=0).max() > 0.01
     engine = open_engine(model, name, device="cpu", batch_size=2, threads=3)
-    assert (engine.at_once, engine.at_a_time) == ((1, 16) if name == "torch" else (3, 48))
+    assert (engine.parallel_batches, engine.tiles_per_call) == ((1, 16) if name == "torch" else (3, 48))
     for _ in range(3):
         np.testing.assert_allclose(engine(tiles), expected, atol=1e-5)
 
@@ -78,11 +94,12 @@ def test_one_batch_is_over_before_threads_share_an_engine_of_openvino(model, mon
     infer, ran = openvino.InferRequest.infer, []
 
     def counted(request, *inputs, **how):
+        assert by_openvino._FIRST_USE.locked()
         infer(request, *inputs, **how)
         ran.append(threading.get_ident())
 
     monkeypatch.setattr(openvino.InferRequest, "infer", counted)
-    openvino_runner(onnx_of(model), batch_size=2, tile_px=64, at_once=3)
+    openvino_runner(onnx_of(model), batch_size=2, tile_px=64, parallel_batches=3)
     assert ran == [threading.get_ident()]
 
 
@@ -107,9 +124,9 @@ def test_no_engine_binds_its_threads_to_one_cpu(model, name):
 
 
 @pytest.mark.parametrize(("batch_size", "threads", "wanted"), [(None, 2, 160), (1, 3, 24), (30, 1, 60), (999, 2, 1998)])
-def test_as_many_tiles_are_wanted_at_a_time_as_keep_threads_busy_and_memory_small(model, batch_size, threads, wanted):
+def test_as_many_tiles_are_wanted_as_keep_all_threads_busy(model, batch_size, threads, wanted):
     engine = open_engine(model, "onnxruntime", batch_size=batch_size, threads=threads)
-    assert engine.at_a_time == wanted
+    assert engine.tiles_per_call == wanted
 
 
 def test_a_cpu_runs_the_fastest_engine_that_is_installed(model, monkeypatch):
@@ -117,7 +134,7 @@ def test_a_cpu_runs_the_fastest_engine_that_is_installed(model, monkeypatch):
     assert chosen.name == ("openvino" if has_openvino() else "onnxruntime")
     monkeypatch.setattr(plan, "has_openvino", lambda: False)
     (chosen,) = possible_plans(model.card, "auto", "auto", "cpu", None, 2)
-    assert (chosen.name, chosen.precision, chosen.at_once) == ("onnxruntime", "float32", 2)
+    assert (chosen.name, chosen.precision, chosen.parallel_batches) == ("onnxruntime", "float32", 2)
 
 
 @pytest.mark.slow

@@ -21,10 +21,10 @@ def has_openvino() -> bool:
     return find_spec("openvino") is not None
 
 
-def openvino_runner(network: bytes | Path, *, batch_size: int, tile_px: int, at_once: int) -> Runner:
+def openvino_runner(network: bytes | Path, *, batch_size: int, tile_px: int, parallel_batches: int) -> Runner:
     """Return a function that runs a batch with a network, float32 or int8, from ONNX content or OpenVINO's own file.
 
-    Each batch takes one thread, and `at_once` of them run at the same time.
+    Each batch takes one thread, and `parallel_batches` of them run at the same time.
 
     The network is compiled for batches of exactly `batch_size`: for batches of any size OpenVINO fuses less of an
     int8 network, which costs speed and accuracy. A smaller batch is filled up.
@@ -36,23 +36,22 @@ def openvino_runner(network: bytes | Path, *, batch_size: int, tile_px: int, at_
     read.reshape([batch_size, tile_px, tile_px, 3])
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",  # where the CPU has bfloat16 it would be taken, unasked
-        "INFERENCE_NUM_THREADS": at_once,
-        "NUM_STREAMS": at_once,
+        "INFERENCE_NUM_THREADS": parallel_batches,
+        "NUM_STREAMS": parallel_batches,
         "ENABLE_CPU_PINNING": False,  # or two processes would share the first core while another is idle
     }
     compiled = core.compile_model(read, "CPU", settings)
     idle: SimpleQueue[Any] = SimpleQueue()
-    for _ in range(at_once):
+    for _ in range(parallel_batches):
         idle.put(compiled.create_infer_request())
 
     def run(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        full = tiles
-        if len(tiles) < batch_size:
-            full = np.zeros((batch_size, tile_px, tile_px, 3), np.uint8)
-            full[: len(tiles)] = tiles
         request = idle.get()
         try:
-            request.infer([full], share_inputs=True)
+            request.get_input_tensor(0).data[: len(tiles)] = (
+                tiles  # its own memory, so that it keeps none of the caller's
+            )
+            request.infer()
             probabilities: NDArray[np.float32] = request.get_output_tensor(0).data[: len(tiles)].copy()
         finally:
             idle.put(request)

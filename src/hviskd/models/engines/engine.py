@@ -15,8 +15,8 @@ INPUT, OUTPUT = "tiles", "probabilities"  # what a network's ONNX file calls the
 # its own. As many threads may call it as batches are computed at once.
 Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
-# Given to a thread at a time, so that it seldom waits for the last batch of another; one batch at least.
-_MOST_BATCHES, _MOST_PX = 8, 360_000
+# Of a call, for each thread: so many that it seldom waits for the last batch of another, but one batch at least.
+_BATCHES_A_THREAD, _PX_A_THREAD = 8, 360_000
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Engine:
         device: `cpu`, `cuda` or `mps`.
         threads: Threads of the CPU that it takes.
         batch_size: Tiles per batch; other numbers are divided into batches of this size.
-        at_once: Batches that are computed at the same time.
+        parallel_batches: Batches that are computed at the same time.
         tile_px: Side of the tiles.
         num_classes: K.
         largest_difference: Of a probability to torch's in float32, on the tiles it was checked with.
@@ -43,7 +43,7 @@ class Engine:
     device: str
     threads: int
     batch_size: int
-    at_once: int
+    parallel_batches: int
     tile_px: int
     num_classes: int
     largest_difference: float
@@ -63,17 +63,17 @@ class Engine:
             )
         starts = range(0, len(tiles), self.batch_size)
         batches = (np.ascontiguousarray(tiles[start : start + self.batch_size]) for start in starts)
-        threads = min(self.at_once, len(starts))
+        threads = min(self.parallel_batches, len(starts))
         answers = (
             in_threads(self.run, batches, threads=threads, ahead=2 * threads) if threads > 1 else map(self.run, batches)
         )
         return np.concatenate([np.empty((0, self.num_classes), np.float32), *answers])
 
     @property
-    def at_a_time(self) -> int:
-        """How many tiles are best given to it at a time."""
-        batches = min(_MOST_BATCHES, _MOST_PX // (self.batch_size * self.tile_px**2))
-        return self.batch_size * self.at_once * max(1, batches)
+    def tiles_per_call(self) -> int:
+        """How many tiles are best given to it with a call."""
+        batches = min(_BATCHES_A_THREAD, _PX_A_THREAD // (self.batch_size * self.tile_px**2))
+        return self.batch_size * self.parallel_batches * max(1, batches)
 
     def __str__(self) -> str:
         threads = f", {self.threads} thread{'s' * (self.threads != 1)}" if self.device == "cpu" else ""

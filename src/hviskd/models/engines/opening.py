@@ -107,7 +107,9 @@ def open_engine(
 def cpu_runner(plan: Plan, onnx: bytes, tile_px: int) -> Runner:
     """Return a function that runs batches with an ONNX file on the CPU, by onnxruntime or OpenVINO."""
     if plan.name == "openvino":
-        return openvino_runner(onnx, batch_size=plan.batch_size, tile_px=tile_px, at_once=plan.at_once)
+        return openvino_runner(
+            onnx, batch_size=plan.batch_size, tile_px=tile_px, parallel_batches=plan.parallel_batches
+        )
     from hviskd.models.engines.by_onnxruntime import onnxruntime_runner
 
     return onnxruntime_runner(onnx)
@@ -128,7 +130,7 @@ def _faster(source: _Source, plans: Sequence[Plan], record: CheckRecord) -> Engi
         return _opened(source, plans[stated.index(won)], record)
     engines = [_opened(source, plan, record) for plan in plans]
     tile_px = source.card.tile_px
-    place = fastest(engines, np.resize(check_tiles(source.card), (engines[0].at_a_time, tile_px, tile_px, 3)))
+    place = fastest(engines, np.resize(check_tiles(source.card), (engines[0].tiles_per_call, tile_px, tile_px, 3)))
     record.keep(_FASTEST, among, stated[place])
     return engines[place]
 
@@ -177,7 +179,7 @@ def _engine(card: ModelCard, plan: Plan, run: Runner) -> Engine:
         device=plan.device.partition(":")[0],
         threads=plan.threads,
         batch_size=plan.batch_size,
-        at_once=plan.at_once,
+        parallel_batches=plan.parallel_batches,
         tile_px=card.tile_px,
         num_classes=len(card.classes),
         largest_difference=float("nan"),

@@ -6,16 +6,15 @@ from importlib.metadata import version
 
 from hviskd.errors import ModelError
 from hviskd.models.card import ModelCard
-from hviskd.models.device import device_name
+from hviskd.models.device import device_name, tiles_on_cpu
 from hviskd.models.engines.by_openvino import has_openvino
 from hviskd.processor import cpu_kind, usable_cpus
 
 ENGINES = ("onnxruntime", "openvino", "torch")
 PRECISIONS = ("float32", "float16", "int8")
 
-# Pixels of a batch. The maps of two tiles of 150 px stay in the cache of a CPU's core from layer to layer; torch takes
-# longer to order its steps than that gains.
-_PX_IN_CACHE, _PX_OF_TORCH, _PX_ON_GPU = 45_000, 360_000, 12_000_000
+# Pixels of a batch. The maps of two tiles of 150 px stay in the cache of a CPU's core from layer to layer.
+_PX_IN_CACHE, _PX_ON_GPU = 45_000, 12_000_000
 _MOST_TILES = 256
 
 
@@ -38,7 +37,7 @@ class Plan:
     threads: int
 
     @property
-    def at_once(self) -> int:
+    def parallel_batches(self) -> int:
         """Batches that are computed at the same time."""
         return 1 if self.name == "torch" else self.threads
 
@@ -88,8 +87,9 @@ def _choices(card: ModelCard, engine: str, precision: str, where: str) -> Iterat
 
 def _tiles_of_batch(engine: str, where: str, tile_px: int) -> int:
     """Return how many tiles of a side a batch holds if nobody says."""
-    on_cpu = _PX_OF_TORCH if engine == "torch" else _PX_IN_CACHE
-    px = on_cpu if where == "cpu" else _PX_ON_GPU
+    if where == "cpu" and engine == "torch":
+        return tiles_on_cpu(tile_px)
+    px = _PX_IN_CACHE if where == "cpu" else _PX_ON_GPU
     return min(_MOST_TILES, max(1, px // tile_px**2))
 
 
