@@ -31,7 +31,7 @@ def quantize(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed for drawing the calibration tiles.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.")] = False,
 ) -> Answer:
-    """Make an int8 variant of a Model, about twice as fast on CPUs with VNNI, and measure the loss of accuracy.
+    """Make an int8 variant of a Model, two to three times as fast on CPUs with VNNI, and measure the loss of accuracy.
 
     Activation ranges are calibrated on tiles of the training split; top-1 is measured on the validation split before
     and after. If it drops by more than the tolerance, nothing is written. The test split is not read.
