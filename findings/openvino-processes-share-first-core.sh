@@ -4,7 +4,7 @@
 # With INFERENCE_NUM_THREADS=1, the way to run several workers side by side, a model compiled for the CPU reports
 # ENABLE_CPU_PINNING True though nobody asked for it, and binds the thread that computes to the first CPU that the
 # process may use. Every process counts from there and knows nothing of the others, so that two of them on two cores
-# take turns on CPU 0: MobileNetV2 took 4.0 ms a tile in each of two processes instead of 1.9 (AMD EPYC, two cores).
+# take turns on CPU 0: MobileNetV2 took 4.0 ms per tile in each of two processes instead of 1.9 (AMD EPYC, two cores).
 # The system's scheduler cannot help, as the binding is an affinity mask. ENABLE_CPU_PINNING False leaves it all CPUs.
 #
 # Seen with openvino 2026.4.1 (the CPUs that the computing thread may use; two processes at once):

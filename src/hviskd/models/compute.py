@@ -23,8 +23,8 @@ class Compute:
         engine: `auto`, `onnxruntime`, `openvino` or `torch`.
         precision: `auto`, `float32`, `float16` or `int8`.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        batch_size: Number of tiles per batch, of which on a CPU each thread computes its own, but for torch; None:
-            suited to the device.
+        batch_size: Number of tiles per batch; None: suited to the device. On a CPU each thread computes its own batch
+            (torch: one batch for all threads).
         threads: Number of threads for the network; None: one per core.
         workers: Number of threads for reading the slide; None: one per core, at most four.
 

@@ -38,7 +38,7 @@ def pick_device(wanted: str) -> "torch.device":
 
 
 def tiles_on_cpu(tile_px: int) -> int:
-    """Return how many tiles of a side torch best computes at once on a CPU: more are slower and take more memory."""
+    """Return the number of tiles per batch for torch on a CPU; larger batches are slower and take more memory."""
     return min(_MOST_ON_CPU, max(1, _PX_ON_CPU // tile_px**2))
 
 

@@ -47,7 +47,7 @@ def predictor(model: "Model", compute: Compute) -> Predict:
 
 
 def tiles_per_call(predict: Predict, compute: Compute) -> int:
-    """Return how many tiles are best given to a `predictor` with a call."""
+    """Return the number of tiles to pass to a `predictor` in one call."""
     return predict.tiles_per_call if isinstance(predict, Engine) else compute.batch_size or _TILES
 
 

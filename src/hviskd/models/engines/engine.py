@@ -12,10 +12,10 @@ from hviskd.threads import in_threads
 INPUT, OUTPUT = "tiles", "probabilities"  # what a network's ONNX file calls them
 
 # One batch: uint8 tiles (B, tile_px, tile_px, 3) lying contiguously, 1 ≤ B ≤ batch_size → float32 (B, K), in memory of
-# its own. As many threads may call it as batches are computed at once.
+# its own. Up to `parallel_batches` threads may call it at the same time.
 Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
-# Of a call, for each thread: so many that it seldom waits for the last batch of another, but one batch at least.
+# Per thread and call: enough that a thread seldom waits for the last batch of another, but at least one batch.
 _BATCHES_A_THREAD, _PX_A_THREAD = 8, 360_000
 
 
@@ -71,7 +71,7 @@ class Engine:
 
     @property
     def tiles_per_call(self) -> int:
-        """How many tiles are best given to it with a call."""
+        """Number of tiles to pass in one call, so that all threads are busy."""
         batches = min(_BATCHES_A_THREAD, _PX_A_THREAD // (self.batch_size * self.tile_px**2))
         return self.batch_size * self.parallel_batches * max(1, batches)
 

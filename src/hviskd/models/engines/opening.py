@@ -86,7 +86,8 @@ def open_engine(
         precision: `auto`, `float32`, `float16` (torch only) or `int8` (onnxruntime and OpenVINO only).
         device: `auto`, `cpu`, `cuda` or `mps`; all but `cpu` are torch's.
         batch_size: Number of tiles per batch; suited to the device if None.
-        threads: On the CPU, each for a batch of its own (torch: all for one); all that this process may use if None.
+        threads: Number of CPU threads, each with its own batch (torch: one batch for all); all that this process may
+            use if None.
         low_power: For tiles at low power, of half the px; never in int8, whose variant reads tiles at full power.
 
     Raises:

@@ -13,7 +13,7 @@ from hviskd.processor import cpu_kind, usable_cpus
 ENGINES = ("onnxruntime", "openvino", "torch")
 PRECISIONS = ("float32", "float16", "int8")
 
-# Pixels of a batch. The maps of two tiles of 150 px stay in the cache of a CPU's core from layer to layer.
+# Pixels per batch. The feature maps of two tiles of 150 px stay in the cache of a CPU core from layer to layer.
 _PX_IN_CACHE, _PX_ON_GPU = 45_000, 12_000_000
 _MOST_TILES = 256
 
@@ -27,7 +27,7 @@ class Plan:
         precision: What it calculates with.
         device: `cpu`, `cuda`, `cuda:1` or `mps`.
         batch_size: Tiles per batch.
-        threads: Of the CPU: one for each of as many batches, or all for one batch of torch.
+        threads: Number of CPU threads, each with its own batch (torch: one batch for all).
     """
 
     name: str
@@ -86,7 +86,7 @@ def _choices(card: ModelCard, engine: str, precision: str, where: str) -> Iterat
 
 
 def _tiles_of_batch(engine: str, where: str, tile_px: int) -> int:
-    """Return how many tiles of a side a batch holds if nobody says."""
+    """Return the default number of tiles per batch."""
     if where == "cpu" and engine == "torch":
         return tiles_on_cpu(tile_px)
     px = _PX_IN_CACHE if where == "cpu" else _PX_ON_GPU
