@@ -7,11 +7,21 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
 from hviskd.errors import DataError
-from hviskd.storage import atomic_file, atomic_folder, file_digest, read_json, write_json, write_once
+from hviskd.storage import (
+    atomic_file,
+    atomic_folder,
+    file_digest,
+    read_json,
+    require_free,
+    require_free_file,
+    write_json,
+    write_once,
+)
 
 
 def test_an_error_leaves_the_old_file_and_no_litter(tmp_path):
@@ -30,6 +40,16 @@ def test_a_place_that_cannot_be_written_to_is_named_and_not_the_temporary_one(at
     with pytest.raises(OSError, match=path.name) as caught, atomic(path):
         pass
     assert caught.value.filename == str(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that takes no file, even of root")
+@pytest.mark.parametrize("require", [require_free, require_free_file])
+def test_a_place_that_cannot_be_written_to_is_known_before_long_work(require, tmp_path):
+    place = Path("/proc/none/results")
+    with pytest.raises(OSError, match=str(place)):
+        require(place)
+    require(tmp_path / "new" / "results")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_partial_file_keeps_the_suffix_that_some_writers_go_by(tmp_path):

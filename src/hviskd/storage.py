@@ -90,9 +90,11 @@ def require_free(path: Path, *, overwrite: bool = False, replaces: tuple[str, st
 
     Raises:
         DataError: `path` is a file, or is not empty and `overwrite` is not set or it lacks the identifying file.
+        OSError: Nothing can be written there.
     """
     if path.is_file():
         raise DataError(f"{path}: is a file; choose another folder")
+    _require_writable(path)
     if not path.is_dir() or not any(path.iterdir()):
         return
     if not overwrite:
@@ -106,11 +108,20 @@ def require_free_file(path: Path, *, overwrite: bool = False) -> None:
 
     Raises:
         DataError: `path` is a folder, or a file and `overwrite` is not set.
+        OSError: Nothing can be written there.
     """
     if path.is_dir():
         raise DataError(f"{path}: is a folder; name a file")
     if path.exists() and not overwrite:
         raise DataError(f"{path}: already exists; choose another name or pass `overwrite=True`")
+    _require_writable(path)
+
+
+def _require_writable(path: Path) -> None:
+    """Try to write into a folder, or where it or a file will stand; permissions alone say too little on many disks."""
+    there = next(place for place in (path.absolute(), *path.absolute().parents) if place.is_dir())
+    with naming(path), tempfile.TemporaryFile(dir=there):
+        pass
 
 
 @contextmanager

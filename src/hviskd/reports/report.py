@@ -15,7 +15,7 @@ from hviskd.file_names import Paths, list_paths
 from hviskd.progress import Progress, progress_bar
 from hviskd.reports.section import Section, name_of
 from hviskd.reports.sections import agreement, attention, comparisons, evaluations, maps, runs
-from hviskd.storage import write_text
+from hviskd.storage import require_free_file, write_text
 from hviskd.version import NOTICE, __version__
 
 DEEPEST = 2  # folders below one that was named: a demo's runs
@@ -63,6 +63,7 @@ def write_report(
         raise DataError(f"{output}: the report is an HTML file; its name must end in .html")
     if not places:
         raise DataError("no folder given; give one that hviskd wrote")
+    require_free_file(output, overwrite=True)
     parts = list(dict.fromkeys(part.resolve() for place in places for part in _parts(place)))
     trainings = [part for part in parts if runs.matches(part)]
     others = [(_kind_of(part), part) for part in parts if part not in trainings]
