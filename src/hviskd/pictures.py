@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hviskd.colours import PALETTE
-from hviskd.storage import atomic_file
-from hviskd.version import DRAWN_BY, __version__
+from hviskd.page import DPI
+from hviskd.png_file import write_png
 
 _DRAWING = threading.RLock()  # filters of warnings are the process's
 
@@ -24,7 +25,7 @@ def new_figure(width_in: float, height_in: float, *, arranged: bool = True) -> F
 
     Matplotlib arranges what is in it, which takes as long as to paint it; unless whoever draws it knows the places.
     """
-    figure = Figure(figsize=(width_in, height_in), dpi=150, layout="constrained" if arranged else None)
+    figure = Figure(figsize=(width_in, height_in), dpi=DPI, layout="constrained" if arranged else None)
     FigureCanvasAgg(figure)
     return figure
 
@@ -48,18 +49,18 @@ def save_figure(figure: Figure, path: Path, *, settle: bool = False) -> Path:
         path: Where to write.
         settle: Lay it out twice, so that the layout knows how wide the numbers at the axes are.
     """
-    with atomic_file(path) as partial, boxes_for_letters():
-        # With an engine, `savefig` would draw everything twice, first only to lay it out. This and the lighter
-        # compression take a quarter of the time off; the px are the same, and files 8 % larger.
+    canvas = FigureCanvasAgg(figure)
+    with boxes_for_letters():
+        # With an engine, a canvas would lay everything out again each time that it draws.
         engine = figure.get_layout_engine()
         if engine is not None:
             for _ in range(2 if settle else 1):
                 engine.execute(figure)
         figure.set_layout_engine(None)
-        software = {"Software": f"{DRAWN_BY} {__version__}"}
-        figure.savefig(partial, format="png", facecolor="white", metadata=software, pil_kwargs={"compress_level": 3})
+        figure.set_facecolor("white")
+        canvas.draw()
         figure.set_layout_engine(engine)
-    return path
+    return write_png(path, np.asarray(canvas.buffer_rgba())[..., :3], dpi=DPI)
 
 
 @contextmanager

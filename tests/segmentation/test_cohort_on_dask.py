@@ -66,10 +66,25 @@ def test_the_files_are_those_of_one_process_even_if_a_worker_is_killed(folder, c
     assert not list((tmp_path / "many").glob(".*"))
 
 
+def count_engines():
+    """Let this worker count the engines that it opens from now on."""
+    opens = Compute.open
+
+    def counted(compute, *model, **how):
+        Compute.opened += 1
+        return opens(compute, *model, **how)
+
+    Compute.opened, Compute.open = 0, counted
+
+
+def engines_opened():
+    return Compute.opened
+
+
 def test_a_worker_keeps_its_engine_and_finished_slides_are_kept(folder, cluster, tmp_path):
-    told = []
     model = load_model(folder / "student")  # in memory: workers load it from its folder
     with Client(cluster, set_as_default=False) as client:
+        client.run(count_engines)
         for expected in ("done", "kept"):
             maps = segment_cohort(
                 model,
@@ -77,13 +92,12 @@ def test_a_worker_keeps_its_engine_and_finished_slides_are_kept(folder, cluster,
                 tmp_path,
                 settings=BARE,
                 compute=Compute("torch"),
-                running=Dask(client, report=told.append),
+                running=Dask(client),
                 progress=silent,
             )
             assert [outcome.state for outcome in maps] == [expected] * 3
-    waits = [outcome.summary.seconds["load"] for outcome in told if outcome.state == "done"]
-    assert len(waits) == 3
-    assert min(waits) < 0.1 * max(waits)  # of three slides on two workers, one found an engine that was there
+        opened = client.run(engines_opened).values()
+    assert max(opened) == 1  # of three slides on two workers, one found an engine that was there
 
 
 def test_workers_must_see_the_same_model(folder, cluster, tmp_path):
