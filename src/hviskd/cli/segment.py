@@ -118,7 +118,12 @@ def segment(
     ] = _Precision.auto,
     device: Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda or mps.")] = "auto",
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", help="Number of tiles per batch.", show_default="suited to the device")
+        int | None,
+        typer.Option(
+            "--batch-size",
+            help="Number of tiles per batch; on a CPU each thread has its own.",
+            show_default="suited to the device",
+        ),
     ] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", help="Number of threads for the network.", show_default="one per core")
