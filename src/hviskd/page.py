@@ -12,9 +12,8 @@ from PIL import Image, ImageDraw
 
 from hviskd.arrays import RGB, Colour
 from hviskd.letters import font
-from hviskd.png_file import write_png
+from hviskd.png_file import DPI, write_png
 
-DPI = 150
 BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (89, 89, 89)
 _LINE = 1.2  # from one line of a text to the next, in sizes of its letters
 
@@ -89,7 +88,7 @@ class Page:
 
     def save(self, path: Path) -> Path:
         """Write the page as PNG in one step and return its path."""
-        return write_png(path, np.asarray(self.picture), dpi=DPI)
+        return write_png(path, np.asarray(self.picture))
 
     def _repr_png_(self) -> bytes:
         return self.picture._repr_png_()  # type: ignore[return-value]

@@ -12,8 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hviskd.colours import PALETTE
-from hviskd.page import DPI
-from hviskd.png_file import write_png
+from hviskd.png_file import DPI, write_png
 
 _DRAWING = threading.RLock()  # filters of warnings are the process's
 
@@ -60,7 +59,7 @@ def save_figure(figure: Figure, path: Path, *, settle: bool = False) -> Path:
         figure.set_facecolor("white")
         canvas.draw()
         figure.set_layout_engine(engine)
-    return write_png(path, np.asarray(canvas.buffer_rgba())[..., :3], dpi=DPI)
+    return write_png(path, np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 @contextmanager

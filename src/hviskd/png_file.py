@@ -11,16 +11,17 @@ from hviskd.arrays import RGB
 from hviskd.storage import atomic_file
 from hviskd.version import DRAWN_BY, __version__
 
+DPI = 150
 _HEAD = 33  # bytes of the signature and the first chunk, which other chunks must follow
 
 
-def write_png(path: Path, pixels: RGB, *, dpi: int) -> Path:
-    """Write pixels, uint8 (H, W, 3), in one step, with resolution and software, and return the path.
+def write_png(path: Path, pixels: RGB) -> Path:
+    """Write pixels, uint8 (H, W, 3), in one step, with software and `DPI`, and return the path.
 
     Pillow tries every filter on each line, and searches for repeats. One filter, and runs of equal bytes alone, take a
     third of the time, and made overviews of maps 4 % smaller.
     """
-    png, px_per_m = imagecodecs.PNG, round(dpi / 0.0254)
+    png, px_per_m = imagecodecs.PNG, round(DPI / 0.0254)
     packed = imagecodecs.png_encode(
         np.ascontiguousarray(pixels), level=1, strategy=png.STRATEGY.RLE, filter=png.FILTER.PAETH
     )

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hviskd.page import DPI, Page
+from hviskd.page import Page
+from hviskd.png_file import DPI
 from hviskd.segmentation import SlideMap
 from hviskd.segmentation.certainty import UNSURE, label_map
 from hviskd.segmentation.legend import MapLegend

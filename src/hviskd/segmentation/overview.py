@@ -10,7 +10,8 @@ from PIL import Image
 from hviskd.arrays import NO_CLASS, RGB, ClassGrid, Colour, Floats
 from hviskd.class_marks import MARK_PT, mark_inks, place_marks
 from hviskd.letters import fit_lines, wrap_lines
-from hviskd.page import DPI, Page
+from hviskd.page import Page
+from hviskd.png_file import DPI
 from hviskd.segmentation.certainty import Labels, label_map
 from hviskd.segmentation.drawing import described, fit_panel
 from hviskd.segmentation.legend import MapLegend
