@@ -4,7 +4,6 @@ import struct
 import zlib
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 
 from hviskd.arrays import RGB
@@ -21,6 +20,8 @@ def write_png(path: Path, pixels: RGB) -> Path:
     Pillow tries every filter on each line, and searches for repeats. One filter, and runs of equal bytes alone, take a
     third of the time, and made overviews of maps 4 % smaller.
     """
+    import imagecodecs
+
     png, px_per_m = imagecodecs.PNG, round(DPI / 0.0254)
     packed = imagecodecs.png_encode(
         np.ascontiguousarray(pixels), level=1, strategy=png.STRATEGY.RLE, filter=png.FILTER.PAETH
