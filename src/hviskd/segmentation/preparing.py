@@ -137,7 +137,8 @@ class PreparedSlide:
             tiles = at_low_power(tiles) if shrink else tiles  # first, for stain is costly and the order changes little
             return which[places], tiles if self.transfer is None else self.transfer(tiles, out=tiles)
 
-        pending, count = [(np.empty(0, np.int64), np.empty((0, side, side, 3), np.uint8))], 0
+        pending: list[tuple[Ints, RGB]] = []
+        count = 0
         x_px, y_px = self.x_px[which], self.y_px[which]
         stacks = read_tiles(self.slide, x_px, y_px, tile_px=tile_px, mpp=mpp, threads=workers, then=seen)
         for stack in stacks:

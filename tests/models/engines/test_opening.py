@@ -28,9 +28,10 @@ from hviskd.processor import usable_cpus
 from tests.models.make import make_model
 from tests.processes import start
 
+NEEDS_OPENVINO = pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
 ENGINES = [
     "onnxruntime",
-    pytest.param("openvino", marks=pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")),
+    pytest.param("openvino", marks=NEEDS_OPENVINO),
     "torch",
 ]
 
@@ -63,7 +64,7 @@ def test_an_engine_gives_what_torch_gives(model, name):
     assert engine(tiles[:0]).shape == (0, 4)
 
 
-@pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
+@NEEDS_OPENVINO
 def test_openvino_runs_on_after_a_batch_that_failed(model, monkeypatch):
     import openvino
 
@@ -87,7 +88,7 @@ def test_batches_that_are_computed_at_once_keep_their_order(model, name):
         np.testing.assert_allclose(engine(tiles), expected, atol=1e-5)
 
 
-@pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
+@NEEDS_OPENVINO
 def test_one_batch_is_over_before_threads_share_an_engine_of_openvino(model, monkeypatch):
     import openvino
 
